@@ -1,0 +1,59 @@
+# stallgate: every target sets up what it needs; nothing is installed outside of $(VENV).
+#
+#   make profile                       measure (without a GPU: replay the recording), draw the page
+#   make profile PYTHON=/path/python   with the CUDA torch and triton of that interpreter
+#   make profile ARGS="cumprod/blocked_scan -w flat"
+
+BASE_PYTHON ?= python3
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+STALLGATE := $(VENV)/bin/stallgate
+HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
+# An engineer's own interpreter brings torch; without one, a machine with a GPU gets it, and no other machine does.
+EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
+CHILD := $(if $(PYTHON),--python "$(PYTHON)")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup profile report gate check test record clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(VENV)/ready$(EXTRA) ## install stallgate into $(VENV)
+
+profile: setup ## measure under ncu, or replay the recording where there is no GPU; draw the page
+	$(STALLGATE) profile --report $(CHILD) $(ARGS)
+
+report: setup ## draw the latest run again
+	$(STALLGATE) report $(ARGS)
+
+gate: setup ## judge the latest run
+	$(STALLGATE) gate $(ARGS)
+
+record: setup ## measure on a GPU and keep the run under reports/recorded/
+	$(STALLGATE) profile --record --report $(CHILD) $(ARGS)
+
+check: $(VENV)/ready-test ## ruff, mypy, import-linter
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: check ## everything that CI runs
+	$(VENV)/bin/pytest -n auto $(ARGS)
+
+clean: ## remove what these targets made; runs and recordings stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stallgate needs Python 3.11 or newer; name one with BASE_PYTHON=")'
+	$(BASE_PYTHON) -m venv $(VENV)
+
+$(VENV)/ready $(VENV)/ready[kernels]: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.$(EXTRA)'
+	@touch '$@'
+
+$(VENV)/ready-test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[check,test]'
+	@touch '$@'

@@ -1,0 +1,148 @@
+"""What the catalogue's rows mean: names resolved, ncu names chosen for a chip, formulas computed."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+
+from harness.errors import BadArgument, UnknownName
+from harness.model import Catalogue, Metric
+
+LAUNCH_FACTS = ("launch__", "device__")
+"""ncu puts these into every report, at no pass of its own."""
+
+
+def resolve(catalogue: Catalogue, name: str) -> Metric:
+    """The metric of a short name, an alias or an ncu name.
+
+    Raises:
+        UnknownName: nothing bears the name.
+    """
+    short = catalogue.aliases.get(name, name)
+    if short in catalogue.metrics:
+        return catalogue.metrics[short]
+    for metric in catalogue.metrics.values():
+        if name in metric.names:
+            return metric
+    raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+
+
+def exists_on(catalogue: Catalogue, ncu_name: str, chip: str | None) -> bool:
+    """Whether a chip has an ncu metric, as far as the catalogue knows."""
+    return chip is None or chip not in catalogue.missing.get(ncu_name, [])
+
+
+def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | None:
+    """The first ncu name of a metric that a chip has; None where it has none."""
+    return next((name for name in metric.names if exists_on(catalogue, name, chip)), None)
+
+
+def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None) -> list[str]:
+    """The ncu names to ask for.
+
+    Args:
+        catalogue: the catalogue.
+        chip: the GPU's chip, where it is known.
+        wanted: names of metrics; None for the whole catalogue. What weighs them is added.
+
+    Raises:
+        UnknownName: a wanted metric is in no row.
+        BadArgument: a chip does not have a wanted metric.
+    """
+    if wanted is None:
+        rows = list(catalogue.metrics.values())
+    else:
+        rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
+        for metric in rows:
+            if metric.names and name_on(catalogue, metric, chip) is None:
+                raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
+    names = [name_on(catalogue, metric, chip) for metric in rows]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:
+    weights = [catalogue.metrics[metric.weight] for metric in rows if metric.weight]
+    return list({metric.name: metric for metric in [*rows, catalogue.metrics["duration"], *weights]}.values())
+
+
+def check_chip(catalogue: Catalogue, chip: str | None) -> None:
+    """Refuses a chip that the catalogue does not know.
+
+    Raises:
+        UnknownName: there is no such chip.
+    """
+    if chip is not None and chip not in catalogue.chips:
+        raise UnknownName("chip", chip, catalogue.chips)
+
+
+def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
+    """The catalogue's rows for a reader, with the ncu name that the chip is asked for."""
+    return [
+        {
+            "metric": metric.name,
+            "title": metric.title,
+            "unit": metric.unit,
+            "direction": metric.direction,
+            "ncu_name": name_on(catalogue, metric, chip),
+            "formula": metric.formula,
+            "computed": not metric.names,
+            "missing_on": sorted({c for name in metric.names for c in catalogue.missing.get(name, [])}),
+            "about": metric.about,
+        }
+        for metric in catalogue.metrics.values()
+    ]
+
+
+def readable(catalogue: Catalogue) -> list[str]:
+    """Every ncu name that a reading can come from."""
+    names = [name for metric in catalogue.metrics.values() for name in metric.names]
+    parts = [name for metric in catalogue.metrics.values() if metric.formula for name in names_in(metric.formula)]
+    return sorted({*names, *parts})
+
+
+# --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------
+
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def names_in(formula: str) -> list[str]:
+    """The ncu names that a formula takes."""
+    names: list[str] = []
+
+    def note(name: str) -> float:
+        names.append(name)
+        return 1.0
+
+    evaluate(formula, note)
+    return names
+
+
+def evaluate(formula: str, value_of: Callable[[str], float]) -> float:
+    """The value of a formula.
+
+    Args:
+        formula: such as ``100 * a__b.ratio / c__d.ratio``.
+        value_of: gives the value of an ncu name.
+
+    Raises:
+        ValueError: the formula holds anything but numbers, names, parentheses and + - * /.
+        ZeroDivisionError: a divisor is 0.
+    """
+
+    def walk(node: ast.expr) -> float:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](walk(left), walk(right))
+            case ast.Name() | ast.Attribute():
+                return value_of(ast.unparse(node))
+        raise ValueError(f"a formula cannot hold `{ast.unparse(node)}`")
+
+    return walk(ast.parse(formula, mode="eval").body)

@@ -1,0 +1,137 @@
+"""One case: is it right, does it fit, then its labelled samples."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.child.compare import fault
+from harness.child.device import Device
+from harness.child.events import Events
+from harness.child.load import load
+
+
+class Wrong(Exception):
+    """The variant's result is not the reference's."""
+
+
+class Skip(Exception):
+    """The case is not measured, for the reason that the message states."""
+
+
+def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> dict[str, object]:
+    """What became of a case. Whatever a variant raises is its own outcome, never the end of the others."""
+    try:
+        run_ms = _measure(plan, case, device, events)
+    except Wrong as error:
+        return {"outcome": "wrong_result", "reason": str(error)}
+    except Skip as error:
+        return {"outcome": "skipped", "reason": str(error)}
+    except torch.OutOfMemoryError as error:
+        return {"outcome": "skipped", "reason": f"it does not fit in GPU memory: {_first_line(error)}"}
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a variant's code can raise anything)
+        traceback.print_exc()
+        return {"outcome": "crashed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+    return {"outcome": "profiled", "reason": "", "run_ms": run_ms}
+
+
+def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> float:
+    """Checks, times and samples a case; returns the time of one call in milliseconds.
+
+    Raises:
+        Wrong: its result is wrong.
+        Skip: it does not fit, or takes too long.
+    """
+
+    def step(name: str) -> None:
+        events.tell("step", name=case["name"], step=name)
+
+    step("load")
+    _skip_if_too_large(case, device)
+    subject = Subject(plan["references"][case["problem"]], case, device)
+    step("check")
+    subject.check()
+    step("warm-up")
+    run_ms = subject.milliseconds()
+    if run_ms > plan["run_limit_s"] * 1e3:
+        raise Skip(f"one run takes {run_ms / 1e3:.1f} s, over the limit of {plan['run_limit_s']:g} s")
+    for number, label in enumerate(case["labels"], 1):
+        step(f"sample {number} of {len(case['labels'])}")
+        subject.sample(label, seed=number)
+    return run_ms
+
+
+def _skip_if_too_large(case: dict[str, Any], device: Device) -> None:
+    free = device.free_bytes()
+    if case["bytes"] > free:
+        raise Skip(f"its tensors take {_gib(case['bytes'])}, and {_gib(free)} of GPU memory are free")
+
+
+class Subject:
+    """A variant with a workload, ready to be called."""
+
+    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: Device) -> None:
+        self._device = device
+        self._arguments: dict[str, Any] = case["arguments"]
+        self._reference = load(Path(reference["path"]), reference["digest"], "stallgate_reference")
+        self._expected = self._reference.expected_roof if case["role"] == "roof" else self._reference.expected
+        variant = load(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
+        self._model = variant.ModelNew(*self._reference.get_init_inputs(**self._arguments), **case["tunables"])
+
+    def check(self) -> None:
+        """Compares a whole output, in memory that held NaN before, so that an element never written shows."""
+        inputs = self._inputs(seed=0)
+        with _filled_memory():
+            output = self._model(*inputs)
+        self._compare(output, inputs)
+
+    def milliseconds(self) -> float:
+        """One call, compiled and warm."""
+        inputs = self._inputs(seed=0)
+        return self._device.milliseconds(lambda: self._model(*inputs))
+
+    def sample(self, label: str, seed: int) -> None:
+        """One profiled call on fresh data; its output is compared as well."""
+        inputs = self._inputs(seed)
+        self._device.release()
+        with self._device.profiled(label):
+            output = self._model(*inputs)
+        self._compare(output, inputs)
+
+    def _inputs(self, seed: int) -> list[torch.Tensor]:
+        inputs: list[torch.Tensor] = self._reference.get_inputs(**self._arguments, device=self._device.name, seed=seed)
+        return inputs
+
+    def _compare(self, output: object, inputs: list[torch.Tensor]) -> None:
+        parts = self._expected(inputs, **self._arguments)
+        found = fault(output, parts, self._reference.tolerance(**self._arguments))
+        if found is not None:
+            raise Wrong(found)
+
+
+@contextmanager
+def _filled_memory() -> Iterator[None]:
+    """Within, torch fills memory that it hands out uninitialised: with NaN, or with the largest integer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "without a message"

@@ -1,0 +1,59 @@
+"""Is an output right, every element of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+Part = tuple[tuple[slice, ...], torch.Tensor]
+"""Slices into the output, and what stands there if it is right, in the output's own dtype."""
+
+
+def fault(output: object, parts: Iterable[Part], tolerance: float) -> str | None:
+    """What is wrong with an output, in a sentence; None where nothing is.
+
+    Args:
+        output: what the variant returned.
+        parts: the right result, part by part; together they cover the output.
+        tolerance: relative, of each element; 0 for exact.
+    """
+    if not isinstance(output, torch.Tensor):
+        return f"it returned {type(output).__name__}, not a tensor"
+    covered = wrong = 0
+    first = ""
+    for index, want in parts:
+        got = output[index] if len(index) <= output.dim() else output
+        if got.shape != want.shape or got.dtype != want.dtype:
+            return f"it returned {_form(got)} where {_form(want)} is right"
+        bad = _differs(got, want, tolerance)
+        count = int(bad.count_nonzero())
+        if count and not wrong:
+            first = _first(bad, got, want, index)
+        covered += want.numel()
+        wrong += count
+    if covered != output.numel():
+        return f"it returned {output.numel()} elements where {covered} are right"
+    return f"{wrong} of {covered} elements are wrong; the first: {first}" if wrong else None
+
+
+def _form(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
+
+
+def _differs(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Where elements differ by more than the tolerance; a NaN wants a NaN, an infinity itself."""
+    bad = got != want
+    if got.is_floating_point():
+        error = got.double().sub_(want).abs_()
+        bad &= ~((error <= want.double().abs_().mul_(tolerance)) & want.isfinite())
+        bad &= ~(got.isnan() & want.isnan())
+    return bad
+
+
+def _first(bad: torch.Tensor, got: torch.Tensor, want: torch.Tensor, index: tuple[slice, ...]) -> str:
+    flat = int(bad.flatten().to(torch.uint8).argmax())
+    place = [int(axis) for axis in torch.unravel_index(torch.tensor(flat), bad.shape)]
+    for axis, part in enumerate(index):
+        place[axis] += part.start or 0
+    return f"{place} is {got.flatten()[flat].item()!r} where {want.flatten()[flat].item()!r} is right"

@@ -1,0 +1,392 @@
+"""The command line: options in, exit status out. Nothing else prints an error or exits.
+
+What a command needs is imported when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from harness import __version__
+from harness.errors import BadArgument, StallgateError
+
+if TYPE_CHECKING:
+    from harness.flow import Result
+    from harness.model import Case
+    from harness.project.tree import Project
+
+BUG = 70
+"""Exit status of a fault that is ours."""
+
+root_option = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The project's folder; by default the nearest one at or above the working directory.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+stage_option = click.option(
+    "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; by default those of problem.toml."
+)
+run_argument = click.argument("run", required=False)
+subjects_argument = click.argument("subjects", nargs=-1, metavar="[PROBLEM[/VARIANT]]...")
+workload_option = click.option(
+    "-w", "--workload", "workloads", multiple=True, metavar="NAME", help="By default those that problem.toml marks."
+)
+configuration_option = click.option(
+    "-c", "--configuration", "configurations", multiple=True, metavar="NAME", help="Named tunables of a variant."
+)
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with the status that the outcome has."""
+    try:
+        sys.exit(stallgate(standalone_mode=False))
+    except StallgateError as error:
+        from harness import terminal
+
+        terminal.refusal(error.message, error.hint)
+        sys.exit(error.status)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stallgate: interrupted", err=True)
+        sys.exit(3)
+    except Exception as error:
+        if os.environ.get("STALLGATE_TRACEBACK"):
+            raise
+        click.echo(f"stallgate: this is a bug of stallgate: {type(error).__name__}: {error}", err=True)
+        click.echo("  hint: set STALLGATE_TRACEBACK=1 to see where, and report it", err=True)
+        sys.exit(BUG)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stallgate")
+def stallgate() -> None:
+    """Profile Triton kernels under Nsight Compute and gate on what was measured.
+
+    RUN is a run's folder or its name under reports/; the latest one where it is left out.
+
+    \b
+    Exit status:
+      0   yes
+      1   the gate says no: a missed target, a wrong result
+      2   your files or arguments are wrong
+      3   not measured, or cannot be judged
+      70  a bug of stallgate
+    """  # noqa: D301  (click reads the backspace as: do not rewrap)
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+@stallgate.command()
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls a case.")
+@click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
+@click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
+@click.option("--isolate", is_flag=True, help="A process of its own for every variant.")
+@click.option(
+    "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds that a step may take."
+)
+@click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
+@click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
+@click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
+@click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
+@click.option("--report", "page", is_flag=True, help="Draw report.html and PNGs as well.")
+@root_option
+@json_option
+def profile(
+    subjects: tuple[str, ...],
+    workloads: tuple[str, ...],
+    configurations: tuple[str, ...],
+    samples: int,
+    metrics: str | None,
+    detail: bool,
+    isolate: bool,
+    timeout: float,
+    python: str | None,
+    device: int | None,
+    live: bool,
+    record: bool,
+    page: bool,
+    root: Path | None,
+    as_json: bool,
+) -> int:
+    """Measure variants under ncu; without a GPU, replay the recording."""
+    from harness.measure.device import find_devices
+    from harness.measure.profile import Options
+
+    project = _project(root)
+    cases = _cases(project, subjects, workloads, configurations)
+    options = Options(
+        python=_interpreter(python),
+        samples=samples,
+        timeout_s=timeout,
+        metrics=metrics.split(",") if metrics else None,
+        detail=detail,
+        isolate=isolate,
+    )
+    devices = find_devices()
+    if devices or live or record or device is not None:
+        folder = _live(project, cases, options, devices, device, record)
+    else:
+        folder = _replayed(project, cases)
+    return _finish(project, folder, as_json, page)
+
+
+def _live(project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, keep: bool) -> Path:
+    """Measures; what was measured is read, drawn and kept even if the run is cut short."""
+    from harness import terminal
+    from harness.measure.device import choose
+    from harness.measure.ncu import find_ncu
+    from harness.measure.profile import Profiler, new_run
+    from harness.replay import record
+    from harness.runs import create_folder
+
+    device = choose(devices, index)
+    ncu = find_ncu()
+    signal.signal(signal.SIGTERM, _interrupt)
+    run = new_run(project, cases, options, device, sys.argv[1:])
+    folder = create_folder(project.reports, _subject_name(cases))
+    try:
+        with terminal.Bar() as bar:
+            run = Profiler(project, run, options, device, ncu, bar).measure(folder)
+    except StallgateError:
+        _finish(project, folder, as_json=False, page=True)
+        raise
+    if keep:
+        for path in record(project, folder, run):
+            click.echo(f"recorded: {_near(path)}", err=True)
+    return folder
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _replayed(project: Project, cases: list[Case]) -> Path:
+    from harness.replay import find_recording, replay
+    from harness.runs import create_folder
+
+    recording = find_recording(project, cases)
+    folder = create_folder(project.reports, _subject_name(cases))
+    replay(project, recording, cases, folder, sys.argv[1:])
+    return folder
+
+
+def _finish(project: Project, folder: Path, as_json: bool, page: bool = False) -> int:
+    """Reads what a run measured, writes its tables, shows them; the exit status of measuring."""
+    from harness import terminal
+    from harness.flow import evaluate, measured_status, run_facts, write_results
+
+    result = evaluate(project, folder, [])
+    write_results(result)
+    status = measured_status(result)
+    if as_json:
+        click.echo(json.dumps(run_facts(result, status), indent=2))
+    else:
+        terminal.run(result.run, result.summaries, result.judgement)
+        terminal.out.print(f"run: {_near(folder)}", soft_wrap=True)
+    if page:
+        click.echo(f"page: {_near(_draw(project, result)[0])}", err=as_json)
+    return status
+
+
+def _draw(project: Project, result: Result) -> list[Path]:
+    from harness.render.page import draw
+
+    return draw(project, result)
+
+
+@stallgate.command(name="import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ncu-rep...")
+@root_option
+@json_option
+def import_(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
+    """Make a run of ncu reports from elsewhere."""
+    from harness.importing import import_reports
+
+    project = _project(root)
+    return _finish(project, import_reports(list(files), project.reports, sys.argv[1:]), as_json)
+
+
+# --- judging and drawing ----------------------------------------------------------------------------------------------
+
+
+@stallgate.command()
+@run_argument
+@stage_option
+@root_option
+@json_option
+def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+    """Judge a run: may it be merged?"""
+    from harness import terminal
+    from harness.flow import verdicts, write_results
+    from harness.runs import pretty
+    from harness.words import provenance
+
+    result = _result(run, stages, root)
+    write_results(result)
+    if as_json:
+        click.echo(pretty(verdicts(result)).decode(), nl=False)
+    else:
+        terminal.out.print(provenance(result.run))
+        terminal.judgement(result.judgement)
+    return result.judgement.exit_status
+
+
+@stallgate.command()
+@run_argument
+@stage_option
+@root_option
+@json_option
+def report(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+    """Draw a run: report.html and PNGs."""
+    from harness.flow import write_results
+
+    result = _result(run, stages, root)
+    write_results(result)
+    files = _draw(_project(root), result)
+    if as_json:
+        click.echo(json.dumps({"run": str(result.folder), "files": [str(file) for file in files]}, indent=2))
+    else:
+        for file in files:
+            click.echo(_near(file))
+    return 0
+
+
+def _result(run: str | None, stages: tuple[str, ...], root: Path | None) -> Result:
+    from harness.flow import evaluate
+    from harness.runs import find
+
+    project = _project(root)
+    return evaluate(project, find(project.reports, run), list(stages))
+
+
+# --- looking around: no GPU needed ------------------------------------------------------------------------------------
+
+
+@stallgate.command()
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--chip", metavar="NAME", help="Choose metric names for this chip; by default the whole catalogue's.")
+@root_option
+@json_option
+def plan(
+    subjects: tuple[str, ...],
+    workloads: tuple[str, ...],
+    configurations: tuple[str, ...],
+    chip: str | None,
+    root: Path | None,
+    as_json: bool,
+) -> int:
+    """Show what `profile` would run, with the ncu command line."""
+    from harness.catalogue import check_chip, collected
+    from harness.measure import ncu
+
+    project = _project(root)
+    cases = _cases(project, subjects, workloads, configurations)
+    check_chip(project.catalogue, chip)
+    invocation = ncu.Invocation(
+        report=Path("RUN/ncu/1.ncu-rep"),
+        metrics=collected(project.catalogue, chip),
+        detail=False,
+        application=["PYTHON", "CHILD", "RUN/ncu/1.plan.json"],
+    )
+    command = ncu.command(Path("ncu"), invocation)
+    if as_json:
+        click.echo(json.dumps({"cases": [case.name for case in cases], "command": command}, indent=2))
+    else:
+        click.echo("\n".join(case.name for case in cases))
+        click.echo()
+        click.echo(" ".join(command))
+    return 0
+
+
+@stallgate.command()
+@click.option("--chip", metavar="NAME", help="Show what this chip has.")
+@root_option
+@json_option
+def metrics(chip: str | None, root: Path | None, as_json: bool) -> int:
+    """Show the catalogue, for a chip or for all."""
+    from harness import terminal
+    from harness.catalogue import check_chip, listing
+
+    catalogue = _project(root).catalogue
+    check_chip(catalogue, chip)
+    rows = listing(catalogue, chip)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        terminal.metrics(rows, catalogue.aliases)
+    return 0
+
+
+@stallgate.command()
+@click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
+@root_option
+@json_option
+def doctor(python: str | None, root: Path | None, as_json: bool) -> int:
+    """Say whether this machine can measure: status 0 if it can, 3 if not."""
+    from harness import terminal
+    from harness.doctor import able, examine
+
+    findings = examine(_project(root), _interpreter(python))
+    if as_json:
+        click.echo(json.dumps({"able": able(findings), "findings": [f.as_json() for f in findings]}, indent=2))
+    else:
+        terminal.findings(findings, able(findings))
+    return 0 if able(findings) else 3
+
+
+# --- what commands share ----------------------------------------------------------------------------------------------
+
+
+def _project(root: Path | None) -> Project:
+    from harness.project.tree import find_root, load_project
+
+    return load_project(root.resolve() if root is not None else find_root(Path.cwd()))
+
+
+def _cases(
+    project: Project, subjects: tuple[str, ...], workloads: tuple[str, ...], configurations: tuple[str, ...]
+) -> list[Case]:
+    from harness.measure.plan import Request, plan_cases
+
+    request = Request(subjects=list(subjects), workloads=list(workloads), configurations=list(configurations))
+    return plan_cases(project, request)
+
+
+def _interpreter(python: str | None) -> str:
+    """The path of an interpreter.
+
+    Raises:
+        BadArgument: there is none of that name.
+    """
+    import shutil
+
+    found = shutil.which(python) if python else sys.executable
+    if found is None:
+        raise BadArgument(f"there is no interpreter {python}", "give --python the path of an executable")
+    return found
+
+
+def _subject_name(cases: list[Case]) -> str:
+    problems = list(dict.fromkeys(case.problem for case in cases))
+    return problems[0] if len(problems) == 1 else "several"
+
+
+def _near(path: Path) -> str:
+    """A path as it can be clicked and typed from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

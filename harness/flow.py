@@ -1,0 +1,101 @@
+"""From a run's folder to everything that is said of it: the one path that live, replayed and imported runs share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pandas as pd
+
+from harness.extract.evidence import Evidence, gather
+from harness.judge import Judgement, judge
+from harness.model import Run, State
+from harness.project.tree import Project
+from harness.runs import load, pretty, write_whole
+from harness.table import Summaries, build_table, summarise
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, read and judged."""
+
+    folder: Path
+    run: Run
+    evidence: Evidence
+    table: pd.DataFrame
+    summaries: Summaries
+    judgement: Judgement
+
+
+def evaluate(project: Project, folder: Path, stages: list[str]) -> Result:
+    """Reads a run's ncu reports, builds its table and judges it by stages (empty: those that its problems name)."""
+    run = load(folder)
+    evidence = gather(folder, run, project.catalogue)
+    table = build_table(run, evidence.calls, project.catalogue)
+    summaries = summarise(table)
+    judgement = judge(run, project, evidence, summaries, stages)
+    return Result(folder=folder, run=run, evidence=evidence, table=table, summaries=summaries, judgement=judgement)
+
+
+UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "stale"}
+"""Reasons of verdicts that say: a number that is needed is not there."""
+
+
+def measured_status(result: Result) -> int:
+    """The exit status of measuring: 0 where every case was measured, or skipped for a stated reason."""
+    outcomes = {case.outcome for case in result.run.cases}
+    if "wrong_result" in outcomes:
+        return 1
+    missing = any(verdict.reason in UNMEASURED for verdict in result.judgement.verdicts)
+    whole = outcomes <= {"profiled", "skipped"} and result.run.complete and not result.evidence.faults
+    return 0 if whole and not missing else 3
+
+
+def run_facts(result: Result, status: int) -> dict[str, object]:
+    """What was measured, as JSON has it."""
+    return {
+        "run": str(result.folder),
+        "kind": result.run.kind,
+        "exit_status": status,
+        "cases": [
+            {"case": case.case.name, "outcome": case.outcome, "reason": case.reason} for case in result.run.cases
+        ],
+        "metrics": {
+            case.name: {metric: summary.median for (of, metric), summary in result.summaries.items() if of == case}
+            for case in dict.fromkeys(case for case, _ in result.summaries)
+        },
+    }
+
+
+def write_results(result: Result) -> None:
+    """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
+    write_whole(result.folder / "metrics.csv", result.table.to_csv(index=False).encode())
+    for case, kernels in ncu_metrics(result.table).items():
+        path = result.folder / "ncu_metrics" / f"{case.replace('/', '.')}.json"
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
+    write_whole(result.folder / "verdicts.json", pretty(verdicts(result)))
+
+
+def verdicts(result: Result) -> dict[str, object]:
+    """The judgement as JSON has it."""
+    return {
+        "run": result.run.name,
+        "kind": result.run.kind,
+        "exit_status": result.judgement.exit_status,
+        "stages": result.judgement.stages,
+        "notes": result.judgement.notes,
+        "verdicts": result.judgement.verdicts,
+    }
+
+
+def ncu_metrics(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Case -> kernel -> ncu name -> median over samples, as prompts for kernel writers take it."""
+    launches = table[table["launch"].notna() & (table["state"] == "measured") & (table["source"] == "ncu")]
+    keys = ["problem", "variant", "configuration", "workload"]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for key, values in launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"]:
+        *case, kernel, name = map(str, key)
+        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = float(values.median())
+    return found

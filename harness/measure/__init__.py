@@ -1,0 +1,1 @@
+"""From a plan to the files of a run: ncu, the child process under it, and what became of each case."""

@@ -1,0 +1,398 @@
+"""The nouns of stallgate: immutable values that every stage of the flow hands to the next.
+
+They are msgspec structs, so that the same type is the checked shape of a TOML or JSON file: unknown keys
+and wrong types are refused where the file is read (``harness/project/decode.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import Literal, get_args
+
+from msgspec import Struct, field
+
+RUN_FORMAT = 1
+"""Version of ``run.json``. History: 1, the first."""
+
+LABEL_PART = r"[a-z0-9_.-]+"
+
+Role = Literal["candidate", "baseline", "roof", "unknown"]
+"""candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
+
+
+class Noun(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all nouns share: frozen, and strict about what a file may say."""
+
+
+# --- what is computed -------------------------------------------------------------------------------------------------
+
+
+class Workload(Noun, frozen=True):
+    """Named arguments of the reference's inputs."""
+
+    name: str
+    arguments: dict[str, object]
+    bytes: int
+    """Bytes that any implementation has to move: each input read once, each output written once."""
+    flops: int
+    """Arithmetic operations that any implementation has to do."""
+    default: bool = False
+    """Whether a plan that names no workload contains it."""
+
+
+class Variant(Noun, frozen=True):
+    """One self-contained file that computes the problem (for a roof: that moves its bytes or does its flops)."""
+
+    name: str
+    role: Role
+    path: str
+    """Relative to the project's root, with forward slashes."""
+    digest: str
+    configurations: dict[str, dict[str, object]]
+    """Named tunables; ``default`` is the empty one: the wrapper's own keyword defaults."""
+    ceiling: Literal["bytes", "flops"] | None = None
+    """What a roof saturates; None for everything else."""
+
+
+class Problem(Noun, frozen=True):
+    """What is computed: a reference, its workloads, its variants."""
+
+    name: str
+    title: str
+    reference: str
+    reference_digest: str
+    stages: list[str]
+    """The stages that gate this problem, where the command line names none."""
+    workloads: dict[str, Workload]
+    variants: dict[str, Variant]
+
+
+class Case(Noun, frozen=True):
+    """One variant in one configuration on one workload."""
+
+    problem: str
+    variant: str
+    configuration: str
+    workload: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.problem}/{self.variant}/{self.configuration}/{self.workload}"
+
+    def label(self, sample: str) -> str:
+        """The NVTX range that marks the launches of one sample; a launch has no other identity."""
+        return f"stallgate/{self.name}/{sample}"
+
+
+class Label(Noun, frozen=True):
+    """A case and a sample, as an NVTX range names them."""
+
+    case: Case
+    sample: str
+
+    @staticmethod
+    def parse(text: str) -> Label | None:
+        """``stallgate/<problem>/<variant>/<configuration>/<workload>/<sample>``; None for any other text."""
+        parts = text.split("/")
+        if len(parts) != 6 or parts[0] != "stallgate":
+            return None
+        if not all(re.fullmatch(LABEL_PART, part) for part in parts):
+            return None
+        case = Case(problem=parts[1], variant=parts[2], configuration=parts[3], workload=parts[4])
+        return Label(case=case, sample=parts[5])
+
+
+# --- yardsticks -------------------------------------------------------------------------------------------------------
+
+Direction = Literal["higher", "lower", "neither"]
+Family = Literal["memory", "shared", "sync", "issue", "compute", "other"]
+Comparison = Literal["at_least", "at_most", "above", "below"]
+
+
+class Metric(Noun, frozen=True):
+    """A row of the catalogue: what a short name means, and where ncu has it."""
+
+    name: str
+    title: str
+    unit: str
+    direction: Direction = "neither"
+    """Which way is better; ``neither`` where a value alone says nothing."""
+    names: list[str] = []
+    """ncu metric names, the preferred one first."""
+    formula: str | None = None
+    """Arithmetic over ncu names, for reports that carry none of ``names``."""
+    combine: Literal["sum", "max", "weighted"] = "sum"
+    """How the launches of one call make the call's value."""
+    weight: str | None = None
+    """The metric that weighs, where ``combine`` is ``weighted``."""
+    least: float | None = None
+    """Values below are implausible."""
+    most: float | None = None
+    """Values above are implausible."""
+    state: str | None = None
+    """The warp state whose share of resident warp time this is."""
+    family: Family | None = None
+    """What kind of waiting, or of work, the state is."""
+    about: str = ""
+    """What it tells, in a sentence or two."""
+
+
+class Chip(Noun, frozen=True):
+    """A GPU chip as ncu names it."""
+
+    name: str
+    compute_capability: str | None = None
+
+
+class Catalogue(Noun, frozen=True):
+    """Every metric that stallgate knows, the old names it understands, and the chips where a name does not exist."""
+
+    metrics: dict[str, Metric]
+    aliases: dict[str, str]
+    """Names that resolve to a metric's short name."""
+    chips: dict[str, Chip]
+    missing: dict[str, list[str]]
+    """ncu name -> chips where it does not exist."""
+
+
+class Target(Noun, frozen=True):
+    """A bound on a metric; exactly one of the four comparisons is given."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    of: Literal["roof"] | None = None
+    """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
+    workloads: list[str] = []
+    """Where it is judged; empty: everywhere."""
+
+    def __post_init__(self) -> None:
+        given = self._given()
+        if len(given) != 1:
+            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}")
+        if not isfinite(given[0][1]):
+            raise ValueError(f"`{given[0][0]}` has to be a finite number")
+
+    def _given(self) -> list[tuple[Comparison, float]]:
+        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
+        return [(name, bound) for name, bound in bounds if bound is not None]
+
+    @property
+    def bound(self) -> tuple[Comparison, float]:
+        """The comparison and its bound: an absolute value, or a fraction of the roof's where ``of`` says so."""
+        return self._given()[0]
+
+
+class Stage(Noun, frozen=True):
+    """A focus of optimisation with its targets, rules and autotune space."""
+
+    name: str
+    title: str
+    focus: str
+    targets: list[Target]
+    shown: list[str] = []
+    """Metrics that are drawn beside the targets and judged by nothing."""
+    rules: list[str] = []
+    autotune: dict[str, list[object]] = {}
+
+
+class Card(Noun, frozen=True):
+    """What a vendor's sheet says of a GPU: shown for orientation, never judged by."""
+
+    name: str
+    title: str
+    device_names: list[str]
+    """Names under which the driver reports it."""
+    chip: str
+    compute_capability: str
+    multiprocessors: int
+    dram_bandwidth_gb_s: float
+    l2_cache_mb: float
+    tf32_tflops: float
+    bf16_tflops: float
+    fp16_tflops: float
+    registers_per_thread: int
+    threads_per_block: int
+    threads_per_multiprocessor: int
+    warps_per_multiprocessor: int
+    shared_memory_per_multiprocessor_kb: float
+    shared_memory_per_block_kb: float
+
+
+# --- what happened ----------------------------------------------------------------------------------------------------
+
+Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed", "timed_out", "skipped", "not_profiled"]
+"""planned: not reached. measuring: begun, no word yet. not_profiled: it ran, and ncu delivered no usable launch."""
+
+
+class CaseResult(Noun, frozen=True):
+    """What became of one planned case."""
+
+    case: Case
+    role: Role
+    outcome: Outcome = "planned"
+    reason: str = ""
+    """Why it was not profiled, in a sentence."""
+    attempt: str | None = None
+    """The attempt that holds its launches."""
+    run_ms: float | None = None
+    """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
+
+
+class Environment(Noun, frozen=True):
+    """Where an attempt ran."""
+
+    gpu: str
+    device: int
+    """Index of the GPU on its machine."""
+    compute_capability: str
+    chip: str | None
+    driver: str
+    ncu: str
+    python: str
+    torch: str
+    triton: str
+    cuda: str
+
+
+class Attempt(Noun, frozen=True):
+    """One ncu process."""
+
+    name: str
+    kind: Literal["samples", "detail", "import"]
+    command: list[str]
+    started: str
+    seconds: float | None = None
+    """None while it runs."""
+    exit_status: int | None = None
+    """ncu's; None where stallgate ended it."""
+    errors: list[str] = []
+    """Error lines of ncu and what stallgate makes of them."""
+    report: str | None = None
+    """The ncu report, relative to the run's folder."""
+    sha256: str | None = None
+    environment: Environment | None = None
+
+
+class Settings(Noun, frozen=True):
+    """How it was measured; runs that differ here are not compared."""
+
+    samples: int
+    timeout_s: float
+    clock_control: str
+    cache_control: str
+    metrics: list[str]
+    """ncu metric names that were asked for."""
+
+
+class Origin(Noun, frozen=True):
+    """The recording that a replayed run stands for."""
+
+    path: str
+    created: str
+    commit: str | None
+    dirty: bool
+
+
+class Subject(Noun, frozen=True):
+    """A problem as it was when it was measured."""
+
+    title: str
+    workloads: dict[str, Workload]
+    roles: dict[str, Role]
+    digests: dict[str, str]
+    """SHA-256 of what was measured, by name: each variant's file, the reference, each workload, the child."""
+
+
+class Run(Noun, frozen=True):
+    """Everything one profile produced."""
+
+    format: int
+    name: str
+    kind: Literal["live", "recorded", "imported"]
+    created: str
+    """UTC, ISO 8601."""
+    stallgate: str
+    reader: str
+    """Version of ncu_report."""
+    commit: str | None
+    dirty: bool
+    arguments: list[str]
+    settings: Settings | None
+    subjects: dict[str, Subject]
+    cases: list[CaseResult]
+    attempts: list[Attempt] = field(default_factory=list)
+    complete: bool = False
+    origin: Origin | None = None
+
+
+# --- what was read ----------------------------------------------------------------------------------------------------
+
+State = Literal["measured", "no_value", "absent", "not_finite", "out_of_range"]
+
+
+class Reading(Noun, frozen=True):
+    """One metric of one launch or call, with its state: never a bare float."""
+
+    state: State
+    value: float | None
+    """Set where, and only where, the state is ``measured``."""
+    ncu_name: str
+    """The ncu name, or the formula, that the value comes from; the preferred name where there is none."""
+    source: Literal["ncu", "formula", "combined", "derived"]
+
+
+class RawMetric(Noun, frozen=True):
+    """A metric as ``ncu_report`` has it."""
+
+    has_value: bool
+    value: float | str | None
+    unit: str
+
+
+class Launch(Noun, frozen=True):
+    """One kernel launch as ncu saw it."""
+
+    index: int
+    kernel: str | None
+    """None for a phantom: the sign of a damaged report or a faulting launch."""
+    ranges: list[str]
+    """Open NVTX push/pop ranges, outermost first."""
+    metrics: dict[str, RawMetric]
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+Status = Literal["pass", "fail", "undecided", "not_measured"]
+
+
+class Verdict(Noun, frozen=True):
+    """What the gate says of one target for one case."""
+
+    status: Status
+    reason: str
+    """A stable code: see ``harness/judge.py``."""
+    sentence: str
+    stage: str | None
+    problem: str
+    variant: str
+    configuration: str
+    workload: str
+    metric: str | None = None
+    written_as: str | None = None
+    """The name in the stage's file, where it is not the short name."""
+    ncu_name: str | None = None
+    unit: str | None = None
+    comparison: Comparison | None = None
+    bound: float | None = None
+    """The absolute bound that was judged by."""
+    of_roof: float | None = None
+    """The fraction of the roof that the bound stands for, where it does."""
+    value: float | None = None
+    """Median of the samples."""
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0

@@ -1,0 +1,66 @@
+"""TOML into frozen structs; an error names the file and the key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from harness.errors import BrokenFile
+from harness.model import Noun
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path, shown: str) -> dict[str, object]:
+    """The tables of a TOML file.
+
+    Args:
+        path: the file.
+        shown: how error messages name it.
+
+    Raises:
+        BrokenFile: it is missing, unreadable or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BrokenFile(f"{shown}: there is no such file", "restore it, or take out what refers to it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"{shown}: cannot be read: {error}", "check that it is a readable UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BrokenFile(f"{shown}: not valid TOML: {error}", "see https://toml.io for the syntax") from None
+
+
+def convert(raw: object, kind: type[T], shown: str, key: str = "") -> T:
+    """A struct of what a file says, every key and type checked.
+
+    Args:
+        raw: tables, arrays and values as a parser gives them.
+        kind: the struct.
+        shown: how error messages name the file.
+        key: where in the file ``raw`` stands.
+
+    Raises:
+        BrokenFile: an unknown key, a missing one, or a value of another type.
+    """
+    try:
+        return msgspec.convert(raw, type=kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        where = ".".join(part for part in (key, place.rstrip("`").lstrip(".")) if part)
+        raise BrokenFile(f"{shown}: {where + ': ' if where else ''}{message}", _hint(message)) from None
+
+
+def _hint(message: str) -> str:
+    """The nearest keys, where the fault is an unknown one."""
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if not unknown:
+        return "correct the value; docs/files.md lists every key with its type"
+    known = {field for noun in Noun.__subclasses__() for field in noun.__struct_fields__}
+    near = get_close_matches(unknown[1], sorted(known), n=2)
+    return f"did you mean {' or '.join(near)}?" if near else "docs/files.md lists every key"

@@ -1,0 +1,228 @@
+"""A project: the folder with ``kernels/``, ``metrics/`` and ``reports/``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TypeVar
+
+from harness.errors import BrokenFile, UnknownName, UserFault
+from harness.model import (
+    LABEL_PART,
+    Card,
+    Catalogue,
+    Chip,
+    Metric,
+    Noun,
+    Problem,
+    Role,
+    Stage,
+    Variant,
+    Workload,
+)
+from harness.project.decode import convert, read_toml
+from harness.project.digests import text_digest
+
+T = TypeVar("T")
+
+
+class Project(Noun, frozen=True):
+    """Everything that a project's files say, read once and checked whole."""
+
+    root: Path
+    problems: dict[str, Problem]
+    stages: dict[str, Stage]
+    catalogue: Catalogue
+    cards: dict[str, Card]
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def problem(self, name: str) -> Problem:
+        return _named("problem", name, self.problems)
+
+    def stage(self, name: str) -> Stage:
+        return _named("stage", name, self.stages)
+
+    def card_of(self, gpu: str) -> Card | None:
+        """The card of a GPU by the name that its driver reports; None where there is none."""
+        return next((card for card in self.cards.values() if gpu in card.device_names), None)
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above ``start`` that holds ``kernels/`` and ``metrics/``.
+
+    Raises:
+        UserFault: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "kernels").is_dir() and (folder / "metrics" / "catalogue.toml").is_file():
+            return folder
+    raise UserFault(
+        f"{start} is in no stallgate project",
+        "a project holds kernels/ and metrics/catalogue.toml; name its folder with --root",
+    )
+
+
+def load_project(root: Path) -> Project:
+    """Reads a project.
+
+    Raises:
+        BrokenFile: a file is missing or says something that it cannot; file and key are named.
+    """
+    catalogue = _catalogue(root)
+    project = Project(
+        root=root,
+        problems={path.parent.name: _problem(root, path) for path in sorted(root.glob("kernels/*/problem.toml"))},
+        stages={path.stem: _stage(root, path, catalogue) for path in sorted(root.glob("metrics/stages/*.toml"))},
+        catalogue=catalogue,
+        cards={path.stem: _card(root, path) for path in sorted(root.glob("metrics/gpus/*.toml"))},
+    )
+    for problem in project.problems.values():
+        for stage in problem.stages:
+            if stage not in project.stages:
+                unknown = UnknownName("stage", stage, project.stages)
+                raise BrokenFile(f"kernels/{problem.name}/problem.toml: stages: {unknown.message}", unknown.hint)
+    return project
+
+
+# --- problems ---------------------------------------------------------------------------------------------------------
+
+
+class _VariantTable(Noun, frozen=True):
+    role: Role
+    ceiling: str | None = None
+    configurations: dict[str, dict[str, object]] = {}
+
+
+class _WorkloadTable(Noun, frozen=True):
+    arguments: dict[str, object]
+    bytes: int
+    flops: int
+    default: bool = False
+
+
+class _ProblemFile(Noun, frozen=True):
+    title: str
+    stages: list[str]
+    variants: dict[str, _VariantTable]
+    workloads: dict[str, _WorkloadTable]
+
+
+def _problem(root: Path, path: Path) -> Problem:
+    shown = _shown(root, path)
+    table = convert(read_toml(path, shown), _ProblemFile, shown)
+    for kind, names in (("problem", [path.parent.name]), ("variants", table.variants), ("workloads", table.workloads)):
+        for name in names:
+            _check_name(shown, kind, name)
+    reference = path.parent / "reference.py"
+    return Problem(
+        name=path.parent.name,
+        title=table.title,
+        reference=_shown(root, reference),
+        reference_digest=_digest_of(root, reference, shown, "reference"),
+        stages=table.stages,
+        workloads={name: _workload(name, row) for name, row in table.workloads.items()},
+        variants={name: _variant(root, path, name, row) for name, row in table.variants.items()},
+    )
+
+
+def _workload(name: str, row: _WorkloadTable) -> Workload:
+    return Workload(name=name, arguments=row.arguments, bytes=row.bytes, flops=row.flops, default=row.default)
+
+
+def _variant(root: Path, problem: Path, name: str, row: _VariantTable) -> Variant:
+    shown = _shown(root, problem)
+    key = f"variants.{name}"
+    if row.role == "unknown":
+        raise BrokenFile(f"{shown}: {key}.role: a variant is a candidate, a baseline or a roof", "choose one")
+    if (row.role == "roof") != (row.ceiling is not None):
+        raise BrokenFile(
+            f"{shown}: {key}.ceiling: a roof says what it saturates, and nothing else does",
+            'ceiling = "bytes" or "flops" for a roof; leave it out otherwise',
+        )
+    path = problem.parent / f"{name}.py"
+    table = {
+        "name": name,
+        "role": row.role,
+        "path": _shown(root, path),
+        "digest": _digest_of(root, path, shown, key),
+        "configurations": {"default": {}, **row.configurations},
+        "ceiling": row.ceiling,
+    }
+    for configuration in row.configurations:
+        _check_name(shown, f"{key}.configurations", configuration)
+    return convert(table, Variant, shown, key)
+
+
+def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
+    if not path.is_file():
+        raise BrokenFile(f"{shown}: {key}: {_shown(root, path)} does not exist", "write it, or take the entry out")
+    return text_digest(path)
+
+
+def _check_name(shown: str, key: str, name: str) -> None:
+    if not re.fullmatch(LABEL_PART, name):
+        raise BrokenFile(
+            f"{shown}: {key}: the name '{name}' cannot stand in a label", "use lower-case letters, digits, _ . and -"
+        )
+
+
+# --- yardsticks -------------------------------------------------------------------------------------------------------
+
+
+class _CatalogueFile(Noun, frozen=True):
+    metrics: dict[str, dict[str, object]]
+    aliases: dict[str, str]
+    chips: dict[str, dict[str, object]]
+    missing: dict[str, list[str]]
+
+
+def _catalogue(root: Path) -> Catalogue:
+    path = root / "metrics" / "catalogue.toml"
+    shown = _shown(root, path)
+    table = convert(read_toml(path, shown), _CatalogueFile, shown)
+    metrics = {
+        name: convert({"name": name, **row}, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()
+    }
+    chips = {name: convert({"name": name, **row}, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
+    for key, name in _references(table.aliases, metrics):
+        if name not in metrics:
+            raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
+    return Catalogue(metrics=metrics, aliases=table.aliases, chips=chips, missing=table.missing)
+
+
+def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
+    """Where the catalogue names one of its own metrics."""
+    weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
+    return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights
+
+
+def _stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
+    shown = _shown(root, path)
+    stage = convert({"name": path.stem, **read_toml(path, shown)}, Stage, shown)
+    named = [(f"targets[{i}].metric", target.metric) for i, target in enumerate(stage.targets)]
+    for key, name in named + [(f"shown[{i}]", name) for i, name in enumerate(stage.shown)]:
+        if name not in catalogue.metrics and name not in catalogue.aliases:
+            unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+            raise BrokenFile(f"{shown}: {key}: {unknown.message}", unknown.hint)
+    return stage
+
+
+def _card(root: Path, path: Path) -> Card:
+    shown = _shown(root, path)
+    return convert({"name": path.stem, **read_toml(path, shown)}, Card, shown)
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def _shown(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _named(kind: str, name: str, known: dict[str, T]) -> T:
+    if name not in known:
+        raise UnknownName(kind, name, known)
+    return known[name]

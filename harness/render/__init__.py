@@ -1,0 +1,1 @@
+"""A judged run, drawn: figures as PNG, and one self-contained page."""

@@ -1,0 +1,238 @@
+"""The figures of a run, as matplotlib draws them; PNG and page take the same."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.model import Comparison, Family, Metric, Noun, Role
+
+mpl.rcParams["svg.fonttype"] = "path"
+mpl.rcParams["svg.hashsalt"] = "stallgate"
+
+INK = "#1c2733"
+FAINT = "#8a96a3"
+GRID = "#e3e8ee"
+GOOD = "#dff3e4"
+BOUND = "#b3261e"
+INKS: dict[Role, str] = {"candidate": "#0b62c4", "roof": "#1c2733", "baseline": "#7b8794", "unknown": "#0b62c4"}
+
+HUES: dict[Family, tuple[str, ...]] = {
+    "memory": ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef"),
+    "shared": ("#d95f0e", "#fdae6b"),
+    "sync": ("#756bb1",),
+    "compute": ("#636363", "#8f8f8f", "#b5b5b5", "#d0d0d0"),
+    "other": ("#c9b994", "#d6c8a6", "#e0d5ba", "#e9e0cb", "#f2ecdf"),
+    "issue": ("#a1d99b", "#238b45"),
+}
+"""Each family of warp states in a hue of its own, its states in the order of the catalogue."""
+
+SMALL_SHARE = 0.75
+"""Warp states below this share, in per cent, in every bar are drawn as one."""
+
+
+class Dot(Noun, frozen=True):
+    """A metric of one variant: median and spread, or why there is none."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+    gap: str = ""
+    """Said in place of a dot."""
+
+
+class Limit(Noun, frozen=True):
+    """A bound in a panel."""
+
+    comparison: Comparison
+    bound: float
+
+
+class Panel(Noun, frozen=True):
+    """One metric of every variant, in the order of the rows."""
+
+    metric: Metric
+    dots: list[Dot]
+    limit: Limit | None
+
+
+class Row(Noun, frozen=True):
+    """A variant as the figures name it."""
+
+    name: str
+    role: Role
+
+
+def targets_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
+    """A panel for each metric, a row for each variant; what meets the bound lies on the tinted side."""
+    figure = _figure(title, 10.0, 1.35 + 0.34 * len(rows))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, panel in zip(axes, panels, strict=True):
+        _panel(axis, rows, panel)
+    axes[0].set_yticks(range(len(rows)), [row.name for row in rows])
+    for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
+        label.set_color(INKS[row.role])
+        label.set_fontweight("bold" if row.role in ("candidate", "unknown") else "normal")
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)
+    return figure
+
+
+def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
+    right = _right_end(panel)
+    axis.set_xlim(0, right)
+    if panel.limit is not None:
+        _draw_limit(axis, panel.limit, right)
+    for place, (row, dot) in enumerate(zip(rows, panel.dots, strict=True)):
+        if dot.median is None or dot.low is None or dot.high is None:
+            axis.text(right * 0.03, place, dot.gap, va="center", fontsize=8, style="italic", color=BOUND)
+            continue
+        axis.plot([0, dot.median], [place, place], color=INKS[row.role], linewidth=1.2, alpha=0.35, zorder=2)
+        axis.plot([dot.low, dot.high], [place, place], color=INKS[row.role], linewidth=5, alpha=0.45, zorder=3)
+        axis.plot(dot.median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
+        beyond = dot.median > right * 0.72
+        axis.annotate(
+            f"{dot.median:.3g}",
+            (dot.median, place),
+            xytext=(-8 if beyond else 8, 0),
+            textcoords="offset points",
+            ha="right" if beyond else "left",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+            zorder=5,
+        )
+    unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
+    axis.set_title(f"{panel.metric.title}{unit}", fontsize=9.5, color=INK, loc="left")
+    _plain(axis)
+
+
+def _right_end(panel: Panel) -> float:
+    if panel.metric.unit == "%":
+        return 100.0
+    bound = [panel.limit.bound] if panel.limit is not None else []
+    return 1.12 * max([dot.high for dot in panel.dots if dot.high is not None] + bound, default=1.0)
+
+
+def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
+    above = limit.comparison in ("at_least", "above")
+    axis.axvspan(limit.bound if above else 0, right if above else limit.bound, color=GOOD, zorder=0)
+    axis.axvline(limit.bound, color=BOUND, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
+    sign = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}[limit.comparison]
+    axis.annotate(
+        f"{sign} {limit.bound:.3g}",
+        (limit.bound, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if limit.bound > right / 2 else 3, 3),
+        textcoords="offset points",
+        ha="right" if limit.bound > right / 2 else "left",
+        fontsize=8,
+        color=BOUND,
+    )
+
+
+class Share(Noun, frozen=True):
+    """A warp state's share of resident warp time in every bar, in per cent; None where it is not measured."""
+
+    state: str
+    family: Family
+    shares: list[float | None]
+
+
+def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
+    """A stacked bar for each variant: what its warps did, or waited for."""
+    figure = _figure(title, 10.0, 1.9 + 0.38 * len(rows))
+    axis = figure.subplots()
+    left = [0.0] * len(rows)
+    for name, colour, values in _segments(shares):
+        widths = [value if value is not None else 0.0 for value in values]
+        bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor="white")
+        _label_segments(axis, bars.patches, colour)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for place, total in enumerate(left):
+        if total == 0.0:
+            axis.text(1, place, "not measured", va="center", fontsize=8, style="italic", color=BOUND)
+    axis.set_yticks(range(len(rows)), [row.name for row in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlim(0, max(100.0, *left))
+    axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
+    _plain(axis)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
+    return figure
+
+
+def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None]]]:
+    """Name, colour and values of what is drawn, in the catalogue's order; the small states come together at the end."""
+    seen: Counter[Family] = Counter()
+    segments = []
+    small: list[Share] = []
+    for share in shares:
+        hues = HUES[share.family]
+        colour = hues[min(seen[share.family], len(hues) - 1)]
+        seen[share.family] += 1
+        if _largest(share) < SMALL_SHARE:
+            small.append(share)
+        else:
+            segments.append((share.state, colour, share.shares))
+    if small:
+        bars = range(len(small[0].shares))
+        together: list[float | None] = [sum(share.shares[i] or 0.0 for share in small) for i in bars]
+        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together))
+    return segments
+
+
+def _largest(share: Share) -> float:
+    return max((value for value in share.shares if value is not None), default=0.0)
+
+
+def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
+    for patch in patches:
+        width = patch.get_width()  # type: ignore[attr-defined]
+        if width >= 4:
+            middle = patch.get_x() + width / 2  # type: ignore[attr-defined]
+            place = patch.get_y() + patch.get_height() / 2  # type: ignore[attr-defined]
+            axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
+
+
+def _on(colour: str) -> str:
+    """Black or white, whichever is read better on a colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else INK
+
+
+class Drawing(Noun, frozen=True):
+    """A figure, rendered."""
+
+    png: bytes
+    svg: str
+    """An ``<svg>`` element."""
+
+
+def rendered(figure: Figure) -> Drawing:
+    """A figure for a file and for a page."""
+    png, svg = io.BytesIO(), io.StringIO()
+    figure.savefig(png, format="png")
+    figure.set_layout_engine("none")  # laid out once, for both
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    text = svg.getvalue()
+    return Drawing(png=png.getvalue(), svg=text[text.index("<svg") :])
+
+
+def _figure(title: str, width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
+    return figure
+
+
+def _plain(axis: Axes) -> None:
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set_color(FAINT)
+    axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
+    axis.tick_params(axis="x", color=FAINT, labelsize=8, labelcolor=INK)
+    axis.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
+    axis.set_axisbelow(True)

@@ -1,0 +1,131 @@
+"""Recordings: runs kept in git, made where there is a GPU and replayed where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import zstandard
+from msgspec.structs import replace
+
+from harness.errors import NoRecording, NotMeasured
+from harness.model import Attempt, Case, Origin, Run
+from harness.project.digests import file_digest
+from harness.project.tree import Project
+from harness.runs import RECORDED, load, now, save
+
+ZSTD_LEVEL = 19
+
+
+# --- record -----------------------------------------------------------------------------------------------------------
+
+
+def record(project: Project, folder: Path, run: Run) -> list[Path]:
+    """Keeps a live run as a recording, one for each of its problems; it replaces the former one of the same GPU.
+
+    Raises:
+        NotMeasured: the run has gaps, or did not come to its end.
+    """
+    gaps = [result.case.name for result in run.cases if result.outcome != "profiled"]
+    if not run.complete or gaps:
+        raise NotMeasured(
+            "a run with gaps is no recording" + (f": {', '.join(gaps)}" if gaps else ""),
+            "profile again until every case is measured",
+        )
+    gpu = _gpu_of(project, run)
+    return [_record_problem(project, folder, run, gpu, problem) for problem in run.subjects]
+
+
+def _record_problem(project: Project, folder: Path, run: Run, gpu: str, problem: str) -> Path:
+    target = project.reports / RECORDED / gpu / problem
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "ncu").mkdir(parents=True)
+    cases = [result for result in run.cases if result.case.problem == problem]
+    attempts = [_keep_report(folder, target, attempt) for attempt in run.attempts if attempt.report]
+    save(
+        target,
+        replace(run, kind="recorded", cases=cases, attempts=attempts, subjects={problem: run.subjects[problem]}),
+    )
+    return target
+
+
+def _keep_report(folder: Path, target: Path, attempt: Attempt) -> Attempt:
+    """Copies an ncu report through zstd, which the reader opens as it is."""
+    assert attempt.report is not None
+    source = folder / attempt.report
+    kept = target / "ncu" / f"{source.stem}.ncu-repz"
+    kept.write_bytes(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(source.read_bytes()))
+    return replace(attempt, report=f"ncu/{kept.name}", sha256=file_digest(kept), command=_portable(attempt.command))
+
+
+def _portable(command: list[str]) -> list[str]:
+    """A command line without the folders of the machine that it ran on."""
+    return [Path(word).name if Path(word).is_absolute() else word for word in command]
+
+
+def _gpu_of(project: Project, run: Run) -> str:
+    """The name of the recorded GPU's card; of a GPU without one, its own name as a slug."""
+    environment = run.attempts[0].environment
+    assert environment is not None
+    card = project.card_of(environment.gpu)
+    return card.name if card is not None else "-".join(environment.gpu.lower().split())
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def find_recording(project: Project, cases: list[Case]) -> Path:
+    """The newest recording that has the cases.
+
+    Raises:
+        NoRecording: there is none, or none has them all.
+    """
+    problems = list(dict.fromkeys(case.problem for case in cases))
+    if len(problems) > 1:
+        raise NoRecording("recordings are replayed one problem at a time", f"name one of {', '.join(problems)}")
+    found = {path.parent: load(path.parent) for path in project.reports.glob(f"{RECORDED}/*/{problems[0]}/run.json")}
+    if not found:
+        raise NoRecording(
+            f"there is no CUDA device, and no recording of {problems[0]} to replay",
+            "run on a machine with an NVIDIA GPU, or commit a recording made there with `make record`",
+        )
+    complete = {path: run for path, run in found.items() if not _lacking(run, cases)}
+    if not complete:
+        run = next(iter(found.values()))
+        raise NoRecording(
+            f"there is no CUDA device, and no recording has {_lacking(run, cases)[0]}",
+            f"recorded: {', '.join(sorted({result.case.workload for result in run.cases}))} of "
+            f"{', '.join(sorted({result.case.variant for result in run.cases}))}",
+        )
+    return max(complete, key=lambda path: complete[path].created)
+
+
+def _lacking(run: Run, cases: list[Case]) -> list[str]:
+    recorded = {result.case for result in run.cases}
+    return [case.name for case in cases if case not in recorded]
+
+
+def replay(project: Project, recording: Path, cases: list[Case], folder: Path, arguments: list[str]) -> Run:
+    """Makes a run of a recording: the same ncu reports, from here on read, judged and drawn like a live one's."""
+    source = load(recording)
+    for attempt in source.attempts:
+        assert attempt.report is not None
+        shutil.copyfile(recording / attempt.report, folder / attempt.report)
+    origin = Origin(
+        path=recording.relative_to(project.root).as_posix(),
+        created=source.created,
+        commit=source.commit,
+        dirty=source.dirty,
+    )
+    wanted = set(cases)
+    run = replace(
+        source,
+        name=folder.name,
+        kind="recorded",
+        created=now(),
+        arguments=arguments,
+        cases=[result for result in source.cases if result.case in wanted],
+        origin=origin,
+    )
+    save(folder, run)
+    return run

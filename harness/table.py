@@ -1,0 +1,234 @@
+"""The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
+
+Columns: problem, variant, role, configuration, workload, sample, kernel, launch, metric, value, state, unit, ncu_name,
+source, device. A row of a whole call has no launch (NA) and no kernel (empty). ``value`` is NaN wherever ``state`` is
+not ``measured``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+import pandas as pd
+
+from harness.extract.evidence import DETAIL, Call
+from harness.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, reading
+from harness.model import Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
+
+COLUMNS = {
+    "problem": "string",
+    "variant": "string",
+    "role": "string",
+    "configuration": "string",
+    "workload": "string",
+    "sample": "string",
+    "kernel": "string",
+    "launch": "Int64",
+    "metric": "string",
+    "value": "float64",
+    "state": "string",
+    "unit": "string",
+    "ncu_name": "string",
+    "source": "string",
+    "device": "string",
+}
+
+ROOF_FRACTION = "roof_fraction"
+
+Readings = dict[str, Reading]
+"""Metric -> reading."""
+
+
+def build_table(run: Run, calls: list[Call], catalogue: Catalogue) -> pd.DataFrame:
+    """The table of a run's calls, in the order of its cases."""
+    whole = _whole_calls(run, calls, catalogue)
+    rows = [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tuple[Call, list[Readings], Readings]]:
+    """Each call with the readings of its launches and of itself."""
+    order = {result.case: number for number, result in enumerate(run.cases)}
+    whole = []
+    for call in sorted(calls, key=lambda call: order[call.case]):
+        launches = [
+            {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if metric.names}
+            for launch in call.launches
+        ]
+        whole.append((call, launches, combine_launches(catalogue, launches)))
+    roofs = _roof_durations(run, [(call, combined) for call, _, combined in whole])
+    for call, _, combined in whole:
+        combined |= _derived(run, call, combined, roofs, catalogue)
+    return whole
+
+
+# --- several launches of one call -------------------------------------------------------------------------------------
+
+
+def combine_launches(catalogue: Catalogue, launches: list[Readings]) -> Readings:
+    """The readings of a call, from those of its launches: times and bytes add, shares are weighted."""
+    names = [name for name, metric in catalogue.metrics.items() if metric.names]
+    return {name: _combined(catalogue.metrics[name], launches) for name in names}
+
+
+def _combined(metric: Metric, launches: list[Readings]) -> Reading:
+    """One metric of a call; where a part, or what weighs it, is not measured, neither is the whole."""
+    parts = [readings[metric.name] for readings in launches]
+    if len(parts) == 1:
+        return parts[0]
+    needed = parts + [readings[metric.weight] for readings in launches if metric.weight is not None]
+    for part in needed:
+        if part.value is None:
+            return Reading(state=part.state, value=None, ncu_name=part.ncu_name, source="combined")
+    values = [part.value or 0.0 for part in parts]
+    if metric.weight is not None:
+        weights = [readings[metric.weight].value or 0.0 for readings in launches]
+        return checked(metric, _weighted(values, weights), parts[0].ncu_name, "combined")
+    return checked(metric, max(values) if metric.combine == "max" else sum(values), parts[0].ncu_name, "combined")
+
+
+def _weighted(values: list[float], weights: list[float]) -> float:
+    total = sum(weights)
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / total if total else float("nan")
+
+
+# --- what only a call has ---------------------------------------------------------------------------------------------
+
+
+def _roof_durations(run: Run, calls: list[tuple[Call, Readings]]) -> dict[tuple[str, str], float]:
+    """(problem, workload) -> the roof's duration: the median of its samples, of its fastest configuration."""
+    roofs = {result.case for result in run.cases if result.role == "roof"}
+    samples: dict[Case, list[float]] = {}
+    for call, combined in calls:
+        value = combined["duration"].value
+        if call.case in roofs and call.sample != DETAIL and value is not None:
+            samples.setdefault(call.case, []).append(value)
+    fastest: dict[tuple[str, str], float] = {}
+    for case, values in samples.items():
+        key, median = (case.problem, case.workload), statistics.median(values)
+        fastest[key] = min(median, fastest.get(key, median))
+    return fastest
+
+
+def _derived(
+    run: Run, call: Call, combined: Readings, roofs: dict[tuple[str, str], float], catalogue: Catalogue
+) -> Readings:
+    """roof_fraction, effective_bandwidth and traffic of a call."""
+    case = call.case
+    needed = _needed_bytes(run, case)
+    duration, roof = combined["duration"].value, roofs.get((case.problem, case.workload))
+    read, written = combined["dram_bytes_read"].value, combined["dram_bytes_written"].value
+    moved = read + written if read is not None and written is not None else None
+    values = {
+        ROOF_FRACTION: (_ratio(roof, duration), "roof duration / duration"),
+        "effective_bandwidth": (_ratio(needed, duration), "bytes needed / duration"),
+        "traffic": (_ratio(moved, needed), "(dram_bytes_read + dram_bytes_written) / bytes needed"),
+    }
+    return {
+        name: absent(catalogue.metrics[name])
+        if value is None
+        else checked(catalogue.metrics[name], value, how, "derived")
+        for name, (value, how) in values.items()
+    }
+
+
+def _needed_bytes(run: Run, case: Case) -> int | None:
+    subject = run.subjects.get(case.problem)
+    workload: Workload | None = subject.workloads.get(case.workload) if subject else None
+    return workload.bytes if workload else None
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _rows(
+    run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue
+) -> Iterator[dict[str, object]]:
+    case = call.case
+    shared = {
+        "problem": case.problem,
+        "variant": case.variant,
+        "role": next(result.role for result in run.cases if result.case == case),
+        "configuration": case.configuration,
+        "workload": case.workload,
+        "sample": call.sample,
+        "device": _device(run, call),
+    }
+    for launch, readings in zip(call.launches, launches, strict=True):
+        yield from _rows_of(readings, {**shared, "kernel": launch.kernel, "launch": launch.index}, catalogue)
+    yield from _rows_of(combined, {**shared, "kernel": "", "launch": None}, catalogue)
+
+
+def _device(run: Run, call: Call) -> str:
+    """The GPU by its driver's name, and its index on its machine: two of a kind are two devices."""
+    attempts = {attempt.name: attempt for attempt in run.attempts}
+    result = next(result for result in run.cases if result.case == call.case)
+    environment = attempts[result.attempt].environment if result.attempt in attempts else None
+    index = str(environment.device) if environment is not None else fact(call.launches[0], DEVICE_INDEX)
+    return f"{device_of(call.launches[0])}, device {index or 'unknown'}"
+
+
+def _rows_of(readings: Readings, shared: dict[str, object], catalogue: Catalogue) -> Iterator[dict[str, object]]:
+    for name in catalogue.metrics:
+        if name not in readings:
+            continue
+        found = readings[name]
+        yield {
+            **shared,
+            "metric": name,
+            "value": found.value if found.value is not None else float("nan"),
+            "state": found.state,
+            "unit": catalogue.metrics[name].unit,
+            "ncu_name": found.ncu_name,
+            "source": found.source,
+        }
+
+
+# --- samples of a case ------------------------------------------------------------------------------------------------
+
+
+class Summary(Noun, frozen=True):
+    """A metric of a case over its samples."""
+
+    state: State
+    """``measured`` where every sample is; otherwise the first other state."""
+    median: float | None
+    low: float | None
+    high: float | None
+    samples: int
+    ncu_name: str
+
+
+Summaries = dict[tuple[Case, str], Summary]
+"""(case, metric) -> what its samples say."""
+
+
+def summarise(table: pd.DataFrame) -> Summaries:
+    """Median and spread of every metric of every case, over whole calls; detail launches count for nothing."""
+    calls = table[table["launch"].isna() & (table["sample"] != DETAIL)]
+    keys = ["problem", "variant", "configuration", "workload", "metric"]
+    summaries: Summaries = {}
+    for key, rows in calls.groupby(keys, sort=False):
+        problem, variant, configuration, workload, metric = map(str, key)
+        case = Case(problem=problem, variant=variant, configuration=configuration, workload=workload)
+        summaries[case, metric] = _summary(list(rows["state"]), list(rows["value"]), list(rows["ncu_name"]))
+    return summaries
+
+
+def _summary(states: list[State], values: list[float], names: list[str]) -> Summary:
+    odd = next((number for number, state in enumerate(states) if state != "measured"), None)
+    if odd is not None:
+        return Summary(state=states[odd], median=None, low=None, high=None, samples=len(states), ncu_name=names[odd])
+    return Summary(
+        state="measured",
+        median=statistics.median(values),
+        low=min(values),
+        high=max(values),
+        samples=len(values),
+        ncu_name=names[0],
+    )

@@ -1,0 +1,172 @@
+"""What a person reads in a terminal, 80 columns wide; colour only where there is a terminal for it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.doctor import Finding
+from harness.judge import Judgement
+from harness.model import CaseResult, Run, Status, Verdict
+from harness.table import ROOF_FRACTION, Summaries, Summary
+from harness.words import MARKS, aliases, provenance, spaced
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(highlight=False, stderr=True)
+
+STYLES: dict[Status, str] = {"pass": "green", "fail": "red", "undecided": "yellow", "not_measured": "yellow"}
+
+COLUMNS = (
+    ("time ms", "duration", 1e-6),
+    ("of roof", ROOF_FRACTION, 1.0),
+    ("DRAM %", "dram_throughput", 1.0),
+    ("L2 hit %", "l2_hit_rate", 1.0),
+    ("stall %", "memory_dependency_stall", 1.0),
+)
+
+
+def refusal(message: str, hint: str) -> None:
+    """What went wrong, and what to do next."""
+    err.print(Text("stallgate: ", style="bold red") + Text(message))
+    if hint:
+        err.print(Text("  hint: ", style="bold") + Text(hint))
+
+
+def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
+    """A run at a glance: where it comes from, every case, what a gate will lack."""
+    out.print(Text(provenance(found), "yellow" if found.kind == "recorded" else ""))
+    out.print()
+    cases(found, summaries)
+    for verdict in judged.verdicts:
+        if verdict.status == "not_measured":
+            out.print(Text(f"{verdict.variant} on {verdict.workload}: {verdict.sentence}", "yellow"))
+    _aliases(judged.verdicts)
+
+
+def cases(run: Run, summaries: Summaries) -> None:
+    """A table for each workload of a problem: every variant with its outcome and its main numbers."""
+    for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
+        results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
+        table = Table(title=f"{problem} · {workload}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("variant", overflow="fold", min_width=14)
+        for heading, _, _ in COLUMNS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for result in results:
+            table.add_row(_variant(result), *_numbers(result, summaries))
+        out.print(table)
+        for result in results:
+            if result.outcome != "profiled":
+                word = spaced(result.outcome)
+                out.print(Text(f"  {result.case.variant}: {word}: {result.reason}", "yellow"))
+        out.print()
+
+
+def _variant(result: CaseResult) -> Text:
+    name = result.case.variant
+    if result.case.configuration != "default":
+        name += f" ({result.case.configuration})"
+    return Text(name, style="bold" if result.role == "candidate" else "")
+
+
+def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
+    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in COLUMNS]
+    return [_number(summary, factor) for summary, factor in found]
+
+
+def _number(summary: Summary | None, factor: float) -> str:
+    if summary is None or summary.median is None:
+        return "–"
+    return f"{summary.median * factor:#.3g}".rstrip(".")
+
+
+def judgement(found: Judgement) -> None:
+    """Every verdict with its sentence, then the answer in one line."""
+    for verdict in found.verdicts:
+        out.print(
+            Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status])
+            + Text(f"{verdict.variant} on {verdict.workload}")
+        )
+        out.print(Text(f"{'':15}{verdict.sentence}"))
+    _aliases(found.verdicts)
+    for note in found.notes:
+        out.print(Text(note, "yellow"))
+    word, style = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}.get(
+        found.exit_status, ("NOT DECIDED", "bold yellow")
+    )
+    out.print(Text(word, style) + Text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
+
+
+def _aliases(verdicts: list[Verdict]) -> None:
+    for old, meaning in aliases(verdicts):
+        out.print(Text(f"{old}\n  {meaning}", "dim"))
+
+
+def _count(verdicts: list[Verdict]) -> str:
+    statuses = [verdict.status for verdict in verdicts]
+    counted = [f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses]
+    return ", ".join(counted) or "nothing judged"
+
+
+def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
+    """The catalogue: each metric's short name, unit and ncu name; then the old names."""
+    for row in rows:
+        unit = f" [{row['unit']}]" if row["unit"] else ""
+        out.print(Text(f"{row['metric']}", "bold") + Text(f"{unit}  {row['title']}"))
+        source = "computed for the whole call" if row["computed"] else row["ncu_name"] or "not on this chip"
+        out.print(Text(f"    {source}", "dim"))
+    out.print()
+    for old, short in names.items():
+        out.print(Text(f"{old}\n    is read as {short}"))
+
+
+def findings(found: list[Finding], able: bool) -> None:
+    """What was found of this machine, with what to do about the rest."""
+    for finding in found:
+        mark, style = {"ok": ("✓", "green"), "missing": ("✗", "red"), "note": ("·", "")}[finding.state]
+        out.print(Text(f"{mark} {finding.name}: ", style) + Text(finding.text))
+        if finding.hint:
+            out.print(Text(f"    {finding.hint}", "dim"))
+    out.print(Text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
+
+
+class Bar:
+    """A progress bar with the case at work; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begun(self, cases: int) -> None:
+        self._task = self._progress.add_task("starting ncu", total=cases)
+
+    def waiting(self) -> None:
+        err.print("another stallgate measures on this GPU; waiting for it")
+
+    def at_work(self, case: str, step: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, description=f"{case.partition('/')[2]}: {step}")
+
+    def finished(self, result: CaseResult) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task)
+        if not err.is_terminal or result.outcome != "profiled":
+            reason = f": {result.reason}" if result.reason else ""
+            err.print(f"{result.case.name}: {spaced(result.outcome)}{reason}")

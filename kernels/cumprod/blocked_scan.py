@@ -1,0 +1,278 @@
+"""Cumulative product in one pass: one program a sequence, tile by tile, while the next tiles are being loaded.
+
+A tile is scanned as a tree, which multiplies segments before it multiplies prefixes. In `[1e30, 1, 1e-30, 1e-30]` the
+segment of the last two underflows on its own although no prefix does. Such tiles are rare: `_next_carry` finds them in
+the reduction that fetches the carry anyway, and `_scan_carefully` does them again as a serial float64 product would.
+
+The next tiles wait in registers, not in shared memory: only loads to registers can tell the L2 cache to keep what they
+read in preference to what is written, and on an H200 that is worth 2 to 4 % of the bandwidth (docs/kernels.md).
+"""
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import nn
+
+
+@triton.jit
+def _last(y):
+    """The last element of a tile."""
+    offsets = tl.arange(0, y.shape[0])
+    return tl.sum(tl.where(offsets == y.shape[0] - 1, y, 0), 0)
+
+
+@triton.jit
+def _next_carry(y, WIDTH: tl.constexpr):
+    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
+
+    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
+    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
+    of that width within each thread first costs two instructions an element.
+    """
+    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    size = tl.abs(y)
+    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
+    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
+
+
+@triton.jit
+def _pick(y, index):
+    """The element of a tile at an index; 0 outside."""
+    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
+
+
+@triton.jit
+def _first_unsafe(x, y, carry, is_double: tl.constexpr):
+    """Index of the first product whose segments may have left float64; the number of elements if there is none.
+
+    Safe are products within 2**430 either way of the carry. After 0, infinity or NaN all are safe. Where no factor
+    exceeds 1, subnormal products of float64 data are as good as serial ones; others need not be told from 0.
+    """
+    count: tl.constexpr = y.shape[0]
+    size = tl.abs(carry)
+    low = tl.maximum(size * 2.0**-430, 2.0**-1022)
+    high = tl.minimum(size * 2.0**430, 2.0**1023)
+    safe = (tl.abs(y) >= low) & (tl.abs(y) <= high)
+    first = tl.min(tl.where(safe, count, tl.arange(0, count)), 0)
+    all_safe = (size == 0) | (size != size) | (size == float("inf"))
+    if is_double:
+        all_safe = all_safe | ((size <= 1) & (tl.max(tl.abs(x), 0) <= 1))
+    return tl.where(all_safe, count, first)
+
+
+@triton.jit
+def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan up to PIECE of `left` elements from memory in float64, but not past the first product that is not safe.
+
+    Returns the carry and how many elements are done.
+    """
+    is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
+    offsets = tl.arange(0, PIECE)
+    places = offsets.to(tl.int64) * inner
+    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
+    signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
+    y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
+    first = _first_unsafe(x, y, carry, is_double)
+    alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
+    if not is_double:
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
+    y = tl.where(offsets == first, alone, y)
+    last = tl.minimum(first, PIECE - 1)
+    rounded = y if is_double else y.to(tl.float32)
+    tl.store(y_ptr + places, rounded.to(y_ptr.dtype.element_ty), mask=offsets < tl.minimum(last + 1, left))
+    return _pick(y, last), last + 1
+
+
+@triton.jit(noinline=True)
+def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan `left` elements from memory as a serial float64 product would. Takes and returns the exact carry.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    done = 0
+    while done < left:
+        skip = tl.cast(done, tl.int64) * inner
+        carry, count = _scan_piece(x_ptr + skip, y_ptr + skip, left - done, inner, carry, PIECE)
+        done += count
+    return carry
+
+
+@triton.jit
+def _narrow(exact, dtype: tl.constexpr):
+    """The exact carry in `dtype`; NaN, which sends the next tile to the careful scan, if it is not normal there."""
+    if dtype == tl.float64:
+        return exact
+    fits = (exact == 0) | ((tl.abs(exact) >= 2.0**-126) & (tl.abs(exact) < 2.0**127))
+    return tl.where(fits, exact, float("nan")).to(dtype)
+
+
+@triton.jit
+def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
+    """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
+    offsets = tl.arange(0, BLOCK)
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1, eviction_policy="evict_last")
+
+
+@triton.jit
+def _scan_floats(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile, and the next carry: NaN where the products may be wrong."""
+    offsets = tl.arange(0, x.shape[0])
+    if carry == 0:  # it stays 0, unless an infinity or NaN comes along
+        y = x * 0
+        following = tl.sum(y, 0)
+    else:
+        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        following = _next_carry(y, WIDTH)
+    return y, following
+
+
+@triton.jit
+def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Scan a tile of `left` elements. Takes and returns the carry, and the exact one for where that is NaN."""
+    offsets = tl.arange(0, BLOCK)
+    places = offsets.to(tl.int64) * inner
+    x = x.to(carry.dtype)
+    if carry.dtype.is_floating():
+        y, following = _scan_floats(x, carry, WIDTH)
+        tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+        if following != following:
+            exact = tl.where(carry == carry, carry.to(tl.float64), exact)
+            tl.debug_barrier()  # the tile is in memory before others write there
+            exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
+            following = _narrow(exact, carry.dtype)
+    else:  # products wrap around, in any order alike
+        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        tl.store(y_ptr + places, y, mask=offsets < left)
+        following = _last(y)
+    return following, exact
+
+
+@triton.jit
+def _blocked_scan_kernel(
+    x_ptr,
+    y_ptr,
+    begin,
+    vectors,
+    inner,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    """One program a sequence, from sequence `begin` on: vectors * VECTOR elements, `inner` apart.
+
+    Counting in vectors proves to the compiler that a mask does not cut through one. STAGES tiles are in registers: the
+    one that is scanned, and those that are on their way.
+    """
+    sequence = begin + tl.program_id(0).to(tl.int64)
+    n = tl.cast(vectors, tl.int64) * VECTOR
+    origin = sequence // inner * n * inner + sequence % inner
+    x_ptr += origin
+    y_ptr += origin
+    carry = tl.full((), 1, ACCUMULATOR)
+    exact = tl.full((), 1, tl.float64)
+    if STAGES > 1:
+        second = _tile(x_ptr, n, inner, BLOCK)
+    if STAGES > 2:
+        third = _tile(x_ptr + BLOCK * inner, n - BLOCK, inner, BLOCK)
+    for start in range(0, vectors, BLOCK // VECTOR):
+        skip = tl.cast(start, tl.int64) * VECTOR
+        newest = _tile(x_ptr + (skip + (STAGES - 1) * BLOCK) * inner, n - skip - (STAGES - 1) * BLOCK, inner, BLOCK)
+        if STAGES > 2:
+            x, second, third = second, third, newest
+        elif STAGES > 1:
+            x, second = second, newest
+        else:
+            x = newest
+        left = tl.minimum(n - skip, BLOCK).to(tl.int32)
+        place = skip * inner
+        carry, exact = _scan_tile(x, x_ptr + place, y_ptr + place, left, inner, carry, exact, BLOCK, WIDTH)
+
+
+def _result_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What torch.cumprod makes of `dtype`: int64 of all integers.
+
+    Raises:
+        TypeError: it is neither real nor integer, or an 8-bit float.
+    """
+    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return dtype
+    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        return torch.int64
+    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
+
+
+def _accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The type in which products of a result dtype are formed: half types in float32."""
+    return {torch.float64: tl.float64, torch.int64: tl.int64}.get(dtype, tl.float32)
+
+
+def _lines(shape: torch.Size, dim: int) -> tuple[int, int]:
+    """Length of a sequence along `dim`, and how far apart its elements are in contiguous memory.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    rank = max(len(shape), 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    padded = tuple(shape) or (1,)
+    return padded[dim], math.prod(padded[dim % rank + 1 :])
+
+
+def _readable(x: torch.Tensor) -> torch.Tensor:
+    """`x` as a kernel can read it: contiguous, and booleans as bytes."""
+    return (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous()
+
+
+def _launches(programs: int) -> list[tuple[int, tuple[int]]]:
+    """The first program of each launch and its grid, which has room for 2**31 - 1."""
+    return [(begin, (min(2**30, programs - begin),)) for begin in range(0, programs, 2**30)]
+
+
+def blocked_scan(
+    x: torch.Tensor, dim: int, *, BLOCK: int = 8192, num_warps: int = 16, num_stages: int = 2, maxnreg: int | None = 64
+) -> torch.Tensor:
+    """torch.cumprod(x, dim) in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
+
+    `num_stages` tiles (1, 2 or 3) are held at a time: the one that is scanned, and the next on their way. `maxnreg` is
+    how many registers a thread may take: with 64, two programs of 16 warps share a multiprocessor. It does not hold
+    for results of 8 bytes, which need more.
+
+    Raises:
+        ValueError: `num_stages` is none of 1, 2 and 3.
+    """
+    if num_stages not in (1, 2, 3):
+        raise ValueError(f"num_stages has to be 1, 2 or 3, not {num_stages}")
+    y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
+    n, inner = _lines(x.shape, dim)
+    if n <= BLOCK:
+        BLOCK = max(16, triton.next_power_of_2(n))
+        num_warps, num_stages, maxnreg = max(1, min(num_warps, BLOCK // 1024)), 1, None
+    vector = math.gcd(n, 16) if inner == 1 else 1
+    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
+    constants = (_accumulator(y.dtype), vector, BLOCK, width, num_stages)
+    options = {"num_warps": num_warps, "maxnreg": maxnreg if y.element_size() < 8 else None}
+    x = _readable(x)
+    for begin, grid in _launches(y.numel() // max(n, 1)):
+        _blocked_scan_kernel[grid](x, y, begin, n // vector, inner, *constants, **options)
+    return y
+
+
+class ModelNew(nn.Module):
+    """torch.cumprod along `dim`; `configuration` is passed on to blocked_scan."""
+
+    def __init__(self, dim: int, **configuration: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.configuration = configuration
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return blocked_scan(x, self.dim, **self.configuration)

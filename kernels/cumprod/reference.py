@@ -1,0 +1,125 @@
+"""Cumulative product along one dimension: what is computed, on which data, and when a result is right."""
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+from torch import nn
+
+Part = tuple[tuple[slice, ...], torch.Tensor]
+
+
+class Model(nn.Module):
+    """The reference in KernelBench's form."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cumprod(x, dim=self.dim)
+
+
+def get_init_inputs(*, shape: list[int], dim: int, dtype: str) -> list[int]:  # noqa: ARG001  (a workload's arguments)
+    """Arguments of Model."""
+    return [dim]
+
+
+def get_inputs(*, shape: list[int], dim: int, dtype: str, device: str, seed: int) -> list[torch.Tensor]:
+    """A fresh input whose products neither vanish nor grow, however long it is. At most three tensors of its size live.
+
+    Uniform random numbers will not do: their products are 0 after about 100 factors, and a kernel that computes 100
+    columns and writes zeros would pass.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    kind = getattr(torch, dtype)
+    if kind == torch.bool:
+        return [_mostly_true(shape, dim, generator)]
+    if not kind.is_floating_point:
+        return [_odd_numbers(shape, kind, generator)]
+    return [_ratios(shape, dim, kind, generator) if kind.itemsize > 2 else _exact_ratios(shape, dim, kind, generator)]
+
+
+def expected(inputs: list[torch.Tensor], *, shape: list[int], dim: int, dtype: str) -> Iterator[Part]:
+    """The true result, formed in 64 bits and rounded to its dtype, part by part with its place in the output."""
+    kind = getattr(torch, dtype)
+    wide = torch.float64 if kind.is_floating_point else torch.int64
+    for index in _parts(shape, dim):
+        yield index, torch.cumprod(inputs[0][index].to(wide), dim).to(_result_dtype(kind))
+
+
+def expected_roof(inputs: list[torch.Tensor], *, shape: list[int], dim: int, dtype: str) -> Iterator[Part]:
+    """What the roof returns, part by part: the input in the result's dtype."""
+    for index in _parts(shape, dim):
+        yield index, inputs[0][index].to(_result_dtype(getattr(torch, dtype)))
+
+
+def tolerance(*, shape: list[int], dim: int, dtype: str) -> float:
+    """The largest relative error of a right element: what n roundings in any order add up to, and the result's own.
+
+    Half types are multiplied in float32. Up to 441 factors, 84 roundings are allowed, which is 1e-5 in float32.
+    Integers are exact.
+    """
+    kind = getattr(torch, dtype)
+    if not kind.is_floating_point:
+        return 0.0
+    epsilon = torch.finfo(torch.promote_types(kind, torch.float32)).eps
+    n = shape[dim] if shape else 1
+    return max(84, 4 * math.sqrt(n)) * epsilon + (torch.finfo(kind).eps if kind.itemsize == 2 else 0.0)
+
+
+def _result_dtype(kind: torch.dtype) -> torch.dtype:
+    return kind if kind.is_floating_point else torch.int64
+
+
+def _ratios(shape: list[int], dim: int, kind: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """Factors w_k / w_(k-1), whose products are the w: log-uniform in 0.5 to 2, with random signs."""
+    u = torch.empty(shape, dtype=kind, device=generator.device).uniform_(-2, 2, generator=generator)
+    return _quotients(u.abs().sub_(1).exp2_().copysign_(u), dim)
+
+
+def _exact_ratios(shape: list[int], dim: int, kind: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """Factors that a half type holds exactly: rounded ones would drift, by a factor of 3 in 2**20 of bfloat16.
+
+    They are quotients of +-0.5, 1 and 2, so that products come back; 16 of them in a sequence are 0.75 or 1.25 times
+    that, so that products have long mantissas to get wrong.
+    """
+    choice = torch.randint(0, 6, shape, dtype=torch.int8, device=generator.device, generator=generator)
+    x = _quotients((choice % 3 - 1).to(kind).exp2_().mul_(1 - choice // 3 * 2), dim)
+    if shape:
+        few = x.transpose(dim, 0)[:: math.ceil(shape[dim] / 16) or 1]
+        few *= torch.randint(0, 2, few.shape, dtype=kind, device=x.device, generator=generator).mul_(0.5).add_(0.75)
+    return x
+
+
+def _quotients(w: torch.Tensor, dim: int) -> torch.Tensor:
+    x = w.clone()
+    if w.dim() and w.shape[dim] > 1:
+        x.narrow(dim, 1, w.shape[dim] - 1).div_(w.narrow(dim, 0, w.shape[dim] - 1))
+    return x
+
+
+def _odd_numbers(shape: list[int], kind: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """1, at times 3, with random signs if there are any. Odd products stay odd as they wrap; 64 factors of 2 make 0."""
+    choice = torch.randint(0, 16, shape, dtype=torch.int8, device=generator.device, generator=generator)
+    magnitude = (choice < 2).to(torch.int8).mul_(2).add_(1)
+    return (magnitude.mul_(1 - choice % 2 * 2) if kind.is_signed else magnitude).to(kind)
+
+
+def _mostly_true(shape: list[int], dim: int, generator: torch.Generator) -> torch.Tensor:
+    """About one False a sequence, somewhere."""
+    n = shape[dim] if shape else 1
+    return torch.empty(shape, device=generator.device).uniform_(generator=generator) > 1 / max(n, 1)
+
+
+def _parts(shape: list[int], dim: int, *, limit: int = 2**27) -> Iterator[tuple[slice, ...]]:
+    """Cuts a tensor, never across a sequence, into parts of `limit` elements at most, or of one sequence each."""
+    room = max(1, limit // max(shape[dim], 1)) if shape else 1
+    cuts = []
+    for axis in reversed(range(len(shape))):
+        is_scanned = axis == dim % len(shape)
+        step = max(1, shape[axis] if is_scanned else min(shape[axis], room))
+        room = room if is_scanned else room // step
+        cuts.append([slice(start, min(start + step, shape[axis])) for start in range(0, shape[axis], step)])
+    yield from product(*reversed(cuts))

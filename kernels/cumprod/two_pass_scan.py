@@ -1,0 +1,385 @@
+"""Cumulative product in chunks: the product of each, the products up to each, then each scanned again with its carry.
+
+It reads the input twice and moves 12 bytes where 8 would do; in return a single long sequence fills the GPU.
+
+A chunk's product, formed on its own, can over- or underflow where the sequence's does not: `[0, 1, 1e30, 1e30]` is all
+zeros, whatever the last two make together. The first pass marks chunks whose product may not be used, and the second
+scans those with the carry in hand.
+"""
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import nn
+
+
+@triton.jit
+def _last(y):
+    """The last element of a tile."""
+    offsets = tl.arange(0, y.shape[0])
+    return tl.sum(tl.where(offsets == y.shape[0] - 1, y, 0), 0)
+
+
+@triton.jit
+def _next_carry(y, WIDTH: tl.constexpr):
+    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
+
+    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
+    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
+    of that width within each thread first costs two instructions an element.
+    """
+    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    size = tl.abs(y)
+    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
+    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
+
+
+@triton.jit
+def _pick(y, index):
+    """The element of a tile at an index; 0 outside."""
+    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
+
+
+@triton.jit
+def _first_unsafe(x, y, carry, is_double: tl.constexpr):
+    """Index of the first product whose segments may have left float64; the number of elements if there is none.
+
+    Safe are products within 2**430 either way of the carry. After 0, infinity or NaN all are safe. Where no factor
+    exceeds 1, subnormal products of float64 data are as good as serial ones; others need not be told from 0.
+    """
+    count: tl.constexpr = y.shape[0]
+    size = tl.abs(carry)
+    low = tl.maximum(size * 2.0**-430, 2.0**-1022)
+    high = tl.minimum(size * 2.0**430, 2.0**1023)
+    safe = (tl.abs(y) >= low) & (tl.abs(y) <= high)
+    first = tl.min(tl.where(safe, count, tl.arange(0, count)), 0)
+    all_safe = (size == 0) | (size != size) | (size == float("inf"))
+    if is_double:
+        all_safe = all_safe | ((size <= 1) & (tl.max(tl.abs(x), 0) <= 1))
+    return tl.where(all_safe, count, first)
+
+
+@triton.jit
+def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan up to PIECE of `left` elements from memory in float64, but not past the first product that is not safe.
+
+    Returns the carry and how many elements are done.
+    """
+    is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
+    offsets = tl.arange(0, PIECE)
+    places = offsets.to(tl.int64) * inner
+    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
+    signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
+    y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
+    first = _first_unsafe(x, y, carry, is_double)
+    alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
+    if not is_double:
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
+    y = tl.where(offsets == first, alone, y)
+    last = tl.minimum(first, PIECE - 1)
+    rounded = y if is_double else y.to(tl.float32)
+    tl.store(y_ptr + places, rounded.to(y_ptr.dtype.element_ty), mask=offsets < tl.minimum(last + 1, left))
+    return _pick(y, last), last + 1
+
+
+@triton.jit(noinline=True)
+def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan `left` elements from memory as a serial float64 product would. Takes and returns the exact carry.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    done = 0
+    while done < left:
+        skip = tl.cast(done, tl.int64) * inner
+        carry, count = _scan_piece(x_ptr + skip, y_ptr + skip, left - done, inner, carry, PIECE)
+        done += count
+    return carry
+
+
+@triton.jit
+def _narrow(exact, dtype: tl.constexpr):
+    """The exact carry in `dtype`; NaN, which sends the next tile to the careful scan, if it is not normal there."""
+    if dtype == tl.float64:
+        return exact
+    fits = (exact == 0) | ((tl.abs(exact) >= 2.0**-126) & (tl.abs(exact) < 2.0**127))
+    return tl.where(fits, exact, float("nan")).to(dtype)
+
+
+@triton.jit
+def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
+    """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
+    offsets = tl.arange(0, BLOCK)
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1, eviction_policy="evict_last")
+
+
+@triton.jit
+def _scan_floats(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile, and the next carry: NaN where the products may be wrong."""
+    offsets = tl.arange(0, x.shape[0])
+    if carry == 0:  # it stays 0, unless an infinity or NaN comes along
+        y = x * 0
+        following = tl.sum(y, 0)
+    else:
+        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        following = _next_carry(y, WIDTH)
+    return y, following
+
+
+@triton.jit
+def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Scan a tile of `left` elements. Takes and returns the carry, and the exact one for where that is NaN."""
+    offsets = tl.arange(0, BLOCK)
+    places = offsets.to(tl.int64) * inner
+    x = x.to(carry.dtype)
+    if carry.dtype.is_floating():
+        y, following = _scan_floats(x, carry, WIDTH)
+        tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+        if following != following:
+            exact = tl.where(carry == carry, carry.to(tl.float64), exact)
+            tl.debug_barrier()  # the tile is in memory before others write there
+            exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
+            following = _narrow(exact, carry.dtype)
+    else:  # products wrap around, in any order alike
+        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        tl.store(y_ptr + places, y, mask=offsets < left)
+        following = _last(y)
+    return following, exact
+
+
+@triton.jit
+def _chunk(program, chunks, vectors, inner, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
+    """Where a program's chunk begins in contiguous memory, and how many elements it has."""
+    vectors = tl.cast(vectors, tl.int64)
+    sequence = program // chunks
+    start = program % chunks * (BLOCK // VECTOR)
+    origin = sequence // inner * vectors * VECTOR * inner + sequence % inner
+    return origin + start * VECTOR * inner, tl.minimum(vectors - start, BLOCK // VECTOR).to(tl.int32) * VECTOR
+
+
+@triton.jit
+def _mark(x):
+    """What a chunk without a usable product does to a carry of 0 or infinity: a factor too small for a usable product.
+
+    It has the sign of the product, is 0 if the chunk holds a 0, and NaN if it holds an infinity or NaN.
+    """
+    tiny: tl.constexpr = 2.0**-1020 if x.dtype == tl.float64 else 2.0**-124
+    signs = tl.where(x > 0, 1.0, tl.where(x < 0, -1.0, 0.0)) + x * 0
+    return _last(tl.cumprod(signs, 0)) * tiny
+
+
+@triton.jit
+def _multiply_kernel(
+    x_ptr,
+    products_ptr,
+    begin,
+    chunks,
+    vectors,
+    inner,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    """First pass, one program a chunk: its product, or its mark if a prefix of it is out of the ordinary."""
+    program = begin + tl.program_id(0).to(tl.int64)
+    origin, left = _chunk(program, chunks, vectors, inner, VECTOR, BLOCK)
+    x = _tile(x_ptr + origin, left, inner, BLOCK).to(products_ptr.dtype.element_ty)
+    y = tl.cumprod(x, 0)
+    if x.dtype.is_floating():
+        product = _next_carry(y, WIDTH)
+        if product != product:
+            product = _mark(x)
+    else:
+        product = _last(y)
+    tl.store(products_ptr + program, product)
+
+
+@triton.jit
+def _is_usual(carry):
+    """Whether a carry leaves room in float64 for every prefix of a chunk that has a product, and for other carries."""
+    return (tl.abs(carry) >= 2.0**-430) & (tl.abs(carry) <= 2.0**430)
+
+
+@triton.jit
+def _is_product(product, is_double: tl.constexpr):
+    """Whether what the first pass left is a chunk's product, not a mark."""
+    least: tl.constexpr = 2.0**-510 if is_double else 2.0**-62
+    return tl.abs(product) >= least
+
+
+@triton.jit
+def _carries(products, carry):
+    """The carries out of chunks with these products, and whether they stand: no chunk may need a closer look."""
+    wide = products.to(carry.dtype)
+    wide = tl.where(tl.arange(0, products.shape[0]) == 0, wide * carry, wide)
+    if not carry.dtype.is_floating():
+        return carry == carry, tl.cumprod(wide, 0)
+    carries = tl.cumprod(tl.where(carry == 0, wide * 0, wide), 0)
+    usual = _is_usual(carries) & _is_product(products, products.dtype == tl.float64)
+    all_usual = tl.min(tl.where(usual, 1, 0), 0) == 1
+    return (all_usual & _is_usual(carry)) | (carry == 0) | (carry != carry), carries
+
+
+@triton.jit
+def _carry_one_by_one(
+    x_ptr, y_ptr, products_ptr, carries_ptr, begin, end, n, inner, carry, BLOCK: tl.constexpr, WIDTH: tl.constexpr
+):
+    """The carries out of a sequence's chunks begin to end, scanning those without a product. Returns the last."""
+    is_double: tl.constexpr = products_ptr.dtype.element_ty == tl.float64
+    for chunk in range(begin, end):
+        product = tl.load(products_ptr + chunk).to(tl.float64)
+        sticks = (carry == 0) | (carry != carry) | ((tl.abs(carry) == float("inf")) & (product == product))
+        if sticks | (_is_usual(carry) & _is_product(product, is_double)):
+            carry *= product
+        else:
+            start = tl.cast(chunk, tl.int64) * BLOCK
+            left = tl.minimum(n - start, BLOCK).to(tl.int32)
+            carry = _scan_carefully(x_ptr + start * inner, y_ptr + start * inner, left, inner, carry, WIDTH)
+        tl.store(carries_ptr + chunk, carry)
+    return carry
+
+
+@triton.jit
+def _carry_kernel(
+    x_ptr,
+    y_ptr,
+    products_ptr,
+    carries_ptr,
+    begin,
+    chunks,
+    n,
+    inner,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """Second pass, one program a sequence: the product up to the end of each chunk, in 64 bits."""
+    sequence = begin + tl.program_id(0).to(tl.int64)
+    origin = sequence // inner * n * inner + sequence % inner
+    products_ptr += sequence * chunks
+    carries_ptr += sequence * chunks
+    offsets = tl.arange(0, TILE)
+    carry = tl.full((), 1, carries_ptr.dtype.element_ty)
+    for start in range(0, chunks, TILE):
+        end = tl.minimum(start + TILE, chunks)
+        products = tl.load(products_ptr + start + offsets, mask=offsets < end - start, other=1)
+        stands, carries = _carries(products, carry)
+        if stands:
+            tl.store(carries_ptr + start + offsets, carries, mask=offsets < end - start)
+            carry = _last(carries)
+        elif carry.dtype.is_floating():
+            carry = _carry_one_by_one(
+                x_ptr + origin, y_ptr + origin, products_ptr, carries_ptr, start, end, n, inner, carry, BLOCK, WIDTH
+            )
+
+
+@triton.jit
+def _scan_kernel(
+    x_ptr,
+    y_ptr,
+    carries_ptr,
+    begin,
+    chunks,
+    vectors,
+    inner,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    """Third pass, one program a chunk: scan it with the carry out of the chunk before."""
+    program = begin + tl.program_id(0).to(tl.int64)
+    origin, left = _chunk(program, chunks, vectors, inner, VECTOR, BLOCK)
+    carry = tl.load(carries_ptr + program - 1, mask=program % chunks > 0, other=1)
+    narrow = _narrow(carry, ACCUMULATOR) if carry.dtype.is_floating() else carry
+    x = _tile(x_ptr + origin, left, inner, BLOCK)
+    _scan_tile(x, x_ptr + origin, y_ptr + origin, left, inner, narrow, carry, BLOCK, WIDTH)
+
+
+def _result_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What torch.cumprod makes of `dtype`: int64 of all integers.
+
+    Raises:
+        TypeError: it is neither real nor integer, or an 8-bit float.
+    """
+    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return dtype
+    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        return torch.int64
+    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
+
+
+def _accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The type in which products of a result dtype are formed: half types in float32."""
+    return {torch.float64: tl.float64, torch.int64: tl.int64}.get(dtype, tl.float32)
+
+
+def _lines(shape: torch.Size, dim: int) -> tuple[int, int]:
+    """Length of a sequence along `dim`, and how far apart its elements are in contiguous memory.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    rank = max(len(shape), 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    padded = tuple(shape) or (1,)
+    return padded[dim], math.prod(padded[dim % rank + 1 :])
+
+
+def _readable(x: torch.Tensor) -> torch.Tensor:
+    """`x` as a kernel can read it: contiguous, and booleans as bytes."""
+    return (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous()
+
+
+def _launches(programs: int) -> list[tuple[int, tuple[int]]]:
+    """The first program of each launch and its grid, which has room for 2**31 - 1."""
+    return [(begin, (min(2**30, programs - begin),)) for begin in range(0, programs, 2**30)]
+
+
+def two_pass_scan(
+    x: torch.Tensor, dim: int, *, BLOCK: int = 4096, num_warps: int = 4, TILE: int = 1024
+) -> torch.Tensor:
+    """torch.cumprod(x, dim) in chunks of `BLOCK` elements, their products scanned `TILE` at a time (powers of two)."""
+    y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
+    n, inner = _lines(x.shape, dim)
+    x = _readable(x)
+    BLOCK = min(BLOCK, max(16, triton.next_power_of_2(n)))
+    chunks = triton.cdiv(n, BLOCK)
+    TILE = min(TILE, max(16, triton.next_power_of_2(chunks)))
+    programs = y.numel() // max(n, 1) * chunks
+    products, carries = _workspace(y, programs)
+    vector = math.gcd(n, 16) if inner == 1 else 1
+    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
+    lines, tile = (chunks, n // vector, inner), {"BLOCK": BLOCK, "WIDTH": width, "num_warps": num_warps}
+    for begin, grid in _launches(programs):
+        _multiply_kernel[grid](x, products, begin, *lines, vector, **tile)
+    for begin, grid in _launches(programs // max(chunks, 1)):
+        _carry_kernel[grid](x, y, products, carries, begin, chunks, n, inner, TILE=TILE, **tile)
+    for begin, grid in _launches(programs):
+        _scan_kernel[grid](x, y, carries, begin, *lines, _accumulator(y.dtype), vector, **tile)
+    return y
+
+
+def _workspace(y: torch.Tensor, programs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Room for the chunks' products, in the type they are formed in, and for their carries, in 64 bits."""
+    narrow = torch.float32 if y.dtype.itemsize < 4 else y.dtype
+    wide = torch.float64 if y.dtype.is_floating_point else y.dtype
+    return y.new_empty(programs, dtype=narrow), y.new_empty(programs, dtype=wide)
+
+
+class ModelNew(nn.Module):
+    """torch.cumprod along `dim`; `configuration` is passed on to two_pass_scan."""
+
+    def __init__(self, dim: int, **configuration: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.configuration = configuration
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return two_pass_scan(x, self.dim, **self.configuration)

@@ -1,0 +1,92 @@
+"""What tests share: a project to work in, and the real command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.project.tree import Project, load_project
+
+ROOT = Path(__file__).resolve().parents[1]
+FAKES = ROOT / "tests" / "fakes"
+
+Stallgate = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Project:
+    """This repository as a project; not to be written to."""
+    return load_project(ROOT)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of this repository's kernels, yardsticks and recordings, to be changed at will."""
+    root = tmp_path / "project"
+    for name in ("kernels", "metrics", "reports/recorded"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+@pytest.fixture
+def recording(tree: Path) -> Path:
+    """The recording in the tree."""
+    return next((tree / "reports" / "recorded").glob("*/cumprod"))
+
+
+@pytest.fixture
+def stallgate(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Stallgate:
+    """Runs ``stallgate`` in the tree, on a machine without a GPU and without ncu."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
+        return subprocess.run(
+            [sys.executable, "-m", "harness", *arguments],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def with_ncu(stallgate: Stallgate, recording: Path, tmp_path: Path) -> Stallgate:
+    """Runs ``stallgate`` on a machine with the fakes' GPU and ncu; keywords set the fakes' variables."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    for fake in FAKES.iterdir():
+        wrapper = bin_folder / fake.name
+        wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" "$@"\n')
+        wrapper.chmod(0o755)
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return stallgate(
+            *arguments,
+            **{"PATH": f"{bin_folder}:/usr/bin:/bin", "FAKE_NCU_RECORDING": str(recording), **variables},
+        )
+
+    return run
+
+
+@pytest.fixture
+def latest(tree: Path) -> Callable[[str], Any]:
+    """Reads a JSON file of the latest run."""
+
+    def read(name: str) -> Any:
+        return msgspec.json.decode((tree / "reports" / "latest" / name).read_bytes())
+
+    return read

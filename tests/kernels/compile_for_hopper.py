@@ -1,0 +1,113 @@
+"""Compiles what a variant would launch for compute capability 9.0, which needs no GPU, and prints what came of it.
+
+Run as a program, because an interpreting triton cannot compile: compile_for_hopper.py FILE CASES, where CASES is JSON:
+a list of [shape, dim, dtype, configuration]. Prints a list with the launches of each case: kernel, PTX, spilled bytes.
+"""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+
+class Recorder:
+    """Stands in for a kernel: a launch compiles it, specialised as triton would, and notes the result."""
+
+    def __init__(self, kernel: JITFunction, launches: list[dict[str, Any]]) -> None:
+        self.kernel = kernel
+        self.launches = launches
+
+    def __getitem__(self, grid: object) -> Any:
+        return self._launch
+
+    def _launch(self, *arguments: object, **named: object) -> None:
+        names = self.kernel.arg_names
+        bound = {**dict(zip(names, arguments, strict=False)), **{k: v for k, v in named.items() if k in names}}
+        options = {name: value for name, value in named.items() if name not in names and value is not None}
+        constexprs = {p.name for p in self.kernel.params if p.is_constexpr}
+        signature, constants, hints = {}, {}, {}
+        for place, name in enumerate(names):
+            value = bound[name]
+            signature[name], constant, divisible = _specialised(value, name in constexprs)
+            if constant:
+                constants[(place,)] = value
+            if divisible:
+                hints[(place,)] = [["tt.divisibility", 16]]
+        source = ASTSource(self.kernel, signature=signature, constexprs=constants, attrs=hints)
+        compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+        self.launches.append(
+            {"kernel": self.kernel.__name__, "ptx": compiled.asm["ptx"], "spilled": _spilled(compiled.asm["cubin"])}
+        )
+
+
+def _specialised(value: object, is_constexpr: bool) -> tuple[str, bool, bool]:
+    """Type of an argument in a signature, whether it is a constant there, whether it is known to divide by 16."""
+    if isinstance(value, torch.Tensor):
+        return f"*{_SHORT[value.dtype]}", False, value.data_ptr() % 16 == 0
+    if is_constexpr or value == 1:
+        return "constexpr", True, False
+    assert isinstance(value, int)
+    return ("i32" if abs(value) < 2**31 else "i64"), False, value % 16 == 0
+
+
+_SHORT = {
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.float32: "fp32",
+    torch.float64: "fp64",
+    torch.uint8: "u8",
+    torch.int8: "i8",
+    torch.int16: "i16",
+    torch.int32: "i32",
+    torch.int64: "i64",
+}
+
+
+def _spilled(cubin: bytes) -> int:
+    """Bytes of local memory a thread needs."""
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True)
+    found = re.search(r"STACK:(\d+)", told.stdout + told.stderr)
+    assert found is not None
+    return int(found.group(1))
+
+
+def _load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("variant", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["variant"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(path: str, cases: str) -> None:
+    results = []
+    for shape, dim, dtype, configuration in json.loads(cases):
+        launches: list[dict[str, Any]] = []
+        module = _load(path)
+        for name, value in vars(module).copy().items():
+            if isinstance(value, JITFunction) and name.endswith("_kernel"):
+                setattr(module, name, Recorder(value, launches))
+        module.ModelNew(dim, **configuration)(torch.ones(shape, dtype=getattr(torch, dtype)))
+        results.append(launches)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,92 @@
+"""Kernel tests run in triton's interpreter on the CPU, with the order of multiplication that a GPU has."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # triton asks when it is imported, and again whenever it runs
+
+import importlib.util
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from triton.runtime import interpreter
+
+del os.environ["TRITON_INTERPRET"]  # programs that tests elsewhere start shall compile
+KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
+
+
+@cache
+def load(name: str) -> ModuleType:
+    """A file of the problem, loaded by path as the measuring child does."""
+    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", KERNELS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def variant(request: pytest.FixtureRequest) -> ModuleType:
+    """The variant that a test is parametrised with, by name."""
+    return load(request.param)
+
+
+@pytest.fixture
+def reference() -> ModuleType:
+    return load("reference")
+
+
+@pytest.fixture(autouse=True)
+def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scans multiply as a tree, memory never written shows, and arithmetic on infinities is silent."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
+    _patch_once(monkeypatch)
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills fresh memory with NaN or the largest integer
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        # Triton 3.6 with a numpy older than 2.4.
+        warnings.filterwarnings("ignore", "Conversion of an array with ndim > 0", DeprecationWarning)
+        yield
+    torch.use_deterministic_algorithms(False)
+
+
+def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
+    """Instead of the interpreter's serial product, which forms no segments and so cannot go wrong as a GPU can."""
+    y = tile.handle.data
+    reach = 1
+    while reach < y.shape[0]:
+        y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
+        reach *= 2
+    return [scan.to_tensor(y, dtype=tile.dtype)]
+
+
+def _patch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as fast: the interpreter patches triton.language anew at each call of a device function."""
+    patch, launch = interpreter._patch_lang, interpreter.GridExecutor.__call__
+    patched: set[str] = set()
+
+    def patch_once(function: Any) -> Any:
+        where = function.__module__.partition(".")[0]
+        if where in patched:
+            return None
+        patched.add(where)
+        return patch(function)
+
+    def launch_once(executor: Any, *arguments: Any, **named: Any) -> Any:
+        patched.clear()
+        return launch(executor, *arguments, **named)
+
+    monkeypatch.setattr(interpreter, "_patch_lang", patch_once)
+    monkeypatch.setattr(interpreter.GridExecutor, "__call__", launch_once)

@@ -1,0 +1,143 @@
+"""Runs a variant on a CUDA device, large and small, and says which of its results are wrong.
+
+A program of its own because the other kernel tests make triton interpret: on_gpu.py VARIANT. Prints a line for each
+case that is wrong; its exit status is 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from rightness import ratios, tolerance, verdict, with_segments
+
+KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
+Case = tuple[str, torch.Tensor, int]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", KERNELS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def cases() -> Iterator[Case]:
+    """Names, inputs on the CPU and dimensions, one at a time."""
+    yield from _dtypes()
+    yield from _shapes()
+    yield from _specials()
+    yield from _vanishing()
+
+
+def _dtypes() -> Iterator[Case]:
+    generator = torch.Generator().manual_seed(1)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        for shape, dim in (((37, 3000), 1), ((3000, 37), 0), ((5, 1000, 7), 1), ((9, 20001), -1)):
+            yield f"{dtype} {shape} {dim}", ratios(shape, dim, dtype, seed=2), dim
+    for dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        odd = torch.randint(0, 4, (37, 20000), generator=generator) * 2 - 3
+        yield f"{dtype}", odd.abs().to(dtype) if dtype in (torch.bool, torch.uint8) else odd.to(dtype), 1
+        yield f"{dtype} transposed", odd.abs().to(dtype).T, 1
+
+
+def _shapes() -> Iterator[Case]:
+    for n in (1, 2, 15, 100, 1000, 1023, 1025, 4095, 4096, 4097, 8191, 8192, 8193, 16384, 24577, 32768):
+        yield f"(67, {n})", ratios((67, n), 1, torch.float32, seed=n), 1
+    yield "(1000, 32771)", ratios((1000, 32771), 1, torch.float32, seed=3), 1
+    yield "(64, 1048576)", ratios((64, 1048576), 1, torch.float32, seed=4), 1
+    yield "a column view", ratios((300, 5000), 1, torch.float32, seed=5)[:, ::2], 1
+    yield "off by one element", ratios((1, 100001), 1, torch.float32, seed=6)[0, 1:].view(10, 10000), 1
+    yield "broadcast", ratios((1, 9000), 1, torch.float32, seed=7).expand(50, 9000), 1
+
+
+def _specials() -> Iterator[Case]:
+    places = [0, 500, 4093, 4094, 4095, 4096, 8190, 8191, 8192, 12287, 16383, 19996]
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        yield f"special segments in {dtype}", with_segments(ratios((20000,), 0, dtype, seed=8), places), 1
+    rows = with_segments(ratios((2000,), 0, torch.float64, seed=9), [0, 7, 1023])
+    yield "where float64 over- and underflows", rows.abs().pow(9).copysign(rows), 1
+
+
+def _vanishing() -> Iterator[Case]:
+    generator = torch.Generator().manual_seed(10)
+    uniform = torch.rand(50, 40000, generator=generator, dtype=torch.float64)
+    normal = torch.randn(50, 40000, generator=generator, dtype=torch.float64)
+    angle = torch.linspace(0, 40, 40001, dtype=torch.float64)
+    level = torch.linspace(10, 900, 50, dtype=torch.float64)[:, None] * angle.sin()
+    data = {
+        "uniform": uniform,
+        "normal": normal,
+        "growing": uniform + 1,
+        "a mask": (uniform > 0.001).double(),
+        "a mask with gaps": (normal > -3).double() * (uniform + 0.5),
+        "slowly sinking": uniform * 0 + 0.9,
+        "sinking and coming back": level.diff(dim=1).exp2(),
+    }
+    for name, x in data.items():
+        for dtype in (torch.float32, torch.float16):
+            yield f"{name} in {dtype}", x.to(dtype), 1
+
+
+def fault(variant: ModuleType, x: torch.Tensor, dim: int) -> str:
+    """What is wrong with the variant's result for an input; empty where nothing is."""
+    on_device = x.cuda() if x.is_contiguous() else _same_layout(x)
+    try:
+        got = variant.ModelNew(dim)(on_device)
+        again = variant.ModelNew(dim)(on_device)
+    except Exception as error:  # noqa: BLE001  (whatever a variant raises is its fault)
+        traceback.print_exc()
+        return f"{type(error).__name__}: {str(error)[:300]}"
+    same = (
+        torch.equal(got.nan_to_num(7.5), again.nan_to_num(7.5)) if got.is_floating_point() else torch.equal(got, again)
+    )
+    return verdict(got, x, dim, tolerance(x, dim)) or ("" if same else "two runs differ")
+
+
+def _same_layout(x: torch.Tensor) -> torch.Tensor:
+    """On the device with the strides that `x` has on the CPU."""
+    whole = torch.empty(0, dtype=x.dtype).set_(x.untyped_storage())
+    return whole.cuda().as_strided(x.shape, x.stride(), x.storage_offset())
+
+
+def beyond_32_bits(variant: ModuleType) -> str:
+    """More than 2**31 elements: the last sequences are those whose offsets need 64 bits."""
+    rows, n = 65540, 32776
+    if torch.cuda.mem_get_info()[0] < 3 * rows * n * 2:
+        return ""
+    tail = ratios((6, n), 1, torch.float16, seed=11)
+    x = torch.ones(rows, n, dtype=torch.float16, device="cuda")
+    x[-6:] = tail.cuda()
+    got = variant.ModelNew(1)(x)
+    return verdict(got[-6:], tail, 1, tolerance(tail, 1)) or ("" if bool((got[:-6] == 1).all()) else "rows of 1 differ")
+
+
+def faults(name: str) -> Iterator[str]:
+    """A line for each case that a variant gets wrong."""
+    variant = load(name)
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills fresh memory with NaN
+    for case, x, dim in cases():
+        found = fault(variant, x, dim)
+        if found:
+            yield f"{name}: {case}: {found}"
+    found = beyond_32_bits(variant)
+    if found:
+        yield f"{name}: more than 2**31 elements: {found}"
+
+
+def main(name: str) -> int:
+    found = list(faults(name))
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

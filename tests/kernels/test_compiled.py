@@ -1,0 +1,67 @@
+"""What the compiler makes of the kernels for an H100 or H200. Compiling needs no GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+LONG: list[Any] = [2, 32768]
+CASES: list[list[Any]] = [
+    [LONG, 1, "float32", {}],
+    *([[2, 9000], 1, dtype, {}] for dtype in ("float16", "float64", "bool")),  # every accumulator
+    *([[3, n], 1, "float32", {}] for n in (1, 8209)),  # a 1 is a constant to triton; odd rows have no whole vectors
+    [[4, 9000, 3], 1, "float32", {}],  # elements that lie apart
+]
+VARIANTS = ["blocked_scan", "two_pass_scan", "naive_serial", "copy_roof"]
+
+
+@cache
+def compiled(variant: str) -> list[list[dict[str, Any]]]:
+    """The launches of each case, and for the blocked scan of one more for each number of stages."""
+    staged = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
+    cases = CASES + staged * (variant == "blocked_scan")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    path = HERE.parents[1] / "kernels" / "cumprod" / f"{variant}.py"
+    told = subprocess.run(
+        [sys.executable, HERE / "compile_for_hopper.py", path, json.dumps(cases)],
+        env={**environment, "TRITON_DEFAULT_FP_FUSION": "1"},  # triton 3.9 warns where it is not set
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    result: list[list[dict[str, Any]]] = json.loads(told.stdout)
+    return result
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_everything_compiles(variant: str) -> None:
+    kernels = 3 if variant == "two_pass_scan" else 1
+    assert all(len(launches) == kernels for launches in compiled(variant))
+
+
+HINTED = "ld.global.L1::evict_last.L2::cache_hint.v4"
+"""A load of 16 bytes that the L2 cache keeps longer than what is written; triton 3.6 drops the hint on other loads."""
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_the_blocked_scan_loads_whole_vectors_ahead(stages: int) -> None:
+    """An unproven alignment would silently cost that."""
+    ptx = compiled("blocked_scan")[len(CASES) + stages - 1][0]["ptx"]
+    vectors = 8192 // (4 * 32 * 16)
+    assert ptx.count(HINTED) == stages * vectors, "the tiles before the loop, and the one in it"
+    assert ptx.count("st.global.v4") >= vectors
+
+
+def test_the_copy_moves_whole_vectors() -> None:
+    launch = compiled("copy_roof")[0][0]
+    assert launch["ptx"].count(HINTED) == launch["ptx"].count("st.global.v4") == 1
+    assert launch["spilled"] == 0

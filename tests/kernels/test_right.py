@@ -1,0 +1,312 @@
+"""Every variant is right: element by element, wherever a tile ends and whatever stands in it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rightness import SPECIAL_SEGMENTS, ratios, tolerance, verdict, with_segments
+
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+INTEGERS = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+KERNELS = ["naive_serial", "blocked_scan", "two_pass_scan"]
+TILED = ["blocked_scan", "two_pass_scan"]
+SMALL: dict[str, dict[str, int]] = {
+    "naive_serial": {},
+    "blocked_scan": {"BLOCK": 32, "num_warps": 1, "num_stages": 2},
+    "two_pass_scan": {"BLOCK": 32, "num_warps": 1, "TILE": 2},
+}
+
+
+def run(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> torch.Tensor:
+    name = variant.__name__.removeprefix("cumprod_")
+    result: torch.Tensor = variant.ModelNew(dim, **{**SMALL[name], **configuration})(x)
+    return result
+
+
+def check(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> None:
+    found = verdict(run(variant, x, dim, **configuration), x, dim, tolerance(x, dim))
+    assert not found, found
+
+
+def some(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(len(shape))
+    if dtype.is_floating_point:
+        return torch.empty(shape, dtype=torch.float64).uniform_(-1.5, 1.5, generator=generator).to(dtype)
+    lowest = 0 if dtype in (torch.bool, torch.uint8) else -3
+    return torch.randint(lowest, 4, shape, generator=generator).to(dtype)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS, ids=str)
+def test_every_dtype(variant: ModuleType, dtype: torch.dtype) -> None:
+    x = some((2, 3, 3), dtype)
+    check(variant, x, 1)
+    check(variant, x, 2)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8], ids=str)
+@pytest.mark.parametrize("shape", [(7,), (2, 5), (2, 1, 3), (1, 2, 3, 2)], ids=str)
+def test_every_dimension(variant: ModuleType, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    x = some(shape, dtype)
+    for dim in range(len(shape)):
+        check(variant, x, dim)
+        assert torch.equal(run(variant, x, dim), run(variant, x, dim - len(shape)))
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+def test_special_segments_one_after_another(variant: ModuleType) -> None:
+    """One element of a tile after the other leaves the range."""
+    x = torch.tensor([[1e38, 1e38, 1e-38, 1e-38] * 30, [1e-38, 1e-38, 1e38, 1e38] * 30, [3e38, 1e-38, 3e-1, 1.0] * 30])
+    check(variant, x, 1)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("first", [float("inf"), -float("inf"), 0.0])
+def test_infinity_and_zero_last(variant: ModuleType, first: float) -> None:
+    """However small or large a segment is that follows; and infinity times infinity is no NaN."""
+    x = torch.ones(4, 130)
+    x[:, 3] = first
+    x[0, 5:] = 1e-38
+    x[1, 5:] = -1e38
+    x[2, [20, 40, 70]] = float("inf")
+    x[3, 90] = -first
+    check(variant, x, 1)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("n", [1, 2, 13, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 96, 97, 127, 128, 131])
+def test_lengths_around_tiles(variant: ModuleType, n: int) -> None:
+    check(variant, ratios((2, n), 1, torch.float32, seed=n), 1)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.int8, torch.int64], ids=str)
+def test_several_tiles_in_every_dtype(variant: ModuleType, dtype: torch.dtype) -> None:
+    x = ratios((2, 150), 1, dtype, seed=3) if dtype.is_floating_point else some((2, 150), dtype) * 2 + 1
+    check(variant, x, 1)
+    check(variant, x.T.contiguous(), 0)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+def test_tiles_of_several_rows(variant: ModuleType) -> None:
+    """A tile holds more than its threads hold side by side: 256 elements where 128 are."""
+    x = ratios((2, 520), 1, torch.float32, seed=4)
+    x[1, 200:204] = torch.tensor([1e30, 1.0, 1e-30, 1e-30])
+    check(variant, x, 1, BLOCK=256)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int16], ids=str)
+def test_inputs_that_are_not_contiguous(variant: ModuleType, dtype: torch.dtype) -> None:
+    x = some((4, 4, 3), dtype)
+    for view in (x.transpose(0, 2), x[:, ::2], x[3:, 1:, 1:], x[:1, :2].expand(3, 2, 3), x.flatten()[7:27].view(4, 5)):
+        for dim in {0, view.dim() - 1}:
+            check(variant, view, dim)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float16, torch.int32], ids=str)
+def test_empty_and_scalar_inputs(variant: ModuleType, dtype: torch.dtype) -> None:
+    for shape, dim in (((), 0), ((), -1), ((0,), 0), ((3, 0), 0), ((3, 0), 1), ((0, 4), -2)):
+        check(variant, torch.ones(shape, dtype=dtype), dim)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("segment", SPECIAL_SEGMENTS)
+def test_a_special_segment_anywhere(variant: ModuleType, segment: str) -> None:
+    """Inside a tile, across its edge, in the first and in the last tile: what a serial product does stands."""
+    rows = with_segments(ratios((81,), 0, torch.float32, seed=5), places=[0, 13, 30, 31, 77])
+    per_segment = len(rows) // len(SPECIAL_SEGMENTS)
+    first = list(SPECIAL_SEGMENTS).index(segment) * per_segment
+    check(variant, rows[first : first + per_segment], 1)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64], ids=str)
+def test_special_segments_in_other_types(variant: ModuleType, dtype: torch.dtype) -> None:
+    """Not in bfloat16: the interpreter converts its subnormal numbers wrongly."""
+    check(variant, with_segments(torch.ones(70, dtype=dtype), places=[30]), 1)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+def test_special_segments_of_float64(variant: ModuleType) -> None:
+    """Where float64 itself over- and underflows."""
+    rows = with_segments(torch.ones(70, dtype=torch.float64), places=[5, 30])
+    rows = rows.abs().pow(9).copysign(rows)
+    rows[0] = 1
+    rows[0, [5, 8, 9]] = torch.tensor([2.0**-700, 2.0**400, 2.0**700], dtype=torch.float64)
+    check(variant, rows, 1)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("gap", [5, 33])
+def test_what_happened_in_an_earlier_tile_lasts(variant: ModuleType, gap: int) -> None:
+    rows = []
+    for a, b in ((1e30, 1e-30), (1e-30, 1e30), (1e20, 1e-20), (1e-20, 1e20)):
+        for order in ((a, a, b, b), (a, b, a, b), (a, a, a, b), (a, 1, b, b), (0.0, a, a, b), (a, a, 0.0, b)):
+            row = torch.ones(110)
+            row[3 : 3 + 4 * gap : gap] = torch.tensor(order)[: len(row[3 : 3 + 4 * gap : gap])]
+            rows.append(row)
+    check(variant, torch.stack(rows), 1)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64], ids=str)
+def test_data_that_vanish_or_grow(variant: ModuleType, dtype: torch.dtype) -> None:
+    """Uniform, normal and growing data leave the range for good, masks hold zeros, and 0.6 sinks without halving."""
+    generator = torch.Generator().manual_seed(6)
+    length = 1400 if dtype == torch.float64 else 400
+    uniform = torch.rand(length, generator=generator, dtype=torch.float64)
+    mask = (uniform > 0.02).double()
+    rows = [uniform, uniform * 2 - 1, torch.randn(length, generator=generator, dtype=torch.float64), uniform + 1, mask]
+    check(variant, torch.stack([*rows, mask * 3, uniform * 0 + 0.6]).to(dtype), 1, BLOCK=256)
+
+
+@pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
+def test_usual_data_need_hardly_a_careful_scan(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be right as well, but slow: a sequence that dies out is scanned carefully once, and stays 0."""
+    calls: list[int] = []
+    original = variant._scan_carefully
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(variant, "_scan_carefully", counted)
+    generator = torch.Generator().manual_seed(9)
+    check(variant, ratios((2, 70), 1, torch.float32, seed=9), 1)
+    assert len(calls) == 0
+    check(variant, (torch.rand(3, 170, generator=generator) > 0.1).float(), 1)
+    assert len(calls) == 3
+    check(variant, torch.rand(1, 9001, generator=generator), 1, BLOCK=4096)
+    assert len(calls) == 4
+
+
+LOST = [1e30, 1e30, 1e-30, 1e-30]
+"""After these the serial float32 product is infinite for good, so that only the float64 one is right."""
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+def test_a_tile_dies_out_only_past_return(variant: ModuleType) -> None:
+    """Uniform data end in zeros after one tile. 512 halvings leave float32 as well, but can be undone."""
+    check(variant, torch.rand(1, 9000, generator=torch.Generator().manual_seed(9)), 1, BLOCK=4096)
+    check(variant, torch.tensor([LOST + [1.0] * 508 + [0.5] * 512 + [2.0] * 600]), 1, BLOCK=512)
+    check(variant, torch.tensor([[1e-25] + [0.5, 2.0] * 3000]), 1, BLOCK=4096)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("depth", [60, 900])
+@pytest.mark.parametrize("factor", [0.6, 0.25, 3.0])
+@pytest.mark.parametrize("block", [128])
+def test_products_come_back_from_far_away(variant: ModuleType, factor: float, depth: int, block: int) -> None:
+    """From where float32 has no number."""
+    steps = int(depth / abs(torch.tensor(factor).log2().item()))
+    x = torch.full((2 * steps + 4,), factor)
+    x[:4] = torch.tensor(LOST)
+    x[4 + steps :] = 1 / factor
+    check(variant, x[None], 1, BLOCK=block)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize("up", [1e38, 1e-38])
+def test_segments_that_leave_float64(variant: ModuleType, up: float) -> None:
+    """A segment of 14 factors is 2**1767 on its own, while prefixes stay within 2**884; one of 9 is subnormal."""
+    check(variant, torch.tensor([[*LOST, 1.0, *[up] * 7, *[1 / up] * 14, *[up] * 7, 0.5] * 2]), 1)
+    check(
+        variant,
+        torch.tensor([[*LOST, *[1e38] * 7, *[1.0] * 7, *[1e-38] * 8, 1.3e-17, *[up, 1 / up] * 18, 1e38]]),
+        1,
+        BLOCK=64,
+    )
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+def test_carries_below_normal_numbers(variant: ModuleType) -> None:
+    """A tile's product has no normal float32 number at its end, and comes back."""
+    x = ratios((3, 100), 1, torch.float32, seed=11)
+    x[:, :4] = torch.tensor(LOST)
+    for place, value in ((10, 1e-22), (15, 1e-22), (70, 1e22), (75, 1e22)):
+        x[:, place] *= value
+    check(variant, x, 1)
+
+
+@pytest.mark.parametrize("variant", ["two_pass_scan"], indirect=True)
+def test_chunks_whose_products_together_leave_float64(variant: ModuleType) -> None:
+    """16 chunks make 2**992, the next 18 on their own 2**-1062, which float64 holds to 12 bits only."""
+    x = torch.ones(64, 16)
+    x[:16, 7] = 1.99 * 2.0**61
+    x[16:33, 7] = 1.3 * 2.0**-62
+    x[33, 7] = 1.3 * 2.0**-15
+    check(variant, x.reshape(1, -1), 1, BLOCK=16, TILE=64)
+
+
+@pytest.mark.parametrize("variant", ["two_pass_scan"], indirect=True)
+def test_a_zero_stays_however_large_the_chunks(variant: ModuleType) -> None:
+    """The second 64 carries: 32 chunks make 2**1920, and 0 times infinity a NaN."""
+    x = torch.ones(100, 16)
+    x[:, 7] = 2.0**60
+    x[0, 3] = 0
+    check(variant, x.reshape(1, -1), 1, BLOCK=16, TILE=64)
+
+
+VALUES = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e30, -1e30, 1e-30, 1e-20, 1e20, 1e-40, 3e38, 0.5, -1]
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+@pytest.mark.parametrize(("dtype", "power"), [(torch.float32, 1), (torch.float64, 8)], ids=str)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(
+    n=st.integers(1, 140),
+    planted=st.lists(st.tuples(st.integers(0, 139), st.sampled_from(VALUES)), max_size=12),
+    seed=st.integers(0, 99),
+)
+def test_special_values_anywhere(
+    variant: ModuleType, dtype: torch.dtype, power: int, n: int, planted: list[tuple[int, float]], seed: int
+) -> None:
+    x = ratios((1, n), 1, dtype, seed)
+    for place, value in planted:
+        x[0, place % n] = value * abs(value) ** (power - 1) if value else value
+    check(variant, x, 1)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize(("shape", "dim"), [((), 1), ((), -2), ((3,), 1), ((3, 4), -3), ((3, 0), 2)], ids=str)
+def test_a_dimension_that_is_not_there(variant: ModuleType, shape: tuple[int, ...], dim: int) -> None:
+    x = torch.ones(shape)
+    with pytest.raises(IndexError) as by_torch:
+        torch.cumprod(x, dim)
+    with pytest.raises(IndexError) as by_us:
+        run(variant, x, dim)
+    assert str(by_us.value) == str(by_torch.value)
+
+
+@pytest.mark.parametrize("variant", KERNELS, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_dtypes_without_a_product(variant: ModuleType, dtype: torch.dtype) -> None:
+    with pytest.raises(TypeError, match=str(dtype)):
+        run(variant, torch.ones(3).to(dtype), 0)
+
+
+@pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("n", [5, 32, 33, 64, 65, 96, 131])
+def test_every_number_of_stages(variant: ModuleType, stages: int, n: int) -> None:
+    check(variant, ratios((2, n), 1, torch.float32, seed=n), 1, num_stages=stages)
+
+
+@pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
+def test_no_other_number_of_stages(variant: ModuleType) -> None:
+    with pytest.raises(ValueError, match="num_stages has to be 1, 2 or 3, not 4"):
+        run(variant, torch.ones(3), 0, num_stages=4)
+
+
+@pytest.mark.parametrize("variant", TILED, indirect=True)
+def test_the_same_input_gives_the_same_bits(variant: ModuleType) -> None:
+    x: Any = ratios((2, 200), 1, torch.float32, seed=8)
+    assert torch.equal(run(variant, x, 1), run(variant, x, 1))

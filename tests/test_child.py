@@ -1,0 +1,217 @@
+"""The measuring child, run as ncu would run it, on the CPU: every outcome that a variant can have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.child.compare import fault
+from harness.measure.profile import CHILD
+from harness.project.digests import text_digest
+from tests.conftest import ROOT
+
+REFERENCE = """
+import torch
+def get_init_inputs(**_): return [1]
+def get_inputs(*, shape, dim, dtype, device, seed):
+    generator = torch.Generator(device).manual_seed(seed)
+    return [torch.rand(shape, generator=generator, device=device, dtype=getattr(torch, dtype)) + 0.5]
+def expected(inputs, **_):
+    for start in range(0, len(inputs[0]), 2):
+        part = (slice(start, start + 2),)
+        yield part, inputs[0][part].double().cumprod(1).to(inputs[0].dtype)
+def expected_roof(inputs, **_): yield (slice(None),), inputs[0]
+def tolerance(**_): return 1e-5
+"""
+
+FORM = """
+import torch
+from torch import nn
+class ModelNew(nn.Module):
+    def __init__(self, dim, **configuration):
+        super().__init__()
+        self.dim, self.configuration, self.calls = dim, configuration, 0
+    def forward(self, x):
+        self.calls += 1
+        {body}
+"""
+
+VARIANTS = {
+    "right": ("return x.cumprod(1)", "profiled", ""),
+    "wrong": ("return x.cumprod(1) * 1.001", "wrong_result", "elements are wrong; the first: [0, 0] is"),
+    "short": ("return x.cumprod(1)[:, :-1]", "wrong_result", "float32[2, 7] where float32[2, 8] is right"),
+    "flat": ("return x.cumprod(1).flatten()", "wrong_result", "where float32[2, 8] is right"),
+    "half": ("return x.cumprod(1).half()", "wrong_result", "float16[2, 8] where float32[2, 8] is right"),
+    "none": ("return None", "wrong_result", "it returned NoneType, not a tensor"),
+    "unwritten": ("y = torch.empty_like(x); y[:, :4] = x.cumprod(1)[:, :4]; return y", "wrong_result", "is nan where"),
+    "raising": ("raise ValueError('no such thing\\nsecond line')", "crashed", "ValueError: no such thing"),
+    "leaving": ("raise SystemExit(0)", "crashed", "SystemExit"),
+    "later": ("return x.cumprod(1) * (1 if self.calls < 4 else 2)", "wrong_result", "elements are wrong"),
+    "greedy": (
+        "raise torch.OutOfMemoryError('tried to allocate 9 TiB')",
+        "skipped",
+        "does not fit in GPU memory: tried",
+    ),
+    "slow": ("__import__('time').sleep(0.3); return x.cumprod(1)", "skipped", "over the limit of 0.2 s"),
+    "broken": ("return (", "crashed", "SyntaxError"),
+}
+
+
+def case_of(tmp_path: Path, name: str, body: str) -> dict[str, Any]:
+    path = tmp_path / f"{name}.py"
+    path.write_text(FORM.format(body=body))
+    return {
+        "name": f"p/{name}/default/w",
+        "problem": "p",
+        "variant": name,
+        "role": "candidate",
+        "path": str(path),
+        "digest": text_digest(path),
+        "tunables": {},
+        "bytes": 1,
+        "labels": ["a", "b", "c"],
+        "arguments": {"shape": [5, 8], "dim": 1, "dtype": "float32"},
+    }
+
+
+def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    reference = tmp_path / "reference.py"
+    reference.write_text(REFERENCE)
+    plan = {
+        "device": "cpu",
+        "events": str(tmp_path / "events"),
+        "run_limit_s": 0.2,
+        "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+        "cases": cases,
+        **changes,
+    }
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, str(CHILD), str(tmp_path / "plan.json")]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False)
+    return [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+
+
+def outcomes(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {event["name"].split("/")[1]: event for event in events if event["event"] == "outcome"}
+
+
+def test_every_outcome_is_one_variants_own(tmp_path: Path) -> None:
+    events = measure(tmp_path, [case_of(tmp_path, name, body) for name, (body, _, _) in VARIANTS.items()])
+    found = outcomes(events)
+    for name, (_, outcome, reason) in VARIANTS.items():
+        assert found[name]["outcome"] == outcome, found[name]
+        assert reason in found[name]["reason"]
+    assert events[0]["event"] == "environment"
+    assert events[-1]["event"] == "end"
+
+
+def test_the_roof_is_held_against_what_a_roof_does(tmp_path: Path) -> None:
+    cases = [
+        {**case_of(tmp_path, name, body), "role": "roof"}
+        for name, body in (("copy", "return x.clone()"), ("scan", "return x.cumprod(1)"))
+    ]
+    found = outcomes(measure(tmp_path, cases))
+    assert found["copy"]["outcome"] == "profiled"
+    assert found["scan"]["outcome"] == "wrong_result"
+
+
+def test_tunables_reach_the_variant(tmp_path: Path) -> None:
+    case = {
+        **case_of(tmp_path, "tuned", "return x.cumprod(1) * self.configuration['factor']"),
+        "tunables": {"factor": 1},
+    }
+    assert outcomes(measure(tmp_path, [case]))["tuned"]["outcome"] == "profiled"
+
+
+def test_a_file_that_changed_since_the_plan_is_not_measured(tmp_path: Path) -> None:
+    case = {**case_of(tmp_path, "right", "return x.cumprod(1)"), "digest": "0" * 64}
+    found = outcomes(measure(tmp_path, [case]))["right"]
+    assert found["outcome"] == "crashed"
+    assert "has changed since the run was planned" in found["reason"]
+
+
+def test_what_does_not_fit_is_skipped_with_both_sizes(tmp_path: Path) -> None:
+    found = outcomes(measure(tmp_path, [{**case_of(tmp_path, "right", "return x"), "bytes": 2**60}]))["right"]
+    assert found["outcome"] == "skipped"
+    assert "GiB" in found["reason"]
+
+
+def test_an_interpreter_without_a_gpu_says_so(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    (event,) = measure(tmp_path, [], device="cuda")
+    assert event["event"] == "unable"
+    assert "CUDA" in event["reason"]
+
+
+def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"events": str(tmp_path / "events"), "device": "cuda", "cases": []}))
+    script = f"import sys, runpy; sys.modules['torch'] = None; sys.argv = ['x', {str(tmp_path / 'plan.json')!r}]\n"
+    script += f"sys.path.insert(0, 'x'); runpy.run_path({str(CHILD)!r}, run_name='__main__')"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    event = json.loads((tmp_path / "events").read_text())
+    assert event["event"] == "unable"
+    assert "cannot import torch" in event["reason"]
+
+
+def test_the_child_sees_nothing_of_the_harness_environment(tmp_path: Path) -> None:
+    """It is loaded by path: neither the packages beside it nor its own files become importable names."""
+    body = "import sys; assert not [p for p in sys.path if p.startswith(%r)], sys.path; return x.cumprod(1)"
+    found = outcomes(measure(tmp_path, [case_of(tmp_path, "spy", body % str(ROOT / "harness"))]))
+    assert found["spy"]["outcome"] == "profiled", found["spy"]
+
+
+# --- comparing ---
+
+WANT = torch.tensor([[1.0, 2.0, float("nan"), float("inf")]])
+
+
+@pytest.mark.parametrize(
+    ("got", "message"),
+    [
+        ([1.0, 2.0, float("nan"), float("inf")], None),
+        ([1.0 + 1e-6, 2.0, float("nan"), float("inf")], None),
+        ([1.0 + 1e-4, 2.0, float("nan"), float("inf")], "[0, 0]"),
+        ([1.0, 2.0, 0.0, float("inf")], "[0, 2] is 0.0 where nan is right"),
+        ([1.0, float("nan"), float("nan"), float("inf")], "[0, 1] is nan where 2.0 is right"),
+        ([1.0, 2.0, float("nan"), -float("inf")], "[0, 3] is -inf where inf is right"),
+        ([1.0, 2.0, float("nan"), 3e38], "1 of 4 elements are wrong"),
+    ],
+)
+def test_elements(got: list[float], message: str | None) -> None:
+    found = fault(torch.tensor([got]), [((slice(0, 1),), WANT)], 1e-5)
+    assert (found is None) is (message is None)
+    if message is not None:
+        assert found is not None
+        assert message in found
+
+
+def test_an_index_counts_from_the_outputs_start() -> None:
+    output = torch.zeros(4, 3)
+    output[3, 1] = 1
+    parts = [((slice(0, 2),), torch.zeros(2, 3)), ((slice(2, 4),), torch.zeros(2, 3))]
+    assert "[3, 1] is 1.0 where 0.0 is right" in str(fault(output, parts, 1e-5))
+
+
+def test_integers_are_exact() -> None:
+    big = torch.tensor([2**62 + 1])
+    assert fault(big, [((slice(None),), big.clone())], 0) is None
+    assert fault(big - 1, [((slice(None),), big)], 0) is not None
+
+
+def test_a_scalar_and_an_empty_output() -> None:
+    assert fault(torch.tensor(2.0), [((), torch.tensor(2.0))], 1e-5) is None
+    assert fault(torch.empty(0, 3), [((slice(None),), torch.empty(0, 3))], 1e-5) is None
+
+
+def test_parts_that_do_not_cover_the_output_are_a_fault() -> None:
+    assert "4 elements where 3 are right" in str(fault(torch.zeros(4), [((slice(0, 3),), torch.zeros(3))], 1e-5))

@@ -1,0 +1,277 @@
+"""Verdicts: status, reason and exit status of every situation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from harness.extract.evidence import Evidence
+from harness.judge import Judgement, judge
+from harness.measure.profile import subject_of
+from harness.model import Case, CaseResult, Run, Settings, Stage, State, Target
+from harness.project.tree import Project
+from harness.table import Summaries, Summary
+
+STALL = "memory_dependency_stall"
+
+
+def case(variant: str, workload: str = "square", configuration: str = "default") -> Case:
+    return Case(problem="cumprod", variant=variant, configuration=configuration, workload=workload)
+
+
+def summary(*values: float, state: State = "measured") -> Summary:
+    if state != "measured":
+        return Summary(state=state, median=None, low=None, high=None, samples=5, ncu_name="n")
+    ordered = sorted(values)
+    return Summary(
+        state="measured", median=ordered[len(ordered) // 2], low=ordered[0], high=ordered[-1], samples=5, ncu_name="n"
+    )
+
+
+GOOD: dict[str, Summary] = {
+    "duration": summary(100.0),
+    "roof_fraction": summary(0.98, 0.985, 0.99),
+    "dram_throughput": summary(88.0, 88.5),
+    STALL: summary(14.0, 15.0),
+}
+ROOF: dict[str, Summary] = {
+    "duration": summary(98.0),
+    "dram_throughput": summary(89.0, 90.0),
+    "roof_fraction": summary(1.0),
+}
+
+
+def run_of(project: Project, results: list[CaseResult], **changes: Any) -> Run:
+    run = Run(
+        format=1,
+        name="r",
+        kind="live",
+        created="",
+        stallgate="",
+        reader="",
+        commit=None,
+        dirty=False,
+        arguments=[],
+        settings=Settings(samples=5, timeout_s=1, clock_control="none", cache_control="all", metrics=[]),
+        subjects={"cumprod": subject_of(project, "cumprod")},
+        cases=results,
+        complete=True,
+    )
+    return replace(run, **changes)
+
+
+def usual() -> list[CaseResult]:
+    return [
+        CaseResult(case=case("copy_roof"), role="roof", outcome="profiled"),
+        CaseResult(case=case("blocked_scan"), role="candidate", outcome="profiled"),
+        CaseResult(case=case("naive_serial"), role="baseline", outcome="profiled"),
+        CaseResult(case=case("blocked_scan", "page"), role="candidate", outcome="profiled"),
+    ]
+
+
+def judged(
+    project: Project,
+    results: list[CaseResult] | None = None,
+    candidate: dict[str, Summary] | None = None,
+    roof: dict[str, Summary] | None = None,
+    faults: dict[str, str] | None = None,
+    **changes: Any,
+) -> Judgement:
+    results = usual() if results is None else results
+    summaries: Summaries = {}
+    for result in results:
+        if result.outcome == "profiled":
+            of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
+            summaries |= {(result.case, metric): found for metric, found in of.items()}
+    evidence = Evidence(calls=[], faults=faults or {}, reader="")
+    return judge(run_of(project, results, **changes), project, evidence, summaries, [])
+
+
+def reasons(found: Judgement) -> set[tuple[str, str]]:
+    return {(verdict.status, verdict.reason) for verdict in found.verdicts}
+
+
+def test_a_good_run_passes_and_says_by_which_bound(repository: Project) -> None:
+    found = judged(repository)
+    assert found.exit_status == 0
+    assert reasons(found) == {("pass", "met")}
+    assert {verdict.variant for verdict in found.verdicts} == {"blocked_scan"}
+    dram = next(verdict for verdict in found.verdicts if verdict.metric == "dram_throughput")
+    assert dram.of_roof == 0.97
+    assert dram.bound == pytest.approx(0.97 * 90.0)
+    stall = next(verdict for verdict in found.verdicts if verdict.metric == STALL)
+    assert stall.written_as == "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "status", "reason", "exit_status"),
+    [
+        (STALL, summary(19.9, 19.99), "pass", "met", 0),
+        (STALL, summary(20.0), "fail", "missed", 1),
+        (STALL, summary(21.0, 35.0), "fail", "missed", 1),
+        (STALL, summary(19.0, 21.0), "undecided", "straddles", 3),
+        (STALL, summary(0.0), "pass", "met", 0),
+        (STALL, summary(state="absent"), "not_measured", "absent", 3),
+        (STALL, summary(state="no_value"), "not_measured", "no_value", 3),
+        (STALL, summary(state="not_finite"), "not_measured", "not_finite", 3),
+        (STALL, summary(state="out_of_range"), "not_measured", "out_of_range", 3),
+        ("roof_fraction", summary(0.97), "pass", "met", 0),
+        ("roof_fraction", summary(0.9699), "fail", "missed", 1),
+        ("roof_fraction", summary(state="absent"), "not_measured", "absent", 3),
+        ("dram_throughput", summary(87.3), "pass", "met", 0),
+        ("dram_throughput", summary(87.2), "fail", "missed", 1),
+        ("dram_throughput", summary(87.0, 87.4), "undecided", "straddles", 3),
+        ("dram_throughput", summary(state="no_value"), "not_measured", "no_value", 3),
+    ],
+)
+def test_a_target(
+    repository: Project, metric: str, values: Summary, status: str, reason: str, exit_status: int
+) -> None:
+    found = judged(repository, candidate={metric: values})
+    assert (status, reason) in reasons(found)
+    assert found.exit_status == exit_status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "exit_status"),
+    [
+        ("wrong_result", "fail", 1),
+        ("crashed", "not_measured", 3),
+        ("timed_out", "not_measured", 3),
+        ("skipped", "not_measured", 3),
+        ("not_profiled", "not_measured", 3),
+        ("planned", "not_measured", 3),
+    ],
+)
+@pytest.mark.parametrize("place", [1, 3], ids=["on the judged workload", "on the other"])
+def test_a_candidate_without_numbers_is_never_green(
+    repository: Project, outcome: Any, status: str, exit_status: int, place: int
+) -> None:
+    results = usual()
+    results[place] = replace(results[place], outcome=outcome, reason="why")
+    found = judged(repository, results)
+    assert (status, outcome) in reasons(found)
+    assert found.exit_status == exit_status
+
+
+def test_a_baseline_is_never_gated(repository: Project) -> None:
+    results = usual()
+    results[2] = replace(results[2], outcome="crashed", reason="why")
+    assert judged(repository, results).exit_status == 0
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "wrong_result", "skipped"])
+def test_without_a_roof_nothing_is_judged_by_it(repository: Project, outcome: Any) -> None:
+    results = usual()
+    results[0] = replace(results[0], outcome=outcome, reason="why")
+    found = judged(repository, results)
+    by_metric = {verdict.metric: verdict.reason for verdict in found.verdicts}
+    assert by_metric == {"roof_fraction": "no_roof", "dram_throughput": "no_roof", STALL: "met"}
+    assert found.exit_status == 3
+
+
+def test_a_damaged_report_is_no_measurement(repository: Project) -> None:
+    found = judged(repository, faults={case("blocked_scan").name: "cut short"})
+    assert ("not_measured", "damaged_report") in reasons(found)
+    assert found.exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "stale"),
+    [
+        ("variant blocked_scan", True),
+        ("the reference", True),
+        ("the measuring child", True),
+        ("workload square", True),
+        ("variant two_pass_scan", False),
+        ("workload flat", False),
+    ],
+)
+def test_numbers_of_other_code_are_stale(repository: Project, key: str, stale: bool) -> None:
+    subject = subject_of(repository, "cumprod")
+    changed = replace(subject, digests={**subject.digests, key: "other"})
+    found = judged(repository, subjects={"cumprod": changed})
+    assert (("not_measured", "stale") in reasons(found)) is stale
+    assert found.exit_status == (3 if stale else 0)
+    if stale:
+        assert any(key in verdict.sentence for verdict in found.verdicts)
+
+
+def test_a_stale_roof_is_no_roof(repository: Project) -> None:
+    subject = subject_of(repository, "cumprod")
+    changed = replace(subject, digests={**subject.digests, "variant copy_roof": "other"})
+    found = judged(repository, subjects={"cumprod": changed})
+    assert ("not_measured", "no_roof") in reasons(found)
+    assert found.exit_status == 3
+
+
+def test_a_run_without_the_judged_workload_is_not_decided(repository: Project) -> None:
+    found = judged(repository, [result for result in usual() if result.case.workload == "page"])
+    assert reasons(found) == {("not_measured", "no_case")}
+    assert found.exit_status == 3
+
+
+def test_a_run_without_a_candidate_is_not_decided(repository: Project) -> None:
+    found = judged(repository, [result for result in usual() if result.role != "candidate"])
+    assert found.verdicts == []
+    assert found.exit_status == 3
+    assert "no candidate" in found.notes[0]
+
+
+def test_other_configurations_are_shown_not_gated(repository: Project) -> None:
+    extra = CaseResult(case=case("blocked_scan", configuration="slow"), role="candidate", outcome="crashed")
+    assert judged(repository, [*usual(), extra]).exit_status == 0
+
+
+def test_a_promoted_baseline_is_gated_without_measuring_again(repository: Project) -> None:
+    problem = repository.problem("cumprod")
+    promoted = replace(problem.variants["naive_serial"], role="candidate")
+    project = replace(
+        repository,
+        problems={"cumprod": replace(problem, variants={**problem.variants, "naive_serial": promoted})},
+    )
+    assert {verdict.variant for verdict in judged(project).verdicts} == {"blocked_scan", "naive_serial"}
+
+
+def test_a_changed_bound_is_applied_to_old_numbers(repository: Project) -> None:
+    stage = repository.stage("memory_access")
+    tighter = replace(stage, targets=[replace(stage.targets[2], below=10.0)])
+    assert judged(replace(repository, stages={"memory_access": tighter})).exit_status == 1
+
+
+def test_an_imported_run_is_judged_by_absolute_targets_everywhere(repository: Project) -> None:
+    results = [
+        CaseResult(
+            case=Case(problem="imported", variant=name, configuration="file", workload="w"),
+            role="unknown",
+            outcome="profiled",
+        )
+        for name in ("one", "two")
+    ]
+    found = judged(repository, results, kind="imported", subjects={}, settings=None)
+    assert [(verdict.variant, verdict.metric) for verdict in found.verdicts] == [("one", STALL), ("two", STALL)]
+    assert found.exit_status == 0
+
+
+@given(
+    values=st.lists(st.floats(0, 100), min_size=1, max_size=5),
+    better=st.floats(0, 50),
+    comparison=st.sampled_from(["below", "at_most", "above", "at_least"]),
+    bound=st.floats(0, 100),
+)
+def test_making_values_better_never_turns_a_pass_into_anything_else(
+    repository: Project, values: list[float], better: float, comparison: str, bound: float
+) -> None:
+    stage = Stage(name="s", title="", focus="", targets=[Target(metric=STALL, **{comparison: bound})])
+    project = replace(repository, stages={"memory_access": stage})
+    step = -better if comparison in ("below", "at_most") else better
+    before = judged(project, candidate={STALL: summary(*values)})
+    after = judged(project, candidate={STALL: summary(*(value + step for value in values))})
+    if before.exit_status == 0:
+        assert after.exit_status == 0
+    if before.exit_status == 3:
+        assert after.exit_status in (0, 3)

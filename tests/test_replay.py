@@ -1,0 +1,194 @@
+"""A machine without a GPU: the committed recording through the real reader and the real command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Stallgate
+
+
+def rows(tree: Path) -> list[dict[str, str]]:
+    with (tree / "reports/latest/metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_profile_replays_the_recording_and_says_so(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
+    done = stallgate("profile", "--report")
+    assert done.returncode == 0, done.stderr
+    assert "A RECORDING, nothing was measured here" in done.stdout
+    run = latest("run.json")
+    assert run["kind"] == "recorded"
+    assert run["origin"]["path"].startswith("reports/recorded/")
+    gpu = run["attempts"][0]["environment"]["gpu"]
+    assert gpu in done.stdout
+    assert run["origin"]["created"] in done.stdout
+    assert run["origin"]["commit"][:12] in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_page_says_that_it_is_a_recording(stallgate: Stallgate, tree: Path) -> None:
+    stallgate("profile", "--report")
+    page = (tree / "reports/latest/report.html").read_text()
+    assert "A RECORDING, nothing was measured here" in page
+    assert not re.search(r'(src|href)="(?!#)', page), "the page is one file"
+    pictures = {path.name for path in (tree / "reports/latest").glob("*.png")}
+    assert pictures == {f"cumprod-{w}-{f}.png" for w in ("square", "page") for f in ("targets", "warp-states")}
+
+
+def test_the_gate_passes_on_the_recording(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
+    stallgate("profile")
+    done = stallgate("gate")
+    assert done.returncode == 0, done.stdout
+    assert "PASS" in done.stdout
+    assert "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct" in done.stdout
+    assert "is read as memory_dependency_stall" in done.stdout
+    verdicts = latest("verdicts.json")
+    assert verdicts["exit_status"] == 0
+    assert {verdict["metric"] for verdict in verdicts["verdicts"]} == {
+        "roof_fraction",
+        "dram_throughput",
+        "memory_dependency_stall",
+    }
+
+
+def test_the_table_is_tidy_and_whole(stallgate: Stallgate, tree: Path) -> None:
+    stallgate("profile")
+    found = rows(tree)
+    assert list(found[0]) == [
+        "problem",
+        "variant",
+        "role",
+        "configuration",
+        "workload",
+        "sample",
+        "kernel",
+        "launch",
+        "metric",
+        "value",
+        "state",
+        "unit",
+        "ncu_name",
+        "source",
+        "device",
+    ]
+    assert all(row["device"] for row in found)
+    assert {row["state"] for row in found} <= {"measured", "absent", "no_value", "not_finite", "out_of_range"}
+    for row in found:
+        assert bool(row["value"]) is (row["state"] == "measured")
+
+
+def test_warp_states_sum_to_a_hundred(stallgate: Stallgate, tree: Path) -> None:
+    stallgate("profile")
+    sums: dict[tuple[str, ...], float] = {}
+    for row in rows(tree):
+        if row["metric"].startswith("stall_") and row["launch"] == "":
+            key = (row["variant"], row["workload"], row["sample"])
+            sums[key] = sums.get(key, 0.0) + float(row["value"])
+    assert len(sums) >= 10 * 3
+    assert all(95 < total < 102 for total in sums.values())
+
+
+def test_two_pass_scan_is_several_kernels_and_one_call(stallgate: Stallgate, tree: Path) -> None:
+    stallgate("profile")
+    mine = [
+        row
+        for row in rows(tree)
+        if (row["variant"], row["workload"], row["sample"], row["metric"])
+        == ("two_pass_scan", "square", "0", "duration")
+    ]
+    parts = [float(row["value"]) for row in mine if row["launch"]]
+    whole = [float(row["value"]) for row in mine if not row["launch"]]
+    assert len(parts) == 3
+    assert whole == [pytest.approx(sum(parts))]
+
+
+def test_prompts_get_metrics_by_kernel(stallgate: Stallgate, tree: Path) -> None:
+    stallgate("profile")
+    path = tree / "reports/latest/ncu_metrics/cumprod.naive_serial.default.square.json"
+    (kernel,) = json.loads(path.read_text()).values()
+    assert kernel["gpu__time_duration.sum"] > 1e6
+
+
+def test_a_part_of_the_recording(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
+    assert stallgate("profile", "cumprod/naive_serial", "-w", "page").returncode == 0
+    assert [result["case"]["variant"] for result in latest("run.json")["cases"]] == ["copy_roof", "naive_serial"]
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("kernels/cumprod/blocked_scan.py", "variant blocked_scan"),
+        ("kernels/cumprod/reference.py", "the reference"),
+        ("kernels/cumprod/problem.toml", "workload square"),
+    ],
+)
+def test_a_recording_of_other_code_is_stale(stallgate: Stallgate, tree: Path, path: str, named: str) -> None:
+    file = tree / path
+    text = file.read_text()
+    file.write_text(
+        text.replace("flops = 1_073_741_824", "flops = 1", 1) if path.endswith("toml") else text + "\n# x\n"
+    )
+    assert stallgate("profile").returncode == 3
+    done = stallgate("gate")
+    assert done.returncode == 3
+    assert f"measured before {named} changed" in " ".join(done.stdout.split())
+
+
+def test_a_changed_bound_needs_no_gpu(stallgate: Stallgate, tree: Path) -> None:
+    path = tree / "metrics/stages/memory_access.toml"
+    path.write_text(path.read_text().replace("below = 20", "below = 2"))
+    stallgate("profile")
+    done = stallgate("gate")
+    assert done.returncode == 1
+    assert "wanted below 2 %" in done.stdout
+
+
+def test_json_on_every_command_that_prints_a_result(stallgate: Stallgate) -> None:
+    for command in (["profile"], ["gate"], ["report"], ["plan"], ["metrics"], ["doctor"]):
+        done = stallgate(*command, "--json")
+        assert json.loads(done.stdout), command
+
+
+def test_plan_shows_the_ncu_command_line(stallgate: Stallgate) -> None:
+    done = stallgate("plan", "cumprod/naive_serial", "--chip", "AD102")
+    assert done.returncode == 0
+    assert "cumprod/naive_serial/default/square" in done.stdout
+    assert "--clock-control none" in done.stdout
+    assert "gmma" not in done.stdout
+
+
+def test_the_recording_is_of_the_code_that_is_here(stallgate: Stallgate) -> None:
+    done = stallgate("doctor")
+    assert done.returncode == 3
+    assert "is of the code that is here" in " ".join(done.stdout.split())
+
+
+def test_the_recording_is_small_and_says_nothing_of_its_machine() -> None:
+    files = [path for path in (ROOT / "reports/recorded").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 1.5e6
+    for path in files:
+        if path.suffix == ".json":
+            assert not re.search(r'"/(home|root|tmp|work)', path.read_text())
+
+
+def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, latest: Callable[[str], Any]) -> None:
+    done = stallgate("import", str(next(recording.glob("ncu/*.ncu-repz"))))
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = latest("run.json")
+    assert run["kind"] == "imported"
+    assert {result["role"] for result in run["cases"]} == {"unknown"}
+    gate = stallgate("gate")
+    assert gate.returncode == 1
+    assert "naive_serial on square" in gate.stdout
+    assert "memory_dependency_stall is" in gate.stdout
+
+
+def test_no_colour_away_from_a_terminal(stallgate: Stallgate) -> None:
+    assert "\x1b" not in stallgate("profile").stdout
