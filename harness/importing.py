@@ -32,6 +32,7 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
     for path in paths:
         if path.suffix not in SUFFIXES:
             raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
+    paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
     read = [(path, read_report(path, [])) for path in paths]
     folder = create_folder(reports, IMPORTED)
     run = _empty(folder, arguments)

@@ -68,12 +68,12 @@ def test_a_case_that_fails_costs_itself(faulty: Path) -> None:
 def test_detail_adds_a_launch_that_nothing_is_judged_by(faulty: Path) -> None:
     done = stallgate(faulty, "profile", "faulty/right", "--samples", "2", "--detail", "--json")
     assert done.returncode == 0, done.stderr
-    run = latest(faulty)
+    run, folder = latest(faulty), (faulty / "reports/latest").resolve()
     assert [attempt["kind"] for attempt in run["attempts"]] == ["samples", "detail"]
     table = (faulty / "reports/latest/metrics.csv").read_text()
     assert ",detail," in table
     for attempt in run["attempts"]:
-        imported = stallgate(faulty, "import", str(faulty / "reports/latest" / attempt["report"]), "--json")
+        imported = stallgate(faulty, "import", str(folder / attempt["report"]), "--json")
         assert imported.returncode == 0, imported.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from harness.catalogue import readable
@@ -73,12 +74,19 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
         what = attempt.errors[0] if attempt.errors else "ncu wrote no report"
         raise DamagedReport(f"there is no ncu report of attempt {attempt.name}: {what}", "see the attempt's log")
     path = folder / attempt.report
-    if path.is_file() and attempt.sha256 is not None and file_digest(path) != attempt.sha256:
+    digest = file_digest(path) if path.is_file() else ""
+    if digest and attempt.sha256 not in (None, digest):
         raise DamagedReport(
             f"the ncu report {path.name} is not the one that was written (its SHA-256 differs)",
             "restore the file or profile again: nothing is judged by it",
         )
-    return read_report(path, readable(catalogue))
+    return _read_once(path, digest, tuple(readable(catalogue)))
+
+
+@lru_cache(maxsize=8)
+def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # noqa: ARG001  (the digest is the key)
+    """A report is held against its plan as soon as it is there, and evaluated later: it is read once for both."""
+    return read_report(path, list(names))
 
 
 def calls_of(attempt: Attempt, launches: list[Launch]) -> list[Call]:

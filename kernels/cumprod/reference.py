@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 
 import torch
@@ -75,8 +76,9 @@ def _result_dtype(kind: torch.dtype) -> torch.dtype:
 
 def _ratios(shape: list[int], dim: int, kind: torch.dtype, generator: torch.Generator) -> torch.Tensor:
     """Factors w_k / w_(k-1), whose products are the w: log-uniform in 0.5 to 2, with random signs."""
-    u = torch.empty(shape, dtype=kind, device=generator.device).uniform_(-2, 2, generator=generator)
-    return _quotients(u.abs().sub_(1).exp2_().copysign_(u), dim)
+    empty = partial(torch.empty, shape, dtype=kind, device=generator.device)
+    sizes, signs = (empty().uniform_(-1, 1, generator=generator) for _ in range(2))
+    return _quotients(sizes.exp2_().copysign_(signs), dim)
 
 
 def _exact_ratios(shape: list[int], dim: int, kind: torch.dtype, generator: torch.Generator) -> torch.Tensor:
