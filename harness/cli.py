@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -158,6 +160,7 @@ def _live(project: Project, cases: list[Case], options: Any, devices: list[Any],
     signal.signal(signal.SIGTERM, _interrupt)
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
+    threading.Thread(target=import_module, args=("harness.flow",), daemon=True).start()  # pandas, while the GPU works
     try:
         with terminal.Bar() as bar:
             run = Profiler(project, run, options, device, ncu, bar).measure(folder)

@@ -118,14 +118,14 @@ class Subject:
 @contextmanager
 def _filled_memory() -> Iterator[None]:
     """Within, torch fills memory that it hands out uninitialised: with NaN, or with the largest integer."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_deterministic_debug_mode("warn")  # unlike use_deterministic_algorithms, it imports no compiler
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.set_deterministic_debug_mode(before)
 
 
 def _gib(count: int) -> str:

@@ -3,9 +3,6 @@
 A tile is scanned as a tree, which multiplies segments before it multiplies prefixes. In `[1e30, 1, 1e-30, 1e-30]` the
 segment of the last two underflows on its own although no prefix does. Such tiles are rare: `_next_carry` finds them in
 the reduction that fetches the carry anyway, and `_scan_carefully` does them again as a serial float64 product would.
-
-The next tiles wait in registers, not in shared memory: only loads to registers can tell the L2 cache to keep what they
-read in preference to what is written, and on an H200 that is worth 2 to 4 % of the bandwidth (docs/kernels.md).
 """
 
 import math
@@ -95,6 +92,7 @@ def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
 
     It is a function of its own in the machine code as well: what it needs costs the common path no registers.
     """
+    tl.debug_barrier()  # what was stored there before is in memory; outside of here it would forbid pipelining
     done = 0
     while done < left:
         skip = tl.cast(done, tl.int64) * inner
@@ -143,7 +141,6 @@ def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, 
         tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
         if following != following:
             exact = tl.where(carry == carry, carry.to(tl.float64), exact)
-            tl.debug_barrier()  # the tile is in memory before others write there
             exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
             following = _narrow(exact, carry.dtype)
     else:  # products wrap around, in any order alike
@@ -168,8 +165,7 @@ def _blocked_scan_kernel(
 ):
     """One program a sequence, from sequence `begin` on: vectors * VECTOR elements, `inner` apart.
 
-    Counting in vectors proves to the compiler that a mask does not cut through one. STAGES tiles are in registers: the
-    one that is scanned, and those that are on their way.
+    Counting in vectors proves to the compiler that a mask does not cut through one.
     """
     sequence = begin + tl.program_id(0).to(tl.int64)
     n = tl.cast(vectors, tl.int64) * VECTOR
@@ -178,19 +174,9 @@ def _blocked_scan_kernel(
     y_ptr += origin
     carry = tl.full((), 1, ACCUMULATOR)
     exact = tl.full((), 1, tl.float64)
-    if STAGES > 1:
-        second = _tile(x_ptr, n, inner, BLOCK)
-    if STAGES > 2:
-        third = _tile(x_ptr + BLOCK * inner, n - BLOCK, inner, BLOCK)
-    for start in range(0, vectors, BLOCK // VECTOR):
+    for start in tl.range(0, vectors, BLOCK // VECTOR, num_stages=STAGES):
         skip = tl.cast(start, tl.int64) * VECTOR
-        newest = _tile(x_ptr + (skip + (STAGES - 1) * BLOCK) * inner, n - skip - (STAGES - 1) * BLOCK, inner, BLOCK)
-        if STAGES > 2:
-            x, second, third = second, third, newest
-        elif STAGES > 1:
-            x, second = second, newest
-        else:
-            x = newest
+        x = _tile(x_ptr + skip * inner, n - skip, inner, BLOCK)
         left = tl.minimum(n - skip, BLOCK).to(tl.int32)
         place = skip * inner
         carry, exact = _scan_tile(x, x_ptr + place, y_ptr + place, left, inner, carry, exact, BLOCK, WIDTH)
@@ -237,32 +223,34 @@ def _launches(programs: int) -> list[tuple[int, tuple[int]]]:
     return [(begin, (min(2**30, programs - begin),)) for begin in range(0, programs, 2**30)]
 
 
+def _block(largest: int, n: int, held: int, device: torch.device) -> int:
+    """Elements of a tile: a power of two, enough for a sequence of `n`, at most `largest`, and such that shared memory
+    has room for tiles of which an element each takes `held` bytes. Without a GPU that is an H100's.
+    """
+    on_gpu = device.type == "cuda"
+    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin if on_gpu else 232448
+    fitting = 2 ** int(math.log2(room // max(held, 1)))
+    return max(16, min(largest, fitting, triton.next_power_of_2(n)))
+
+
 def blocked_scan(
-    x: torch.Tensor, dim: int, *, BLOCK: int = 8192, num_warps: int = 16, num_stages: int = 2, maxnreg: int | None = 64
+    x: torch.Tensor, dim: int, *, BLOCK: int = 16384, num_warps: int = 16, num_stages: int = 3
 ) -> torch.Tensor:
     """torch.cumprod(x, dim) in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
-    `num_stages` tiles (1, 2 or 3) are held at a time: the one that is scanned, and the next on their way. `maxnreg` is
-    how many registers a thread may take: with 64, two programs of 16 warps share a multiprocessor. It does not hold
-    for results of 8 bytes, which need more.
-
-    Raises:
-        ValueError: `num_stages` is none of 1, 2 and 3.
+    Up to `num_stages` - 1 tiles wait in shared memory while one is scanned. Tiles are smaller where they do not fit.
     """
-    if num_stages not in (1, 2, 3):
-        raise ValueError(f"num_stages has to be 1, 2 or 3, not {num_stages}")
     y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
     n, inner = _lines(x.shape, dim)
+    BLOCK = _block(BLOCK, n, (num_stages - 1) * y.element_size(), x.device)
     if n <= BLOCK:
-        BLOCK = max(16, triton.next_power_of_2(n))
-        num_warps, num_stages, maxnreg = max(1, min(num_warps, BLOCK // 1024)), 1, None
+        num_warps, num_stages = max(1, min(num_warps, BLOCK // 1024)), 1
     vector = math.gcd(n, 16) if inner == 1 else 1
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
     constants = (_accumulator(y.dtype), vector, BLOCK, width, num_stages)
-    options = {"num_warps": num_warps, "maxnreg": maxnreg if y.element_size() < 8 else None}
     x = _readable(x)
     for begin, grid in _launches(y.numel() // max(n, 1)):
-        _blocked_scan_kernel[grid](x, y, begin, n // vector, inner, *constants, **options)
+        _blocked_scan_kernel[grid](x, y, begin, n // vector, inner, *constants, num_warps=num_warps)
     return y
 
 

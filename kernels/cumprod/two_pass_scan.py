@@ -94,6 +94,7 @@ def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
 
     It is a function of its own in the machine code as well: what it needs costs the common path no registers.
     """
+    tl.debug_barrier()  # what was stored there before is in memory; outside of here it would forbid pipelining
     done = 0
     while done < left:
         skip = tl.cast(done, tl.int64) * inner
@@ -142,7 +143,6 @@ def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, 
         tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
         if following != following:
             exact = tl.where(carry == carry, carry.to(tl.float64), exact)
-            tl.debug_barrier()  # the tile is in memory before others write there
             exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
             following = _narrow(exact, carry.dtype)
     else:  # products wrap around, in any order alike

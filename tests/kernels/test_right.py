@@ -301,9 +301,12 @@ def test_every_number_of_stages(variant: ModuleType, stages: int, n: int) -> Non
 
 
 @pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
-def test_no_other_number_of_stages(variant: ModuleType) -> None:
-    with pytest.raises(ValueError, match="num_stages has to be 1, 2 or 3, not 4"):
-        run(variant, torch.ones(3), 0, num_stages=4)
+@pytest.mark.parametrize(
+    ("largest", "n", "held", "block"),
+    [(16384, 10**6, 8, 16384), (16384, 10**6, 16, 8192), (16384, 10**6, 0, 16384), (16384, 3, 8, 16), (64, 100, 8, 64)],
+)
+def test_tiles_fit_in_shared_memory(variant: ModuleType, largest: int, n: int, held: int, block: int) -> None:
+    assert variant._block(largest, n, held, torch.device("cpu")) == block
 
 
 @pytest.mark.parametrize("variant", TILED, indirect=True)
