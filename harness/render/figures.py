@@ -20,7 +20,7 @@ FAINT = "#8a96a3"
 GRID = "#e3e8ee"
 GOOD = "#dff3e4"
 BOUND = "#b3261e"
-INKS: dict[Role, str] = {"candidate": "#0b62c4", "roof": "#1c2733", "baseline": "#7b8794", "unknown": "#0b62c4"}
+INKS: dict[Role, str] = {"candidate": "#0b62c4", "roof": "#1c2733", "baseline": "#5f6b78", "unknown": "#0b62c4"}
 
 HUES: dict[Family, tuple[str, ...]] = {
     "memory": ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef"),
