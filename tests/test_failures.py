@@ -157,6 +157,7 @@ def test_an_interrupt_keeps_what_was_measured(
         parent = Path(f"/proc/{pids.read_text().split()[0]}/stat").read_text().rsplit(")", 1)[1].split()[1]
         os.kill(int(parent), how)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     thread = threading.Thread(target=interrupt)
     thread.start()
     done = with_ncu("profile", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
