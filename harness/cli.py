@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -313,7 +314,7 @@ def plan(
     else:
         click.echo("\n".join(case.name for case in cases))
         click.echo()
-        click.echo(" ".join(command))
+        click.echo(shlex.join(command).replace(" --", " \\\n  --"))
     return 0
 
 
