@@ -180,22 +180,20 @@ class _Court:
         if self._run.kind == "imported":
             by_roof = target.of == "roof" or resolve(self._project.catalogue, target.metric).name == ROOF_FRACTION
             return [] if by_roof else [self._on_case(stage, target, result) for result in self._usable(problem)]
-        judged = self._judged(problem)
         verdicts = [
             self._on_case(stage, target, result) for result in self._usable(problem) if _in_scope(target, result.case)
         ]
-        reached = {result.case.workload for result in judged}
-        missing = [name for name in target.workloads if name not in reached]
-        return verdicts + [self._without_case(problem, stage, target, name) for name in missing if judged]
+        judged = [result.case for result in self._judged(problem)]
+        scope = [replace(case, workload=name) for case in judged for name in target.workloads]
+        missing = [case for case in dict.fromkeys(scope) if case not in judged]
+        return verdicts + [self._without_case(case, stage, target) for case in missing]
 
     def _usable(self, problem: str) -> list[CaseResult]:
         return [result for result in self._judged(problem) if self._unusable(result) is None]
 
-    def _without_case(self, problem: str, stage: Stage, target: Target, workload: str) -> Verdict:
+    def _without_case(self, case: Case, stage: Stage, target: Target) -> Verdict:
         metric = resolve(self._project.catalogue, target.metric)
-        variant = self._judged(problem)[0].case.variant
-        case = Case(problem=problem, variant=variant, configuration="default", workload=workload)
-        sentence = f"{metric.name} is judged on {workload}, which the run does not have"
+        sentence = f"{metric.name} is judged on {case.workload}, which the run does not have of {case.variant}"
         return _verdict(case, "not_measured", "no_case", sentence, stage, target, metric)
 
     def _on_case(self, stage: Stage, target: Target, result: CaseResult) -> Verdict:

@@ -215,6 +215,19 @@ def test_a_run_without_the_judged_workload_is_not_decided(repository: Project) -
     assert found.exit_status == 3
 
 
+def test_each_candidate_needs_the_judged_workload(repository: Project) -> None:
+    """That another candidate ran on it says nothing of this one."""
+    problem = repository.problem("cumprod")
+    promoted = replace(problem.variants["two_pass_scan"], role="candidate")
+    variants = {**problem.variants, "two_pass_scan": promoted}
+    project = replace(repository, problems={"cumprod": replace(problem, variants=variants)})
+    extra = CaseResult(case=case("two_pass_scan", "page"), role="candidate", outcome="profiled")
+    found = judged(project, [*usual(), extra])
+    lacking = {(verdict.variant, verdict.workload) for verdict in found.verdicts if verdict.reason == "no_case"}
+    assert lacking == {("two_pass_scan", "square")}
+    assert found.exit_status == 3
+
+
 def test_a_run_without_a_candidate_is_not_decided(repository: Project) -> None:
     found = judged(repository, [result for result in usual() if result.role != "candidate"])
     assert found.verdicts == []
