@@ -126,16 +126,19 @@ def profile(
     as_json: bool,
 ) -> int:
     """Measure variants under ncu; without a GPU, replay the recording."""
+    from harness.catalogue import collected
     from harness.measure.device import find_devices
     from harness.measure.profile import Options
 
     project = _project(root)
     cases = _cases(project, subjects, workloads, configurations)
+    wanted = metrics.split(",") if metrics is not None else None
+    collected(project.catalogue, None, wanted)  # refuses unknown names, also where a recording is replayed
     options = Options(
         python=_interpreter(python),
         samples=samples,
         timeout_s=timeout,
-        metrics=metrics.split(",") if metrics else None,
+        metrics=wanted,
         detail=detail,
         isolate=isolate,
     )

@@ -116,7 +116,7 @@ def _stages_of(problem: str, project: Project) -> list[str]:
 def _notes(run: Run, verdicts: list[Verdict]) -> list[str]:
     notes = []
     if not verdicts:
-        notes.append("nothing to judge: the run has no candidate")
+        notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
     if run.kind == "live" and not run.complete:

@@ -52,4 +52,4 @@ def provenance(run: Run) -> str:
 def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     """Names that a stage's file writes, and what each of them was read as."""
     found = {v.written_as: v for v in verdicts if v.written_as}
-    return [(old, f"is read as {v.metric}: {v.ncu_name}") for old, v in found.items()]
+    return [(old, f"is read as {v.metric}: {v.ncu_name or 'not measured'}") for old, v in found.items()]

@@ -237,6 +237,8 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
         (("profile", "cumprod/blocked_skan"), ("no variant is named 'blocked_skan'", "blocked_scan")),
         (("profile", "-w", "sqare"), ("no workload is named 'sqare'", "square")),
         (("profile", "--samples", "0"), ("--samples",)),
+        (("profile", "--metrics", "duration,l2_hit_rat"), ("no metric is named 'l2_hit_rat'", "l2_hit_rate")),
+        (("profile", "--metrics", ""), ("no metric is named ''",)),
         (("plan", "nothing"), ("no problem is named 'nothing'", "cumprod")),
         (("metrics", "--chip", "GH10"), ("no chip is named 'GH10'", "GH100")),
         (("gate", "--stage", "memory_acess"), ("no stage is named 'memory_acess'", "memory_access")),
