@@ -120,6 +120,14 @@ def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def _dies_out(x, carry):
+    """Whether a tile makes 0 of the carry for good, whatever the order: nothing grows, and 1075 factors halve."""
+    size = tl.abs(x)
+    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
+    return (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
+
+
+@triton.jit
 def _scan_floats(x, carry, WIDTH: tl.constexpr):
     """The products of a tile, and the next carry: NaN where the products may be wrong."""
     offsets = tl.arange(0, x.shape[0])
@@ -129,26 +137,41 @@ def _scan_floats(x, carry, WIDTH: tl.constexpr):
     else:
         y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
         following = _next_carry(y, WIDTH)
+        if following != following:
+            following = tl.where(_dies_out(x, carry), 0.0, following).to(x.dtype)
     return y, following
+
+
+@triton.jit
+def _scan(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile of any type, and the next carry: NaN where the products may be wrong."""
+    x = x.to(carry.dtype)
+    if carry.dtype.is_floating():
+        y, following = _scan_floats(x, carry, WIDTH)
+    else:  # products wrap around, in any order alike
+        y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
+        following = _last(y)
+    return y, following
+
+
+@triton.jit
+def _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH: tl.constexpr):
+    """Scan a tile again if its products may be wrong. Returns the next carry and, if it did, the exact one."""
+    if following != following:
+        exact = tl.where(carry == carry, carry.to(tl.float64), exact)
+        exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
+        following = _narrow(exact, carry.dtype)
+    return following, exact
 
 
 @triton.jit
 def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
     """Scan a tile of `left` elements. Takes and returns the carry, and the exact one for where that is NaN."""
     offsets = tl.arange(0, BLOCK)
-    places = offsets.to(tl.int64) * inner
-    x = x.to(carry.dtype)
+    y, following = _scan(x, carry, WIDTH)
+    tl.store(y_ptr + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
     if carry.dtype.is_floating():
-        y, following = _scan_floats(x, carry, WIDTH)
-        tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
-        if following != following:
-            exact = tl.where(carry == carry, carry.to(tl.float64), exact)
-            exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
-            following = _narrow(exact, carry.dtype)
-    else:  # products wrap around, in any order alike
-        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
-        tl.store(y_ptr + places, y, mask=offsets < left)
-        following = _last(y)
+        following, exact = _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH)
     return following, exact
 
 

@@ -63,6 +63,8 @@ def _specials() -> Iterator[Case]:
     places = [0, 500, 4093, 4094, 4095, 4096, 8190, 8191, 8192, 12287, 16383, 19996]
     for dtype in (torch.float32, torch.bfloat16, torch.float64):
         yield f"special segments in {dtype}", with_segments(ratios((20000,), 0, dtype, seed=8), places), 1
+    far = [0, 500, 8191, 16383, 32766, 49152, 65535]
+    yield "special segments in long rows", with_segments(ratios((70000,), 0, torch.float32, seed=8), far), 1
     rows = with_segments(ratios((2000,), 0, torch.float64, seed=9), [0, 7, 1023])
     yield "where float64 over- and underflows", rows.abs().pow(9).copysign(rows), 1
 
