@@ -9,8 +9,8 @@ from collections.abc import Callable
 from harness.errors import BadArgument, UnknownName
 from harness.model import Catalogue, Metric
 
-LAUNCH_FACTS = ("launch__", "device__")
-"""ncu puts these into every report, at no pass of its own."""
+ROOF_FRACTION = "roof_fraction"
+"""The metric that is computed of two cases: the roof's duration over the call's."""
 
 
 def resolve(catalogue: Catalogue, name: str) -> Metric:

@@ -28,7 +28,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from harness.catalogue import resolve
+from harness.catalogue import ROOF_FRACTION, resolve
 from harness.extract.evidence import Evidence
 from harness.model import (
     Case,
@@ -45,7 +45,7 @@ from harness.model import (
 )
 from harness.project.tree import Project
 from harness.staleness import changes, stale_because
-from harness.table import ROOF_FRACTION, Summaries, Summary
+from harness.table import Summaries, Summary
 from harness.words import listed, number, quantity, spaced
 
 HOLDS: dict[Comparison, Callable[[float, float], bool]] = {

@@ -85,6 +85,10 @@ class Case(Noun, frozen=True):
         return f"stallgate/{self.name}/{sample}"
 
 
+DETAIL = "detail"
+"""The sample of a launch that was profiled with the whole section set; no number is judged by it."""
+
+
 class Label(Noun, frozen=True):
     """A case and a sample, as an NVTX range names them."""
 

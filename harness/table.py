@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.extract.evidence import DETAIL, Call
+from harness.catalogue import ROOF_FRACTION
+from harness.extract.evidence import Call
 from harness.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, reading
-from harness.model import Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
+from harness.model import DETAIL, Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
 
 COLUMNS = {
     "problem": "string",
@@ -33,8 +34,6 @@ COLUMNS = {
     "source": "string",
     "device": "string",
 }
-
-ROOF_FRACTION = "roof_fraction"
 
 Readings = dict[str, Reading]
 """Metric -> reading."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from harness.doctor import Finding
-from harness.judge import Judgement
+from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
-from harness.table import ROOF_FRACTION, Summaries, Summary
 from harness.words import MARKS, aliases, provenance, spaced
+
+if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
+    from harness.doctor import Finding
+    from harness.judge import Judgement
+    from harness.table import Summaries, Summary
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(highlight=False, stderr=True)

@@ -46,7 +46,7 @@ def latest(root: Path) -> Any:
 
 
 def test_a_case_that_fails_costs_itself(faulty: Path) -> None:
-    """A wrong result, exceptions, faults in a kernel, a killed and a hanging process: the rest go on."""
+    """A wrong result, exceptions, faults in a kernel, a killed, a slow and a hanging process: the rest go on."""
     done = stallgate(faulty, "profile", "--samples", "3", "--timeout", "20", "--report")
     outcomes = {result["case"]["variant"]: result["outcome"] for result in latest(faulty)["cases"]}
     assert outcomes == {
@@ -57,6 +57,7 @@ def test_a_case_that_fails_costs_itself(faulty: Path) -> None:
         "astray_when_checked": "crashed",
         "astray_when_profiled": "crashed",
         "killed": "crashed",
+        "slow": "skipped",
         "hanging": "timed_out",
         "right_again": "profiled",
     }, done.stderr

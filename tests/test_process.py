@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from harness.measure.ncu import Complaints
 from harness.measure.process import Ended, Event, Tail, watch
 from harness.measure.story import Story
 from harness.model import Case
+from tests.conftest import ROOT
 
 TELL = "import json,sys\ndef tell(**e):\n    open(sys.argv[1],'a').write(json.dumps(e)+chr(10))\n"
 
@@ -126,3 +128,9 @@ def test_an_outcome_is_final() -> None:
     )
     told.conclude(ENDED, QUIET, 120)
     assert told.outcomes[CASE].outcome == "skipped"
+
+
+def test_a_progress_bar_does_not_wait_for_pandas() -> None:
+    """It is imported while the GPU works: half a second that nobody waits for."""
+    script = "import sys, harness.cli, harness.terminal, harness.measure.profile; sys.exit('pandas' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -224,6 +224,7 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
         Launch(index=1, kernel="Kern<int>", ranges=[], metrics={n: raw(v) for n, v in geometry.items()}),
         launch(["mine/large/0"]),
         launch(["stallgate/p/v/default/w/1"]),
+        launch(["stallgate/p/v/wide/w/detail"]),
         launch(["free text"]),
         launch(kernel=None),
     ]
@@ -233,6 +234,7 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
         ("imported/kern-int/file/grid-8-block-32", "1"),
         ("imported/mine/file/large", "0"),
         ("p/v/file/w", "1"),
+        ("p/v/file.wide/w", "0"),
         ("imported/free-text/file/grid-unknown-block-unknown", "0"),
     ]
 

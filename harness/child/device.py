@@ -25,6 +25,7 @@ class Device(Protocol):
     def describe(self) -> dict[str, object]: ...
     def free_bytes(self) -> int: ...
     def release(self) -> None: ...
+    def wait(self) -> float: ...
     def usable(self) -> bool: ...
     def profiled(self, label: str) -> AbstractContextManager[None]: ...
     def milliseconds(self, call: Callable[[], object]) -> float: ...
@@ -71,6 +72,12 @@ class Gpu:
     def release(self) -> None:
         """Returns cached memory to the driver: ncu saves and restores whatever is allocated, for every pass."""
         torch.cuda.empty_cache()
+
+    def wait(self) -> float:
+        """Waits for what was launched; the seconds that it took from here on."""
+        begin = time.monotonic()
+        torch.cuda.synchronize()
+        return time.monotonic() - begin
 
     def usable(self) -> bool:
         """Whether the process can go on: a fault inside a kernel spoils its CUDA context for good."""
@@ -120,6 +127,9 @@ class Interpreter:
         return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
 
     def release(self) -> None: ...
+
+    def wait(self) -> float:
+        return 0.0
 
     def usable(self) -> bool:
         return True

@@ -13,9 +13,6 @@ from harness.extract.launches import Report, read_report
 from harness.model import Attempt, Case, CaseResult, Catalogue, Label, Launch, Noun, Run
 from harness.project.digests import file_digest
 
-DETAIL = "detail"
-"""The sample of a launch that was profiled with the whole section set; no number is judged by it."""
-
 
 class Call(Noun, frozen=True):
     """One sample of a case: every launch within its range, in order."""

@@ -1,8 +1,9 @@
 """Names for the launches of ncu reports that stallgate did not make.
 
-A range of stallgate's own form keeps its names. A range ``variant/workload/sample`` names these three. Any other range
-names the variant; a launch without one is named by its kernel. There the workload is the launch's geometry, and
-launches that nothing tells apart are samples of one case. The configuration is the report that a launch comes from.
+A range of stallgate's own form keeps its names; a detail launch is a sample like any other. A range
+``variant/workload/sample`` names these three. Any other range names the variant; a launch without one is named by its
+kernel. There the workload is the launch's geometry, and launches that nothing tells apart are samples of one case. The
+configuration is the report that a launch comes from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from msgspec.structs import replace
 
 from harness.extract.launches import GEOMETRY, fact
-from harness.model import Case, Label, Launch
+from harness.model import DETAIL, Case, Label, Launch
 
 IMPORTED = "imported"
 
@@ -44,7 +45,8 @@ def _by_range(launch: Launch, report: str) -> Label | None:
         own = Label.parse(text)
         if own is not None:
             configuration = report if own.case.configuration == "default" else f"{report}.{own.case.configuration}"
-            return replace(own, case=replace(own.case, configuration=configuration))
+            sample = "0" if own.sample == DETAIL else own.sample
+            return Label(case=replace(own.case, configuration=configuration), sample=sample)
         parts = [slug(part) for part in text.split("/")]
         if len(parts) == 3 and parts[2].isdigit():
             return Label(case=_case(parts[0], report, parts[1]), sample=parts[2])

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from harness import __version__
 from harness.catalogue import collected
 from harness.errors import CountersBlocked, NotMeasured
-from harness.extract.evidence import DETAIL, read_attempt
+from harness.extract.evidence import read_attempt
 from harness.measure import ncu
 from harness.measure.device import Device
 from harness.measure.lock import gpu_lock
 from harness.measure.process import Event, watch
 from harness.measure.story import Story, Told
-from harness.model import RUN_FORMAT, Attempt, Case, CaseResult, Environment, Noun, Run, Settings, Subject
+from harness.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, Environment, Noun, Run, Settings, Subject
 from harness.project.commit import commit_of
 from harness.project.digests import file_digest, subject_digests
 from harness.project.tree import Project

@@ -7,13 +7,12 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from harness.catalogue import resolve
+from harness.catalogue import ROOF_FRACTION, resolve
 from harness.flow import Result
 from harness.model import Case, CaseResult, Metric, Noun, Stage, Verdict
 from harness.project.tree import Project
 from harness.render.figures import Dot, Drawing, Limit, Panel, Row, Share, rendered, targets_figure, warp_states_figure
 from harness.runs import write_whole
-from harness.table import ROOF_FRACTION
 from harness.words import MARKS, aliases, number, provenance, spaced
 
 TEMPLATES = Path(__file__).parent / "templates"
