@@ -8,14 +8,14 @@ import triton.language as tl
 from torch import nn
 
 
-@triton.jit
-def _serial_kernel(x_ptr, y_ptr, begin, n, inner, ACCUMULATOR: tl.constexpr):
-    """One program a sequence, from sequence `begin` on: n elements, `inner` apart."""
+@triton.jit(do_not_specialize=["inner"])
+def _serial_kernel(x_ptr, y_ptr, begin, n, inner, ACCUMULATOR: tl.constexpr, INDEX: tl.constexpr):
+    """One program a sequence, from sequence `begin` on: n elements, `inner` apart, one kernel for every `inner`."""
     sequence = begin + tl.program_id(0).to(tl.int64)
     origin = sequence // inner * n * inner + sequence % inner
     product = tl.full((), 1, ACCUMULATOR)
     for k in range(n):
-        place = origin + tl.cast(k, tl.int64) * inner
+        place = origin + tl.cast(k, INDEX) * inner
         product *= tl.load(x_ptr + place).to(ACCUMULATOR)
         tl.store(y_ptr + place, product.to(y_ptr.dtype.element_ty))
 
@@ -66,8 +66,9 @@ def naive_serial(x: torch.Tensor, dim: int, *, num_warps: int = 1) -> torch.Tens
     y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
     n, inner = _lines(x.shape, dim)
     x = _readable(x)
+    index = tl.int32 if n * inner < 2**31 else tl.int64
     for begin, grid in _launches(y.numel() // max(n, 1)):
-        _serial_kernel[grid](x, y, begin, n, inner, _accumulator(y.dtype), num_warps=num_warps)
+        _serial_kernel[grid](x, y, begin, n, inner, _accumulator(y.dtype), index, num_warps=num_warps)
     return y
 
 

@@ -128,6 +128,19 @@ def _dies_out(x, carry):
 
 
 @triton.jit
+def _settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
+    """The next carry of a tile whose products may be wrong (NaN) where it can be nothing but 0; as it is elsewhere.
+
+    It loads the tile again: to keep every tile until its products are known would cost too many registers. Asked
+    before they are stored, it would hold them back until every warp knows the carry.
+    """
+    if following != following:
+        dies_out = _dies_out(_tile(x_ptr, left, inner, BLOCK), carry)
+        following = tl.where(dies_out, 0.0, following).to(carry.dtype)
+    return following
+
+
+@triton.jit
 def _scan_floats(x, carry, WIDTH: tl.constexpr):
     """The products of a tile, and the next carry: NaN where the products may be wrong."""
     offsets = tl.arange(0, x.shape[0])
@@ -137,8 +150,6 @@ def _scan_floats(x, carry, WIDTH: tl.constexpr):
     else:
         y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
         following = _next_carry(y, WIDTH)
-        if following != following:
-            following = tl.where(_dies_out(x, carry), 0.0, following).to(x.dtype)
     return y, following
 
 
@@ -171,6 +182,7 @@ def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, 
     y, following = _scan(x, carry, WIDTH)
     tl.store(y_ptr + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
     if carry.dtype.is_floating():
+        following = _settled(x_ptr, left, inner, carry, following, BLOCK)
         following, exact = _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH)
     return following, exact
 

@@ -61,10 +61,10 @@ def test_the_blocked_scan_loads_whole_vectors_ahead(stages: int) -> None:
     launch = compiled("blocked_scan")[len(CASES) + stages - 1][0]
     vectors = 16384 // (4 * 32 * 16)
     ahead, at_once = launch["ptx"].count(AHEAD), launch["ptx"].count(HINTED)
-    again = vectors  # of the loop that does a sequence again
+    again = 3 * vectors  # where a tile may be wrong: a look at it, and in the loop that does a sequence again
     assert (ahead, at_once) == ((0, vectors + again) if stages == 1 else (stages * vectors, again))
     assert launch["ptx"].count("st.global.v4") >= vectors
-    assert launch["spilled"] == 0 or stages == 1
+    assert launch["spilled"] == 0
 
 
 @pytest.mark.parametrize("stages", [2, 3])
