@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -86,14 +87,14 @@ def test_the_table_is_tidy_and_whole(stallgate: Stallgate, tree: Path) -> None:
 
 def test_warp_states_sum_to_a_hundred(stallgate: Stallgate, tree: Path) -> None:
     stallgate("profile")
-    sums: dict[tuple[str, ...], float] = {}
+    sums: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows(tree):
         if row["metric"].startswith("stall_") and row["launch"] == "":
-            key = (row["variant"], row["workload"], row["sample"])
-            sums[key] = sums.get(key, 0.0) + float(row["value"])
-    assert len(sums) >= 10 * 3
-    for (_, workload, _), total in sums.items():  # ncu counts them in different passes; short calls differ more
-        assert total == pytest.approx(100, abs=1 if workload == "square" else 3)
+            samples = sums.setdefault((row["variant"], row["workload"]), {})
+            samples[row["sample"]] = samples.get(row["sample"], 0.0) + float(row["value"])
+    assert len(sums) >= 10
+    for (_, workload), samples in sums.items():  # ncu counts them in different passes; those of short calls differ more
+        assert median(samples.values()) == pytest.approx(100, abs=1 if workload == "square" else 2)
 
 
 def test_two_pass_scan_is_several_kernels_and_one_call(stallgate: Stallgate, tree: Path) -> None:

@@ -7,16 +7,21 @@ import subprocess
 from pathlib import Path
 
 VARIABLE = "STALLGATE_COMMIT"
-"""Names the commit of a tree that was copied without its ``.git``; ``+`` at its end says that it was changed since."""
+"""Names the commit of a tree that was copied from elsewhere; ``+`` at its end says that it was changed since."""
 
 
 def commit_of(root: Path) -> tuple[str | None, bool]:
-    """The commit of a tree, and whether the tree differs from it; None where nobody knows."""
-    head = _git(root, "rev-parse", "HEAD")
-    if head is not None:
-        return head, bool(_git(root, "status", "--porcelain", "--", "kernels", "harness", "metrics"))
+    """The commit of a tree, and whether the tree differs from it; None where nobody knows.
+
+    Whoever names it is believed before git: the git folder of a copy can be older than its files.
+    """
     told = os.environ.get(VARIABLE, "")
-    return told.removesuffix("+") or None, told.endswith("+")
+    if told:
+        return told.removesuffix("+"), told.endswith("+")
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None:
+        return None, False
+    return head, bool(_git(root, "status", "--porcelain", "--", "kernels", "harness", "metrics"))
 
 
 def _git(root: Path, *words: str) -> str | None:
