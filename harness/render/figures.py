@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from harness.model import Comparison, Family, Metric, Noun, Role
 
-mpl.rcParams["svg.fonttype"] = "path"
+mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
 mpl.rcParams["svg.hashsalt"] = "stallgate"
 
 INK = "#1c2733"
+PAPER = "#ffffff"
 FAINT = "#8a96a3"
 GRID = "#e3e8ee"
 GOOD = "#dff3e4"
@@ -104,7 +105,7 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
             va="center",
             fontsize=8.5,
             color=INK,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             zorder=5,
         )
     unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
@@ -151,7 +152,7 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     left = [0.0] * len(rows)
     for name, colour, values in _segments(shares):
         widths = [value if value is not None else 0.0 for value in values]
-        bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor="white")
+        bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
         _label_segments(axis, bars.patches, colour)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
@@ -220,11 +221,31 @@ def rendered(figure: Figure) -> Drawing:
     figure.set_layout_engine("none")  # laid out once, for both
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     text = svg.getvalue()
-    return Drawing(png=png.getvalue(), svg=text[text.index("<svg") :])
+    return Drawing(png=png.getvalue(), svg=_themed(text[text.index("<svg") :]))
+
+
+THEMED = {
+    INK: "--ink",
+    FAINT: "--faint",
+    GRID: "--grid",
+    GOOD: "--good-wash",
+    BOUND: "--bad",
+    INKS["candidate"]: "--accent",
+    INKS["baseline"]: "--muted",
+    PAPER: "--paper",
+}
+"""Colours that are another in the dark: the variables of the page's style."""
+
+
+def _themed(svg: str) -> str:
+    """A figure whose inks and papers are the page's."""
+    for colour, variable in THEMED.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg
 
 
 def _figure(title: str, width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor=PAPER)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     return figure
 

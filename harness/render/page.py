@@ -66,11 +66,8 @@ def draw(project: Project, result: Result) -> list[Path]:
 
 
 def _html(project: Project, result: Result, sections: list[Section]) -> str:
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     environment = next((a.environment for a in result.run.attempts if a.environment is not None), None)
-    return templates.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
         answer=_answer(result),
@@ -84,6 +81,14 @@ def _html(project: Project, result: Result, sections: list[Section]) -> str:
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         markup=Markup,
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template; whatever is put into it is escaped."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return templates.get_template(name)
 
 
 def _answer(result: Result) -> tuple[str, str]:
