@@ -87,6 +87,7 @@ def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
             "ncu_name": name_on(catalogue, metric, chip),
             "formula": metric.formula,
             "computed": not metric.names,
+            "detail_only": not metric.names and metric.formula is not None,
             "missing_on": sorted({c for name in metric.names for c in catalogue.missing.get(name, [])}),
             "about": metric.about,
         }

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from harness import __version__
 from harness.errors import BrokenFile
-from harness.extract.evidence import calls_of
+from harness.extract.evidence import calls_of, details_of
 from harness.extract.foreign import IMPORTED, slug
 from harness.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
 from harness.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
@@ -33,7 +33,7 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
         if path.suffix not in SUFFIXES:
             raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
     paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
-    read = [(path, read_report(path, [])) for path in paths]
+    read = [(path, read_report(path, [], details=True)) for path in paths]
     folder = create_folder(reports, IMPORTED)
     run = _empty(folder, arguments)
     for path, report in read:
@@ -74,7 +74,9 @@ def _add(run: Run, path: Path, report: Report, folder: Path) -> Run:
         sha256=file_digest(kept),
         environment=_environment(report.launches[0]),
     )
-    cases = dict.fromkeys(call.case for call in calls_of(attempt, report.launches))
+    calls = calls_of(attempt, report.launches)
+    attempt = replace(attempt, details=details_of(calls))
+    cases = dict.fromkeys(call.case for call in calls)
     results = [CaseResult(case=case, role="unknown", outcome="profiled", attempt=name) for case in cases]
     return replace(run, reader=report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
 

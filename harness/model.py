@@ -262,6 +262,44 @@ class Environment(Noun, frozen=True):
     cuda: str
 
 
+class Advice(Noun, frozen=True):
+    """What one of Nsight Compute's own rules says of a launch."""
+
+    rule: str
+    section: str
+    title: str
+    message: str
+    kind: Literal["note", "optimisation", "warning", "error"]
+    speedup: float | None = None
+    """What ncu estimates could be gained, in per cent; of the whole launch, or of what the rule looks at."""
+    scope: Literal["whole", "part"] | None = None
+
+
+class HotLine(Noun, frozen=True):
+    """A source line and how many samples of waiting or issuing warps fell on it."""
+
+    file: str
+    line: int
+    text: str
+    """Empty where the report has no source, or the line is a library's."""
+    samples: int
+    reason: str
+    """The warp state of most of them."""
+    reason_samples: int
+
+
+class Detail(Noun, frozen=True):
+    """What a report with every section has of one launch beside its metrics: for reading, judged by nothing."""
+
+    case: Case
+    kernel: str
+    samples: int
+    """Samples of warps in all; 0 where none were taken."""
+    advice: list[Advice]
+    lines: list[HotLine]
+    """The hottest first."""
+
+
 class Attempt(Noun, frozen=True):
     """One ncu process."""
 
@@ -279,6 +317,8 @@ class Attempt(Noun, frozen=True):
     """The ncu report, relative to the run's folder."""
     sha256: str | None = None
     environment: Environment | None = None
+    details: list[Detail] = []
+    """Where the report has every section."""
 
 
 class Settings(Noun, frozen=True):
@@ -366,6 +406,10 @@ class Launch(Noun, frozen=True):
     ranges: list[str]
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
+    samples: int = 0
+    advice: list[Advice] = []
+    lines: list[HotLine] = []
+    """These three where they were asked for."""
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------

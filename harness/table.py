@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.catalogue import ROOF_FRACTION
 from harness.extract.evidence import Call
-from harness.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, reading
+from harness.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
 from harness.model import DETAIL, Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
 
 COLUMNS = {
@@ -52,7 +52,7 @@ def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tupl
     whole = []
     for call in sorted(calls, key=lambda call: order[call.case]):
         launches = [
-            {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if metric.names}
+            {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
             for launch in call.launches
         ]
         whole.append((call, launches, combine_launches(catalogue, launches)))
@@ -67,7 +67,7 @@ def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tupl
 
 def combine_launches(catalogue: Catalogue, launches: list[Readings]) -> Readings:
     """The readings of a call, from those of its launches: times and bytes add, shares are weighted."""
-    names = [name for name, metric in catalogue.metrics.items() if metric.names]
+    names = [name for name in catalogue.metrics if all(name in readings for readings in launches)]
     return {name: _combined(catalogue.metrics[name], launches) for name in names}
 
 

@@ -119,7 +119,8 @@ def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
     for row in rows:
         unit = f" [{row['unit']}]" if row["unit"] else ""
         out.print(Text(f"{row['metric']}", "bold") + Text(f"{unit}  {row['title']}"))
-        source = "computed for the whole call" if row["computed"] else row["ncu_name"] or "not on this chip"
+        computed = "only in reports with every section" if row["detail_only"] else "computed for the whole call"
+        source = computed if row["computed"] else row["ncu_name"] or "not on this chip"
         out.print(Text(f"    {source}", "dim"))
     out.print()
     for old, short in names.items():

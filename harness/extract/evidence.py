@@ -10,7 +10,7 @@ from harness.catalogue import readable
 from harness.errors import DamagedReport
 from harness.extract.foreign import identify_foreign
 from harness.extract.launches import Report, read_report
-from harness.model import Attempt, Case, CaseResult, Catalogue, Label, Launch, Noun, Run
+from harness.model import Attempt, Case, CaseResult, Catalogue, Detail, Label, Launch, Noun, Run
 from harness.project.digests import file_digest
 
 
@@ -93,6 +93,28 @@ def calls_of(attempt: Attempt, launches: list[Launch]) -> list[Call]:
     for label, launch in named:
         grouped.setdefault((label.case, label.sample), []).append(launch)
     return [Call(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
+
+
+def details_of(calls: list[Call]) -> list[Detail]:
+    """What the launches of each case's first call have beside their metrics."""
+    first = {call.case: call for call in reversed(calls)}
+    return [
+        Detail(case=case, kernel=launch.kernel or "", samples=launch.samples, advice=launch.advice, lines=launch.lines)
+        for case in dict.fromkeys(call.case for call in calls)
+        for launch in first[case].launches
+        if launch.advice or launch.lines
+    ]
+
+
+def read_details(folder: Path, attempt: Attempt) -> list[Detail]:
+    """The details of an attempt with every section; none where its report cannot be read."""
+    if attempt.report is None:
+        return []
+    try:
+        report = read_report(folder / attempt.report, [], details=True)
+    except DamagedReport:
+        return []
+    return details_of(calls_of(attempt, report.launches))
 
 
 def _identify(launches: list[Launch]) -> Iterator[tuple[Label, Launch]]:

@@ -11,15 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.catalogue import evaluate, names_in
 from harness.errors import DamagedReport
-from harness.model import Launch, Metric, Noun, RawMetric, Reading
+from harness.model import Advice, HotLine, Launch, Metric, Noun, RawMetric, Reading
 
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
 CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
 GEOMETRY = ("launch__grid_size", "launch__block_size")
 FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
+
+DETAILS = "--details"
+"""Asks the reader for what NVIDIA's rules say and for the hottest source lines as well."""
 
 READER_TIMEOUT_S = 300
 
@@ -32,19 +37,20 @@ class Report(Noun, frozen=True):
     launches: list[Launch]
 
 
-def read_report(path: Path, names: list[str]) -> Report:
+def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     """Reads an ncu report (``.ncu-rep``, or ``.ncu-repz`` through zstd) in a process of its own.
 
     Args:
         path: the report.
         names: ncu metrics to read.
+        details: what NVIDIA's rules say and the hottest source lines as well, a fifth of a second a launch.
 
     Raises:
         DamagedReport: it holds no launch, or the reader died of it.
     """
     if not path.is_file():
         raise _damaged(path, "is not there" if not path.exists() else "is not a file")
-    command = [sys.executable, "-P", "-m", "harness.extract.reader", str(path), *names, *FACTS]
+    command = [sys.executable, "-P", "-m", "harness.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
     try:
         done = subprocess.run(
             command, env=_environment(), capture_output=True, text=True, timeout=READER_TIMEOUT_S, check=False
@@ -79,7 +85,15 @@ def _last_line(text: str) -> str:
 
 def _launch(index: int, entry: dict[str, Any]) -> Launch:
     metrics = {name: _raw(raw) for name, raw in entry["metrics"].items()}
-    return Launch(index=index, kernel=entry["kernel"], ranges=entry["ranges"], metrics=metrics)
+    return Launch(
+        index=index,
+        kernel=entry["kernel"],
+        ranges=entry["ranges"],
+        metrics=metrics,
+        samples=entry.get("samples", 0),
+        advice=msgspec.convert(entry.get("advice", []), list[Advice]),
+        lines=msgspec.convert(entry.get("lines", []), list[HotLine]),
+    )
 
 
 def _raw(raw: dict[str, Any]) -> RawMetric:
@@ -100,6 +114,13 @@ def fact(launch: Launch, name: str) -> str:
 def device_of(launch: Launch) -> str:
     """The GPU of a launch, by the name that its driver reports."""
     return fact(launch, DEVICE_NAME) or "unknown"
+
+
+def is_read(launch: Launch, metric: Metric) -> bool:
+    """Whether a launch has a reading of a metric: of one that is only computed, where all of its parts are there."""
+    if metric.names or metric.formula is None:
+        return bool(metric.names)
+    return all(name in launch.metrics for name in names_in(metric.formula))
 
 
 def reading(launch: Launch, metric: Metric) -> Reading:

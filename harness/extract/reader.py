@@ -1,24 +1,49 @@
 """The process that reads an ncu report: ``python -m harness.extract.reader REPORT [NAME…]``, JSON on standard output.
 
-Given metric names it tells those; given none, all that the report has.
+Given metric names it tells those; given none, all that the report has. ``--details`` after the report adds what
+NVIDIA's rules say of each launch, and its hottest source lines.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
+from collections import Counter
 from typing import Any
 
 import ncu_report
+
+from harness.extract.launches import DETAILS
+
+MOST_DETAILED = 40
+"""Launches of a report whose details are told: each takes a fifth of a second."""
+
+HOTTEST = 16
+"""Source lines told of a launch."""
+
+LONGEST_LINE = 200
+SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
+KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
+SCOPES = {1: "part", 2: "whole"}
+MARKUP = [
+    (re.compile(r"@section:[^:@]*:([^@]*)@"), r"\1"),
+    (re.compile(r"@url:([^:@]*):[^@]*@"), r"\1"),
+    (re.compile(r"@source:[^:@]*:\d+:([^@]*)@"), r"\1"),
+]
+"""Links of ncu's own user interface, and the text that they show."""
 
 
 def main(report: str, wanted: list[str]) -> None:
     """Prints ``{"reader": version, "launches": [...]}``; a report that cannot be read has no launches."""
     context = ncu_report.load_report(report)
-    launches = [
-        launch(action, wanted) for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))
-    ]
+    names = [name for name in wanted if name != DETAILS]
+    actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
+    launches = [launch(action, names) for action in actions]
+    if DETAILS in wanted:
+        for told, action in zip(launches[:MOST_DETAILED], actions, strict=False):
+            told.update(details(action))
     json.dump({"reader": context.get_version(), "launches": launches}, sys.stdout)
 
 
@@ -50,6 +75,78 @@ def metric(entry: Any) -> dict[str, Any]:
     if isinstance(value, float) and not math.isfinite(value):
         value = {"not_finite": str(value)}
     return {"value": value, "unit": entry.unit() or ""}
+
+
+# --- details ----------------------------------------------------------------------------------------------------------
+
+
+def details(action: Any) -> dict[str, Any]:
+    """What NVIDIA's rules say of a launch, and where its warps were sampled; empty where the report has neither."""
+    samples = _samples(action)
+    return {
+        "advice": [advice(rule) for rule in action.rule_results_as_dicts()],
+        "samples": sum(sum(states.values()) for states in samples.values()),
+        "lines": _hottest(action, samples),
+    }
+
+
+def advice(rule: dict[str, Any]) -> dict[str, Any]:
+    """The result of a rule, without the markup of ncu's user interface."""
+    said, estimate = rule["rule_message"], rule.get("speedup_estimation", {})
+    return {
+        "rule": rule["rule_identifier"],
+        "section": rule["section_identifier"],
+        "title": said["title"] or rule["name"],
+        "message": plain(said["message"]),
+        "kind": KINDS.get(said["type"], "note"),
+        "speedup": estimate.get("speedup"),
+        "scope": SCOPES.get(estimate.get("type", 0)),
+    }
+
+
+def plain(message: str) -> str:
+    """A message as text."""
+    for link, text in MARKUP:
+        message = link.sub(text, message)
+    return message
+
+
+def _samples(action: Any) -> dict[int, Counter[str]]:
+    """Program counter -> warp state -> samples."""
+    found: dict[int, Counter[str]] = {}
+    for name in action.metric_names():
+        if not name.startswith(SAMPLED) or name.endswith("_not_issued"):
+            continue
+        entry = action.metric_by_name(name)
+        if entry.has_correlation_ids():
+            places = entry.correlation_ids()
+            for i in range(entry.num_instances()):
+                found.setdefault(places.value(i), Counter())[name.removeprefix(SAMPLED)] += int(entry.value(i))
+    return found
+
+
+def _hottest(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, Any]]:
+    lines: dict[tuple[str, int], Counter[str]] = {}
+    for place, states in samples.items():
+        info = action.source_info(place)
+        if info is not None:
+            lines.setdefault((info.file_name(), info.line()), Counter()).update(states)
+    hottest = sorted(lines.items(), key=lambda line: -sum(line[1].values()))[:HOTTEST]
+    sources = {path: text.splitlines() for path, text in action.source_files().items()} if hottest else {}
+    return [_line(path, number, states, sources.get(path, [])) for (path, number), states in hottest]
+
+
+def _line(path: str, number: int, states: Counter[str], source: list[str]) -> dict[str, Any]:
+    reason, most = states.most_common(1)[0]
+    known = 0 < number <= len(source) and "site-packages" not in path
+    return {
+        "file": path.rsplit("/", 1)[-1],
+        "line": number,
+        "text": source[number - 1].rstrip()[:LONGEST_LINE] if known else "",
+        "samples": sum(states.values()),
+        "reason": reason,
+        "reason_samples": most,
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from harness import __version__
 from harness.catalogue import collected
 from harness.errors import CountersBlocked, NotMeasured
-from harness.extract.evidence import read_attempt
+from harness.extract.evidence import read_attempt, read_details
 from harness.measure import ncu
 from harness.measure.device import Device
 from harness.measure.lock import gpu_lock
@@ -247,6 +247,8 @@ class Profiler:
             sha256=file_digest(report) if report.is_file() else None,
             environment=self._described(story),
         )
+        if kind == "detail":
+            attempt = replace(attempt, details=read_details(self._folder, attempt))
         self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
         if kind == "samples":
             self._settle(story, attempt)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from harness.model import Comparison, Family, Metric, Noun, Role
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
+mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
 mpl.rcParams["svg.hashsalt"] = "stallgate"
 
 INK = "#1c2733"
@@ -32,6 +36,9 @@ HUES: dict[Family, tuple[str, ...]] = {
     "issue": ("#a1d99b", "#238b45"),
 }
 """Each family of warp states in a hue of its own, its states in the order of the catalogue."""
+
+HOVER = "hover:"
+"""A mark whose gid begins with this says the rest of it when it is pointed at."""
 
 SMALL_SHARE = 0.75
 """Warp states below this share, in per cent, in every bar are drawn as one."""
@@ -59,7 +66,10 @@ class Panel(Noun, frozen=True):
 
     metric: Metric
     dots: list[Dot]
-    limit: Limit | None
+    limit: Limit | None = None
+    roof: float | None = None
+    """Where the roof stands, or another measure that a label names."""
+    roof_label: str = "roof"
 
 
 class Row(Noun, frozen=True):
@@ -69,17 +79,13 @@ class Row(Noun, frozen=True):
     role: Role
 
 
-def targets_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
-    """A panel for each metric, a row for each variant; what meets the bound lies on the tinted side."""
+def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
+    """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
     figure = _figure(title, 10.0, 1.35 + 0.34 * len(rows))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, rows, panel)
-    axes[0].set_yticks(range(len(rows)), [row.name for row in rows])
-    for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
-        label.set_color(INKS[row.role])
-        label.set_fontweight("bold" if row.role in ("candidate", "unknown") else "normal")
-    axes[0].set_ylim(len(rows) - 0.4, -0.6)
+    _name_rows(axes[0], rows)
     return figure
 
 
@@ -88,16 +94,19 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
     axis.set_xlim(0, right)
     if panel.limit is not None:
         _draw_limit(axis, panel.limit, right)
+    if panel.roof is not None:
+        _draw_roof(axis, panel.roof, right, panel.roof_label)
     for place, (row, dot) in enumerate(zip(rows, panel.dots, strict=True)):
         if dot.median is None or dot.low is None or dot.high is None:
             axis.text(right * 0.03, place, dot.gap, va="center", fontsize=8, style="italic", color=BOUND)
             continue
         axis.plot([0, dot.median], [place, place], color=INKS[row.role], linewidth=1.2, alpha=0.35, zorder=2)
         axis.plot([dot.low, dot.high], [place, place], color=INKS[row.role], linewidth=5, alpha=0.45, zorder=3)
-        axis.plot(dot.median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
+        (mark,) = axis.plot(dot.median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
+        mark.set_gid(f"{HOVER}{row.name}: {dot.median:.6g} {panel.metric.unit} ({dot.low:.6g} to {dot.high:.6g})")
         beyond = dot.median > right * 0.72
         axis.annotate(
-            f"{dot.median:.3g}",
+            _brief(dot.median),
             (dot.median, place),
             xytext=(-8 if beyond else 8, 0),
             textcoords="offset points",
@@ -113,10 +122,16 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
     _plain(axis)
 
 
+def _brief(value: float) -> str:
+    """A value with three digits, and no powers of ten where thousands will do."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
 def _right_end(panel: Panel) -> float:
     if panel.metric.unit == "%":
         return 100.0
     bound = [panel.limit.bound] if panel.limit is not None else []
+    bound += [panel.roof] if panel.roof is not None else []
     return 1.12 * max([dot.high for dot in panel.dots if dot.high is not None] + bound, default=1.0)
 
 
@@ -126,7 +141,7 @@ def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
     axis.axvline(limit.bound, color=BOUND, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
     sign = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}[limit.comparison]
     axis.annotate(
-        f"{sign} {limit.bound:.3g}",
+        f"{sign} {_brief(limit.bound)}",
         (limit.bound, 0),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if limit.bound > right / 2 else 3, 3),
@@ -134,6 +149,20 @@ def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
         ha="right" if limit.bound > right / 2 else "left",
         fontsize=8,
         color=BOUND,
+    )
+
+
+def _draw_roof(axis: Axes, roof: float, right: float, label: str) -> None:
+    axis.axvline(roof, color=INK, linewidth=1.1, linestyle=":", zorder=1)
+    axis.annotate(
+        label,
+        (roof, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if roof > right / 2 else 3, -9),
+        textcoords="offset points",
+        ha="right" if roof > right / 2 else "left",
+        fontsize=8,
+        color=INK,
     )
 
 
@@ -154,12 +183,13 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
         widths = [value if value is not None else 0.0 for value in values]
         bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
         _label_segments(axis, bars.patches, colour)
+        for row, width, bar in zip(rows, widths, bars.patches, strict=True):
+            bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %")
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         if total == 0.0:
             axis.text(1, place, "not measured", va="center", fontsize=8, style="italic", color=BOUND)
-    axis.set_yticks(range(len(rows)), [row.name for row in rows])
-    axis.set_ylim(len(rows) - 0.5, -0.5)
+    _name_rows(axis, rows)
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
     _plain(axis)
@@ -206,6 +236,154 @@ def _on(colour: str) -> str:
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else INK
 
 
+class Occupancy(Noun, frozen=True):
+    """Resident warps of one variant against the most that a multiprocessor holds, in per cent; None where unknown."""
+
+    achieved: float | None
+    possible: float | None
+    limiter: str
+    """What keeps it from more."""
+
+
+def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]) -> Figure:
+    """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
+    figure = _figure(title, 10.0, 1.15 + 0.32 * len(rows))
+    axis = figure.subplots()
+    for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
+        if occupancy.achieved is None or occupancy.possible is None:
+            axis.text(1, place, "not measured", va="center", fontsize=8, style="italic", color=BOUND)
+            continue
+        (bar,) = axis.barh([place], [occupancy.achieved], color=INKS[row.role], height=0.5, alpha=0.55).patches
+        bar.set_gid(f"{HOVER}{row.name}: {occupancy.achieved:.4g} % achieved of {occupancy.possible:.4g} % possible")
+        axis.plot([occupancy.possible] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2.2)
+        axis.text(101, place, occupancy.limiter, va="center", fontsize=8.5, color=INK, clip_on=False)
+    _name_rows(axis, rows)
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
+    _plain(axis)
+    return figure
+
+
+class Point(Noun, frozen=True):
+    """A configuration in the trade between speed and waiting."""
+
+    name: str
+    role: Role
+    stall: float
+    speed: float
+
+
+MOST_NAMES = 16
+"""Points of a scatter that bear their name; the others say it when they are pointed at."""
+
+
+def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> Figure:
+    """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
+    figure = _figure(title, 10.0, 5.2)
+    axis = figure.subplots()
+    best = front(points)
+    axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
+    for point in points:
+        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=0.8)
+        mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {point.speed:.4g}")
+    named = points if len(points) <= MOST_NAMES else best
+    for point in named[:MOST_NAMES]:
+        axis.annotate(
+            point.name,
+            (point.stall, point.speed),
+            xytext=(6, -10),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
+    axis.set_xlabel(axes[0], fontsize=9, color=INK)
+    axis.set_ylabel(axes[1], fontsize=9, color=INK)
+    axis.margins(x=0.12, y=0.1)
+    _plain(axis)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    return figure
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """The points that no other beats in speed and stall together, by rising stall."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.stall, -point.speed)):
+        if not best or point.speed > best[-1].speed:
+            best.append(point)
+    return best
+
+
+class Ceiling(Noun, frozen=True):
+    """A limit of a roofline: bytes a second (a slope) or operations a second (a level)."""
+
+    name: str
+    bytes_per_second: float | None = None
+    flops_per_second: float | None = None
+
+
+class Work(Noun, frozen=True):
+    """What a variant did in a second, by its counters."""
+
+    name: str
+    role: Role
+    bytes_per_second: float
+    flops_per_second: float
+
+
+def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceiling]) -> Figure:
+    """Operations a second against operations a byte, both logarithmic, under the ceilings."""
+    figure = _figure(title, 10.0, 5.2)
+    axis = figure.subplots()
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    intensities = [work.flops_per_second / work.bytes_per_second for work in works]
+    ridge = max((c.flops_per_second or 0) for c in ceilings) / max((c.bytes_per_second or 1) for c in ceilings)
+    left, right = min(intensities) / 4, max(4 * ridge, 4 * max(intensities))
+    for ceiling in ceilings:
+        _draw_ceiling(axis, ceiling, left, right, [c.flops_per_second or 0 for c in ceilings])
+    for work, intensity in zip(works, intensities, strict=True):
+        (mark,) = axis.plot(intensity, work.flops_per_second, "o", color=INKS[work.role], markersize=8)
+        mark.set_gid(f"{HOVER}{work.name}: {work.flops_per_second:.4g} flop/s at {intensity:.4g} flop/byte")
+        place = (intensity, work.flops_per_second)
+        axis.annotate(work.name, place, xytext=(9, -4), textcoords="offset points", fontsize=8.5, color=INK)
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_xlim(left, right)
+    axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
+    axis.set_ylabel("FP32 operations a second [flop/s]", fontsize=9, color=INK)
+    _plain(axis)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    return figure
+
+
+def _draw_ceiling(axis: Axes, ceiling: Ceiling, left: float, right: float, levels: Sequence[float]) -> None:
+    level = ceiling.flops_per_second or max(levels)
+    slope = ceiling.bytes_per_second
+    start = level / slope if slope is not None else left
+    ends = ([left, start], [left * slope, level]) if slope is not None else ([left, right], [level, level])
+    axis.plot(*ends, color=BOUND if slope is None else INK, linewidth=1.4, linestyle="-" if slope is None else "--")
+    middle = ((ends[0][0] * ends[0][1]) ** 0.5, (ends[1][0] * ends[1][1]) ** 0.5)
+    offset = (0, 4) if slope is None else (-8, 4)
+    axis.annotate(
+        ceiling.name,
+        middle,
+        xytext=offset,
+        textcoords="offset points",
+        ha="center" if slope is None else "right",
+        fontsize=8.5,
+        color=BOUND if slope is None else INK,
+    )
+
+
+def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
+    """Variants down the left side, the candidates in their own ink."""
+    axis.set_yticks(range(len(rows)), [row.name for row in rows])
+    for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+        label.set_color(INKS[row.role])
+        label.set_fontweight("bold" if row.role in ("candidate", "unknown") else "normal")
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+
+
 class Drawing(Noun, frozen=True):
     """A figure, rendered."""
 
@@ -217,9 +395,11 @@ class Drawing(Noun, frozen=True):
 def rendered(figure: Figure) -> Drawing:
     """A figure for a file and for a page."""
     png, svg = io.BytesIO(), io.StringIO()
-    figure.savefig(png, format="png")
-    figure.set_layout_engine("none")  # laid out once, for both
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name may hold what the font lacks
+        figure.savefig(png, format="png")
+        figure.set_layout_engine("none")  # laid out once, for both
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     text = svg.getvalue()
     return Drawing(png=png.getvalue(), svg=_themed(text[text.index("<svg") :]))
 
@@ -238,10 +418,11 @@ THEMED = {
 
 
 def _themed(svg: str) -> str:
-    """A figure whose inks and papers are the page's."""
+    """A figure whose inks and papers are the page's, whose marks say what they are, and without ids that repeat."""
     for colour, variable in THEMED.items():
         svg = svg.replace(colour, f"var({variable})")
-    return svg
+    svg = re.sub(rf'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
+    return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
 
 
 def _figure(title: str, width: float, height: float) -> Figure:

@@ -1,0 +1,156 @@
+"""The tables of a workload: every metric of every case, the kernels of a call, and what Nsight Compute itself says."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.model import DETAIL, Advice, Case, CaseResult, HotLine, Metric, Noun
+from harness.render.view import View, case_name, name_of
+from harness.words import number, spaced
+
+MOST_COLUMNS = 8
+"""Cases that stand side by side, a metric a row; more of them stand one below the other, a metric a column."""
+
+KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
+
+
+class Cell(Noun, frozen=True):
+    """A metric of a case."""
+
+    text: str
+    title: str
+    """Said on hover: the spread, or why there is no value."""
+    value: float | None
+    metric: str
+    case: str
+
+
+class Heading(Noun, frozen=True):
+    """The head of a row or column."""
+
+    text: str
+    below: str = ""
+    """In small letters: the ncu name of a metric, the role of a case."""
+    title: str = ""
+    role: str = ""
+
+
+class Grid(Noun, frozen=True):
+    """Every metric of every case, in the direction that can be read."""
+
+    corner: str
+    columns: list[Heading]
+    rows: list[tuple[Heading, list[Cell]]]
+
+
+def grid(view: View) -> Grid:
+    """The whole metric table of a workload."""
+    metrics = [metric for metric in view.project.catalogue.metrics.values() if _is_told(view, metric)]
+    heads = [_metric_heading(view, metric) for metric in metrics]
+    names = [Heading(text=name_of(case), below=case.role, role=case.role) for case in view.cases]
+    if len(view.cases) <= MOST_COLUMNS:
+        rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
+        return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
+    rows = [[_cell(view, case, metric) for metric in metrics] for case in view.cases]
+    return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
+
+
+def _is_told(view: View, metric: Metric) -> bool:
+    """Whether any case has a reading, if only of why there is no value."""
+    return bool(metric.names) or any(view.summary(case, metric.name) is not None for case in view.cases)
+
+
+def _metric_heading(view: View, metric: Metric) -> Heading:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    found = [view.summary(case, metric.name) for case in view.cases]
+    names = list(dict.fromkeys(summary.ncu_name for summary in found if summary is not None))
+    return Heading(text=f"{metric.name}{unit}", below=" or ".join(names[:2]), title=metric.about)
+
+
+def _cell(view: View, case: CaseResult, metric: Metric) -> Cell:
+    summary = view.summary(case, metric.name)
+    if summary is None:
+        return _filled(case, metric, "–", case.reason[:300] or spaced(case.outcome))
+    if summary.median is None:
+        return _filled(case, metric, spaced(summary.state), "")
+    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples"
+    return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
+
+
+def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: float | None = None) -> Cell:
+    return Cell(text=text, title=title, value=value, metric=metric.name, case=case.case.name)
+
+
+# --- kernels of a call ------------------------------------------------------------------------------------------------
+
+
+class KernelRow(Noun, frozen=True):
+    """One kernel of a call, by medians over the call's samples."""
+
+    variant: str
+    kernel: str
+    share: float
+    """Of the call's time, 0 to 1."""
+    values: list[float | None]
+    """In the order of KERNEL_COLUMNS."""
+
+
+def kernels(view: View) -> list[KernelRow]:
+    """The kernels of the calls that have more than one."""
+    table = view.result.table
+    here = (table["problem"] == view.problem) & (table["workload"] == view.workload)
+    launches = table[
+        here & table["launch"].notna() & (table["sample"] != DETAIL) & table["metric"].isin(KERNEL_COLUMNS)
+    ]
+    rows = []
+    for key, part in launches.groupby(["variant", "configuration"], sort=False):
+        if part.groupby("sample")["launch"].nunique().max() > 1:
+            case = Case(problem=view.problem, variant=str(key[0]), configuration=str(key[1]), workload=view.workload)
+            rows += _kernels_of(case_name(case), part)
+    return rows
+
+
+def _kernels_of(variant: str, part: pd.DataFrame) -> list[KernelRow]:
+    """The launches of a call in their order: the first of one sample is the first of another."""
+    place = part.groupby("sample")["launch"].rank(method="dense").astype(int)
+    names = part.assign(place=place).groupby("place")["kernel"].first()
+    found = part.assign(place=place).groupby(["place", "metric"])["value"].median()
+    told = found.dropna().reset_index()
+    medians = {(int(p), str(m)): float(v) for p, m, v in zip(told["place"], told["metric"], told["value"], strict=True)}
+    total = sum(value for (_, metric), value in medians.items() if metric == "duration")
+    return [
+        KernelRow(
+            variant=variant,
+            kernel=str(names[number]),
+            share=medians.get((number, "duration"), 0.0) / total if total else 0.0,
+            values=[medians.get((number, metric)) for metric in KERNEL_COLUMNS],
+        )
+        for number in sorted(set(place))
+    ]
+
+
+# --- what Nsight Compute itself says ----------------------------------------------------------------------------------
+
+
+class Said(Noun, frozen=True):
+    """The details of one launch, for a reader."""
+
+    variant: str
+    kernel: str
+    samples: int
+    advice: list[Advice]
+    lines: list[HotLine]
+
+
+def said(view: View) -> list[Said]:
+    """What reports with every section have of each launch here."""
+    return [
+        Said(
+            variant=case_name(detail.case),
+            kernel=detail.kernel,
+            samples=detail.samples,
+            advice=detail.advice,
+            lines=detail.lines,
+        )
+        for detail in view.details()
+    ]
