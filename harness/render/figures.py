@@ -71,7 +71,7 @@ class Row(Noun, frozen=True):
 
 def targets_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
     """A panel for each metric, a row for each variant; what meets the bound lies on the tinted side."""
-    figure = _figure(title, 10.0, 1.35 + 0.34 * len(rows))
+    figure = blank_figure(title, 10.0, 1.35 + 0.34 * len(rows))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, rows, panel)
@@ -110,7 +110,7 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
         )
     unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
     axis.set_title(f"{panel.metric.title}{unit}", fontsize=9.5, color=INK, loc="left")
-    _plain(axis)
+    plain(axis)
 
 
 def _right_end(panel: Panel) -> float:
@@ -147,7 +147,7 @@ class Share(Noun, frozen=True):
 
 def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
     """A stacked bar for each variant: what its warps did, or waited for."""
-    figure = _figure(title, 10.0, 1.9 + 0.38 * len(rows))
+    figure = blank_figure(title, 10.0, 1.9 + 0.38 * len(rows))
     axis = figure.subplots()
     left = [0.0] * len(rows)
     for name, colour, values in _segments(shares):
@@ -162,7 +162,7 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
-    _plain(axis)
+    plain(axis)
     figure.legend(loc="outside lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
     return figure
 
@@ -244,13 +244,15 @@ def _themed(svg: str) -> str:
     return svg
 
 
-def _figure(title: str, width: float, height: float) -> Figure:
+def blank_figure(title: str, width: float, height: float) -> Figure:
+    """A figure with its finding as the title; width and height in inches."""
     figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor=PAPER)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     return figure
 
 
-def _plain(axis: Axes) -> None:
+def plain(axis: Axes) -> None:
+    """Takes from a panel what says nothing: the frame, the ticks of its rows."""
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color(FAINT)
     axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
