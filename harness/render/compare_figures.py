@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from harness.model import Noun
@@ -11,6 +12,9 @@ SLOWER = BOUND
 FASTER = INKS["candidate"]
 LEAST_REACH = 0.01
 """The axis reaches at least so far to both sides: noise is not to look like a change."""
+
+TITLE_WIDTH = 90
+"""Characters; a longer finding takes another line."""
 
 
 class Shift(Noun, frozen=True):
@@ -33,7 +37,7 @@ class Shift(Noun, frozen=True):
 
 def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> Drawing:
     """A row for each variant: a dot at its change in per cent, a bar over what the noise allows."""
-    figure = blank_figure(title, 10.0, 1.25 + 0.36 * len(rows))
+    figure = blank_figure(textwrap.fill(title, TITLE_WIDTH), 10.0, 1.25 + 0.36 * len(rows))
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1.2, zorder=1)
     for place, shift in enumerate(shifts):
