@@ -272,6 +272,34 @@ def report(run: str | None, stages: tuple[str, ...], root: Path | None, as_json:
     return 0
 
 
+@stallgate.command()
+@click.argument("base")
+@run_argument
+@click.option("--all", "every", is_flag=True, help="Every metric; by default the stage's, and what is better or worse.")
+@click.option("--report", "page", is_flag=True, help="Draw compare-BASE.html into RUN's folder as well.")
+@root_option
+@json_option
+def compare(base: str, run: str | None, every: bool, page: bool, root: Path | None, as_json: bool) -> int:
+    """Hold RUN against BASE, metric by metric; status 0 whatever moved."""
+    from harness import terminal
+    from harness.compare import compare as compare_results
+    from harness.compare import refuse_empty
+    from harness.runs import pretty
+
+    before, after = _result(base, (), root), _result(run, (), root)
+    found = compare_results(_project(root), before, after)
+    if as_json:
+        click.echo(pretty(found).decode(), nl=False)
+    else:
+        terminal.comparison(found, every)
+    if page:
+        from harness.render.compare_page import draw_comparison
+
+        click.echo(f"page: {_near(draw_comparison(found, after.folder))}", err=as_json)
+    refuse_empty(found)
+    return 0
+
+
 def _result(run: str | None, stages: tuple[str, ...], root: Path | None) -> Result:
     from harness.flow import evaluate
     from harness.runs import find

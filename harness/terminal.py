@@ -11,9 +11,10 @@ from rich.text import Text
 
 from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
-from harness.words import MARKS, aliases, provenance, spaced
+from harness.words import MARKS, aliases, listed, provenance, scaled, spaced
 
 if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
+    from harness.compare import Change, Comparison, Pair, Word
     from harness.doctor import Finding
     from harness.judge import Judgement
     from harness.table import Summaries, Summary
@@ -112,6 +113,79 @@ def _count(verdicts: list[Verdict]) -> str:
     statuses = [verdict.status for verdict in verdicts]
     counted = [f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses]
     return ", ".join(counted) or "nothing judged"
+
+
+WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
+
+
+def comparison(found: Comparison, every: bool) -> None:
+    """Two runs: a table for each workload, then what moved.
+
+    Args:
+        found: the two.
+        every: show every metric, not only the main ones and what is better or worse.
+    """
+    out.print(
+        Text(f"base {found.base.name}\n  {found.base.provenance}\nrun  {found.run.name}\n  {found.run.provenance}")
+    )
+    for obstacle in found.obstacles:
+        out.print(Text(f"not comparable: {obstacle.sentence}", "bold yellow"))
+    for note in found.notes:
+        out.print(Text(note, "yellow"))
+    for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
+        pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
+        _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
+        for line in _obstacles(found, pairs):
+            out.print(Text(f"  {line}", "yellow"))
+    out.print()
+    out.print(Text(f"{found.finding}.", "bold"))
+
+
+def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:
+    """The changes of comparable cases on one workload.
+
+    Args:
+        title: the table's.
+        pairs: the workload's cases.
+        main: metrics that are always shown; empty for all of them.
+    """
+    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("variant", overflow="fold")
+    table.add_column("metric", overflow="fold", min_width=23)
+    for heading in ("base", "run", "change %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", min_width=10)
+    rows = [(pair, change) for pair in pairs if pair.obstacle is None for change in pair.changes]
+    for pair, change in rows:
+        if not main or change.metric in main or change.word in ("better", "worse"):
+            table.add_row(pair.name, change.metric, *_sides(change), _word(change))
+    if table.row_count:
+        out.print(table)
+
+
+def _sides(change: Change) -> list[str]:
+    values = [summary.median if summary is not None else None for summary in (change.base, change.run)]
+    shown = [scaled(value, change.unit) if value is not None else "–" for value in values]
+    return [*shown, f"{change.change:+.2%}".rstrip("%") if change.change is not None else "–"]
+
+
+def _word(change: Change) -> Text:
+    return Text(spaced(change.word), WORD_STYLES.get(change.word, ""))
+
+
+def _obstacles(found: Comparison, pairs: list[Pair]) -> list[str]:
+    """Why a workload's cases and metrics are not comparable, where it was not said at the top."""
+    lines = [
+        f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
+        for p in pairs
+        if p.obstacle and p.obstacle not in found.obstacles
+    ]
+    for pair in pairs:
+        changes = [change for change in pair.changes if change.obstacle and not pair.obstacle]
+        for sentence in dict.fromkeys(change.obstacle.sentence for change in changes if change.obstacle):
+            metrics = [c.metric for c in changes if c.obstacle and c.obstacle.sentence == sentence]
+            lines.append(f"{pair.name}: {listed(metrics)}: {sentence}")
+    return lines
 
 
 def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:

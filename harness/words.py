@@ -34,6 +34,22 @@ def quantity(value: float, unit: str) -> str:
     return f"{number(value)} {unit}".rstrip()
 
 
+SCALES = {
+    "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
+    "byte": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
+}
+COUNTS = ((1e9, " G"), (1e6, " M"), (1, ""))
+
+
+def scaled(value: float, unit: str) -> str:
+    """A value in few characters: times and bytes in a multiple of their unit, counts without one."""
+    if unit == "%":
+        return f"{value:.2f} %"
+    scales = SCALES.get(unit, COUNTS)
+    factor, sign = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
+    return f"{number(value / factor)}{sign}"
+
+
 def provenance(run: Run) -> str:
     """Where a run's numbers come from, in a sentence."""
     environment = next((a.environment for a in run.attempts if a.environment is not None), None)

@@ -81,7 +81,7 @@ class Row(Noun, frozen=True):
 
 def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
     """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
-    figure = _figure(title, 10.0, 1.35 + 0.34 * len(rows))
+    figure = blank_figure(title, 10.0, 1.35 + 0.34 * len(rows))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, rows, panel)
@@ -119,7 +119,7 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
         )
     unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
     axis.set_title(f"{panel.metric.title}{unit}", fontsize=9.5, color=INK, loc="left")
-    _plain(axis)
+    plain(axis)
 
 
 def _brief(value: float) -> str:
@@ -176,7 +176,7 @@ class Share(Noun, frozen=True):
 
 def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
     """A stacked bar for each variant: what its warps did, or waited for."""
-    figure = _figure(title, 10.0, 1.9 + 0.38 * len(rows))
+    figure = blank_figure(title, 10.0, 1.9 + 0.38 * len(rows))
     axis = figure.subplots()
     left = [0.0] * len(rows)
     for name, colour, values in _segments(shares):
@@ -192,7 +192,7 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     _name_rows(axis, rows)
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
-    _plain(axis)
+    plain(axis)
     figure.legend(loc="outside lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
     return figure
 
@@ -247,7 +247,7 @@ class Occupancy(Noun, frozen=True):
 
 def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]) -> Figure:
     """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
-    figure = _figure(title, 10.0, 1.15 + 0.32 * len(rows))
+    figure = blank_figure(title, 10.0, 1.15 + 0.32 * len(rows))
     axis = figure.subplots()
     for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
         if occupancy.achieved is None or occupancy.possible is None:
@@ -260,7 +260,7 @@ def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]
     _name_rows(axis, rows)
     axis.set_xlim(0, 100)
     axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
-    _plain(axis)
+    plain(axis)
     return figure
 
 
@@ -279,7 +279,7 @@ MOST_NAMES = 16
 
 def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> Figure:
     """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
-    figure = _figure(title, 10.0, 5.2)
+    figure = blank_figure(title, 10.0, 5.2)
     axis = figure.subplots()
     best = front(points)
     axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
@@ -299,7 +299,7 @@ def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> 
     axis.set_xlabel(axes[0], fontsize=9, color=INK)
     axis.set_ylabel(axes[1], fontsize=9, color=INK)
     axis.margins(x=0.12, y=0.1)
-    _plain(axis)
+    plain(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
 
@@ -332,7 +332,7 @@ class Work(Noun, frozen=True):
 
 def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceiling]) -> Figure:
     """Operations a second against operations a byte, both logarithmic, under the ceilings."""
-    figure = _figure(title, 10.0, 5.2)
+    figure = blank_figure(title, 10.0, 5.2)
     axis = figure.subplots()
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -351,7 +351,7 @@ def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceilin
     axis.set_xlim(left, right)
     axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
     axis.set_ylabel("FP32 operations a second [flop/s]", fontsize=9, color=INK)
-    _plain(axis)
+    plain(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
 
@@ -425,13 +425,15 @@ def _themed(svg: str) -> str:
     return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
 
 
-def _figure(title: str, width: float, height: float) -> Figure:
+def blank_figure(title: str, width: float, height: float) -> Figure:
+    """A figure with its finding as the title; width and height in inches."""
     figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor=PAPER)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     return figure
 
 
-def _plain(axis: Axes) -> None:
+def plain(axis: Axes) -> None:
+    """Takes from a panel what says nothing: the frame, the ticks of its rows."""
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color(FAINT)
     axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
