@@ -12,6 +12,9 @@ from harness.model import Catalogue, Metric
 ROOF_FRACTION = "roof_fraction"
 """The metric that is computed of two cases: the roof's duration over the call's."""
 
+COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
+"""What metrics of a whole call need beside its duration."""
+
 
 def resolve(catalogue: Catalogue, name: str) -> Metric:
     """The metric of a short name, an alias or an ncu name.
@@ -55,6 +58,8 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
     else:
         rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
         for metric in rows:
+            if not metric.names and metric.formula is not None:
+                raise BadArgument(f"{metric.name} is only in reports with every section", "measure it with --detail")
             if metric.names and name_on(catalogue, metric, chip) is None:
                 raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
     names = [name_on(catalogue, metric, chip) for metric in rows]
@@ -62,8 +67,9 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
 
 
 def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:
+    parts = [catalogue.metrics[name] for metric in rows for name in COMPUTED_OF.get(metric.name, [])]
     weights = [catalogue.metrics[metric.weight] for metric in rows if metric.weight]
-    return list({metric.name: metric for metric in [*rows, catalogue.metrics["duration"], *weights]}.values())
+    return list({metric.name: metric for metric in [*rows, *parts, catalogue.metrics["duration"], *weights]}.values())
 
 
 def check_chip(catalogue: Catalogue, chip: str | None) -> None:

@@ -16,7 +16,7 @@ from harness.measure.device import find_devices
 from harness.model import Noun
 from harness.project.tree import Project
 from harness.runs import RECORDED, load
-from harness.staleness import changes
+from harness.staleness import changes, stale_because
 
 _DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
 
@@ -119,7 +119,8 @@ def _recordings(project: Project) -> list[Finding]:
 
 def _recording(project: Project, folder: Path) -> Finding:
     shown = folder.relative_to(project.root).as_posix()
-    changed = [name for names in changes(load(folder), project).values() for name in names]
+    run = load(folder)
+    changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r.case, changes(run, project))))
     if changed:
         return Finding(
             name="recording",

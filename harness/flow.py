@@ -8,6 +8,7 @@ from typing import get_args
 
 import msgspec
 import pandas as pd
+from msgspec.structs import replace
 
 from harness.extract.evidence import Evidence, gather
 from harness.judge import Judgement, judge
@@ -30,12 +31,24 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def evaluate(project: Project, folder: Path, stages: list[str]) -> Result:
     """Reads a run's ncu reports, builds its table and judges it by stages (empty: those that its problems name)."""
-    run = load(folder)
+    run = with_roles(load(folder), project)
     evidence = gather(folder, run, project.catalogue)
     table = build_table(run, evidence.calls, project.catalogue)
     summaries = summarise(table)
     judgement = judge(run, project, evidence, summaries, stages)
     return Result(folder=folder, run=run, evidence=evidence, table=table, summaries=summaries, judgement=judgement)
+
+
+def with_roles(run: Run, project: Project) -> Run:
+    """A run with the roles that its variants have in the tree now: promoting one needs no new measurement."""
+    variants = {(p.name, v.name): v.role for p in project.problems.values() for v in p.variants.values()}
+    results = [
+        replace(result, role=variants.get((result.case.problem, result.case.variant), result.role))
+        if run.kind != "imported"
+        else result
+        for result in run.cases
+    ]
+    return replace(run, cases=results)
 
 
 UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "stale"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.errors import BrokenFile
-from harness.extract.evidence import calls_of, details_of
+from harness.errors import BrokenFile, DamagedReport
+from harness.extract.evidence import CUT_SHORT, calls_of, details_of
 from harness.extract.foreign import IMPORTED, slug
 from harness.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
 from harness.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
@@ -34,6 +34,9 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
             raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
     paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
     read = [(path, read_report(path, [], details=True)) for path in paths]
+    for path, report in read:
+        if any(launch.kernel is None for launch in report.launches):
+            raise DamagedReport(f"{path.name}: {CUT_SHORT}", "make the report again, or copy it again")
     folder = create_folder(reports, IMPORTED)
     run = _empty(folder, arguments)
     for path, report in read:

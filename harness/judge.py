@@ -36,7 +36,6 @@ from harness.model import (
     Comparison,
     Metric,
     Noun,
-    Role,
     Run,
     Stage,
     Status,
@@ -142,21 +141,32 @@ class _Court:
             result
             for result in self._run.cases
             if result.case.problem == problem
-            and (result.role == "unknown" or (self._role(result) == "candidate" and _by_default(result.case)))
+            and (result.role == "unknown" or (result.role == "candidate" and _by_default(result.case)))
         ]
-
-    def _role(self, result: CaseResult) -> Role:
-        """A case's role as the tree has it now: a variant can be promoted without measuring it again."""
-        problem = self._project.problems.get(result.case.problem)
-        variant = problem.variants.get(result.case.variant) if problem else None
-        return variant.role if variant else result.role
 
     # --- whether a case can be judged ---
 
     def outcomes(self, problem: str) -> list[Verdict]:
         """A verdict for every case that has no numbers to judge by."""
         verdicts = [self._unusable(result) for result in self._judged(problem)]
-        return [verdict for verdict in verdicts if verdict is not None]
+        return [verdict for verdict in verdicts if verdict is not None] + self._lacking(problem)
+
+    def _lacking(self, problem: str) -> list[Verdict]:
+        """A verdict for every candidate of the tree that the run has no case of: it is not left out of a gate."""
+        if self._run.kind == "imported" or problem not in self._project.problems:
+            return []
+        judged = {result.case.variant for result in self._judged(problem)}
+        variants = self._project.problems[problem].variants.values()
+        return [
+            _verdict(
+                Case(problem=problem, variant=variant.name, configuration="default", workload=""),
+                "not_measured",
+                "no_case",
+                f"{variant.name} is a candidate, and the run has no case of it",
+            )
+            for variant in variants
+            if variant.role == "candidate" and variant.name not in judged
+        ]
 
     def _unusable(self, result: CaseResult) -> Verdict | None:
         """Why a case has no numbers to judge by; None where it has."""
@@ -221,7 +231,7 @@ class _Court:
             result.case
             for result in self._run.cases
             if (result.case.problem, result.case.workload) == (case.problem, case.workload)
-            and self._role(result) == "roof"
+            and result.role == "roof"
             and self._unusable(result) is None
         ]
         durations = {roof: self._summaries[roof, "duration"].median for roof in roofs}

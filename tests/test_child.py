@@ -54,6 +54,13 @@ VARIANTS = {
     "raising": ("raise ValueError('no such thing\\nsecond line')", "crashed", "ValueError: no such thing"),
     "leaving": ("raise SystemExit(0)", "crashed", "SystemExit"),
     "later": ("return x.cumprod(1) * (1 if self.calls < 4 else 2)", "wrong_result", "elements are wrong"),
+    "overwriting": ("x *= 2; return x.cumprod(1)", "wrong_result", "it changed its input"),
+    "clearing": ("return x.zero_()", "wrong_result", "it changed its input"),
+    "in_place_later": (
+        "return x.cumprod(1) if self.calls < 4 else x.cumprod_(1)",
+        "wrong_result",
+        "it changed its input",
+    ),
     "greedy": (
         "raise torch.OutOfMemoryError('tried to allocate 9 TiB')",
         "skipped",

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.extract.evidence import Evidence
+from harness.flow import with_roles
 from harness.judge import Judgement, judge
 from harness.measure.profile import subject_of
 from harness.model import Case, CaseResult, Run, Settings, Stage, State, Target
 from harness.project.tree import Project
+from harness.staleness import changes, stale_because
 from harness.table import Summaries, Summary
 
 STALL = "memory_dependency_stall"
@@ -88,7 +90,7 @@ def judged(
             of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
             summaries |= {(result.case, metric): found for metric, found in of.items()}
     evidence = Evidence(calls=[], faults=faults or {}, reader="")
-    return judge(run_of(project, results, **changes), project, evidence, summaries, [])
+    return judge(with_roles(run_of(project, results, **changes), project), project, evidence, summaries, [])
 
 
 def reasons(found: Judgement) -> set[tuple[str, str]]:
@@ -230,9 +232,53 @@ def test_each_candidate_needs_the_judged_workload(repository: Project) -> None:
 
 def test_a_run_without_a_candidate_is_not_decided(repository: Project) -> None:
     found = judged(repository, [result for result in usual() if result.role != "candidate"])
-    assert found.verdicts == []
+    assert reasons(found) == {("not_measured", "no_case")}
     assert found.exit_status == 3
-    assert "no candidate" in found.notes[0]
+
+
+def test_a_candidate_that_was_not_measured_is_missed(repository: Project) -> None:
+    """A file that became a candidate after the run does not slip through on the numbers of another."""
+    problem = repository.problem("cumprod")
+    added = replace(problem.variants["blocked_scan"], name="new_scan")
+    project = replace(
+        repository, problems={"cumprod": replace(problem, variants={**problem.variants, "new_scan": added})}
+    )
+    found = judged(project)
+    assert [(v.variant, v.reason) for v in found.verdicts if v.status != "pass"] == [("new_scan", "no_case")]
+    assert found.exit_status == 3
+
+
+def test_a_roof_is_what_the_tree_calls_one(repository: Project) -> None:
+    """A kernel that is no longer the roof is no measure, though the run was made when it was."""
+    problem = repository.problem("cumprod")
+    demoted = replace(problem.variants["copy_roof"], role="baseline", ceiling=None)
+    project = replace(
+        repository, problems={"cumprod": replace(problem, variants={**problem.variants, "copy_roof": demoted})}
+    )
+    assert ("not_measured", "no_roof") in reasons(judged(project))
+
+
+@pytest.mark.parametrize("lost", [{"subjects": {}}, {"digests": {}}])
+def test_a_run_that_does_not_say_what_it_measured_is_stale(repository: Project, lost: dict[str, Any]) -> None:
+    subject = replace(subject_of(repository, "cumprod"), **({} if "subjects" in lost else lost))
+    found = judged(repository, subjects={} if "subjects" in lost else {"cumprod": subject})
+    assert reasons(found) == {("not_measured", "stale")}
+    assert found.exit_status == 3
+
+
+def test_changed_tunables_make_their_configuration_stale(repository: Project) -> None:
+    problem = repository.problem("cumprod")
+
+    def with_block(block: int) -> Project:
+        tuned = replace(problem.variants["blocked_scan"], configurations={"default": {}, "wide": {"BLOCK": block}})
+        return replace(
+            repository, problems={"cumprod": replace(problem, variants={**problem.variants, "blocked_scan": tuned})}
+        )
+
+    run = run_of(with_block(64), usual())
+    changed = changes(run, with_block(128))
+    assert stale_because(case("blocked_scan", configuration="wide"), changed) == ["configuration wide of blocked_scan"]
+    assert stale_because(case("blocked_scan"), changed) == []
 
 
 def test_other_configurations_are_shown_not_gated(repository: Project) -> None:

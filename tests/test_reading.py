@@ -12,6 +12,8 @@ from typing import Any
 import ncu_report
 import pytest
 
+from harness.catalogue import collected
+from harness.errors import BadArgument
 from harness.extract import reader
 from harness.extract.foreign import identify_foreign, slug
 from harness.extract.launches import checked, reading
@@ -237,6 +239,12 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
         ("p/v/file.wide/w", "0"),
         ("imported/free-text/file/grid-unknown-block-unknown", "0"),
     ]
+
+
+def test_a_metric_of_a_whole_call_is_asked_for_with_its_parts(repository: Project) -> None:
+    assert "dram__bytes_read.sum" in collected(repository.catalogue, None, ["traffic"])
+    with pytest.raises(BadArgument, match="every section"):
+        collected(repository.catalogue, None, ["flop_rate"])
 
 
 @pytest.mark.parametrize("text", ["", "äöü", "../../etc", "a" * 500, "<script>"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from harness.child.compare import fault
+from harness.child.compare import checksums, fault
 from harness.child.device import Device
 from harness.child.events import Events
 from harness.child.load import load
@@ -94,10 +94,11 @@ class Subject:
         Returns the seconds that the call ran on after it had been launched: compilation is not among them.
         """
         inputs = self._inputs(seed=0)
+        before = checksums(inputs)
         with _filled_memory():
             output = self._model(*inputs)
         run_s = self._device.wait()
-        self._compare(output, inputs)
+        self._compare(output, inputs, before)
         return run_s
 
     def milliseconds(self) -> float:
@@ -108,16 +109,20 @@ class Subject:
     def sample(self, label: str, seed: int) -> None:
         """One profiled call on fresh data; its output is compared as well."""
         inputs = self._inputs(seed)
+        before = checksums(inputs)
         self._device.release()
         with self._device.profiled(label):
             output = self._model(*inputs)
-        self._compare(output, inputs)
+        self._compare(output, inputs, before)
 
     def _inputs(self, seed: int) -> list[torch.Tensor]:
         inputs: list[torch.Tensor] = self._reference.get_inputs(**self._arguments, device=self._device.name, seed=seed)
         return inputs
 
-    def _compare(self, output: object, inputs: list[torch.Tensor]) -> None:
+    def _compare(self, output: object, inputs: list[torch.Tensor], before: list[int]) -> None:
+        """What is right is computed of the inputs, so they have to be what they were."""
+        if checksums(inputs) != before:
+            raise Wrong("it changed its input")
         parts = self._expected(inputs, **self._arguments)
         found = fault(output, parts, self._reference.tolerance(**self._arguments))
         if found is not None:

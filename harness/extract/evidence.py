@@ -13,6 +13,8 @@ from harness.extract.launches import Report, read_report
 from harness.model import Attempt, Case, CaseResult, Catalogue, Detail, Label, Launch, Noun, Run
 from harness.project.digests import file_digest
 
+CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
+
 
 class Call(Noun, frozen=True):
     """One sample of a case: every launch within its range, in order."""
@@ -52,6 +54,8 @@ def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue)
         report = _intact_report(folder, attempt, catalogue)
     except DamagedReport as error:
         return Evidence(calls=[], faults={result.case.name: error.message for result in results}, reader="")
+    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
+        return Evidence(calls=[], faults={result.case.name: CUT_SHORT for result in results}, reader="")
     calls = calls_of(attempt, report.launches)
     if attempt.kind != "detail":
         faults = hold(calls, results, run.settings.samples if run.settings is not None else None)
@@ -72,7 +76,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
         raise DamagedReport(f"there is no ncu report of attempt {attempt.name}: {what}", "see the attempt's log")
     path = folder / attempt.report
     digest = file_digest(path) if path.is_file() else ""
-    if digest and attempt.sha256 not in (None, digest):
+    if digest and attempt.sha256 != digest:
         raise DamagedReport(
             f"the ncu report {path.name} is not the one that was written (its SHA-256 differs)",
             "restore the file or profile again: nothing is judged by it",

@@ -22,7 +22,7 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
 
     Raises:
         UnknownName: a problem, variant, workload or configuration that does not exist.
-        BadArgument: the project has no problem at all.
+        BadArgument: the project has no problem at all, or nothing is left to measure.
     """
     if not project.problems:
         raise BadArgument("the project has no problems", "put one under kernels/<problem>/problem.toml")
@@ -36,6 +36,11 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
                 for variant in variants
                 for configuration in _configurations(variant, request.configurations)
             ]
+    if not cases:
+        raise BadArgument(
+            "there is nothing to measure: no workload is named, and none is marked as a default",
+            "name one with -w, or write `default = true` into a workload of problem.toml",
+        )
     return cases
 
 

@@ -34,9 +34,20 @@ def child_digest() -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+def tunables_digest(tunables: dict[str, object]) -> str:
+    """SHA-256 of the named tunables of a configuration."""
+    return hashlib.sha256(json.dumps(tunables, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def subject_digests(problem: Problem) -> dict[str, str]:
     """Everything that the numbers of a problem depend on, by the name that a person would give it."""
     digests = {CHILD: child_digest(), REFERENCE: problem.reference_digest}
+    digests |= {
+        configuration_key(variant.name, name): tunables_digest(tunables)
+        for variant in problem.variants.values()
+        for name, tunables in variant.configurations.items()
+        if name != DEFAULT
+    }
     digests |= {variant_key(variant.name): variant.digest for variant in problem.variants.values()}
     digests |= {workload_key(load.name): workload_digest(load) for load in problem.workloads.values()}
     return digests
@@ -44,6 +55,8 @@ def subject_digests(problem: Problem) -> dict[str, str]:
 
 CHILD = "the measuring child"
 REFERENCE = "the reference"
+DEFAULT = "default"
+"""The configuration that passes no tunables: nothing about it can change but the variant's file."""
 
 
 def variant_key(name: str) -> str:
@@ -54,3 +67,8 @@ def variant_key(name: str) -> str:
 def workload_key(name: str) -> str:
     """The key of a workload among a subject's digests."""
     return f"workload {name}"
+
+
+def configuration_key(variant: str, name: str) -> str:
+    """The key of a configuration's tunables among a subject's digests."""
+    return f"configuration {name} of {variant}"

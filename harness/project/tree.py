@@ -151,6 +151,11 @@ def _variant(root: Path, problem: Path, name: str, row: _VariantTable) -> Varian
         "configurations": {"default": {}, **row.configurations},
         "ceiling": row.ceiling,
     }
+    if "default" in row.configurations:
+        raise BrokenFile(
+            f"{shown}: {key}.configurations.default: the default configuration passes nothing",
+            "give these tunables another name, or make them the wrapper's own defaults",
+        )
     for configuration in row.configurations:
         _check_name(shown, f"{key}.configurations", configuration)
     return convert(table, Variant, shown, key)
