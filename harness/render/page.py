@@ -58,11 +58,14 @@ class Section(Noun, frozen=True):
 
 
 def draw(project: Project, result: Result) -> list[Path]:
-    """Writes the page and the PNGs into the run's folder; returns their paths, the page first."""
+    """Writes the page and the PNGs into the run's folder, and the index of all runs; returns paths, the page first."""
+    from harness.render.index import write_index  # it takes its template from here
+
     sections = [_section(project, result, problem, workload) for problem, workload in _places(result)]
     page = result.folder / "report.html"
     write_whole(page, _html(project, result, sections).encode())
-    return [page, *(result.folder / picture.file for section in sections for picture in section.pictures)]
+    pictures = [result.folder / picture.file for section in sections for picture in section.pictures]
+    return [page, *pictures, write_index(project)]
 
 
 def _html(project: Project, result: Result, sections: list[Section]) -> str:
