@@ -6,6 +6,7 @@ damaged or missing of one run is a gap with a reason; the others are not touched
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -103,7 +104,8 @@ def _reason(folder: Path, name: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no {name}"
     said = error.strerror if isinstance(error, OSError) else str(error)
-    return f"{name}: {(said or type(error).__name__).removeprefix(f'{folder / name}: ').strip()}"
+    text = (said or type(error).__name__).replace(f"{folder}{os.sep}", "").removeprefix(name)
+    return f"{name}: {text.lstrip(': ').strip()}"
 
 
 KEYS = ["problem", "variant", "configuration", "workload", "metric"]

@@ -162,23 +162,24 @@ class _Handler(SimpleHTTPRequestHandler):
         return self.end_headers()
 
     def _file(self) -> None:
-        path = Path(self.translate_path(self.path))
-        if not path.is_file():
+        path = self.translate_path(self.path)
+        if not path:
             self.send_error(HTTPStatus.NOT_FOUND)
-        elif path.suffix == ".html":
-            self._send(self._refreshing(path.read_bytes()), "text/html; charset=utf-8")
+        elif path.endswith(".html"):
+            self._send(self._refreshing(Path(path).read_bytes()), "text/html; charset=utf-8")
         elif self.command == "HEAD":
             super().do_HEAD()
         else:
             super().do_GET()
 
     def translate_path(self, path: str) -> str:
-        """The file that a URL names, all links followed; of one outside of the folder, a name that no file has."""
+        """The file that a URL names, all links followed; empty where there is none in the folder."""
         try:
             found = Path(super().translate_path(path)).resolve()
-        except (OSError, RuntimeError, ValueError):  # links in a circle; a NUL
+            inside = found.is_relative_to(self.server.reports) and found.is_file()
+        except (OSError, RuntimeError, ValueError):  # a name too long; links in a circle; a NUL
             return ""
-        return str(found) if found.is_relative_to(self.server.reports) else ""
+        return str(found) if inside else ""
 
     def _refreshing(self, page: bytes) -> bytes:
         """A page with the script, and with what it shows as of now."""
