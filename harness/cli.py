@@ -11,9 +11,11 @@ import shlex
 import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 import click
 
@@ -255,20 +257,51 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
 @stallgate.command()
 @run_argument
 @stage_option
+@click.option("--serve", is_flag=True, help="Serve reports/ to this machine's browser until Ctrl-C; draw what is not.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --serve; by default any that is free.")
 @root_option
 @json_option
-def report(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
-    """Draw a run: report.html and PNGs."""
+def report(
+    run: str | None, stages: tuple[str, ...], serve: bool, port: int | None, root: Path | None, as_json: bool
+) -> int:
+    """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
+    if serve:
+        return _serve(run, stages, port or 0, root, as_json)
+    if port is not None:
+        raise BadArgument("--port is for --serve", "add --serve, or leave --port out")
+    files = _drawn(run, stages, root)
+    if as_json:
+        click.echo(json.dumps({"run": str(files[0].parent), "files": [str(file) for file in files]}, indent=2))
+    else:
+        for file in files:
+            click.echo(_near(file))
+    return 0
+
+
+def _drawn(run: str | None, stages: tuple[str, ...], root: Path | None) -> list[Path]:
     from harness.flow import write_results
 
     result = _result(run, stages, root)
     write_results(result)
-    files = _draw(_project(root), result)
-    if as_json:
-        click.echo(json.dumps({"run": str(result.folder), "files": [str(file) for file in files]}, indent=2))
-    else:
-        for file in files:
-            click.echo(_near(file))
+    return _draw(_project(root), result)
+
+
+def _serve(run: str | None, stages: tuple[str, ...], port: int, root: Path | None, as_json: bool) -> int:
+    """Serves until Ctrl-C, which is how it is meant to end."""
+    from harness.runs import find
+    from harness.serve import Server
+
+    reports = _project(root).reports
+    folder = find(reports, run)
+    if folder.parent != reports.resolve():
+        raise BadArgument(f"{folder} is not in {reports}, and nothing else is served", "name a run under reports/")
+    if stages or not (folder / "report.html").is_file():
+        _drawn(str(folder), stages, root)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with Server(reports, port, lambda found: _drawn(str(found), (), root)) as server, suppress(KeyboardInterrupt):
+        url = f"{server.url}{quote(folder.name)}/report.html" if run is not None else server.url
+        click.echo(json.dumps({"url": url}) if as_json else f"{url} (Ctrl-C ends it)")
+        server.serve_forever()
     return 0
 
 

@@ -10,7 +10,7 @@ from harness.compare import Change, Comparison, Pair, Word, finding
 from harness.model import Noun
 from harness.render.compare_figures import Shift, times_drawing
 from harness.render.figures import Row
-from harness.render.page import template
+from harness.render.template import template
 from harness.runs import write_whole
 from harness.table import Summary
 from harness.words import number, spaced

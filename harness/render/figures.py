@@ -7,10 +7,12 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from harness.model import Comparison, Family, Metric, Noun, Role
@@ -400,8 +402,21 @@ def rendered(figure: Figure) -> Drawing:
         figure.savefig(png, format="png")
         figure.set_layout_engine("none")  # laid out once, for both
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    text = svg.getvalue()
-    return Drawing(png=png.getvalue(), svg=_themed(text[text.index("<svg") :]))
+    return Drawing(png=png.getvalue(), svg=_element(svg.getvalue()))
+
+
+def _element(svg: str) -> str:
+    """The ``<svg>`` element of a file, in the page's colours."""
+    return _themed(svg[svg.index("<svg") :])
+
+
+def rendered_svg(figure: Figure) -> str:
+    """A figure for a page only, as an ``<svg>`` element."""
+    svg = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return _element(svg.getvalue())
 
 
 THEMED = {
@@ -440,3 +455,136 @@ def plain(axis: Axes) -> None:
     axis.tick_params(axis="x", color=FAINT, labelsize=8, labelcolor=INK)
     axis.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
     axis.set_axisbelow(True)
+
+
+# --- through time -----------------------------------------------------------------------------------------------------
+
+
+class Stretch(Noun, frozen=True):
+    """Measurements of one metric under the same conditions, in the order of time."""
+
+    conditions: int
+    """Which of the figure's."""
+    places: list[int]
+    """Where each stands among the figure's measurements."""
+    dots: list[Dot]
+
+
+class Trend(Noun, frozen=True):
+    """One metric of one variant through time; empty where it was measured less than twice."""
+
+    stretches: list[Stretch]
+    limit: Limit | None
+
+
+class Trends(Noun, frozen=True):
+    """Small multiples: a row for each variant, a column for each metric."""
+
+    labels: list[str]
+    """Every measurement, oldest first."""
+    conditions: list[str]
+    rows: list[Row]
+    columns: list[str]
+    """Metrics with their units."""
+    panels: list[list[Trend]]
+    """Row by row."""
+
+
+DASHES: tuple[Literal["solid", "dashed", "dotted", "dashdot"], ...] = ("solid", "dashed", "dotted", "dashdot")
+SHAPES = "osD^vPX"
+LABELS = 16
+"""So many measurements can be named below a column; of more, some are left out."""
+
+
+def trends_figure(title: str, trends: Trends) -> Figure:
+    """A line for each set of conditions in every panel; nothing joins what was measured under different ones."""
+    figure, grid = _grid(title, trends)
+    for axes, row, panels in zip(grid, trends.rows, trends.panels, strict=True):
+        for axis, panel in zip(axes, panels, strict=True):
+            _trend(axis, row, panel)
+        axes[0].annotate(
+            row.name,
+            (0, 0.5),
+            xycoords="axes fraction",
+            xytext=(-34, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=INKS[row.role],
+        )
+    for axis, column in zip(grid[0], trends.columns, strict=True):
+        axis.set_title(column, fontsize=8.5, color=INK, loc="left", parse_math=False)
+    for axis in grid[-1]:
+        _name_measurements(axis, trends.labels)
+    _name_conditions(figure, trends.conditions)
+    return figure
+
+
+def _grid(title: str, trends: Trends) -> tuple[Figure, list[list[Axes]]]:
+    """A figure and its panels, placed by hand: a layout engine would take seconds for so many."""
+    below = 0.75 + 0.18 * len(trends.conditions)
+    height = 0.65 + 0.85 * len(trends.rows) + below
+    figure = blank_figure(title, 10.0, height)
+    figure.set_layout_engine(None)
+    grid = figure.subplots(len(trends.rows), len(trends.columns), sharex=True, squeeze=False)
+    left = 0.55 + 0.072 * max(len(row.name) for row in trends.rows)
+    figure.subplots_adjust(left / 10, below / height, 0.99, 1 - 0.65 / height, wspace=0.3, hspace=0.25)
+    return figure, grid.tolist()
+
+
+def _trend(axis: Axes, row: Row, trend: Trend) -> None:
+    for stretch in trend.stretches:
+        _stretch(axis, stretch, INKS[row.role])
+    if trend.limit is not None:
+        axis.axhline(trend.limit.bound, color=BOUND, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
+    plain(axis)
+    axis.tick_params(axis="y", labelsize=7)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    if not trend.stretches:
+        axis.set_yticks([])
+        axis.set_xlabel("not measured twice", fontsize=8, style="italic", color=FAINT)
+        return
+    axis.set_ylim(*_height(trend))
+    axis.locator_params(axis="y", nbins=3)
+
+
+def _height(trend: Trend) -> tuple[float, float]:
+    """Both ends of an axis that holds everything, and does not make a mountain of a per cent."""
+    spreads = [(dot.low, dot.high) for stretch in trend.stretches for dot in stretch.dots]
+    values = [value for spread in spreads for value in spread if value is not None]
+    values += [trend.limit.bound] if trend.limit is not None else []
+    low, high = min(values), max(values)
+    least = 0.1 * max(abs(low), abs(high)) or 1.0
+    margin = 0.12 * (high - low) + max(0.0, least - (high - low)) / 2
+    return low - margin, high + margin
+
+
+def _stretch(axis: Axes, stretch: Stretch, colour: str) -> None:
+    medians = [dot.median if dot.median is not None else float("nan") for dot in stretch.dots]
+    shape, dash = SHAPES[stretch.conditions % len(SHAPES)], DASHES[stretch.conditions % len(DASHES)]
+    axis.plot(stretch.places, medians, marker=shape, linestyle=dash, color=colour, markersize=4, linewidth=1.3)
+    for place, dot in zip(stretch.places, stretch.dots, strict=True):
+        if dot.low is None or dot.high is None:
+            axis.plot(place, 0.06, "x", color=BOUND, markersize=5, transform=axis.get_xaxis_transform())
+        else:
+            axis.plot([place, place], [dot.low, dot.high], color=colour, linewidth=4, alpha=0.35)
+
+
+def _name_measurements(axis: Axes, labels: Sequence[str]) -> None:
+    last = len(labels) - 1
+    named = range(last, -1, -(last // LABELS + 1))  # the newest always
+    axis.set_xticks(list(named), [labels[place] for place in named], rotation=90, parse_math=False)
+    axis.tick_params(axis="x", labelsize=7)
+    axis.set_xlim(-0.5, last + 0.5)
+
+
+def _name_conditions(figure: Figure, conditions: Sequence[str]) -> None:
+    handles = [
+        Line2D([], [], marker=SHAPES[i % len(SHAPES)], linestyle=DASHES[i % len(DASHES)], color=FAINT, markersize=4)
+        for i in range(len(conditions))
+    ]
+    legend = figure.legend(handles, list(conditions), loc="lower left", fontsize=8, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_color(INK)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from harness.extract.foreign import slug
 from harness.flow import Result
 from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
+from harness.render.index import write_index
 from harness.render.pictures import Picture, finding, pictures
 from harness.render.summary import summary
 from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, Said, grid, kernels, said
+from harness.render.template import template
 from harness.render.view import View, name_of
 from harness.runs import write_whole
 from harness.words import MARKS, aliases, number, provenance, spaced
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 MOST_PICTURED = 12
 """Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
@@ -49,7 +48,10 @@ class Answer(Noun, frozen=True):
 
 
 def draw(project: Project, result: Result) -> list[Path]:
-    """Writes the page, its summary and the PNGs into the run's folder; returns their paths, the page first."""
+    """Writes the page, its summary and the PNGs into the run's folder, and the index of all runs.
+
+    Returns their paths, the page first and the index last.
+    """
     views = [View(project, result, problem, workload) for problem, workload in _places(result)]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     sections = [_section(view, number, number in pictured) for number, view in enumerate(views)]
@@ -57,7 +59,7 @@ def draw(project: Project, result: Result) -> list[Path]:
     write_whole(page, _html(project, result, sections).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections]).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
-    return [page, text, *files]
+    return [page, text, *files, write_index(project)]
 
 
 def _write(result: Result, file: str, picture: Picture) -> Path:
@@ -93,14 +95,6 @@ def _html(project: Project, result: Result, sections: list[Section]) -> str:
         markup=Markup,
         number=number,
     )
-
-
-def template(name: str) -> jinja2.Template:
-    """A page's template; whatever is put into it is escaped."""
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return templates.get_template(name)
 
 
 def _headline(result: Result) -> tuple[str, str]:
