@@ -96,8 +96,12 @@ def grave_violations(page: Page) -> list[str]:
     """What axe-core finds that is serious or critical: rule, element, and what axe says of it."""
     page.evaluate(AXE)
     violations = [v for v in page.evaluate(VIOLATIONS) if v["impact"] in ("serious", "critical")]
-    return [f"{v['id']} ({len(v['nodes'])}): {_first(v['nodes'][0])}" for v in violations]
+    return [_said(violation) for violation in violations]
 
 
-def _first(node: dict[str, Any]) -> str:
-    return f"{node['target']} {node['html'][:200]} {' '.join(node['failureSummary'].split())}"
+def _said(violation: dict[str, Any]) -> str:
+    """A rule, where it is broken, and the first element with what axe says of it."""
+    nodes = violation["nodes"]
+    places = ", ".join(" ".join(map(str, node["target"])) for node in nodes[:8])
+    why = " ".join(nodes[0]["failureSummary"].split())
+    return f"{violation['id']} in {len(nodes)} places ({places}): {nodes[0]['html'][:200]} {why}"

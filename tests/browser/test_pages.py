@@ -42,10 +42,10 @@ STICKING_OUT = """width => {
 """The elements that make a page too wide, for the message of a failure."""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 1200)])
 @pages()
-def test_axe_finds_nothing_grave(browser: Browser, page: Path, theme: str) -> None:
-    with looking(browser, page, color_scheme=theme) as view:
+def test_axe_finds_nothing_grave(browser: Browser, page: Path, theme: str, width: int) -> None:
+    with looking(browser, page, width, color_scheme=theme) as view:
         assert grave_violations(view.page) == []
 
 
@@ -208,6 +208,28 @@ def test_hostile_text_is_text(browser: Browser, page: Path) -> None:
         assert view.page.evaluate("window.hacked") is None
         assert view.page.locator("[onmouseover], [onfocus], [onerror], [src='x']").count() == 0
         assert view.noise == []
+
+
+# --- the test itself --------------------------------------------------------------------------------------------------
+
+FAULTY = """<!doctype html><html lang="en"><head><title>x</title></head><body><main><h1 style="color: #ccc">faint</h1>
+<div style="width: 2000px">wide</div><details><summary>more</summary><img src="https://example.org/x.png"></details>
+<table hidden><tr><td>1</td></tr></table><script>console.warn("loud"); throw new Error("thrown")</script>
+</main></body></html>"""
+
+
+def test_every_fault_of_a_faulty_page_is_found(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "faulty.html"
+    file.write_text(FAULTY)
+    with looking(browser, file, 390) as view:
+        view.page.wait_for_load_state("networkidle")
+        heard = "\n".join(view.noise)
+        for word in ("loud", "thrown", "request: https://example.org/x.png"):
+            assert word in heard
+        assert {fault.split()[0] for fault in grave_violations(view.page)} >= {"color-contrast", "image-alt"}
+        assert view.page.evaluate("document.documentElement.scrollWidth") > 390
+        assert "wide" in view.page.evaluate(STICKING_OUT, 390)[0]
+        assert view.page.evaluate(HIDDEN)[0].startswith("<table hidden")
 
 
 # --- without scripts --------------------------------------------------------------------------------------------------
