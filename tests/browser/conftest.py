@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, NAMES, executable
-from tests.browser.pages import MAKERS, Drawn, Maker
+from tests.browser.pages import MAKERS, Drawn, Make
 from tests.conftest import copy_tree
 
 
@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Makes a page by the name of its maker, in a tree of its own."""
 
     @cache
@@ -37,6 +37,6 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, make: Maker) -> Path:
+def page(request: pytest.FixtureRequest, make: Make) -> Path:
     """The page that a test is parametrised with."""
     return make(request.param).page

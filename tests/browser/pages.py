@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from harness.extract.evidence import Call, Evidence, gather
 from harness.flow import Result, evaluate, write_results
 from harness.importing import import_reports
-from harness.model import Case, CaseResult, Launch, RawMetric, Run
+from harness.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMetric, Run
 from harness.project.digests import subject_digests
 from harness.project.tree import Project, load_project
 from harness.render.page import draw
@@ -38,6 +38,9 @@ class Drawn(NamedTuple):
 
 
 Maker = Callable[[Path], Drawn]
+
+Make = Callable[[str], Drawn]
+"""Makes a page by its maker's name."""
 
 
 def drawn(project: Project, folder: Path, evidence: Evidence | None = None) -> Drawn:
@@ -290,13 +293,13 @@ def _hostile_case(result: CaseResult) -> CaseResult:
     return replace(result, case=_renamed(result.case), **fate)
 
 
-def _hostile_attempts(run: Run) -> list:
+def _hostile_attempts(run: Run) -> list[Attempt]:
     return [
         replace(a, errors=[hostile_text("error")], command=[*a.command, hostile_text("argument")]) for a in run.attempts
     ]
 
 
-def _hostile_catalogue(project: Project) -> object:
+def _hostile_catalogue(project: Project) -> Catalogue:
     metrics = {
         name: replace(metric, title=hostile_text("title", 200), about=hostile_text("about"))
         for name, metric in project.catalogue.metrics.items()
@@ -304,17 +307,17 @@ def _hostile_catalogue(project: Project) -> object:
     return replace(project.catalogue, metrics=metrics)
 
 
-MAKERS: dict[str, Maker] = {
-    maker.__name__: maker
-    for maker in (
-        recorded,
-        several_kernels,
-        imported,
-        imported_in_full,
-        wrong_result,
-        crashed,
-        with_gaps,
-        many_configurations,
-        hostile,
-    )
-}
+LOOKED_AT = (
+    recorded,
+    several_kernels,
+    imported,
+    imported_in_full,
+    wrong_result,
+    crashed,
+    with_gaps,
+    many_configurations,
+    hostile,
+)
+"""Pages that are opened in the browser."""
+
+MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (*LOOKED_AT, two_thousand)}
