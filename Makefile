@@ -9,13 +9,15 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 STALLGATE := $(VENV)/bin/stallgate
+BROWSERS := chromium chromium-browser google-chrome
+APT := $(if $(filter 0,$(shell id -u)),,sudo -n )env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
 # An engineer's own interpreter brings torch; without one, a machine with a GPU gets it, and no other machine does.
 EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check test record clean
+.PHONY: help setup profile report gate check browser test record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -40,8 +42,14 @@ check: $(VENV)/ready-test ## ruff, mypy, import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: check ## everything that CI runs
-	$(VENV)/bin/pytest -n auto $(ARGS)
+test: check browser ## everything that CI runs
+	$(VENV)/bin/pytest -n auto --dist loadgroup $(ARGS)
+
+browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
+	install="$(APT) install -y --no-install-recommends chromium"; \
+	{ command -v apt-get && { $$install || { $(APT) update && $$install; }; }; } >/dev/null 2>&1 \
+	|| echo "NO BROWSER: chromium is not here and cannot be installed; the tests of the page in a browser WILL BE SKIPPED"
 
 clean: ## remove what these targets made; runs and recordings stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

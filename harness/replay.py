@@ -42,10 +42,15 @@ def _record_problem(project: Project, folder: Path, run: Run, gpu: str, problem:
     (target / "ncu").mkdir(parents=True)
     cases = [result for result in run.cases if result.case.problem == problem]
     attempts = [_keep_report(folder, target, attempt) for attempt in run.attempts if attempt.report]
-    save(
-        target,
-        replace(run, kind="recorded", cases=cases, attempts=attempts, subjects={problem: run.subjects[problem]}),
+    kept = replace(
+        run,
+        kind="recorded",
+        arguments=_portable(run.arguments),
+        cases=cases,
+        attempts=attempts,
+        subjects={problem: run.subjects[problem]},
     )
+    save(target, kept)
     return target
 
 
@@ -59,7 +64,7 @@ def _keep_report(folder: Path, target: Path, attempt: Attempt) -> Attempt:
 
 
 def _portable(command: list[str]) -> list[str]:
-    """A command line without the folders of the machine that it ran on."""
+    """Words of a command line without the folders of the machine that it ran on."""
     return [Path(word).name if Path(word).is_absolute() else word for word in command]
 
 

@@ -30,7 +30,11 @@ def repository() -> Project:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of this repository's kernels, yardsticks and recordings, to be changed at will."""
-    root = tmp_path / "project"
+    return copy_tree(tmp_path / "project")
+
+
+def copy_tree(root: Path) -> Path:
+    """A copy of what a project is made of."""
     for name in ("kernels", "metrics", "reports/recorded"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     return root
@@ -47,6 +51,11 @@ def stallgate(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Stallgate:
     """Runs ``stallgate`` in the tree, on a machine without a GPU and without ncu."""
     for name in ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    return command_line(tree)
+
+
+def command_line(tree: Path) -> Stallgate:
+    """``stallgate`` in a tree, as a machine has it that has neither a GPU nor ncu."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
@@ -66,7 +75,11 @@ def stallgate(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Stallgate:
 @pytest.fixture
 def with_ncu(stallgate: Stallgate, recording: Path, tmp_path: Path) -> Stallgate:
     """Runs ``stallgate`` on a machine with the fakes' GPU and ncu; keywords set the fakes' variables."""
-    bin_folder = tmp_path / "bin"
+    return with_fakes(stallgate, recording, tmp_path / "bin")
+
+
+def with_fakes(stallgate: Stallgate, recording: Path, bin_folder: Path) -> Stallgate:
+    """``stallgate`` beside the fakes, which are put into a folder of their own and play a recording."""
     bin_folder.mkdir()
     for fake in FAKES.iterdir():
         wrapper = bin_folder / fake.name

@@ -1,0 +1,255 @@
+"""Every kind of page in a real browser: quiet, readable, operable, and whole without scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+from tests.browser.chromium import grave_violations, looking
+from tests.browser.pages import GAPS, HOSTILE, LOOKED_AT, Make, hostile_text
+
+
+def pages(*names: str) -> pytest.MarkDecorator:
+    """Parametrises a test with pages; those of one page run in one process, which makes it once."""
+    chosen = names or [maker.__name__ for maker in LOOKED_AT]
+    marked = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in chosen]
+    return pytest.mark.parametrize("page", marked, indirect=True, ids=lambda name: name)
+
+
+@pages()
+def test_a_page_is_quiet_and_one_file(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        assert view.page.get_by_role("heading", level=1).is_visible()
+        view.page.wait_for_load_state("networkidle")
+        assert view.noise == []
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pages()
+def test_no_horizontal_scroll(browser: Browser, page: Path, width: int) -> None:
+    with looking(browser, page, width) as view:
+        wide = view.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, view.page.evaluate(STICKING_OUT, width)
+
+
+STICKING_OUT = """width => {
+  const scrolls = each => each && (getComputedStyle(each).overflowX !== 'visible' || scrolls(each.parentElement));
+  return [...document.querySelectorAll('main *')]
+    .filter(each => each.getBoundingClientRect().right > width && !scrolls(each.parentElement))
+    .slice(0, 5).map(each => each.outerHTML.slice(0, 150));
+}"""
+"""The elements that make a page too wide, for the message of a failure."""
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 1200)])
+@pages()
+def test_axe_finds_nothing_grave(browser: Browser, page: Path, theme: str, width: int) -> None:
+    with looking(browser, page, width, color_scheme=theme) as view:
+        assert grave_violations(view.page) == []
+
+
+# --- the theme --------------------------------------------------------------------------------------------------------
+
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+
+
+@pages("recorded")
+def test_the_theme_is_the_systems_until_it_is_switched_by_keyboard(browser: Browser, page: Path) -> None:
+    seen = {}
+    for scheme in ("light", "dark"):
+        with looking(browser, page, color_scheme=scheme) as view:
+            switch = view.page.locator("[data-theme-switch]").first
+            switch.focus()
+            backgrounds = [view.page.evaluate(BACKGROUND)]
+            for key in ("Enter", "Space"):
+                view.page.keyboard.press(key)
+                backgrounds.append(view.page.evaluate(BACKGROUND))
+            seen[scheme] = backgrounds
+            assert view.noise == []
+    light, dark = seen["light"][0], seen["dark"][0]
+    assert light != dark
+    assert seen == {"light": [light, dark, light], "dark": [dark, light, dark]}
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+SORTABLE = "table[data-sortable]"
+VALUES = """(table, column) => [...table.tBodies[0].rows].map(row => row.cells[column])
+  .map(cell => cell.dataset.value ?? cell.textContent.trim())"""
+
+
+def number(text: str) -> float | None:
+    """A cell as a number; None where it is a gap."""
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return None
+
+
+def assert_sorted(texts: list[str], *, descending: bool) -> None:
+    """Numbers in order, gaps after them."""
+    found = [number(text) for text in texts]
+    numbers = [value for value in found if value is not None]
+    assert found == sorted(numbers, reverse=descending) + [None] * (len(found) - len(numbers))
+
+
+def number_columns(table: Locator) -> list[int]:
+    """Columns that are sorted by number: where half of the cells are numbers, or more."""
+    found = []
+    for column in range(table.locator("thead tr").last.locator("th").count()):
+        numbers = [number(text) for text in table.evaluate(VALUES, column)]
+        if len(numbers) > 1 and numbers.count(None) * 2 <= len(numbers):
+            found.append(column)
+    return found
+
+
+def sort_both_ways(table: Locator, column: int) -> list[str]:
+    """Clicks a heading twice, and holds the column against its order; gives its cells."""
+    heading = table.locator("thead tr").last.locator("th").nth(column)
+    for direction in ("ascending", "descending"):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == direction
+        texts = table.evaluate(VALUES, column)
+        assert_sorted(texts, descending=direction == "descending")
+    return texts
+
+
+def sort_everything(page: Page) -> list[str]:
+    """Sorts every table by its columns of numbers, as far as ten go; gives all their cells."""
+    tables = [(table, number_columns(table)[:10]) for table in page.locator(SORTABLE).all()]
+    return [text for table, columns in tables for column in columns for text in sort_both_ways(table, column)]
+
+
+@pages("recorded", "with_gaps", "many_configurations")
+def test_a_heading_sorts_up_then_down(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        assert sort_everything(view.page)
+        assert view.noise == []
+
+
+@pages("with_gaps")
+def test_gaps_are_sorted_last(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        assert None in map(number, sort_everything(view.page))
+
+
+@pages("recorded")
+def test_sorting_by_keyboard(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        heading = view.page.locator(SORTABLE).first.locator("thead th").first
+        heading.locator("button").focus()
+        view.page.keyboard.press("Enter")
+        assert heading.get_attribute("aria-sort") == "ascending"
+        view.page.keyboard.press("Space")
+        assert heading.get_attribute("aria-sort") == "descending"
+
+
+@pages("recorded", "with_gaps", "many_configurations")
+def test_the_filter_narrows_and_clearing_restores(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        inputs = view.page.locator("input[data-filter]").all()
+        assert inputs
+        for field in inputs:
+            rows = view.page.locator(f"#{field.get_attribute('data-filter')} tbody tr")
+            shown = rows.filter(visible=True)
+            everything = shown.count()
+            word = view.page.evaluate("text => text.trim().split(/\\s+/)[0]", rows.last.text_content())
+            field.fill(word.upper())
+            assert 0 < shown.count() <= everything
+            assert all(word.lower() in text.lower() for text in shown.all_text_contents())
+            field.fill("no row says this")
+            assert shown.count() == 0
+            field.fill("")
+            assert shown.count() == everything == rows.count()
+
+
+# --- what a page has to say -------------------------------------------------------------------------------------------
+
+
+@pages("with_gaps")
+def test_a_gap_says_why(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        text = view.page.locator("main").inner_text()
+    assert len(GAPS) == 4
+    for state in ("absent", "out of range", "not finite", "no value", "3 of its 5 samples"):
+        assert state in text
+
+
+@pages("wrong_result", "crashed")
+def test_a_failure_is_the_first_thing_said(browser: Browser, page: Path) -> None:
+    words = {"wrong_result": ("Does not meet", "1 of 4 elements are wrong"), "crashed": ("Cannot be", "status 9")}
+    with looking(browser, page) as view:
+        title, reason = words["crashed" if "crashed" in str(page) else "wrong_result"]
+        assert title in view.page.get_by_role("heading", level=1).inner_text()
+        assert reason in view.page.locator("main").inner_text()
+
+
+@pages("several_kernels")
+def test_every_kernel_of_a_call_is_shown(browser: Browser, make: Make, page: Path) -> None:
+    table = make("several_kernels").result.table
+    kernels = set(table[(table["variant"] == "two_pass_scan") & table["launch"].notna()]["kernel"])
+    assert len(kernels) == 3
+    with looking(browser, page) as view:
+        text = view.page.locator("main").inner_text()
+    assert [kernel for kernel in kernels if kernel not in text] == []
+
+
+# --- hostile text -----------------------------------------------------------------------------------------------------
+
+
+@pages("hostile")
+def test_hostile_text_is_text(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        text = " ".join(view.page.locator("main").inner_text().split())
+        assert " ".join(HOSTILE.split()) in text
+        assert " ".join(hostile_text("reason").split()) in text, "the reason is there to its end"
+        view.page.mouse.move(300, 300)
+        assert view.page.evaluate("window.hacked") is None
+        assert view.page.locator("[onmouseover], [onfocus], [onerror], [src='x']").count() == 0
+        assert view.noise == []
+
+
+# --- the test itself --------------------------------------------------------------------------------------------------
+
+FAULTY = """<!doctype html><html lang="en"><head><title>x</title></head><body><main><h1 style="color: #ccc">faint</h1>
+<div style="width: 2000px">wide</div><details><summary>more</summary><img src="https://example.org/x.png"></details>
+<table hidden><tr><td>1</td></tr></table><script>console.warn("loud"); throw new Error("thrown")</script>
+</main></body></html>"""
+
+
+def test_every_fault_of_a_faulty_page_is_found(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "faulty.html"
+    file.write_text(FAULTY)
+    with looking(browser, file, 390) as view:
+        view.page.wait_for_load_state("networkidle")
+        heard = "\n".join(view.noise)
+        for word in ("loud", "thrown", "request: https://example.org/x.png"):
+            assert word in heard
+        assert {fault.split()[0] for fault in grave_violations(view.page)} >= {"color-contrast", "image-alt"}
+        assert view.page.evaluate("document.documentElement.scrollWidth") > 390
+        assert "wide" in view.page.evaluate(STICKING_OUT, 390)[0]
+        assert view.page.evaluate(HIDDEN)[0].startswith("<table hidden")
+
+
+# --- without scripts --------------------------------------------------------------------------------------------------
+
+SHOWN = (
+    "[...document.querySelectorAll('tbody tr')].filter(row => row.checkVisibility()).map(row => row.innerText.trim())"
+)
+HIDDEN = """[...document.querySelectorAll('body *')].filter(each => !each.checkVisibility({visibilityProperty: true}))
+  .filter(each => each.matches('table, tr, td, th, svg, figure, p, pre, li, dt, dd, h1, h2, h3, h4, section'))
+  .filter(each => !each.closest('defs, metadata')).map(each => each.outerHTML.slice(0, 150))"""
+"""Content that is laid out nowhere; what is folded in <details> opens without scripts, and is open here."""
+
+
+@pages()
+def test_without_scripts_everything_is_there(browser: Browser, page: Path) -> None:
+    with looking(browser, page) as view:
+        with_scripts = view.page.evaluate(SHOWN)
+    with looking(browser, page, java_script_enabled=False) as view:
+        assert view.page.evaluate(SHOWN) == with_scripts
+        assert with_scripts
+        assert view.page.evaluate(HIDDEN) == []
+        assert view.noise == []
