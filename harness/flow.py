@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import get_args
@@ -85,10 +86,21 @@ def write_results(result: Result) -> None:
     """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
     write_whole(result.folder / "metrics.csv", result.table.to_csv(index=False).encode())
     for case, kernels in ncu_metrics(result.table).items():
-        path = result.folder / "ncu_metrics" / f"{case.replace('/', '.')}.json"
+        path = result.folder / "ncu_metrics" / f"{_file_name(case)}.json"
         path.parent.mkdir(exist_ok=True)
         write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
     write_whole(result.folder / "verdicts.json", pretty(verdicts(result)))
+
+
+LONGEST_FILE_NAME = 200
+
+
+def _file_name(case: str) -> str:
+    """A case's name as a file's; an imported kernel's can be too long for one."""
+    name = case.replace("/", ".")
+    if len(name.encode()) <= LONGEST_FILE_NAME:
+        return name
+    return f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def verdicts(result: Result) -> dict[str, object]:

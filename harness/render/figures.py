@@ -11,7 +11,9 @@ from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
@@ -98,30 +100,39 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
         _draw_limit(axis, panel.limit, right)
     if panel.roof is not None:
         _draw_roof(axis, panel.roof, right, panel.roof_label)
-    for place, (row, dot) in enumerate(zip(rows, panel.dots, strict=True)):
-        if dot.median is None or dot.low is None or dot.high is None:
+    known = [(place, rows[place], dot) for place, dot in enumerate(panel.dots) if dot.median is not None]
+    places, inks = [place for place, _, _ in known], [INKS[row.role] for _, row, _ in known]
+    medians = [dot.median or 0.0 for _, _, dot in known]
+    axis.hlines(places, [0.0] * len(known), medians, colors=inks, linewidth=1.2, alpha=0.35, zorder=2)
+    lows, highs = [dot.low or 0.0 for _, _, dot in known], [dot.high or 0.0 for _, _, dot in known]
+    axis.hlines(places, lows, highs, colors=inks, linewidth=5, alpha=0.45, zorder=3)
+    for place, row, dot in known:
+        _draw_dot(axis, place, row, dot, panel.metric.unit, dot.median or 0.0, right)
+    for place, dot in enumerate(panel.dots):
+        if dot.median is None:
             axis.text(right * 0.03, place, dot.gap, va="center", fontsize=8, style="italic", color=BOUND)
-            continue
-        axis.plot([0, dot.median], [place, place], color=INKS[row.role], linewidth=1.2, alpha=0.35, zorder=2)
-        axis.plot([dot.low, dot.high], [place, place], color=INKS[row.role], linewidth=5, alpha=0.45, zorder=3)
-        (mark,) = axis.plot(dot.median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
-        mark.set_gid(f"{HOVER}{row.name}: {dot.median:.6g} {panel.metric.unit} ({dot.low:.6g} to {dot.high:.6g})")
-        beyond = dot.median > right * 0.72
-        axis.annotate(
-            _brief(dot.median),
-            (dot.median, place),
-            xytext=(-8 if beyond else 8, 0),
-            textcoords="offset points",
-            ha="right" if beyond else "left",
-            va="center",
-            fontsize=8.5,
-            color=INK,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-            zorder=5,
-        )
     unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
-    axis.set_title(f"{panel.metric.title}{unit}", fontsize=9.5, color=INK, loc="left")
+    axis.set_title(fitting(panel.metric.title, 36) + fitting(unit, 12), fontsize=9.5, color=INK, loc="left")
     plain(axis)
+
+
+def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: float, right: float) -> None:
+    """The median of a row with its value beside it, and its spread when it is pointed at."""
+    (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
+    mark.set_gid(f"{HOVER}{row.name}: {median:.6g} {unit} ({dot.low:.6g} to {dot.high:.6g})")
+    beyond = median > right * 0.72
+    axis.annotate(
+        _brief(median),
+        (median, place),
+        xytext=(-8 if beyond else 8, 0),
+        textcoords="offset points",
+        ha="right" if beyond else "left",
+        va="center",
+        fontsize=8.5,
+        color=INK,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+        zorder=5,
+    )
 
 
 def _brief(value: float) -> str:
@@ -275,6 +286,9 @@ class Point(Noun, frozen=True):
     speed: float
 
 
+LONGEST_TITLE = 118
+"""Characters that fit above a figure."""
+
 MOST_NAMES = 16
 """Points of a scatter that bear their name; the others say it when they are pointed at."""
 
@@ -395,14 +409,18 @@ class Drawing(Noun, frozen=True):
 
 
 def rendered(figure: Figure) -> Drawing:
-    """A figure for a file and for a page."""
-    png, svg = io.BytesIO(), io.StringIO()
+    """A figure for a file and for a page: laid out once and drawn once for each."""
+    png = io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name may hold what the font lacks
-        figure.savefig(png, format="png")
-        figure.set_layout_engine("none")  # laid out once, for both
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Drawing(png=png.getvalue(), svg=_element(svg.getvalue()))
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        canvas.draw()  # type: ignore[no-untyped-call]
+    imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
+    return Drawing(png=png.getvalue(), svg=rendered_svg(figure))
 
 
 def _element(svg: str) -> str:
@@ -442,9 +460,14 @@ def _themed(svg: str) -> str:
 
 def blank_figure(title: str, width: float, height: float) -> Figure:
     """A figure with its finding as the title; width and height in inches."""
-    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor=PAPER)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor=PAPER)
+    figure.suptitle(fitting(title, LONGEST_TITLE), x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     return figure
+
+
+def fitting(text: str, length: int) -> str:
+    """A text of at most so many characters: its beginning and its end."""
+    return text if len(text) <= length else f"{text[: length - length // 4]}…{text[-(length // 4 - 1) :]}"
 
 
 def plain(axis: Axes) -> None:

@@ -73,8 +73,8 @@ def finding(view: View) -> str:
         if case.role == "candidate" and share is not None:
             missed = sum(v.status == "fail" and v.variant == case.case.variant for v in view.verdicts())
             targets = f" and misses {missed} target{'s' * (missed > 1)}" if missed else ""
-            found.append(f"{shortened(name_of(case))} runs at {share:.1%} of the roof on {view.workload}{targets}")
-    return "; ".join(found[:2]) or f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.workload}"
+            found.append(f"{shortened(name_of(case))} runs at {share:.1%} of the roof on {view.place}{targets}")
+    return "; ".join(found[:2]) or f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
 
 
 def _panel(view: View, metric: Metric, scale: float = 1.0) -> Panel:
@@ -176,7 +176,7 @@ def _waiting_in_words(view: View, shares: list[Share]) -> str:
     most = sorted(known, reverse=True)[:2]
     name = shortened(name_of(view.drawn[first]))
     if not most[0][0]:
-        return f"What the warps did on {view.workload}"
+        return f"What the warps did on {view.place}"
     return f"Warps of {name} spend {' and '.join(f'{share:.0f} % in {state}' for share, state in most)}"
 
 
@@ -184,7 +184,7 @@ def _occupancy(view: View) -> Picture | None:
     found = [_occupancy_of(view, case) for case in view.drawn]
     if all(occupancy.achieved is None for occupancy in found):
         return None
-    title = f"Occupancy on {view.workload}, and what limits it{view.cut}"
+    title = f"Occupancy on {view.place}, and what limits it{view.cut}"
     words = [
         f"{row.name} {number(occupancy.achieved)} %, {occupancy.limiter}"
         for row, occupancy in zip(view.rows, found, strict=True)
@@ -226,7 +226,7 @@ def _trade(view: View) -> Picture | None:
     if len(points) < 2:
         return None
     best = front(points)[-1]
-    title = f"The trade on {view.workload}: the fastest of {len(points)}, {best.name}, waits {best.stall:.3g} %"
+    title = f"The trade on {view.place}: the fastest of {len(points)}, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof("duration") is not None else "calls a second"
     figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
@@ -256,7 +256,7 @@ def _roofline(view: View) -> Picture | None:
     ]
     if not works:
         return None
-    title = f"Roofline of {view.workload}: bytes and FP32 operations by counters{view.cut}"
+    title = f"Roofline of {view.place}: bytes and FP32 operations by counters{view.cut}"
     ceilings = _ceilings(view, rates)
     words = [f"{w.name} {w.flops_per_second:.3g} flop/s with {w.bytes_per_second:.3g} byte/s" for w in works]
     drawing = rendered(roofline_figure(title, works, ceilings))

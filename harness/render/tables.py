@@ -21,8 +21,9 @@ class Cell(Noun, frozen=True):
     title: str
     """Said on hover: the spread, or why there is no value."""
     value: float | None
-    metric: str
-    case: str
+    metric: str = ""
+    case: str = ""
+    """Both empty in a long table, where they would be most of the page."""
 
 
 class Heading(Noun, frozen=True):
@@ -51,7 +52,7 @@ def grid(view: View) -> Grid:
     if len(view.cases) <= MOST_COLUMNS:
         rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
         return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
-    rows = [[_cell(view, case, metric) for metric in metrics] for case in view.cases]
+    rows = [[_bare(_cell(view, case, metric)) for metric in metrics] for case in view.cases]
     return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
 
 
@@ -75,6 +76,10 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> Cell:
         return _filled(case, metric, spaced(summary.state), "")
     spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples"
     return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
+
+
+def _bare(cell: Cell) -> Cell:
+    return Cell(text=cell.text, title="", value=cell.value)
 
 
 def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: float | None = None) -> Cell:

@@ -6,10 +6,10 @@ from harness.catalogue import resolve
 from harness.flow import Result
 from harness.model import Case, CaseResult, Detail, Metric, Stage, Verdict
 from harness.project.tree import Project
-from harness.render.figures import Row
+from harness.render.figures import Row, fitting
 from harness.table import Summary
 
-MOST_ROWS = 24
+MOST_ROWS = 12
 """Rows of a figure; of more cases the fastest are drawn, and the table has all."""
 
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
@@ -43,6 +43,11 @@ class View:
     @property
     def title(self) -> str:
         return f"{self.problem} · {self.workload}"
+
+    @property
+    def place(self) -> str:
+        """The workload as figures name it."""
+        return shortened(self.workload)
 
     @property
     def rows(self) -> list[Row]:
@@ -111,4 +116,4 @@ def case_name(case: Case) -> str:
 
 def shortened(name: str) -> str:
     """A name that fits into a figure."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 12]}…{name[-10:]}"
+    return fitting(name, LONGEST_NAME)

@@ -34,7 +34,7 @@ class Drawn(NamedTuple):
     page: Path
     result: Result
     seconds: float
-    """What reading its numbers, judging and drawing took together."""
+    """What reading its numbers, judging and drawing took this process; what else the machine does is not in it."""
 
 
 Maker = Callable[[Path], Drawn]
@@ -48,10 +48,10 @@ def drawn(project: Project, folder: Path, evidence: Evidence | None = None) -> D
     with pytest.MonkeyPatch.context() as patch:
         if evidence is not None:
             patch.setattr("harness.flow.gather", lambda *_: evidence)
-        started = time.perf_counter()
+        started = time.process_time()
         result = evaluate(project, folder, [])
         page = draw(project, result)[0]
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         write_results(result)
     return Drawn(page, result, seconds)
 

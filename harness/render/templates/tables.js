@@ -14,7 +14,10 @@
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
     Array.from(body.rows)
       .map(function (row) { return [value(row.cells[column]), row]; })
-      .sort(function (a, b) { return down ? compare(b[0], a[0]) : compare(a[0], b[0]); })
+      .sort(function (a, b) {
+        var gap = isNaN(parseFloat(a[0])) !== isNaN(parseFloat(b[0]));  // gaps are last in either direction
+        return down && !gap ? compare(b[0], a[0]) : compare(a[0], b[0]);
+      })
       .forEach(function (pair) { body.appendChild(pair[1]); });
   }
   document.querySelectorAll("table[data-sortable]").forEach(function (table) {
