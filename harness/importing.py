@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.errors import BrokenFile
+from harness.errors import BadArgument, BrokenFile
 from harness.extract.evidence import calls_of, details_of
 from harness.extract.foreign import IMPORTED, slug
 from harness.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
@@ -26,12 +26,17 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
     """Copies ncu reports into the folder of a new run and names what they hold; returns that folder.
 
     Raises:
+        BadArgument: there is no such file.
         BrokenFile: a file is no ncu report by its name.
         DamagedReport: a report holds no launch, or cannot be read.
     """
     for path in paths:
         if path.suffix not in SUFFIXES:
             raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
+        if not path.is_file():
+            raise BadArgument(
+                f"{path} is {'no file' if path.exists() else 'not there'}", "give the path of an ncu report"
+            )
     paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
     read = [(path, read_report(path, [], details=True)) for path in paths]
     folder = create_folder(reports, IMPORTED)
