@@ -279,6 +279,24 @@ def test_a_problem_that_is_gone(stallgate: Stallgate, tree: Path) -> None:
     said(seen, "is of cumprod, which the project does not have any more")
 
 
+def test_a_target_on_what_only_other_reports_have(stallgate: Stallgate, tree: Path) -> None:
+    stage = tree / "metrics/stages/memory_access.toml"
+    stage.write_text(stage.read_text() + '\n[[targets]]\nmetric = "dram_rate"\nof = "roof"\nabove = 0.5\n')
+    stallgate("profile")
+    done = stallgate("gate")
+    assert done.returncode == 3
+    said(done, "dram_rate is not measured", "is absent")
+
+
+@pytest.mark.parametrize("formula", [")(", "abs(x)"])
+def test_a_formula_that_cannot_be_computed(stallgate: Stallgate, tree: Path, formula: str) -> None:
+    path = tree / "metrics/catalogue.toml"
+    path.write_text(path.read_text().replace("[metrics.duration]", f"[metrics.duration]\nformula = '{formula}'"))
+    done = stallgate("plan")
+    assert done.returncode == 2
+    said(done, "metrics/catalogue.toml: metrics.duration.formula", "hint:")
+
+
 # --- other programs ---
 
 
