@@ -240,11 +240,10 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
     if metric.weight is not None and not metrics[metric.weight].names:
         raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
     try:
-        names_in(metric.formula or "0")
+        names_in("0" if metric.formula is None else metric.formula)
     except ValueError as error:
-        raise BrokenFile(
-            f"{key}.formula: {error}", "numbers, ncu names, parentheses and + - * / are understood"
-        ) from None
+        hint = "numbers, ncu names, parentheses and + - * / are understood"
+        raise BrokenFile(f"{key}.formula: {error}", hint) from None
 
 
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
