@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from harness.errors import BadArgument, UnknownName
 from harness.model import Catalogue, Metric
@@ -14,6 +14,15 @@ ROOF_FRACTION = "roof_fraction"
 
 COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
 """What metrics of a whole call need beside its duration."""
+
+COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "traffic")
+"""Rows that ``harness/table.py`` computes for the whole call; no ncu name stands behind them."""
+
+READ = (
+    *("duration", "dram_bytes_read", "dram_bytes_written"),  # what these are computed from
+    *("dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers"),  # what the page shows
+)
+"""Rows that stallgate cannot do without, and that need an ncu name."""
 
 
 def resolve(catalogue: Catalogue, name: str) -> Metric:
@@ -119,15 +128,31 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 def names_in(formula: str) -> list[str]:
-    """The ncu names that a formula takes."""
-    names: list[str] = []
+    """The ncu names that a formula takes.
 
-    def note(name: str) -> float:
-        names.append(name)
-        return 1.0
+    Raises:
+        ValueError: the formula holds anything but numbers, names, parentheses and + - * /.
+    """
+    return [ast.unparse(node) for node in _terms(_parsed(formula)) if not isinstance(node, ast.Constant)]
 
-    evaluate(formula, note)
-    return names
+
+def _parsed(formula: str) -> ast.expr:
+    try:
+        return ast.parse(formula.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"a formula cannot be `{formula}`: {error.msg}") from None
+
+
+def _terms(node: ast.expr) -> Iterator[ast.expr]:
+    """The numbers and names of a formula, from left to right."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            yield from _terms(left)
+            yield from _terms(right)
+        case ast.Constant(value=int() | float()) | ast.Name() | ast.Attribute():
+            yield node
+        case _:
+            raise ValueError(f"a formula cannot hold `{ast.unparse(node)}`")
 
 
 def evaluate(formula: str, value_of: Callable[[str], float]) -> float:
@@ -152,4 +177,4 @@ def evaluate(formula: str, value_of: Callable[[str], float]) -> float:
                 return value_of(ast.unparse(node))
         raise ValueError(f"a formula cannot hold `{ast.unparse(node)}`")
 
-    return walk(ast.parse(formula, mode="eval").body)
+    return walk(_parsed(formula))

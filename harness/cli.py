@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that ``--help`` answers at onc
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import signal
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import click
+from click.core import ParameterSource
 
 from harness import __version__
-from harness.errors import BadArgument, StallgateError
+from harness.errors import BadArgument, BrokenFile, StallgateError
+from harness.streams import install, unwritten
 
 if TYPE_CHECKING:
     from harness.flow import Result
@@ -39,6 +42,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 stage_option = click.option(
     "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; by default those of problem.toml."
 )
+
+
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """Refuses what click takes for a number: ``inf`` and ``nan``, which JSON has no words for."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds.")
+    return value
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    callback=_finite,
+    default=120.0,
+    show_default=True,
+    help="Seconds that a step may take.",
+)
 run_argument = click.argument("run", required=False)
 subjects_argument = click.argument("subjects", nargs=-1, metavar="[PROBLEM[/VARIANT]]...")
 workload_option = click.option(
@@ -51,25 +71,53 @@ configuration_option = click.option(
 
 def main() -> NoReturn:
     """Runs the command line and exits with the status that the outcome has."""
-    try:
-        sys.exit(stallgate(standalone_mode=False))
-    except StallgateError as error:
-        from harness import terminal
+    sink = install()
+    status = _status()
+    fault = unwritten(sink)
+    if fault is not None:
+        click.echo(f"stallgate: its output cannot be written: {fault.strerror}", err=True)
+    sys.exit(status if fault is None else 2)
 
-        terminal.refusal(error.message, error.hint)
-        sys.exit(error.status)
+
+def _status() -> int:
+    """Runs the command line; the exit status, with a refusal said."""
+    try:
+        return int(stallgate(standalone_mode=False) or 0)
+    except StallgateError as error:
+        _refuse(error)
+        return error.status
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stallgate: interrupted", err=True)
-        sys.exit(3)
+        return 3
+    except OSError as error:
+        refusal = _unusable(error)
+        _refuse(refusal)
+        return refusal.status
     except Exception as error:
         if os.environ.get("STALLGATE_TRACEBACK"):
             raise
         click.echo(f"stallgate: this is a bug of stallgate: {type(error).__name__}: {error}", err=True)
         click.echo("  hint: set STALLGATE_TRACEBACK=1 to see where, and report it", err=True)
-        sys.exit(BUG)
+        return BUG
+
+
+def _refuse(error: StallgateError) -> None:
+    from harness import terminal
+
+    terminal.refusal(error.message, error.hint)
+
+
+def _unusable(error: OSError) -> BrokenFile:
+    """What the system says of a file: that it cannot be read or written is nothing that stallgate could mend."""
+    names = [str(name) for name in (error.filename2, error.filename) if name is not None]
+    what = error.strerror or str(error)
+    return BrokenFile(
+        f"{names[0]}: {what}" if names else what,
+        "check that it is what its name says, that you may read and write it, and that the disk has space",
+    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,9 +148,7 @@ def stallgate() -> None:
 @click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
 @click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
 @click.option("--isolate", is_flag=True, help="A process of its own for every variant.")
-@click.option(
-    "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds that a step may take."
-)
+@timeout_option
 @click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
 @click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
 @click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
@@ -146,41 +192,57 @@ def profile(
     )
     devices = find_devices()
     if devices or live or record or device is not None:
-        folder = _live(project, cases, options, devices, device, record)
+        folder = _live(project, cases, options, devices, device, as_json)
     else:
         folder = _replayed(project, cases)
-    return _finish(project, folder, as_json, page)
+    status = _finish(project, folder, as_json, page)
+    if record:
+        _keep(project, folder)  # last: a run that is no recording is still a run, with its tables and its page
+    return status
 
 
-def _live(project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, keep: bool) -> Path:
-    """Measures; what was measured is read, drawn and kept even if the run is cut short."""
+def _live(
+    project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, as_json: bool
+) -> Path:
+    """Measures; what was measured is read and drawn even if the run is cut short."""
     from harness import terminal
     from harness.measure.device import choose
     from harness.measure.ncu import find_ncu
     from harness.measure.profile import Profiler, new_run
-    from harness.replay import record
     from harness.runs import create_folder
 
     device = choose(devices, index)
     ncu = find_ncu()
-    signal.signal(signal.SIGTERM, _interrupt)
+    _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
     threading.Thread(target=import_module, args=("harness.flow",), daemon=True).start()  # pandas, while the GPU works
     try:
         with terminal.Bar() as bar:
-            run = Profiler(project, run, options, device, ncu, bar).measure(folder)
+            Profiler(project, run, options, device, ncu, bar).measure(folder)
     except StallgateError:
-        _finish(project, folder, as_json=False, page=True)
+        _finish(project, folder, as_json, page=True)
         raise
-    if keep:
-        for path in record(project, folder, run):
-            click.echo(f"recorded: {_near(path)}", err=True)
     return folder
+
+
+def _end_on_signals() -> None:
+    """A SIGTERM, or the end of the terminal, ends ncu and keeps what was measured, as Ctrl-C does; nohup is obeyed."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
 
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _keep(project: Project, folder: Path) -> None:
+    from harness.replay import record
+    from harness.runs import load
+
+    for path in record(project, folder, load(folder)):
+        click.echo(f"recorded: {_near(path)}", err=True)
 
 
 def _replayed(project: Project, cases: list[Case]) -> Path:
@@ -188,9 +250,18 @@ def _replayed(project: Project, cases: list[Case]) -> Path:
     from harness.runs import create_folder
 
     recording = find_recording(project, cases)
+    _say_unused("samples", "metrics", "detail", "isolate")
     folder = create_folder(project.reports, _subject_name(cases))
     replay(project, recording, cases, folder, sys.argv[1:])
     return folder
+
+
+def _say_unused(*names: str) -> None:
+    """Says which of the options that were given mean nothing to a replay."""
+    source = click.get_current_context().get_parameter_source
+    given = [f"--{name}" for name in names if source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        click.echo(f"a recording is replayed as it was made: no use is made of {', '.join(given)}", err=True)
 
 
 def _finish(project: Project, folder: Path, as_json: bool, page: bool = False) -> int:
@@ -240,18 +311,30 @@ def import_(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
 def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
     """Judge a run: may it be merged?"""
     from harness import terminal
-    from harness.flow import verdicts, write_results
-    from harness.runs import pretty
+    from harness.flow import verdicts
+    from harness.runs import is_recording, pretty
     from harness.words import provenance
 
-    result = _result(run, stages, root)
-    write_results(result)
+    project = _project(root)
+    result = _result(project, run, stages)
+    if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
+        _write_if_possible(result)
     if as_json:
         click.echo(pretty(verdicts(result)).decode(), nl=False)
     else:
         terminal.out.print(provenance(result.run))
         terminal.judgement(result.judgement)
     return result.judgement.exit_status
+
+
+def _write_if_possible(result: Result) -> None:
+    """Writes a judged run's tables; where they cannot be written the verdict stands all the same."""
+    from harness.flow import write_results
+
+    try:
+        write_results(result)
+    except OSError as error:
+        click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
 
 
 @stallgate.command()
@@ -280,10 +363,13 @@ def report(
 
 def _drawn(run: str | None, stages: tuple[str, ...], root: Path | None) -> list[Path]:
     from harness.flow import write_results
+    from harness.runs import refuse_recording
 
-    result = _result(run, stages, root)
+    project = _project(root)
+    result = _result(project, run, stages)
+    refuse_recording(project.reports, result.folder)
     write_results(result)
-    return _draw(_project(root), result)
+    return _draw(project, result)
 
 
 def _serve(run: str | None, stages: tuple[str, ...], port: int, root: Path | None, as_json: bool) -> int:
@@ -317,10 +403,13 @@ def compare(base: str, run: str | None, every: bool, page: bool, root: Path | No
     from harness import terminal
     from harness.compare import compare as compare_results
     from harness.compare import refuse_empty
-    from harness.runs import pretty
+    from harness.runs import pretty, refuse_recording
 
-    before, after = _result(base, (), root), _result(run, (), root)
-    found = compare_results(_project(root), before, after)
+    project = _project(root)
+    before, after = _result(project, base, ()), _result(project, run, ())
+    if page:
+        refuse_recording(project.reports, after.folder)
+    found = compare_results(project, before, after)
     if as_json:
         click.echo(pretty(found).decode(), nl=False)
     else:
@@ -333,11 +422,10 @@ def compare(base: str, run: str | None, every: bool, page: bool, root: Path | No
     return 0
 
 
-def _result(run: str | None, stages: tuple[str, ...], root: Path | None) -> Result:
+def _result(project: Project, run: str | None, stages: tuple[str, ...]) -> Result:
     from harness.flow import evaluate
     from harness.runs import find
 
-    project = _project(root)
     return evaluate(project, find(project.reports, run), list(stages))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +14,9 @@ from harness.measure import ncu
 from harness.measure.device import find_devices
 from harness.model import Noun
 from harness.project.tree import Project
-from harness.runs import RECORDED, load
+from harness.runs import RECORDED, load, missing_reports
 from harness.staleness import changes, stale_because
+from harness.words import listed
 
 _DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
 
@@ -98,7 +98,10 @@ def _child(python: str) -> Finding:
     if answer.returncode != 0:
         last = answer.stderr.strip().splitlines()[-1:] or ["no word"]
         return Finding(name="torch", state="missing", text=f"{python}: {last[0]}", hint=hint)
-    torch, triton, cuda, available = json.loads(answer.stdout)
+    try:
+        torch, triton, cuda, available = msgspec.json.decode(answer.stdout, type=tuple[str, str, str | None, bool])
+    except msgspec.DecodeError:
+        return Finding(name="torch", state="missing", text=f"{python} does not answer as Python does", hint=hint)
     text = f"{python} has torch {torch}, triton {triton}, CUDA {cuda}"
     if not available:
         return Finding(name="torch", state="missing", text=f"{text}, and finds no CUDA device", hint=hint)
@@ -119,13 +122,23 @@ def _recordings(project: Project) -> list[Finding]:
 
 def _recording(project: Project, folder: Path) -> Finding:
     shown = folder.relative_to(project.root).as_posix()
-    run = load(folder)
+    again = "record again on a GPU with `make record`"
+    try:
+        run = load(folder)
+    except StallgateError as error:
+        return _note_of(f"{shown} is damaged: {error.message}", f"restore it with git, or {again}")
+    missing = missing_reports(folder, run)
+    if missing:
+        return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"restore it with git, or {again}")
+    gone = [name for name in run.subjects if name not in project.problems]
+    if gone:
+        return _note_of(f"{shown} is of {listed(gone)}, which the project does not have any more", "remove it")
     changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r.case, changes(run, project))))
     if changed:
-        return Finding(
-            name="recording",
-            state="note",
-            text=f"{shown} is stale: {', '.join(changed)} changed since",
-            hint="record again on a GPU with `make record`",
-        )
+        return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
     return Finding(name="recording", state="ok", text=f"{shown} is of the code that is here")
+
+
+def _note_of(text: str, hint: str) -> Finding:
+    """What is wrong with a recording, which keeps no machine from measuring."""
+    return Finding(name="recording", state="note", text=text, hint=hint)

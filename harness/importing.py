@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.errors import BrokenFile, DamagedReport
+from harness.errors import BadArgument, BrokenFile, DamagedReport
 from harness.extract.evidence import CUT_SHORT, calls_of, details_of
 from harness.extract.foreign import IMPORTED, slug
 from harness.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
@@ -26,12 +26,15 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
     """Copies ncu reports into the folder of a new run and names what they hold; returns that folder.
 
     Raises:
+        BadArgument: there is no such file.
         BrokenFile: a file is no ncu report by its name.
         DamagedReport: a report holds no launch, or cannot be read.
     """
     for path in paths:
         if path.suffix not in SUFFIXES:
             raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
+        if not path.exists():
+            raise BadArgument(f"{path} is not there", "give the path of an ncu report")
     paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
     read = [(path, read_report(path, [], details=True)) for path in paths]
     for path, report in read:

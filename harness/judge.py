@@ -170,6 +170,9 @@ class _Court:
 
     def _unusable(self, result: CaseResult) -> Verdict | None:
         """Why a case has no numbers to judge by; None where it has."""
+        if result.case.problem in self._run.subjects and result.case.problem not in self._project.problems:
+            sentence = f"measured when there was a problem {result.case.problem}; the project does not have it any more"
+            return _verdict(result.case, "not_measured", "stale", sentence)
         stale = stale_because(result.case, self._changed)
         if stale:
             sentence = f"measured before {listed(stale)} changed"
@@ -209,7 +212,7 @@ class _Court:
     def _on_case(self, stage: Stage, target: Target, result: CaseResult) -> Verdict:
         """One target on one case that has numbers."""
         metric = resolve(self._project.catalogue, target.metric)
-        summary = self._summaries[result.case, metric.name]
+        summary = self._summary(result.case, metric)
         draft = _verdict(result.case, "not_measured", summary.state, "", stage, target, metric, summary)
         if summary.median is None:
             sentence = f"{metric.name} is not measured: {summary.ncu_name} is {spaced(summary.state)}"
@@ -234,9 +237,16 @@ class _Court:
             and result.role == "roof"
             and self._unusable(result) is None
         ]
-        durations = {roof: self._summaries[roof, "duration"].median for roof in roofs}
+        durations = {roof: self._summary(roof, self._project.catalogue.metrics["duration"]).median for roof in roofs}
         timed = {roof: value for roof, value in durations.items() if value is not None}
-        return self._summaries[min(timed, key=lambda roof: timed[roof]), metric.name].median if timed else None
+        return self._summary(min(timed, key=lambda roof: timed[roof]), metric).median if timed else None
+
+    def _summary(self, case: Case, metric: Metric) -> Summary:
+        """A metric of a case; absent where no launch has what it is computed from."""
+        if (case, metric.name) in self._summaries:
+            return self._summaries[case, metric.name]
+        name = metric.formula or metric.name
+        return Summary(state="absent", median=None, low=None, high=None, samples=0, ncu_name=name)
 
 
 def _weigh(draft: Verdict, metric: Metric, summary: Summary, comparison: Comparison, bound: float) -> Verdict:

@@ -8,11 +8,11 @@ from pathlib import Path
 import zstandard
 from msgspec.structs import replace
 
-from harness.errors import NoRecording, NotMeasured
+from harness.errors import NoRecording, NotMeasured, StallgateError
 from harness.model import Attempt, Case, Origin, Run
 from harness.project.digests import file_digest
 from harness.project.tree import Project
-from harness.runs import RECORDED, load, now, save
+from harness.runs import RECORDED, load, missing_reports, now, save
 
 ZSTD_LEVEL = 19
 
@@ -70,8 +70,7 @@ def _portable(command: list[str]) -> list[str]:
 
 def _gpu_of(project: Project, run: Run) -> str:
     """The name of the recorded GPU's card; of a GPU without one, its own name as a slug."""
-    environment = run.attempts[0].environment
-    assert environment is not None
+    environment = next(attempt.environment for attempt in run.attempts if attempt.environment is not None)
     card = project.card_of(environment.gpu)
     return card.name if card is not None else "-".join(environment.gpu.lower().split())
 
@@ -88,7 +87,9 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
     problems = list(dict.fromkeys(case.problem for case in cases))
     if len(problems) > 1:
         raise NoRecording("recordings are replayed one problem at a time", f"name one of {', '.join(problems)}")
-    found = {path.parent: load(path.parent) for path in project.reports.glob(f"{RECORDED}/*/{problems[0]}/run.json")}
+    found, broken = _recordings(project, problems[0])
+    if not found and broken:
+        raise NoRecording(broken[0], "restore it with git, or record again on a GPU with `make record`")
     if not found:
         raise NoRecording(
             f"there is no CUDA device, and no recording of {problems[0]} to replay",
@@ -103,6 +104,24 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
             f"{', '.join(sorted({result.case.variant for result in run.cases}))}",
         )
     return max(complete, key=lambda path: complete[path].created)
+
+
+def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[str]]:
+    """The recordings of a problem that can be replayed, and what is wrong with the others."""
+    found: dict[Path, Run] = {}
+    broken: list[str] = []
+    for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
+        try:
+            run = load(path.parent)
+        except StallgateError as error:
+            broken.append(f"a recording is damaged: {error.message}")
+            continue
+        missing = missing_reports(path.parent, run)
+        if missing:
+            broken.append(f"the recording {path.parent} is damaged: it lacks the ncu report {missing[0]}")
+        else:
+            found[path.parent] = run
+    return found, broken
 
 
 def _lacking(run: Run, cases: list[Case]) -> list[str]:

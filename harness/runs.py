@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from harness.errors import BrokenFile, NoRun, UnknownName
-from harness.model import RUN_FORMAT, Attempt, Run
+from harness.errors import BadArgument, BrokenFile, NoRun, UnknownName
+from harness.model import LABEL_PART, RUN_FORMAT, Attempt, Run
 
 LATEST = "latest"
 RECORDED = "recorded"
@@ -21,7 +22,14 @@ def now() -> str:
 
 
 def create_folder(reports: Path, subject: str) -> Path:
-    """A new run's folder, named by time and subject; ``latest`` points to it from here on."""
+    """A new run's folder, named by time and subject; ``latest`` points to it from here on.
+
+    Raises:
+        BrokenFile: ``latest`` is something else than a link.
+    """
+    latest = reports / LATEST
+    if latest.exists() and not latest.is_symlink():
+        raise BrokenFile(f"{latest} is no link to a run", "move it away: stallgate points it to the newest run")
     reports.mkdir(parents=True, exist_ok=True)
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{subject}"
     names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
@@ -72,15 +80,38 @@ def load(folder: Path) -> Run:
     if not path.is_file():
         raise NoRun(f"{folder} holds no run.json", "name a run's folder, or make a run with `stallgate profile`")
     try:
-        head = msgspec.json.decode(path.read_bytes(), type=_Head)
+        content = path.read_bytes()
+        head = msgspec.json.decode(content, type=_Head)
         if head.format != RUN_FORMAT:
             raise BrokenFile(
                 f"{path} has format {head.format}; this stallgate reads format {RUN_FORMAT}",
                 "use the stallgate that wrote it, or profile again",
             )
-        return msgspec.json.decode(path.read_bytes(), type=Run)
+        run = msgspec.json.decode(content, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"{path}: {error}", "restore the file, or profile again") from None
+        raise BrokenFile(f"{path}: {error}", _RESTORE) from None
+    _check_names(path, run)
+    return run
+
+
+_RESTORE = "restore the file, or profile again"
+
+_REPORT = r"ncu/[A-Za-z0-9_.-]{1,240}\.ncu-repz?"
+
+
+def _check_names(path: Path, run: Run) -> None:
+    """Refuses names of a run that lead out of its folder: files are read and written by them.
+
+    Raises:
+        BrokenFile: a case's part cannot stand in a label, or a report is no file of ``ncu/``.
+    """
+    for case in (result.case for result in run.cases):
+        for part in (case.problem, case.variant, case.configuration, case.workload):
+            if not re.fullmatch(LABEL_PART, part):
+                raise BrokenFile(f"{path}: cases: '{part}' cannot stand in a case's name", _RESTORE)
+    for attempt in run.attempts:
+        if attempt.report is not None and not re.fullmatch(_REPORT, attempt.report):
+            raise BrokenFile(f"{path}: attempts: '{attempt.report}' is no ncu report of the run's folder", _RESTORE)
 
 
 class _Head(msgspec.Struct):
@@ -108,3 +139,26 @@ def find(reports: Path, name: str | None) -> Path:
 def report_path(folder: Path, attempt: Attempt) -> Path | None:
     """The ncu report of an attempt; None where it left none."""
     return folder / attempt.report if attempt.report else None
+
+
+def missing_reports(folder: Path, run: Run) -> list[str]:
+    """The ncu reports that a run names and does not have; an attempt without one counts by its name."""
+    return [a.report or a.name for a in run.attempts if a.report is None or not (folder / a.report).is_file()]
+
+
+def is_recording(reports: Path, folder: Path) -> bool:
+    """Whether a run's folder is a committed recording: it is read, judged and replayed, and never written to."""
+    return folder.resolve().is_relative_to(reports.resolve() / RECORDED)
+
+
+def refuse_recording(reports: Path, folder: Path) -> None:
+    """Refuses to draw into a recording.
+
+    Raises:
+        BadArgument: the folder is one.
+    """
+    if is_recording(reports, folder):
+        raise BadArgument(
+            f"{folder} is a recording, which nothing is written into",
+            "where there is no GPU, `stallgate profile --report` replays it into a run of its own and draws that",
+        )

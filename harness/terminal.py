@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,8 +20,9 @@ if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
     from harness.judge import Judgement
     from harness.table import Summaries, Summary
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(highlight=False, stderr=True)
+# Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 STYLES: dict[Status, str] = {"pass": "green", "fail": "red", "undecided": "yellow", "not_measured": "yellow"}
 
@@ -35,9 +37,25 @@ COLUMNS = (
 
 def refusal(message: str, hint: str) -> None:
     """What went wrong, and what to do next."""
-    err.print(Text("stallgate: ", style="bold red") + Text(message))
+    _hang(err, Text("stallgate: ", style="bold red"), message, 2)
     if hint:
-        err.print(Text("  hint: ", style="bold") + Text(hint))
+        _hang(err, Text("  hint: ", style="bold"), hint, 8)
+
+
+def _hang(console: Console, head: Text, words: str, indent: int, style: str = "") -> None:
+    """Prints words after a head; what does not fit goes on below, indented. A path or address is never broken."""
+    first, *rest = wrap(
+        words or " ",
+        console.width,
+        initial_indent=" " * head.cell_len,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=bool(words),
+    )
+    console.print(head + Text(first[head.cell_len :], style), soft_wrap=True)
+    for line in rest:
+        console.print(Text(line, style), soft_wrap=True)
 
 
 def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
@@ -65,7 +83,7 @@ def cases(run: Run, summaries: Summaries) -> None:
         for result in results:
             if result.outcome != "profiled":
                 word = spaced(result.outcome)
-                out.print(Text(f"  {result.case.variant}: {word}: {result.reason}", "yellow"))
+                _hang(out, Text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
         out.print()
 
 
@@ -94,7 +112,7 @@ def judgement(found: Judgement) -> None:
             Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status])
             + Text(f"{verdict.variant} on {verdict.workload}")
         )
-        out.print(Text(f"{'':15}{verdict.sentence}"))
+        _hang(out, Text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
         out.print(Text(note, "yellow"))
@@ -106,7 +124,8 @@ def judgement(found: Judgement) -> None:
 
 def _aliases(verdicts: list[Verdict]) -> None:
     for old, meaning in aliases(verdicts):
-        out.print(Text(f"{old}\n  {meaning}", "dim"))
+        out.print(Text(old, "dim"))
+        _hang(out, Text("  "), meaning, 4, "dim")
 
 
 def _count(verdicts: list[Verdict]) -> str:
@@ -205,9 +224,9 @@ def findings(found: list[Finding], able: bool) -> None:
     """What was found of this machine, with what to do about the rest."""
     for finding in found:
         mark, style = {"ok": ("✓", "green"), "missing": ("✗", "red"), "note": ("·", "")}[finding.state]
-        out.print(Text(f"{mark} {finding.name}: ", style) + Text(finding.text))
+        _hang(out, Text(f"{mark} {finding.name}: ", style), finding.text, 4)
         if finding.hint:
-            out.print(Text(f"    {finding.hint}", "dim"))
+            _hang(out, Text("    "), finding.hint, 4, "dim")
     out.print(Text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
 
 
@@ -220,7 +239,7 @@ class Bar:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=err,
             transient=True,
             disable=not err.is_terminal,

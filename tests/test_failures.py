@@ -141,7 +141,7 @@ def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_was_measured(
     with_ncu: Stallgate, tree: Path, tmp_path: Path, how: signal.Signals, latest: Callable[[str], Any]
 ) -> None:
@@ -158,6 +158,7 @@ def test_an_interrupt_keeps_what_was_measured(
         os.kill(int(parent), how)
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as does what nohup starts
     thread = threading.Thread(target=interrupt)
     thread.start()
     done = with_ncu("profile", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
@@ -218,10 +219,12 @@ def test_importing_a_damaged_report(stallgate: Stallgate, tree: Path, content: b
 
 def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Path) -> None:
     done = stallgate("import", "nowhere.ncu-rep")
-    assert done.returncode == 3
-    said(done, "is not there")
+    assert done.returncode == 2
+    said(done, "is not there", "give the path of an ncu report")
     (tree / "folder.ncu-rep").mkdir()
-    assert stallgate("import", "folder.ncu-rep").returncode == 3
+    done = stallgate("import", "folder.ncu-rep")
+    assert done.returncode == 2
+    said(done, "is no file")
     (tree / "text.txt").write_text("")
     done = stallgate("import", "text.txt")
     assert done.returncode == 2
@@ -237,11 +240,16 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
         (("profile", "cumprod/blocked_skan"), ("no variant is named 'blocked_skan'", "blocked_scan")),
         (("profile", "-w", "sqare"), ("no workload is named 'sqare'", "square")),
         (("profile", "--samples", "0"), ("--samples",)),
+        (("profile", "--timeout", "inf"), ("--timeout", "inf is no number of seconds")),
+        (("profile", "--timeout", "nan"), ("--timeout", "nan is no number of seconds")),
         (("profile", "--metrics", "duration,l2_hit_rat"), ("no metric is named 'l2_hit_rat'", "l2_hit_rate")),
         (("profile", "--metrics", ""), ("no metric is named ''",)),
         (("plan", "nothing"), ("no problem is named 'nothing'", "cumprod")),
         (("metrics", "--chip", "GH10"), ("no chip is named 'GH10'", "GH100")),
         (("gate", "--stage", "memory_acess"), ("no stage is named 'memory_acess'", "memory_access")),
+        (("gate", "n" * 300), ("File name too long", "hint:")),
+        (("profile", f"cumprod/{'n' * 300}"), ("File name too long", "hint:")),
+        (("import", f"{'n' * 300}.ncu-rep"), ("File name too long", "hint:")),
         (("gate", "nonesuch"), ("no run is named 'nonesuch'",)),
         (("profil",), ("No such command",)),
     ],

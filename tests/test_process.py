@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from harness.measure.ncu import Complaints
 from harness.measure.process import Ended, Event, Tail, watch
 from harness.measure.story import Story
@@ -49,6 +51,12 @@ def test_silence_ends_the_whole_group(tmp_path: Path) -> None:
     assert ended.timed_out
     assert ended.exit_status is None
     assert gone(heard[0]["pid"])
+
+
+@pytest.mark.parametrize("broken", ['{"event": "ca', "5", "{}", "\xff"])
+def test_a_line_that_is_no_event_is_passed_over(tmp_path: Path, broken: str) -> None:
+    script = f"tell(event='a')\nopen(sys.argv[1],'ab').write({broken.encode('latin-1')!r} + b'\\n')\ntell(event='b')"
+    assert [event["event"] for event in run(tmp_path, script)[1]] == ["a", "b"]
 
 
 def test_events_push_the_limit_on(tmp_path: Path) -> None:

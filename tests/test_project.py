@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.catalogue import names_in
 from harness.errors import BrokenFile, UserFault
 from harness.measure.plan import Request, plan_cases
 from harness.project.digests import subject_digests, text_digest
@@ -92,6 +93,23 @@ BREAKS = [
     ("kernels/cumprod/problem.toml", "bytes = 134_217_728", "", "bytes", ""),
     ("kernels/cumprod/problem.toml", "[variants.naive_serial]", "[variants.Naive]", "Naive", "lower-case"),
     ("kernels/cumprod/problem.toml", "[variants.naive_serial]", "[variants.missing]", "missing.py does not exist", ""),
+    ("kernels/cumprod/problem.toml", "dim = 1", "dim = 2026-01-01", "workloads.square.arguments.dim", "finite"),
+    ("kernels/cumprod/problem.toml", "dim = 1", "dim = [1, nan]", "workloads.square.arguments.dim[1]", "finite"),
+    ("kernels/cumprod/problem.toml", "dim = 1", f"dim = 1{'0' * 30}", "workloads.square.arguments.dim", "finite"),
+    ("metrics/gpus/rtx_4090.toml", "multiprocessors =", "name = 'x'\nmultiprocessors =", "name: `rtx_4090`", "take"),
+    ("metrics/stages/memory_access.toml", "title =", "name = 'x'\ntitle =", "name: `memory_access`", "take"),
+    ("metrics/catalogue.toml", "[metrics.duration]", "[metrics.duration]\nname = 'x'", "metrics.duration.name", "take"),
+    ("metrics/catalogue.toml", 'names = ["gpu__time_duration.sum"]', "names = []", "metrics.duration.names", "ncu"),
+    ("metrics/catalogue.toml", 'weight = "duration"', "", "metrics.dram_throughput.weight", "duration"),
+    ("metrics/catalogue.toml", 'weight = "duration"', 'weight = "traffic"', "no launch has traffic", "ncu name"),
+    *(
+        ("metrics/catalogue.toml", "[metrics.duration]", f"[metrics.duration]\nformula = '{formula}'", said, "+ - * /")
+        for formula, said in [(")(", "cannot be `)(`"), ("abs(x)", "`abs(x)`"), ("a ** 2", "`a ** 2`"), ("", "formula")]
+    ),
+    *(
+        ("metrics/catalogue.toml", f"[metrics.{name}]", f"[metrics.{name}_]", f"metrics.{name}: it is missing", "")
+        for name in ("traffic", "roof_fraction", "effective_bandwidth", "dram_bytes_read", "registers")
+    ),
 ]
 
 
@@ -108,6 +126,28 @@ def test_a_broken_file_is_named_with_its_key(
     assert refused.value.message.startswith(f"{file}: ")
     assert message in refused.value.message
     assert hint in refused.value.hint
+
+
+def test_a_target_needs_something_that_measures_it(tree: Path) -> None:
+    catalogue, stage = tree / "metrics/catalogue.toml", tree / "metrics/stages/memory_access.toml"
+    catalogue.write_text(catalogue.read_text() + '\n[metrics.mine]\ntitle = "Mine"\nunit = ""\n')
+    stage.write_text(stage.read_text() + '\n[[targets]]\nmetric = "mine"\nabove = 1\n')
+    with pytest.raises(BrokenFile, match=r"targets\[3\].metric: nothing measures mine"):
+        load_project(tree)
+
+
+def test_an_unknown_key_is_compared_with_those_of_its_own_kind(tree: Path) -> None:
+    path = tree / "metrics/gpus/rtx_4090.toml"
+    path.write_text("of_rof = 1\n" + path.read_text())
+    with pytest.raises(BrokenFile) as refused:
+        load_project(tree)
+    assert "of_roof" not in refused.value.hint
+
+
+def test_a_formula_that_divides_by_a_difference_is_read(tree: Path) -> None:
+    path = tree / "metrics/catalogue.toml"
+    path.write_text(path.read_text().replace("[metrics.duration]", "[metrics.duration]\nformula = 'a / (b.c - d)'"))
+    assert names_in(load_project(tree).catalogue.metrics["duration"].formula or "") == ["a", "b.c", "d"]
 
 
 def test_the_root_is_found_from_below(tree: Path) -> None:

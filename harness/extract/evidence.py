@@ -37,7 +37,7 @@ class Evidence(Noun, frozen=True):
 def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
     """Reads every ncu report of a run. A case with a fault has no calls; damage to a detail report costs only it."""
     calls: list[Call] = []
-    faults: dict[str, str] = {}
+    faults = _unattempted(run)
     reader = ""
     for attempt in run.attempts:
         held = read_attempt(folder, run, attempt, catalogue)
@@ -45,6 +45,13 @@ def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
         faults |= held.faults
         reader = held.reader or reader
     return Evidence(calls=[call for call in calls if call.case.name not in faults], faults=faults, reader=reader)
+
+
+def _unattempted(run: Run) -> dict[str, str]:
+    """The cases that count as profiled in no attempt that the run has: case name -> that."""
+    attempts = {attempt.name for attempt in run.attempts if attempt.kind != "detail"}
+    lost = [result for result in run.cases if result.outcome == "profiled" and result.attempt not in attempts]
+    return {result.case.name: "the run does not say which attempt measured it: run.json is damaged" for result in lost}
 
 
 def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue) -> Evidence:

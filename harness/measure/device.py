@@ -70,7 +70,7 @@ def choose(devices: list[Device], index: int | None) -> Device:
     if not devices:
         raise NoDevice(
             "this machine has no CUDA device",
-            "without --live the recording is replayed; `stallgate doctor` says what is missing",
+            "`stallgate doctor` says what is missing; plain `stallgate profile` replays the recording",
         )
     if index is None:
         return _visible(devices)[0]

@@ -47,7 +47,16 @@ class Tail:
             file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
         self._offset += len(whole) + len(newline)
-        return [json.loads(line) for line in whole.splitlines() if line]
+        return [event for event in map(_event, whole.splitlines()) if event is not None]
+
+
+def _event(line: bytes) -> Event | None:
+    """The event of a line; None for a line that a process did not live to write whole, which says nothing."""
+    with suppress(ValueError):
+        event = json.loads(line)
+        if isinstance(event, dict) and "event" in event:
+            return event
+    return None
 
 
 def watch(

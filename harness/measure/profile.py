@@ -291,8 +291,14 @@ class Profiler:
         if story.unable is not None:
             raise NotMeasured(story.unable, "name an interpreter that has a CUDA torch and triton with --python")
         if not story.outcomes:
-            cause = attempt.errors[0] if attempt.errors else f"ncu ended with status {attempt.exit_status}"
+            cause = attempt.errors[0] if attempt.errors else self._end_of(attempt)
             raise NotMeasured(f"no case could begin: {cause}", f"ncu's own words are in {log}")
+
+    def _end_of(self, attempt: Attempt) -> str:
+        """How ncu ended, where it has no word of its own for it."""
+        if attempt.exit_status is None:
+            return f"nothing was heard within the {self._options.timeout_s:g} s that --timeout allows"
+        return f"ncu ended with status {attempt.exit_status}"
 
     # --- what is written down ---
 

@@ -6,12 +6,11 @@ import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from harness.errors import BrokenFile
-from harness.model import Noun
 
 T = TypeVar("T")
 
@@ -53,14 +52,24 @@ def convert(raw: object, kind: type[T], shown: str, key: str = "") -> T:
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
         where = ".".join(part for part in (key, place.rstrip("`").lstrip(".")) if part)
-        raise BrokenFile(f"{shown}: {where + ': ' if where else ''}{message}", _hint(message)) from None
+        raise BrokenFile(f"{shown}: {where + ': ' if where else ''}{message}", _hint(message, kind)) from None
 
 
-def _hint(message: str) -> str:
+def _hint(message: str, kind: object) -> str:
     """The nearest keys, where the fault is an unknown one."""
     unknown = re.search(r"unknown field `([^`]*)`", message)
     if not unknown:
         return "correct the value; docs/files.md lists every key with its type"
-    known = {field for noun in Noun.__subclasses__() for field in noun.__struct_fields__}
-    near = get_close_matches(unknown[1], sorted(known), n=2)
+    near = get_close_matches(unknown[1], sorted(_keys(kind)), n=2)
     return f"did you mean {' or '.join(near)}?" if near else "docs/files.md lists every key"
+
+
+def _keys(kind: object) -> set[str]:
+    """The keys of a struct, and of the structs within it."""
+    keys: set[str] = set()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for name, inner in get_type_hints(kind).items():
+            keys |= {name} | _keys(inner)
+    for inner in get_args(kind):
+        keys |= _keys(inner)
+    return keys

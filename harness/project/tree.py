@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
+from harness.catalogue import COMPUTED, READ, names_in, resolve
 from harness.errors import BrokenFile, UnknownName, UserFault
 from harness.model import (
     LABEL_PART,
@@ -24,6 +26,8 @@ from harness.project.decode import convert, read_toml
 from harness.project.digests import text_digest
 
 T = TypeVar("T")
+
+CATALOGUE = "metrics/catalogue.toml"
 
 
 class Project(Noun, frozen=True):
@@ -57,7 +61,7 @@ def find_root(start: Path) -> Path:
         UserFault: there is none.
     """
     for folder in (start, *start.parents):
-        if (folder / "kernels").is_dir() and (folder / "metrics" / "catalogue.toml").is_file():
+        if (folder / "kernels").is_dir() and (folder / CATALOGUE).is_file():
             return folder
     raise UserFault(
         f"{start} is in no stallgate project",
@@ -116,6 +120,8 @@ def _problem(root: Path, path: Path) -> Problem:
     for kind, names in (("problem", [path.parent.name]), ("variants", table.variants), ("workloads", table.workloads)):
         for name in names:
             _check_name(shown, kind, name)
+    for name, row in table.workloads.items():
+        _check_argument(f"{shown}: workloads.{name}.arguments", row.arguments)
     reference = path.parent / "reference.py"
     return Problem(
         name=path.parent.name,
@@ -174,6 +180,27 @@ def _check_name(shown: str, key: str, name: str) -> None:
         )
 
 
+def _check_argument(key: str, value: object) -> None:
+    """Refuses a value that does not come through JSON, in which the child is told of it, as it went in."""
+    match value:
+        case dict():
+            for name, part in value.items():
+                _check_argument(f"{key}.{name}", part)
+        case list():
+            for number, part in enumerate(value):
+                _check_argument(f"{key}[{number}]", part)
+        case str() | bool():
+            pass
+        case int() if -(2**63) <= value < 2**63:
+            pass
+        case float() if isfinite(value):
+            pass
+        case _:
+            raise BrokenFile(
+                f"{key}: an argument cannot be {value}", "texts, finite numbers, true, false and arrays of them can"
+            )
+
+
 # --- yardsticks -------------------------------------------------------------------------------------------------------
 
 
@@ -185,17 +212,43 @@ class _CatalogueFile(Noun, frozen=True):
 
 
 def _catalogue(root: Path) -> Catalogue:
-    path = root / "metrics" / "catalogue.toml"
+    path = root / CATALOGUE
     shown = _shown(root, path)
     table = convert(read_toml(path, shown), _CatalogueFile, shown)
-    metrics = {
-        name: convert({"name": name, **row}, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()
-    }
-    chips = {name: convert({"name": name, **row}, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
+    metrics = {name: _with_name(name, row, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()}
+    chips = {name: _with_name(name, row, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
     for key, name in _references(table.aliases, metrics):
         if name not in metrics:
             raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
+    _check_needed(shown, metrics)
+    for metric in metrics.values():
+        _check_metric(shown, metric, metrics)
     return Catalogue(metrics=metrics, aliases=table.aliases, chips=chips, missing=table.missing)
+
+
+def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
+    """Refuses a catalogue without the rows that stallgate itself computes with and shows."""
+    for name in (*READ, *COMPUTED):
+        if name not in metrics:
+            raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate cannot do without")
+        if name in READ and not metrics[name].names:
+            raise BrokenFile(f"{shown}: metrics.{name}.names: it needs an ncu name", "name the metric as ncu does")
+
+
+def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> None:
+    """Refuses a row that says how to compute a value, and cannot be followed."""
+    key = f"{shown}: metrics.{metric.name}"
+    if (metric.combine == "weighted") != (metric.weight is not None):
+        raise BrokenFile(
+            f'{key}.weight: `combine = "weighted"` and `weight` need each other', 'such as weight = "duration"'
+        )
+    if metric.weight is not None and not metrics[metric.weight].names:
+        raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
+    try:
+        names_in("0" if metric.formula is None else metric.formula)
+    except ValueError as error:
+        hint = "numbers, ncu names, parentheses and + - * / are understood"
+        raise BrokenFile(f"{key}.formula: {error}", hint) from None
 
 
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
@@ -206,18 +259,33 @@ def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tup
 
 def _stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     shown = _shown(root, path)
-    stage = convert({"name": path.stem, **read_toml(path, shown)}, Stage, shown)
+    stage = _with_name(path.stem, read_toml(path, shown), Stage, shown)
     named = [(f"targets[{i}].metric", target.metric) for i, target in enumerate(stage.targets)]
     for key, name in named + [(f"shown[{i}]", name) for i, name in enumerate(stage.shown)]:
         if name not in catalogue.metrics and name not in catalogue.aliases:
             unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
             raise BrokenFile(f"{shown}: {key}: {unknown.message}", unknown.hint)
+    for key, name in named:
+        metric = resolve(catalogue, name)
+        if not metric.names and metric.formula is None and metric.name not in COMPUTED:
+            raise BrokenFile(
+                f"{shown}: {key}: nothing measures {metric.name}",
+                f"give it `names` or a `formula` in {CATALOGUE}, or judge by another metric",
+            )
     return stage
 
 
 def _card(root: Path, path: Path) -> Card:
     shown = _shown(root, path)
-    return convert({"name": path.stem, **read_toml(path, shown)}, Card, shown)
+    return _with_name(path.stem, read_toml(path, shown), Card, shown)
+
+
+def _with_name(name: str, row: dict[str, object], kind: type[T], shown: str, key: str = "") -> T:
+    """A struct whose name is where it stands: a table's heading, a file's name."""
+    if "name" in row:
+        where = f"{key}.name" if key else "name"
+        raise BrokenFile(f"{shown}: {where}: `{name}` is the name already, by where it stands", "take the key out")
+    return convert({"name": name, **row}, kind, shown, key)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
