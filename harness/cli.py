@@ -316,7 +316,7 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     from harness.words import provenance
 
     project = _project(root)
-    result = _result(project, run, stages)
+    result = _result(project, run, stages, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _write_if_possible(result)
     if as_json:
@@ -328,11 +328,11 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
 
 
 def _write_if_possible(result: Result) -> None:
-    """Writes a judged run's tables; where they cannot be written the verdict stands all the same."""
-    from harness.flow import write_results
+    """Writes down what was judged; where that cannot be written the verdict stands all the same."""
+    from harness.flow import write_verdicts
 
     try:
-        write_results(result)
+        write_verdicts(result)
     except OSError as error:
         click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
 
@@ -422,11 +422,11 @@ def compare(base: str, run: str | None, every: bool, page: bool, root: Path | No
     return 0
 
 
-def _result(project: Project, run: str | None, stages: tuple[str, ...]) -> Result:
+def _result(project: Project, run: str | None, stages: tuple[str, ...], *, only_judge: bool = False) -> Result:
     from harness.flow import evaluate
     from harness.runs import find
 
-    return evaluate(project, find(project.reports, run), list(stages))
+    return evaluate(project, find(project.reports, run), list(stages), only_judge=only_judge)
 
 
 # --- looking around: no GPU needed ------------------------------------------------------------------------------------

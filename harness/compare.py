@@ -252,7 +252,8 @@ class _Sides:
     """Two runs with all that it takes to hold them against each other."""
 
     def __init__(self, project: Project, base: Result, run: Result) -> None:
-        self._metrics = list(project.catalogue.metrics.values())
+        told = {metric for side in (base, run) for _, metric in side.summaries}
+        self._metrics = [metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in told]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}

@@ -30,10 +30,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     judgement: Judgement
 
 
-def evaluate(project: Project, folder: Path, stages: list[str]) -> Result:
-    """Reads a run's ncu reports, builds its table and judges it by stages (empty: those that its problems name)."""
+def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: bool = False) -> Result:
+    """Reads a run's ncu reports, builds its table and judges it.
+
+    Args:
+        project: yardsticks and code as they stand now.
+        folder: the run's.
+        stages: names of stages to judge by; empty for those that its problems name.
+        only_judge: leave out the reports that nothing is judged by, which take as long as the others.
+    """
     run = with_roles(load(folder), project)
-    evidence = gather(folder, run, project.catalogue)
+    judged = [attempt for attempt in run.attempts if attempt.kind != "detail"]
+    evidence = gather(folder, replace(run, attempts=judged) if only_judge else run, project.catalogue)
     table = build_table(run, evidence.calls, project.catalogue)
     summaries = summarise(table)
     judgement = judge(run, project, evidence, summaries, stages)
@@ -89,6 +97,11 @@ def write_results(result: Result) -> None:
         path = result.folder / "ncu_metrics" / f"{_file_name(case)}.json"
         path.parent.mkdir(exist_ok=True)
         write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
+    write_verdicts(result)
+
+
+def write_verdicts(result: Result) -> None:
+    """Writes ``verdicts.json`` into the run's folder."""
     write_whole(result.folder / "verdicts.json", pretty(verdicts(result)))
 
 

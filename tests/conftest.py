@@ -33,11 +33,23 @@ def tree(tmp_path: Path) -> Path:
     return copy_tree(tmp_path / "project")
 
 
-def copy_tree(root: Path) -> Path:
-    """A copy of what a project is made of."""
+def copy_tree(root: Path, *, detail: bool = False) -> Path:
+    """A copy of what a project is made of; without the recording's detail report, which takes longest to read."""
     for name in ("kernels", "metrics", "reports/recorded"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if not detail:
+        for path in (root / "reports" / "recorded").glob("*/*/run.json"):
+            _without_detail(path)
     return root
+
+
+def _without_detail(path: Path) -> None:
+    run = msgspec.json.decode(path.read_bytes())
+    for attempt in run["attempts"]:
+        if attempt["kind"] == "detail":
+            (path.parent / attempt["report"]).unlink()
+    run["attempts"] = [attempt for attempt in run["attempts"] if attempt["kind"] != "detail"]
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2))
 
 
 @pytest.fixture

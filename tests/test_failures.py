@@ -132,7 +132,7 @@ def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
 ) -> None:
     pids = tmp_path / "pids"
     begin = time.monotonic()
-    done = with_ncu("profile", "--timeout", "2", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
+    done = with_ncu("profile", "--timeout", "2", FAKE_NCU="hang_deaf", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
     assert time.monotonic() - begin < 60
     assert done.returncode == 3
     said(done, "timed out", "within 2 s")
@@ -223,8 +223,8 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
     said(done, "is not there", "give the path of an ncu report")
     (tree / "folder.ncu-rep").mkdir()
     done = stallgate("import", "folder.ncu-rep")
-    assert done.returncode == 2
-    said(done, "is no file")
+    assert done.returncode == 3
+    said(done, "is not a file")
     (tree / "text.txt").write_text("")
     done = stallgate("import", "text.txt")
     assert done.returncode == 2

@@ -175,7 +175,9 @@ def test_the_recording_is_of_the_code_that_is_here(stallgate: Stallgate) -> None
 
 def test_the_recording_is_small_and_says_nothing_of_its_machine() -> None:
     files = [path for path in (ROOT / "reports/recorded").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 1.5e6
+    sizes = {path.name: path.stat().st_size for path in files}
+    assert sizes["run.json"] + sizes["1.ncu-repz"] < 1.5e6  # what is judged
+    assert sum(sizes.values()) < 3e6  # with a launch with every section a case
     for path in files:
         if path.suffix == ".json":
             assert not re.search(r'"/(home|root|tmp|work)', path.read_text())

@@ -131,8 +131,9 @@ def test_latest_is_a_real_folder(stallgate: Stallgate, tree: Path) -> None:
 
 def test_the_gate_answers_where_its_results_cannot_be_written(stallgate: Stallgate, tree: Path) -> None:
     stallgate("profile")
-    (tree / "reports/latest/metrics.csv").unlink()
-    (tree / "reports/latest/metrics.csv").mkdir()
+    for name in ("metrics.csv", "verdicts.json"):
+        (tree / "reports/latest" / name).unlink()
+        (tree / "reports/latest" / name).mkdir()
     done = stallgate("gate")
     assert done.returncode == 0
     assert "PASS" in done.stdout

@@ -31,7 +31,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
     @cache
     def made(name: str) -> Drawn:
-        return MAKERS[name](copy_tree(tmp_path_factory.mktemp(name) / "project"))
+        detail = name in ("recorded", "imported_in_full", "hostile")
+        return MAKERS[name](copy_tree(tmp_path_factory.mktemp(name) / "project", detail=detail))
 
     return made
 

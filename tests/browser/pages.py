@@ -43,9 +43,14 @@ Make = Callable[[str], Drawn]
 """Makes a page by its maker's name."""
 
 
-def drawn(project: Project, folder: Path, evidence: Evidence | None = None) -> Drawn:
-    """Evaluates and draws a run as the command line does; with evidence, that stands for its ncu reports."""
+def drawn(project: Project, folder: Path, evidence: Evidence | None = None, run: Run | None = None) -> Drawn:
+    """Evaluates and draws a run as the command line does.
+
+    Evidence that is given stands for its ncu reports, a run for its run.json, which is refused if it is hostile.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        if run is not None:
+            patch.setattr("harness.flow.load", lambda _: run)
         if evidence is not None:
             patch.setattr("harness.flow.gather", lambda *_: evidence)
         started = time.process_time()
@@ -269,13 +274,12 @@ def hostile(tree: Path) -> Drawn:
     start = replayed(tree)
     whole = start.evidence()
     run = replace(start.run, cases=list(map(_hostile_case, start.run.cases)), attempts=_hostile_attempts(start.run))
-    save(start.folder, run)
     calls = [
         replace(call, case=_renamed(call.case), launches=list(map(_renamed_kernel, call.launches)))
         for call in whole.calls
     ]
     project = replace(start.project, catalogue=_hostile_catalogue(start.project))
-    return drawn(project, start.folder, replace(whole, calls=calls))
+    return drawn(project, start.folder, replace(whole, calls=calls), run)
 
 
 def _renamed(case: Case) -> Case:
