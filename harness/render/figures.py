@@ -85,12 +85,27 @@ class Row(Noun, frozen=True):
 
 def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
     """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
-    figure = blank_figure(title, 10.0, 1.35 + 0.34 * len(rows))
+    height = 1.15 + 0.34 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, rows, panel)
     _name_rows(axes[0], rows)
+    _place(figure, rows, height, below=0.3, above=0.66)
     return figure
+
+
+WIDTH = 10.0
+"""Of every figure, in inches."""
+
+
+def _place(
+    figure: Figure, rows: Sequence[Row], height: float, below: float, above: float = 0.45, right: float = 0.15
+) -> None:
+    """Places the axes by hand, in inches: a layout engine would measure every text for a third of the time."""
+    left = 0.25 + 0.082 * max(len(row.name) for row in rows)
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left / WIDTH, below / height, 1 - right / WIDTH, 1 - above / height, wspace=0.12)
 
 
 def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
@@ -189,10 +204,13 @@ class Share(Noun, frozen=True):
 
 def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
     """A stacked bar for each variant: what its warps did, or waited for."""
-    figure = blank_figure(title, 10.0, 1.9 + 0.38 * len(rows))
+    segments = _segments(shares)
+    below = 0.62 + 0.2 * -(-len(segments) // 5)
+    height = 0.45 + below + 0.38 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
     axis = figure.subplots()
     left = [0.0] * len(rows)
-    for name, colour, values in _segments(shares):
+    for name, colour, values in segments:
         widths = [value if value is not None else 0.0 for value in values]
         bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
         _label_segments(axis, bars.patches, colour)
@@ -206,7 +224,8 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
     plain(axis)
-    figure.legend(loc="outside lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
+    _place(figure, rows, height, below)
+    figure.legend(loc="lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
     return figure
 
 
@@ -260,7 +279,8 @@ class Occupancy(Noun, frozen=True):
 
 def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]) -> Figure:
     """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
-    figure = blank_figure(title, 10.0, 1.15 + 0.32 * len(rows))
+    height = 1.0 + 0.32 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
     axis = figure.subplots()
     for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
         if occupancy.achieved is None or occupancy.possible is None:
@@ -274,6 +294,7 @@ def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]
     axis.set_xlim(0, 100)
     axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
     plain(axis)
+    _place(figure, rows, height, below=0.55, right=0.3 + 0.07 * max(len(each.limiter) for each in found))
     return figure
 
 

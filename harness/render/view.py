@@ -9,7 +9,7 @@ from harness.project.tree import Project
 from harness.render.figures import Row, fitting
 from harness.table import Summary
 
-MOST_ROWS = 10
+MOST_ROWS = 8
 """Rows of a figure; of more cases the fastest are drawn, and the table has all."""
 
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
