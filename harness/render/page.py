@@ -12,12 +12,15 @@ from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
 from harness.render.index import write_index
 from harness.render.pictures import Picture, finding, pictures
-from harness.render.summary import summary
+from harness.render.summary import headline, summary
 from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, Said, grid, kernels, said
 from harness.render.template import template
 from harness.render.view import View, name_of
 from harness.runs import write_whole
 from harness.words import MARKS, aliases, number, provenance, spaced
+
+CLASSES = {0: "pass", 1: "fail"}
+"""Exit status of the gate -> class of the page's style."""
 
 MOST_PICTURED = 12
 """Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
@@ -80,7 +83,7 @@ def _html(project: Project, result: Result, sections: list[Section]) -> str:
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
-        headline=_headline(result),
+        headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
         answers=_answers(project, result),
         provenance=provenance(result.run),
         environment=environment,
@@ -95,16 +98,6 @@ def _html(project: Project, result: Result, sections: list[Section]) -> str:
         markup=Markup,
         number=number,
     )
-
-
-def _headline(result: Result) -> tuple[str, str]:
-    """The verdict of the whole run: a class of the page's style, and words."""
-    match result.judgement.exit_status:
-        case 0:
-            return "pass", "Meets its targets"
-        case 1:
-            return "fail", "Does not meet its targets"
-    return "open", "Cannot be decided"
 
 
 def _answers(project: Project, result: Result) -> list[Answer]:

@@ -13,7 +13,6 @@ COLUMNS = (
     ("L2 hits [%]", "l2_hit_rate", 1.0),
     ("memory stall [%]", "memory_dependency_stall", 1.0),
 )
-HEADLINES = {0: "Meets its targets", 1: "Does not meet its targets"}
 
 
 def summary(result: Result, views: list[View], files: list[list[str]]) -> str:
@@ -24,13 +23,18 @@ def summary(result: Result, views: list[View], files: list[list[str]]) -> str:
         views: its workloads.
         files: the names of each workload's PNGs, which stand beside the summary.
     """
-    headline = HEADLINES.get(result.judgement.exit_status, "Cannot be decided")
-    lines = [f"## {headline}", "", provenance(result.run), ""]
+    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
     lines += [f"- **{MARKS[v.status]}** {text(v.variant)}: {text(v.sentence)}" for v in result.judgement.verdicts]
     for view, pictured in zip(views, files, strict=True):
         lines += ["", f"### {text(view.title)}", "", *_table(view)]
         lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
     return "\n".join(lines) + "\n"
+
+
+def headline(result: Result) -> str:
+    """The verdict of the whole run, in words."""
+    words = {0: "Meets its targets", 1: "Does not meet its targets"}
+    return words.get(result.judgement.exit_status, "Cannot be decided")
 
 
 def _table(view: View) -> list[str]:

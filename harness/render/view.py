@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.catalogue import resolve
 from harness.flow import Result
-from harness.model import Case, CaseResult, Detail, Metric, Stage, Verdict
+from harness.model import Case, CaseResult, Detail, Metric, Verdict
 from harness.project.tree import Project
 from harness.render.figures import Row, fitting
 from harness.table import Summary
@@ -81,10 +81,9 @@ class View:
         names += [name for stage in self.stages for name in stage.shown]
         return list({metric.name: metric for metric in map(self.metric, names)}.values())
 
-    def verdicts(self, stage: Stage | None = None) -> list[Verdict]:
-        """The verdicts here; of one stage, where one is named."""
-        here = [v for v in self.result.judgement.verdicts if (v.problem, v.workload) == (self.problem, self.workload)]
-        return [v for v in here if stage is None or v.stage == stage.name]
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts here."""
+        return [v for v in self.result.judgement.verdicts if (v.problem, v.workload) == (self.problem, self.workload)]
 
     def rates(self) -> dict[Case, dict[str, float]]:
         """Case -> metric -> rate, of the cases that have a launch with every section."""
