@@ -14,10 +14,12 @@ from torch import nn
 
 
 @triton.jit
-def _last(y):
-    """The last element of a tile."""
-    offsets = tl.arange(0, y.shape[0])
-    return tl.sum(tl.where(offsets == y.shape[0] - 1, y, 0), 0)
+def _corner(y, WIDTH: tl.constexpr):
+    """The last element of a tile of which all threads together hold WIDTH elements side by side."""
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
 
 
 @triton.jit
@@ -114,7 +116,7 @@ def _narrow(exact, dtype: tl.constexpr):
 def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
     """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
     offsets = tl.arange(0, BLOCK)
-    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1, eviction_policy="evict_last")
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
 
 
 @triton.jit
@@ -159,7 +161,7 @@ def _scan(x, carry, WIDTH: tl.constexpr):
         y, following = _scan_floats(x, carry, WIDTH)
     else:  # products wrap around, in any order alike
         y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
-        following = _last(y)
+        following = _corner(y, WIDTH)
     return y, following
 
 

@@ -23,6 +23,15 @@ def _last(y):
 
 
 @triton.jit
+def _corner(y, WIDTH: tl.constexpr):
+    """The last element of a tile of which all threads together hold WIDTH elements side by side."""
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
+
+
+@triton.jit
 def _next_carry(y, WIDTH: tl.constexpr):
     """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
 
@@ -116,7 +125,7 @@ def _narrow(exact, dtype: tl.constexpr):
 def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
     """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
     offsets = tl.arange(0, BLOCK)
-    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1, eviction_policy="evict_last")
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
 
 
 @triton.jit
@@ -161,7 +170,7 @@ def _scan(x, carry, WIDTH: tl.constexpr):
         y, following = _scan_floats(x, carry, WIDTH)
     else:  # products wrap around, in any order alike
         y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
-        following = _last(y)
+        following = _corner(y, WIDTH)
     return y, following
 
 
@@ -230,7 +239,7 @@ def _multiply_kernel(
         if product != product:
             product = _mark(x)
     else:
-        product = _last(y)
+        product = _corner(y, WIDTH)
     tl.store(products_ptr + program, product)
 
 

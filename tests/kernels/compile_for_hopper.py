@@ -1,7 +1,8 @@
 """Compiles what a variant would launch for compute capability 9.0, which needs no GPU, and prints what came of it.
 
 Run as a program, because an interpreting triton cannot compile: compile_for_hopper.py FILE CASES, where CASES is JSON:
-a list of [shape, dim, dtype, configuration]. Prints a list with the launches of each case: kernel, PTX, spilled bytes.
+a list of [shape, dim, dtype, configuration]. Prints a list with the launches of each case: kernel, PTX, triton's GPU
+code and spilled bytes.
 """
 
 import importlib.util
@@ -47,7 +48,12 @@ class Recorder:
         source = ASTSource(self.kernel, signature=signature, constexprs=constants, attrs=hints)
         compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
         self.launches.append(
-            {"kernel": self.kernel.__name__, "ptx": compiled.asm["ptx"], "spilled": _spilled(compiled.asm["cubin"])}
+            {
+                "kernel": self.kernel.__name__,
+                "ptx": compiled.asm["ptx"],
+                "ttgir": compiled.asm["ttgir"],
+                "spilled": _spilled(compiled.asm["cubin"]),
+            }
         )
 
 

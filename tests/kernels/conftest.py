@@ -38,8 +38,13 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture
 def variant(request: pytest.FixtureRequest) -> ModuleType:
-    """The variant that a test is parametrised with, by name."""
-    return load(request.param)
+    """The variant that a test is parametrised with, by name; after a slash the form that the test asks it for."""
+    name, _, form = request.param.partition("/")
+    if not form:
+        return load(name)
+    named = ModuleType(f"cumprod_{request.param}")
+    vars(named).update({key: value for key, value in vars(load(name)).items() if key != "__name__"})
+    return named
 
 
 @pytest.fixture
@@ -63,13 +68,19 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
-    """Instead of the interpreter's serial product, which forms no segments and so cannot go wrong as a GPU can."""
+    """Instead of the interpreter's serial product, which forms no segments and so cannot go wrong as a GPU can.
+
+    Down the first of several dimensions it stays serial: that is how kernels multiply what a thread holds by itself.
+    """
     y = tile.handle.data
+    if y.ndim > 1 and scan.axis == 0 and y.shape[0] > 1:
+        return [scan.to_tensor(np.multiply.accumulate(y, axis=0), dtype=tile.dtype)]
+    y = np.moveaxis(y, scan.axis, 0)
     reach = 1
     while reach < y.shape[0]:
         y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
         reach *= 2
-    return [scan.to_tensor(y, dtype=tile.dtype)]
+    return [scan.to_tensor(np.moveaxis(y, 0, scan.axis), dtype=tile.dtype)]
 
 
 def _patch_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,12 +94,63 @@ def _vanishing() -> Iterator[Case]:
             yield f"{name} in {dtype}", x.to(dtype), 1
 
 
-def fault(variant: ModuleType, x: torch.Tensor, dim: int) -> str:
+FORMS: dict[str, dict[str, dict[str, int | str]]] = {
+    "adaptive_scan": {
+        "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4, "num_stages": 3},
+        "chain": {"form": "chain", "BLOCK": 256, "SLOTS": 32, "num_warps": 1, "resident": 8},
+        "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
+    }
+}
+"""Forms that a variant takes when told to, beside the one that it chooses."""
+
+
+def forms(name: str) -> Iterator[tuple[Case, dict[str, int | str]]]:
+    """Special segments in every form; those for columns see them transposed."""
+    for form, settings in FORMS.get(name, {}).items():
+        for case, x, dim in (*_specials(), *_long(), *islice(_vanishing(), 0, None, 2)):
+            if form != "strips":
+                yield (f"{form}: {case}", x, dim), settings
+            if form != "rows":
+                yield (f"{form}, down columns: {case}", x.mT.contiguous(), dim - 1), settings
+
+
+def _long() -> Iterator[Case]:
+    yield "many tiles a sequence", ratios((3, 2000003), 1, torch.float32, seed=12), 1
+    yield "many tiles of integers", torch.randint(0, 4, (3, 400000), dtype=torch.int64) * 2 - 3, 1
+    yield "many tiles in float64", ratios((5, 400001), 1, torch.float64, seed=13), 1
+
+
+def under_load(variant: ModuleType, repeats: int = 200) -> str:
+    """Where programs wait for each other: sizes in turn, another stream busy, every result the same as the first."""
+    busy, there = torch.cuda.Stream(), torch.empty(2**26, device="cuda")
+    sizes = (
+        [((2**22 + 17 * k,), 0) for k in range(4)] + [((3, 2**20 + 4 * k), 1) for k in range(3)] + [((2**15, 24), 0)]
+    )
+    inputs = [(ratios(shape, dim, torch.float32, seed=k), dim) for k, (shape, dim) in enumerate(sizes)]
+    on_device = [x.cuda() for x, _ in inputs]
+    first = [variant.ModelNew(dim, form="chain")(x) for x, (_, dim) in zip(on_device, inputs, strict=True)]
+    for got, (x, dim) in zip(first, inputs, strict=True):
+        found = verdict(got, x, dim, tolerance(x, dim))
+        if found:
+            return found
+    for repeat in range(repeats):
+        with torch.cuda.stream(busy):
+            for _ in range(3):
+                there.mul_(1.0)
+        k = repeat % len(inputs)
+        if not torch.equal(variant.ModelNew(inputs[k][1], form="chain")(on_device[k]), first[k]):
+            return f"repeat {repeat} differs from the first in {tuple(on_device[k].shape)}"
+    torch.cuda.synchronize()
+    return ""
+
+
+def fault(variant: ModuleType, x: torch.Tensor, dim: int, settings: dict[str, int | str] | None = None) -> str:
     """What is wrong with the variant's result for an input; empty where nothing is."""
     on_device = x.cuda() if x.is_contiguous() else _same_layout(x)
+    settings = settings or {}
     try:
-        got = variant.ModelNew(dim)(on_device)
-        again = variant.ModelNew(dim)(on_device)
+        got = variant.ModelNew(dim, **settings)(on_device)
+        again = variant.ModelNew(dim, **settings)(on_device)
     except Exception as error:  # noqa: BLE001  (whatever a variant raises is its fault)
         traceback.print_exc()
         return f"{type(error).__name__}: {str(error)[:300]}"
@@ -133,14 +184,18 @@ def faults(name: str, parts: int, part: int) -> list[str]:
     torch.use_deterministic_algorithms(True, warn_only=True)  # fills fresh memory with NaN
     variant = load(name)
     checked = {case: fault(variant, x, dim) for case, x, dim in islice(cases(), part, None, parts)}
+    for (case, x, dim), settings in islice(forms(name), part, None, parts):
+        checked[case] = fault(variant, x, dim, settings)
     if part == 0:
         checked["more than 2**31 elements"] = beyond_32_bits(variant)
+    if part == parts - 1 and name in FORMS:
+        checked["under load"] = under_load(variant)
     return [f"{name}: {case}: {found}" for case, found in checked.items() if found]
 
 
 def main(name: str) -> int:
     """Most of the time goes into compiling, which several processes share."""
-    parts = min(6, os.cpu_count() or 1)
+    parts = min(15 if name in FORMS else 6, os.cpu_count() or 1)
     with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
         found = [line for lines in pool.map(partial(faults, name, parts), range(parts)) for line in lines]
     print("\n".join(found))

@@ -13,10 +13,15 @@ from rightness import SPECIAL_SEGMENTS, ratios, tolerance, verdict, with_segment
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTEGERS = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
-KERNELS = ["naive_serial", "blocked_scan", "two_pass_scan"]
-TILED = ["blocked_scan", "two_pass_scan"]
-SMALL: dict[str, dict[str, int]] = {
+FORMS = ["rows", "short", "strips", "chain"]
+KERNELS = ["naive_serial", "blocked_scan", "two_pass_scan", *(f"adaptive_scan/{form}" for form in FORMS)]
+TILED = ["blocked_scan", "two_pass_scan", "adaptive_scan/rows", "adaptive_scan/chain"]
+SMALL: dict[str, dict[str, int | str]] = {
     "naive_serial": {},
+    "adaptive_scan/rows": {"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2},
+    "adaptive_scan/short": {"form": "short", "ROWS": 2, "num_warps": 1},
+    "adaptive_scan/strips": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 2},
+    "adaptive_scan/chain": {"form": "chain", "BLOCK": 32, "SLOTS": 8, "num_warps": 1, "resident": 1},
     "blocked_scan": {"BLOCK": 32, "num_warps": 1, "num_stages": 2},
     "two_pass_scan": {"BLOCK": 32, "num_warps": 1, "TILE": 2},
 }
@@ -24,7 +29,11 @@ SMALL: dict[str, dict[str, int]] = {
 
 def run(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> torch.Tensor:
     name = variant.__name__.removeprefix("cumprod_")
-    result: torch.Tensor = variant.ModelNew(dim, **{**SMALL[name], **configuration})(x)
+    model = variant.ModelNew(dim, **{**SMALL[name], **configuration})
+    if name in ("adaptive_scan/rows", "adaptive_scan/short") and x.dim():  # for elements beside each other only
+        model.dim = -1
+        return model(x.movedim(dim, -1).contiguous()).movedim(-1, dim).contiguous()
+    result: torch.Tensor = model(x)
     return result
 
 

@@ -1,0 +1,927 @@
+"""Cumulative product near the speed of a copy in every shape: the form of the work follows the shape.
+
+| form | for | how |
+| --- | --- | --- |
+| rows | many long sequences, side by side in memory | one program a sequence, tile by tile, loading ahead |
+| short | sequences of up to 1024 | one program a tile of whole sequences |
+| strips | many sequences whose elements lie apart | one program a strip of columns, row by row |
+| chain | few long sequences | resident programs take tiles in turn; a carry is found through those before it |
+
+`choice` says when each is taken. Every form gives the same bits call after call: the chain multiplies the products of
+the tiles before it in an order that their places fix, whoever is done first.
+
+A tile is scanned as a tree, which multiplies segments on their own: they can leave the range of the type where no
+prefix does. Each form finds the tiles in which that may be, and does those again as a serial product would
+(`_scan_carefully`).
+"""
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import nn
+
+
+@triton.jit
+def _corner(y, WIDTH: tl.constexpr):
+    """The last element of a tile of which all threads together hold WIDTH elements side by side."""
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
+
+
+@triton.jit
+def _next_carry(y, WIDTH: tl.constexpr):
+    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
+
+    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
+    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
+    of that width within each thread first costs two instructions an element.
+    """
+    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    size = tl.abs(y)
+    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
+    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
+
+
+@triton.jit
+def _pick(y, index):
+    """The element of a tile at an index; 0 outside."""
+    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
+
+
+@triton.jit
+def _first_unsafe(x, y, carry, is_double: tl.constexpr):
+    """Index of the first product whose segments may have left float64; the number of elements if there is none.
+
+    Safe are products within 2**430 either way of the carry. After 0, infinity or NaN all are safe. Where no factor
+    exceeds 1, subnormal products of float64 data are as good as serial ones; others need not be told from 0.
+    """
+    count: tl.constexpr = y.shape[0]
+    size = tl.abs(carry)
+    low = tl.maximum(size * 2.0**-430, 2.0**-1022)
+    high = tl.minimum(size * 2.0**430, 2.0**1023)
+    safe = (tl.abs(y) >= low) & (tl.abs(y) <= high)
+    first = tl.min(tl.where(safe, count, tl.arange(0, count)), 0)
+    all_safe = (size == 0) | (size != size) | (size == float("inf"))
+    if is_double:
+        all_safe = all_safe | ((size <= 1) & (tl.max(tl.abs(x), 0) <= 1))
+    return tl.where(all_safe, count, first)
+
+
+@triton.jit
+def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan up to PIECE of `left` elements from memory in float64, but not past the first product that is not safe.
+
+    Returns the carry and how many elements are done.
+    """
+    is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
+    offsets = tl.arange(0, PIECE)
+    places = offsets.to(tl.int64) * inner
+    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
+    signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
+    y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
+    first = _first_unsafe(x, y, carry, is_double)
+    alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
+    if not is_double:
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
+    y = tl.where(offsets == first, alone, y)
+    last = tl.minimum(first, PIECE - 1)
+    rounded = y if is_double else y.to(tl.float32)
+    tl.store(y_ptr + places, rounded.to(y_ptr.dtype.element_ty), mask=offsets < tl.minimum(last + 1, left))
+    return _pick(y, last), last + 1
+
+
+@triton.jit(noinline=True)
+def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan `left` elements from memory as a serial float64 product would. Takes and returns the exact carry.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory; outside of here it would forbid pipelining
+    done = 0
+    while done < left:
+        skip = tl.cast(done, tl.int64) * inner
+        carry, count = _scan_piece(x_ptr + skip, y_ptr + skip, left - done, inner, carry, PIECE)
+        done += count
+    return carry
+
+
+@triton.jit
+def _narrow(exact, dtype: tl.constexpr):
+    """The exact carry in `dtype`; NaN, which sends the next tile to the careful scan, if it is not normal there."""
+    if dtype == tl.float64:
+        return exact
+    fits = (exact == 0) | ((tl.abs(exact) >= 2.0**-126) & (tl.abs(exact) < 2.0**127))
+    return tl.where(fits, exact, float("nan")).to(dtype)
+
+
+@triton.jit
+def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
+    """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
+    offsets = tl.arange(0, BLOCK)
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
+
+
+@triton.jit
+def _dies_out(x, carry):
+    """Whether a tile makes 0 of the carry for good, whatever the order: nothing grows, and 1075 factors halve."""
+    size = tl.abs(x)
+    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
+    return (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
+
+
+@triton.jit
+def _settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
+    """The next carry of a tile whose products may be wrong (NaN) where it can be nothing but 0; as it is elsewhere.
+
+    It loads the tile again: to keep every tile until its products are known would cost too many registers. Asked
+    before they are stored, it would hold them back until every warp knows the carry.
+    """
+    if following != following:
+        dies_out = _dies_out(_tile(x_ptr, left, inner, BLOCK), carry)
+        following = tl.where(dies_out, 0.0, following).to(carry.dtype)
+    return following
+
+
+@triton.jit
+def _scan_floats(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile, and the next carry: NaN where the products may be wrong."""
+    offsets = tl.arange(0, x.shape[0])
+    if carry == 0:  # it stays 0, unless an infinity or NaN comes along
+        y = x * 0
+        following = tl.sum(y, 0)
+    else:
+        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        following = _next_carry(y, WIDTH)
+    return y, following
+
+
+@triton.jit
+def _scan(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile of any type, and the next carry: NaN where the products may be wrong."""
+    x = x.to(carry.dtype)
+    if carry.dtype.is_floating():
+        y, following = _scan_floats(x, carry, WIDTH)
+    else:  # products wrap around, in any order alike
+        y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
+        following = _corner(y, WIDTH)
+    return y, following
+
+
+@triton.jit
+def _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH: tl.constexpr):
+    """Scan a tile again if its products may be wrong. Returns the next carry and, if it did, the exact one."""
+    if following != following:
+        exact = tl.where(carry == carry, carry.to(tl.float64), exact)
+        exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
+        following = _narrow(exact, carry.dtype)
+    return following, exact
+
+
+@triton.jit
+def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Scan a tile of `left` elements. Takes and returns the carry, and the exact one for where that is NaN."""
+    offsets = tl.arange(0, BLOCK)
+    y, following = _scan(x, carry, WIDTH)
+    tl.store(y_ptr + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+    if carry.dtype.is_floating():
+        following = _settled(x_ptr, left, inner, carry, following, BLOCK)
+        following, exact = _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH)
+    return following, exact
+
+
+@triton.jit
+def _times(a, b):
+    """The product, as tl.reduce asks for it."""
+    return a * b
+
+
+@triton.jit
+def _rows_kernel(
+    x_ptr,
+    y_ptr,
+    begin,
+    n,
+    vectors,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    WHOLE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    """One program a sequence of `n` elements, from sequence `begin` on; in WHOLE vectors (`vectors` of them) or not.
+
+    Where sequences begin between vectors, what comes before the first whole vector and after the last is scanned apart,
+    so that everything between moves in vectors. Counting in vectors proves to the compiler that no mask cuts one.
+
+    The first loop loads ahead, which forbids it to call `_scan_carefully`: a function of its own takes shared memory
+    from the start, where tiles wait. So it only remembers the first tile that may be wrong, and what follows from there
+    is done again.
+    """
+    row = begin + tl.program_id(0).to(tl.int64)
+    offsets = tl.arange(0, BLOCK)
+    carry = tl.full((), 1, ACCUMULATOR)
+    exact = tl.full((), 1, tl.float64)
+    if WHOLE:
+        first = row * vectors * VECTOR
+    else:
+        origin = row * n
+        first = (origin + VECTOR - 1) // VECTOR * VECTOR
+        before = tl.minimum(first - origin, n).to(tl.int32)
+        vectors = (n - before) // VECTOR
+        head = _tile(x_ptr + origin, before, 1, 16)
+        carry, exact = _scan_tile(head, x_ptr + origin, y_ptr + origin, before, 1, carry, exact, 16, 16)
+    many = tl.cast(vectors, tl.int64) * VECTOR
+    doubtful, carry_there = vectors, carry
+    for start in tl.range(0, vectors, BLOCK // VECTOR, num_stages=STAGES):
+        skip = tl.cast(start, tl.int64) * VECTOR
+        x = _tile(x_ptr + first + skip, many - skip, 1, BLOCK)
+        y, following = _scan(x, carry, WIDTH)
+        tl.store(y_ptr + first + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < many - skip)
+        if carry.dtype.is_floating():
+            following = _settled(x_ptr + first + skip, many - skip, 1, carry, following, BLOCK)
+            is_first = (following != following) & (doubtful == vectors)
+            doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
+        carry = following
+    if carry.dtype.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if doubtful < vectors:
+            carry, exact = carry_there, tl.where(carry_there == carry_there, carry_there.to(tl.float64), exact)
+            for start in range(doubtful, vectors, BLOCK // VECTOR):
+                skip = tl.cast(start, tl.int64) * VECTOR
+                left = tl.minimum(many - skip, BLOCK).to(tl.int32)
+                place = first + skip
+                again = _tile(x_ptr + place, left, 1, BLOCK)
+                carry, exact = _scan_tile(again, x_ptr + place, y_ptr + place, left, 1, carry, exact, BLOCK, WIDTH)
+    if not WHOLE:
+        place = first + many
+        after = n - before - vectors * VECTOR
+        tail = _tile(x_ptr + place, after, 1, 16)
+        _scan_tile(tail, x_ptr + place, y_ptr + place, after, 1, carry, exact, 16, 16)
+
+
+@triton.jit
+def _rows_are_right(x, y, limit: tl.constexpr):
+    """Whether each row of products can be trusted: they stay where no segment leaves the type, or nothing grows."""
+    size = tl.abs(y)
+    ordinary = (tl.min(size, 1) >= 1 / limit) & (tl.max(size, 1) <= limit) & (tl.sum(y * 0, 1) == 0)
+    return ordinary | ((tl.max(tl.abs(x), 1) <= 1) & (tl.sum(x * 0, 1) == 0))
+
+
+@triton.jit
+def _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows, right, ROWS: tl.constexpr, PIECE: tl.constexpr):
+    """Do rows that may be wrong again: all in float64, and those that leave it as well one by one.
+
+    `x_ptr` and `y_ptr` are those of the first row.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory
+    wide = x.to(tl.float64)
+    y = tl.cumprod(wide, 1)
+    if x_ptr.dtype.element_ty != tl.float64:
+        again = y.to(tl.float32).to(y_ptr.dtype.element_ty)
+        tl.store(y_ptr + places, again, mask=mask & (right == 0)[:, None])
+        right = right | _rows_are_right(wide, y, 2.0**430)
+    if tl.min(right.to(tl.int32), 0) == 0:
+        for row in range(tl.minimum(rows, ROWS).to(tl.int32)):
+            if tl.sum(tl.where(tl.arange(0, ROWS) == row, right.to(tl.int32), 0), 0) == 0:
+                carry = tl.full((), 1, tl.float64)
+                _scan_carefully(x_ptr + row * n, y_ptr + row * n, n, 1, carry, PIECE)
+
+
+@triton.jit
+def _short_kernel(
+    x_ptr,
+    y_ptr,
+    begin,
+    rows,
+    vectors,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One program ROWS sequences of vectors * VECTOR elements each, of `rows` in all, from program `begin` on."""
+    first = (begin + tl.program_id(0).to(tl.int64)) * ROWS
+    n = vectors * VECTOR
+    x_ptr += first * n
+    y_ptr += first * n
+    row, offsets = tl.arange(0, ROWS)[:, None], tl.arange(0, BLOCK)[None, :]
+    places = row * n + offsets
+    mask = (row < rows - first) & (offsets < n)
+    x = tl.load(x_ptr + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
+    y = tl.cumprod(x, 1)
+    tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+    if x.dtype.is_floating():
+        limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
+        size = tl.abs(y)
+        if tl.min(((size >= 1 / limit) & (size <= limit)).to(tl.int32)) == 0:
+            right = _rows_are_right(x, y, limit)
+            _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows - first, right, ROWS, BLOCK)
+
+
+@triton.jit
+def _strips_kernel(
+    x_ptr,
+    y_ptr,
+    begin,
+    strips,
+    n,
+    vectors,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    """One program a strip of COLUMNS of the vectors * VECTOR sequences whose elements lie beside each other.
+
+    A thread holds all ROWS of its columns, so that they are multiplied one after the other: always as a serial product.
+    """
+    program = begin + tl.program_id(0).to(tl.int64)
+    inner = tl.cast(vectors, tl.int64) * VECTOR
+    start = program % strips * (COLUMNS // VECTOR) * VECTOR
+    origin = program // strips * n * inner + start
+    row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
+    places = origin + row * inner + column
+    in_strip = column < inner - start
+    carry = tl.full((COLUMNS,), 1, ACCUMULATOR)
+    for done in tl.range(0, n, ROWS, num_stages=STAGES):
+        mask = in_strip & (row < n - done)
+        skip = tl.cast(done, tl.int64) * inner
+        x = tl.load(x_ptr + skip + places, mask=mask, other=1.0).to(ACCUMULATOR)
+        y = tl.cumprod(tl.where(row == 0, x * carry[None, :], x), 0)
+        tl.store(y_ptr + skip + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+        carry = tl.sum(tl.where(row == ROWS - 1, y, 0), 0)
+
+
+@triton.jit
+def _publish(words_ptr, slot, value):
+    """Let other programs see a slot's values (columns,) of 32 or 64 bits, once.
+
+    A word holds 32 bits and a 1, which says that they are there; 64 bits take two words, side by side.
+    """
+    column = tl.arange(0, value.shape[0])
+    if value.dtype.primitive_bitwidth == 32:
+        half = value.to(tl.int32, bitcast=True).to(tl.int64) << 32
+        tl.atomic_xchg(words_ptr + slot * value.shape[0] + column, half | 1, sem="relaxed")
+    else:
+        bits = value.to(tl.int64, bitcast=True)
+        words_ptr += (slot * value.shape[0] + column) * 2
+        tl.atomic_xchg(words_ptr, (bits << 32) | 1, sem="relaxed")
+        tl.atomic_xchg(words_ptr + 1, ((bits >> 32) << 32) | 1, sem="relaxed")
+
+
+@triton.jit
+def _word_places(slots, mask, COLUMNS: tl.constexpr, dtype: tl.constexpr):
+    """Where the words of some slots are, (slots, columns) or (slots, columns, 2) of 64-bit values; with their mask."""
+    places = slots * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    if dtype.primitive_bitwidth == 32:
+        return places, mask
+    else:
+        second = tl.arange(0, 2)[None, None, :]
+        return (places * 2)[:, :, None] + second, mask[:, :, None] & (second >= 0)
+
+
+@triton.jit
+def _look_again(words_ptr, places, words):
+    """Words, those looked at again that were not there. Many programs look at the same ones: each look costs time."""
+    there = words & 1
+    seen = tl.load(words_ptr + places, mask=there == 0, other=1, volatile=True)
+    return tl.where(there == 1, words, seen)
+
+
+@triton.jit
+def _values(words, mask, dtype: tl.constexpr):
+    """The values (slots, columns) in words that are all there; 1 outside of the mask."""
+    if dtype.primitive_bitwidth == 32:
+        value = (words >> 32).to(tl.int32).to(dtype, bitcast=True)
+    else:
+        low, high = tl.split(words)
+        value = (((high >> 32) << 32) | ((low >> 32) & 0xFFFFFFFF)).to(dtype, bitcast=True)
+    return tl.where(mask, value, tl.full((), 1, dtype))
+
+
+@triton.jit
+def _shaped(slot, words):
+    """Slots (slots, 1) with as many dimensions as their words."""
+    if len(words.shape) == 3:
+        return slot[:, :, None]
+    else:
+        return slot
+
+
+@triton.jit
+def _awaited_exact(words_ptr, slot, COLUMNS: tl.constexpr):
+    """The exact carries (columns,) after a slot's tile, once they are there; 1 before the first.
+
+    They are not waited for in vain: who publishes them is running already.
+    """
+    slots = slot + tl.arange(0, 1)[:, None]
+    mask = slots + tl.arange(0, COLUMNS)[None, :] * 0 >= 0
+    places, masks = _word_places(slots, mask, COLUMNS, tl.float64)
+    words = tl.load(words_ptr + places, mask=masks, other=1, volatile=True)
+    while tl.min(words & 1) == 0:
+        words = _look_again(words_ptr, places, words)
+    tl.debug_barrier()  # several threads have the same word, and only one of them was asked whether it is there
+    words = tl.load(words_ptr + places, mask=masks, other=1, volatile=True)
+    return tl.sum(_values(words, mask, tl.float64), 0)
+
+
+@triton.jit
+def _code(x_ptr, places, mask, product, COLUMNS: tl.constexpr):
+    """What a tile tells those after it, for each of its columns, from the product that `_next_carry` found.
+
+    The product, if it is ordinary and within 2**-15 to 2**15, so that many together stay within float64; 0 if the tile
+    makes 0 of every carry within -1 to 1; else infinity, or NaN if the tile holds an infinity or NaN: who comes after
+    then waits for the exact carry, if that is not 0 already.
+    """
+    usual = (tl.abs(product) >= 2.0**-15) & (tl.abs(product) <= 2.0**15)
+    code = product
+    if tl.min(usual.to(tl.int32)) == 0:
+        size = tl.abs(tl.load(x_ptr + places, mask=mask, other=1.0).to(product.dtype))
+        halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
+        dies = _columns_sum(tl.where(size <= 1, halvings, float("-inf")), COLUMNS) >= 1075
+        finite = _columns_sum(size * 0, COLUMNS) == 0
+        other = tl.where(finite, tl.where(dies, 0.0, float("inf")), float("nan")).to(product.dtype)
+        code = tl.where(usual, product, other)
+    return code
+
+
+@triton.jit
+def _columns_sum(x, COLUMNS: tl.constexpr):
+    """The sum of each column of a tile: of (elements,) that of all, as one column; of (run, runs, columns) of each."""
+    if COLUMNS == 1:
+        return tl.sum(x, 0) + tl.zeros((1,), x.dtype)
+    else:
+        return tl.sum(tl.sum(x, 0), 0)
+
+
+@triton.jit
+def _joined(codes):
+    """The code of tiles together, from their codes (tiles, columns)."""
+    product = tl.reduce(codes.to(tl.float64), 0, _times)
+    usual = (tl.abs(product) >= 2.0**-15) & (tl.abs(product) <= 2.0**15)
+    if tl.min(usual.to(tl.int32)) == 0:
+        dies = (product == 0) & (tl.max(tl.abs(codes), 0) <= 1)
+        finite = tl.max((codes != codes).to(tl.int32), 0) == 0
+        other = tl.where(finite, tl.where(dies, 0.0, float("inf")), float("nan"))
+        product = tl.where(usual, product, other)
+    return product.to(codes.dtype)
+
+
+@triton.jit
+def _scan_columns(x):
+    """The products of a tile (runs, run, columns) down its columns, and the last ones: NaN where some may be wrong.
+
+    A thread holds whole runs. Their products are multiplied through shared memory, and each run by those before it.
+    """
+    RUNS: tl.constexpr = x.shape[0]
+    RUN: tl.constexpr = x.shape[1]
+    run = tl.arange(0, RUNS)[:, None]
+    y = tl.cumprod(x, 1)
+    ends = tl.cumprod(tl.sum(tl.where(tl.arange(0, RUN)[None, :, None] == RUN - 1, y, 0), 1), 0)
+    previous = tl.maximum(run - 1, 0) + tl.zeros(ends.shape, tl.int32)
+    y = y * tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))[:, None, :]
+    last = tl.sum(tl.where(run == RUNS - 1, ends, 0), 0)
+    if x.dtype.is_floating():
+        limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
+        size = tl.abs(y)
+        ordinary = (tl.min(size, 1) >= 1 / limit) & (tl.max(size, 1) <= limit)
+        last = tl.where(tl.min(ordinary.to(tl.int32), 0) == 1, last, float("nan"))
+    return y, last
+
+
+@triton.jit
+def _scan_line(x, WIDTH: tl.constexpr):
+    """The products of a tile (elements,), and the last one, in a tile of one: NaN where some may be wrong."""
+    y = tl.cumprod(x, 0)
+    last = _next_carry(y, WIDTH) if x.dtype.is_floating() else _corner(y, WIDTH)
+    return y, last + tl.zeros((1,), x.dtype)
+
+
+@triton.jit
+def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.constexpr, PIECE: tl.constexpr):
+    """Do the columns of a tile again that are not right, from their exact carries. Returns the exact carries after."""
+    column = tl.arange(0, COLUMNS)
+    for c in range(COLUMNS):
+        if tl.sum(tl.where(column == c, right.to(tl.int32), 0), 0) == 0:
+            carry = tl.sum(tl.where(column == c, exact, 0), 0)
+            last = _scan_carefully(x_ptr + c, y_ptr + c, left, inner, carry, PIECE)
+            after = tl.where(column == c, last, after)
+    return after
+
+
+@triton.jit
+def _carry(values, is_prefix):
+    """The exact carry (columns,) from values (slots, columns): codes, and the carry of the tiles before those.
+
+    And whether it is known: where codes do not tell it, it is to be awaited.
+    """
+    limit: tl.constexpr = 2.0**430 if values.dtype == tl.float64 else 2.0**62
+    exact = tl.reduce(values.to(tl.float64), 0, _times)
+    known = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
+    if tl.min(known.to(tl.int32)) == 0:
+        prefix = tl.sum(tl.where(is_prefix, values, 0), 0)
+        strange = tl.max(((values != values) & (is_prefix == 0)).to(tl.int32), 0) == 1
+        stays_zero = (prefix == 0) & (strange == 0)
+        dies = (exact == 0) & (tl.max(tl.abs(values), 0) <= 1)
+        exact = tl.where(stays_zero, 0.0, exact)
+        known = known | stays_zero | dies | (prefix != prefix)
+    return exact, known
+
+
+@triton.jit
+def _judged(exact, product, code):
+    """Whether the carry times a tile's products is right in each column, and the exact carry after it where it is."""
+    limit: tl.constexpr = 2.0**430 if product.dtype == tl.float64 else 2.0**62
+    ordinary = product == product
+    stays_zero = (exact == 0) & (code == code)
+    near = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
+    right = (ordinary & near) | ((code == 0) & (tl.abs(exact) <= 1)) | stays_zero | (exact != exact)
+    return right, tl.where(stays_zero, 0.0, exact * tl.where(ordinary, product, code).to(tl.float64))
+
+
+@triton.jit
+def _told(after, dtype: tl.constexpr):
+    """What the last tile of a clan tells those after it of its exact carry: infinity where that is not normal."""
+    least: tl.constexpr = 2.0**-1022 if dtype == tl.float64 else 2.0**-126
+    fits = (after == 0) | (after != after) | ((tl.abs(after) >= least) & (tl.abs(after) <= 1 / least))
+    return tl.where(fits, after, float("inf")).to(dtype)
+
+
+@triton.jit
+def _chain_load(
+    x_ptr,
+    tile,
+    total,
+    tiles,
+    vectors,
+    inner_vectors,
+    strips,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    RUN: tl.constexpr,
+):
+    """A tile, 1 beyond its sequence; where it begins, its places from there, the mask, and how many elements are left.
+
+    What is counted in vectors proves to the compiler that no mask cuts one.
+    """
+    sequence = (tile // tiles).to(tl.int64)
+    t = tl.where(tile < total, tile % tiles, tiles)
+    column = sequence % strips * COLUMNS
+    if COLUMNS == 1:
+        n = tl.cast(vectors, tl.int64) * VECTOR
+        origin = sequence * n + t.to(tl.int64) * BLOCK
+        left = tl.minimum(vectors - t * (BLOCK // VECTOR), BLOCK // VECTOR) * VECTOR
+        places = tl.arange(0, BLOCK)
+        mask = places < left
+    else:
+        inner = tl.cast(inner_vectors, tl.int64) * VECTOR
+        origin = (sequence // strips * vectors + t.to(tl.int64) * (BLOCK // COLUMNS)) * inner + column
+        left = tl.minimum(vectors - t * (BLOCK // COLUMNS), BLOCK // COLUMNS)
+        columns = tl.minimum(inner_vectors - column // VECTOR, COLUMNS).to(tl.int32) * VECTOR
+        row = tl.arange(0, BLOCK // COLUMNS // RUN)[:, None, None] * RUN + tl.arange(0, RUN)[None, :, None]
+        across = tl.arange(0, COLUMNS)[None, None, :]
+        places = row * inner + across
+        mask = (row < left) & (across < columns)
+    return tl.load(x_ptr + origin + places, mask=mask, other=1.0), origin, places, mask, left
+
+
+@triton.jit
+def _chain_kernel(
+    x_ptr,
+    y_ptr,
+    words_ptr,
+    total,
+    tiles,
+    vectors,
+    inner_vectors,
+    strips,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    RUN: tl.constexpr,
+    SLOTS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    PIECE: tl.constexpr,
+):
+    """Resident programs take tiles of BLOCK elements in turn: `tiles` a sequence, or a strip of COLUMNS sequences.
+
+    RADIX tiles are a group, RADIX groups a clan. A tile's carry is the carry of the clans before its own, times the
+    codes of the groups before its own, times those of the tiles before it. Each program publishes what its tile adds
+    to that, loads its next tile, and only then waits for what it needs. All programs run at the same time, so that
+    what a tile waits for always comes; and which codes it multiplies, in which order, only its place decides.
+    """
+    ONE: tl.constexpr = COLUMNS == 1
+    inner = tl.cast(inner_vectors, tl.int64) * (1 if ONE else VECTOR)
+    is_float: tl.constexpr = ACCUMULATOR.is_floating()
+    RADIX: tl.constexpr = SLOTS // 2 - 1
+    groups, clans = tl.cdiv(tiles, RADIX), tl.cdiv(tiles, RADIX * RADIX)
+    size: tl.constexpr = COLUMNS * (ACCUMULATOR.primitive_bitwidth // 32)
+    slot = tl.arange(0, SLOTS)[:, None]
+    across = tl.arange(0, COLUMNS)[None, :] * 0
+    programs = tl.num_programs(0)
+    x, origin, places, mask, left = _chain_load(
+        x_ptr, tl.program_id(0), total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+    )
+    for tile in range(tl.program_id(0), total, programs):
+        if ONE:
+            y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
+        else:
+            y, product = _scan_columns(x.to(ACCUMULATOR))
+        code = _code(x_ptr + origin, places, mask, product, COLUMNS) if is_float else product
+
+        t = tile % tiles
+        words = words_ptr + (tile // tiles).to(tl.int64) * (
+            (tiles + groups + clans) * size + tiles * COLUMNS * 2 * is_float
+        )
+        exacts = words + (tiles + groups + clans) * size
+        _publish(words, t, code)
+        here, rows, y_places, y_mask = origin, left, places, mask
+        x, origin, places, mask, left = _chain_load(
+            x_ptr, tile + programs, total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+        )
+
+        member, group = t % RADIX, t // RADIX
+        group_member, before = group % RADIX, group // RADIX
+        of_group = tl.where(slot < 2 * RADIX, tiles + group - group_member + slot - RADIX, tiles + groups + before - 1)
+        needed = tl.where(slot < RADIX, t - member + slot, of_group)
+        counts = tl.where(slot < RADIX, member - slot, tl.where(slot < 2 * RADIX, group_member - slot + RADIX, before))
+        wanted = tl.where(slot <= 2 * RADIX, counts, 0) + across > 0
+        word_places, word_mask = _word_places(needed, wanted, COLUMNS, ACCUMULATOR)
+        published = tl.load(words + word_places, mask=word_mask, other=1, volatile=True)
+        while tl.min(tl.where(_shaped(slot, published) < RADIX, published & 1, 1)) == 0:
+            published = _look_again(words, word_places, published)
+        if member == RADIX - 1:
+            values = _values(published, wanted, ACCUMULATOR)
+            codes = tl.where(slot < RADIX, values, tl.where(slot == RADIX, code[None, :], tl.full((), 1, ACCUMULATOR)))
+            _publish(words, tiles + group, _joined(codes) if is_float else tl.reduce(codes, 0, _times))
+        while tl.min(published & 1) == 0:
+            published = _look_again(words, word_places, published)
+        values = _values(published, wanted, ACCUMULATOR)
+
+        is_last = (member == RADIX - 1) & (group_member == RADIX - 1)
+        clan = tiles + groups + before
+        if not is_float:
+            carry = tl.reduce(values, 0, _times)
+            if is_last:
+                _publish(words, clan, carry * product)
+            tl.store(y_ptr + here + y_places, y * carry, mask=y_mask)
+        else:
+            exact, known = _carry(values, slot == 2 * RADIX)
+            if tl.min(known.to(tl.int32)) == 0:
+                exact = tl.where(known, exact, _awaited_exact(exacts, t - 1, COLUMNS))
+            right, after = _judged(exact, product, code)
+            all_right = tl.min(right.to(tl.int32)) == 1
+            if all_right:
+                _publish(exacts, t, after)
+                if is_last:
+                    _publish(words, clan, _told(after, ACCUMULATOR))
+            y = y * exact.to(ACCUMULATOR)
+            if tl.min((product == product).to(tl.int32)) == 0:
+                y = tl.where((exact == 0) & (code == code), 0, y)
+            tl.store(y_ptr + here + y_places, y.to(y_ptr.dtype.element_ty), mask=y_mask)
+            if not all_right:
+                after = _mend_columns(x_ptr + here, y_ptr + here, rows, inner, exact, after, right, COLUMNS, PIECE)
+                _publish(exacts, t, after)
+                if is_last:
+                    _publish(words, clan, _told(after, ACCUMULATOR))
+
+
+def _result_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What torch.cumprod makes of `dtype`: int64 of all integers.
+
+    Raises:
+        TypeError: it is neither real nor integer, or an 8-bit float.
+    """
+    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return dtype
+    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        return torch.int64
+    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
+
+
+def _accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The type in which products of a result dtype are formed: half types in float32."""
+    return {torch.float64: tl.float64, torch.int64: tl.int64}.get(dtype, tl.float32)
+
+
+def _lines(shape: torch.Size, dim: int) -> tuple[int, int]:
+    """Length of a sequence along `dim`, and how far apart its elements are in contiguous memory.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    rank = max(len(shape), 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    padded = tuple(shape) or (1,)
+    return padded[dim], math.prod(padded[dim % rank + 1 :])
+
+
+def _readable(x: torch.Tensor) -> torch.Tensor:
+    """`x` as a kernel can read it: contiguous, and booleans as bytes."""
+    return (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous()
+
+
+def _launches(programs: int) -> list[tuple[int, tuple[int]]]:
+    """The first program of each launch and its grid, which has room for 2**31 - 1."""
+    return [(begin, (min(2**30, programs - begin),)) for begin in range(0, programs, 2**30)]
+
+
+def _block(largest: int, n: int, held: int, device: torch.device) -> int:
+    """Elements of a tile: a power of two, enough for a sequence of `n`, at most `largest`, and such that shared memory
+    has room for tiles of which an element each takes `held` bytes. Without a GPU that is an H100's.
+    """
+    on_gpu = device.type == "cuda"
+    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin if on_gpu else 232448
+    fitting = 2 ** int(math.log2(room // max(held, 1)))
+    return max(16, min(largest, fitting, triton.next_power_of_2(n)))
+
+
+def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> tuple[str, dict[str, int]]:
+    """The form of the work and its settings, for a result of `outer` x `axis` x `inner` elements along `axis`.
+
+    `dtype` is the result's, `processors` the streaming multiprocessors of the GPU. Settings were measured on an H100
+    (docs/kernels.md).
+    """
+    busy = 3 * processors // 4  # from so many programs on, each of many warps, memory is at work all the time
+    if inner == 1 and axis <= 1024:
+        return "short", _short_settings(outer, axis, processors)
+    if inner == 1 and (axis <= 2**16 or outer >= busy):
+        return "rows", _rows_settings(outer, axis, dtype, processors)
+    strips = triton.cdiv(inner, 256 * 4 // dtype.itemsize)
+    if inner > 1 and inner >= 512 // dtype.itemsize and (axis <= 256 or outer * strips >= busy):
+        return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 6}
+    if inner == 1:
+        return "chain", {"BLOCK": 16384 // max(4, dtype.itemsize), "SLOTS": 256, "num_warps": 4, "resident": 4}
+    return "chain", {"BLOCK": 32768 // max(4, dtype.itemsize), "SLOTS": 32, "num_warps": 8, "resident": 2}
+
+
+def _short_settings(outer: int, axis: int, processors: int) -> dict[str, int]:
+    """About 1024 elements a program, 16 a thread; fewer where there would be fewer programs than processors."""
+    block = triton.next_power_of_2(axis)
+    rows = max(1, max(1024, 2 * block) // block)
+    while rows > 1 and triton.cdiv(outer, rows) < processors:
+        rows //= 2
+    return {"ROWS": rows, "num_warps": max(1, min(4, rows * block // 512))}
+
+
+def _rows_settings(outer: int, axis: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """Half types are never loaded ahead, and wide integers are multiplied in several steps each."""
+    if dtype.itemsize == 2:
+        return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
+    if dtype == torch.int64:
+        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
+    if dtype == torch.float64:
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 4}
+    if axis % 4:
+        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4}
+    return {"BLOCK": 16384 if outer >= 4 * processors else 8192, "num_warps": 16, "num_stages": 3}
+
+
+def _rows(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lines: tuple[int, int, int],
+    *,
+    BLOCK: int,
+    num_warps: int,
+    num_stages: int,
+) -> None:
+    """Into `y`, in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short."""
+    outer, axis, _ = lines
+    vector = 16 // min(x.element_size(), y.element_size())
+    if x.data_ptr() % 16:
+        vector = 1
+    is_whole = axis % vector == 0
+    BLOCK = _block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
+    if axis <= BLOCK:
+        num_warps, num_stages = max(1, min(num_warps, BLOCK // 512)), 1
+    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
+    constants = (_accumulator(y.dtype), vector, is_whole, BLOCK, width, num_stages)
+    for begin, grid in _launches(outer):
+        _rows_kernel[grid](x, y, begin, axis, axis // vector if is_whole else 0, *constants, num_warps=num_warps)
+
+
+def _short(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], *, ROWS: int, num_warps: int) -> None:
+    """Into `y`, `ROWS` whole sequences a program (a power of two)."""
+    outer, axis, _ = lines
+    vector = math.gcd(axis, 16)
+    block = max(16, triton.next_power_of_2(axis))
+    constants = (_accumulator(y.dtype), vector, ROWS, block)
+    for begin, grid in _launches(triton.cdiv(outer, ROWS)):
+        _short_kernel[grid](x, y, begin, outer, axis // vector, *constants, num_warps=num_warps)
+
+
+def _strips(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lines: tuple[int, int, int],
+    *,
+    ROWS: int,
+    num_warps: int,
+    num_stages: int,
+) -> None:
+    """Into `y`, in strips as wide as all threads of a program are with a vector each, `ROWS` elements at a time."""
+    outer, axis, inner = lines
+    vector = math.gcd(inner, 16 // min(x.element_size(), y.element_size()))
+    columns = 32 * num_warps * vector
+    strips = triton.cdiv(inner, columns)
+    constants = (_accumulator(y.dtype), vector, ROWS, columns, num_stages)
+    for begin, grid in _launches(outer * strips):
+        _strips_kernel[grid](x, y, begin, strips, axis, inner // vector, *constants, num_warps=num_warps)
+
+
+def _chain(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lines: tuple[int, int, int],
+    *,
+    BLOCK: int,
+    SLOTS: int,
+    num_warps: int,
+    resident: int,
+) -> None:
+    """Into `y`, in tiles of `BLOCK` elements, `resident` programs a multiprocessor: so many must find room.
+
+    A program looks at `SLOTS` words at once, a power of two, or more: each thread needs words of its own, for of
+    several threads that look at the same one only the first is asked whether it is there. Programs that wait for each
+    other need to run at the same time: a cooperative launch promises that, or fails.
+    """
+    outer, axis, inner = lines
+    accumulator = _accumulator(y.dtype)
+    vector = math.gcd(axis if inner == 1 else inner, 16)
+    columns = min(64, triton.next_power_of_2(inner))
+    rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
+    threads_down = 32 * num_warps * min(vector, 16 // x.element_size(), columns) // columns
+    run = max(1, rows // max(1, threads_down))
+    width = min(rows, 32 * num_warps * min(vector, 16 // x.element_size()))
+    SLOTS = max(SLOTS, 64 * num_warps // columns) if x.is_cuda else SLOTS
+    tiles, strips = triton.cdiv(axis, rows), triton.cdiv(inner, columns)
+    words = _empty_words(outer * strips, tiles, SLOTS // 2 - 1, columns, accumulator, x.device)
+    total = tiles * outer * strips
+    sizes = (total, tiles, axis // vector if inner == 1 else axis, inner // vector if inner > 1 else 1, strips)
+    constants = (accumulator, vector, rows * columns, columns, run, SLOTS, width, min(1024, rows))
+    programs, options = 1, {"num_warps": num_warps}  # in turn on a CPU, where triton's interpreter runs one at a time
+    if x.is_cuda:
+        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+        programs = min(total, resident * processors)
+        options |= {"maxnreg": 65536 // (32 * num_warps * resident), "launch_cooperative_grid": True}
+    _chain_kernel[(programs,)](x, y, words, *sizes, *constants, **options)
+
+
+def _empty_words(
+    sequences: int, tiles: int, radix: int, columns: int, accumulator: tl.dtype, device: torch.device
+) -> torch.Tensor:
+    """Words for the code of each tile, group and clan, and for the exact carry after each tile: all 0, for absent."""
+    codes = tiles + triton.cdiv(tiles, radix) + triton.cdiv(tiles, radix**2)
+    words = codes * (accumulator.primitive_bitwidth // 32) + tiles * 2 * accumulator.is_floating()
+    return torch.zeros(sequences * words * columns, dtype=torch.int64, device=device)
+
+
+def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:
+    """torch.cumprod(x, dim): the same bits call after call, whatever the form.
+
+    `form` forces one: rows, short (both for elements that lie beside each other), strips or chain. `settings` replace
+    those that `choice` gives for it.
+
+    Raises:
+        ValueError: there is no such form, or it is not for such a dimension.
+    """
+    y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
+    axis, inner = _lines(x.shape, dim)
+    if not y.numel():
+        return y
+    outer = y.numel() // (axis * inner)
+    on_gpu = x.is_cuda
+    processors = torch.cuda.get_device_properties(x.device).multi_processor_count if on_gpu else 132
+    chosen, defaults = choice(outer, axis, inner, y.dtype, processors)
+    if form:
+        chosen, defaults = form, defaults if form == chosen else {}
+    ways = {"rows": _rows, "short": _short, "strips": _strips, "chain": _chain}
+    if chosen not in ways or (chosen in ("rows", "short") and inner > 1):
+        raise ValueError(f"form {chosen!r} is not for elements {inner} apart: take one of {', '.join(ways)}")
+    ways[chosen](_readable(x), y, (outer, axis, inner), **{**defaults, **settings})
+    return y
+
+
+class ModelNew(nn.Module):
+    """torch.cumprod along `dim`; `configuration` is passed on to adaptive_scan."""
+
+    def __init__(self, dim: int, **configuration: int | str) -> None:
+        super().__init__()
+        self.dim = dim
+        self.configuration = configuration
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return adaptive_scan(x, self.dim, **self.configuration)
