@@ -43,7 +43,7 @@ check: $(VENV)/ready-test ## ruff, mypy, import-linter
 	$(VENV)/bin/lint-imports
 
 test: check browser ## everything that CI runs
-	$(VENV)/bin/pytest -n 4 --dist loadgroup $(ARGS)
+	$(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
