@@ -84,7 +84,7 @@ def _replay(folder: Path) -> Path:
     return tree / "reports"
 
 
-class Drawn(NamedTuple):
+class DrawnRun(NamedTuple):
     """A run with its page, and what the command that made both of them said."""
 
     done: subprocess.CompletedProcess[str]
@@ -92,16 +92,16 @@ class Drawn(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def drawn(shared: Shared) -> Drawn:
+def drawn(shared: Shared) -> DrawnRun:
     """The recording, replayed and drawn by ``stallgate profile --report``; not to be written to."""
     return shared.get("drawn", _draw)
 
 
-def _draw(folder: Path) -> Drawn:
+def _draw(folder: Path) -> DrawnRun:
     tree = copy_tree(folder / "project")
     done = command_line(tree)("profile", "--report")
     assert done.returncode == 0, done.stderr
-    return Drawn(done, tree / "reports" / "latest")
+    return DrawnRun(done, tree / "reports" / "latest")
 
 
 def command_line(tree: Path) -> Stallgate:

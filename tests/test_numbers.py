@@ -12,7 +12,7 @@ from statistics import median
 import pytest
 
 from harness.model import DETAIL
-from tests.conftest import Drawn
+from tests.conftest import DrawnRun
 
 LEAST = 100
 """So many numbers a page of the recording has, or the attributes are gone and this test looks at nothing."""
@@ -104,7 +104,7 @@ def verdict_cells(cells: Cells) -> list[Cell]:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_number_on_the_page_is_in_the_runs_files(drawn: Drawn) -> None:
+def test_every_number_on_the_page_is_in_the_runs_files(drawn: DrawnRun) -> None:
     run = drawn.folder
     cells = cells_of((run / "report.html").read_text())
     with (run / "metrics.csv").open(newline="") as file:
@@ -115,7 +115,7 @@ def test_every_number_on_the_page_is_in_the_runs_files(drawn: Drawn) -> None:
     assert wrong_verdicts(verdict_cells(cells), verdicts) == []
 
 
-def test_every_verdict_is_on_the_page_word_for_word(drawn: Drawn) -> None:
+def test_every_verdict_is_on_the_page_word_for_word(drawn: DrawnRun) -> None:
     run = drawn.folder
     said = " ".join(" ".join(cells_of((run / "report.html").read_text()).text).split())
     verdicts = json.loads((run / "verdicts.json").read_text())["verdicts"]

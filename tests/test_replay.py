@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Drawn, Stallgate
+from tests.conftest import ROOT, DrawnRun, Stallgate
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -20,7 +20,7 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_profile_replays_the_recording_and_says_so(drawn: Drawn) -> None:
+def test_profile_replays_the_recording_and_says_so(drawn: DrawnRun) -> None:
     done = drawn.done
     assert done.returncode == 0, done.stderr
     assert "A RECORDING, nothing was measured here" in done.stdout
@@ -34,7 +34,7 @@ def test_profile_replays_the_recording_and_says_so(drawn: Drawn) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_the_page_says_that_it_is_a_recording(drawn: Drawn) -> None:
+def test_the_page_says_that_it_is_a_recording(drawn: DrawnRun) -> None:
     page = (drawn.folder / "report.html").read_text()
     assert "A RECORDING, nothing was measured here" in page
     assert not re.search(r'<(link|script|img|iframe|object)\b[^>]*(src|href)="(?!data:)', page), "the page is one file"
