@@ -17,7 +17,7 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check browser test record clean
+.PHONY: help setup profile report gate check browser test pytest record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -42,8 +42,12 @@ check: $(VENV)/ready-test ## ruff, mypy, import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: check browser ## everything that CI runs
-	$(VENV)/bin/pytest -n 4 --dist loadgroup $(ARGS)
+test: ## everything that CI runs; what does not wait for one another runs side by side
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/ready-test browser
+	@$(MAKE) --no-print-directory --jobs 2 check pytest
+
+pytest: $(VENV)/ready-test
+	$(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \

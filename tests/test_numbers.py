@@ -7,13 +7,12 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from pathlib import Path
 from statistics import median
 
 import pytest
 
 from harness.model import DETAIL
-from tests.conftest import Stallgate
+from tests.conftest import DrawnRun
 
 LEAST = 100
 """So many numbers a page of the recording has, or the attributes are gone and this test looks at nothing."""
@@ -105,14 +104,8 @@ def verdict_cells(cells: Cells) -> list[Cell]:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(stallgate: Stallgate, tree: Path) -> Path:
-    done = stallgate("profile", "--report")
-    assert done.returncode == 0, done.stderr
-    return tree / "reports" / "latest"
-
-
-def test_every_number_on_the_page_is_in_the_runs_files(run: Path) -> None:
+def test_every_number_on_the_page_is_in_the_runs_files(drawn: DrawnRun) -> None:
+    run = drawn.folder
     cells = cells_of((run / "report.html").read_text())
     with (run / "metrics.csv").open(newline="") as file:
         expected = medians(list(csv.DictReader(file)))
@@ -122,7 +115,8 @@ def test_every_number_on_the_page_is_in_the_runs_files(run: Path) -> None:
     assert wrong_verdicts(verdict_cells(cells), verdicts) == []
 
 
-def test_every_verdict_is_on_the_page_word_for_word(run: Path) -> None:
+def test_every_verdict_is_on_the_page_word_for_word(drawn: DrawnRun) -> None:
+    run = drawn.folder
     said = " ".join(" ".join(cells_of((run / "report.html").read_text()).text).split())
     verdicts = json.loads((run / "verdicts.json").read_text())["verdicts"]
     assert [verdict["sentence"] for verdict in verdicts if verdict["sentence"] not in said] == []
