@@ -69,9 +69,13 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 def past_runs(reports: Path, metrics: Iterable[str]) -> list[Past]:
     """Every run under ``reports/``, newest first, with what its samples say of some metrics."""
     wanted = list(metrics)
+    return sorted((_past(folder, wanted) for folder in run_folders(reports)), key=lambda past: past.age, reverse=True)
+
+
+def run_folders(reports: Path) -> list[Path]:
+    """The folders of all runs under ``reports/``, by name; recordings are none of them."""
     links = [path.parent for path in sorted(reports.glob("*/run.json"))]
-    folders = [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
-    return sorted((_past(folder, wanted) for folder in folders), key=lambda past: past.age, reverse=True)
+    return [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
 
 
 def _past(folder: Path, metrics: list[str]) -> Past:

@@ -13,7 +13,7 @@ from harness.render.figures import Row
 from harness.render.template import template
 from harness.runs import write_whole
 from harness.table import Summary
-from harness.words import number, spaced
+from harness.words import number, scaled, spaced
 
 MARKS: dict[Word, str] = {
     "better": "✓ better",
@@ -35,11 +35,16 @@ class Cell(Noun, frozen=True):
     """As measured, to be sorted by and exported."""
     title: str
     """Said on hover: the spread, or why there is no value."""
+    scaled: str = ""
+    """The value in a multiple of its unit."""
+    spread: str = ""
+    """The lowest and the highest sample, likewise."""
 
 
 class Line(Noun, frozen=True):
     """A row of the table."""
 
+    case: str
     workload: str
     variant: str
     metric: str
@@ -77,7 +82,7 @@ def _html(found: Comparison) -> str:
         found=found,
         style=_style(found),
         sections=[_section(found, problem, workload) for problem, workload in places],
-        lines=[_line(pair, change) for pair in found.pairs for change in pair.changes],
+        lines=[line_of(pair, change) for pair in found.pairs for change in pair.changes],
         markup=Markup,
     )
 
@@ -123,14 +128,16 @@ def _shift(duration: Change) -> Shift:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _line(pair: Pair, change: Change) -> Line:
+def line_of(pair: Pair, change: Change) -> Line:
+    """A change as a row shows it."""
     return Line(
+        case=pair.case.name,
         workload=pair.case.workload,
         variant=pair.name,
         metric=change.metric,
         unit=change.unit,
-        base=_cell(change.base),
-        run=_cell(change.run),
+        base=_cell(change.base, change.unit),
+        run=_cell(change.run, change.unit),
         change=_percent(change.change) if change.change is not None else "–",
         value=100 * change.change if change.change is not None else None,
         mark=MARKS[change.word],
@@ -139,13 +146,19 @@ def _line(pair: Pair, change: Change) -> Line:
     )
 
 
-def _cell(summary: Summary | None) -> Cell:
+def _cell(summary: Summary | None, unit: str) -> Cell:
     if summary is None:
         return Cell(text="–", value=None, title="no numbers")
-    if summary.median is None:
+    if summary.median is None or summary.low is None or summary.high is None:
         return Cell(text=spaced(summary.state), value=None, title=summary.ncu_name)
     spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
-    return Cell(text=number(summary.median), value=summary.median, title=spread)
+    return Cell(
+        text=number(summary.median),
+        value=summary.median,
+        title=spread,
+        scaled=scaled(summary.median, unit),
+        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else "one sample",
+    )
 
 
 def _percent(change: float) -> str:

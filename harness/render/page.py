@@ -10,6 +10,7 @@ from harness.extract.foreign import slug
 from harness.flow import Result
 from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
+from harness.render.changes import Changes, changes_of
 from harness.render.index import write_index
 from harness.render.pictures import Picture, finding, pictures
 from harness.render.summary import headline, summary
@@ -17,6 +18,7 @@ from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, Said, grid, k
 from harness.render.template import template
 from harness.render.view import View, name_of
 from harness.runs import write_whole
+from harness.since import since_last
 from harness.words import MARKS, aliases, number, provenance, spaced
 
 CLASSES = {0: "pass", 1: "fail"}
@@ -56,11 +58,12 @@ def draw(project: Project, result: Result) -> list[Path]:
     Returns their paths, the page first and the index last.
     """
     views = [View(project, result, problem, workload) for problem, workload in _places(result)]
+    changes = [changes_of(since) for since in since_last(project, result)]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     sections = [_section(view, number, number in pictured) for number, view in enumerate(views)]
     page, text = result.folder / "report.html", result.folder / "summary.md"
-    write_whole(page, _html(project, result, sections).encode())
-    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections]).encode())
+    write_whole(page, _html(project, result, sections, changes).encode())
+    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     return [page, text, *files, write_index(project)]
 
@@ -78,7 +81,7 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
-def _html(project: Project, result: Result, sections: list[Section]) -> str:
+def _html(project: Project, result: Result, sections: list[Section], changes: list[Changes]) -> str:
     environment = next((a.environment for a in result.run.attempts if a.environment is not None), None)
     return template("report.html.j2").render(
         run=result.run,
@@ -86,6 +89,7 @@ def _html(project: Project, result: Result, sections: list[Section]) -> str:
         headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
         answers=_answers(project, result),
         provenance=provenance(result.run),
+        changes=changes,
         environment=environment,
         card=project.card_of(environment.gpu) if environment is not None else None,
         stages=[project.stage(name) for name in result.judgement.stages],
