@@ -11,10 +11,11 @@ from harness.flow import Result
 from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
 from harness.render.changes import Changes, changes_of
+from harness.render.detail import MOST_LINES, Said, said
 from harness.render.index import write_index
 from harness.render.pictures import Picture, finding, pictures
 from harness.render.summary import headline, summary
-from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, Said, grid, kernels, said
+from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
 from harness.render.template import template
 from harness.render.view import View, name_of
 from harness.runs import write_whole
@@ -96,6 +97,7 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
+        most_lines=MOST_LINES,
         kernel_columns=[project.catalogue.metrics[name] for name in KERNEL_COLUMNS],
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         reports=[attempt for attempt in result.run.attempts if attempt.report],
@@ -139,7 +141,7 @@ def _section(view: View, number: int, pictured: bool) -> Section:
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
         grid=grid(view),
         kernels=kernels(view),
-        said=said(view),
+        said=said(view, f"workload-{number + 1}"),
     )
 
 

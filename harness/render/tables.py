@@ -1,10 +1,10 @@
-"""The tables of a workload: every metric of every case, the kernels of a call, and what Nsight Compute itself says."""
+"""The tables of a workload: every metric of every case, and the kernels of a call."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from harness.model import DETAIL, Advice, Case, CaseResult, HotLine, Metric, Noun
+from harness.model import DETAIL, Case, CaseResult, Metric, Noun
 from harness.render.view import View, case_name, name_of
 from harness.words import number, spaced
 
@@ -131,31 +131,4 @@ def _kernels_of(variant: str, part: pd.DataFrame) -> list[KernelRow]:
             values=[medians.get((number, metric)) for metric in KERNEL_COLUMNS],
         )
         for number in sorted(set(place))
-    ]
-
-
-# --- what Nsight Compute itself says ----------------------------------------------------------------------------------
-
-
-class Said(Noun, frozen=True):
-    """The details of one launch, for a reader."""
-
-    variant: str
-    kernel: str
-    samples: int
-    advice: list[Advice]
-    lines: list[HotLine]
-
-
-def said(view: View) -> list[Said]:
-    """What reports with every section have of each launch here."""
-    return [
-        Said(
-            variant=case_name(detail.case),
-            kernel=detail.kernel,
-            samples=detail.samples,
-            advice=detail.advice,
-            lines=detail.lines,
-        )
-        for detail in view.details()
     ]
