@@ -173,10 +173,21 @@ class Point(Noun, frozen=True):
 
     moment: Moment
     role: Role
-    median: float | None
-    low: float | None
-    high: float | None
+    summary: Summary | None
+    """None where the case has no numbers."""
     gap: str
+
+    @property
+    def median(self) -> float | None:
+        return self.summary.median if self.summary is not None else None
+
+    @property
+    def low(self) -> float | None:
+        return self.summary.low if self.summary is not None else None
+
+    @property
+    def high(self) -> float | None:
+        return self.summary.high if self.summary is not None else None
 
 
 class Line(Noun, frozen=True):
@@ -221,9 +232,7 @@ def _point(run: Run, result: CaseResult, summary: Summary | None) -> Point:
     return Point(
         moment=moment_of(run),
         role=result.role,
-        median=usable.median if usable is not None else None,
-        low=usable.low if usable is not None else None,
-        high=usable.high if usable is not None else None,
+        summary=usable,
         gap=spaced(gap),
     )
 

@@ -27,7 +27,7 @@ HOTTEST_OWN, HOTTEST_OF_LIBRARIES = 40, 8
 
 LONGEST_LINE = 200
 INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
-"""The folders before an installed package. ncu names the innermost line only: who called the package it does not say."""
+"""The folders before an installed package. Of inlined code ncu names the innermost line; its callers it does not."""
 
 SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}

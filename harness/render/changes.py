@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.compare import Word
 from harness.model import Noun
 from harness.render.compare_page import CLASSES, MARKS, Line, line_of
 from harness.since import ORDER, Since
@@ -28,6 +29,15 @@ class Changes(Noun, frozen=True):
     left_out: int
     """Rows that the table does not have."""
 
+    @property
+    def moved(self) -> bool:
+        return any(line.mark not in (MARKS["same"], MARKS["not_comparable"]) for line in self.lines)
+
+    @property
+    def is_gappy(self) -> bool:
+        """Whether any row says why it is not comparable."""
+        return any(line.why for line in self.lines)
+
 
 def changes_of(since: Since) -> Changes:
     """One problem, put into words."""
@@ -44,7 +54,8 @@ def changes_of(since: Since) -> Changes:
             left_out=0,
         )
     told = since.changes
-    word = next((word for word in ORDER[:2] if any(change.word == word for _, change in told)), "same")
+    words = {change.word for _, change in told}
+    word: Word = "worse" if "worse" in words else "better" if "better" in words else "same"
     if len(told) > MOST_LINES:
         told = sorted(told, key=lambda pair: ORDER.index(pair[1].word))
     return Changes(

@@ -12,6 +12,7 @@ from harness.render.compare_figures import Shift, times_drawing
 from harness.render.figures import Row
 from harness.render.template import template
 from harness.runs import write_whole
+from harness.since import ORDER
 from harness.table import Summary
 from harness.words import number, scaled, spaced
 
@@ -22,6 +23,9 @@ MARKS: dict[Word, str] = {
     "changed": "≠ changed",
     "not_comparable": "○ not comparable",
 }
+
+COMPARED = "compare-"
+"""The page's name begins so, and goes on with the base's."""
 
 CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
 """Classes of the page's style."""
@@ -71,26 +75,28 @@ class Section(Noun, frozen=True):
 
 def draw_comparison(found: Comparison, folder: Path) -> Path:
     """Writes the page into a folder, the run's; returns its path."""
-    page = folder / f"compare-{found.base.name}.html"
+    page = folder / f"{COMPARED}{found.base.name}.html"
     write_whole(page, _html(found).encode())
     return page
 
 
 def _html(found: Comparison) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
+    told = [(pair, change) for pair in found.pairs for change in pair.changes]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
         sections=[_section(found, problem, workload) for problem, workload in places],
-        lines=[line_of(pair, change) for pair in found.pairs for change in pair.changes],
+        lines=[line_of(*told) for told in sorted(told, key=lambda pair: ORDER.index(pair[1].word))],
         markup=Markup,
     )
 
 
 def _style(found: Comparison) -> str:
-    """The class of the page's head: of the candidates' times, any slower one before any faster one."""
+    """The class of the page's head, by the candidates' times: any slower one before any faster one; plain if neither."""
     words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
-    return "fail" if "worse" in words else "pass" if "better" in words else "open"
+    known = "fail" if "worse" in words else "pass" if "better" in words else ""
+    return known if found.comparable else "open"
 
 
 # --- workloads --------------------------------------------------------------------------------------------------------
