@@ -44,11 +44,11 @@ class Since(Noun, frozen=True):
 
     @property
     def changes(self) -> list[tuple[Pair, Change]]:
-        """Time and stage metrics of the candidates, in the order of the plan."""
+        """Time and stage metrics of the run's candidates, in the order of its plan."""
         if self.found is None:
             return []
-        main = self.found.main
-        return [(p, c) for p in _candidates(self.found.pairs) for c in p.changes if c.metric in main]
+        mine = [p for p in self.found.pairs if p.obstacle is None or p.obstacle.reason != "only_in_base"]
+        return [(p, c) for p in _candidates(mine) for c in p.changes if c.metric in self.found.main]
 
     @property
     def tally(self) -> str:

@@ -93,7 +93,7 @@ def _html(found: Comparison) -> str:
 
 
 def _style(found: Comparison) -> str:
-    """The class of the page's head, by the candidates' times: any slower one before any faster one; plain if neither."""
+    """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
     words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
     known = "fail" if "worse" in words else "pass" if "better" in words else ""
     return known if found.comparable else "open"
