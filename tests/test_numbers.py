@@ -89,7 +89,7 @@ def medians(rows: list[dict[str, str]]) -> Medians:
 
 
 def kernel_medians(rows: list[dict[str, str]]) -> Kernels:
-    """(case, kernel, metric) -> the median over its launches; with each kernel's share of the call's time in per cent."""
+    """(case, kernel, metric) -> the median over its launches; ``share`` is its part of the call's time in per cent."""
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for row in rows:
         if row["launch"] and row["value"]:

@@ -155,7 +155,7 @@ def _line(path: str, number: int, states: Counter[str], source: str) -> dict[str
         "reason": reason,
         "reason_samples": most,
         "library": library,
-        "function": _function(source, number) if library else "",
+        "function": function_of(source, number) if library else "",
     }
 
 
@@ -164,7 +164,7 @@ def _text(source: str, number: int) -> str:
     return lines[number - 1].rstrip()[:LONGEST_LINE] if 0 < number <= len(lines) else ""
 
 
-def _function(source: str, number: int) -> str:
+def function_of(source: str, number: int) -> str:
     """The name of the innermost function that a line of Python is in; empty where it is in none."""
     return next((name for first, last, name in reversed(_functions(source)) if first <= number <= last), "")
 
