@@ -104,7 +104,7 @@ def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> F
     return figure
 
 
-CHARACTERS = 11.5
+CHARACTERS = 12.6
 """Of a panel's name on an inch."""
 
 
@@ -353,24 +353,33 @@ def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> 
     best = front(points)
     axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
     for point in points:
-        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=0.8)
+        alpha = 0.95 if point in best else 0.35
+        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=alpha)
         mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {point.speed:.4g}")
-    named = points if len(points) <= MOST_NAMES else best
-    for point in named[:MOST_NAMES]:
-        axis.annotate(
-            point.name,
-            (point.stall, point.speed),
-            xytext=(6, -10),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-        )
+    stalls = [point.stall for point in points]
+    right = 0.15 * min(stalls) + 0.85 * max(stalls)
+    for number, point in enumerate((points if len(points) <= MOST_NAMES else best)[:MOST_NAMES]):
+        _name_point(axis, point, above=number % 2 == 0, leftwards=point.stall > right)
     axis.set_xlabel(axes[0], fontsize=9, color=INK)
     axis.set_ylabel(axes[1], fontsize=9, color=INK)
     axis.margins(x=0.12, y=0.1)
     plain(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
+
+
+def _name_point(axis: Axes, point: Point, *, above: bool, leftwards: bool) -> None:
+    """Neighbours bear their names on different sides; the rightmost within the panel."""
+    axis.annotate(
+        point.name,
+        (point.stall, point.speed),
+        xytext=(-6 if leftwards else 6, 7 if above else -13),
+        textcoords="offset points",
+        ha="right" if leftwards else "left",
+        fontsize=8,
+        color=INK,
+        zorder=5,
+    )
 
 
 def front(points: Sequence[Point]) -> list[Point]:

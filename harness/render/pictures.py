@@ -291,24 +291,29 @@ def _trade(view: View) -> Picture | None:
     """Speed against stall share, where a variant was measured in several configurations."""
     variants = [case.case.variant for case in view.cases if case.role != "roof"]
     several = {name for name in variants if variants.count(name) > 1}
-    points = [point for case in view.cases if case.case.variant in several for point in _point(view, case)]
+    alone = len(several) == 1
+    points = [point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)]
     if len(points) < 2:
         return None
     best = front(points)[-1]
-    title = f"The trade on {view.place}: the fastest of {len(points)}, {best.name}, waits {best.stall:.3g} %"
+    of = f" of {shortened(next(iter(several)))}" if alone else ""
+    many = f"{len(points)} configurations{of}"
+    title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof("duration") is not None else "calls a second"
     figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
-def _point(view: View, case: CaseResult) -> list[Point]:
+def _point(view: View, case: CaseResult, alone: bool) -> list[Point]:
+    """A case among others; of a variant that stands alone the configuration says it all."""
     stall, share = view.median(case, "memory_dependency_stall"), view.median(case, ROOF_FRACTION)
     duration = view.median(case, "duration")
     speed = share if view.roof("duration") is not None else 1e9 / duration if duration else None
     if stall is None or speed is None:
         return []
-    return [Point(name=shortened(name_of(case)), role=case.role, stall=stall, speed=speed)]
+    name = case.case.configuration if alone else name_of(case)
+    return [Point(name=shortened(name), role=case.role, stall=stall, speed=speed)]
 
 
 def _roofline(view: View) -> Picture | None:
