@@ -100,7 +100,7 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
         run=result.run,
         judgement=result.judgement,
         headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
-        answers=_answers(project, result),
+        answers=answers(project, result),
         most_answers=MOST_ANSWERS,
         provenance=provenance(result.run),
         changes=changes,
@@ -122,16 +122,16 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
     )
 
 
-def _answers(project: Project, result: Result) -> list[Answer]:
+def answers(project: Project, result: Result) -> list[Answer]:
     """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
-    answers = []
+    found = []
     stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
     for stage in stages:
         verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
         for variant in dict.fromkeys(v.variant for v in verdicts):
             mine = [v for v in verdicts if v.variant == variant]
-            answers.append(_answer(variant, stage.title if stage else "every stage", mine))
-    return sorted(answers, key=lambda answer: WORST.index(answer.status))
+            found.append(_answer(variant, stage.title if stage else "every stage", mine))
+    return sorted(found, key=lambda answer: WORST.index(answer.status))
 
 
 def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:

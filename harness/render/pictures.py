@@ -58,13 +58,17 @@ def pictures(view: View) -> list[Picture]:
 
 
 def _targets(view: View) -> Picture | None:
-    metrics = view.stage_metrics()
-    if not metrics:
+    panels = targets_panels(view)
+    if not panels:
         return None
-    panels = [_panel(view, metric) for metric in metrics]
     title = titled(view, finding(view))
     drawing = rendered(panels_figure(title, view.rows, panels))
     return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+
+
+def targets_panels(view: View) -> list[Panel]:
+    """A panel for each metric of the stages."""
+    return [_panel(view, metric) for metric in view.stage_metrics()]
 
 
 def titled(view: View, sentence: str) -> str:
