@@ -95,6 +95,7 @@ def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> Kernel:
             anchor=f"{anchor}-{line.line}" if line.file == file and not line.library and line.line in shown else "",
         )
         for line in detail.lines
+        if line.samples and detail.samples
     ]
     return Kernel(
         name=detail.kernel,

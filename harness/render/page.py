@@ -146,7 +146,7 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:
 
 def _told(verdicts: list[Verdict]) -> str:
     """The first sentences of some verdicts, each with its workload, and how many more there are."""
-    first = [f"on {v.workload} {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
+    first = [f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
     more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
     return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
 

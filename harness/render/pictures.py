@@ -91,7 +91,8 @@ def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why nobody knows."""
     name, share = shortened(name_of(case)), view.median(case, ROOF_FRACTION)
     if share is None:
-        return f"{name} has no distance from the roof on {view.place}: {_gap(view, case, ROOF_FRACTION)}"
+        what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
+        return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
     missed = sum(v.status == "fail" and _case_of(v) == case.case for v in view.verdicts())
     targets = f" and misses {missed} target{'s' * (missed > 1)}" if missed else ""
     return f"{name} runs at {percent(share)} of the roof on {view.place}{targets}"
