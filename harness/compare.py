@@ -159,7 +159,7 @@ def compare(project: Project, base: Result, run: Result) -> Comparison:
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=_facts(base, run),
-        main=_main(project, run),
+        main=main_metrics(project, run),
         pairs=pairs,
     )
 
@@ -259,6 +259,8 @@ class _Sides:
         self._of_base = {result.case: result for result in base.run.cases}
         self._of_run = {result.case: result for result in run.run.cases}
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
+        results = [*self._of_base.values(), *self._of_run.values()]
+        self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
         self.measured = [case for case in self.cases if self._lack(case) is None]
         """Cases with numbers in both runs."""
 
@@ -323,9 +325,8 @@ class _Sides:
         return "same" if before == after else "changed"
 
     def _roofs_differ(self, case: Case) -> bool:
-        results = [*self._of_base.values(), *self._of_run.values()]
-        roofs = {r.case.variant for r in results if r.role == "roof" and r.case.problem == case.problem}
-        return any(self._differs(case.problem, variant_key(roof)) for roof in roofs)
+        mine = [variant for problem, variant in self._roofs if problem == case.problem]
+        return any(self._differs(case.problem, variant_key(roof)) for roof in mine)
 
     def child_differs(self) -> bool:
         return any(self._differs(problem, CHILD) for problem in {case.problem for case in self.measured})
@@ -454,7 +455,7 @@ def _said(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _main(project: Project, run: Result) -> list[str]:
+def main_metrics(project: Project, run: Result) -> list[str]:
     """The duration, then the metrics of the run's stages: those with targets, and those that are shown."""
     stages = [project.stage(name) for name in run.judgement.stages]
     named = [target.metric for stage in stages for target in stage.targets] + [

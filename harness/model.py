@@ -279,6 +279,7 @@ class HotLine(Noun, frozen=True):
     """A source line and how many samples of waiting or issuing warps fell on it."""
 
     file: str
+    """Without its folders; of a library from the package on, as in ``triton/language/standard.py``."""
     line: int
     text: str
     """Empty where the report has no source, or the line is a library's."""
@@ -286,6 +287,10 @@ class HotLine(Noun, frozen=True):
     reason: str
     """The warp state of most of them."""
     reason_samples: int
+    library: bool = False
+    """Whether the file is an installed package's, whose code the compiler put into the kernel."""
+    function: str = ""
+    """Of a library: the function that the line is in."""
 
 
 class Detail(Noun, frozen=True):
@@ -297,7 +302,7 @@ class Detail(Noun, frozen=True):
     """Samples of warps in all; 0 where none were taken."""
     advice: list[Advice]
     lines: list[HotLine]
-    """The hottest first."""
+    """The hottest first; those of libraries after the kernel's own."""
 
 
 class Attempt(Noun, frozen=True):

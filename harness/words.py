@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.model import Run, Status, Verdict
+from harness.model import Comparison, Run, Status, Verdict
 
 MARKS: dict[Status, str] = {
     "pass": "✓ pass",
@@ -12,6 +12,9 @@ MARKS: dict[Status, str] = {
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
 }
+
+
+SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
 
 
 def spaced(code: str) -> str:
@@ -27,6 +30,11 @@ def listed(names: list[str]) -> str:
 def number(value: float) -> str:
     """A value for a reader: four digits, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def percent(fraction: float) -> str:
+    """A part of 1 for a reader."""
+    return f"{100 * fraction:.1f} %"
 
 
 def quantity(value: float, unit: str) -> str:

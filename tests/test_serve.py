@@ -242,7 +242,10 @@ def test_the_command_draws_serves_and_ends_well(replayed: Path, tree: Path) -> N
         body = connection.getresponse().read()
         connection.close()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=20)
+        try:
+            rest, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()  # where SIGINT is ignored, as in a shell's background, it would be waited for without end
     assert b"A RECORDING, nothing was measured here" in body
     assert b"_refresh.js" in body
     assert "_refresh.js" not in (tree / "reports/latest/report.html").read_text()
