@@ -11,6 +11,7 @@ MARKS: dict[Status, str] = {
     "fail": "✗ fail",
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
+    "waived": "~ waived",
 }
 
 

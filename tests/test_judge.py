@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -90,7 +91,8 @@ def judged(
             of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
             summaries |= {(result.case, metric): found for metric, found in of.items()}
     evidence = Evidence(calls=[], faults=faults or {}, reader="")
-    return judge(with_roles(run_of(project, results, **changes), project), project, evidence, summaries, [])
+    run = with_roles(run_of(project, results, **changes), project)
+    return judge(run, project, evidence, summaries, [], parts={}, today=date(2026, 11, 25))
 
 
 def reasons(found: Judgement) -> set[tuple[str, str]]:

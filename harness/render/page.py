@@ -114,7 +114,7 @@ def _answers(project: Project, result: Result) -> list[Answer]:
 
 def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:
     statuses = [verdict.status for verdict in verdicts]
-    order: tuple[Status, ...] = ("fail", "not_measured", "undecided", "pass")
+    order: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
     worst = next(status for status in order if status in statuses)
     if worst == "pass":
         words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"

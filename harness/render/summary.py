@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from harness.flow import Result
+from harness.render.head import head, text
+from harness.render.head import headline as headline
 from harness.render.view import View, name_of
-from harness.words import MARKS, number, provenance
+from harness.words import number
 
 COLUMNS = (
     ("time [ms]", "duration", 1e-6),
@@ -23,18 +25,11 @@ def summary(result: Result, views: list[View], files: list[list[str]]) -> str:
         views: its workloads.
         files: the names of each workload's PNGs, which stand beside the summary.
     """
-    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {text(v.variant)}: {text(v.sentence)}" for v in result.judgement.verdicts]
+    lines = head(result).splitlines()
     for view, pictured in zip(views, files, strict=True):
         lines += ["", f"### {text(view.title)}", "", *_table(view)]
         lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
     return "\n".join(lines) + "\n"
-
-
-def headline(result: Result) -> str:
-    """The verdict of the whole run, in words."""
-    words = {0: "Meets its targets", 1: "Does not meet its targets"}
-    return words.get(result.judgement.exit_status, "Cannot be decided")
 
 
 def _table(view: View) -> list[str]:
@@ -45,10 +40,3 @@ def _table(view: View) -> list[str]:
         values = [number(value * factor) if value is not None else "–" for value, factor in medians]
         rows.append(f"| {' | '.join([text(name_of(case)), case.role, *values])} |")
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
-
-
-def text(words: str) -> str:
-    """Words as Markdown shows them: nothing in them is markup."""
-    for sign in "\\`*_[]<>|#":
-        words = words.replace(sign, f"\\{sign}")
-    return " ".join(words.split())[:400]
