@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -72,16 +73,21 @@ def _check_runs(results: list[Result]) -> None:
             f"a baseline takes {FEWEST} runs or more, and here {'is' if len(results) == 1 else 'are'} {len(results)}",
             "its tolerance is how far repeated runs lie apart: profile the same again, ten times if you can",
         )
-    seen: dict[str, str] = {}
     for result in results:
-        name = result.folder.name
         if result.run.kind == "imported":
+            name = result.folder.name
             raise BadArgument(f"{name} is imported: nothing says which code it is of", "profile with stallgate")
-        for attempt in result.run.attempts:
-            other = seen.setdefault(attempt.sha256 or "", name)
-            if attempt.sha256 and other != name:
-                hint = "replays of one recording show no spread: name runs that were measured"
-                raise BadArgument(f"{other} and {name} hold the same measurement", hint)
+    for one, other in combinations(results, 2):
+        if _reports(one) & _reports(other):
+            raise BadArgument(
+                f"{one.folder.name} and {other.folder.name} hold the same measurement",
+                "replays of one recording show no spread: name runs that were measured",
+            )
+
+
+def _reports(result: Result) -> set[str]:
+    """SHA-256 of a run's ncu reports: what tells a measurement from its copies."""
+    return {attempt.sha256 for attempt in result.run.attempts if attempt.sha256 is not None}
 
 
 def _cases(results: list[Result]) -> list[Case]:

@@ -371,9 +371,12 @@ def baseline(runs: tuple[str, ...], root: Path | None, as_json: bool) -> int:
 
     from harness import terminal
     from harness.baseline import accept, write
+    from harness.flow import evaluate
+    from harness.runs import find
 
     project = _project(root)
-    results = [_result(project, run, (), only_judge=True) for run in dict.fromkeys(runs)]
+    folders = dict.fromkeys(find(project.reports, run) for run in runs)
+    results = [evaluate(project, folder, [], only_judge=True) for folder in folders]
     accepted = accept(project, results, datetime.now(UTC).date())
     files = [_near(write(project, found)) for found in accepted]
     if as_json:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
-from harness.words import MARKS, aliases, listed, provenance, scaled, spaced
+from harness.words import MARKS, aliases, listed, provenance, scaled, spaced, whom
 
 if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
     from harness.compare import Change, Comparison, Pair, Word
@@ -73,7 +73,7 @@ def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     cases(found, summaries)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(Text(f"{verdict.variant} on {verdict.workload}: {verdict.sentence}", "yellow"))
+            out.print(Text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
@@ -116,10 +116,7 @@ def _number(summary: Summary | None, factor: float) -> str:
 def judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     for verdict in found.verdicts:
-        out.print(
-            Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status])
-            + Text(f"{verdict.variant} on {verdict.workload}")
-        )
+        out.print(Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status]) + Text(whom(verdict)))
         _hang(out, Text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:

@@ -25,6 +25,11 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def whom(verdict: Verdict) -> str:
+    """Whom a verdict is about, and where."""
+    return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
+
+
 def number(value: float) -> str:
     """A value for a reader: four digits, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

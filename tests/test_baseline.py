@@ -241,7 +241,7 @@ def test_accepted_numbers_are_gated_by(stallgate: Stallgate, tree: Path, repeate
 
 def test_a_replay_is_no_repeated_run(stallgate: Stallgate, tree: Path) -> None:
     recorded = "reports/recorded/h100_sxm/cumprod"
-    done = stallgate("baseline", recorded, recorded, recorded)
+    done = stallgate("baseline", recorded, str(tree / recorded), f"{recorded}/../cumprod")
     assert done.returncode == 2
     assert "and here is 1" in done.stderr
     assert not (tree / "metrics/baselines").exists()

@@ -105,3 +105,18 @@ def test_an_ncu_that_lists_nothing_verifies_nothing(with_ncu: Stallgate) -> None
     done = with_ncu("plan", "--chip", "GH100", FAKE_NCU_METRICS="")
     assert done.returncode == 0
     assert "the catalogue is not verified" in " ".join(done.stdout.split())
+
+
+def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
+    with_ncu: Stallgate, repository: Project, tree: Path
+) -> None:
+    path = tree / "metrics/stages/memory_access.toml"
+    path.write_text(
+        path.read_text().replace('"smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"', '"flop_rate"')
+    )
+    planned = with_ncu("plan", "--json", FAKE_NCU_METRICS=listed(repository, "GH100"))
+    facts = json.loads(planned.stdout)
+    assert (planned.returncode, facts["chip"]) == (3, "GH100")
+    assert facts["unmeasurable"][0].startswith("memory_access cannot be judged on GH100: flop_rate is only in")
+    assert "agrees with the catalogue" in facts["ncu"]
+    assert facts["unmeasurable"][0] in with_ncu("profile", FAKE_NCU="no_driver").stderr

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -143,7 +143,7 @@ def on(gpu: str) -> list[Attempt]:
     return [Attempt(name="1", kind="samples", command=[], started="", environment=environment(gpu=gpu))]
 
 
-def settings(**changes: str) -> Settings:
+def controls(**changes: str) -> Settings:
     plain = {"clock_control": "none", "cache_control": "all", **changes}
     return Settings(samples=5, timeout_s=1, metrics=[], **plain)
 
@@ -220,10 +220,10 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "an unknown GPU": Situation(regression(), {"attempts": []}, "not_measured", "other_gpu", 3),
     "other clock control": Situation(
-        regression(), {"settings": settings(clock_control="base")}, "not_measured", "other_clock_control", 3
+        regression(), {"settings": controls(clock_control="base")}, "not_measured", "other_clock_control", 3
     ),
     "other cache control": Situation(
-        regression(), {"settings": settings(cache_control="none")}, "not_measured", "other_cache_control", 3
+        regression(), {"settings": controls(cache_control="none")}, "not_measured", "other_cache_control", 3
     ),
     "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "other_clock_control", 3),
     "a baseline of another workload": Situation(
@@ -351,6 +351,7 @@ WORST_FIRST = {1: 0, 3: 1, 0: 2}
 """Exit statuses from a no over an open answer to a yes."""
 
 
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     values=st.lists(st.floats(80, 110), min_size=1, max_size=5),

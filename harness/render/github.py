@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.flow import Result
 from harness.model import Verdict
 from harness.project.tree import Project
+from harness.words import whom
 
 MOST_SUMMARY = 1_000_000
 """Bytes; GitHub refuses a step's summary of over 1 MiB as a whole."""
@@ -48,10 +49,9 @@ def _counts_not(verdict: Verdict) -> bool:
 def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
     problem = project.problems.get(verdict.problem)
     variant = problem.variants.get(verdict.variant) if problem is not None else None
-    place = f" on {verdict.workload}" if verdict.workload else ""
     properties = {
         "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None else "",
-        "title": f"stallgate: {verdict.variant}{place}: {verdict.reason}",
+        "title": f"stallgate: {whom(verdict)}: {verdict.reason}",
     }
     command = "warning" if _counts_not(verdict) else "error"
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)

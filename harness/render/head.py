@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.flow import Result
-from harness.model import Verdict
 from harness.runs import write_whole
-from harness.words import MARKS, provenance
+from harness.words import MARKS, provenance, whom
 
 _BELOW = "\n### "
 """What begins below the verdicts: the parts that a report draws."""
@@ -17,7 +16,7 @@ def head(result: Result) -> str:
     """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
     judged = result.judgement
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {_who(v)}: {text(v.sentence)}" for v in judged.verdicts]
+    lines += [f"- **{MARKS[v.status]}** {text(whom(v))}: {text(v.sentence)}" for v in judged.verdicts]
     lines += ["", *(f"> {text(note)}" for note in judged.notes)] if judged.notes else []
     return "\n".join(lines) + "\n"
 
@@ -35,11 +34,6 @@ def headline(result: Result) -> str:
     """The verdict of the whole run, in words."""
     words = {0: "Meets its targets", 1: "Does not meet its targets"}
     return words.get(result.judgement.exit_status, "Cannot be decided")
-
-
-def _who(verdict: Verdict) -> str:
-    place = f" on {verdict.workload}" if verdict.workload else ""
-    return text(f"{verdict.variant}{place}")
 
 
 def text(words: str) -> str:
