@@ -12,6 +12,7 @@ import msgspec
 import pandas as pd
 from msgspec.structs import replace
 
+from harness.catalogue import resolve
 from harness.extract.evidence import Evidence, gather
 from harness.judge import Judgement, judge
 from harness.model import Run, State
@@ -46,9 +47,15 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
     table = build_table(run, evidence.calls, project.catalogue)
     summaries = summarise(table)
     today = datetime.now(UTC).date()
-    parts = summarise_kernels(table)
+    parts = summarise_kernels(table, _judged(project))
     judgement = judge(run, project, evidence, summaries, stages, parts=parts, today=today)
     return Result(folder=folder, run=run, evidence=evidence, table=table, summaries=summaries, judgement=judgement)
+
+
+def _judged(project: Project) -> set[str]:
+    """The metrics that any stage has a target for."""
+    targets = [target for stage in project.stages.values() for target in stage.targets]
+    return {resolve(project.catalogue, target.metric).name for target in targets}
 
 
 def with_roles(run: Run, project: Project) -> Run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -223,12 +223,12 @@ Parts = dict[tuple[Case, str], dict[str, Summary]]
 """(case, metric) -> kernel -> what the samples say of that kernel alone."""
 
 
-def summarise_kernels(table: pd.DataFrame) -> Parts:
-    """Median and spread of every metric of every kernel of a case; the second launch of a kernel counts for itself.
+def summarise_kernels(table: pd.DataFrame, metrics: Collection[str]) -> Parts:
+    """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
 
     A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
     """
-    launches = table[table["launch"].notna() & (table["sample"] != DETAIL)]
+    launches = table[table["launch"].notna() & (table["sample"] != DETAIL) & table["metric"].isin(list(metrics))]
     names = ("problem", "variant", "configuration", "workload", "metric", "sample", "kernel")
     columns = [launches[name].tolist() for name in (*names, "state", "value", "ncu_name")]
     found: dict[tuple[str, ...], dict[str, list[tuple[State, float, str]]]] = {}
