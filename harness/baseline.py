@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from harness.accepted import comparable_digests, key_of
 from harness.conditions import Conditions, conditions
 from harness.errors import BadArgument, NotMeasured
 from harness.flow import Result
-from harness.judge import comparable_digests
 from harness.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
 from harness.project.tree import Project
 from harness.runs import write_whole
@@ -145,7 +145,7 @@ def _conditions(results: list[Result], cases: list[Case]) -> Conditions:
 def _accepted(
     project: Project, results: list[Result], problem: str, cases: list[Case], measured: Conditions, today: date
 ) -> Baseline:
-    made = {_key(case): _case(project, results, case, today) for case in cases}
+    made = {key_of(case): _case(project, results, case, today) for case in cases}
     return Baseline(
         format=BASELINE_FORMAT,
         problem=problem,
@@ -154,10 +154,6 @@ def _accepted(
         cache_control=measured.cache_control or "",
         cases=dict(sorted({**_kept(project, problem, measured), **made}.items())),
     )
-
-
-def _key(case: Case) -> str:
-    return f"{case.variant}/{case.configuration}/{case.workload}"
 
 
 def _kept(project: Project, problem: str, measured: Conditions) -> dict[str, BaselineCase]:

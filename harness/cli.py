@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -323,9 +324,9 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     project = _project(root)
     result = _result(project, run, stages, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
-        _write_if_possible(result)
+        _if_possible(_write_verdicts, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(project, result)
+        _if_possible(_tell_github, project, result)
     if as_json:
         click.echo(pretty(verdicts(result)).decode(), nl=False)
     else:
@@ -334,19 +335,23 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     return result.judgement.exit_status
 
 
-def _write_if_possible(result: Result) -> None:
+def _if_possible(write: Callable[..., None], *what: object) -> None:
     """Writes down what was judged; where that cannot be written the verdict stands all the same."""
+    try:
+        write(*what)
+    except OSError as error:
+        click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
+
+
+def _write_verdicts(result: Result) -> None:
     from harness.flow import write_verdicts
     from harness.render.head import write_head
     from harness.render.junit import junit
     from harness.runs import write_whole
 
-    try:
-        write_verdicts(result)
-        write_whole(result.folder / "junit.xml", junit(result))
-        write_head(result)
-    except OSError as error:
-        click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
+    write_verdicts(result)
+    write_whole(result.folder / "junit.xml", junit(result))
+    write_head(result)
 
 
 def _tell_github(project: Project, result: Result) -> None:
@@ -354,9 +359,9 @@ def _tell_github(project: Project, result: Result) -> None:
     from harness.render.github import annotated, append_summary
     from harness.render.head import head
 
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
     for line in annotated(project, result, Path(os.environ.get("GITHUB_WORKSPACE", Path.cwd()))):
         click.echo(line, err=True)  # GitHub reads both streams, and --json is alone on the other
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         append_summary(Path(summary), head(result))
 

@@ -35,17 +35,14 @@ What is not measured stays so: a waiver covers what was measured and is not met,
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from harness.accepted import Gap, accepted_of
 from harness.bounds import Bound, around, asked, weigh
 from harness.catalogue import ROOF_FRACTION, resolve
-from harness.conditions import conditions
 from harness.extract.evidence import Evidence
 from harness.model import (
-    Accepted,
-    BaselineCase,
     Case,
     CaseResult,
     Metric,
@@ -58,11 +55,10 @@ from harness.model import (
     Verdict,
     Waiver,
 )
-from harness.project.digests import REFERENCE, variant_key, workload_key
 from harness.project.tree import Project
 from harness.staleness import changes, stale_because
 from harness.table import Parts, Summaries, Summary
-from harness.words import listed, number, spaced
+from harness.words import listed, number, shortened, spaced
 
 
 class Judgement(Noun, frozen=True):
@@ -155,13 +151,6 @@ def _covers(waiver: Waiver, metric: str, verdict: Verdict) -> bool:
     """Whether a waiver of a metric, by its short name, is about what a verdict says."""
     here = (waiver.variant, waiver.stage, metric) == (verdict.variant, verdict.stage, verdict.metric)
     return here and (not waiver.workloads or verdict.workload in waiver.workloads)
-
-
-class _Gap(NamedTuple):
-    """Why there is no bound to judge by."""
-
-    reason: str
-    sentence: str
 
 
 class _Court:
@@ -323,8 +312,9 @@ class _Court:
             sentence = f"{metric.name} is not measured: {summary.ncu_name} is {spaced(summary.state)}"
             return replace(draft, reason=summary.state, sentence=sentence)
         bound = self._bound(target, result, metric)
-        if isinstance(bound, _Gap):
-            return replace(draft, reason=bound.reason, sentence=bound.sentence)
+        if isinstance(bound, Gap):
+            sentence = f"{metric.name} cannot be judged: {bound.sentence}"
+            return replace(draft, reason=bound.reason, sentence=sentence)
         return weigh(draft, metric, summary, bound)
 
     def _explained(self, verdict: Verdict, result: CaseResult, metric: Metric) -> Verdict:
@@ -333,8 +323,7 @@ class _Court:
         if verdict.status in ("fail", "undecided") and metric.limiters:
             more += self._limited(result.case, metric)
         if verdict.parts:
-            shown = [f"{part.kernel} {number(part.value) if part.value is not None else '–'}" for part in verdict.parts]
-            more += f"; its kernels: {', '.join(shown)}"
+            more += f"; its kernels: {_in_words(verdict.parts)}"
         return replace(verdict, sentence=verdict.sentence + more)
 
     def _limited(self, case: Case, metric: Metric) -> str:
@@ -349,16 +338,16 @@ class _Court:
 
     # --- what bounds are made of ---
 
-    def _bound(self, target: Target, result: CaseResult, metric: Metric) -> Bound | _Gap:
+    def _bound(self, target: Target, result: CaseResult, metric: Metric) -> Bound | Gap:
         if target.bound is None:
-            accepted = self._accepted(result, metric)
-            return accepted if isinstance(accepted, _Gap) else around(accepted, target.tolerance or 0.0, metric)
+            accepted = accepted_of(self._project, self._run, result, metric)
+            return accepted if isinstance(accepted, Gap) else around(accepted, target.tolerance or 0.0, metric)
         comparison, value = target.bound
         if target.of is None and metric.name != ROOF_FRACTION:
             return Bound(comparison=comparison, value=value)
         roof = self._roof(result.case, metric)
         if roof is None:
-            return _Gap("no_roof", f"{metric.name} is judged by the roof, and the run has no roof to rely on")
+            return Gap("no_roof", "the run has no roof to rely on")
         if target.of is None:
             return Bound(comparison=comparison, value=value)
         return Bound(comparison=comparison, value=value * roof, of_roof=value)
@@ -375,37 +364,6 @@ class _Court:
         durations = {roof: self._summary(roof, self._metric("duration")).median for roof in roofs}
         timed = {roof: value for roof, value in durations.items() if value is not None}
         return self._summary(min(timed, key=lambda roof: timed[roof]), metric).median if timed else None
-
-    def _accepted(self, result: CaseResult, metric: Metric) -> Accepted | _Gap:
-        """What a metric of a case is accepted to be, where that can be held against the run."""
-        case, measured = result.case, conditions(self._run, result)
-        known = self._project.baselines.get(case.problem, [])
-        if not known:
-            return _Gap("no_baseline", f"{metric.name} is judged by a baseline, and none of {case.problem} is accepted")
-        baseline = next((baseline for baseline in known if baseline.gpu == measured.gpu), None)
-        if baseline is None:
-            gpus = listed([baseline.gpu for baseline in known])
-            return _Gap("other_gpu", f"the baseline is of {gpus}, the run of {measured.gpu or 'an unknown GPU'}")
-        for name in ("clock_control", "cache_control"):
-            wanted, found = getattr(baseline, name), getattr(measured, name)
-            if wanted != found:
-                sentence = f"the baseline was measured with {spaced(name)} {wanted}, the run with {found or 'unknown'}"
-                return _Gap(f"other_{name}", sentence)
-        entry = baseline.cases.get(f"{case.variant}/{case.configuration}/{case.workload}")
-        if entry is None or metric.name not in entry.metrics:
-            return _Gap("no_baseline", f"no {metric.name} of {case.variant} on {case.workload} is accepted")
-        moved = self._moved(entry, case, metric)
-        if moved:
-            return _Gap("stale_baseline", f"the baseline was accepted before {listed(moved)} changed")
-        return entry.metrics[metric.name]
-
-    def _moved(self, entry: BaselineCase, case: Case, metric: Metric) -> list[str]:
-        """What a baseline and the run do not have in common, of all that has to be the same."""
-        now = comparable_digests(self._run, case)
-        keys = [REFERENCE, workload_key(case.workload)]
-        if metric.name == ROOF_FRACTION:
-            keys += [key for key in dict.fromkeys([*entry.digests, *now]) if key not in keys]
-        return [key for key in keys if entry.digests.get(key) != now.get(key)]
 
     def _metric(self, name: str) -> Metric:
         return self._project.catalogue.metrics[name]
@@ -443,19 +401,6 @@ class _Court:
         return max(covering, key=lambda waiver: waiver.until, default=None)
 
 
-def comparable_digests(run: Run, case: Case) -> dict[str, str]:
-    """Digests of what has to be the same for two runs' numbers of a case to be held against each other.
-
-    The roofs' are among them, which matter to what is a fraction of the roof.
-    """
-    subject = run.subjects.get(case.problem)
-    if subject is None:
-        return {}
-    roofs = [variant_key(r.case.variant) for r in run.cases if r.role == "roof" and r.case.problem == case.problem]
-    keys = [REFERENCE, workload_key(case.workload), *dict.fromkeys(roofs)]
-    return {key: subject.digests[key] for key in keys if key in subject.digests}
-
-
 # --- small things -----------------------------------------------------------------------------------------------------
 
 
@@ -470,6 +415,21 @@ def _by_default(case: Case) -> bool:
 def _absent(metric: Metric) -> Summary:
     name = metric.formula or metric.name
     return Summary(state="absent", median=None, low=None, high=None, samples=0, ncu_name=name)
+
+
+MOST_PARTS = 4
+"""Kernels of a call that a sentence names; the verdict has all."""
+
+LONGEST_KERNEL = 60
+"""Characters of a kernel's name in a sentence: a template's has hundreds."""
+
+
+def _in_words(parts: list[Part]) -> str:
+    shown = [
+        f"{shortened(part.kernel, LONGEST_KERNEL)} {number(part.value) if part.value is not None else '–'}"
+        for part in parts[:MOST_PARTS]
+    ]
+    return ", ".join(shown) + (f" and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else "")
 
 
 def _parts(kernels: dict[str, Summary]) -> list[Part]:

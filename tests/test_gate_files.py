@@ -147,6 +147,12 @@ def test_a_gate_on_github(stallgate: Stallgate, run: Path, tmp_path: Path, lates
     assert {test.get("classname") for test in Xml.parse(run / "junit.xml").iter("testcase")} == {"cumprod.blocked_scan"}
 
 
+def test_a_step_whose_summary_cannot_be_written_has_its_verdict(stallgate: Stallgate, recording: Path) -> None:
+    done = stallgate("gate", str(recording), GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY="/nowhere/step")
+    assert done.returncode == 0
+    assert "the results are not written: /nowhere/step: No such file" in done.stderr
+
+
 def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recording: Path) -> None:
     before = sorted(recording.iterdir())
     done = stallgate("gate", str(recording))

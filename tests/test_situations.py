@@ -447,6 +447,14 @@ def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:
     assert each.verdicts[0].sentence == "memory_dependency_stall of scan is 12 %; wanted below 20 %"
 
 
+def test_of_many_kernels_the_first_are_told(repository: Project) -> None:
+    kernels = {f"{'long ' * 20}{number}": summary(float(number)) for number in range(6)}
+    found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
+    assert sentence(found).endswith("… 3 and 2 more")
+    assert len(sentence(found)) < 400
+    assert len(found.verdicts[0].parts) == 6
+
+
 def test_included_stages_are_judged_first_and_once(repository: Project) -> None:
     problem = replace(repository.problem("cumprod"), stages=["advanced_memory", "memory_access"])
     found = judged(replace(repository, problems={"cumprod": problem}))
