@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from harness.catalogue import exists_on
-from harness.measure.chip import judged_by, unmeasurable
+from harness.measure.chip import judged_by, unmeasurable, verify
 from harness.model import Target
 from harness.project.tree import Project
-from tests.conftest import Stallgate
+from tests.conftest import FAKES, Stallgate
 from tests.judging import with_stage
 
 GMMA = '\n[[targets]]\nmetric = "stall_gmma"\nbelow = 50\n'
@@ -30,8 +31,6 @@ def test_a_plan_says_which_target_its_chip_lacks(stallgate: Stallgate, with_gmma
     done = stallgate("plan", "--chip", "AD102")
     assert done.returncode == 3
     assert "memory_access cannot be judged on AD102: it does not have stall_gmma" in done.stdout
-    asked = json.loads(stallgate("plan", "--chip", "GH100", "--json").stdout)
-    assert (asked["chip"], asked["unmeasurable"]) == ("GH100", [])
 
 
 def test_the_catalogue_says_what_judges(stallgate: Stallgate, with_gmma: Path) -> None:
@@ -81,6 +80,15 @@ def listed(project: Project, chip: str, *, without: str = "", besides: str = "")
     return " ".join([*sorted(names - {without}), besides])
 
 
+@pytest.fixture
+def ncu(tmp_path: Path) -> Path:
+    """The fake ncu as a program."""
+    path = tmp_path / "ncu"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKES / "ncu"}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 @pytest.mark.parametrize(
     ("chip", "changes", "said"),
     [
@@ -94,17 +102,22 @@ def listed(project: Project, chip: str, *, without: str = "", besides: str = "")
     ],
 )
 def test_the_catalogue_is_held_against_the_ncu_that_is_here(
-    with_ncu: Stallgate, repository: Project, chip: str, changes: dict[str, str], said: str
+    repository: Project, monkeypatch: pytest.MonkeyPatch, ncu: Path, chip: str, changes: dict[str, str], said: str
 ) -> None:
-    done = with_ncu("metrics", "--chip", chip, FAKE_NCU_METRICS=listed(repository, chip, **changes))
-    assert done.returncode == 0, done.stderr
-    assert said in " ".join(done.stdout.split())
+    monkeypatch.setenv("FAKE_NCU_METRICS", listed(repository, chip, **changes))
+    answer = verify(repository.catalogue, chip, ncu)
+    assert said in answer.text
+    assert answer.differs is bool(changes)
 
 
-def test_an_ncu_that_lists_nothing_verifies_nothing(with_ncu: Stallgate) -> None:
-    done = with_ncu("plan", "--chip", "GH100", FAKE_NCU_METRICS="")
-    assert done.returncode == 0
-    assert "the catalogue is not verified" in " ".join(done.stdout.split())
+@pytest.mark.parametrize("tool", [None, Path("/nowhere/ncu"), Path("/bin/false")])
+def test_an_ncu_that_lists_nothing_verifies_nothing(
+    repository: Project, monkeypatch: pytest.MonkeyPatch, ncu: Path, tool: Path | None
+) -> None:
+    monkeypatch.setenv("FAKE_NCU_METRICS", "")
+    answer = verify(repository.catalogue, "GH100", tool or ncu)
+    assert answer.text == f"{tool or ncu} lists no metrics of GH100: the catalogue is not verified"
+    assert not answer.differs
 
 
 def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
