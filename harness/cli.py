@@ -215,10 +215,9 @@ def _live(
     from harness.runs import create_folder
 
     device = choose(devices, index)
-    ncu = find_ncu()
-    problems = list(dict.fromkeys(case.problem for case in cases))
-    for gap in unmeasurable(project, chip_of(project, device) or "", problems):
+    for gap in unmeasurable(project, chip_of(project, device) or "", _problems(cases)):
         click.echo(gap, err=True)
+    ncu = find_ncu()
     _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
@@ -517,7 +516,7 @@ def plan(
         application=["PYTHON", "CHILD", "RUN/ncu/1.plan.json"],
     )
     command = ncu.command(Path("ncu"), invocation)
-    gaps, answer = _on_chip(project, chip, list(dict.fromkeys(case.problem for case in cases)))
+    gaps, answer = _on_chip(project, chip, _problems(cases))
     if as_json:
         facts = {"chip": chip, "unmeasurable": gaps, "ncu": answer.text if answer is not None else None}
         click.echo(json.dumps({"cases": [case.name for case in cases], "command": command, **facts}, indent=2))
@@ -620,8 +619,12 @@ def _interpreter(python: str | None) -> str:
     return found
 
 
+def _problems(cases: list[Case]) -> list[str]:
+    return list(dict.fromkeys(case.problem for case in cases))
+
+
 def _subject_name(cases: list[Case]) -> str:
-    problems = list(dict.fromkeys(case.problem for case in cases))
+    problems = _problems(cases)
     return problems[0] if len(problems) == 1 else "several"
 
 

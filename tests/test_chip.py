@@ -121,7 +121,7 @@ def test_an_ncu_that_lists_nothing_verifies_nothing(
 
 
 def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
-    with_ncu: Stallgate, repository: Project, tree: Path
+    with_ncu: Stallgate, repository: Project, tree: Path, tmp_path: Path
 ) -> None:
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(
@@ -132,4 +132,5 @@ def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
     assert (planned.returncode, facts["chip"]) == (3, "GH100")
     assert facts["unmeasurable"][0].startswith("memory_access cannot be judged on GH100: flop_rate is only in")
     assert "agrees with the catalogue" in facts["ncu"]
-    assert facts["unmeasurable"][0] in with_ncu("profile", FAKE_NCU="no_driver").stderr
+    (tmp_path / "bin/ncu").unlink()
+    assert facts["unmeasurable"][0] in with_ncu("profile").stderr
