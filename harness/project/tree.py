@@ -133,9 +133,11 @@ def _check_known(where: str, kind: str, names: Collection[str], known: Collectio
 
 
 def _check_stage(project: Project, stage: Stage) -> None:
-    """Refuses a stage that refers to what the project does not have."""
+    """Refuses a stage that refers to what the project does not have; one without problems can still be looked at."""
     shown = f"metrics/stages/{stage.name}.toml"
     _check_known(f"{shown}: includes", "stage", stage.includes, project.stages)
+    if not project.problems:
+        return
     workloads = {name for problem in project.problems.values() for name in problem.workloads}
     variants = {name for problem in project.problems.values() for name in problem.variants}
     for number, target in enumerate(stage.targets):
