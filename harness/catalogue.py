@@ -25,19 +25,24 @@ READ = (
 """Rows that stallgate cannot do without, and that need an ncu name."""
 
 
+def find(catalogue: Catalogue, name: str) -> Metric | None:
+    """The metric of a short name, an alias or an ncu name; None where nothing bears the name."""
+    short = catalogue.aliases.get(name, name)
+    if short in catalogue.metrics:
+        return catalogue.metrics[short]
+    return next((metric for metric in catalogue.metrics.values() if name in metric.names), None)
+
+
 def resolve(catalogue: Catalogue, name: str) -> Metric:
     """The metric of a short name, an alias or an ncu name.
 
     Raises:
         UnknownName: nothing bears the name.
     """
-    short = catalogue.aliases.get(name, name)
-    if short in catalogue.metrics:
-        return catalogue.metrics[short]
-    for metric in catalogue.metrics.values():
-        if name in metric.names:
-            return metric
-    raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+    metric = find(catalogue, name)
+    if metric is None:
+        raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+    return metric
 
 
 def exists_on(catalogue: Catalogue, ncu_name: str, chip: str | None) -> bool:

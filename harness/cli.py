@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ from harness.streams import install, unwritten
 
 if TYPE_CHECKING:
     from harness.flow import Result
+    from harness.measure.chip import Answer
     from harness.model import Case
     from harness.project.tree import Project
 
@@ -206,12 +208,15 @@ def _live(
 ) -> Path:
     """Measures; what was measured is read and drawn even if the run is cut short."""
     from harness import terminal
+    from harness.measure.chip import unmeasurable
     from harness.measure.device import choose
     from harness.measure.ncu import find_ncu
-    from harness.measure.profile import Profiler, new_run
+    from harness.measure.profile import Profiler, chip_of, new_run
     from harness.runs import create_folder
 
     device = choose(devices, index)
+    for gap in unmeasurable(project, chip_of(project, device) or "", _problems(cases)):
+        click.echo(gap, err=True)
     ncu = find_ncu()
     _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
@@ -318,7 +323,9 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     project = _project(root)
     result = _result(project, run, stages, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
-        _write_if_possible(result)
+        _if_possible(_write_verdicts, result)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        _if_possible(_tell_github, project, result)
     if as_json:
         click.echo(pretty(verdicts(result)).decode(), nl=False)
     else:
@@ -327,14 +334,60 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     return result.judgement.exit_status
 
 
-def _write_if_possible(result: Result) -> None:
+def _if_possible(write: Callable[..., None], *what: object) -> None:
     """Writes down what was judged; where that cannot be written the verdict stands all the same."""
-    from harness.flow import write_verdicts
-
     try:
-        write_verdicts(result)
+        write(*what)
     except OSError as error:
         click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
+
+
+def _write_verdicts(result: Result) -> None:
+    from harness.flow import write_verdicts
+    from harness.render.head import write_head
+    from harness.render.junit import junit
+    from harness.runs import write_whole
+
+    write_verdicts(result)
+    write_whole(result.folder / "junit.xml", junit(result))
+    write_head(result)
+
+
+def _tell_github(project: Project, result: Result) -> None:
+    """Annotates the log of a job on GitHub Actions, and shows the verdicts on its page."""
+    from harness.render.github import annotated, append_summary
+    from harness.render.head import head
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    for line in annotated(project, result, Path(os.environ.get("GITHUB_WORKSPACE", Path.cwd()))):
+        click.echo(line, err=True)  # GitHub reads both streams, and --json is alone on the other
+    if summary:
+        append_summary(Path(summary), head(result))
+
+
+@stallgate.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@root_option
+@json_option
+def baseline(runs: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+    """Accept what repeated runs measured of the candidates, as metrics/baselines/GPU/PROBLEM.json."""
+    from datetime import UTC, datetime
+
+    from harness import terminal
+    from harness.baseline import accept, write
+    from harness.flow import evaluate
+    from harness.runs import find
+
+    project = _project(root)
+    folders = dict.fromkeys(find(project.reports, run) for run in runs)
+    results = [evaluate(project, folder, [], only_judge=True) for folder in folders]
+    accepted = accept(project, results, datetime.now(UTC).date())
+    files = [_near(write(project, found)) for found in accepted]
+    if as_json:
+        click.echo(json.dumps({"files": files}, indent=2))
+    else:
+        terminal.baselines(accepted, files)
+    return 0
 
 
 @stallgate.command()
@@ -436,7 +489,7 @@ def _result(project: Project, run: str | None, stages: tuple[str, ...], *, only_
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--chip", metavar="NAME", help="Choose metric names for this chip; by default the whole catalogue's.")
+@click.option("--chip", metavar="NAME", help="For this chip; by default this machine's, if it has a GPU.")
 @root_option
 @json_option
 def plan(
@@ -447,13 +500,15 @@ def plan(
     root: Path | None,
     as_json: bool,
 ) -> int:
-    """Show what `profile` would run, with the ncu command line."""
+    """Show what `profile` would run, with the ncu command line; status 3 if it could not be judged on the chip."""
+    from harness import terminal
     from harness.catalogue import check_chip, collected
     from harness.measure import ncu
 
     project = _project(root)
     cases = _cases(project, subjects, workloads, configurations)
     check_chip(project.catalogue, chip)
+    chip = chip or _chip_here(project)
     invocation = ncu.Invocation(
         report=Path("RUN/ncu/1.ncu-rep"),
         metrics=collected(project.catalogue, chip),
@@ -461,32 +516,58 @@ def plan(
         application=["PYTHON", "CHILD", "RUN/ncu/1.plan.json"],
     )
     command = ncu.command(Path("ncu"), invocation)
+    gaps, answer = _on_chip(project, chip, _problems(cases))
     if as_json:
-        click.echo(json.dumps({"cases": [case.name for case in cases], "command": command}, indent=2))
+        facts = {"chip": chip, "unmeasurable": gaps, "ncu": answer.text if answer is not None else None}
+        click.echo(json.dumps({"cases": [case.name for case in cases], "command": command, **facts}, indent=2))
     else:
         click.echo("\n".join(case.name for case in cases))
         click.echo()
         click.echo(shlex.join(command).replace(" --", " \\\n  --"))
-    return 0
+        terminal.on_chip(gaps, answer)
+    return 3 if gaps else 0
 
 
 @stallgate.command()
-@click.option("--chip", metavar="NAME", help="Show what this chip has.")
+@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets it cannot be judged by.")
 @root_option
 @json_option
 def metrics(chip: str | None, root: Path | None, as_json: bool) -> int:
     """Show the catalogue, for a chip or for all."""
     from harness import terminal
     from harness.catalogue import check_chip, listing
+    from harness.measure.chip import judged_by
 
-    catalogue = _project(root).catalogue
-    check_chip(catalogue, chip)
-    rows = listing(catalogue, chip)
+    project = _project(root)
+    check_chip(project.catalogue, chip)
+    judging = judged_by(project, list(project.problems))
+    rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        terminal.metrics(rows, catalogue.aliases)
+        terminal.metrics(rows, project.catalogue.aliases)
+        terminal.on_chip(*_on_chip(project, chip, list(project.problems)))
     return 0
+
+
+def _chip_here(project: Project) -> str | None:
+    """The chip of this machine's GPU; None where it has none, or one that nothing is known of."""
+    from harness.measure.device import choose, find_devices
+    from harness.measure.profile import chip_of
+
+    devices = find_devices()
+    return chip_of(project, choose(devices, None)) if devices else None
+
+
+def _on_chip(project: Project, chip: str | None, problems: list[str]) -> tuple[list[str], Answer | None]:
+    """The targets that a chip cannot be judged by, in words, and how an installed ncu stands to the catalogue."""
+    from harness.measure.chip import installed, unmeasurable, verify
+
+    if chip is None:
+        return [], None
+    tool = installed()
+    answer = verify(project.catalogue, chip, tool) if tool is not None else None
+    return unmeasurable(project, chip, problems), answer
 
 
 @stallgate.command()
@@ -538,8 +619,12 @@ def _interpreter(python: str | None) -> str:
     return found
 
 
+def _problems(cases: list[Case]) -> list[str]:
+    return list(dict.fromkeys(case.problem for case in cases))
+
+
 def _subject_name(cases: list[Case]) -> str:
-    problems = list(dict.fromkeys(case.problem for case in cases))
+    problems = _problems(cases)
     return problems[0] if len(problems) == 1 else "several"
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from harness.catalogue import ROOF_FRACTION, resolve
+from harness.conditions import conditions
 from harness.errors import NotMeasured
 from harness.flow import Result
 from harness.model import Case, CaseResult, Environment, Metric, Noun, Role
@@ -349,13 +350,9 @@ def _digest(side: Result, problem: str, key: str) -> str | None:
 
 
 def _conditions(side: Result, result: CaseResult) -> dict[str, str | None]:
-    """What a case was measured under, as far as it is known; the GPU is the attempt's, of which a run has several."""
-    environments = (attempt.environment for attempt in side.run.attempts if attempt.name == result.attempt)
-    return {
-        "GPU": getattr(next(environments, None), "gpu", None),
-        "clock control": getattr(side.run.settings, "clock_control", None),
-        "cache control": getattr(side.run.settings, "cache_control", None),
-    }
+    """What a case was measured under, by the names that a reader knows."""
+    found = conditions(side.run, result)
+    return {"GPU": found.gpu, "clock control": found.clock_control, "cache control": found.cache_control}
 
 
 def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -11,12 +12,13 @@ import msgspec
 import pandas as pd
 from msgspec.structs import replace
 
+from harness.catalogue import resolve
 from harness.extract.evidence import Evidence, gather
 from harness.judge import Judgement, judge
 from harness.model import Run, State
 from harness.project.tree import Project
 from harness.runs import load, pretty, write_whole
-from harness.table import Summaries, build_table, summarise
+from harness.table import Summaries, build_table, summarise, summarise_kernels
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +46,16 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
     evidence = gather(folder, replace(run, attempts=judged) if only_judge else run, project.catalogue)
     table = build_table(run, evidence.calls, project.catalogue)
     summaries = summarise(table)
-    judgement = judge(run, project, evidence, summaries, stages)
+    today = datetime.now(UTC).date()
+    parts = summarise_kernels(table, _judged(project))
+    judgement = judge(run, project, evidence, summaries, stages, parts=parts, today=today)
     return Result(folder=folder, run=run, evidence=evidence, table=table, summaries=summaries, judgement=judgement)
+
+
+def _judged(project: Project) -> set[str]:
+    """The metrics that any stage has a target for."""
+    targets = [target for stage in project.stages.values() for target in stage.targets]
+    return {resolve(project.catalogue, target.metric).name for target in targets}
 
 
 def with_roles(run: Run, project: Project) -> Run:

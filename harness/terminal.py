@@ -12,19 +12,27 @@ from rich.text import Text
 
 from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
-from harness.words import MARKS, aliases, listed, provenance, scaled, spaced
+from harness.words import MARKS, aliases, listed, provenance, scaled, spaced, whom
 
 if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
     from harness.compare import Change, Comparison, Pair, Word
     from harness.doctor import Finding
     from harness.judge import Judgement
+    from harness.measure.chip import Answer
+    from harness.model import Baseline
     from harness.table import Summaries, Summary
 
 # Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
-STYLES: dict[Status, str] = {"pass": "green", "fail": "red", "undecided": "yellow", "not_measured": "yellow"}
+STYLES: dict[Status, str] = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "not_measured": "yellow",
+    "waived": "yellow",
+}
 
 COLUMNS = (
     ("time ms", "duration", 1e-6),
@@ -65,7 +73,7 @@ def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     cases(found, summaries)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(Text(f"{verdict.variant} on {verdict.workload}: {verdict.sentence}", "yellow"))
+            out.print(Text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
@@ -108,10 +116,7 @@ def _number(summary: Summary | None, factor: float) -> str:
 def judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     for verdict in found.verdicts:
-        out.print(
-            Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status])
-            + Text(f"{verdict.variant} on {verdict.workload}")
-        )
+        out.print(Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status]) + Text(whom(verdict)))
         _hang(out, Text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
@@ -218,6 +223,28 @@ def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
     out.print()
     for old, short in names.items():
         out.print(Text(f"{old}\n    is read as {short}"))
+
+
+def on_chip(gaps: list[str], answer: Answer | None) -> None:
+    """What a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
+    for gap in gaps:
+        out.print(Text(gap, "bold yellow"))
+    if answer is not None:
+        out.print(Text(answer.text, "yellow" if answer.differs else "dim"))
+
+
+def baselines(accepted: list[Baseline], files: list[str]) -> None:
+    """What was accepted: of each case the metrics with the spread of their runs, then the file to be reviewed."""
+    for baseline, file in zip(accepted, files, strict=True):
+        for name, case in baseline.cases.items():
+            table = Table(title=f"{name}, {case.runs} runs", title_justify="left", box=None, padding=(0, 1, 0, 0))
+            table.add_column("metric", overflow="fold")
+            for heading in ("accepted", "lowest", "highest"):
+                table.add_column(heading, justify="right", no_wrap=True)
+            for metric, found in case.metrics.items():
+                table.add_row(metric, *(scaled(value, found.unit) for value in (found.median, found.low, found.high)))
+            out.print(table)
+        out.print(f"baseline: {file}", soft_wrap=True)
 
 
 def findings(found: list[Finding], able: bool) -> None:

@@ -11,6 +11,7 @@ MARKS: dict[Status, str] = {
     "fail": "✗ fail",
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
+    "waived": "~ waived",
 }
 
 
@@ -25,6 +26,16 @@ def spaced(code: str) -> str:
 def listed(names: list[str]) -> str:
     """``a``; ``a and b``; ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def shortened(name: str, length: int) -> str:
+    """A name of at most so many characters."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def whom(verdict: Verdict) -> str:
+    """Whom a verdict is about, and where."""
+    return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
 
 
 def number(value: float) -> str:

@@ -98,7 +98,7 @@ def write_index(project: Project) -> Path:
 
 def _metrics(project: Project, problem: str) -> list[Metric]:
     """The duration, and what the problem's stages have targets for."""
-    stages = [project.stage(name) for name in project.problems[problem].stages]
+    stages = project.with_included(project.problems[problem].stages)
     names = ["duration", *(target.metric for stage in stages for target in stage.targets)]
     metrics = [resolve(project.catalogue, name) for name in names]
     return list({metric.name: metric for metric in metrics}.values())
@@ -252,10 +252,11 @@ class _Place:
 
     def _limit(self, metric: Metric) -> Limit | None:
         """The bound of today's stages, where it is a value and not a fraction of the roof's."""
-        stages = [self._project.stage(name) for name in self._project.problems[self._problem].stages]
+        stages = self._project.with_included(self._project.problems[self._problem].stages)
         for target in (target for stage in stages for target in stage.targets):
             here = not target.workloads or self._workload in target.workloads
-            if here and target.of is None and resolve(self._project.catalogue, target.metric).name == metric.name:
+            named = resolve(self._project.catalogue, target.metric).name == metric.name
+            if here and named and target.of is None and target.scope == "call" and target.bound is not None:
                 comparison, bound = target.bound
                 return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
         return None

@@ -13,9 +13,10 @@ from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
 from harness.render.changes import Changes, changes_of
 from harness.render.detail import MOST_LINES, Said, said
+from harness.render.head import headline
 from harness.render.index import write_index
 from harness.render.pictures import Picture, finding, glance, pictures
-from harness.render.summary import headline, summary
+from harness.render.summary import summary
 from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
 from harness.render.template import template
 from harness.render.view import View, name_of
@@ -37,7 +38,7 @@ MOST_GLANCES = 6
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 """Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
 
-WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "pass")
+WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
 
 
 class Section(Noun, frozen=True):

@@ -29,13 +29,6 @@ from harness.render.figures import (
 from harness.render.view import View, case_name, name_of, shortened
 from harness.words import number, percent, scaled, spaced
 
-LIMITERS = {
-    "occupancy_limit_registers": "registers",
-    "occupancy_limit_shared_memory": "shared memory",
-    "occupancy_limit_warps": "warps of a multiprocessor",
-    "occupancy_limit_blocks": "programs of a multiprocessor",
-}
-
 
 class Picture(Noun, frozen=True):
     """A figure on the page and beside it."""
@@ -279,14 +272,16 @@ def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
 def limiter(view: View, case: CaseResult) -> str:
     """What allows the fewest programs on a multiprocessor; nothing where all warps could be resident."""
     possible = view.median(case, "theoretical_occupancy")
-    limits = {name: view.median(case, name) for name in LIMITERS}
+    occupancy = view.project.catalogue.metrics.get("achieved_occupancy")
+    words = occupancy.limiters if occupancy is not None else {}
+    limits = {name: view.median(case, name) for name in words}
     known = {name: value for name, value in limits.items() if value is not None}
     if possible is None or not known:
         return "limits not measured"
     if possible >= 100:
         return "not limited"
     least = min(known.values())
-    return "limited by " + ", ".join(LIMITERS[name] for name, value in known.items() if value == least)
+    return "limited by " + ", ".join(words[name] for name, value in known.items() if value == least)
 
 
 # --- the trade, the roofline ------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from harness.flow import Result
 from harness.render.changes import Changes
-from harness.render.compare_page import MARKS as WORD_MARKS
-from harness.render.compare_page import Line
+from harness.render.compare_page import MARKS, Line
+from harness.render.head import head, text
 from harness.render.view import View, name_of
-from harness.words import MARKS, number, provenance
+from harness.words import number
 
-SAME = WORD_MARKS["same"]
+SAME = MARKS["same"]
 
 COLUMNS = (
     ("time [ms]", "duration", 1e-6),
@@ -29,8 +29,7 @@ def summary(result: Result, views: list[View], files: list[list[str]], changes: 
         files: the names of each workload's PNGs, which stand beside the summary.
         changes: what changed since each problem was measured last.
     """
-    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {text(v.variant)}: {text(v.sentence)}" for v in result.judgement.verdicts]
+    lines = head(result).splitlines()
     lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
     for view, pictured in zip(views, files, strict=True):
         lines += ["", f"### {text(view.title)}", "", *_table(view)]
@@ -61,12 +60,6 @@ def _row(cells: list[str]) -> list[str]:
     return [f"| {' | '.join(cells)} |"]
 
 
-def headline(result: Result) -> str:
-    """The verdict of the whole run, in words."""
-    words = {0: "Meets its targets", 1: "Does not meet its targets"}
-    return words.get(result.judgement.exit_status, "Cannot be decided")
-
-
 def _table(view: View) -> list[str]:
     heads = ["variant", "role", *(heading for heading, _, _ in COLUMNS)]
     rows = [f"| {' | '.join(heads)} |", f"| {' | '.join(['---'] * len(heads))} |"]
@@ -75,10 +68,3 @@ def _table(view: View) -> list[str]:
         values = [number(value * factor) if value is not None else "–" for value, factor in medians]
         rows.append(f"| {' | '.join([text(name_of(case)), case.role, *values])} |")
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
-
-
-def text(words: str) -> str:
-    """Words as Markdown shows them: nothing in them is markup."""
-    for sign in "\\`*_[]<>|#":
-        words = words.replace(sign, f"\\{sign}")
-    return " ".join(words.split())[:400]
