@@ -8,11 +8,13 @@ code                      status        meaning
 met                       pass          every sample is on the right side of the bound
 missed                    fail          every sample is on the wrong side
 wrong_result              fail          the output is not the reference's
+foreign_kernel            fail          it launches kernels that are neither its own nor allowed by problem.toml
 straddles                 undecided     samples lie on both sides of the bound
 stale                     not_measured  what was measured is not what the tree holds now
 crashed, timed_out,       not_measured  the case's outcome
 skipped, not_profiled,
 planned, measuring
+implausible               not_measured  fewer bytes moved than are needed, or far faster than the roof
 damaged_report            not_measured  the ncu report does not show the case as it was planned
 no_case                   not_measured  the run has no case that the target could be judged by
 no_roof                   not_measured  the run has no measured roof to compare with
@@ -43,6 +45,7 @@ from harness.model import (
     Verdict,
 )
 from harness.project.tree import Project
+from harness.soundness import doubts
 from harness.staleness import changes, stale_because
 from harness.table import Summaries, Summary
 from harness.words import listed, number, quantity, spaced
@@ -118,6 +121,11 @@ def _notes(run: Run, verdicts: list[Verdict]) -> list[str]:
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
+    notes += [
+        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.strays}"
+        for result in run.cases
+        if result.strays and result.role != "candidate"
+    ]
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes
@@ -132,6 +140,7 @@ class _Court:
         self._faults = evidence.faults
         self._summaries = summaries
         self._changed = changes(run, project)
+        self._doubts = doubts(run, project, evidence, summaries)
 
     # --- which cases ---
 
@@ -184,7 +193,8 @@ class _Court:
             return _verdict(result.case, "not_measured", result.outcome, f"{spaced(result.outcome)}: {reason}")
         if result.case.name in self._faults:
             return _verdict(result.case, "not_measured", "damaged_report", self._faults[result.case.name])
-        return None
+        doubt = self._doubts.get(result.case)
+        return _verdict(result.case, doubt.status, doubt.reason, doubt.sentence) if doubt is not None else None
 
     # --- targets ---
 

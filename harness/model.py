@@ -55,6 +55,14 @@ class Variant(Noun, frozen=True):
     """What a roof saturates; None for everything else."""
 
 
+class AllowedKernel(Noun, frozen=True):
+    """Kernels of others that a candidate of the problem may launch."""
+
+    pattern: str
+    """Of their names as C++ spells them; ``*`` stands for anything."""
+    reason: str
+
+
 class Problem(Noun, frozen=True):
     """What is computed: a reference, its workloads, its variants."""
 
@@ -66,6 +74,7 @@ class Problem(Noun, frozen=True):
     """The stages that gate this problem, where the command line names none."""
     workloads: dict[str, Workload]
     variants: dict[str, Variant]
+    allowed_kernels: list[AllowedKernel] = []
 
 
 class Case(Noun, frozen=True):
@@ -242,6 +251,8 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
+    strays: str = ""
+    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
@@ -406,6 +417,8 @@ class Launch(Noun, frozen=True):
     ranges: list[str]
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
+    signature: str = ""
+    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
     samples: int = 0
     advice: list[Advice] = []
     lines: list[HotLine] = []

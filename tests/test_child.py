@@ -68,6 +68,12 @@ VARIANTS = {
     ),
     "slow": ("__import__('time').sleep(0.3); return x.cumprod(1)", "skipped", "over the limit of 0.2 s"),
     "broken": ("return (", "crashed", "SyntaxError"),
+    "aliasing": ("x.cumprod(1); return x[:]", "wrong_result", "its output shares memory with its input"),
+    "lazy": (
+        "return x.cumprod(1).as_subclass(type('Lazy', (torch.Tensor,), {}))",
+        "wrong_result",
+        "it returned Lazy, not a tensor",
+    ),
 }
 
 
@@ -88,14 +94,16 @@ def case_of(tmp_path: Path, name: str, body: str) -> dict[str, Any]:
     }
 
 
-def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
-    reference = tmp_path / "reference.py"
-    reference.write_text(REFERENCE)
+def measure(
+    tmp_path: Path, cases: list[dict[str, Any]], *, reference: str = REFERENCE, **changes: Any
+) -> list[dict[str, Any]]:
+    path = tmp_path / "reference.py"
+    path.write_text(reference)
     plan = {
         "device": "cpu",
         "events": str(tmp_path / "events"),
         "run_limit_s": 0.2,
-        "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+        "references": {"p": {"path": str(path), "digest": text_digest(path)}},
         "cases": cases,
         **changes,
     }
@@ -129,6 +137,36 @@ def test_the_roof_is_held_against_what_a_roof_does(tmp_path: Path) -> None:
     found = outcomes(measure(tmp_path, cases))
     assert found["copy"]["outcome"] == "profiled"
     assert found["scan"]["outcome"] == "wrong_result"
+
+
+SMALL = """
+def small_arguments(*, shape, dim, dtype): return {"shape": [3, 7], "dim": dim, "dtype": dtype}
+def get_special_inputs(**arguments):
+    (x,) = get_inputs(**arguments)
+    x[:, 2] = 0
+    return {"a zero": [x]}
+"""
+
+STRAYING = {
+    "right": ("return x.cumprod(1)", ""),
+    "even_only": ("return x.cumprod(1) * (1 + x.shape[1] % 2)", "on 3x7 of fresh data: 21 of 21 elements are wrong"),
+    "no_zeros": ("return x.log().cumsum(1).exp() + 0 / x.min()", "on 3x7 of a zero: "),
+    "refusing": ("assert x.shape[1] % 2 == 0, 'even only'; return x.cumprod(1)", "it raises AssertionError: even only"),
+}
+
+
+def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(tmp_path: Path) -> None:
+    cases = [case_of(tmp_path, name, body) for name, (body, _) in STRAYING.items()]
+    baselines = [{**case, "name": case["name"].replace("/default", "/b"), "role": "baseline"} for case in cases]
+    events = measure(tmp_path, cases + baselines, reference=REFERENCE + SMALL)
+    told = {event["name"]: event for event in events if event["event"] == "outcome"}
+    for name, (_, words) in STRAYING.items():
+        candidate, baseline = told[f"p/{name}/default/w"], told[f"p/{name}/b/w"]
+        assert candidate["outcome"] == ("wrong_result" if words else "profiled"), candidate
+        assert words in candidate["reason"]
+        assert baseline["outcome"] == "profiled", baseline
+        assert bool(baseline["strays"]) == bool(words)
+        assert words in baseline["strays"]
 
 
 def test_tunables_reach_the_variant(tmp_path: Path) -> None:

@@ -39,11 +39,13 @@ GOOD: dict[str, Summary] = {
     "roof_fraction": summary(0.98, 0.985, 0.99),
     "dram_throughput": summary(88.0, 88.5),
     STALL: summary(14.0, 15.0),
+    "l2_sectors": summary(4e8),
 }
 ROOF: dict[str, Summary] = {
     "duration": summary(98.0),
     "dram_throughput": summary(89.0, 90.0),
     "roof_fraction": summary(1.0),
+    "l2_sectors": summary(4e8),
 }
 
 

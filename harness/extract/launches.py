@@ -90,6 +90,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         kernel=entry["kernel"],
         ranges=entry["ranges"],
         metrics=metrics,
+        signature=entry["signature"] or "",
         samples=entry.get("samples", 0),
         advice=msgspec.convert(entry.get("advice", []), list[Advice]),
         lines=msgspec.convert(entry.get("lines", []), list[HotLine]),

@@ -269,6 +269,7 @@ class Profiler:
             outcome=told.outcome,
             reason=told.reason,
             run_ms=told.run_ms,
+            strays=told.strays,
             attempt=attempt.name,
         )
         self._replace(result)

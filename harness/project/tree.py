@@ -11,6 +11,7 @@ from harness.catalogue import COMPUTED, READ, names_in, resolve
 from harness.errors import BrokenFile, UnknownName, UserFault
 from harness.model import (
     LABEL_PART,
+    AllowedKernel,
     Card,
     Catalogue,
     Chip,
@@ -112,6 +113,7 @@ class _ProblemFile(Noun, frozen=True):
     stages: list[str]
     variants: dict[str, _VariantTable]
     workloads: dict[str, _WorkloadTable]
+    allowed_kernels: list[AllowedKernel] = []
 
 
 def _problem(root: Path, path: Path) -> Problem:
@@ -131,7 +133,18 @@ def _problem(root: Path, path: Path) -> Problem:
         stages=table.stages,
         workloads={name: _workload(name, row) for name, row in table.workloads.items()},
         variants={name: _variant(root, path, name, row) for name, row in table.variants.items()},
+        allowed_kernels=[_allowed(shown, number, row) for number, row in enumerate(table.allowed_kernels)],
     )
+
+
+def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
+    """Refuses what would allow everything, and what nobody could review."""
+    key = f"{shown}: allowed_kernels[{number}]"
+    if not row.pattern.strip("*? "):
+        raise BrokenFile(f"{key}.pattern: '{row.pattern}' allows every kernel", "name the one that a wrapper needs")
+    if not row.reason.strip():
+        raise BrokenFile(f"{key}.reason: it is empty", "say what a wrapper needs the kernel for")
+    return row
 
 
 def _workload(name: str, row: _WorkloadTable) -> Workload:
