@@ -17,7 +17,7 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check browser test record clean
+.PHONY: help setup profile report gate check browser test fuzz record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ check: $(VENV)/ready-test ## ruff, mypy, import-linter
 
 test: check browser ## everything that CI runs
 	$(VENV)/bin/pytest -n 4 --dist loadgroup $(ARGS)
+
+fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \

@@ -53,7 +53,13 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     command = [sys.executable, "-P", "-m", "harness.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
     try:
         done = subprocess.run(
-            command, env=_environment(), capture_output=True, text=True, timeout=READER_TIMEOUT_S, check=False
+            command,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",  # of what a dying reader says
+            timeout=READER_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise _damaged(path, f"kept its reader busy for over {READER_TIMEOUT_S} s") from None
