@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from harness.child.compare import fault
+from harness.child.leash import LET_GO
+from harness.measure.lock import leash
 from harness.measure.profile import CHILD
 from harness.project.digests import text_digest
 from tests.conftest import ROOT
@@ -94,9 +97,7 @@ def case_of(tmp_path: Path, name: str, body: str) -> dict[str, Any]:
     }
 
 
-def measure(
-    tmp_path: Path, cases: list[dict[str, Any]], *, reference: str = REFERENCE, **changes: Any
-) -> list[dict[str, Any]]:
+def write_plan(tmp_path: Path, cases: list[dict[str, Any]], *, reference: str = REFERENCE, **changes: Any) -> None:
     path = tmp_path / "reference.py"
     path.write_text(reference)
     plan = {
@@ -108,6 +109,10 @@ def measure(
         **changes,
     }
     (tmp_path / "plan.json").write_text(json.dumps(plan))
+
+
+def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    write_plan(tmp_path, cases, **changes)
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, str(CHILD), str(tmp_path / "plan.json")]
@@ -213,6 +218,24 @@ def test_the_child_sees_nothing_of_the_harness_environment(tmp_path: Path) -> No
     body = "import sys; assert not [p for p in sys.path if p.startswith(%r)], sys.path; return x.cumprod(1)"
     found = outcomes(measure(tmp_path, [case_of(tmp_path, "spy", body % str(ROOT / "harness"))]))
     assert found["spy"]["outcome"] == "profiled", found["spy"]
+
+
+def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """In the middle of a call, and without a word from the starter, who may have been killed."""
+    case = case_of(tmp_path, "sleeping", "import time; time.sleep(60)")
+    write_plan(tmp_path, [case], leash=str(tmp_path / "leash"))
+    with leash(tmp_path / "leash"):
+        child = subprocess.Popen(
+            [sys.executable, str(CHILD), str(tmp_path / "plan.json")], env={**os.environ, "TRITON_INTERPRET": "1"}
+        )
+        while child.poll() is None and '"check"' not in read_if_there(tmp_path / "events"):
+            time.sleep(0.05)
+        assert child.poll() is None
+    assert child.wait(timeout=20) == LET_GO
+
+
+def read_if_there(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
 
 
 # --- comparing ---
