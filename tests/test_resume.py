@@ -55,7 +55,6 @@ def test_only_what_is_missing_or_stale_is_measured_again(
     assert planned(tree)[1:] == [["blocked_scan"]]
     attempts = {case["case"]["variant"]: case["attempt"] for case in latest("run.json")["cases"]}
     assert attempts == {"copy_roof": "1", "blocked_scan": "2", "naive_serial": "1"}
-    said(own("gate"), "blocked_scan")
     with (tree / "reports/latest/ncu/1.ncu-rep").open("ab") as report:
         report.write(b"damage")
     assert own("profile", "--resume").returncode == 0
@@ -71,21 +70,20 @@ REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
 ]
 
 
-def test_a_run_is_gone_on_with_as_it_was_begun(own: Stallgate, tree: Path) -> None:
+def test_a_run_is_gone_on_with_as_it_was_begun_and_where(stallgate: Stallgate, own: Stallgate, tree: Path) -> None:
+    nothing = own("profile", "--resume")
+    assert nothing.returncode == 3
+    said(nothing, "there is no run yet")
     own("profile", *SHORT)
     for arguments, variables, words in REFUSED:
         done = own("profile", *arguments, **variables)
         assert done.returncode == 2, done.stderr
         said(done, *words)
     assert len(planned(tree)) == 1
-
-
-def test_what_was_not_measured_here_is_not_resumed(stallgate: Stallgate, own: Stallgate) -> None:
-    assert own("profile", "--resume").returncode == 3
-    stallgate("profile")
-    done = own("profile", "--resume")
-    assert done.returncode == 2
-    said(done, "was not measured here")
+    stallgate("profile", *SHORT)
+    replayed = own("profile", "--resume")
+    assert replayed.returncode == 2
+    said(replayed, "was not measured here")
 
 
 # --- killed ---

@@ -18,7 +18,7 @@ from harness.soundness import doubts, foreign_kernels, kernels_of
 from harness.table import Summaries
 from tests.conftest import Stallgate
 from tests.test_failures import said
-from tests.test_judge import GOOD, ROOF, case, run_of, summary, usual
+from tests.test_judge import GOOD, ROOF, case, judged, reasons, run_of, summary, usual
 from tests.test_robust import edit
 
 NEEDED = 8_589_934_592
@@ -157,6 +157,18 @@ def test_what_cannot_be_is_not_measured(repository: Project, numbers: dict[str, 
     assert words in found[2]
 
 
+def test_what_is_implausible_is_never_green(repository: Project) -> None:
+    found = judged(repository, candidate={"l2_sectors": summary(1.0)})
+    assert found.exit_status == 3
+    assert {verdict.reason for verdict in found.verdicts} == {"implausible"}
+
+
+def test_without_a_plausible_roof_nothing_is_judged_by_it(repository: Project) -> None:
+    found = judged(repository, roof={"l2_sectors": summary(1.0)})
+    assert found.exit_status == 3
+    assert ("not_measured", "no_roof") in reasons(found)
+
+
 def test_as_much_as_needed_and_the_margin_are_plausible(repository: Project) -> None:
     assert doubt(repository, evidence("_blocked_scan_kernel"), summaries(NEEDED / 32, 1.15)) is None
 
@@ -205,13 +217,3 @@ def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     said(done, "at::native::tensor_kernel_scan_innermost_dim", "torch_cumprod on square")
     verdicts = {(v["variant"], v["reason"]) for v in latest("verdicts.json")["verdicts"]}
     assert verdicts == {("blocked_scan", "met"), ("torch_cumprod", "foreign_kernel")}
-
-
-def test_a_workload_that_needs_more_than_was_moved_is_not_measured(
-    stallgate: Stallgate, current: Path, recording: Path
-) -> None:
-    edit(recording / "run.json", lambda run: run["subjects"]["cumprod"]["workloads"]["square"].update(bytes=2**40))
-    assert stallgate("profile").returncode == 3
-    done = stallgate("gate")
-    assert done.returncode == 3
-    said(done, "blocked_scan on square", "went through L2, and the workload needs 1,100 GB")
