@@ -17,7 +17,7 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check browser test pytest record clean
+.PHONY: help setup profile report gate check browser test pytest fuzz record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ test: ## everything that CI runs; what does not wait for one another runs side b
 
 pytest: $(VENV)/ready-test
 	$(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
+
+fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \

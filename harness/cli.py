@@ -29,7 +29,8 @@ from harness.streams import install, unwritten
 if TYPE_CHECKING:
     from harness.flow import Result
     from harness.measure.chip import Answer
-    from harness.model import Case
+    from harness.measure.device import Device
+    from harness.model import Case, Run
     from harness.project.tree import Project
 
 BUG = 70
@@ -156,6 +157,13 @@ def stallgate() -> None:
 @click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
 @click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
 @click.option("--report", "page", is_flag=True, help="Draw report.html and PNGs as well.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="latest",
+    metavar="[RUN]",
+    help="Finish an interrupted run, by default the latest: measure what is missing or stale.",
+)
 @root_option
 @json_option
 def profile(
@@ -172,26 +180,22 @@ def profile(
     live: bool,
     record: bool,
     page: bool,
+    resume: str | None,
     root: Path | None,
     as_json: bool,
 ) -> int:
     """Measure variants under ncu; without a GPU, replay the recording."""
     from harness.catalogue import collected
     from harness.measure.device import find_devices
-    from harness.measure.profile import Options
 
     project = _project(root)
+    if resume is not None:
+        _refuse_beside_resume()
+        return _resumed(project, resume, record, page, as_json)
     cases = _cases(project, subjects, workloads, configurations)
     wanted = metrics.split(",") if metrics is not None else None
     collected(project.catalogue, None, wanted)  # refuses unknown names, also where a recording is replayed
-    options = Options(
-        python=_interpreter(python),
-        samples=samples,
-        timeout_s=timeout,
-        metrics=wanted,
-        detail=detail,
-        isolate=isolate,
-    )
+    options = _options(python, samples, timeout, metrics, detail, isolate)
     devices = find_devices()
     if devices or live or record or device is not None:
         folder = _live(project, cases, options, devices, device, as_json)
@@ -203,15 +207,60 @@ def profile(
     return status
 
 
+def _options(python: str | None, samples: int, timeout: float, metrics: str | None, detail: bool, isolate: bool) -> Any:
+    """How to measure."""
+    from harness.measure.profile import Options
+
+    return Options(
+        python=_interpreter(python),
+        samples=samples,
+        timeout_s=timeout,
+        metrics=metrics.split(",") if metrics is not None else None,
+        detail=detail,
+        isolate=isolate,
+    )
+
+
+def _refuse_beside_resume() -> None:
+    """Refuses arguments that would make another run of the one that is resumed."""
+    begun_with = ("subjects", "workloads", "configurations", "samples", "metrics", "detail", "isolate", "timeout")
+    source = click.get_current_context().get_parameter_source
+    for name in (*begun_with, "python", "device"):
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise BadArgument(
+                f"--resume measures as the run was begun, and takes no {name} of its own",
+                "leave them out, or start a new run without --resume",
+            )
+
+
+def _resumed(project: Project, name: str, record: bool, page: bool, as_json: bool) -> int:
+    """Finishes a run with the arguments that it was begun with."""
+    from harness.measure.device import choose, find_devices
+    from harness.measure.ncu import find_ncu, version
+    from harness.resume import resumable
+    from harness.runs import LATEST, find, load
+
+    folder = find(project.reports, None if name == LATEST else name)
+    run = load(folder)
+    given = profile.make_context("profile", run.arguments[1:]).params
+    options = _options(*(given[name] for name in ("python", "samples", "timeout", "metrics", "detail", "isolate")))
+    device, ncu = choose(find_devices(), given["device"]), find_ncu()
+    _end_on_signals()
+    _measured(project, folder, resumable(project, folder, run, device, version(ncu)), options, device, ncu, as_json)
+    status = _finish(project, folder, as_json, page or given["page"])
+    if record or given["record"]:
+        _keep(project, folder)
+    return status
+
+
 def _live(
     project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, as_json: bool
 ) -> Path:
-    """Measures; what was measured is read and drawn even if the run is cut short."""
-    from harness import terminal
+    """Measures into the folder of a new run."""
     from harness.measure.chip import unmeasurable
     from harness.measure.device import choose
     from harness.measure.ncu import find_ncu
-    from harness.measure.profile import Profiler, chip_of, new_run
+    from harness.measure.profile import chip_of, new_run
     from harness.runs import create_folder
 
     device = choose(devices, index)
@@ -221,6 +270,15 @@ def _live(
     _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
+    _measured(project, folder, run, options, device, ncu, as_json)
+    return folder
+
+
+def _measured(project: Project, folder: Path, run: Run, options: Any, device: Device, ncu: Path, as_json: bool) -> None:
+    """Measures what is planned of a run; what was measured is read and drawn even if the run is cut short."""
+    from harness import terminal
+    from harness.measure.profile import Profiler
+
     threading.Thread(target=import_module, args=("harness.flow",), daemon=True).start()  # pandas, while the GPU works
     try:
         with terminal.Bar() as bar:
@@ -228,7 +286,6 @@ def _live(
     except StallgateError:
         _finish(project, folder, as_json, page=True)
         raise
-    return folder
 
 
 def _end_on_signals() -> None:

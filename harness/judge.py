@@ -11,11 +11,13 @@ regressed                 fail          every sample is worse than the baseline 
 waiver_expired            fail          missed or regressed, and the waiver that covered it has ended
 wrong_result              fail          the output is not the reference's
 waived                    waived        not met, and a waiver of problem.toml holds
+foreign_kernel            fail          it launches kernels that are neither its own nor allowed by problem.toml
 straddles                 undecided     samples lie on both sides of the bound
 stale                     not_measured  what was measured is not what the tree holds now
 crashed, timed_out,       not_measured  the case's outcome
 skipped, not_profiled,
 planned, measuring
+implausible               not_measured  fewer bytes moved than are needed, or far faster than the roof
 damaged_report            not_measured  the ncu report does not show the case as it was planned
 no_case                   not_measured  the run has no case that the target could be judged by
 no_target                 not_measured  no target of the stages is for the candidate
@@ -56,6 +58,7 @@ from harness.model import (
     Waiver,
 )
 from harness.project.tree import Project
+from harness.soundness import doubts
 from harness.staleness import changes, stale_because
 from harness.table import Parts, Summaries, Summary
 from harness.words import listed, number, shortened, spaced
@@ -131,6 +134,11 @@ def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
+    notes += [
+        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.strays}"
+        for result in run.cases
+        if result.strays and result.role != "candidate"
+    ]
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, project, verdicts)]
@@ -166,6 +174,7 @@ class _Court:
         self._parts = parts
         self._today = today
         self._changed = changes(run, project)
+        self._doubts = doubts(run, project, evidence, summaries)
 
     # --- which cases ---
 
@@ -230,7 +239,8 @@ class _Court:
             return _verdict(result.case, "not_measured", result.outcome, f"{spaced(result.outcome)}: {reason}")
         if result.case.name in self._faults:
             return _verdict(result.case, "not_measured", "damaged_report", self._faults[result.case.name])
-        return None
+        doubt = self._doubts.get(result.case)
+        return _verdict(result.case, doubt.status, doubt.reason, doubt.sentence) if doubt is not None else None
 
     # --- targets ---
 

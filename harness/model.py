@@ -74,6 +74,14 @@ class Waiver(Noun, frozen=True):
     """Where it holds; empty: wherever the target is judged."""
 
 
+class AllowedKernel(Noun, frozen=True):
+    """Kernels of others that a candidate of the problem may launch."""
+
+    pattern: str
+    """Of their names as C++ spells them; ``*`` stands for anything."""
+    reason: str
+
+
 class Problem(Noun, frozen=True):
     """What is computed: a reference, its workloads, its variants."""
 
@@ -86,6 +94,7 @@ class Problem(Noun, frozen=True):
     workloads: dict[str, Workload]
     variants: dict[str, Variant]
     waivers: list[Waiver] = []
+    allowed_kernels: list[AllowedKernel] = []
 
 
 class Case(Noun, frozen=True):
@@ -327,6 +336,8 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
+    strays: str = ""
+    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
@@ -496,6 +507,8 @@ class Launch(Noun, frozen=True):
     ranges: list[str]
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
+    signature: str = ""
+    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
     samples: int = 0
     advice: list[Advice] = []
     lines: list[HotLine] = []

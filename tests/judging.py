@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from harness.extract.evidence import Evidence
+from harness.extract.evidence import Call, Evidence
 from harness.flow import with_roles
 from harness.judge import Judgement, judge
 from harness.measure.profile import subject_of
@@ -57,11 +57,13 @@ GOOD: dict[str, Summary] = {
     "roof_fraction": summary(0.98, 0.985, 0.99),
     "dram_throughput": summary(88.0, 88.5),
     STALL: summary(14.0, 15.0),
+    "l2_sectors": summary(4e8),
 }
 ROOF: dict[str, Summary] = {
     "duration": summary(98.0),
     "dram_throughput": summary(89.0, 90.0),
     "roof_fraction": summary(1.0),
+    "l2_sectors": summary(4e8),
 }
 
 
@@ -108,6 +110,7 @@ def judged(
     roof: dict[str, Summary] | None = None,
     faults: dict[str, str] | None = None,
     parts: Parts | None = None,
+    calls: list[Call] | None = None,
     **changes: Any,
 ) -> Judgement:
     """What the gate says of a run with these numbers, which are those of every case of a role."""
@@ -117,7 +120,7 @@ def judged(
         if result.outcome == "profiled":
             of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
             summaries |= {(result.case, metric): found for metric, found in of.items()}
-    evidence = Evidence(calls=[], faults=faults or {}, reader="")
+    evidence = Evidence(calls=calls or [], faults=faults or {}, reader="")
     run = with_roles(run_of(project, results, **changes), project)
     return judge(run, project, evidence, summaries, [], parts=parts or {}, today=TODAY)
 

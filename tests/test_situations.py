@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from harness.extract.evidence import Call
 from harness.judge import Judgement
 from harness.measure.profile import subject_of
-from harness.model import Attempt, CaseResult, Settings, Target, Verdict
+from harness.model import Attempt, CaseResult, Launch, Settings, Target, Verdict
 from harness.project.tree import Project
 from harness.table import Summary
 from tests.judging import (
@@ -139,6 +140,12 @@ def outcome(name: str, number: int = 1) -> list[CaseResult]:
     return results
 
 
+def launches(signature: str) -> list[Call]:
+    """A call of the candidate that launches a kernel, whose name C++ spells so."""
+    launch = Launch(index=0, kernel="scan", ranges=[], metrics={}, signature=signature)
+    return [Call(case=case("blocked_scan"), sample="0", launches=[launch])]
+
+
 def on(gpu: str) -> list[Attempt]:
     return [Attempt(name="1", kind="samples", command=[], started="", environment=environment(gpu=gpu))]
 
@@ -165,6 +172,15 @@ SITUATIONS: dict[str, Situation] = {
         "not_measured",
         "damaged_report",
         3,
+    ),
+    "a kernel of others": Situation(
+        plain(STALL_TARGET), {"calls": launches("void at::native::scan<float>(float *)")}, "fail", "foreign_kernel", 1
+    ),
+    "less moved than needed": Situation(
+        plain(STALL_TARGET), {"candidate": {"l2_sectors": summary(1.0)}}, "not_measured", "implausible", 3
+    ),
+    "far beyond the roof": Situation(
+        plain(STALL_TARGET), {"candidate": {"roof_fraction": summary(1.2)}}, "not_measured", "implausible", 3
     ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
     "a case is missing": Situation(

@@ -62,6 +62,7 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     names = present.intersection(wanted) if wanted else present
     return {
         "kernel": action.name(),
+        "signature": action.name(action.NameBase_DEMANGLED),
         "ranges": _ranges(action),
         "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
     }

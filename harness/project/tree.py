@@ -13,6 +13,7 @@ from harness.errors import BrokenFile, UnknownName, UserFault
 from harness.model import (
     BASELINE_FORMAT,
     LABEL_PART,
+    AllowedKernel,
     Baseline,
     Card,
     Catalogue,
@@ -189,6 +190,7 @@ class _ProblemFile(Noun, frozen=True):
     variants: dict[str, _VariantTable]
     workloads: dict[str, _WorkloadTable]
     waivers: list[Waiver] = []
+    allowed_kernels: list[AllowedKernel] = []
 
 
 def _problem(root: Path, path: Path) -> Problem:
@@ -209,7 +211,18 @@ def _problem(root: Path, path: Path) -> Problem:
         workloads={name: _workload(name, row) for name, row in table.workloads.items()},
         variants={name: _variant(root, path, name, row) for name, row in table.variants.items()},
         waivers=table.waivers,
+        allowed_kernels=[_allowed(shown, number, row) for number, row in enumerate(table.allowed_kernels)],
     )
+
+
+def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
+    """Refuses what would allow everything, and what nobody could review."""
+    key = f"{shown}: allowed_kernels[{number}]"
+    if not row.pattern.strip("*? "):
+        raise BrokenFile(f"{key}.pattern: '{row.pattern}' allows every kernel", "name the one that a wrapper needs")
+    if not row.reason.strip():
+        raise BrokenFile(f"{key}.reason: it is empty", "say what a wrapper needs the kernel for")
+    return row
 
 
 def _workload(name: str, row: _WorkloadTable) -> Workload:
