@@ -307,6 +307,9 @@ def bench(found: Bench) -> None:
     """A table for each row, and where its numbers come from."""
     for row in found.rows:
         _timed(row)
+    absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
+    for label, reason in absent.items():
+        _hang(out, Text(""), f"{label} is absent: {reason}", 2, "yellow")
     environment = found.environment
     if environment is not None:
         about = (
@@ -331,7 +334,8 @@ def _timed(row: Row) -> None:
     table.add_column("", overflow="fold", min_width=14)
     for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for entry in row.entries:
+    present = [entry for entry in row.entries if entry.outcome != "absent"]
+    for entry in present:
         table.add_row(Text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
     out.print(table)
     for line in _remarks(row):
@@ -360,7 +364,7 @@ def _times(row: Row, entry: Entry) -> list[str]:
 def _remarks(row: Row) -> list[str]:
     """Why somebody was not timed, what to know of a time, and whether the GPU was steady."""
     lines = [f"{e.label}: not reached" for e in row.entries if e.outcome == "planned"]
-    lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason]
+    lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason and e.outcome != "absent"]
     lines += [f"{e.label}: {e.note}" for e in row.entries if e.note]
     for entry in row.entries:
         if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > NOTABLE_DRIFT:

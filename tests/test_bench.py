@@ -13,17 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+import torch
 
 from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
 from harness.child.device import Interpreter
-from harness.measure.bench import Bencher, BenchOptions, bench_plan, new_bench
-from harness.measure.plan import Request, plan_cases
+from harness.errors import BrokenFile
+from harness.measure.bench import CHILD as ENTRY
 from harness.project.digests import text_digest
-from harness.project.tree import Project
-from harness.timings import Bench, BenchEnvironment, load_bench, save_bench, status
-from tests.conftest import ROOT, Stallgate
+from harness.timings import Bench, load_bench
+from tests.conftest import Stallgate
 from tests.test_child import REFERENCE, case_of
 
 Outcomes = dict[str, dict[str, Any]]
@@ -183,6 +182,12 @@ def test_what_does_not_fit_is_skipped_for_everybody(times: Any, monkeypatch: pyt
     assert "of GPU memory are free" in found["copy"]["reason"]
 
 
+def test_a_capture_that_takes_the_device_along_is_blamed(times: Any, heard: Heard) -> None:
+    with pytest.raises(Lost):
+        times(MadeUpClock(GRAPH_BELOW_US / 2, "refused"), "right", usable=False)
+    assert {name: one["outcome"] for name, one in heard.outcomes.items()} == {"copy": "crashed"}
+
+
 def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, heard: Heard) -> None:
     with pytest.raises(Lost):
         times(MadeUpClock(500), "raising", "right", usable=False)
@@ -240,7 +245,7 @@ def only_bench(tree: Path) -> Bench:
     return load_bench(folder)
 
 
-def test_a_bench_is_shown_and_kept(bench: Stallgate, tree: Path) -> None:
+def test_a_bench_is_shown_kept_and_shown_again(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
     done = bench("--rounds", "5", MADE_UP="well")
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
@@ -249,7 +254,7 @@ def test_a_bench_is_shown_and_kept(bench: Stallgate, tree: Path) -> None:
     (line,) = [line.split() for line in table if line.startswith("blocked_scan ")]
     assert line == ["blocked_scan", "302", "µs", "-0.33", "+0.33", "%", "0.338", "0.669", "20.0"]
     assert any("blocked_scan: speed 1.33 × two_pass_scan, 1.66 × naive_serial" in line for line in table)
-    assert "torch_compile: absent: No module named 'peer'" in done.stdout
+    assert "torch_compile is absent: No module named 'peer'" in done.stdout
     found = only_bench(tree)
     assert found.complete
     assert found.environment is not None
@@ -258,6 +263,14 @@ def test_a_bench_is_shown_and_kept(bench: Stallgate, tree: Path) -> None:
     assert {"the timing child", "peer torch_compile", "variant blocked_scan"} <= set(found.digests["cumprod"])
     assert (tree / "reports" / found.name / "bench.png").read_bytes()[:4] == b"\x89PNG"
     assert not (tree / "reports" / "latest").exists()
+    again = with_ncu("bench", "--show")
+    assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bench.json").write_text('{"format": 99}')
+    with pytest.raises(BrokenFile, match="has format 99; this stallgate reads format 1"):
+        load_bench(tmp_path)
 
 
 def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -> None:
@@ -310,12 +323,8 @@ def test_no_gpu(stallgate: Stallgate, tree: Path) -> None:
 
 def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> None:
     """The real child, by its path: neither the packages beside it nor its own files become importable names."""
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    from harness.measure.bench import CHILD as ENTRY
-
     (tmp_path / "plan.json").write_text(json.dumps({"events": str(tmp_path / "events"), "rows": []}))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, str(ENTRY), str(tmp_path / "plan.json")]

@@ -140,10 +140,12 @@ class Row:
             self._step(entrant.spec, "graph")
             try:
                 entrant.replay = self._captured(entrant.contender, count)
-            except Exception as error:  # noqa: BLE001  (a capture fails in as many ways as there are libraries)
+            except Exception as error:
                 traceback.print_exc()
+                if not self._device.usable():
+                    self._fail(entrant.spec, error)
+                    raise Lost from error
                 entrant.note = f"single calls: no CUDA graph of it ({_in_words(error)})"
-                self._raise_if_lost()
                 continue
             entrant.calls = count
             entrant.hold_us = median(self._clock.host_times([entrant.replay] * 3))
@@ -202,14 +204,11 @@ class Row:
         self._step(spec, step)
         try:
             return work()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (a contender's code can raise anything)
+        except (Exception, SystemExit) as error:
             self._fail(spec, error)
-            self._raise_if_lost()
+            if not self._device.usable():
+                raise Lost from error
             return None
-
-    def _raise_if_lost(self) -> None:
-        if not self._device.usable():
-            raise Lost
 
     def _step(self, spec: dict[str, Any], step: str) -> None:
         self._events.tell("step", row=self._row["name"], contender=spec["label"], step=step)
