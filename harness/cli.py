@@ -230,7 +230,7 @@ def bench(
 
     project = _project(root)
     if show is not None:
-        return _finish_bench(find_bench(project.reports, show or None), as_json)
+        return _show_bench(find_bench(project.reports, show or None), as_json)
     cases = _cases(project, subjects, workloads, configurations)
     options = BenchOptions(python=_interpreter(python), rounds=rounds, timeout_s=timeout)
     return _finish_bench(_timed(project, cases, options, device, as_json), as_json)
@@ -264,20 +264,26 @@ def _timed(project: Project, cases: list[Case], options: Any, index: int | None,
 
 def _finish_bench(folder: Path, as_json: bool) -> int:
     """Draws and shows what was timed; the exit status of it."""
-    from harness import terminal
     from harness.render.bench_figure import draw_bench
+    from harness.timings import load_bench
+
+    draw_bench(load_bench(folder), folder)
+    return _show_bench(folder, as_json)
+
+
+def _show_bench(folder: Path, as_json: bool) -> int:
+    """Shows what was timed; the exit status of it."""
+    from harness import terminal
     from harness.runs import pretty
     from harness.timings import facts, load_bench, status
 
     found = load_bench(folder)
-    picture = draw_bench(found, folder)
     if as_json:
         click.echo(pretty(facts(found, folder)).decode(), nl=False)
     else:
         terminal.bench(found)
-        for path in (folder / "bench.json", picture):
-            if path is not None:
-                terminal.out.print(_near(path), soft_wrap=True)
+        for path in sorted(folder.glob("bench.*")):
+            terminal.out.print(_near(path), soft_wrap=True)
     return status(found)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.errors import BrokenFile, NoRun
+from harness.errors import BrokenFile, NoRun, UnknownName
 from harness.model import Noun, Role, Workload
 from harness.runs import pretty, write_whole
 
@@ -193,14 +193,18 @@ def find_bench(reports: Path, name: str | None) -> Path:
     """The folder of a bench: a path, a name under ``reports/``, or the newest.
 
     Raises:
-        NoRun: there is none.
+        NoRun: there is no bench yet.
+        UnknownName: none has the name.
     """
+    known = sorted(path.parent for path in reports.glob(f"*/{BENCH_FILE}"))
     if name is not None:
-        return next((folder for folder in (Path(name), reports / name) if folder.is_dir()), Path(name))
-    folders = sorted(path.parent for path in reports.glob(f"*/{BENCH_FILE}"))
-    if not folders:
+        for folder in (Path(name), reports / name):
+            if folder.is_dir():
+                return folder
+        raise UnknownName("bench", name, [folder.name for folder in known])
+    if not known:
         raise NoRun("there is no bench yet", "make one with `stallgate bench` (or `make bench`)")
-    return folders[-1]
+    return known[-1]
 
 
 def facts(bench: Bench, folder: Path) -> dict[str, object]:

@@ -11,11 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from harness.child.bench.clock import GpuClock
+from harness.child.bench.contenders import Pool
 from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
 from harness.child.device import Interpreter
 from harness.errors import BrokenFile
@@ -175,6 +178,17 @@ def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:
     assert found["peer"]["reason"] == "No module named 'no_such_library'"
 
 
+def test_where_memory_is_short_two_inputs_take_turns(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    grow = Pool.grow
+    monkeypatch.setattr(Pool, "grow", lambda pool, count: (counts.append(count), grow(pool, count)))
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 4
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 640)
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 2
+
+
 def test_what_does_not_fit_is_skipped_for_everybody(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 100)
     found = times(MadeUpClock(500), "right")
@@ -192,6 +206,32 @@ def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, hear
     with pytest.raises(Lost):
         times(MadeUpClock(500), "raising", "right", usable=False)
     assert set(heard.outcomes) == {"raising"}
+
+
+# --- the clock, with a GPU that is made up ----------------------------------------------------------------------------
+
+
+def test_the_gpu_is_kept_busy_until_the_call_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    event = SimpleNamespace(record=lambda: log.append("event"), synchronize=lambda: None, elapsed_time=lambda end: 0.05)
+    scratch = SimpleNamespace(zero_=lambda: log.append("flush"))
+    facts = SimpleNamespace(L2_cache_size=1000, multi_processor_count=100)
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("wait"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+    monkeypatch.setattr(torch, "empty", lambda size, dtype, device: scratch if size == 2000 else None)
+    clock = GpuClock()
+    assert clock.describe() == {
+        "multiprocessors": 100,
+        "l2_bytes": 1000,
+        "flush_us": pytest.approx(50),
+        "event_us": pytest.approx(50),
+    }
+    for host_us, flushes in ((0, 1), (100, 5), (1e9, 41)):
+        log.clear()
+        took_us, returned = clock.time(lambda: log.append("call") or "output", host_us)
+        assert (took_us, returned) == (pytest.approx(50), "output")
+        assert log == ["wait", *["flush"] * flushes, "event", "call", "event"]
 
 
 # --- the parent, with a child that is made up -------------------------------------------------------------------------

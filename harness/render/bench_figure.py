@@ -21,11 +21,11 @@ HEAD = 0.62
 LONGEST_NAME = 22
 
 
-def draw_bench(bench: Bench, folder: Path) -> Path | None:
-    """Writes ``bench.png``, a panel for each row; None where nothing was timed."""
+def draw_bench(bench: Bench, folder: Path) -> None:
+    """Writes ``bench.png``, a panel for each row where anything was timed; nothing where there is none."""
     rows = [row for row in bench.rows if any(entry.samples_us for entry in row.entries)]
     if not rows:
-        return None
+        return
     columns = min(COLUMNS, len(rows))
     lines = [rows[start : start + columns] for start in range(0, len(rows), columns)]
     heights = [HEAD + BAR * max(len(_shown(row)) for row in line) for line in lines]
@@ -37,9 +37,7 @@ def draw_bench(bench: Bench, folder: Path) -> Path | None:
             _panel(axis, row)
         for axis in axes[len(line) :]:
             axis.set_axis_off()
-    path = folder / FILE
-    write_whole(path, rendered_png(figure))
-    return path
+    write_whole(folder / FILE, rendered_png(figure))
 
 
 def _panel(axis: Any, row: Row) -> None:

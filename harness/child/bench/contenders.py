@@ -28,6 +28,11 @@ class Pool:
             self.inputs.append(self._reference.get_inputs(**self._arguments, device=self._device, seed=seed))
             self.sums.append(checksums(self.inputs[-1]))
 
+    @property
+    def bytes_each(self) -> int:
+        """Bytes of one call's inputs; at least 1."""
+        return max(1, int(sum(tensor.nbytes for tensor in self.inputs[0])))
+
     def __len__(self) -> int:
         return len(self.inputs)
 

@@ -23,8 +23,10 @@ from harness.child.load import load
 
 T = TypeVar("T")
 
-ROTATION = 4
-"""Inputs that single calls take turns with."""
+ROTATION = (2, 4)
+"""Least and most inputs that single calls take turns with."""
+ROTATION_SHARE = 0.4
+"""Of the free memory, for more inputs than the least."""
 LEAST_ROUNDS = 3
 """However slow a contender is, so often it is timed."""
 HOST_CALLS = 50
@@ -100,7 +102,9 @@ class Row:
             raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
         reference = load(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
         pool = Pool(reference, self._row["arguments"], self._device.name)
-        pool.grow(ROTATION)
+        pool.grow(1)
+        least, most = ROTATION
+        pool.grow(max(least, min(most, int(ROTATION_SHARE * free / pool.bytes_each))))
         return pool
 
     # --- right, compiled, warm ---
@@ -186,7 +190,7 @@ class Row:
             took_us, outputs = self._clock.time(entrant.replay, entrant.hold_us)
             output = outputs[place]  # type: ignore[index]
         else:
-            place = number % ROTATION
+            place = number % len(self._pool)
             took_us, output = self._clock.time(partial(entrant.contender.call, place), entrant.hold_us)
         entrant.samples_us.append(took_us / entrant.calls)
         if len(entrant.samples_us) == entrant.rounds:
