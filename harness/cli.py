@@ -229,6 +229,8 @@ def bench(
     from harness.timings import find_bench
 
     project = _project(root)
+    if show is not None and subjects:
+        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
     if show is not None:
         return _show_bench(find_bench(project.reports, show or None), as_json)
     cases = _cases(project, subjects, workloads, configurations)
