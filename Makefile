@@ -17,7 +17,7 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check browser test pytest fuzz record clean
+.PHONY: help setup profile bench report gate check browser test pytest fuzz record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ setup: $(VENV)/ready$(EXTRA) ## install stallgate into $(VENV)
 
 profile: setup ## measure under ncu, or replay the recording where there is no GPU; draw the page
 	$(STALLGATE) profile --report $(CHILD) $(ARGS)
+
+bench: setup ## time variants by CUDA events beside peers, a copy and the roof
+	$(STALLGATE) bench $(CHILD) $(ARGS)
 
 report: setup ## draw the latest run again
 	$(STALLGATE) report $(ARGS)

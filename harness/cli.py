@@ -23,7 +23,7 @@ import click
 from click.core import ParameterSource
 
 from harness import __version__
-from harness.errors import BadArgument, BrokenFile, StallgateError
+from harness.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 from harness.streams import install, unwritten
 
 if TYPE_CHECKING:
@@ -251,6 +251,94 @@ def _resumed(project: Project, name: str, record: bool, page: bool, as_json: boo
     if record or given["record"]:
         _keep(project, folder)
     return status
+
+
+@stallgate.command()
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples a contender.")
+@timeout_option
+@click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
+@click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
+@click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
+@root_option
+@json_option
+def bench(
+    subjects: tuple[str, ...],
+    workloads: tuple[str, ...],
+    configurations: tuple[str, ...],
+    rounds: int,
+    timeout: float,
+    python: str | None,
+    device: int | None,
+    show: str | None,
+    root: Path | None,
+    as_json: bool,
+) -> int:
+    """Time variants by CUDA events beside their peers, a copy and the roof; nothing is profiled."""
+    from harness.measure.bench import BenchOptions
+    from harness.timings import find_bench
+
+    project = _project(root)
+    if show is not None and subjects:
+        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
+    if show is not None:
+        return _show_bench(find_bench(project.reports, show or None), as_json)
+    cases = _cases(project, subjects, workloads, configurations)
+    options = BenchOptions(python=_interpreter(python), rounds=rounds, timeout_s=timeout)
+    return _finish_bench(_timed(project, cases, options, device, as_json), as_json)
+
+
+def _timed(project: Project, cases: list[Case], options: Any, index: int | None, as_json: bool) -> Path:
+    """Takes the times; what was measured is shown even if the bench is cut short."""
+    from harness import terminal
+    from harness.measure.bench import Bencher, new_bench
+    from harness.measure.device import choose, find_devices
+    from harness.runs import new_folder
+
+    devices = find_devices()
+    if not devices:
+        raise NoDevice(
+            "this machine has no CUDA device, and times are not replayed",
+            "`stallgate doctor` says what is missing; `stallgate bench --show` shows a bench made before",
+        )
+    device = choose(devices, index)
+    _end_on_signals()
+    planned = new_bench(project, cases, options, sys.argv[1:])
+    folder = new_folder(project.reports, f"bench-{_subject_name(cases)}")
+    try:
+        with terminal.BenchBar() as bar:
+            Bencher(project, planned, options, device, bar).measure(folder)
+    except StallgateError:
+        _finish_bench(folder, as_json)
+        raise
+    return folder
+
+
+def _finish_bench(folder: Path, as_json: bool) -> int:
+    """Draws and shows what was timed; the exit status of it."""
+    from harness.render.bench_figure import draw_bench
+    from harness.timings import load_bench
+
+    draw_bench(load_bench(folder), folder)
+    return _show_bench(folder, as_json)
+
+
+def _show_bench(folder: Path, as_json: bool) -> int:
+    """Shows what was timed; the exit status of it."""
+    from harness import terminal
+    from harness.runs import pretty
+    from harness.timings import facts, load_bench, status
+
+    found = load_bench(folder)
+    if as_json:
+        click.echo(pretty(facts(found, folder)).decode(), nl=False)
+    else:
+        terminal.bench(found)
+        for path in sorted(folder.glob("bench.*")):
+            terminal.out.print(_near(path), soft_wrap=True)
+    return status(found)
 
 
 def _live(

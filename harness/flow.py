@@ -161,7 +161,8 @@ def ncu_metrics(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     launches = table[table["launch"].notna() & (table["state"] == "measured") & (table["source"] == "ncu")]
     keys = ["problem", "variant", "configuration", "workload"]
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for key, median in launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"].median().items():
+    medians = launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"].median()
+    for key, median in zip(medians.index.tolist(), medians.tolist(), strict=True):
         *case, kernel, name = map(str, key)
-        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = float(median)
+        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = median
     return found

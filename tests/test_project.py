@@ -55,12 +55,12 @@ def test_a_file_without_a_role_is_pointed_at(tree: Path) -> None:
 
 
 def test_bytes_and_flops_are_what_the_shapes_say(repository: Project) -> None:
-    sizes = {"float32": 4}
+    moved = {"float16": 2 + 2, "bfloat16": 2 + 2, "float32": 4 + 4, "float64": 8 + 8, "int32": 4 + 8}
     for workload in repository.problem("cumprod").workloads.values():
         shape = workload.arguments["shape"]
         assert isinstance(shape, list)
         count = math.prod(shape)
-        assert workload.bytes == 2 * count * sizes[str(workload.arguments["dtype"])]
+        assert workload.bytes == count * moved[str(workload.arguments["dtype"])]
         assert workload.flops == count
 
 

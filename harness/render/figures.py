@@ -475,6 +475,11 @@ class Drawing(Noun, frozen=True):
 
 def rendered(figure: Figure) -> Drawing:
     """A figure for a file and for a page: laid out once and drawn once for each."""
+    return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
+
+
+def rendered_png(figure: Figure) -> bytes:
+    """A figure for a file only."""
     png = io.BytesIO()
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
@@ -485,7 +490,7 @@ def rendered(figure: Figure) -> Drawing:
             figure.set_layout_engine("none")
         canvas.draw()  # type: ignore[no-untyped-call]
     imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
-    return Drawing(png=png.getvalue(), svg=rendered_svg(figure))
+    return png.getvalue()
 
 
 def _element(svg: str) -> str:
