@@ -17,7 +17,7 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report gate check browser test record clean
+.PHONY: help setup profile bench report gate check browser test pytest fuzz record clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ setup: $(VENV)/ready$(EXTRA) ## install stallgate into $(VENV)
 
 profile: setup ## measure under ncu, or replay the recording where there is no GPU; draw the page
 	$(STALLGATE) profile --report $(CHILD) $(ARGS)
+
+bench: setup ## time variants by CUDA events beside peers, a copy and the roof
+	$(STALLGATE) bench $(CHILD) $(ARGS)
 
 report: setup ## draw the latest run again
 	$(STALLGATE) report $(ARGS)
@@ -42,8 +45,15 @@ check: $(VENV)/ready-test ## ruff, mypy, import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: check browser ## everything that CI runs
-	$(VENV)/bin/pytest -n 4 --dist loadgroup $(ARGS)
+test: ## everything that CI runs; what does not wait for one another runs side by side
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/ready-test browser
+	@$(MAKE) --no-print-directory --jobs 2 check pytest
+
+pytest: $(VENV)/ready-test
+	$(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
+
+fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \

@@ -12,6 +12,9 @@ from harness.model import Catalogue, Metric
 ROOF_FRACTION = "roof_fraction"
 """The metric that is computed of two cases: the roof's duration over the call's."""
 
+L2_SECTORS = "l2_sectors"
+"""The metric by which a measurement is plausible: what a workload needs goes through L2."""
+
 COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
 """What metrics of a whole call need beside its duration."""
 
@@ -20,9 +23,18 @@ COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "traffic")
 
 READ = (
     *("duration", "dram_bytes_read", "dram_bytes_written"),  # what these are computed from
+    L2_SECTORS,
     *("dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers"),  # what the page shows
 )
 """Rows that stallgate cannot do without, and that need an ncu name."""
+
+
+def find(catalogue: Catalogue, name: str) -> Metric | None:
+    """The metric of a short name, an alias or an ncu name; None where nothing bears the name."""
+    short = catalogue.aliases.get(name, name)
+    if short in catalogue.metrics:
+        return catalogue.metrics[short]
+    return next((metric for metric in catalogue.metrics.values() if name in metric.names), None)
 
 
 def resolve(catalogue: Catalogue, name: str) -> Metric:
@@ -31,13 +43,10 @@ def resolve(catalogue: Catalogue, name: str) -> Metric:
     Raises:
         UnknownName: nothing bears the name.
     """
-    short = catalogue.aliases.get(name, name)
-    if short in catalogue.metrics:
-        return catalogue.metrics[short]
-    for metric in catalogue.metrics.values():
-        if name in metric.names:
-            return metric
-    raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+    metric = find(catalogue, name)
+    if metric is None:
+        raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+    return metric
 
 
 def exists_on(catalogue: Catalogue, ncu_name: str, chip: str | None) -> bool:
@@ -56,7 +65,8 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
     Args:
         catalogue: the catalogue.
         chip: the GPU's chip, where it is known.
-        wanted: names of metrics; None for the whole catalogue. What weighs them is added.
+        wanted: names of metrics; None for the whole catalogue. What weighs them, and what no verdict
+            can do without, is added.
 
     Raises:
         UnknownName: a wanted metric is in no row.
@@ -78,7 +88,8 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
 def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:
     parts = [catalogue.metrics[name] for metric in rows for name in COMPUTED_OF.get(metric.name, [])]
     weights = [catalogue.metrics[metric.weight] for metric in rows if metric.weight]
-    return list({metric.name: metric for metric in [*rows, *parts, catalogue.metrics["duration"], *weights]}.values())
+    always = [catalogue.metrics[name] for name in ("duration", L2_SECTORS)]
+    return list({metric.name: metric for metric in [*rows, *parts, *always, *weights]}.values())
 
 
 def check_chip(catalogue: Catalogue, chip: str | None) -> None:

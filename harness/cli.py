@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -22,12 +23,14 @@ import click
 from click.core import ParameterSource
 
 from harness import __version__
-from harness.errors import BadArgument, BrokenFile, StallgateError
+from harness.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 from harness.streams import install, unwritten
 
 if TYPE_CHECKING:
     from harness.flow import Result
-    from harness.model import Case
+    from harness.measure.chip import Answer
+    from harness.measure.device import Device
+    from harness.model import Case, Run
     from harness.project.tree import Project
 
 BUG = 70
@@ -154,6 +157,13 @@ def stallgate() -> None:
 @click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
 @click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
 @click.option("--report", "page", is_flag=True, help="Draw report.html and PNGs as well.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="latest",
+    metavar="[RUN]",
+    help="Finish an interrupted run, by default the latest: measure what is missing or stale.",
+)
 @root_option
 @json_option
 def profile(
@@ -170,26 +180,22 @@ def profile(
     live: bool,
     record: bool,
     page: bool,
+    resume: str | None,
     root: Path | None,
     as_json: bool,
 ) -> int:
     """Measure variants under ncu; without a GPU, replay the recording."""
     from harness.catalogue import collected
     from harness.measure.device import find_devices
-    from harness.measure.profile import Options
 
     project = _project(root)
+    if resume is not None:
+        _refuse_beside_resume()
+        return _resumed(project, resume, record, page, as_json)
     cases = _cases(project, subjects, workloads, configurations)
     wanted = metrics.split(",") if metrics is not None else None
     collected(project.catalogue, None, wanted)  # refuses unknown names, also where a recording is replayed
-    options = Options(
-        python=_interpreter(python),
-        samples=samples,
-        timeout_s=timeout,
-        metrics=wanted,
-        detail=detail,
-        isolate=isolate,
-    )
+    options = _options(python, samples, timeout, metrics, detail, isolate)
     devices = find_devices()
     if devices or live or record or device is not None:
         folder = _live(project, cases, options, devices, device, as_json)
@@ -201,21 +207,166 @@ def profile(
     return status
 
 
+def _options(python: str | None, samples: int, timeout: float, metrics: str | None, detail: bool, isolate: bool) -> Any:
+    """How to measure."""
+    from harness.measure.profile import Options
+
+    return Options(
+        python=_interpreter(python),
+        samples=samples,
+        timeout_s=timeout,
+        metrics=metrics.split(",") if metrics is not None else None,
+        detail=detail,
+        isolate=isolate,
+    )
+
+
+def _refuse_beside_resume() -> None:
+    """Refuses arguments that would make another run of the one that is resumed."""
+    begun_with = ("subjects", "workloads", "configurations", "samples", "metrics", "detail", "isolate", "timeout")
+    source = click.get_current_context().get_parameter_source
+    for name in (*begun_with, "python", "device"):
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise BadArgument(
+                f"--resume measures as the run was begun, and takes no {name} of its own",
+                "leave them out, or start a new run without --resume",
+            )
+
+
+def _resumed(project: Project, name: str, record: bool, page: bool, as_json: bool) -> int:
+    """Finishes a run with the arguments that it was begun with."""
+    from harness.measure.device import choose, find_devices
+    from harness.measure.ncu import find_ncu, version
+    from harness.resume import resumable
+    from harness.runs import LATEST, find, load
+
+    folder = find(project.reports, None if name == LATEST else name)
+    run = load(folder)
+    given = profile.make_context("profile", run.arguments[1:]).params
+    options = _options(*(given[name] for name in ("python", "samples", "timeout", "metrics", "detail", "isolate")))
+    device, ncu = choose(find_devices(), given["device"]), find_ncu()
+    _end_on_signals()
+    _measured(project, folder, resumable(project, folder, run, device, version(ncu)), options, device, ncu, as_json)
+    status = _finish(project, folder, as_json, page or given["page"])
+    if record or given["record"]:
+        _keep(project, folder)
+    return status
+
+
+@stallgate.command()
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples a contender.")
+@timeout_option
+@click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
+@click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
+@click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
+@root_option
+@json_option
+def bench(
+    subjects: tuple[str, ...],
+    workloads: tuple[str, ...],
+    configurations: tuple[str, ...],
+    rounds: int,
+    timeout: float,
+    python: str | None,
+    device: int | None,
+    show: str | None,
+    root: Path | None,
+    as_json: bool,
+) -> int:
+    """Time variants by CUDA events beside their peers, a copy and the roof; nothing is profiled."""
+    from harness.measure.bench import BenchOptions
+    from harness.timings import find_bench
+
+    project = _project(root)
+    if show is not None and subjects:
+        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
+    if show is not None:
+        return _show_bench(find_bench(project.reports, show or None), as_json)
+    cases = _cases(project, subjects, workloads, configurations)
+    options = BenchOptions(python=_interpreter(python), rounds=rounds, timeout_s=timeout)
+    return _finish_bench(_timed(project, cases, options, device, as_json), as_json)
+
+
+def _timed(project: Project, cases: list[Case], options: Any, index: int | None, as_json: bool) -> Path:
+    """Takes the times; what was measured is shown even if the bench is cut short."""
+    from harness import terminal
+    from harness.measure.bench import Bencher, new_bench
+    from harness.measure.device import choose, find_devices
+    from harness.runs import new_folder
+
+    devices = find_devices()
+    if not devices:
+        raise NoDevice(
+            "this machine has no CUDA device, and times are not replayed",
+            "`stallgate doctor` says what is missing; `stallgate bench --show` shows a bench made before",
+        )
+    device = choose(devices, index)
+    _end_on_signals()
+    planned = new_bench(project, cases, options, sys.argv[1:])
+    folder = new_folder(project.reports, f"bench-{_subject_name(cases)}")
+    try:
+        with terminal.BenchBar() as bar:
+            Bencher(project, planned, options, device, bar).measure(folder)
+    except StallgateError:
+        _finish_bench(folder, as_json)
+        raise
+    return folder
+
+
+def _finish_bench(folder: Path, as_json: bool) -> int:
+    """Draws and shows what was timed; the exit status of it."""
+    from harness.render.bench_figure import draw_bench
+    from harness.timings import load_bench
+
+    draw_bench(load_bench(folder), folder)
+    return _show_bench(folder, as_json)
+
+
+def _show_bench(folder: Path, as_json: bool) -> int:
+    """Shows what was timed; the exit status of it."""
+    from harness import terminal
+    from harness.runs import pretty
+    from harness.timings import facts, load_bench, status
+
+    found = load_bench(folder)
+    if as_json:
+        click.echo(pretty(facts(found, folder)).decode(), nl=False)
+    else:
+        terminal.bench(found)
+        for path in sorted(folder.glob("bench.*")):
+            terminal.out.print(_near(path), soft_wrap=True)
+    return status(found)
+
+
 def _live(
     project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, as_json: bool
 ) -> Path:
-    """Measures; what was measured is read and drawn even if the run is cut short."""
-    from harness import terminal
+    """Measures into the folder of a new run."""
+    from harness.measure.chip import unmeasurable
     from harness.measure.device import choose
     from harness.measure.ncu import find_ncu
-    from harness.measure.profile import Profiler, new_run
+    from harness.measure.profile import chip_of, new_run
     from harness.runs import create_folder
 
     device = choose(devices, index)
+    for gap in unmeasurable(project, chip_of(project, device) or "", _problems(cases)):
+        click.echo(gap, err=True)
     ncu = find_ncu()
     _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
+    _measured(project, folder, run, options, device, ncu, as_json)
+    return folder
+
+
+def _measured(project: Project, folder: Path, run: Run, options: Any, device: Device, ncu: Path, as_json: bool) -> None:
+    """Measures what is planned of a run; what was measured is read and drawn even if the run is cut short."""
+    from harness import terminal
+    from harness.measure.profile import Profiler
+
     threading.Thread(target=import_module, args=("harness.flow",), daemon=True).start()  # pandas, while the GPU works
     try:
         with terminal.Bar() as bar:
@@ -223,7 +374,6 @@ def _live(
     except StallgateError:
         _finish(project, folder, as_json, page=True)
         raise
-    return folder
 
 
 def _end_on_signals() -> None:
@@ -318,7 +468,9 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     project = _project(root)
     result = _result(project, run, stages, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
-        _write_if_possible(result)
+        _if_possible(_write_verdicts, result)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        _if_possible(_tell_github, project, result)
     if as_json:
         click.echo(pretty(verdicts(result)).decode(), nl=False)
     else:
@@ -327,14 +479,60 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     return result.judgement.exit_status
 
 
-def _write_if_possible(result: Result) -> None:
+def _if_possible(write: Callable[..., None], *what: object) -> None:
     """Writes down what was judged; where that cannot be written the verdict stands all the same."""
-    from harness.flow import write_verdicts
-
     try:
-        write_verdicts(result)
+        write(*what)
     except OSError as error:
         click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
+
+
+def _write_verdicts(result: Result) -> None:
+    from harness.flow import write_verdicts
+    from harness.render.head import write_head
+    from harness.render.junit import junit
+    from harness.runs import write_whole
+
+    write_verdicts(result)
+    write_whole(result.folder / "junit.xml", junit(result))
+    write_head(result)
+
+
+def _tell_github(project: Project, result: Result) -> None:
+    """Annotates the log of a job on GitHub Actions, and shows the verdicts on its page."""
+    from harness.render.github import annotated, append_summary
+    from harness.render.head import head
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    for line in annotated(project, result, Path(os.environ.get("GITHUB_WORKSPACE", Path.cwd()))):
+        click.echo(line, err=True)  # GitHub reads both streams, and --json is alone on the other
+    if summary:
+        append_summary(Path(summary), head(result))
+
+
+@stallgate.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@root_option
+@json_option
+def baseline(runs: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+    """Accept what repeated runs measured of the candidates, as metrics/baselines/GPU/PROBLEM.json."""
+    from datetime import UTC, datetime
+
+    from harness import terminal
+    from harness.baseline import accept, write
+    from harness.flow import evaluate
+    from harness.runs import find
+
+    project = _project(root)
+    folders = dict.fromkeys(find(project.reports, run) for run in runs)
+    results = [evaluate(project, folder, [], only_judge=True) for folder in folders]
+    accepted = accept(project, results, datetime.now(UTC).date())
+    files = [_near(write(project, found)) for found in accepted]
+    if as_json:
+        click.echo(json.dumps({"files": files}, indent=2))
+    else:
+        terminal.baselines(accepted, files)
+    return 0
 
 
 @stallgate.command()
@@ -436,7 +634,7 @@ def _result(project: Project, run: str | None, stages: tuple[str, ...], *, only_
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--chip", metavar="NAME", help="Choose metric names for this chip; by default the whole catalogue's.")
+@click.option("--chip", metavar="NAME", help="For this chip; by default this machine's, if it has a GPU.")
 @root_option
 @json_option
 def plan(
@@ -447,13 +645,15 @@ def plan(
     root: Path | None,
     as_json: bool,
 ) -> int:
-    """Show what `profile` would run, with the ncu command line."""
+    """Show what `profile` would run, with the ncu command line; status 3 if it could not be judged on the chip."""
+    from harness import terminal
     from harness.catalogue import check_chip, collected
     from harness.measure import ncu
 
     project = _project(root)
     cases = _cases(project, subjects, workloads, configurations)
     check_chip(project.catalogue, chip)
+    chip = chip or _chip_here(project)
     invocation = ncu.Invocation(
         report=Path("RUN/ncu/1.ncu-rep"),
         metrics=collected(project.catalogue, chip),
@@ -461,32 +661,58 @@ def plan(
         application=["PYTHON", "CHILD", "RUN/ncu/1.plan.json"],
     )
     command = ncu.command(Path("ncu"), invocation)
+    gaps, answer = _on_chip(project, chip, _problems(cases))
     if as_json:
-        click.echo(json.dumps({"cases": [case.name for case in cases], "command": command}, indent=2))
+        facts = {"chip": chip, "unmeasurable": gaps, "ncu": answer.text if answer is not None else None}
+        click.echo(json.dumps({"cases": [case.name for case in cases], "command": command, **facts}, indent=2))
     else:
         click.echo("\n".join(case.name for case in cases))
         click.echo()
         click.echo(shlex.join(command).replace(" --", " \\\n  --"))
-    return 0
+        terminal.on_chip(gaps, answer)
+    return 3 if gaps else 0
 
 
 @stallgate.command()
-@click.option("--chip", metavar="NAME", help="Show what this chip has.")
+@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets it cannot be judged by.")
 @root_option
 @json_option
 def metrics(chip: str | None, root: Path | None, as_json: bool) -> int:
     """Show the catalogue, for a chip or for all."""
     from harness import terminal
     from harness.catalogue import check_chip, listing
+    from harness.measure.chip import judged_by
 
-    catalogue = _project(root).catalogue
-    check_chip(catalogue, chip)
-    rows = listing(catalogue, chip)
+    project = _project(root)
+    check_chip(project.catalogue, chip)
+    judging = judged_by(project, list(project.problems))
+    rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        terminal.metrics(rows, catalogue.aliases)
+        terminal.metrics(rows, project.catalogue.aliases)
+        terminal.on_chip(*_on_chip(project, chip, list(project.problems)))
     return 0
+
+
+def _chip_here(project: Project) -> str | None:
+    """The chip of this machine's GPU; None where it has none, or one that nothing is known of."""
+    from harness.measure.device import choose, find_devices
+    from harness.measure.profile import chip_of
+
+    devices = find_devices()
+    return chip_of(project, choose(devices, None)) if devices else None
+
+
+def _on_chip(project: Project, chip: str | None, problems: list[str]) -> tuple[list[str], Answer | None]:
+    """The targets that a chip cannot be judged by, in words, and how an installed ncu stands to the catalogue."""
+    from harness.measure.chip import installed, unmeasurable, verify
+
+    if chip is None:
+        return [], None
+    tool = installed()
+    answer = verify(project.catalogue, chip, tool) if tool is not None else None
+    return unmeasurable(project, chip, problems), answer
 
 
 @stallgate.command()
@@ -538,8 +764,12 @@ def _interpreter(python: str | None) -> str:
     return found
 
 
+def _problems(cases: list[Case]) -> list[str]:
+    return list(dict.fromkeys(case.problem for case in cases))
+
+
 def _subject_name(cases: list[Case]) -> str:
-    problems = list(dict.fromkeys(case.problem for case in cases))
+    problems = _problems(cases)
     return problems[0] if len(problems) == 1 else "several"
 
 

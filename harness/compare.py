@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from harness.catalogue import ROOF_FRACTION, resolve
+from harness.conditions import conditions
 from harness.errors import NotMeasured
 from harness.flow import Result
 from harness.model import Case, CaseResult, Environment, Metric, Noun, Role
@@ -159,7 +160,7 @@ def compare(project: Project, base: Result, run: Result) -> Comparison:
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=_facts(base, run),
-        main=_main(project, run),
+        main=main_metrics(project, run),
         pairs=pairs,
     )
 
@@ -259,6 +260,8 @@ class _Sides:
         self._of_base = {result.case: result for result in base.run.cases}
         self._of_run = {result.case: result for result in run.run.cases}
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
+        results = [*self._of_base.values(), *self._of_run.values()]
+        self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
         self.measured = [case for case in self.cases if self._lack(case) is None]
         """Cases with numbers in both runs."""
 
@@ -323,9 +326,8 @@ class _Sides:
         return "same" if before == after else "changed"
 
     def _roofs_differ(self, case: Case) -> bool:
-        results = [*self._of_base.values(), *self._of_run.values()]
-        roofs = {r.case.variant for r in results if r.role == "roof" and r.case.problem == case.problem}
-        return any(self._differs(case.problem, variant_key(roof)) for roof in roofs)
+        mine = [variant for problem, variant in self._roofs if problem == case.problem]
+        return any(self._differs(case.problem, variant_key(roof)) for roof in mine)
 
     def child_differs(self) -> bool:
         return any(self._differs(problem, CHILD) for problem in {case.problem for case in self.measured})
@@ -348,13 +350,9 @@ def _digest(side: Result, problem: str, key: str) -> str | None:
 
 
 def _conditions(side: Result, result: CaseResult) -> dict[str, str | None]:
-    """What a case was measured under, as far as it is known; the GPU is the attempt's, of which a run has several."""
-    environments = (attempt.environment for attempt in side.run.attempts if attempt.name == result.attempt)
-    return {
-        "GPU": getattr(next(environments, None), "gpu", None),
-        "clock control": getattr(side.run.settings, "clock_control", None),
-        "cache control": getattr(side.run.settings, "cache_control", None),
-    }
+    """What a case was measured under, by the names that a reader knows."""
+    found = conditions(side.run, result)
+    return {"GPU": found.gpu, "clock control": found.clock_control, "cache control": found.cache_control}
 
 
 def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:
@@ -454,7 +452,7 @@ def _said(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _main(project: Project, run: Result) -> list[str]:
+def main_metrics(project: Project, run: Result) -> list[str]:
     """The duration, then the metrics of the run's stages: those with targets, and those that are shown."""
     stages = [project.stage(name) for name in run.judgement.stages]
     named = [target.metric for stage in stages for target in stage.targets] + [

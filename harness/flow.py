@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -11,12 +12,14 @@ import msgspec
 import pandas as pd
 from msgspec.structs import replace
 
+from harness.catalogue import resolve
 from harness.extract.evidence import Evidence, gather
 from harness.judge import Judgement, judge
-from harness.model import Run, State
+from harness.model import Case, Run, State
 from harness.project.tree import Project
 from harness.runs import load, pretty, write_whole
-from harness.table import Summaries, build_table, summarise
+from harness.soundness import foreign_kernels
+from harness.table import Summaries, build_table, summarise, summarise_kernels
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     table: pd.DataFrame
     summaries: Summaries
     judgement: Judgement
+    foreign_kernels: dict[Case, list[str]] = {}
+    """Kernels that are neither a variant's own nor allowed: of candidates judged, of others shown."""
 
 
 def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: bool = False) -> Result:
@@ -44,8 +49,24 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
     evidence = gather(folder, replace(run, attempts=judged) if only_judge else run, project.catalogue)
     table = build_table(run, evidence.calls, project.catalogue)
     summaries = summarise(table)
-    judgement = judge(run, project, evidence, summaries, stages)
-    return Result(folder=folder, run=run, evidence=evidence, table=table, summaries=summaries, judgement=judgement)
+    today = datetime.now(UTC).date()
+    parts = summarise_kernels(table, _judged(project))
+    judgement = judge(run, project, evidence, summaries, stages, parts=parts, today=today)
+    return Result(
+        folder=folder,
+        run=run,
+        evidence=evidence,
+        table=table,
+        summaries=summaries,
+        judgement=judgement,
+        foreign_kernels=foreign_kernels(run, project, evidence),
+    )
+
+
+def _judged(project: Project) -> set[str]:
+    """The metrics that any stage has a target for."""
+    targets = [target for stage in project.stages.values() for target in stage.targets]
+    return {resolve(project.catalogue, target.metric).name for target in targets}
 
 
 def with_roles(run: Run, project: Project) -> Run:
@@ -60,7 +81,7 @@ def with_roles(run: Run, project: Project) -> Run:
     return replace(run, cases=results)
 
 
-UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "stale"}
+UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "implausible", "stale"}
 """Reasons of verdicts that say: a number that is needed is not there."""
 
 
@@ -81,7 +102,14 @@ def run_facts(result: Result, status: int) -> dict[str, object]:
         "kind": result.run.kind,
         "exit_status": status,
         "cases": [
-            {"case": case.case.name, "outcome": case.outcome, "reason": case.reason} for case in result.run.cases
+            {
+                "case": case.case.name,
+                "outcome": case.outcome,
+                "reason": case.reason,
+                "strays": case.strays,
+                "foreign_kernels": result.foreign_kernels.get(case.case, []),
+            }
+            for case in result.run.cases
         ],
         "metrics": {
             case.name: {metric: summary.median for (of, metric), summary in result.summaries.items() if of == case}
@@ -133,7 +161,8 @@ def ncu_metrics(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     launches = table[table["launch"].notna() & (table["state"] == "measured") & (table["source"] == "ncu")]
     keys = ["problem", "variant", "configuration", "workload"]
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for key, values in launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"]:
+    medians = launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"].median()
+    for key, median in zip(medians.index.tolist(), medians.tolist(), strict=True):
         *case, kernel, name = map(str, key)
-        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = float(values.median())
+        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = median
     return found

@@ -69,9 +69,13 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 def past_runs(reports: Path, metrics: Iterable[str]) -> list[Past]:
     """Every run under ``reports/``, newest first, with what its samples say of some metrics."""
     wanted = list(metrics)
+    return sorted((_past(folder, wanted) for folder in run_folders(reports)), key=lambda past: past.age, reverse=True)
+
+
+def run_folders(reports: Path) -> list[Path]:
+    """The folders of all runs under ``reports/``, by name; recordings are none of them."""
     links = [path.parent for path in sorted(reports.glob("*/run.json"))]
-    folders = [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
-    return sorted((_past(folder, wanted) for folder in folders), key=lambda past: past.age, reverse=True)
+    return [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
 
 
 def _past(folder: Path, metrics: list[str]) -> Past:
@@ -169,10 +173,21 @@ class Point(Noun, frozen=True):
 
     moment: Moment
     role: Role
-    median: float | None
-    low: float | None
-    high: float | None
+    summary: Summary | None
+    """None where the case has no numbers."""
     gap: str
+
+    @property
+    def median(self) -> float | None:
+        return self.summary.median if self.summary is not None else None
+
+    @property
+    def low(self) -> float | None:
+        return self.summary.low if self.summary is not None else None
+
+    @property
+    def high(self) -> float | None:
+        return self.summary.high if self.summary is not None else None
 
 
 class Line(Noun, frozen=True):
@@ -217,9 +232,7 @@ def _point(run: Run, result: CaseResult, summary: Summary | None) -> Point:
     return Point(
         moment=moment_of(run),
         role=result.role,
-        median=usable.median if usable is not None else None,
-        low=usable.low if usable is not None else None,
-        high=usable.high if usable is not None else None,
+        summary=usable,
         gap=spaced(gap),
     )
 

@@ -7,6 +7,7 @@ and wrong types are refused where the file is read (``harness/project/decode.py`
 from __future__ import annotations
 
 import re
+from datetime import date
 from math import isfinite
 from typing import Literal, get_args
 
@@ -14,6 +15,9 @@ from msgspec import Struct, field
 
 RUN_FORMAT = 1
 """Version of ``run.json``. History: 1, the first."""
+
+BASELINE_FORMAT = 1
+"""Version of a baseline's file. History: 1, the first."""
 
 LABEL_PART = r"[a-z0-9_.-]+"
 
@@ -55,6 +59,29 @@ class Variant(Noun, frozen=True):
     """What a roof saturates; None for everything else."""
 
 
+class Waiver(Noun, frozen=True):
+    """A promise to meet a target later: for one variant, with a reason, until a day."""
+
+    variant: str
+    stage: str
+    """The stage that names the target."""
+    metric: str
+    """What the target bounds, by any name that the catalogue resolves."""
+    until: date
+    """The last day on which it holds, UTC."""
+    reason: str
+    workloads: list[str] = []
+    """Where it holds; empty: wherever the target is judged."""
+
+
+class AllowedKernel(Noun, frozen=True):
+    """Kernels of others that a candidate of the problem may launch."""
+
+    pattern: str
+    """Of their names as C++ spells them; ``*`` stands for anything."""
+    reason: str
+
+
 class Problem(Noun, frozen=True):
     """What is computed: a reference, its workloads, its variants."""
 
@@ -66,6 +93,8 @@ class Problem(Noun, frozen=True):
     """The stages that gate this problem, where the command line names none."""
     workloads: dict[str, Workload]
     variants: dict[str, Variant]
+    waivers: list[Waiver] = []
+    allowed_kernels: list[AllowedKernel] = []
 
 
 class Case(Noun, frozen=True):
@@ -138,6 +167,8 @@ class Metric(Noun, frozen=True):
     """The warp state whose share of resident warp time this is."""
     family: Family | None = None
     """What kind of waiting, or of work, the state is."""
+    limiters: dict[str, str] = {}
+    """Metrics of which the smallest holds this one down -> what they are limits of, in words."""
     about: str = ""
     """What it tells, in a sentence or two."""
 
@@ -161,33 +192,46 @@ class Catalogue(Noun, frozen=True):
 
 
 class Target(Noun, frozen=True):
-    """A bound on a metric; exactly one of the four comparisons is given."""
+    """A bound on a metric: exactly one of the four comparisons, or a tolerance around the accepted baseline."""
 
     metric: str
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
+    tolerance: float | None = None
+    """How much worse than the accepted baseline it may be, as a fraction of the baseline's value."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
     workloads: list[str] = []
     """Where it is judged; empty: everywhere."""
+    variants: list[str] = []
+    """Whom it is for; empty: every candidate."""
+    scope: Literal["call", "kernel"] = "call"
+    """``kernel``: every kernel of the call is held to the bound on its own."""
 
     def __post_init__(self) -> None:
-        given = self._given()
+        given = [(name, getattr(self, name)) for name in (*get_args(Comparison), "tolerance")]
+        given = [(name, bound) for name, bound in given if bound is not None]
         if len(given) != 1:
-            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}")
-        if not isfinite(given[0][1]):
-            raise ValueError(f"`{given[0][0]}` has to be a finite number")
+            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}, tolerance")
+        name, bound = given[0]
+        if not isfinite(bound):
+            raise ValueError(f"`{name}` has to be a finite number")
+        if name == "tolerance":
+            self._check_tolerance(bound)
 
-    def _given(self) -> list[tuple[Comparison, float]]:
-        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
-        return [(name, bound) for name, bound in bounds if bound is not None]
+    def _check_tolerance(self, tolerance: float) -> None:
+        if not 0 <= tolerance < 1:
+            raise ValueError("`tolerance` is a fraction from 0 to 1: 0.02 allows 2 % worse than the baseline")
+        if self.of is not None or self.scope == "kernel":
+            raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
 
     @property
-    def bound(self) -> tuple[Comparison, float]:
-        """The comparison and its bound: an absolute value, or a fraction of the roof's where ``of`` says so."""
-        return self._given()[0]
+    def bound(self) -> tuple[Comparison, float] | None:
+        """The comparison and its bound, an absolute value or a fraction of the roof's; None of a tolerance."""
+        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
+        return next(((name, bound) for name, bound in bounds if bound is not None), None)
 
 
 class Stage(Noun, frozen=True):
@@ -197,10 +241,60 @@ class Stage(Noun, frozen=True):
     title: str
     focus: str
     targets: list[Target]
+    includes: list[str] = []
+    """Stages whose targets have to be met as well."""
+    undecided: Literal["stop", "warn"] = "stop"
+    """``warn``: samples on both sides of a bound are shown, and do not keep the gate from saying yes."""
     shown: list[str] = []
     """Metrics that are drawn beside the targets and judged by nothing."""
     rules: list[str] = []
     autotune: dict[str, list[object]] = {}
+
+
+class Accepted(Noun, frozen=True):
+    """What a metric of a case is accepted to be, from repeated runs."""
+
+    low: float
+    """The lowest sample of all runs."""
+    median: float
+    """The median of the runs' medians."""
+    high: float
+    """The highest sample of all runs."""
+    unit: str
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.median <= self.high:
+            raise ValueError("`low`, `median` and `high` do not ascend")
+
+    @property
+    def spread(self) -> float:
+        """How far samples of repeated runs lie apart, in the metric's unit."""
+        return self.high - self.low
+
+
+class BaselineCase(Noun, frozen=True):
+    """The accepted numbers of one case, and what they were measured of."""
+
+    runs: int
+    """How many runs stand behind them."""
+    accepted: date
+    commit: str | None
+    digests: dict[str, str]
+    """Of what has to be the same to compare: the reference, the workload, the roofs."""
+    metrics: dict[str, Accepted]
+
+
+class Baseline(Noun, frozen=True):
+    """The accepted numbers of a problem on one GPU, measured under one clock and cache control."""
+
+    format: int
+    problem: str
+    gpu: str
+    """By its driver's name."""
+    clock_control: str
+    cache_control: str
+    cases: dict[str, BaselineCase]
+    """``<variant>/<configuration>/<workload>`` -> its numbers."""
 
 
 class Card(Noun, frozen=True):
@@ -242,6 +336,8 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
+    strays: str = ""
+    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
@@ -279,6 +375,7 @@ class HotLine(Noun, frozen=True):
     """A source line and how many samples of waiting or issuing warps fell on it."""
 
     file: str
+    """Without its folders; of a library from the package on, as in ``triton/language/standard.py``."""
     line: int
     text: str
     """Empty where the report has no source, or the line is a library's."""
@@ -286,6 +383,10 @@ class HotLine(Noun, frozen=True):
     reason: str
     """The warp state of most of them."""
     reason_samples: int
+    library: bool = False
+    """Whether the file is an installed package's, whose code the compiler put into the kernel."""
+    function: str = ""
+    """Of a library: the function that the line is in."""
 
 
 class Detail(Noun, frozen=True):
@@ -297,7 +398,7 @@ class Detail(Noun, frozen=True):
     """Samples of warps in all; 0 where none were taken."""
     advice: list[Advice]
     lines: list[HotLine]
-    """The hottest first."""
+    """The hottest first; those of libraries after the kernel's own."""
 
 
 class Attempt(Noun, frozen=True):
@@ -406,6 +507,8 @@ class Launch(Noun, frozen=True):
     ranges: list[str]
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
+    signature: str = ""
+    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
     samples: int = 0
     advice: list[Advice] = []
     lines: list[HotLine] = []
@@ -414,7 +517,16 @@ class Launch(Noun, frozen=True):
 
 # --- what it means ----------------------------------------------------------------------------------------------------
 
-Status = Literal["pass", "fail", "undecided", "not_measured"]
+Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
+"""waived: not met, and a waiver of problem.toml says why that is so and until when."""
+
+
+class Part(Noun, frozen=True):
+    """One kernel's part in a number of a call of several."""
+
+    kernel: str
+    value: float | None
+    """The median of its samples; None where it is not measured."""
 
 
 class Verdict(Noun, frozen=True):
@@ -429,6 +541,8 @@ class Verdict(Noun, frozen=True):
     variant: str
     configuration: str
     workload: str
+    kernel: str | None = None
+    """The kernel that is judged, where the target's scope is a kernel."""
     metric: str | None = None
     written_as: str | None = None
     """The name in the stage's file, where it is not the short name."""
@@ -436,11 +550,21 @@ class Verdict(Noun, frozen=True):
     unit: str | None = None
     comparison: Comparison | None = None
     bound: float | None = None
-    """The absolute bound that was judged by."""
+    """The absolute bound that was judged by; None where it takes a roof or a baseline that is not there."""
     of_roof: float | None = None
     """The fraction of the roof that the bound stands for, where it does."""
+    tolerance: float | None = None
+    """The part of the baseline that the bound allows it to be worse, where it does."""
+    baseline: float | None = None
+    """The accepted value that the tolerance is around."""
     value: float | None = None
     """Median of the samples."""
     low: float | None = None
     high: float | None = None
     samples: int = 0
+    parts: list[Part] = []
+    """What each kernel of the call shows, where there are several."""
+    warning: bool = False
+    """Undecided, and shown only: the stage says that this does not keep the gate from saying yes."""
+    waiver: Waiver | None = None
+    """The waiver that was looked at, also one that has ended."""

@@ -69,10 +69,8 @@ def _portable(command: list[str]) -> list[str]:
 
 
 def _gpu_of(project: Project, run: Run) -> str:
-    """The name of the recorded GPU's card; of a GPU without one, its own name as a slug."""
-    environment = next(attempt.environment for attempt in run.attempts if attempt.environment is not None)
-    card = project.card_of(environment.gpu)
-    return card.name if card is not None else "-".join(environment.gpu.lower().split())
+    """The folder of the recorded GPU."""
+    return project.folder_of(next(a.environment.gpu for a in run.attempts if a.environment is not None))
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,14 @@ def create_folder(reports: Path, subject: str) -> Path:
     latest = reports / LATEST
     if latest.exists() and not latest.is_symlink():
         raise BrokenFile(f"{latest} is no link to a run", "move it away: stallgate points it to the newest run")
+    folder = new_folder(reports, subject)
+    (folder / "ncu").mkdir()
+    _point_latest(folder)
+    return folder
+
+
+def new_folder(reports: Path, subject: str) -> Path:
+    """A new folder under ``reports/``, named by time and subject."""
     reports.mkdir(parents=True, exist_ok=True)
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{subject}"
     names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
@@ -39,10 +47,7 @@ def create_folder(reports: Path, subject: str) -> Path:
         except FileExistsError:
             continue
         break
-    folder = reports / name
-    (folder / "ncu").mkdir()
-    _point_latest(folder)
-    return folder
+    return reports / name
 
 
 def _point_latest(folder: Path) -> None:

@@ -8,7 +8,8 @@ not ``measured``.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -216,6 +217,39 @@ def summarise(table: pd.DataFrame) -> Summaries:
     for *key, state, value, name in zip(*columns, strict=True):  # 50 times as fast as groupby, where cases are many
         grouped.setdefault(tuple(key), []).append((state, value, name))
     return {(_case(key), key[-1]): _summary(*map(list, zip(*rows, strict=True))) for key, rows in grouped.items()}
+
+
+Parts = dict[tuple[Case, str], dict[str, Summary]]
+"""(case, metric) -> kernel -> what the samples say of that kernel alone."""
+
+
+def summarise_kernels(table: pd.DataFrame, metrics: Collection[str]) -> Parts:
+    """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
+
+    A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
+    """
+    launches = table[table["launch"].notna() & (table["sample"] != DETAIL) & table["metric"].isin(list(metrics))]
+    names = ("problem", "variant", "configuration", "workload", "metric", "sample", "kernel")
+    columns = [launches[name].tolist() for name in (*names, "state", "value", "ncu_name")]
+    found: dict[tuple[str, ...], dict[str, list[tuple[State, float, str]]]] = {}
+    seen: Counter[tuple[str, ...]] = Counter()
+    samples: dict[tuple[str, ...], set[str]] = {}
+    for *key, sample, kernel, state, value, name in zip(*columns, strict=True):
+        seen[*key, sample, kernel] += 1
+        nth = seen[*key, sample, kernel]
+        label = kernel if nth == 1 else f"{kernel} ({nth})"
+        found.setdefault(tuple(key), {}).setdefault(label, []).append((state, value, name))
+        samples.setdefault(tuple(key), set()).add(sample)
+    return {
+        (_case(key), key[-1]): {label: _of_kernel(rows, len(samples[key])) for label, rows in kernels.items()}
+        for key, kernels in found.items()
+    }
+
+
+def _of_kernel(rows: list[tuple[State, float, str]], samples: int) -> Summary:
+    if len(rows) < samples:
+        return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0][2])
+    return _summary(*map(list, zip(*rows, strict=True)))
 
 
 def _case(key: tuple[str, ...]) -> Case:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -12,19 +12,28 @@ from rich.text import Text
 
 from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
-from harness.words import MARKS, aliases, listed, provenance, scaled, spaced
+from harness.words import MARKS, aliases, listed, provenance, scaled, spaced, whom
 
 if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
     from harness.compare import Change, Comparison, Pair, Word
     from harness.doctor import Finding
     from harness.judge import Judgement
+    from harness.measure.chip import Answer
+    from harness.model import Baseline
     from harness.table import Summaries, Summary
+    from harness.timings import Bench, Entry, Method, Row
 
 # Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
-STYLES: dict[Status, str] = {"pass": "green", "fail": "red", "undecided": "yellow", "not_measured": "yellow"}
+STYLES: dict[Status, str] = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "not_measured": "yellow",
+    "waived": "yellow",
+}
 
 COLUMNS = (
     ("time ms", "duration", 1e-6),
@@ -65,7 +74,7 @@ def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     cases(found, summaries)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(Text(f"{verdict.variant} on {verdict.workload}: {verdict.sentence}", "yellow"))
+            out.print(Text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
@@ -108,10 +117,7 @@ def _number(summary: Summary | None, factor: float) -> str:
 def judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     for verdict in found.verdicts:
-        out.print(
-            Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status])
-            + Text(f"{verdict.variant} on {verdict.workload}")
-        )
+        out.print(Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status]) + Text(whom(verdict)))
         _hang(out, Text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
@@ -220,6 +226,28 @@ def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
         out.print(Text(f"{old}\n    is read as {short}"))
 
 
+def on_chip(gaps: list[str], answer: Answer | None) -> None:
+    """What a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
+    for gap in gaps:
+        out.print(Text(gap, "bold yellow"))
+    if answer is not None:
+        out.print(Text(answer.text, "yellow" if answer.differs else "dim"))
+
+
+def baselines(accepted: list[Baseline], files: list[str]) -> None:
+    """What was accepted: of each case the metrics with the spread of their runs, then the file to be reviewed."""
+    for baseline, file in zip(accepted, files, strict=True):
+        for name, case in baseline.cases.items():
+            table = Table(title=f"{name}, {case.runs} runs", title_justify="left", box=None, padding=(0, 1, 0, 0))
+            table.add_column("metric", overflow="fold")
+            for heading in ("accepted", "lowest", "highest"):
+                table.add_column(heading, justify="right", no_wrap=True)
+            for metric, found in case.metrics.items():
+                table.add_row(metric, *(scaled(value, found.unit) for value in (found.median, found.low, found.high)))
+            out.print(table)
+        out.print(f"baseline: {file}", soft_wrap=True)
+
+
 def findings(found: list[Finding], able: bool) -> None:
     """What was found of this machine, with what to do about the rest."""
     for finding in found:
@@ -230,8 +258,8 @@ def findings(found: list[Finding], able: bool) -> None:
     out.print(Text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
 
 
-class Bar:
-    """A progress bar with the case at work; plain lines where there is no terminal."""
+class _Progress:
+    """A progress bar with what is at work; plain lines where there is no terminal."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -246,15 +274,12 @@ class Bar:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-
-    def begun(self, cases: int) -> None:
-        self._task = self._progress.add_task("starting ncu", total=cases)
 
     def waiting(self) -> None:
         err.print("another stallgate measures on this GPU; waiting for it")
@@ -263,9 +288,120 @@ class Bar:
         if self._task is not None:
             self._progress.update(self._task, description=f"{case.partition('/')[2]}: {step}")
 
-    def finished(self, result: CaseResult) -> None:
+    def _begin(self, first: str, total: int) -> None:
+        self._task = self._progress.add_task(first, total=total)
+
+    def _advance(self, name: str, outcome: str, reason: str, *, good: bool) -> None:
         if self._task is not None:
             self._progress.advance(self._task)
-        if not err.is_terminal or result.outcome != "profiled":
-            reason = f": {result.reason}" if result.reason else ""
-            err.print(f"{result.case.name}: {spaced(result.outcome)}{reason}")
+        if not err.is_terminal or not good:
+            err.print(f"{name}: {spaced(outcome)}{f': {reason}' if reason else ''}")
+
+
+class Bar(_Progress):
+    """The progress of a profile: cases."""
+
+    def begun(self, cases: int) -> None:
+        self._begin("starting ncu", cases)
+
+    def finished(self, result: CaseResult) -> None:
+        self._advance(result.case.name, result.outcome, result.reason, good=result.outcome == "profiled")
+
+
+class BenchBar(_Progress):
+    """The progress of a bench: contenders."""
+
+    def begun(self, contenders: int) -> None:
+        self._begin("starting", contenders)
+
+    def finished(self, row: str, entry: Entry) -> None:
+        good = entry.outcome in ("timed", "absent")
+        self._advance(f"{row}: {entry.label}", entry.outcome, entry.reason, good=good)
+
+
+# --- times ------------------------------------------------------------------------------------------------------------
+
+WAYS: dict[Method, str] = {
+    "events": "single calls, the L2 overwritten before each",
+    "graph": "CUDA graphs of {calls} calls, the L2 overwritten before each graph",
+}
+
+NOTABLE_DRIFT = 0.01
+"""A copy or a roof that moved by more within a row is mentioned."""
+
+
+def bench(found: Bench) -> None:
+    """A table for each row, and where its numbers come from."""
+    for row in found.rows:
+        _timed(row)
+    absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
+    for label, reason in absent.items():
+        _hang(out, Text(""), f"{label} is absent: {reason}", 2, "yellow")
+    environment = found.environment
+    if environment is not None:
+        about = (
+            f"{environment.gpu}, driver {environment.driver}, torch {environment.torch}, triton {environment.triton}"
+        )
+        commit = f"commit {found.commit[:12]}" if found.commit else "an unknown commit"
+        at = f"{commit}{' with local changes' if found.dirty else ''}"
+        _hang(out, Text(""), f"Timed on {about}, clocks as they are; {found.created}, at {at}.", 2)
+    if not found.complete:
+        out.print(Text("This bench is not complete.", "bold yellow"))
+
+
+def _timed(row: Row) -> None:
+    """A row's table, and below it what to know of it."""
+    out.print(Text(f"{row.problem} · {row.workload.name}", "bold"))
+    arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
+    _hang(out, Text("  "), f"{arguments}: {scaled(row.workload.bytes, 'byte')} to move", 2)
+    for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
+        calls = max(entry.calls for entry in row.entries if entry.method == method)
+        _hang(out, Text("  "), WAYS[method].format(calls=calls), 2)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    present = [entry for entry in row.entries if entry.outcome != "absent"]
+    for entry in present:
+        table.add_row(Text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
+    out.print(table)
+    for line in _remarks(row):
+        _hang(out, Text("  "), line, 4, "yellow")
+    for entry in row.entries:
+        if entry.role == "candidate" and entry.median_us is not None:
+            _hang(out, Text("  "), f"{entry.label}: {_speedups(row, entry)}", 4)
+    out.print()
+
+
+def _times(row: Row, entry: Entry) -> list[str]:
+    """What a table says of a contender, column by column."""
+    if entry.median_us is None or entry.quartiles_us is None:
+        return ["–"] * 5
+    low, high = (f"{quartile / entry.median_us - 1:+.2%}".rstrip("%") for quartile in entry.quartiles_us)
+    fractions = [row.fraction(entry, "copy"), row.fraction(entry, "roof")]
+    host = entry.host_median_us
+    return [
+        scaled(1e3 * entry.median_us, "ns"),
+        f"{low} {high} %",
+        *(f"{fraction:.3f}" if fraction is not None else "–" for fraction in fractions),
+        f"{host:.1f}" if host is not None else "–",
+    ]
+
+
+def _remarks(row: Row) -> list[str]:
+    """Why somebody was not timed, what to know of a time, and whether the GPU was steady."""
+    lines = [f"{e.label}: not reached" for e in row.entries if e.outcome == "planned"]
+    lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason and e.outcome != "absent"]
+    lines += [f"{e.label}: {e.note}" for e in row.entries if e.note]
+    for entry in row.entries:
+        if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > NOTABLE_DRIFT:
+            lines.append(f"not steady: the later half of the {entry.role}'s own times is {entry.drift:+.1%} longer")
+    return lines
+
+
+def _speedups(row: Row, entry: Entry) -> str:
+    """How fast a candidate is beside everybody else who does the work."""
+    others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
+    found = [(other.label, row.speedup(other, entry)) for other in others]
+    times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]
+    return f"speed {', '.join(times)}" if times else "nobody else was timed"

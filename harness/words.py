@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.model import Run, Status, Verdict
+from harness.model import Comparison, Run, Status, Verdict
 
 MARKS: dict[Status, str] = {
     "pass": "✓ pass",
     "fail": "✗ fail",
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
+    "waived": "~ waived",
 }
+
+
+SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
 
 
 def spaced(code: str) -> str:
@@ -24,9 +28,24 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def shortened(name: str, length: int) -> str:
+    """A name of at most so many characters."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def whom(verdict: Verdict) -> str:
+    """Whom a verdict is about, and where."""
+    return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
+
+
 def number(value: float) -> str:
     """A value for a reader: four digits, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def percent(fraction: float) -> str:
+    """A part of 1 for a reader."""
+    return f"{100 * fraction:.1f} %"
 
 
 def quantity(value: float, unit: str) -> str:

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from harness.project.tree import Project, load_project
+from tests.shared import Shared, shared
+
+__all__ = ["shared"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "tests" / "fakes"
@@ -59,22 +62,56 @@ def recording(tree: Path) -> Path:
 
 
 @pytest.fixture
-def stallgate(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Stallgate:
+def stallgate(tree: Path) -> Stallgate:
     """Runs ``stallgate`` in the tree, on a machine without a GPU and without ncu."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
     return command_line(tree)
+
+
+@pytest.fixture
+def replayed(tree: Path, shared: Shared) -> Path:
+    """The tree's latest run: the recording, replayed by ``stallgate profile`` in a tree like this one."""
+    original = shared.get("replayed", _replay)
+    shutil.copytree(original, tree / "reports", symlinks=True, dirs_exist_ok=True)
+    return (tree / "reports" / "latest").resolve()
+
+
+def _replay(folder: Path) -> Path:
+    """A reports folder with a replay and nothing else."""
+    tree = copy_tree(folder / "project")
+    done = command_line(tree)("profile")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tree / "reports" / "recorded")
+    return tree / "reports"
+
+
+class DrawnRun(NamedTuple):
+    """A run with its page, and what the command that made both of them said."""
+
+    done: subprocess.CompletedProcess[str]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def drawn(shared: Shared) -> DrawnRun:
+    """The recording, replayed and drawn by ``stallgate profile --report``; not to be written to."""
+    return shared.get("drawn", _draw)
+
+
+def _draw(folder: Path) -> DrawnRun:
+    tree = copy_tree(folder / "project")
+    done = command_line(tree)("profile", "--report")
+    assert done.returncode == 0, done.stderr
+    return DrawnRun(done, tree / "reports" / "latest")
 
 
 def command_line(tree: Path) -> Stallgate:
     """``stallgate`` in a tree, as a machine has it that has neither a GPU nor ncu."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
         return subprocess.run(
             [sys.executable, "-m", "harness", *arguments],
             cwd=tree,
-            env=environment,
+            env=environment(**variables),
             capture_output=True,
             text=True,
             timeout=120,
@@ -82,6 +119,15 @@ def command_line(tree: Path) -> Stallgate:
         )
 
     return run
+
+
+WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Environment of a command, with neither ncu nor what a user wishes on its terminal; and with what is given."""
+    usual = {name: value for name, value in os.environ.items() if name not in WISHES}
+    return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from harness.child.compare import fault
+from harness.child.leash import LET_GO
+from harness.measure.lock import leash
 from harness.measure.profile import CHILD
 from harness.project.digests import text_digest
 from tests.conftest import ROOT
@@ -68,6 +71,12 @@ VARIANTS = {
     ),
     "slow": ("__import__('time').sleep(0.3); return x.cumprod(1)", "skipped", "over the limit of 0.2 s"),
     "broken": ("return (", "crashed", "SyntaxError"),
+    "aliasing": ("x.cumprod(1); return x[:]", "wrong_result", "its output shares memory with its input"),
+    "lazy": (
+        "return x.cumprod(1).as_subclass(type('Lazy', (torch.Tensor,), {}))",
+        "wrong_result",
+        "it returned Lazy, not a tensor",
+    ),
 }
 
 
@@ -88,18 +97,22 @@ def case_of(tmp_path: Path, name: str, body: str) -> dict[str, Any]:
     }
 
 
-def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
-    reference = tmp_path / "reference.py"
-    reference.write_text(REFERENCE)
+def write_plan(tmp_path: Path, cases: list[dict[str, Any]], *, reference: str = REFERENCE, **changes: Any) -> None:
+    path = tmp_path / "reference.py"
+    path.write_text(reference)
     plan = {
         "device": "cpu",
         "events": str(tmp_path / "events"),
         "run_limit_s": 0.2,
-        "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+        "references": {"p": {"path": str(path), "digest": text_digest(path)}},
         "cases": cases,
         **changes,
     }
     (tmp_path / "plan.json").write_text(json.dumps(plan))
+
+
+def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    write_plan(tmp_path, cases, **changes)
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, str(CHILD), str(tmp_path / "plan.json")]
@@ -129,6 +142,36 @@ def test_the_roof_is_held_against_what_a_roof_does(tmp_path: Path) -> None:
     found = outcomes(measure(tmp_path, cases))
     assert found["copy"]["outcome"] == "profiled"
     assert found["scan"]["outcome"] == "wrong_result"
+
+
+SMALL = """
+def small_arguments(*, shape, dim, dtype): return {"shape": [3, 7], "dim": dim, "dtype": dtype}
+def get_special_inputs(**arguments):
+    (x,) = get_inputs(**arguments)
+    x[:, 2] = 0
+    return {"a zero": [x]}
+"""
+
+STRAYING = {
+    "right": ("return x.cumprod(1)", ""),
+    "even_only": ("return x.cumprod(1) * (1 + x.shape[1] % 2)", "on 3x7 of fresh data: 21 of 21 elements are wrong"),
+    "no_zeros": ("return x.log().cumsum(1).exp() + 0 / x.min()", "on 3x7 of a zero: "),
+    "refusing": ("assert x.shape[1] % 2 == 0, 'even only'; return x.cumprod(1)", "it raises AssertionError: even only"),
+}
+
+
+def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(tmp_path: Path) -> None:
+    cases = [case_of(tmp_path, name, body) for name, (body, _) in STRAYING.items()]
+    baselines = [{**case, "name": case["name"].replace("/default", "/b"), "role": "baseline"} for case in cases]
+    events = measure(tmp_path, cases + baselines, reference=REFERENCE + SMALL)
+    told = {event["name"]: event for event in events if event["event"] == "outcome"}
+    for name, (_, words) in STRAYING.items():
+        candidate, baseline = told[f"p/{name}/default/w"], told[f"p/{name}/b/w"]
+        assert candidate["outcome"] == ("wrong_result" if words else "profiled"), candidate
+        assert words in candidate["reason"]
+        assert baseline["outcome"] == "profiled", baseline
+        assert bool(baseline["strays"]) == bool(words)
+        assert words in baseline["strays"]
 
 
 def test_tunables_reach_the_variant(tmp_path: Path) -> None:
@@ -175,6 +218,24 @@ def test_the_child_sees_nothing_of_the_harness_environment(tmp_path: Path) -> No
     body = "import sys; assert not [p for p in sys.path if p.startswith(%r)], sys.path; return x.cumprod(1)"
     found = outcomes(measure(tmp_path, [case_of(tmp_path, "spy", body % str(ROOT / "harness"))]))
     assert found["spy"]["outcome"] == "profiled", found["spy"]
+
+
+def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """In the middle of a call, and without a word from the starter, who may have been killed."""
+    case = case_of(tmp_path, "sleeping", "import time; time.sleep(60)")
+    write_plan(tmp_path, [case], leash=str(tmp_path / "leash"))
+    with leash(tmp_path / "leash"):
+        child = subprocess.Popen(
+            [sys.executable, str(CHILD), str(tmp_path / "plan.json")], env={**os.environ, "TRITON_INTERPRET": "1"}
+        )
+        while child.poll() is None and '"check"' not in read_if_there(tmp_path / "events"):
+            time.sleep(0.05)
+        assert child.poll() is None
+    assert child.wait(timeout=20) == LET_GO
+
+
+def read_if_there(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
 
 
 # --- comparing ---

@@ -330,13 +330,6 @@ def test_the_page_says_the_finding_and_has_every_metric(repository: Project, tmp
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def replayed(stallgate: Stallgate, tree: Path) -> Path:
-    """The recording, replayed."""
-    assert stallgate("profile").returncode == 0
-    return (tree / "reports/latest").resolve()
-
-
 def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed: Path) -> None:
     assert stallgate("profile").returncode == 0
     done = stallgate("compare", replayed.name, "latest", "--json", "--report")

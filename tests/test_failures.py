@@ -186,9 +186,8 @@ def test_a_damaged_ncu_report_while_profiling(with_ncu: Stallgate, latest: Calla
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "directory", "gone"])
-def test_a_report_that_was_damaged_since(stallgate: Stallgate, tree: Path, damage: str) -> None:
-    assert stallgate("profile").returncode == 0
-    report = next((tree / "reports/latest/ncu").glob("*.ncu-repz"))
+def test_a_report_that_was_damaged_since(stallgate: Stallgate, replayed: Path, damage: str) -> None:
+    report = next((replayed / "ncu").glob("*.ncu-repz"))
     content = report.read_bytes()
     report.unlink()
     match damage:
@@ -205,7 +204,7 @@ def test_a_report_that_was_damaged_since(stallgate: Stallgate, tree: Path, damag
     said(gate, "the ncu report", "NOT DECIDED")
     drawn = stallgate("report")
     assert drawn.returncode == 0
-    assert "ncu report" in (tree / "reports/latest/report.html").read_text()
+    assert "ncu report" in (replayed / "report.html").read_text()
 
 
 @pytest.mark.parametrize("content", [b"", bytes(range(256)) * 50], ids=["empty", "garbage"])
@@ -254,8 +253,9 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
         (("profil",), ("No such command",)),
     ],
 )
-def test_wrong_arguments(stallgate: Stallgate, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    stallgate("profile")
+def test_wrong_arguments(
+    stallgate: Stallgate, replayed: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
     done = stallgate(*arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     said(done, *words)
@@ -276,9 +276,8 @@ def test_broken_toml(stallgate: Stallgate, tree: Path) -> None:
         said(done, "metrics/stages/memory_access.toml: targets[2]", "belov", "below")
 
 
-def test_a_run_json_of_another_format(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
-    path = tree / "reports/latest/run.json"
+def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> None:
+    path = replayed / "run.json"
     path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2

@@ -21,12 +21,21 @@ pytestmark = [
 ]
 
 
+STAGE = """
+title = "Any time"
+focus = "Be measured."
+targets = [{ metric = "duration", above = 0 }]
+"""
+
+
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose only problem has a variant for every way to fail."""
     root = tmp_path_factory.mktemp("gpu") / "project"
     shutil.copytree(ROOT / "tests" / "faulty", root / "kernels" / "faulty")
-    shutil.copytree(ROOT / "metrics", root / "metrics")
+    shutil.copytree(ROOT / "metrics", root / "metrics", ignore=shutil.ignore_patterns("stages"))
+    (root / "metrics/stages").mkdir()
+    (root / "metrics/stages/memory_access.toml").write_text(STAGE)
     return root
 
 

@@ -20,13 +20,14 @@ from harness.render.index import write_index
 from harness.replay import find_recording
 from harness.replay import replay as replay_recording
 from harness.runs import create_folder
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, copy_tree
+from tests.shared import Shared
 
 METRICS = ["duration", "roof_fraction"]
 
 
 def replay(tree: Path) -> Path:
-    """The folder of a new replay of two cases, its table and verdicts written."""
+    """The folder of a new replay of two cases in a tree, its table and verdicts written."""
     project = load_project(tree)
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
@@ -36,8 +37,12 @@ def replay(tree: Path) -> Path:
 
 
 @pytest.fixture
-def replayed(tree: Path) -> Path:
-    return replay(tree)
+def replayed(tree: Path, shared: Shared) -> Path:
+    """The folder of such a replay in the tree; all have the same."""
+    original = shared.get("index", lambda folder: replay(copy_tree(folder / "project")))
+    folder = shutil.copytree(original, tree / "reports" / original.name)
+    (tree / "reports" / "latest").symlink_to(original.name)
+    return folder
 
 
 def live(folder: Path, day: int, commit: str, change: Callable[[Any], None] = lambda run: None) -> Path:
@@ -134,7 +139,7 @@ def test_two_commits_make_a_line_with_the_finding_as_its_title(replayed: Path, t
     assert [point.moment.label for point in found.points][-1] == "abc1234"
     text = page(tree)
     assert text.count("<svg") == 1
-    assert re.search(r"blocked_scan takes 1\.42\d ms on square at abc1234, 50\.0% less than at \w{7}", text)
+    assert re.search(r"blocked_scan takes 1\.42\d ms on square at abc1234, 50\.0 % less than at \w{7}", text)
     assert "clock control none, cache control all" in text
     assert "No line" not in text
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
 from harness.model import DETAIL
-from tests.conftest import Stallgate
-
-LEAST = 100
-"""So many numbers a page of the recording has, or the attributes are gone and this test looks at nothing."""
+from tests.conftest import command_line, copy_tree
+from tests.earlier import earlier
+from tests.shared import Shared
 
 
 @dataclass
 class Cell:
-    """A cell that says which number it shows."""
+    """A cell, or a line of code, that says which number it shows."""
 
     attributes: dict[str, str | None]
     among_verdicts: bool
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass
 class Cells(HTMLParser):
-    """The cells of a page that carry ``data-value``, and the page's text."""
+    """The cells of a page that carry ``data-value``, the lines that carry ``data-samples``, and the page's text."""
 
     found: list[Cell] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Cells(HTMLParser):
         attributes, self._tag = dict(attrs), tag
         if tag == "section":
             self._sections.append(attributes.get("aria-labelledby"))
-        if tag in ("td", "th") and attributes.get("data-value"):
+        if attributes.get("data-value") or attributes.get("data-samples"):
             self.found.append(Cell(attributes, among_verdicts="verdicts" in self._sections))
 
     def handle_endtag(self, tag: str) -> None:
@@ -63,28 +64,147 @@ def cells_of(page: str) -> Cells:
     return parser
 
 
-Medians = dict[tuple[str, str], float]
+Case = str
+Medians = dict[tuple[Case, str], float]
+Kernels = dict[tuple[Case, str, str], float]
+Samples = dict[tuple[Case, str, str], int]
+
+
+@cache
+def table(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["sample"] != DETAIL]
+
+
+def case_of(row: dict[str, str]) -> Case:
+    return "/".join(row[part] for part in ("problem", "variant", "configuration", "workload"))
 
 
 def medians(rows: list[dict[str, str]]) -> Medians:
     """(case, metric) -> the median over the samples of whole calls; nothing where a sample has no value."""
     values: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows:
-        if not row["launch"] and row["sample"] != DETAIL:
-            case = "/".join(row[part] for part in ("problem", "variant", "configuration", "workload"))
-            values[case, row["metric"]].append(row["value"])
+        if not row["launch"]:
+            values[case_of(row), row["metric"]].append(row["value"])
     return {key: median(map(float, found)) for key, found in values.items() if all(found)}
+
+
+def kernel_medians(rows: list[dict[str, str]]) -> Kernels:
+    """(case, kernel, metric) -> the median over its launches; ``share`` is its part of the call's time in per cent."""
+    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        if row["launch"] and row["value"]:
+            values[case_of(row), row["kernel"], row["metric"]].append(float(row["value"]))
+    found = {key: median(numbers) for key, numbers in values.items()}
+    times = {key: value for key, value in found.items() if key[2] == "duration"}
+    totals: dict[str, float] = defaultdict(float)
+    for (case, _, _), value in times.items():
+        totals[case] += value
+    return found | {(case, kernel, "share"): 100 * t / totals[case] for (case, kernel, _), t in times.items()}
+
+
+def hot_samples(run: Path) -> Samples:
+    """(case, kernel, file and line) -> samples; with an empty kernel, those of all kernels of the case."""
+    found: Samples = defaultdict(int)
+    for attempt in json.loads((run / "run.json").read_text())["attempts"]:
+        for detail in attempt["details"]:
+            case = "/".join(detail["case"][part] for part in ("problem", "variant", "configuration", "workload"))
+            for line in detail["lines"]:
+                for kernel in ("", detail["kernel"]):
+                    found[case, kernel, f"{line['file']}:{line['line']}"] += line["samples"]
+    return found
+
+
+@cache
+def _medians_of(run: Path) -> Medians:
+    return medians(table(run))
+
+
+class Page:
+    """A page's cells, each kind held against the files that its numbers are in."""
+
+    def __init__(self, run: Path) -> None:
+        self.cells = cells_of((run / "report.html").read_text())
+        self.run = run
+
+    def wrong(self) -> dict[str, list[str]]:
+        """Kind -> cells whose number is not the one that the files have."""
+        kinds: dict[str, list[Cell]] = defaultdict(list)
+        for cell in self.cells.found:
+            kinds[kind(cell)].append(cell)
+        return {name: getattr(self, f"_{name}")(cells) for name, cells in kinds.items()}
+
+    def _metrics(self, cells: list[Cell]) -> list[str]:
+        return wrong_metrics(cells, medians(table(self.run)))
+
+    def _bases(self, cells: list[Cell]) -> list[str]:
+        return [wrong for cell in cells for wrong in wrong_metrics([cell], self._base(cell))]
+
+    def _changes(self, cells: list[Cell]) -> list[str]:
+        now = medians(table(self.run))
+        wrong = []
+        for cell in cells:
+            key = (str(cell.attributes["data-case"]), str(cell.attributes["data-change"]))
+            before, shown = self._base(cell)[key], float(str(cell.attributes["data-value"]))
+            if shown != pytest.approx(100 * (now[key] - before) / abs(before), rel=1e-9):
+                wrong.append(f"{key}: the page has {shown} %")
+        return wrong
+
+    def _base(self, cell: Cell) -> Medians:
+        """The numbers of the run that a cell is held against."""
+        return _medians_of(self.run.resolve().parent / str(cell.attributes["data-base"]))
+
+    def _kernels(self, cells: list[Cell]) -> list[str]:
+        expected = kernel_medians(table(self.run))
+        return wrong_numbers(cells, expected, ("data-case", "data-kernel", "data-metric"))
+
+    def _lines(self, cells: list[Cell]) -> list[str]:
+        return wrong_numbers(cells, hot_samples(self.run), ("data-case", "data-kernel", "data-line"))
+
+    def _code(self, cells: list[Cell]) -> list[str]:
+        """Marks in the code: the samples of a line of the variant's file over all kernels of the case."""
+        expected, wrong = hot_samples(self.run), []
+        for cell in cells:
+            case = str(cell.attributes["data-case"])
+            line = f"{case.split('/')[1]}.py:{cell.attributes['data-line']}"
+            if expected.get((case, "", line)) != int(str(cell.attributes["data-samples"])):
+                wrong.append(f"{case} {line}")
+        return wrong
+
+    def _verdicts(self, cells: list[Cell]) -> list[str]:
+        return wrong_verdicts(cells, json.loads((self.run / "verdicts.json").read_text())["verdicts"])
+
+    def _unknown(self, cells: list[Cell]) -> list[str]:
+        return [f"no file is said to have {cell.attributes}" for cell in cells]
+
+
+def kind(cell: Cell) -> str:
+    """Which of the page's numbers a cell shows; ``unknown`` where it does not say."""
+    has = cell.attributes.keys()
+    if cell.among_verdicts:
+        return "verdicts"
+    for name, mark in (("code", "data-samples"), ("lines", "data-line"), ("changes", "data-change")):
+        if mark in has:
+            return name
+    if "data-metric" not in has:
+        return "unknown"
+    return "kernels" if "data-kernel" in has else "bases" if "data-base" in has else "metrics"
+
+
+def wrong_numbers(cells: list[Cell], expected: dict[Any, Any], names: tuple[str, ...]) -> list[str]:
+    """Cells whose number is not the one of the key that their attributes make."""
+    keys = [tuple(str(cell.attributes[name]) for name in names) for cell in cells]
+    shown = [float(str(cell.attributes["data-value"])) for cell in cells]
+    return [
+        f"{key}: the page has {value}, the files {expected.get(key)}"
+        for key, value in zip(keys, shown, strict=True)
+        if expected.get(key) != pytest.approx(value, rel=1e-9)
+    ]
 
 
 def wrong_metrics(cells: list[Cell], expected: Medians) -> list[str]:
     """Cells of metrics whose number is not the one of their case and metric."""
-    wrong = []
-    for cell in cells:
-        key = (str(cell.attributes.get("data-case")), str(cell.attributes.get("data-metric")))
-        value = float(str(cell.attributes["data-value"]))
-        if expected.get(key) != pytest.approx(value, rel=1e-12):
-            wrong.append(f"{key}: the page has {value}, metrics.csv {expected.get(key)}")
-    return wrong
+    return wrong_numbers(cells, expected, ("data-case", "data-metric"))
 
 
 def wrong_verdicts(cells: list[Cell], verdicts: list[dict[str, object]]) -> list[str]:
@@ -94,37 +214,40 @@ def wrong_verdicts(cells: list[Cell], verdicts: list[dict[str, object]]) -> list
     return [f"{number} is in no verdict" for number in numbers - known]
 
 
-def metric_cells(cells: Cells) -> list[Cell]:
-    return [cell for cell in cells.found if "data-metric" in cell.attributes and not cell.among_verdicts]
-
-
-def verdict_cells(cells: Cells) -> list[Cell]:
-    return [cell for cell in cells.found if cell.among_verdicts]
-
-
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(stallgate: Stallgate, tree: Path) -> Path:
-    done = stallgate("profile", "--report")
+@pytest.fixture(scope="session")
+def page(shared: Shared) -> Page:
+    """A replay with every section, held against a run that was faster and waited more."""
+    return Page(shared.get("numbers", _draw))
+
+
+def _draw(folder: Path) -> Path:
+    tree = copy_tree(folder / "project", detail=True)
+    stallgate = command_line(tree)
+    assert stallgate("profile").returncode == 0
+    run = tree / "reports" / "latest"
+    earlier(run.resolve(), 20, {"duration": 0.9, "memory_dependency_stall": 1.3})
+    done = stallgate("report")
     assert done.returncode == 0, done.stderr
-    return tree / "reports" / "latest"
+    return run
 
 
-def test_every_number_on_the_page_is_in_the_runs_files(run: Path) -> None:
-    cells = cells_of((run / "report.html").read_text())
-    with (run / "metrics.csv").open(newline="") as file:
-        expected = medians(list(csv.DictReader(file)))
-    verdicts = json.loads((run / "verdicts.json").read_text())["verdicts"]
-    assert len(metric_cells(cells)) >= LEAST
-    assert wrong_metrics(metric_cells(cells), expected) == []
-    assert wrong_verdicts(verdict_cells(cells), verdicts) == []
+LEAST = {"metrics": 100, "verdicts": 6, "bases": 10, "changes": 10, "kernels": 20, "lines": 50, "code": 50}
+"""So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""
 
 
-def test_every_verdict_is_on_the_page_word_for_word(run: Path) -> None:
-    said = " ".join(" ".join(cells_of((run / "report.html").read_text()).text).split())
-    verdicts = json.loads((run / "verdicts.json").read_text())["verdicts"]
+def test_every_number_on_the_page_is_in_the_runs_files(page: Page) -> None:
+    wrong = page.wrong()
+    assert wrong == {name: [] for name in LEAST}
+    counted = Counter(kind(cell) for cell in page.cells.found)
+    assert {name: counted[name] for name in LEAST if counted[name] < LEAST[name]} == {}
+
+
+def test_every_verdict_is_on_the_page_word_for_word(page: Page) -> None:
+    said = " ".join(" ".join(page.cells.text).split())
+    verdicts = json.loads((page.run / "verdicts.json").read_text())["verdicts"]
     assert [verdict["sentence"] for verdict in verdicts if verdict["sentence"] not in said] == []
 
 
@@ -137,36 +260,38 @@ PAGE = f"""
 <section><table>
 <tr><th>duration</th><td data-metric="duration" data-case="{CASE}" data-value="2.5">2.5 &lt; 3</td>
 <td data-metric="traffic" data-case="{CASE}" data-value="1.5">1.5</td>
-<td data-metric="l2_hit_rate" data-case="{CASE}" data-value="">absent</td></tr></table></section>
+<td data-metric="l2_hit_rate" data-case="{CASE}" data-value="">absent</td>
+<td data-value="7">7</td></tr></table></section>
 """
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_wrong_number_of_each_kind_is_found(page: Page, name: str) -> None:
+    cell = next(cell for cell in page.cells.found if kind(cell) == name)
+    shown = "data-samples" if name == "code" else "data-value"
+    altered = replace(cell, attributes={**cell.attributes, shown: str(1 + round(float(str(cell.attributes[shown]))))})
+    assert len(getattr(page, f"_{name}")([altered])) == 1
 
 
 def row(metric: str, value: str, sample: str = "0", launch: str = "") -> dict[str, str]:
     names = ("problem", "variant", "configuration", "workload")
-    return {
-        **dict(zip(names, CASE.split("/"), strict=True)),
-        "metric": metric,
-        "value": value,
-        "sample": sample,
-        "launch": launch,
-    }
+    said = {"metric": metric, "value": value, "sample": sample, "launch": launch, "kernel": f"k{launch}"}
+    return {**dict(zip(names, CASE.split("/"), strict=True)), **said}
 
 
 def test_a_number_that_the_files_do_not_have_is_found() -> None:
-    rows = [
-        row("duration", "2"),
-        row("duration", "3", "1"),
-        row("duration", "9", "detail"),
-        row("duration", "1", "0", "4"),
-    ]
-    cells = cells_of(PAGE)
-    assert len(metric_cells(cells)) == 2
-    assert wrong_metrics(metric_cells(cells), medians(rows)) == [
-        f"('{CASE}', 'traffic'): the page has 1.5, metrics.csv None"
-    ]
+    rows = [row("duration", "2"), row("duration", "3", "1"), row("duration", "1", "0", "4")]
+    cells = cells_of(PAGE).found
+    assert [kind(cell) for cell in cells] == ["verdicts", "verdicts", "metrics", "metrics", "unknown"]
+    assert wrong_metrics(cells[2:4], medians(rows)) == [f"('{CASE}', 'traffic'): the page has 1.5, the files None"]
     verdict = dict.fromkeys(("value", "low", "high", "bound", "of_roof", "samples"), 0.987)
-    assert wrong_verdicts(verdict_cells(cells), [verdict]) == ["0.5 is in no verdict"]
+    assert wrong_verdicts(cells[:2], [verdict]) == ["0.5 is in no verdict"]
 
 
 def test_a_case_with_a_sample_that_has_no_value_has_no_number() -> None:
     assert medians([row("duration", "2"), row("duration", "", "1")]) == {}
+
+
+def test_a_kernels_share_is_of_the_time_of_its_call() -> None:
+    found = kernel_medians([row("duration", "1", "0", "4"), row("duration", "3", "0", "5")])
+    assert found[CASE, "k4", "share"] == 25

@@ -55,12 +55,12 @@ def test_a_file_without_a_role_is_pointed_at(tree: Path) -> None:
 
 
 def test_bytes_and_flops_are_what_the_shapes_say(repository: Project) -> None:
-    sizes = {"float32": 4}
+    moved = {"float16": 2 + 2, "bfloat16": 2 + 2, "float32": 4 + 4, "float64": 8 + 8, "int32": 4 + 8}
     for workload in repository.problem("cumprod").workloads.values():
         shape = workload.arguments["shape"]
         assert isinstance(shape, list)
         count = math.prod(shape)
-        assert workload.bytes == 2 * count * sizes[str(workload.arguments["dtype"])]
+        assert workload.bytes == count * moved[str(workload.arguments["dtype"])]
         assert workload.flops == count
 
 
@@ -77,6 +77,64 @@ BREAKS = [
     ("metrics/stages/memory_access.toml", "below = 20", "below = 20\nabove = 3", "exactly one of", "docs/files.md"),
     ("metrics/stages/memory_access.toml", "below = 20", "below = nan", "finite", "docs/files.md"),
     ("metrics/stages/memory_access.toml", "below = 20", "", "exactly one of", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = inf", "finite", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = 101", "targets[2].below: 101 %", "0 to 100"),
+    ("metrics/stages/memory_access.toml", "below = 20", "above = -1", "targets[2].above: -1 %", "0 to 100"),
+    ("metrics/stages/memory_access.toml", "below = 20", "tolerance = 2", "a fraction from 0 to 1", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "tolerance = nan", "finite", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = 20\ntolerance = 0.1", "exactly one", "docs/files.md"),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'tolerance = 0.1\nof = "roof"',
+        "neither `of`",
+        "docs/files.md",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'tolerance = 0.1\nscope = "kernel"',
+        "`scope`",
+        "docs/files.md",
+    ),
+    ("metrics/stages/memory_access.toml", "below = 20", 'below = 20\nscope = "grid"', "targets[2].scope", ""),
+    (
+        "metrics/stages/memory_access.toml",
+        "at_least = 0.97",
+        'at_least = 0.97\nscope = "kernel"',
+        "targets[0].scope: no kernel has roof_fraction",
+        "leave",
+    ),
+    (
+        "metrics/stages/block_tiling.toml",
+        "above = 50",
+        "tolerance = 0.1",
+        "targets[0].tolerance: neither way is worse for achieved_occupancy",
+        "direction",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        'workloads = ["square"]',
+        'workloads = ["sqare"]',
+        "targets[0].workloads: no workload is named 'sqare'",
+        "square",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'below = 20\nvariants = ["blocked"]',
+        "targets[2].variants: no variant is named 'blocked'",
+        "blocked_scan",
+    ),
+    ("metrics/stages/advanced_memory.toml", '["memory_access"]', '["memory_acces"]', "includes", "memory_access"),
+    ("metrics/stages/advanced_memory.toml", "includes =", 'undecided = "ignore"\nincludes =', "undecided", ""),
+    (
+        "metrics/catalogue.toml",
+        "occupancy_limit_registers = ",
+        "occupancy_limits = ",
+        "achieved_occupancy.limiters",
+        "",
+    ),
     ("metrics/stages/memory_access.toml", '"l2_hit_rate"]', '"l2_hit_rat"]', "shown[3]", "l2_hit_rate"),
     ("metrics/stages/memory_access.toml", "[autotune]", "[autotune", "not valid TOML", "toml.io"),
     ("metrics/catalogue.toml", 'weight = "duration"', 'weight = "durations"', "weight", "duration"),
@@ -124,6 +182,51 @@ def test_a_broken_file_is_named_with_its_key(
     with pytest.raises(BrokenFile) as refused:
         load_project(tree)
     assert refused.value.message.startswith(f"{file}: ")
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+WAIVER = {
+    "variant": '"blocked_scan"',
+    "stage": '"memory_access"',
+    "metric": '"memory_dependency_stall"',
+    "until": "2026-12-31",
+    "reason": '"triton 3.7 lays the tiles out anew"',
+}
+
+
+def with_waiver(tree: Path, **changes: str) -> None:
+    path = tree / "kernels/cumprod/problem.toml"
+    lines = [f"{key} = {value}" for key, value in {**WAIVER, **changes}.items() if value]
+    path.write_text("\n".join([path.read_text(), "[[waivers]]", *lines, ""]))
+
+
+def test_a_waiver_is_read_with_its_last_day(tree: Path) -> None:
+    with_waiver(tree, metric='"smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"')
+    [waiver] = load_project(tree).problem("cumprod").waivers
+    assert (waiver.variant, waiver.until.isoformat()) == ("blocked_scan", "2026-12-31")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"variant": '"blocked"'}, "waivers[0].variant: no variant is named 'blocked'", "blocked_scan"),
+        ({"stage": '"memory"'}, "waivers[0].stage: no stage is named 'memory'", "memory_access"),
+        ({"metric": '"duration"'}, "waivers[0].metric: no target of memory_access", "roof_fraction"),
+        ({"metric": '"stall"'}, "waivers[0].metric: no target of memory_access", ""),
+        ({"workloads": '["sqare"]'}, "waivers[0].workloads: no workload is named 'sqare'", "square"),
+        ({"reason": '"  "'}, "waivers[0].reason: it is empty", "why"),
+        ({"reason": ""}, "reason", ""),
+        ({"until": ""}, "until", ""),
+        ({"until": '"soon"'}, "until", "docs/files.md"),
+        ({"untill": "2026-12-31"}, "unknown field `untill`", "until"),
+    ],
+)
+def test_a_waiver_of_nothing_is_refused(tree: Path, changes: dict[str, str], message: str, hint: str) -> None:
+    with_waiver(tree, **changes)
+    with pytest.raises(BrokenFile) as refused:
+        load_project(tree)
+    assert refused.value.message.startswith("kernels/cumprod/problem.toml: ")
     assert message in refused.value.message
     assert hint in refused.value.hint
 

@@ -92,10 +92,12 @@ class FakeMetric:
 class FakeAction:
     """One action, as ncu_report hands them out; without a name it is a phantom."""
 
+    NameBase_DEMANGLED = 1
+
     def __init__(self, name: str | None, metrics: dict[str, FakeMetric]) -> None:
         self._name, self._metrics = name, metrics
 
-    def name(self) -> str | None:
+    def name(self, _base: int = 0) -> str | None:
         return self._name
 
     def metric_names(self) -> list[str]:

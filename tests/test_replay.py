@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Stallgate
+from tests.conftest import ROOT, DrawnRun, Stallgate
 
 
-def rows(tree: Path) -> list[dict[str, str]]:
-    with (tree / "reports/latest/metrics.csv").open(newline="") as file:
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_profile_replays_the_recording_and_says_so(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
-    done = stallgate("profile", "--report")
+def test_profile_replays_the_recording_and_says_so(drawn: DrawnRun) -> None:
+    done = drawn.done
     assert done.returncode == 0, done.stderr
     assert "A RECORDING, nothing was measured here" in done.stdout
-    run = latest("run.json")
+    run = json.loads((drawn.folder / "run.json").read_text())
     assert run["kind"] == "recorded"
     assert run["origin"]["path"].startswith("reports/recorded/")
     gpu = run["attempts"][0]["environment"]["gpu"]
@@ -34,18 +34,16 @@ def test_profile_replays_the_recording_and_says_so(stallgate: Stallgate, latest:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_the_page_says_that_it_is_a_recording(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile", "--report")
-    page = (tree / "reports/latest/report.html").read_text()
+def test_the_page_says_that_it_is_a_recording(drawn: DrawnRun) -> None:
+    page = (drawn.folder / "report.html").read_text()
     assert "A RECORDING, nothing was measured here" in page
     assert not re.search(r'<(link|script|img|iframe|object)\b[^>]*(src|href)="(?!data:)', page), "the page is one file"
-    pictures = {path.name for path in (tree / "reports/latest").glob("*.png")}
-    drawn = ("targets", "distance", "warp-states", "occupancy")
-    assert pictures >= {f"cumprod-{w}-{f}.png" for w in ("square", "page") for f in drawn}
+    pictures = {path.name for path in drawn.folder.glob("*.png")}
+    figures = ("targets", "distance", "warp-states", "occupancy")
+    assert pictures >= {f"cumprod-{w}-{f}.png" for w in ("square", "page") for f in figures}
 
 
-def test_the_gate_passes_on_the_recording(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
-    stallgate("profile")
+def test_the_gate_passes_on_the_recording(stallgate: Stallgate, replayed: Path, latest: Callable[[str], Any]) -> None:
     done = stallgate("gate")
     assert done.returncode == 0, done.stdout
     assert "PASS" in done.stdout
@@ -60,9 +58,8 @@ def test_the_gate_passes_on_the_recording(stallgate: Stallgate, latest: Callable
     }
 
 
-def test_the_table_is_tidy_and_whole(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
-    found = rows(tree)
+def test_the_table_is_tidy_and_whole(replayed: Path) -> None:
+    found = rows(replayed)
     assert list(found[0]) == [
         "problem",
         "variant",
@@ -86,10 +83,9 @@ def test_the_table_is_tidy_and_whole(stallgate: Stallgate, tree: Path) -> None:
         assert bool(row["value"]) is (row["state"] == "measured")
 
 
-def test_warp_states_sum_to_a_hundred(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
+def test_warp_states_sum_to_a_hundred(replayed: Path) -> None:
     sums: dict[tuple[str, str], dict[str, float]] = {}
-    for row in rows(tree):
+    for row in rows(replayed):
         if row["metric"].startswith("stall_") and row["launch"] == "":
             samples = sums.setdefault((row["variant"], row["workload"]), {})
             samples[row["sample"]] = samples.get(row["sample"], 0.0) + float(row["value"])
@@ -98,11 +94,10 @@ def test_warp_states_sum_to_a_hundred(stallgate: Stallgate, tree: Path) -> None:
         assert median(samples.values()) == pytest.approx(100, abs=1 if workload == "square" else 2)
 
 
-def test_two_pass_scan_is_several_kernels_and_one_call(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
+def test_two_pass_scan_is_several_kernels_and_one_call(replayed: Path) -> None:
     mine = [
         row
-        for row in rows(tree)
+        for row in rows(replayed)
         if (row["variant"], row["workload"], row["sample"], row["metric"])
         == ("two_pass_scan", "square", "0", "duration")
     ]
@@ -112,9 +107,8 @@ def test_two_pass_scan_is_several_kernels_and_one_call(stallgate: Stallgate, tre
     assert whole == [pytest.approx(sum(parts))]
 
 
-def test_prompts_get_metrics_by_kernel(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
-    path = tree / "reports/latest/ncu_metrics/cumprod.naive_serial.default.square.json"
+def test_prompts_get_metrics_by_kernel(replayed: Path) -> None:
+    path = replayed / "ncu_metrics/cumprod.naive_serial.default.square.json"
     (kernel,) = json.loads(path.read_text()).values()
     assert kernel["gpu__time_duration.sum"] > 1e6
 

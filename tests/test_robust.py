@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.conftest import ROOT, Stallgate
+from tests.conftest import Stallgate, environment
 from tests.test_failures import CRASHED, outcomes, said
 from tests.test_process import gone
 
@@ -24,7 +24,7 @@ def into(tree: Path, output: Any, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-m", "harness", *arguments],
         cwd=tree,
-        env={**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=output,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,9 +45,8 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 @pytest.mark.parametrize("arguments", [("gate",), ("gate", "--json"), ("metrics",)])
 def test_a_reader_that_went_away_does_not_change_the_answer(
-    stallgate: Stallgate, tree: Path, arguments: tuple[str, ...]
+    replayed: Path, tree: Path, arguments: tuple[str, ...]
 ) -> None:
-    stallgate("profile")
     reading, writing = os.pipe()
     os.close(reading)
     done = into(tree, writing, *arguments)
@@ -55,8 +54,7 @@ def test_a_reader_that_went_away_does_not_change_the_answer(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_behind_standard_output_is_said(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
+def test_a_full_disk_behind_standard_output_is_said(replayed: Path, tree: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = into(tree, full, "gate")
     assert done.returncode == 2
@@ -65,8 +63,10 @@ def test_a_full_disk_behind_standard_output_is_said(stallgate: Stallgate, tree: 
 
 
 @pytest.mark.parametrize("arguments", [("gate",), ("profile",), ("doctor",)])
-def test_a_narrow_encoding_costs_a_sign_and_no_verdict(stallgate: Stallgate, arguments: tuple[str, ...]) -> None:
-    usual = stallgate("profile") and stallgate(*arguments)
+def test_a_narrow_encoding_costs_a_sign_and_no_verdict(
+    stallgate: Stallgate, replayed: Path, arguments: tuple[str, ...]
+) -> None:
+    usual = stallgate(*arguments)
     done = stallgate(*arguments, PYTHONIOENCODING="ascii")
     assert done.returncode == usual.returncode
     assert "?" in done.stdout
@@ -82,10 +82,9 @@ def test_brackets_in_a_reason_are_no_markup(with_ncu: Stallgate, latest: Callabl
     assert outcomes(latest)["blocked_scan/page"] == "profiled"
 
 
-def test_what_does_not_fit_goes_on_under_its_beginning(stallgate: Stallgate, tree: Path) -> None:
+def test_what_does_not_fit_goes_on_under_its_beginning(stallgate: Stallgate, replayed: Path, tree: Path) -> None:
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(path.read_text().replace("below = 20", "below = 0.000123456789"))
-    stallgate("profile")
     lines = stallgate("gate").stdout.splitlines()
     verdicts = lines[2 : next(number for number, line in enumerate(lines) if line.startswith("smsp__"))]
     assert len(verdicts) > 6, "three verdicts of two lines, and of more where they are long"
@@ -129,11 +128,10 @@ def test_latest_is_a_real_folder(stallgate: Stallgate, tree: Path) -> None:
     assert sorted(path.name for path in (tree / "reports").iterdir()) == ["latest", "recorded"]
 
 
-def test_the_gate_answers_where_its_results_cannot_be_written(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
+def test_the_gate_answers_where_its_results_cannot_be_written(stallgate: Stallgate, replayed: Path) -> None:
     for name in ("metrics.csv", "verdicts.json"):
-        (tree / "reports/latest" / name).unlink()
-        (tree / "reports/latest" / name).mkdir()
+        (replayed / name).unlink()
+        (replayed / name).mkdir()
     done = stallgate("gate")
     assert done.returncode == 0
     assert "PASS" in done.stdout
@@ -152,10 +150,9 @@ def test_a_folder_in_the_place_of_a_file(stallgate: Stallgate, tree: Path, name:
     said(done, name, "hint:")
 
 
-def test_a_folder_in_the_place_of_run_json(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
-    (tree / "reports/latest/run.json").unlink()
-    (tree / "reports/latest/run.json").mkdir()
+def test_a_folder_in_the_place_of_run_json(stallgate: Stallgate, replayed: Path) -> None:
+    (replayed / "run.json").unlink()
+    (replayed / "run.json").mkdir()
     assert stallgate("gate").returncode == 3
 
 
@@ -260,18 +257,16 @@ def case_is(**parts: str) -> Callable[[Any], None]:
     ],
 )
 def test_a_damaged_run_json(
-    stallgate: Stallgate, tree: Path, change: Callable[[Any], None], status: int, words: str
+    stallgate: Stallgate, replayed: Path, change: Callable[[Any], None], status: int, words: str
 ) -> None:
-    stallgate("profile")
-    edit(tree / "reports/latest/run.json", change)
+    edit(replayed / "run.json", change)
     done = stallgate("gate")
     assert done.returncode == status, done.stdout + done.stderr
     said(done, words)
     assert stallgate("report").returncode == (2 if status == 2 else 0)
 
 
-def test_a_problem_that_is_gone(stallgate: Stallgate, tree: Path) -> None:
-    stallgate("profile")
+def test_a_problem_that_is_gone(stallgate: Stallgate, replayed: Path, tree: Path) -> None:
     shutil.rmtree(tree / "kernels/cumprod")
     done = stallgate("gate")
     assert done.returncode == 3
@@ -280,10 +275,9 @@ def test_a_problem_that_is_gone(stallgate: Stallgate, tree: Path) -> None:
     said(seen, "is of cumprod, which the project does not have any more")
 
 
-def test_a_target_on_what_only_other_reports_have(stallgate: Stallgate, tree: Path) -> None:
+def test_a_target_on_what_only_other_reports_have(stallgate: Stallgate, replayed: Path, tree: Path) -> None:
     stage = tree / "metrics/stages/memory_access.toml"
     stage.write_text(stage.read_text() + '\n[[targets]]\nmetric = "dram_rate"\nof = "roof"\nabove = 0.5\n')
-    stallgate("profile")
     done = stallgate("gate")
     assert done.returncode == 3
     said(done, "dram_rate is not measured", "is absent")

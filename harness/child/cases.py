@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import traceback
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.child.compare import checksums, fault
-from harness.child.device import Device
+from harness.child.compare import checksums, fault, shares_memory
+from harness.child.device import Device, filled_memory
 from harness.child.events import Events
 from harness.child.load import load
+from harness.child.trial import stray
 
 
 class Wrong(Exception):
@@ -28,7 +26,7 @@ class Skip(Exception):
 def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> dict[str, object]:
     """What became of a case. Whatever a variant raises is its own outcome, never the end of the others."""
     try:
-        run_ms = _measure(plan, case, device, events)
+        measured = _measure(plan, case, device, events)
     except Wrong as error:
         return {"outcome": "wrong_result", "reason": str(error)}
     except Skip as error:
@@ -38,11 +36,14 @@ def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, events: 
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a variant's code can raise anything)
         traceback.print_exc()
         return {"outcome": "crashed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
-    return {"outcome": "profiled", "reason": "", "run_ms": run_ms}
+    return {"outcome": "profiled", "reason": "", **measured}
 
 
-def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> float:
-    """Checks, times and samples a case; returns the time of one call in milliseconds.
+def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> dict[str, object]:
+    """Checks, times and samples a case.
+
+    Returns the time of one call in milliseconds, and where a variant that is not gated is wrong beside its workload:
+    its numbers are shown all the same. A candidate is right everywhere or wrong.
 
     Raises:
         Wrong: its result is wrong.
@@ -60,10 +61,14 @@ def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events:
     step("warm-up")
     run_ms = subject.milliseconds()
     _skip_if_too_slow(plan, run_ms / 1e3)
+    step("trial")
+    strays = stray(plan["references"][case["problem"]], case, device.name)
+    if strays and case["role"] == "candidate":
+        raise Wrong(strays)
     for number, label in enumerate(case["labels"], 1):
         step(f"sample {number} of {len(case['labels'])}")
         subject.sample(label, seed=number)
-    return run_ms
+    return {"run_ms": run_ms, "strays": strays}
 
 
 def _skip_if_too_large(case: dict[str, Any], device: Device) -> None:
@@ -95,7 +100,7 @@ class Subject:
         """
         inputs = self._inputs(seed=0)
         before = checksums(inputs)
-        with _filled_memory():
+        with filled_memory():
             output = self._model(*inputs)
         run_s = self._device.wait()
         self._compare(output, inputs, before)
@@ -123,23 +128,12 @@ class Subject:
         """What is right is computed of the inputs, so they have to be what they were."""
         if checksums(inputs) != before:
             raise Wrong("it changed its input")
+        if any(shares_memory(output, tensor) for tensor in inputs):
+            raise Wrong("its output shares memory with its input")
         parts = self._expected(inputs, **self._arguments)
         found = fault(output, parts, self._reference.tolerance(**self._arguments))
         if found is not None:
             raise Wrong(found)
-
-
-@contextmanager
-def _filled_memory() -> Iterator[None]:
-    """Within, torch fills memory that it hands out uninitialised: with NaN, or with the largest integer."""
-    before = torch.get_deterministic_debug_mode()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.set_deterministic_debug_mode("warn")  # unlike use_deterministic_algorithms, it imports no compiler
-        try:
-            yield
-        finally:
-            torch.set_deterministic_debug_mode(before)
 
 
 def _gib(count: int) -> str:

@@ -18,7 +18,8 @@ def fault(output: object, parts: Iterable[Part], tolerance: float) -> str | None
         parts: the right result, part by part; together they cover the output.
         tolerance: relative, of each element; 0 for exact.
     """
-    if not isinstance(output, torch.Tensor):
+    # A class of its own could compute when it is looked at.
+    if not isinstance(output, torch.Tensor) or type(output) is not torch.Tensor:
         return f"it returned {type(output).__name__}, not a tensor"
     covered = wrong = 0
     first = ""
@@ -43,6 +44,14 @@ def checksums(tensors: Iterable[torch.Tensor]) -> list[int]:
     """Two sums over the bits of each tensor, of all its elements and of every second one; they cost it no memory."""
     views = [tensor.contiguous().view(_BITS.get(tensor.dtype.itemsize, torch.uint8)).flatten() for tensor in tensors]
     return [int(part.sum(dtype=torch.int64)) for view in views for part in (view, view[::2])]
+
+
+def shares_memory(output: object, other: torch.Tensor | None) -> bool:
+    """Whether what a variant returned lies in the memory of a tensor, in whole or in part."""
+    if not isinstance(output, torch.Tensor) or not isinstance(other, torch.Tensor):
+        return False
+    storage, known = output.untyped_storage(), other.untyped_storage()
+    return bool(storage.nbytes() > 0 and storage.data_ptr() == known.data_ptr())
 
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -48,6 +49,19 @@ def versions() -> dict[str, object]:
         "triton": triton.__version__,
         "cuda": torch.version.cuda or "none",
     }
+
+
+@contextmanager
+def filled_memory() -> Iterator[None]:
+    """Within, torch fills memory that it hands out uninitialised: with NaN, or with the largest integer."""
+    before = torch.get_deterministic_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.set_deterministic_debug_mode("warn")  # unlike use_deterministic_algorithms, it imports no compiler
+        try:
+            yield
+        finally:
+            torch.set_deterministic_debug_mode(before)
 
 
 class Gpu:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.child.events import Events
+from harness.child.leash import hold
 
 UNABLE = 1
 """Exit status where this interpreter cannot measure at all."""
@@ -21,6 +22,8 @@ def main(plan_path: Path) -> int:
     torch and triton are imported here, not above, so that their absence is told as an event.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
+    if plan.get("leash") is not None:
+        hold(Path(plan["leash"]))
     events = Events(Path(plan["events"]))
     try:
         from harness.child.cases import outcome

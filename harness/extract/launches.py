@@ -53,7 +53,13 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     command = [sys.executable, "-P", "-m", "harness.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
     try:
         done = subprocess.run(
-            command, env=_environment(), capture_output=True, text=True, timeout=READER_TIMEOUT_S, check=False
+            command,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",  # of what a dying reader says
+            timeout=READER_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise _damaged(path, f"kept its reader busy for over {READER_TIMEOUT_S} s") from None
@@ -90,6 +96,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         kernel=entry["kernel"],
         ranges=entry["ranges"],
         metrics=metrics,
+        signature=entry["signature"] or "",
         samples=entry.get("samples", 0),
         advice=msgspec.convert(entry.get("advice", []), list[Advice]),
         lines=msgspec.convert(entry.get("lines", []), list[HotLine]),

@@ -6,11 +6,13 @@ NVIDIA's rules say of each launch, and its hottest source lines.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
 import sys
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import ncu_report
@@ -20,10 +22,13 @@ from harness.extract.launches import DETAILS
 MOST_DETAILED = 40
 """Launches of a report whose details are told: each takes a fifth of a second."""
 
-HOTTEST = 16
+HOTTEST_OWN, HOTTEST_OF_LIBRARIES = 40, 8
 """Source lines told of a launch."""
 
 LONGEST_LINE = 200
+INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
+"""The folders before an installed package. Of inlined code ncu names the innermost line; its callers it does not."""
+
 SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
 SCOPES = {1: "part", 2: "whole"}
@@ -57,6 +62,7 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     names = present.intersection(wanted) if wanted else present
     return {
         "kernel": action.name(),
+        "signature": action.name(action.NameBase_DEMANGLED),
         "ranges": _ranges(action),
         "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
     }
@@ -126,27 +132,52 @@ def _samples(action: Any) -> dict[int, Counter[str]]:
 
 
 def _hottest(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, Any]]:
+    """The kernel's own hottest lines, then those of libraries."""
     lines: dict[tuple[str, int], Counter[str]] = {}
     for place, states in samples.items():
         info = action.source_info(place)
         if info is not None:
             lines.setdefault((info.file_name(), info.line()), Counter()).update(states)
-    hottest = sorted(lines.items(), key=lambda line: -sum(line[1].values()))[:HOTTEST]
-    sources = {path: text.splitlines() for path, text in action.source_files().items()} if hottest else {}
-    return [_line(path, number, states, sources.get(path, [])) for (path, number), states in hottest]
+    hottest = sorted(lines.items(), key=lambda line: -sum(line[1].values()))
+    sources = dict(action.source_files().items()) if hottest else {}
+    told = [_line(path, number, states, sources.get(path, "")) for (path, number), states in hottest]
+    own = [line for line in told if not line["library"]]
+    return own[:HOTTEST_OWN] + [line for line in told if line["library"]][:HOTTEST_OF_LIBRARIES]
 
 
-def _line(path: str, number: int, states: Counter[str], source: list[str]) -> dict[str, Any]:
+def _line(path: str, number: int, states: Counter[str], source: str) -> dict[str, Any]:
     reason, most = states.most_common(1)[0]
-    known = 0 < number <= len(source) and "site-packages" not in path
+    library = INSTALLED.match(path) is not None
     return {
-        "file": path.rsplit("/", 1)[-1],
+        "file": INSTALLED.sub("", path) if library else path.rsplit("/", 1)[-1],
         "line": number,
-        "text": source[number - 1].rstrip()[:LONGEST_LINE] if known else "",
+        "text": "" if library else _text(source, number),
         "samples": sum(states.values()),
         "reason": reason,
         "reason_samples": most,
+        "library": library,
+        "function": function_of(source, number) if library else "",
     }
+
+
+def _text(source: str, number: int) -> str:
+    lines = source.splitlines()
+    return lines[number - 1].rstrip()[:LONGEST_LINE] if 0 < number <= len(lines) else ""
+
+
+def function_of(source: str, number: int) -> str:
+    """The name of the innermost function that a line of Python is in; empty where it is in none."""
+    return next((name for first, last, name in reversed(_functions(source)) if first <= number <= last), "")
+
+
+@cache
+def _functions(source: str) -> list[tuple[int, int, str]]:
+    """First line, last line and name of every function, the inner ones after those around them."""
+    try:
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # not Python, or not of this version
+        return []
+    return sorted((node.lineno, node.end_lineno or node.lineno, node.name) for node in nodes)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from harness.errors import CountersBlocked, NotMeasured
 from harness.extract.evidence import read_attempt, read_details
 from harness.measure import ncu
 from harness.measure.device import Device
-from harness.measure.lock import gpu_lock
+from harness.measure.lock import gpu_lock, leash
 from harness.measure.process import Event, watch
 from harness.measure.story import Story, Told
 from harness.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, Environment, Noun, Run, Settings, Subject
@@ -32,6 +32,10 @@ CHILD = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
 
 RUN_LIMIT_S = 2.0
 """A case whose single run takes longer is skipped: its passes under ncu would take minutes."""
+
+
+LEASH = "leash"
+"""The file, in the private TMPDIR, whose lock keeps the child alive."""
 
 
 class Options(Noun, frozen=True):
@@ -107,7 +111,9 @@ def chip_of(project: Project, device: Device) -> str | None:
     return next((chip.name for chip in chips if chip.compute_capability == device.compute_capability), None)
 
 
-def child_plan(project: Project, cases: list[Case], samples: list[str], events: Path, target: str) -> bytes:
+def child_plan(
+    project: Project, cases: list[Case], samples: list[str], events: Path, target: str, leash: Path | None = None
+) -> bytes:
     """What the child is told, as JSON.
 
     Args:
@@ -116,10 +122,12 @@ def child_plan(project: Project, cases: list[Case], samples: list[str], events: 
         samples: the last part of each sample's label.
         events: the file that takes the child's events.
         target: ``cuda``; or ``cpu`` for Triton's interpreter, where nothing is profiled.
+        leash: a file whose lock is held as long as somebody waits for the child.
     """
     plan = {
         "device": target,
         "events": str(events),
+        "leash": str(leash) if leash is not None else None,
         "run_limit_s": RUN_LIMIT_S,
         "references": {
             name: {"path": str(project.root / problem.reference), "digest": problem.reference_digest}
@@ -175,8 +183,12 @@ class Profiler:
         self._folder = folder
         self._note(replace(self._run, name=folder.name))
         copy_sources(self._project, list(self._run.subjects), folder)
-        self._watcher.begun(len(self._run.cases))
-        with gpu_lock(self._device.uuid, self._watcher.waiting), _private_tmpdir() as tmpdir:
+        self._watcher.begun(sum(result.outcome == "planned" for result in self._run.cases))
+        with (
+            gpu_lock(self._device.uuid, self._watcher.waiting),
+            _private_tmpdir(self._device.uuid) as tmpdir,
+            leash(tmpdir / LEASH),
+        ):
             self._ncu_version = ncu.version(self._ncu)
             for cases in self._groups():
                 self._samples(cases, tmpdir)
@@ -202,8 +214,16 @@ class Profiler:
     def _detail(self, tmpdir: Path) -> None:
         """One more launch of each profiled case, with the whole section set: for drawing, not for judging."""
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
-        if profiled:
-            self._attempt("detail", profiled, [DETAIL], tmpdir)
+        there = self._detailed()
+        missing = [case for case in profiled if case not in there]
+        if missing:
+            self._attempt("detail", missing, [DETAIL], tmpdir)
+
+    def _detailed(self) -> set[Case]:
+        """The cases that a resumed run has such a launch of."""
+        before = [attempt for attempt in self._run.attempts if attempt.kind == "detail"]
+        held = [read_attempt(self._folder, self._run, attempt, self._project.catalogue) for attempt in before]
+        return {call.case for evidence in held for call in evidence.calls}
 
     def _attempt(self, kind: str, cases: list[Case], samples: list[str], tmpdir: Path) -> None:
         """One ncu process, and what it says of each of its cases.
@@ -214,7 +234,7 @@ class Profiler:
         stem = self._folder / "ncu" / str(len(self._run.attempts) + 1)
         log, events, report = stem.with_suffix(".log"), stem.with_suffix(".events.jsonl"), stem.with_suffix(".ncu-rep")
         plan = stem.with_suffix(".plan.json")
-        write_whole(plan, child_plan(self._project, cases, samples, events, "cuda"))
+        write_whole(plan, child_plan(self._project, cases, samples, events, "cuda", tmpdir / LEASH))
         invocation = ncu.Invocation(
             report=report,
             metrics=self._run.settings.metrics if self._run.settings is not None else [],
@@ -254,7 +274,10 @@ class Profiler:
             self._settle(story, attempt)
             self._hold(attempt)
         if ended.interrupted:
-            raise NotMeasured("interrupted", f"what was measured so far is in {self._folder}")
+            raise NotMeasured(
+                "interrupted",
+                f"what was measured so far is in {self._folder}; `stallgate profile --resume` measures the rest",
+            )
         self._refuse_if_hopeless(story, said, attempt, log)
 
     def _settle(self, story: Story, attempt: Attempt) -> None:
@@ -269,6 +292,7 @@ class Profiler:
             outcome=told.outcome,
             reason=told.reason,
             run_ms=told.run_ms,
+            strays=told.strays,
             attempt=attempt.name,
         )
         self._replace(result)
@@ -350,6 +374,10 @@ def copy_sources(project: Project, problems: list[str], folder: Path) -> None:
 
 
 @contextmanager
-def _private_tmpdir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="stallgate-", ignore_cleanup_errors=True) as name:
+def _private_tmpdir(uuid: str) -> Iterator[Path]:
+    """A folder for as long as the lock of a GPU is held; one that a killed process left behind is removed."""
+    prefix = f"stallgate-{uuid}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         yield Path(name)

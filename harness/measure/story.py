@@ -15,6 +15,7 @@ class Told(Noun, frozen=True):
     outcome: Outcome
     reason: str
     run_ms: float | None = None
+    strays: str = ""
 
 
 class Story:
@@ -44,7 +45,10 @@ class Story:
                 self._on_step(event["name"], self.step)
             case "outcome":
                 self.outcomes[self._cases[event["name"]]] = Told(
-                    outcome=event["outcome"], reason=event["reason"], run_ms=event.get("run_ms")
+                    outcome=event["outcome"],
+                    reason=event["reason"],
+                    run_ms=event.get("run_ms"),
+                    strays=event.get("strays", ""),
                 )
                 self.at_work = None
 

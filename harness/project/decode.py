@@ -1,4 +1,4 @@
-"""TOML into frozen structs; an error names the file and the key."""
+"""TOML and JSON into frozen structs; an error names the file and the key."""
 
 from __future__ import annotations
 
@@ -33,6 +33,24 @@ def read_toml(path: Path, shown: str) -> dict[str, object]:
         raise BrokenFile(f"{shown}: cannot be read: {error}", "check that it is a readable UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise BrokenFile(f"{shown}: not valid TOML: {error}", "see https://toml.io for the syntax") from None
+
+
+def read_json(path: Path, shown: str) -> dict[str, object]:
+    """The object of a JSON file.
+
+    Args:
+        path: the file.
+        shown: how error messages name it.
+
+    Raises:
+        BrokenFile: it is unreadable, or holds no JSON object.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+    except OSError as error:
+        raise BrokenFile(f"{shown}: cannot be read: {error}", "check that it is a readable file") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"{shown}: not valid JSON: {error}", "restore it with git, or write it again") from None
 
 
 def convert(raw: object, kind: type[T], shown: str, key: str = "") -> T:

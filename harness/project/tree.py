@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
-from harness.catalogue import COMPUTED, READ, names_in, resolve
+from harness.catalogue import COMPUTED, READ, find, names_in, resolve
 from harness.errors import BrokenFile, UnknownName, UserFault
 from harness.model import (
+    BASELINE_FORMAT,
     LABEL_PART,
+    AllowedKernel,
+    Baseline,
     Card,
     Catalogue,
     Chip,
@@ -19,10 +23,12 @@ from harness.model import (
     Problem,
     Role,
     Stage,
+    Target,
     Variant,
+    Waiver,
     Workload,
 )
-from harness.project.decode import convert, read_toml
+from harness.project.decode import convert, read_json, read_toml
 from harness.project.digests import text_digest
 
 T = TypeVar("T")
@@ -38,6 +44,8 @@ class Project(Noun, frozen=True):
     stages: dict[str, Stage]
     catalogue: Catalogue
     cards: dict[str, Card]
+    baselines: dict[str, list[Baseline]] = {}
+    """Problem -> what is accepted of it, one for each GPU."""
 
     @property
     def reports(self) -> Path:
@@ -49,9 +57,35 @@ class Project(Noun, frozen=True):
     def stage(self, name: str) -> Stage:
         return _named("stage", name, self.stages)
 
+    def with_included(self, names: Iterable[str]) -> list[Stage]:
+        """The stages of these names, each after those that it includes, each once.
+
+        Raises:
+            UnknownName: there is no such stage.
+        """
+        found: dict[str, Stage] = {}
+        begun: set[str] = set()
+
+        def add(name: str) -> None:
+            if name not in begun:
+                begun.add(name)
+                stage = self.stage(name)
+                for former in stage.includes:
+                    add(former)
+                found[name] = stage
+
+        for name in names:
+            add(name)
+        return list(found.values())
+
     def card_of(self, gpu: str) -> Card | None:
         """The card of a GPU by the name that its driver reports; None where there is none."""
         return next((card for card in self.cards.values() if gpu in card.device_names), None)
+
+    def folder_of(self, gpu: str) -> str:
+        """The folder of what is kept of a GPU: its card's name; of a GPU without one, its own name as a slug."""
+        card = self.card_of(gpu)
+        return card.name if card is not None else "-".join(gpu.lower().split())
 
 
 def find_root(start: Path) -> Path:
@@ -82,13 +116,56 @@ def load_project(root: Path) -> Project:
         stages={path.stem: _stage(root, path, catalogue) for path in sorted(root.glob("metrics/stages/*.toml"))},
         catalogue=catalogue,
         cards={path.stem: _card(root, path) for path in sorted(root.glob("metrics/gpus/*.toml"))},
+        baselines=_baselines(root, catalogue),
     )
+    for stage in project.stages.values():
+        _check_stage(project, stage)
     for problem in project.problems.values():
-        for stage in problem.stages:
-            if stage not in project.stages:
-                unknown = UnknownName("stage", stage, project.stages)
-                raise BrokenFile(f"kernels/{problem.name}/problem.toml: stages: {unknown.message}", unknown.hint)
+        _check_problem(project, problem)
     return project
+
+
+def _check_known(where: str, kind: str, names: Collection[str], known: Collection[str]) -> None:
+    """Refuses a name that a file refers to and that nothing bears."""
+    for name in names:
+        if name not in known:
+            unknown = UnknownName(kind, name, known)
+            raise BrokenFile(f"{where}: {unknown.message}", unknown.hint)
+
+
+def _check_stage(project: Project, stage: Stage) -> None:
+    """Refuses a stage that refers to what the project does not have; one without problems can still be looked at."""
+    shown = f"metrics/stages/{stage.name}.toml"
+    _check_known(f"{shown}: includes", "stage", stage.includes, project.stages)
+    if not project.problems:
+        return
+    workloads = {name for problem in project.problems.values() for name in problem.workloads}
+    variants = {name for problem in project.problems.values() for name in problem.variants}
+    for number, target in enumerate(stage.targets):
+        _check_known(f"{shown}: targets[{number}].workloads", "workload", target.workloads, workloads)
+        _check_known(f"{shown}: targets[{number}].variants", "variant", target.variants, variants)
+
+
+def _check_problem(project: Project, problem: Problem) -> None:
+    """Refuses stages that there are not, and waivers of nothing."""
+    shown = f"kernels/{problem.name}/problem.toml"
+    _check_known(f"{shown}: stages", "stage", problem.stages, project.stages)
+    for number, waiver in enumerate(problem.waivers):
+        _check_waiver(project, problem, waiver, f"{shown}: waivers[{number}]")
+
+
+def _check_waiver(project: Project, problem: Problem, waiver: Waiver, where: str) -> None:
+    _check_known(f"{where}.variant", "variant", [waiver.variant], problem.variants)
+    _check_known(f"{where}.workloads", "workload", waiver.workloads, problem.workloads)
+    _check_known(f"{where}.stage", "stage", [waiver.stage], project.stages)
+    targets = project.stages[waiver.stage].targets
+    bounded = {resolve(project.catalogue, target.metric).name for target in targets}
+    metric = find(project.catalogue, waiver.metric)
+    if metric is None or metric.name not in bounded:
+        unknown = UnknownName(f"target of {waiver.stage}", waiver.metric, bounded)
+        raise BrokenFile(f"{where}.metric: {unknown.message}", unknown.hint)
+    if not waiver.reason.strip():
+        raise BrokenFile(f"{where}.reason: it is empty", "say why the target is not met, and what is being done")
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------
@@ -112,6 +189,8 @@ class _ProblemFile(Noun, frozen=True):
     stages: list[str]
     variants: dict[str, _VariantTable]
     workloads: dict[str, _WorkloadTable]
+    waivers: list[Waiver] = []
+    allowed_kernels: list[AllowedKernel] = []
 
 
 def _problem(root: Path, path: Path) -> Problem:
@@ -131,7 +210,19 @@ def _problem(root: Path, path: Path) -> Problem:
         stages=table.stages,
         workloads={name: _workload(name, row) for name, row in table.workloads.items()},
         variants={name: _variant(root, path, name, row) for name, row in table.variants.items()},
+        waivers=table.waivers,
+        allowed_kernels=[_allowed(shown, number, row) for number, row in enumerate(table.allowed_kernels)],
     )
+
+
+def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
+    """Refuses what would allow everything, and what nobody could review."""
+    key = f"{shown}: allowed_kernels[{number}]"
+    if not row.pattern.strip("*? "):
+        raise BrokenFile(f"{key}.pattern: '{row.pattern}' allows every kernel", "name the one that a wrapper needs")
+    if not row.reason.strip():
+        raise BrokenFile(f"{key}.reason: it is empty", "say what a wrapper needs the kernel for")
+    return row
 
 
 def _workload(name: str, row: _WorkloadTable) -> Workload:
@@ -254,7 +345,8 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
     """Where the catalogue names one of its own metrics."""
     weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
-    return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights
+    limiters = [(f"metrics.{metric.name}.limiters", name) for metric in metrics.values() for name in metric.limiters]
+    return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights + limiters
 
 
 def _stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
@@ -262,17 +354,58 @@ def _stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     stage = _with_name(path.stem, read_toml(path, shown), Stage, shown)
     named = [(f"targets[{i}].metric", target.metric) for i, target in enumerate(stage.targets)]
     for key, name in named + [(f"shown[{i}]", name) for i, name in enumerate(stage.shown)]:
-        if name not in catalogue.metrics and name not in catalogue.aliases:
+        if find(catalogue, name) is None:
             unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
             raise BrokenFile(f"{shown}: {key}: {unknown.message}", unknown.hint)
-    for key, name in named:
-        metric = resolve(catalogue, name)
-        if not metric.names and metric.formula is None and metric.name not in COMPUTED:
-            raise BrokenFile(
-                f"{shown}: {key}: nothing measures {metric.name}",
-                f"give it `names` or a `formula` in {CATALOGUE}, or judge by another metric",
-            )
+    for number, target in enumerate(stage.targets):
+        _check_target(f"{shown}: targets[{number}]", target, resolve(catalogue, target.metric))
     return stage
+
+
+def _check_target(where: str, target: Target, metric: Metric) -> None:
+    """Refuses a target that no number of its metric could be held to."""
+    if not metric.names and metric.formula is None and metric.name not in COMPUTED:
+        raise BrokenFile(
+            f"{where}.metric: nothing measures {metric.name}",
+            f"give it `names` or a `formula` in {CATALOGUE}, or judge by another metric",
+        )
+    if target.scope == "kernel" and metric.name in COMPUTED:
+        raise BrokenFile(f"{where}.scope: no kernel has {metric.name}, only a whole call", "leave `scope` out")
+    if target.tolerance is not None and metric.direction == "neither":
+        raise BrokenFile(
+            f"{where}.tolerance: neither way is worse for {metric.name}",
+            f"bound it with a value, or give it a `direction` in {CATALOGUE}",
+        )
+    if metric.unit == "%" and target.bound is not None and target.of is None and not 0 <= target.bound[1] <= 100:
+        comparison, bound = target.bound
+        raise BrokenFile(
+            f"{where}.{comparison}: {bound:g} % of {metric.name} cannot be", "give it a bound from 0 to 100"
+        )
+
+
+def _baselines(root: Path, catalogue: Catalogue) -> dict[str, list[Baseline]]:
+    found: dict[str, list[Baseline]] = {}
+    for path in sorted(root.glob("metrics/baselines/*/*.json")):
+        baseline = _baseline(root, path, catalogue)
+        beside = found.setdefault(baseline.problem, [])
+        if baseline.gpu in [other.gpu for other in beside]:
+            raise BrokenFile(f"{_shown(root, path)}: gpu: {baseline.gpu} has a baseline already", "remove one of them")
+        beside.append(baseline)
+    return found
+
+
+def _baseline(root: Path, path: Path, catalogue: Catalogue) -> Baseline:
+    shown = _shown(root, path)
+    table = read_json(path, shown)
+    if table.get("format") != BASELINE_FORMAT:
+        raise BrokenFile(
+            f"{shown}: format: it is {table.get('format')}; this stallgate reads {BASELINE_FORMAT}",
+            "accept the numbers again with `stallgate baseline`",
+        )
+    baseline = convert({**table, "problem": path.stem}, Baseline, shown)
+    for name, case in baseline.cases.items():
+        _check_known(f"{shown}: cases.{name}.metrics", "metric", case.metrics, catalogue.metrics)
+    return baseline
 
 
 def _card(root: Path, path: Path) -> Card:

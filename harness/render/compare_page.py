@@ -12,8 +12,9 @@ from harness.render.compare_figures import Shift, times_drawing
 from harness.render.figures import Row
 from harness.render.template import template
 from harness.runs import write_whole
+from harness.since import ORDER
 from harness.table import Summary
-from harness.words import number, spaced
+from harness.words import number, scaled, spaced
 
 MARKS: dict[Word, str] = {
     "better": "✓ better",
@@ -22,6 +23,9 @@ MARKS: dict[Word, str] = {
     "changed": "≠ changed",
     "not_comparable": "○ not comparable",
 }
+
+COMPARED = "compare-"
+"""The page's name begins so, and goes on with the base's."""
 
 CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
 """Classes of the page's style."""
@@ -35,11 +39,16 @@ class Cell(Noun, frozen=True):
     """As measured, to be sorted by and exported."""
     title: str
     """Said on hover: the spread, or why there is no value."""
+    scaled: str = ""
+    """The value in a multiple of its unit."""
+    spread: str = ""
+    """The lowest and the highest sample, likewise."""
 
 
 class Line(Noun, frozen=True):
     """A row of the table."""
 
+    case: str
     workload: str
     variant: str
     metric: str
@@ -66,26 +75,28 @@ class Section(Noun, frozen=True):
 
 def draw_comparison(found: Comparison, folder: Path) -> Path:
     """Writes the page into a folder, the run's; returns its path."""
-    page = folder / f"compare-{found.base.name}.html"
+    page = folder / f"{COMPARED}{found.base.name}.html"
     write_whole(page, _html(found).encode())
     return page
 
 
 def _html(found: Comparison) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
+    told = [(pair, change) for pair in found.pairs for change in pair.changes]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
         sections=[_section(found, problem, workload) for problem, workload in places],
-        lines=[_line(pair, change) for pair in found.pairs for change in pair.changes],
+        lines=[line_of(*told) for told in sorted(told, key=lambda pair: ORDER.index(pair[1].word))],
         markup=Markup,
     )
 
 
 def _style(found: Comparison) -> str:
-    """The class of the page's head: of the candidates' times, any slower one before any faster one."""
+    """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
     words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
-    return "fail" if "worse" in words else "pass" if "better" in words else "open"
+    known = "fail" if "worse" in words else "pass" if "better" in words else ""
+    return known if found.comparable else "open"
 
 
 # --- workloads --------------------------------------------------------------------------------------------------------
@@ -123,14 +134,16 @@ def _shift(duration: Change) -> Shift:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _line(pair: Pair, change: Change) -> Line:
+def line_of(pair: Pair, change: Change) -> Line:
+    """A change as a row shows it."""
     return Line(
+        case=pair.case.name,
         workload=pair.case.workload,
         variant=pair.name,
         metric=change.metric,
         unit=change.unit,
-        base=_cell(change.base),
-        run=_cell(change.run),
+        base=_cell(change.base, change.unit),
+        run=_cell(change.run, change.unit),
         change=_percent(change.change) if change.change is not None else "–",
         value=100 * change.change if change.change is not None else None,
         mark=MARKS[change.word],
@@ -139,13 +152,19 @@ def _line(pair: Pair, change: Change) -> Line:
     )
 
 
-def _cell(summary: Summary | None) -> Cell:
+def _cell(summary: Summary | None, unit: str) -> Cell:
     if summary is None:
         return Cell(text="–", value=None, title="no numbers")
-    if summary.median is None:
+    if summary.median is None or summary.low is None or summary.high is None:
         return Cell(text=spaced(summary.state), value=None, title=summary.ncu_name)
     spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
-    return Cell(text=number(summary.median), value=summary.median, title=spread)
+    return Cell(
+        text=number(summary.median),
+        value=summary.median,
+        title=spread,
+        scaled=scaled(summary.median, unit),
+        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else "one sample",
+    )
 
 
 def _percent(change: float) -> str:

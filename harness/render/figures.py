@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from harness.model import Comparison, Family, Metric, Noun, Role
+from harness.words import SIGNS
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
 mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
@@ -43,6 +45,9 @@ HUES: dict[Family, tuple[str, ...]] = {
 
 HOVER = "hover:"
 """A mark whose gid begins with this says the rest of it when it is pointed at."""
+
+LONGEST_HOVER = 200
+"""Characters of a meaning that is said on hover; the glossary has it whole."""
 
 SMALL_SHARE = 0.75
 """Warp states below this share, in per cent, in every bar are drawn as one."""
@@ -85,27 +90,44 @@ class Row(Noun, frozen=True):
 
 def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
     """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
-    height = 1.15 + 0.34 * len(rows)
+    room = (WIDTH - _beside(rows)) / len(panels) * CHARACTERS
+    names = [textwrap.fill(_named(panel.metric), max(10, int(room))) for panel in panels]
+    more = 0.17 * max(name.count("\n") for name in names)
+    height = 1.15 + more + 0.34 * len(rows)
     figure = blank_figure(title, WIDTH, height)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, panel in zip(axes, panels, strict=True):
+    for axis, name, panel in zip(axes, names, panels, strict=True):
         _panel(axis, rows, panel)
+        axis.set_title(name, fontsize=9.5, color=INK, loc="left")
     _name_rows(axes[0], rows)
-    _place(figure, rows, height, below=0.3, above=0.66)
+    _place(figure, rows, height, below=0.3, above=0.66 + more)
     return figure
+
+
+CHARACTERS = 12.6
+"""Of a panel's name on an inch."""
+
+
+def _named(metric: Metric) -> str:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    return fitting(metric.title, 36) + fitting(unit, 12)
 
 
 WIDTH = 10.0
 """Of every figure, in inches."""
 
 
+def _beside(rows: Sequence[Row]) -> float:
+    """Room for the names of the rows, in inches."""
+    return 0.25 + 0.082 * max(len(row.name) for row in rows)
+
+
 def _place(
     figure: Figure, rows: Sequence[Row], height: float, below: float, above: float = 0.45, right: float = 0.15
 ) -> None:
     """Places the axes by hand, in inches: a layout engine would measure every text for a third of the time."""
-    left = 0.25 + 0.082 * max(len(row.name) for row in rows)
     figure.set_layout_engine(None)
-    figure.subplots_adjust(left / WIDTH, below / height, 1 - right / WIDTH, 1 - above / height, wspace=0.12)
+    figure.subplots_adjust(_beside(rows) / WIDTH, below / height, 1 - right / WIDTH, 1 - above / height, wspace=0.12)
 
 
 def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
@@ -125,10 +147,14 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
         _draw_dot(axis, place, row, dot, panel.metric.unit, dot.median or 0.0, right)
     for place, dot in enumerate(panel.dots):
         if dot.median is None:
-            axis.text(right * 0.03, place, dot.gap, va="center", fontsize=8, style="italic", color=BOUND)
-    unit = f" [{panel.metric.unit}]" if panel.metric.unit else ""
-    axis.set_title(fitting(panel.metric.title, 36) + fitting(unit, 12), fontsize=9.5, color=INK, loc="left")
+            _draw_gap(axis, right * 0.03, place, dot.gap)
     plain(axis)
+
+
+def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
+    """What stands where a value is missing."""
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+    axis.text(at, place, why, va="center", fontsize=8, style="italic", color=BOUND, bbox=box, zorder=5)
 
 
 def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: float, right: float) -> None:
@@ -167,9 +193,8 @@ def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
     above = limit.comparison in ("at_least", "above")
     axis.axvspan(limit.bound if above else 0, right if above else limit.bound, color=GOOD, zorder=0)
     axis.axvline(limit.bound, color=BOUND, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
-    sign = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}[limit.comparison]
     axis.annotate(
-        f"{sign} {_brief(limit.bound)}",
+        f"{SIGNS[limit.comparison]} {_brief(limit.bound)}",
         (limit.bound, 0),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if limit.bound > right / 2 else 3, 3),
@@ -200,6 +225,8 @@ class Share(Noun, frozen=True):
     state: str
     family: Family
     shares: list[float | None]
+    about: str = ""
+    """What the state means, said when it is pointed at."""
 
 
 def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
@@ -210,16 +237,16 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     figure = blank_figure(title, WIDTH, height)
     axis = figure.subplots()
     left = [0.0] * len(rows)
-    for name, colour, values in segments:
+    for name, colour, values, about in segments:
         widths = [value if value is not None else 0.0 for value in values]
         bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
         _label_segments(axis, bars.patches, colour)
         for row, width, bar in zip(rows, widths, bars.patches, strict=True):
-            bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %")
+            bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %. {fitting(about, LONGEST_HOVER)}")
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         if total == 0.0:
-            axis.text(1, place, "not measured", va="center", fontsize=8, style="italic", color=BOUND)
+            _draw_gap(axis, 1, place, "not measured")
     _name_rows(axis, rows)
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
@@ -229,8 +256,8 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     return figure
 
 
-def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None]]]:
-    """Name, colour and values of what is drawn, in the catalogue's order; the small states come together at the end."""
+def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None], str]]:
+    """Name, colour, values and meaning of what is drawn, in the catalogue's order; small states together at the end."""
     seen: Counter[Family] = Counter()
     segments = []
     small: list[Share] = []
@@ -241,11 +268,12 @@ def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None
         if _largest(share) < SMALL_SHARE:
             small.append(share)
         else:
-            segments.append((share.state, colour, share.shares))
+            segments.append((share.state, colour, share.shares, share.about))
     if small:
         bars = range(len(small[0].shares))
         together: list[float | None] = [sum(share.shares[i] or 0.0 for share in small) for i in bars]
-        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together))
+        names = ", ".join(share.state for share in small)
+        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together, names))
     return segments
 
 
@@ -262,10 +290,14 @@ def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
             axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
 
 
+DARK_ON_BAR, LIGHT_ON_BAR = "#101010", "#fefefe"
+"""A bar has the same colour in the light and in the dark, and so have its numbers: these are no inks of the page."""
+
+
 def _on(colour: str) -> str:
-    """Black or white, whichever is read better on a colour."""
+    """Dark or light, whichever is read better on a colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else INK
+    return LIGHT_ON_BAR if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else DARK_ON_BAR
 
 
 class Occupancy(Noun, frozen=True):
@@ -284,7 +316,7 @@ def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]
     axis = figure.subplots()
     for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
         if occupancy.achieved is None or occupancy.possible is None:
-            axis.text(1, place, "not measured", va="center", fontsize=8, style="italic", color=BOUND)
+            _draw_gap(axis, 1, place, "not measured")
             continue
         (bar,) = axis.barh([place], [occupancy.achieved], color=INKS[row.role], height=0.5, alpha=0.55).patches
         bar.set_gid(f"{HOVER}{row.name}: {occupancy.achieved:.4g} % achieved of {occupancy.possible:.4g} % possible")
@@ -307,7 +339,7 @@ class Point(Noun, frozen=True):
     speed: float
 
 
-LONGEST_TITLE = 118
+LONGEST_TITLE = 102
 """Characters that fit above a figure."""
 
 MOST_NAMES = 16
@@ -321,24 +353,33 @@ def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> 
     best = front(points)
     axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
     for point in points:
-        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=0.8)
+        alpha = 0.95 if point in best else 0.35
+        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=alpha)
         mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {point.speed:.4g}")
-    named = points if len(points) <= MOST_NAMES else best
-    for point in named[:MOST_NAMES]:
-        axis.annotate(
-            point.name,
-            (point.stall, point.speed),
-            xytext=(6, -10),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-        )
+    stalls = [point.stall for point in points]
+    right = 0.15 * min(stalls) + 0.85 * max(stalls)
+    for number, point in enumerate((points if len(points) <= MOST_NAMES else best)[:MOST_NAMES]):
+        _name_point(axis, point, above=number % 2 == 0, leftwards=point.stall > right)
     axis.set_xlabel(axes[0], fontsize=9, color=INK)
     axis.set_ylabel(axes[1], fontsize=9, color=INK)
     axis.margins(x=0.12, y=0.1)
     plain(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
+
+
+def _name_point(axis: Axes, point: Point, *, above: bool, leftwards: bool) -> None:
+    """Neighbours bear their names on different sides; the rightmost within the panel."""
+    axis.annotate(
+        point.name,
+        (point.stall, point.speed),
+        xytext=(-6 if leftwards else 6, 7 if above else -13),
+        textcoords="offset points",
+        ha="right" if leftwards else "left",
+        fontsize=8,
+        color=INK,
+        zorder=5,
+    )
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -348,6 +389,9 @@ def front(points: Sequence[Point]) -> list[Point]:
         if not best or point.speed > best[-1].speed:
             best.append(point)
     return best
+
+
+TERA = 1e12
 
 
 class Ceiling(Noun, frozen=True):
@@ -369,7 +413,7 @@ class Work(Noun, frozen=True):
 
 def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceiling]) -> Figure:
     """Operations a second against operations a byte, both logarithmic, under the ceilings."""
-    figure = blank_figure(title, 10.0, 5.2)
+    figure = blank_figure(title, 10.0, 4.2)
     axis = figure.subplots()
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -380,14 +424,14 @@ def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceilin
         _draw_ceiling(axis, ceiling, left, right, [c.flops_per_second or 0 for c in ceilings])
     for work, intensity in zip(works, intensities, strict=True):
         (mark,) = axis.plot(intensity, work.flops_per_second, "o", color=INKS[work.role], markersize=8)
-        mark.set_gid(f"{HOVER}{work.name}: {work.flops_per_second:.4g} flop/s at {intensity:.4g} flop/byte")
+        mark.set_gid(f"{HOVER}{work.name}: {work.flops_per_second / TERA:.4g} Tflop/s at {intensity:.4g} flop/byte")
         place = (intensity, work.flops_per_second)
         axis.annotate(work.name, place, xytext=(9, -4), textcoords="offset points", fontsize=8.5, color=INK)
-    for scale in (axis.xaxis, axis.yaxis):
-        scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
     axis.set_xlim(left, right)
     axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
-    axis.set_ylabel("FP32 operations a second [flop/s]", fontsize=9, color=INK)
+    axis.set_ylabel("FP32 operations a second [Tflop/s]", fontsize=9, color=INK)
     plain(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
@@ -400,7 +444,7 @@ def _draw_ceiling(axis: Axes, ceiling: Ceiling, left: float, right: float, level
     ends = ([left, start], [left * slope, level]) if slope is not None else ([left, right], [level, level])
     axis.plot(*ends, color=BOUND if slope is None else INK, linewidth=1.4, linestyle="-" if slope is None else "--")
     middle = ((ends[0][0] * ends[0][1]) ** 0.5, (ends[1][0] * ends[1][1]) ** 0.5)
-    offset = (0, 4) if slope is None else (-8, 4)
+    offset = (0, 4) if slope is None else (-6, 2)
     axis.annotate(
         ceiling.name,
         middle,
@@ -431,6 +475,11 @@ class Drawing(Noun, frozen=True):
 
 def rendered(figure: Figure) -> Drawing:
     """A figure for a file and for a page: laid out once and drawn once for each."""
+    return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
+
+
+def rendered_png(figure: Figure) -> bytes:
+    """A figure for a file only."""
     png = io.BytesIO()
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
@@ -441,7 +490,7 @@ def rendered(figure: Figure) -> Drawing:
             figure.set_layout_engine("none")
         canvas.draw()  # type: ignore[no-untyped-call]
     imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
-    return Drawing(png=png.getvalue(), svg=rendered_svg(figure))
+    return png.getvalue()
 
 
 def _element(svg: str) -> str:

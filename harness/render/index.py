@@ -9,14 +9,16 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harness.catalogue import resolve
+from harness.compare import compare_metric
 from harness.history import Conditions, Line, Moment, Past, Point, environment_of, lines, moment_of, past_runs
 from harness.model import Case, Metric, Noun, Role, Status
 from harness.project.digests import workload_digest
 from harness.project.tree import Project
+from harness.render.compare_page import COMPARED
 from harness.render.figures import Dot, Limit, Row, Stretch, Trend, Trends, rendered_svg, trends_figure
 from harness.render.template import template
 from harness.runs import write_whole
-from harness.words import MARKS, number, quantity, spaced
+from harness.words import MARKS, number, percent, quantity, spaced
 
 COLUMNS = 4
 """Metrics in one figure."""
@@ -38,6 +40,8 @@ class Listed(Noun, frozen=True):
     name: str
     page: str
     """Where its page is, from here; empty where there is none."""
+    compared: list[tuple[str, str]]
+    """The bases that it was drawn beside, each with the page's place."""
     kind: str
     gpu: str
     commit: str
@@ -94,7 +98,7 @@ def write_index(project: Project) -> Path:
 
 def _metrics(project: Project, problem: str) -> list[Metric]:
     """The duration, and what the problem's stages have targets for."""
-    stages = [project.stage(name) for name in project.problems[problem].stages]
+    stages = project.with_included(project.problems[problem].stages)
     names = ["duration", *(target.metric for stage in stages for target in stage.targets)]
     metrics = [resolve(project.catalogue, name) for name in names]
     return list({metric.name: metric for metric in metrics}.values())
@@ -112,13 +116,21 @@ def _listed(past: Past) -> Listed:
     page = past.folder / "report.html"
     return Listed(
         name=past.folder.name,
-        page=f"{quote(os.fsencode(past.folder.name))}/report.html" if page.is_file() else "",
+        page=_place(page) if page.is_file() else "",
+        compared=[
+            (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in past.folder.glob(f"{COMPARED}*.html")
+        ],
         status=status,
         mark=MARKS[status],
         answer=_answer(past),
         gaps=past.gaps,
         **_facts(past),
     )
+
+
+def _place(page: Path) -> str:
+    """Where a run's page is, from here."""
+    return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
 def _facts(past: Past) -> dict[str, str]:
@@ -240,10 +252,11 @@ class _Place:
 
     def _limit(self, metric: Metric) -> Limit | None:
         """The bound of today's stages, where it is a value and not a fraction of the roof's."""
-        stages = [self._project.stage(name) for name in self._project.problems[self._problem].stages]
+        stages = self._project.with_included(self._project.problems[self._problem].stages)
         for target in (target for stage in stages for target in stage.targets):
             here = not target.workloads or self._workload in target.workloads
-            if here and target.of is None and resolve(self._project.catalogue, target.metric).name == metric.name:
+            named = resolve(self._project.catalogue, target.metric).name == metric.name
+            if here and named and target.of is None and target.scope == "call" and target.bound is not None:
                 comparison, bound = target.bound
                 return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
         return None
@@ -260,7 +273,7 @@ class _Place:
         scale = self._scales["duration"]
         time = quantity((after.median or 0.0) * scale.factor, scale.unit)
         what = f"{_name(line.strand.case)} takes {time} on {self._workload} at {after.moment.label}"
-        return f"{what}, {_change(before, after)} at {before.moment.label}"
+        return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.moment.label}"
 
     def _single(self) -> str:
         """What has no line because it was measured once only."""
@@ -321,12 +334,9 @@ def _dot(point: Point, factor: float) -> Dot:
     return Dot(median=median, low=low, high=high, gap=point.gap)
 
 
-def _change(before: Point, after: Point) -> str:
-    """The change of a median, or that the spreads meet and there is none to speak of."""
-    assert before.median is not None
-    assert after.median is not None
-    apart = (before.high or 0.0) < (after.low or 0.0) or (after.high or 0.0) < (before.low or 0.0)
-    if not apart or not before.median:
-        return "within the spread of what it took"
-    change = after.median / before.median - 1
-    return f"{abs(change):.1%} {'more' if change > 0 else 'less'} than"
+def _change(metric: Metric, before: Point, after: Point) -> str:
+    """The change of a median, or that the noise hides it: as ``stallgate compare`` judges."""
+    change = compare_metric(metric, before.summary, after.summary)
+    if change.word == "same" or change.change is None:
+        return "within the noise of what it took"
+    return f"{percent(abs(change.change))} {'more' if change.change > 0 else 'less'} than"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from markupsafe import Markup
@@ -10,14 +11,18 @@ from harness.extract.foreign import slug
 from harness.flow import Result
 from harness.model import Noun, Stage, Status, Verdict
 from harness.project.tree import Project
+from harness.render.changes import Changes, changes_of
+from harness.render.detail import MOST_LINES, Said, said
+from harness.render.head import headline
 from harness.render.index import write_index
-from harness.render.pictures import Picture, finding, pictures
-from harness.render.summary import headline, summary
-from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, Said, grid, kernels, said
+from harness.render.pictures import Picture, finding, glance, pictures
+from harness.render.summary import summary
+from harness.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
 from harness.render.template import template
 from harness.render.view import View, name_of
 from harness.runs import write_whole
-from harness.words import MARKS, aliases, number, provenance, spaced
+from harness.since import since_last
+from harness.words import MARKS, SIGNS, aliases, number, percent, provenance, spaced
 
 CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
@@ -26,12 +31,23 @@ MOST_PICTURED = 12
 """Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
 
 
+MOST_GLANCES = 6
+"""Sentences at the top of the page; those of further workloads stand in their sections."""
+
+
+MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
+"""Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
+
+WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
+
+
 class Section(Noun, frozen=True):
     """One workload of one problem."""
 
     anchor: str
     title: str
     finding: str
+    glances: list[str]
     needs: str
     troubles: list[str]
     pictures: list[tuple[str, Picture]]
@@ -56,11 +72,12 @@ def draw(project: Project, result: Result) -> list[Path]:
     Returns their paths, the page first and the index last.
     """
     views = [View(project, result, problem, workload) for problem, workload in _places(result)]
+    changes = [changes_of(since) for since in since_last(project, result)]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
-    sections = [_section(view, number, number in pictured) for number, view in enumerate(views)]
+    sections = [_section(view, place, place in pictured) for place, view in enumerate(views)]
     page, text = result.folder / "report.html", result.folder / "summary.md"
-    write_whole(page, _html(project, result, sections).encode())
-    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections]).encode())
+    write_whole(page, _html(project, result, sections, changes).encode())
+    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     return [page, text, *files, write_index(project)]
 
@@ -78,64 +95,86 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
-def _html(project: Project, result: Result, sections: list[Section]) -> str:
+def _html(project: Project, result: Result, sections: list[Section], changes: list[Changes]) -> str:
     environment = next((a.environment for a in result.run.attempts if a.environment is not None), None)
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
         headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
-        answers=_answers(project, result),
+        answers=answers(project, result),
+        most_answers=MOST_ANSWERS,
         provenance=provenance(result.run),
+        changes=changes,
         environment=environment,
         card=project.card_of(environment.gpu) if environment is not None else None,
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
+        most_lines=MOST_LINES,
         kernel_columns=[project.catalogue.metrics[name] for name in KERNEL_COLUMNS],
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
+        glances=[said for section in sections for said in section.glances][:MOST_GLANCES],
+        signs=SIGNS,
+        quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         markup=Markup,
         number=number,
     )
 
 
-def _answers(project: Project, result: Result) -> list[Answer]:
-    """A line for each judged variant and stage; a case without numbers answers for all stages."""
-    answers = []
+def answers(project: Project, result: Result) -> list[Answer]:
+    """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
+    found = []
     stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
     for stage in stages:
         verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
         for variant in dict.fromkeys(v.variant for v in verdicts):
             mine = [v for v in verdicts if v.variant == variant]
-            answers.append(_answer(variant, stage.title if stage else "every stage", mine))
-    return answers
+            found.append(_answer(variant, stage.title if stage else "every stage", mine))
+    return sorted(found, key=lambda answer: WORST.index(answer.status))
 
 
 def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:
     statuses = [verdict.status for verdict in verdicts]
-    order: tuple[Status, ...] = ("fail", "not_measured", "undecided", "pass")
-    worst = next(status for status in order if status in statuses)
+    worst = next(status for status in WORST if status in statuses)
     if worst == "pass":
         words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"
     else:
-        words = "; ".join(v.sentence for v in verdicts if v.status == worst)
-    return Answer(variant=variant, stage=stage, status=worst, words=words[:600])
+        words = _told([verdict for verdict in verdicts if verdict.status == worst])
+    return Answer(variant=variant, stage=stage, status=worst, words=words)
 
 
-def _section(view: View, number: int, pictured: bool) -> Section:
+def _told(verdicts: list[Verdict]) -> str:
+    """The first sentences of some verdicts, each with its workload, and how many more there are."""
+    first = [f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
+    more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
+    return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
+
+
+def _short_by(verdict: Verdict) -> str:
+    """By how much a target is missed: of a percentage in points, of all else relative to the bound."""
+    if verdict.status != "fail" or verdict.value is None or not verdict.bound:
+        return ""
+    distance = abs(verdict.value - verdict.bound)
+    missed = f"{number(distance)} points" if verdict.unit == "%" else percent(distance / abs(verdict.bound))
+    return f" (missed by {missed})"
+
+
+def _section(view: View, place: int, pictured: bool) -> Section:
     stem = f"{slug(view.problem)}-{slug(view.workload)}"
     drawn = pictures(view) if pictured else []
     return Section(
-        anchor=f"workload-{number + 1}",
+        anchor=f"workload-{place + 1}",
         title=view.title,
         finding=finding(view),
+        glances=glance(view),
         needs=_needs(view),
         troubles=_troubles(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
         grid=grid(view),
         kernels=kernels(view),
-        said=said(view),
+        said=said(view, f"workload-{place + 1}"),
     )
 
 

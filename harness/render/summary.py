@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from harness.flow import Result
+from harness.render.changes import Changes
+from harness.render.compare_page import MARKS, Line
+from harness.render.head import head, text
 from harness.render.view import View, name_of
-from harness.words import MARKS, number, provenance
+from harness.words import number
+
+SAME = MARKS["same"]
 
 COLUMNS = (
     ("time [ms]", "duration", 1e-6),
@@ -15,26 +20,44 @@ COLUMNS = (
 )
 
 
-def summary(result: Result, views: list[View], files: list[list[str]]) -> str:
+def summary(result: Result, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
     """Verdicts, a table for each workload, and its figures.
 
     Args:
         result: the run.
         views: its workloads.
         files: the names of each workload's PNGs, which stand beside the summary.
+        changes: what changed since each problem was measured last.
     """
-    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {text(v.variant)}: {text(v.sentence)}" for v in result.judgement.verdicts]
+    lines = head(result).splitlines()
+    lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
     for view, pictured in zip(views, files, strict=True):
         lines += ["", f"### {text(view.title)}", "", *_table(view)]
         lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
     return "\n".join(lines) + "\n"
 
 
-def headline(result: Result) -> str:
-    """The verdict of the whole run, in words."""
-    words = {0: "Meets its targets", 1: "Does not meet its targets"}
-    return words.get(result.judgement.exit_status, "Cannot be decided")
+def _changes(found: Changes) -> list[str]:
+    """A sentence, what explains it, and a table of what moved or cannot be compared."""
+    if not found.base:
+        return ["", f"{text(found.mark)}: {text(found.words)}."]
+    moved = [line for line in found.lines if line.mark != SAME]
+    lines = ["", f"**{found.mark}** since {text(found.base)}: {text(found.words)}. Of the candidates: {found.tally}."]
+    lines += ["", *(f"- {text(note)}" for note in found.notes)] if found.notes else []
+    lines += ["", *_row(CHANGED), *_row(["---"] * len(CHANGED))] if moved else []
+    return lines + [row for line in moved for row in _row([text(word) for word in _words(line)])]
+
+
+CHANGED = ["variant", "workload", "metric", "before", "now", "change", "", ""]
+
+
+def _words(line: Line) -> list[str]:
+    sides = [f"{cell.scaled} ({cell.spread})" if cell.scaled else cell.text for cell in (line.base, line.run)]
+    return [line.variant, line.workload, line.metric, *sides, line.change, line.mark, line.why]
+
+
+def _row(cells: list[str]) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
 
 
 def _table(view: View) -> list[str]:
@@ -45,10 +68,3 @@ def _table(view: View) -> list[str]:
         values = [number(value * factor) if value is not None else "–" for value, factor in medians]
         rows.append(f"| {' | '.join([text(name_of(case)), case.role, *values])} |")
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
-
-
-def text(words: str) -> str:
-    """Words as Markdown shows them: nothing in them is markup."""
-    for sign in "\\`*_[]<>|#":
-        words = words.replace(sign, f"\\{sign}")
-    return " ".join(words.split())[:400]

@@ -1,10 +1,10 @@
-"""The tables of a workload: every metric of every case, the kernels of a call, and what Nsight Compute itself says."""
+"""The tables of a workload: every metric of every case, and the kernels of a call."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from harness.model import DETAIL, Advice, Case, CaseResult, HotLine, Metric, Noun
+from harness.model import DETAIL, Case, CaseResult, Metric, Noun
 from harness.render.view import View, case_name, name_of
 from harness.words import number, spaced
 
@@ -93,6 +93,7 @@ class KernelRow(Noun, frozen=True):
     """One kernel of a call, by medians over the call's samples."""
 
     variant: str
+    case: str
     kernel: str
     share: float
     """Of the call's time, 0 to 1."""
@@ -111,11 +112,11 @@ def kernels(view: View) -> list[KernelRow]:
     for key, part in launches.groupby(["variant", "configuration"], sort=False):
         if part.groupby("sample")["launch"].nunique().max() > 1:
             case = Case(problem=view.problem, variant=str(key[0]), configuration=str(key[1]), workload=view.workload)
-            rows += _kernels_of(case_name(case), part)
+            rows += _kernels_of(case, part)
     return rows
 
 
-def _kernels_of(variant: str, part: pd.DataFrame) -> list[KernelRow]:
+def _kernels_of(case: Case, part: pd.DataFrame) -> list[KernelRow]:
     """The launches of a call in their order: the first of one sample is the first of another."""
     place = part.groupby("sample")["launch"].rank(method="dense").astype(int)
     names = part.assign(place=place).groupby("place")["kernel"].first()
@@ -125,37 +126,11 @@ def _kernels_of(variant: str, part: pd.DataFrame) -> list[KernelRow]:
     total = sum(value for (_, metric), value in medians.items() if metric == "duration")
     return [
         KernelRow(
-            variant=variant,
+            variant=case_name(case),
+            case=case.name,
             kernel=str(names[number]),
             share=medians.get((number, "duration"), 0.0) / total if total else 0.0,
             values=[medians.get((number, metric)) for metric in KERNEL_COLUMNS],
         )
         for number in sorted(set(place))
-    ]
-
-
-# --- what Nsight Compute itself says ----------------------------------------------------------------------------------
-
-
-class Said(Noun, frozen=True):
-    """The details of one launch, for a reader."""
-
-    variant: str
-    kernel: str
-    samples: int
-    advice: list[Advice]
-    lines: list[HotLine]
-
-
-def said(view: View) -> list[Said]:
-    """What reports with every section have of each launch here."""
-    return [
-        Said(
-            variant=case_name(detail.case),
-            kernel=detail.kernel,
-            samples=detail.samples,
-            advice=detail.advice,
-            lines=detail.lines,
-        )
-        for detail in view.details()
     ]

@@ -57,7 +57,7 @@ class View:
     @property
     def cut(self) -> str:
         """What a figure has to say where it does not draw all."""
-        return f" (the {len(self.drawn)} fastest of {len(self.cases)})" if len(self.drawn) < len(self.cases) else ""
+        return f" ({len(self.drawn)} fastest of {len(self.cases)})" if len(self.drawn) < len(self.cases) else ""
 
     def summary(self, case: CaseResult, metric: str) -> Summary | None:
         return self.result.summaries.get((case.case, metric))

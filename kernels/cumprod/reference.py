@@ -42,6 +42,32 @@ def get_inputs(*, shape: list[int], dim: int, dtype: str, device: str, seed: int
     return [_ratios(shape, dim, kind, generator) if kind.itemsize > 2 else _exact_ratios(shape, dim, kind, generator)]
 
 
+def small_arguments(*, shape: list[int], dim: int, dtype: str) -> dict[str, object]:
+    """A workload of this kind that is small and odd: sequences of 1021 elements, a prime."""
+    small = [min(size, 3) for size in shape]
+    if shape:
+        small[dim] = 1021
+    return {"shape": small, "dim": dim, "dtype": dtype}
+
+
+def get_special_inputs(
+    *, shape: list[int], dim: int, dtype: str, device: str, seed: int
+) -> dict[str, list[torch.Tensor]]:
+    """Inputs with special factors in known places, by what is special about them.
+
+    All have one right result: whoever multiplies one after the other in float32 finds what float64 finds.
+    """
+    kind = getattr(torch, dtype)
+    if not shape or not kind.is_floating_point:
+        return {}
+    plain = partial(get_inputs, shape=shape, dim=dim, dtype=dtype, device=device)
+    return {
+        name: [_planted(*plain(seed=seed + number), dim, at)]
+        for number, (name, at) in enumerate(_SPECIALS.items())
+        if kind in (torch.float32, torch.bfloat16) or name in _IN_EVERY_TYPE
+    }
+
+
 def expected(inputs: list[torch.Tensor], *, shape: list[int], dim: int, dtype: str) -> Iterator[Part]:
     """The true result, formed in 64 bits and rounded to its dtype, part by part with its place in the output."""
     kind = getattr(torch, dtype)
@@ -92,6 +118,27 @@ def _exact_ratios(shape: list[int], dim: int, kind: torch.dtype, generator: torc
     if shape:
         few = x.transpose(dim, 0)[:: math.ceil(shape[dim] / 16) or 1]
         few *= torch.randint(0, 2, few.shape, dtype=kind, device=x.device, generator=generator).mul_(0.5).add_(0.75)
+    return x
+
+
+_LARGE, _SMALL = 2.0**100, 2.0**-100
+_IN_EVERY_TYPE = ("zeros", "infinities and NaN")
+_SPECIALS: dict[str, dict[int, list[float]]] = {
+    "zeros": {300: [0.0], 700: [-0.0]},
+    "infinities and NaN": {300: [math.inf], 600: [-math.inf], 800: [math.nan]},
+    "large factors after a zero": {130: [0.0], 301: [_LARGE, -_LARGE], 600: [_LARGE, _LARGE]},
+    "factors that overflow on their own": {at: [_SMALL, _LARGE, _LARGE, _SMALL] for at in (100, 255, 510, 800, 1003)},
+    "factors that underflow on their own": {at: [_LARGE, _SMALL, _SMALL, _LARGE] for at in (100, 255, 510, 800, 1003)},
+    "products that overflow": {500: [_LARGE, _LARGE]},
+    "products that vanish": {500: [_SMALL, _SMALL]},
+}
+"""What is special -> place in the sequence -> factors from there on. Their powers of 2 are exact in every type."""
+
+
+def _planted(x: torch.Tensor, dim: int, at: dict[int, list[float]]) -> torch.Tensor:
+    for place, factors in at.items():
+        for number, factor in enumerate(factors):
+            x.select(dim, place + number).fill_(factor)
     return x
 
 

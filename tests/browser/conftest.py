@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.chromium import ARGUMENTS, NAMES, executable
 from tests.browser.pages import MAKERS, Drawn, Make
 from tests.conftest import copy_tree
+from tests.shared import Shared
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +26,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Makes a page by the name of its maker, in a tree of its own."""
+def make(shared: Shared) -> Make:
+    """Makes a page by the name of its maker, in a tree of its own: once for all tests of a session."""
 
-    @cache
     def made(name: str) -> Drawn:
-        detail = name in ("recorded", "imported_in_full", "hostile")
-        return MAKERS[name](copy_tree(tmp_path_factory.mktemp(name) / "project", detail=detail))
+        return shared.get(
+            f"page-{name}", lambda folder: MAKERS[name](copy_tree(folder / "project", detail=name in DETAILED))
+        )
 
     return made
+
+
+DETAILED = ("recorded", "imported_in_full", "hostile")
+"""Pages that show the recording's launches with every section."""
 
 
 @pytest.fixture

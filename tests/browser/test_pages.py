@@ -12,27 +12,29 @@ from tests.browser.pages import GAPS, HOSTILE, LOOKED_AT, Make, hostile_text
 
 
 def pages(*names: str) -> pytest.MarkDecorator:
-    """Parametrises a test with pages; those of one page run in one process, which makes it once."""
-    chosen = names or [maker.__name__ for maker in LOOKED_AT]
-    marked = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in chosen]
-    return pytest.mark.parametrize("page", marked, indirect=True, ids=lambda name: name)
+    """Parametrises a test with pages, or with all that are looked at."""
+    return pytest.mark.parametrize("page", names or [maker.__name__ for maker in LOOKED_AT], indirect=True)
 
 
 NARROW, WIDE = (390, "light"), (1200, "dark")
 
 
-@pages()
-def test_a_page_is_quiet_and_reads_well_narrow_and_wide(browser: Browser, page: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "axe_at"),
+    [(maker.__name__, (NARROW, WIDE)[number % 2]) for number, maker in enumerate(LOOKED_AT)],
+    indirect=["page"],
+    ids=[maker.__name__ for maker in LOOKED_AT],
+)
+def test_a_page_is_quiet_and_reads_well_narrow_and_wide(browser: Browser, page: Path, axe_at: tuple[int, str]) -> None:
     """No message, no request, no sideways scroll; axe looks at one of the two, in turn: it takes longest."""
-    turn = [maker.__name__ for maker in LOOKED_AT].index(page.parents[2].parent.name.rstrip("0123456789")) % 2
-    for number, (width, scheme) in enumerate((NARROW, WIDE)):
+    for width, scheme in (NARROW, WIDE):
         with looking(browser, page, width, color_scheme=scheme) as view:
             assert view.page.get_by_role("heading", level=1).is_visible()
             view.page.wait_for_load_state("networkidle")
             assert view.noise == []
             wide = view.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, view.page.evaluate(STICKING_OUT, width)
-            if number == turn:
+            if (width, scheme) == axe_at:
                 assert grave_violations(view.page) == []
 
 
@@ -179,11 +181,13 @@ def test_a_gap_says_why(browser: Browser, page: Path) -> None:
         assert state in text
 
 
-@pages("wrong_result", "crashed")
-def test_a_failure_is_the_first_thing_said(browser: Browser, page: Path) -> None:
-    words = {"wrong_result": ("Does not meet", "1 of 4 elements are wrong"), "crashed": ("Cannot be", "status 9")}
+@pytest.mark.parametrize(
+    ("page", "title", "reason"),
+    [("wrong_result", "Does not meet", "1 of 4 elements are wrong"), ("crashed", "Cannot be", "status 9")],
+    indirect=["page"],
+)
+def test_a_failure_is_the_first_thing_said(browser: Browser, page: Path, title: str, reason: str) -> None:
     with looking(browser, page) as view:
-        title, reason = words["crashed" if "crashed" in str(page) else "wrong_result"]
         assert title in view.page.get_by_role("heading", level=1).inner_text()
         assert reason in view.page.locator("main").inner_text()
 

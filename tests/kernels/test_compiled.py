@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.shared import Shared
 
 HERE = Path(__file__).parent
 LONG: list[Any] = [2, 32768]
@@ -23,9 +25,17 @@ CASES: list[list[Any]] = [
 VARIANTS = ["blocked_scan", "two_pass_scan", "naive_serial", "copy_roof"]
 
 
-@cache
-def compiled(variant: str) -> list[list[dict[str, Any]]]:
-    """The launches of each case, and for the blocked scan of one more for each number of stages."""
+Launches = list[list[dict[str, Any]]]
+Compiled = Callable[[str], Launches]
+
+
+@pytest.fixture
+def compiled(shared: Shared) -> Compiled:
+    """Gives a variant's launches of each case, and for the blocked scan of one more for each number of stages."""
+    return lambda variant: shared.get(f"compiled-{variant}", lambda _: compile_cases(variant))
+
+
+def compile_cases(variant: str) -> Launches:
     staged = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
     cases = CASES + staged * (variant == "blocked_scan")
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
@@ -38,12 +48,12 @@ def compiled(variant: str) -> list[list[dict[str, Any]]]:
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    result: list[list[dict[str, Any]]] = json.loads(told.stdout)
+    result: Launches = json.loads(told.stdout)
     return result
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_everything_compiles(variant: str) -> None:
+def test_everything_compiles(compiled: Compiled, variant: str) -> None:
     kernels = 3 if variant == "two_pass_scan" else 1
     assert all(len(launches) == kernels for launches in compiled(variant))
 
@@ -56,7 +66,7 @@ AHEAD = "cp.async.cg.shared.global"
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
-def test_the_blocked_scan_loads_whole_vectors_ahead(stages: int) -> None:
+def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: int) -> None:
     """An unproven alignment would silently cost the vectors, and a barrier in the loop the pipeline."""
     launch = compiled("blocked_scan")[len(CASES) + stages - 1][0]
     vectors = 16384 // (4 * 32 * 16)
@@ -68,13 +78,13 @@ def test_the_blocked_scan_loads_whole_vectors_ahead(stages: int) -> None:
 
 
 @pytest.mark.parametrize("stages", [2, 3])
-def test_nothing_waits_in_shared_memory_where_a_function_is_called(stages: int) -> None:
+def test_nothing_waits_in_shared_memory_where_a_function_is_called(compiled: Compiled, stages: int) -> None:
     """Triton gives a function of its own shared memory from the start, over whatever its caller has there."""
     ptx = compiled("blocked_scan")[len(CASES) + stages - 1][0]["ptx"]
     assert ptx.rindex("cp.async.cg") < ptx.rindex("cp.async.wait_group") < ptx.index("call.uni")
 
 
-def test_the_copy_moves_whole_vectors() -> None:
+def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
     launch = compiled("copy_roof")[0][0]
     assert launch["ptx"].count(HINTED) == launch["ptx"].count("st.global.v4") == 1
     assert launch["spilled"] == 0

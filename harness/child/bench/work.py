@@ -1,0 +1,41 @@
+"""The timing child's work: every row of a plan, one after the other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from harness.child.events import Events
+from harness.child.work import DEVICE_LOST, UNABLE
+
+
+def main(plan_path: Path) -> int:
+    """Times a plan; the exit status is 0 where every contender came to an outcome.
+
+    torch and triton are imported here, not above, so that their absence is told as an event.
+    """
+    plan = json.loads(plan_path.read_text(encoding="utf-8"))
+    events = Events(Path(plan["events"]))
+    try:
+        from harness.child.bench.clock import GpuClock
+        from harness.child.bench.row import Lost, Row
+        from harness.child.device import Unable, open_device
+    except ImportError as error:
+        events.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
+        return UNABLE
+    try:
+        device = open_device("cuda")
+    except Unable as error:
+        events.tell("unable", reason=f"{sys.executable}: {error}")
+        return UNABLE
+    clock = GpuClock()
+    events.tell("environment", **device.describe(), **clock.describe())
+    try:
+        for row in plan["rows"]:
+            Row(plan, row, device, clock, events).measure()
+    except Lost:
+        events.tell("lost")
+        return DEVICE_LOST
+    events.tell("end")
+    return 0

@@ -1,0 +1,374 @@
+"""Times: the child's loop with a clock that is made up, the parent with a child that is made up, and what is shown.
+
+No number here was measured: GPUs are called made-up, and the times are round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from harness.child.bench.clock import GpuClock
+from harness.child.bench.contenders import Pool
+from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
+from harness.child.device import Interpreter
+from harness.errors import BrokenFile
+from harness.measure.bench import CHILD as ENTRY
+from harness.project.digests import text_digest
+from harness.timings import Bench, load_bench
+from tests.conftest import Stallgate
+from tests.test_child import REFERENCE, case_of
+
+Outcomes = dict[str, dict[str, Any]]
+
+# --- the child's loop -------------------------------------------------------------------------------------------------
+
+
+class MadeUpClock:
+    """A clock on the CPU by which every call takes the same time; its graphs run their calls again."""
+
+    def __init__(self, call_us: float, graph: str = "whole") -> None:
+        self.call_us = call_us
+        self.kind = graph
+
+    def describe(self) -> dict[str, object]:
+        return {}
+
+    def time(self, call: Callable[[], object], host_us: float) -> tuple[float, object]:
+        return self.call_us, call()
+
+    def host_times(self, calls: Sequence[Callable[[], object]]) -> list[float]:
+        return [float(number) for number, call in enumerate(calls, 1) if call() is not None]
+
+    def graph(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
+        if self.kind == "refused":
+            raise RuntimeError("operation not permitted when stream is capturing")
+        outputs = [call() for call in calls]
+
+        def replay() -> list[Any]:
+            if self.kind == "whole":
+                for output, call in zip(outputs, calls, strict=True):
+                    output.copy_(call())
+            return outputs
+
+        return replay
+
+
+BODIES = {
+    "right": "return x.cumprod(1)",
+    "other": "return x.clone().cumprod_(1)",
+    "wrong": "return x.cumprod(1) * 1.001",
+    "raising": "raise ValueError('no such thing')",
+    "later": "return x.cumprod(1) * (1 if self.calls < 20 else 2)",
+    "peer": "return x\nimport no_such_library",
+}
+COPY = {"label": "copy", "role": "copy"}
+
+
+class Heard(list[dict[str, Any]]):
+    """Takes the place of a file of events."""
+
+    def tell(self, event: str, **facts: object) -> None:
+        self.append({"event": event, **facts})
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return {event["contender"]: event for event in self if event["event"] == "outcome"}
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Callable[..., Outcomes]:
+    """Times variants on the CPU; gives outcomes by name."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+    def run(clock: MadeUpClock, *names: str, usable: bool = True, **changes: Any) -> Any:
+        reference = tmp_path / "reference.py"
+        reference.write_text(REFERENCE)
+        contenders = [{**case_of(tmp_path, name, BODIES[name]), "label": name} for name in names]
+        for contender in contenders:
+            contender["role"] = "peer" if contender["label"] == "peer" else "candidate"
+        plan = {
+            "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+            "run_limit_s": 20.0,
+            "rounds": 12,
+            "row_budget_s": 4.0,
+            **changes,
+        }
+        row = {"name": "p/w", "problem": "p", "bytes": 320, "contenders": [COPY, *contenders]}
+        row["arguments"] = {"shape": [5, 8], "dim": 1, "dtype": "float32"}
+        device = Interpreter()
+        monkeypatch.setattr(device, "usable", lambda: usable)
+        Row(plan, row, device, clock, heard).measure()  # type: ignore[arg-type]
+        return heard.outcomes
+
+    return run
+
+
+def test_whoever_is_right_is_timed_in_every_round_and_in_changing_order(times: Any, heard: Heard) -> None:
+    found = times(MadeUpClock(500), "right", "other")
+    assert {name: one["outcome"] for name, one in found.items()} == dict.fromkeys(("copy", "right", "other"), "timed")
+    assert all(one["samples_us"] == [500] * 12 and one["method"] == "events" for one in found.values())
+    assert all(len(one["host_us"]) == 50 for one in found.values())
+    rounds = [event for event in heard if event.get("step", "").startswith("round")]
+    orders = [tuple(event["contender"] for event in rounds[start : start + 3]) for start in range(0, 36, 3)]
+    assert {frozenset(order) for order in orders} == {frozenset(found)}
+    assert len(set(orders)) > 1
+
+
+def test_whoever_is_wrong_or_fails_is_not_timed_and_costs_itself_only(times: Any) -> None:
+    found = times(MadeUpClock(500), "right", "wrong", "raising")
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "copy": "timed",
+        "right": "timed",
+        "wrong": "wrong_result",
+        "raising": "crashed",
+    }
+    assert "elements are wrong" in found["wrong"]["reason"]
+    assert found["raising"]["reason"] == "ValueError: no such thing"
+    assert "samples_us" not in found["wrong"]
+
+
+def test_whoever_becomes_wrong_while_it_is_timed_is_found_by_its_last_output(times: Any) -> None:
+    found = times(MadeUpClock(500), "later")
+    assert found["later"]["outcome"] == "wrong_result"
+
+
+def test_the_slow_have_fewer_rounds_and_the_too_slow_none(times: Any) -> None:
+    assert len(times(MadeUpClock(1e6), "right")["right"]["samples_us"]) == LEAST_ROUNDS
+    assert len(times(MadeUpClock(0.4e6), "right")["right"]["samples_us"]) == 5
+    found = times(MadeUpClock(1e6), "right", run_limit_s=0.5)
+    assert found["right"]["outcome"] == "skipped"
+    assert "one call takes 1.0 s, over the limit of 0.5 s" in found["right"]["reason"]
+
+
+def test_short_calls_are_timed_many_in_a_graph(times: Any) -> None:
+    found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right")
+    calls = GRAPH_CALLS[1]
+    assert {(one["method"], one["calls"]) for one in found.values()} == {("graph", calls)}
+    assert found["right"]["samples_us"] == [GRAPH_BELOW_US / 2 / calls] * 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("refused", "not permitted when stream is capturing"), ("empty", "elements are wrong")]
+)
+def test_a_graph_that_cannot_be_or_does_nothing_is_not_believed(times: Any, kind: str, why: str) -> None:
+    """A library that works on a stream of its own leaves an empty graph, which would be the fastest of all."""
+    right = times(MadeUpClock(GRAPH_BELOW_US / 2, kind), "right")["right"]
+    assert (right["outcome"], right["method"], right["calls"]) == ("timed", "events", 1)
+    assert why in right["note"]
+
+
+def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:
+    found = times(MadeUpClock(500), "peer")
+    assert found["peer"]["outcome"] == "absent"
+    assert found["peer"]["reason"] == "No module named 'no_such_library'"
+
+
+def test_where_memory_is_short_two_inputs_take_turns(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    grow = Pool.grow
+    monkeypatch.setattr(Pool, "grow", lambda pool, count: (counts.append(count), grow(pool, count)))
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 4
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 640)
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 2
+
+
+def test_what_does_not_fit_is_skipped_for_everybody(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 100)
+    found = times(MadeUpClock(500), "right")
+    assert {one["outcome"] for one in found.values()} == {"skipped"}
+    assert "of GPU memory are free" in found["copy"]["reason"]
+
+
+def test_a_capture_that_takes_the_device_along_is_blamed(times: Any, heard: Heard) -> None:
+    with pytest.raises(Lost):
+        times(MadeUpClock(GRAPH_BELOW_US / 2, "refused"), "right", usable=False)
+    assert {name: one["outcome"] for name, one in heard.outcomes.items()} == {"copy": "crashed"}
+
+
+def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, heard: Heard) -> None:
+    with pytest.raises(Lost):
+        times(MadeUpClock(500), "raising", "right", usable=False)
+    assert set(heard.outcomes) == {"raising"}
+
+
+# --- the clock, with a GPU that is made up ----------------------------------------------------------------------------
+
+
+def test_the_gpu_is_kept_busy_until_the_call_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    event = SimpleNamespace(record=lambda: log.append("event"), synchronize=lambda: None, elapsed_time=lambda end: 0.05)
+    scratch = SimpleNamespace(zero_=lambda: log.append("flush"))
+    facts = SimpleNamespace(L2_cache_size=1000, multi_processor_count=100)
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("wait"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+    monkeypatch.setattr(torch, "empty", lambda size, dtype, device: scratch if size == 2000 else None)
+    clock = GpuClock()
+    assert clock.describe() == {
+        "multiprocessors": 100,
+        "l2_bytes": 1000,
+        "flush_us": pytest.approx(50),
+        "event_us": pytest.approx(50),
+    }
+    for host_us, flushes in ((0, 1), (100, 5), (1e9, 41)):
+        log.clear()
+        took_us, returned = clock.time(lambda: log.append("call") or "output", host_us)
+        assert (took_us, returned) == (pytest.approx(50), "output")
+        assert log == ["wait", *["flush"] * flushes, "event", "call", "event"]
+
+
+# --- the parent, with a child that is made up -------------------------------------------------------------------------
+
+CHILD = """
+import json, os, sys, time
+plan = json.load(open(sys.argv[2]))
+events = open(plan["events"], "a")
+def tell(event, **facts):
+    print(json.dumps({"event": event, "at": 0, **facts}), file=events, flush=True)
+if os.environ["MADE_UP"] == "unable":
+    tell("unable", reason="this python cannot import torch")
+    sys.exit(1)
+tell("environment", gpu="a made-up GPU", compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
+     multiprocessors=100, l2_bytes=1, flush_us=1.0, event_us=1.0)
+for row in plan["rows"]:
+    for place, contender in enumerate(row["contenders"]):
+        name = {"row": row["name"], "contender": contender["label"]}
+        tell("step", **name, step="check")
+        if contender["label"] == "blocked_scan" and row["name"] == "cumprod/page":
+            if os.environ["MADE_UP"] == "dies": os.abort()
+            if os.environ["MADE_UP"] == "hangs": time.sleep(60)
+            if os.environ["MADE_UP"] == "wrong":
+                tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
+                continue
+        if contender["role"] == "peer":
+            tell("outcome", **name, outcome="absent", reason="No module named 'peer'")
+            continue
+        samples = [100.0 * (place + 1) + number for number in range(plan["rounds"])]
+        tell("outcome", **name, outcome="timed", reason="", method="events", calls=1, note="", samples_us=samples,
+             host_us=[10.0, 20.0, 30.0])
+tell("end")
+"""
+
+
+@pytest.fixture
+def bench(with_ncu: Stallgate, tmp_path: Path) -> Stallgate:
+    """``stallgate bench`` of the default plan, with a made-up GPU and a made-up child."""
+    python = tmp_path / "made_up_python"
+    python.write_text(f"#!{sys.executable}\n{CHILD}")
+    python.chmod(0o755)
+    return lambda *arguments, **variables: with_ncu("bench", "--python", str(python), *arguments, **variables)
+
+
+def outcomes(found: Bench) -> dict[str, str]:
+    return {f"{entry.label} on {row.workload.name}": entry.outcome for row in found.rows for entry in row.entries}
+
+
+def only_bench(tree: Path) -> Bench:
+    (folder,) = [path for path in (tree / "reports").iterdir() if path.name != "recorded"]
+    return load_bench(folder)
+
+
+def test_a_bench_is_shown_kept_and_shown_again(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
+    done = bench("--rounds", "5", MADE_UP="well")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
+    assert "\x1b" not in done.stdout + done.stderr
+    table = done.stdout[: done.stdout.index("cumprod · page")].splitlines()
+    (line,) = [line.split() for line in table if line.startswith("blocked_scan ")]
+    assert line == ["blocked_scan", "302", "µs", "-0.33", "+0.33", "%", "0.338", "0.669", "20.0"]
+    assert any("blocked_scan: speed 1.33 × two_pass_scan, 1.66 × naive_serial" in line for line in table)
+    assert "torch_compile is absent: No module named 'peer'" in done.stdout
+    found = only_bench(tree)
+    assert found.complete
+    assert found.environment is not None
+    assert found.environment.gpu == "a made-up GPU"
+    assert [len(entry.samples_us) for entry in found.rows[0].entries[:6]] == [5] * 6
+    assert {"the timing child", "peer torch_compile", "variant blocked_scan"} <= set(found.digests["cumprod"])
+    assert (tree / "reports" / found.name / "bench.png").read_bytes()[:4] == b"\x89PNG"
+    assert not (tree / "reports" / "latest").exists()
+    again = with_ncu("bench", "--show")
+    assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bench.json").write_text('{"format": 99}')
+    with pytest.raises(BrokenFile, match="has format 99; this stallgate reads format 1"):
+        load_bench(tmp_path)
+
+
+def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -> None:
+    done = bench("cumprod/blocked_scan", "--json", MADE_UP="wrong")
+    assert done.returncode == 1, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["exit_status"] == 1
+    page = {entry["name"]: entry for entry in facts["rows"][1]["entries"]}
+    assert page["blocked_scan"]["outcome"] == "wrong_result"
+    assert page["blocked_scan"]["median_us"] is None
+    assert page["copy_roof"]["of_copy"] == pytest.approx(112 / 212)
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "why"),
+    [
+        ("dies", "crashed", "its process ended with signal 6 in step 'check'"),
+        ("hangs", "timed_out", "no end within 2 s in step 'check'"),
+    ],
+)
+def test_who_takes_the_process_along_costs_itself_only(
+    bench: Stallgate, tree: Path, mode: str, outcome: str, why: str
+) -> None:
+    done = bench("cumprod/blocked_scan", "cumprod/two_pass_scan", "--timeout", "2", MADE_UP=mode)
+    assert done.returncode == 3, done.stderr
+    assert f"blocked_scan: {outcome.replace('_', ' ')}: {why}" in " ".join(done.stdout.split())
+    found = only_bench(tree)
+    assert found.complete
+    told = {name: one for name, one in outcomes(found).items() if one != "absent"}
+    assert told.pop("blocked_scan on page") == outcome
+    assert set(told.values()) == {"timed"}
+    assert "two_pass_scan on page" in told
+
+
+def test_an_interpreter_that_cannot(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
+    done = bench(MADE_UP="unable")
+    assert done.returncode == 3
+    assert "cannot import torch" in done.stderr
+    assert "--python" in done.stderr
+    assert not only_bench(tree).complete
+
+
+def test_no_gpu(stallgate: Stallgate, tree: Path) -> None:
+    done = stallgate("bench")
+    assert done.returncode == 3
+    assert "no CUDA device, and times are not replayed" in " ".join(done.stderr.split())
+    assert "hint:" in done.stderr
+    assert not list((tree / "reports").glob("*bench*"))
+
+
+def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> None:
+    """The real child, by its path: neither the packages beside it nor its own files become importable names."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    (tmp_path / "plan.json").write_text(json.dumps({"events": str(tmp_path / "events"), "rows": []}))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(ENTRY), str(tmp_path / "plan.json")]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+    event = json.loads((tmp_path / "events").read_text())
+    assert event["event"] == "unable"
+    assert "CUDA" in event["reason"]
