@@ -14,7 +14,7 @@ from harness.project.digests import file_digest
 from harness.project.tree import Project
 from harness.runs import RECORDED, load, missing_reports, now, save
 
-ZSTD_LEVEL = 19
+ZSTD_LEVEL = 22
 
 
 # --- record -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +39,10 @@ def compiled(shared: Shared) -> Compiled:
 
 def compile_cases(variant: str) -> Launches:
     staged = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
-    cases = CASES + staged * (variant == "blocked_scan")
+    return compile_all(variant, CASES + staged * (variant == "blocked_scan"))
+
+
+def compile_all(variant: str, cases: list[list[Any]]) -> Launches:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     path = HERE.parents[1] / "kernels" / "cumprod" / f"{variant}.py"
     told = subprocess.run(
@@ -88,3 +93,50 @@ def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
     launch = compiled("copy_roof")[0][0]
     assert launch["ptx"].count(HINTED) == launch["ptx"].count("st.global.v4") == 1
     assert launch["spilled"] == 0
+
+
+SCANNED: list[list[Any]] = [
+    [[200, 8192], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
+    [[200, 8195], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
+    [[4096, 256], 1, "float32", {}],
+    [[512, 65536], 0, "float32", {}],
+    [[4, 1048576], 1, "float32", {}],
+    [[65536, 64], 0, "float32", {}],
+    [[65536, 3], 0, "int64", {"form": "chain", "BLOCK": 4096, "SLOTS": 128, "num_warps": 8, "resident": 2}],
+]
+
+
+@pytest.fixture
+def forms(shared: Shared) -> list[dict[str, Any]]:
+    """adaptive_scan's launch of each shape that is scanned."""
+    return [
+        launch
+        for launches in shared.get("compiled-forms", lambda _: compile_all("adaptive_scan", SCANNED))
+        for launch in launches
+    ]
+
+
+def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
+    names = [launch["kernel"] for launch in forms]
+    assert names == ["_rows_kernel"] * 2 + ["_short_kernel", "_strips_kernel"] + ["_chain_kernel"] * 3
+    assert not any(launch["spilled"] for launch in forms[:6])
+    assert all(launch["ptx"].count("st.global.v4") for launch in forms[:6])
+    assert all(launch["ptx"].count(AHEAD) for launch in (forms[0], forms[1], forms[3]))
+
+
+def test_a_thread_multiplies_the_rows_of_its_columns_one_by_one(forms: list[dict[str, Any]]) -> None:
+    """Strips are right without any check because no other thread takes part."""
+    assert "shfl" not in forms[3]["ptx"]
+
+
+def test_no_two_threads_wait_for_the_same_word(forms: list[dict[str, Any]]) -> None:
+    """Of copies of a word that another program is publishing, only one is asked whether it is there."""
+    for launch in forms[4:]:
+        layouts = dict(re.findall(r"^(#\w+) = #ttg\.blocked<\{(.*)\}>$", launch["ttgir"], re.MULTILINE))
+        loads = re.findall(r"tt\.load .*isVolatile = true.*tensor<([0-9x]+)x!tt\.ptr<i64>, (#\w+)>", launch["ttgir"])
+        many = [(shape, layouts[name]) for shape, name in loads if not shape.startswith("1x")]
+        assert many
+        for shape, layout in many:
+            held = [[int(n) for n in part.split(", ")] for part in re.findall(r"\[([0-9, ]+)\]", layout)[:3]]
+            extent = [math.prod(of_dimension) for of_dimension in zip(*held, strict=True)]
+            assert all(e <= int(size) for e, size in zip(extent, shape.split("x"), strict=True)), (shape, layout)
