@@ -21,8 +21,10 @@ from harness.child.bench.clock import GpuClock
 from harness.child.bench.contenders import Pool
 from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
 from harness.child.device import Interpreter
+from harness.child.leash import LET_GO
 from harness.errors import BrokenFile
 from harness.measure.bench import CHILD as ENTRY
+from harness.measure.lock import leash
 from harness.project.digests import text_digest
 from harness.timings import Bench, load_bench
 from tests.conftest import Stallgate
@@ -365,10 +367,22 @@ def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> No
     """The real child, by its path: neither the packages beside it nor its own files become importable names."""
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    (tmp_path / "plan.json").write_text(json.dumps({"events": str(tmp_path / "events"), "rows": []}))
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, str(ENTRY), str(tmp_path / "plan.json")]
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+    with leash(tmp_path / "leash"):
+        child_of(tmp_path)
     event = json.loads((tmp_path / "events").read_text())
     assert event["event"] == "unable"
     assert "CUDA" in event["reason"]
+
+
+def test_the_child_ends_where_nobody_holds_its_leash(tmp_path: Path) -> None:
+    (tmp_path / "leash").touch()
+    assert child_of(tmp_path).returncode == LET_GO
+
+
+def child_of(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The real child with an empty plan, started as an engineer's own interpreter is."""
+    plan = {"events": str(folder / "events"), "leash": str(folder / "leash"), "rows": []}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(ENTRY), str(folder / "plan.json")]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +14,9 @@ from msgspec.structs import replace
 from harness import __version__
 from harness.errors import NotMeasured
 from harness.measure.device import Device
-from harness.measure.lock import gpu_lock
+from harness.measure.lock import gpu_lock, leash
 from harness.measure.process import Ended, Event, watch
-from harness.measure.profile import RUN_LIMIT_S, child_plan
+from harness.measure.profile import LEASH, RUN_LIMIT_S, child_plan
 from harness.model import Case, Noun
 from harness.project.commit import commit_of
 from harness.project.digests import package_digest, subject_digests, text_digest
@@ -98,10 +99,10 @@ def _digests(project: Project, problem: str) -> dict[str, str]:
     return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
 
 
-def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path) -> bytes:
+def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path, leash: Path) -> bytes:
     """What the child is told, as JSON: the contenders of each row that have no outcome yet."""
     cases = [_case(row, entry) for row in rows for entry in row.entries if entry.role not in ("peer", "copy")]
-    plan: dict[str, Any] = msgspec.json.decode(child_plan(project, cases, [], events, "cuda"))
+    plan: dict[str, Any] = msgspec.json.decode(child_plan(project, cases, [], events, "cuda", leash))
     told = {case["name"]: case for case in plan.pop("cases")}
     plan["rounds"] = bench.rounds
     plan["row_budget_s"] = bench.row_budget_s
@@ -162,15 +163,19 @@ class Bencher:
         self._folder = folder
         self._note(replace(self._bench, name=folder.name))
         self._watcher.begun(sum(len(row.entries) for row in self._bench.rows))
-        with gpu_lock(self._device.uuid, self._watcher.waiting):
+        with (
+            gpu_lock(self._device.uuid, self._watcher.waiting),
+            tempfile.TemporaryDirectory(prefix="stallgate-bench-") as tmpdir,
+            leash(Path(tmpdir) / LEASH),
+        ):
             number = 0
             while rows := [row for row in self._bench.rows if any(e.outcome == "planned" for e in row.entries)]:
                 number += 1
-                self._process(rows, folder / "processes" / str(number))
+                self._process(rows, folder / "processes" / str(number), Path(tmpdir) / LEASH)
         self._note(replace(self._bench, complete=True))
         return self._bench
 
-    def _process(self, rows: list[Row], stem: Path) -> None:
+    def _process(self, rows: list[Row], stem: Path, leash: Path) -> None:
         """One child process, and what it says of each contender.
 
         Raises:
@@ -178,7 +183,7 @@ class Bencher:
         """
         stem.parent.mkdir(exist_ok=True)
         log, events, plan = (stem.with_suffix(suffix) for suffix in (".log", ".events.jsonl", ".plan.json"))
-        write_whole(plan, bench_plan(self._project, self._bench, rows, events))
+        write_whole(plan, bench_plan(self._project, self._bench, rows, events, leash))
         hearing = _Hearing(self._describe, self._conclude, self._watcher.at_work)
         command = [self._options.python, str(CHILD), str(plan)]
         ended = watch(command, self._environment(), log, events, self._options.timeout_s, hearing.hear)

@@ -129,10 +129,11 @@ def _dot(view: View, case: CaseResult, metric: Metric, scale: float) -> Dot:
 
 
 def _limit(view: View, metric: Metric) -> Limit | None:
-    """The bound that verdicts of this metric were judged by on this workload."""
+    """The bound that calls were judged by on this workload, where it is not around one variant's baseline."""
     for verdict in view.verdicts():
-        judged = verdict.metric == metric.name and verdict.value is not None and verdict.reason != "no_roof"
-        if judged and verdict.comparison is not None and verdict.bound is not None:
+        judged = verdict.metric == metric.name and verdict.value is not None
+        shared = verdict.kernel is None and verdict.baseline is None
+        if judged and shared and verdict.comparison is not None and verdict.bound is not None:
             return Limit(comparison=verdict.comparison, bound=verdict.bound)
     return None
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.child.events import Events
+from harness.child.leash import hold
 from harness.child.work import DEVICE_LOST, UNABLE
 
 
@@ -16,6 +17,7 @@ def main(plan_path: Path) -> int:
     torch and triton are imported here, not above, so that their absence is told as an event.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
+    hold(Path(plan["leash"]))
     events = Events(Path(plan["events"]))
     try:
         from harness.child.bench.clock import GpuClock
