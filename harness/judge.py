@@ -134,11 +134,11 @@ def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
-    notes += [
+    notes += dict.fromkeys(
         f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.strays}"
         for result in run.cases
         if result.strays and result.role != "candidate"
-    ]
+    )
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, project, verdicts)]
