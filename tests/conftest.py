@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from harness.project.tree import Project, load_project
 from tests.shared import Shared, shared
@@ -26,8 +27,8 @@ Stallgate = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def repository() -> Project:
-    """This repository as a project; not to be written to."""
-    return load_project(ROOT)
+    """This repository as a project, without what it accepted as a baseline; not to be written to."""
+    return replace(load_project(ROOT), baselines={})
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
 def copy_tree(root: Path, *, detail: bool = False) -> Path:
     """A copy of what a project is made of; without the recording's detail report, which takes longest to read."""
     for name in ("kernels", "metrics", "reports/recorded"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "baselines"))
     if not detail:
         for path in (root / "reports" / "recorded").glob("*/*/run.json"):
             _without_detail(path)

@@ -336,7 +336,7 @@ def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {change["word"] for pair in found["pairs"] for change in pair["changes"]} == {"same"}
-    assert len(found["pairs"]) == 10
+    assert len(found["pairs"]) == 12
     assert found["finding"] == "No time moved beyond the noise"
     assert (replayed.parent / "latest" / f"compare-{replayed.name}.html").is_file()
     done = stallgate("compare", replayed.name)

@@ -103,7 +103,7 @@ def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
     assert f'<a href="{first.name}/report.html">' in text
     assert f'<a href="{second.name}/report.html">' not in text
     listed = row(text, first.name)
-    assert "✓ pass meets its targets: 3 pass recorded NVIDIA H100 80GB HBM3" in listed
+    assert "○ not measured cannot be decided: 3 pass, 1 not measured recorded NVIDIA H100 80GB HBM3" in listed
     assert "2 of 2" in listed
     assert "there is no metrics.csv" in row(text, second.name)
     assert "✗ fail does not meet its targets" in row(text, imported.name)

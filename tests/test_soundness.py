@@ -200,6 +200,12 @@ def current(tree: Path, recording: Path) -> Path:
 def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     stallgate: Stallgate, current: Path, latest: Callable[[str], Any]
 ) -> None:
+    """Its recording goes astray on small special data as well, which would be said first: here it does not."""
+    recorded = next((current / "reports/recorded").glob("*/cumprod/run.json"))
+    run = msgspec.json.decode(recorded.read_bytes())
+    strays = [case.pop("strays") for case in run["cases"] if case.get("strays")]
+    assert strays
+    recorded.write_bytes(msgspec.json.encode(run))
     path = current / "kernels/cumprod/problem.toml"
     path.write_text(
         path.read_text().replace(
@@ -216,4 +222,4 @@ def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     assert done.returncode == 1, done.stdout
     said(done, "at::native::tensor_kernel_scan_innermost_dim", "torch_cumprod on square")
     verdicts = {(v["variant"], v["reason"]) for v in latest("verdicts.json")["verdicts"]}
-    assert verdicts == {("blocked_scan", "met"), ("torch_cumprod", "foreign_kernel")}
+    assert verdicts == {("blocked_scan", "met"), ("adaptive_scan", "met"), ("torch_cumprod", "foreign_kernel")}
