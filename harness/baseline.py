@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from harness.accepted import comparable_digests, key_of
-from harness.conditions import Conditions, conditions
+from harness.conditions import TITLES, Conditions, conditions
 from harness.errors import BadArgument, NotMeasured
 from harness.flow import Result
 from harness.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
@@ -132,10 +132,12 @@ def _conditions(results: list[Result], cases: list[Case]) -> Conditions:
         for measured in result.run.cases
         if measured.case in cases
     }
-    for name, what in (("gpu", "GPU"), ("clock_control", "clock control"), ("cache_control", "cache control")):
+    for name, title in TITLES.items():
         values = {str(getattr(one, name) or "unknown") for one in found}
         if len(values) > 1 or "unknown" in values:
-            raise NotMeasured(f"the {what} of the runs is {listed(sorted(values))}", "accept runs of one kind together")
+            raise NotMeasured(
+                f"the {title} of the runs is {listed(sorted(values))}", "accept runs of one kind together"
+            )
     return next(iter(found))
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from harness.catalogue import ROOF_FRACTION, resolve
-from harness.conditions import conditions
+from harness.conditions import TITLES, conditions
 from harness.errors import NotMeasured
 from harness.flow import Result
 from harness.model import Case, CaseResult, Environment, Metric, Noun, Role
@@ -299,9 +299,10 @@ class _Sides:
 
     def conditions(self, case: Case) -> list[Obstacle]:
         """The conditions that differ, or are not known, between the measurements of a case that both runs have."""
-        before = _conditions(self.base, self._of_base[case])
-        after = _conditions(self.run, self._of_run[case])
-        return [found for name in before for found in _given(_condition(name, before[name], after[name]))]
+        before = conditions(self.base.run, self._of_base[case])
+        after = conditions(self.run.run, self._of_run[case])
+        pairs = [(name, getattr(before, name), getattr(after, name)) for name in TITLES]
+        return [found for name, base, run in pairs for found in _given(_condition(name, base, run))]
 
     def _subject(self, case: Case) -> Obstacle | None:
         if self._differs(case.problem, workload_key(case.workload)):
@@ -349,19 +350,13 @@ def _digest(side: Result, problem: str, key: str) -> str | None:
     return subject.digests.get(key) if subject is not None else None
 
 
-def _conditions(side: Result, result: CaseResult) -> dict[str, str | None]:
-    """What a case was measured under, by the names that a reader knows."""
-    found = conditions(side.run, result)
-    return {"GPU": found.gpu, "clock control": found.clock_control, "cache control": found.cache_control}
-
-
 def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:
     """An obstacle where a condition differs; also where it is not known, which proves nothing."""
-    reason = f"other_{name.lower().replace(' ', '_')}"
+    reason, title = f"other_{name}", TITLES[name]
     if base is None or run is None:
         side = listed([side for side, value in (("base", base), ("run", run)) if value is None])
-        return Obstacle(reason=reason, sentence=f"the {name} of the {side} is not known")
-    return None if base == run else Obstacle(reason=reason, sentence=f"other {name}: {base} and {run}")
+        return Obstacle(reason=reason, sentence=f"the {title} of the {side} is not known")
+    return None if base == run else Obstacle(reason=reason, sentence=f"other {title}: {base} and {run}")
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

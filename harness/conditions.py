@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from harness.model import CaseResult, Noun, Run
 
+TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cache control"}
+"""The conditions, and how a reader knows them."""
+
 
 class Conditions(Noun, frozen=True):
     """The GPU by its driver's name, and how clocks and caches were controlled; None where that is not known."""

@@ -51,7 +51,8 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
     summaries = summarise(table)
     today = datetime.now(UTC).date()
     parts = summarise_kernels(table, _judged(project))
-    judgement = judge(run, project, evidence, summaries, stages, parts=parts, today=today)
+    foreign = foreign_kernels(run, project, evidence)
+    judgement = judge(run, project, evidence, summaries, stages, parts=parts, foreign=foreign, today=today)
     return Result(
         folder=folder,
         run=run,
@@ -59,7 +60,7 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
         table=table,
         summaries=summaries,
         judgement=judgement,
-        foreign_kernels=foreign_kernels(run, project, evidence),
+        foreign_kernels=foreign,
     )
 
 

@@ -89,6 +89,7 @@ def judge(
     stage_names: list[str],
     *,
     parts: Parts,
+    foreign: dict[Case, list[str]],
     today: date,
 ) -> Judgement:
     """Judges every candidate of a run; of an imported run, whose roles are unknown, every case.
@@ -100,12 +101,13 @@ def judge(
         summaries: their metrics.
         stage_names: stages to judge by; empty for those that each problem names.
         parts: the metrics of each kernel on its own.
+        foreign: the kernels of each case that are neither its own nor allowed.
         today: the day by which waivers end, UTC.
 
     Raises:
         UnknownName: no such stage.
     """
-    court = _Court(run, project, evidence, summaries, parts, today)
+    court = _Court(run, project, evidence, summaries, parts, foreign, today)
     verdicts: list[Verdict] = []
     judged_by: list[str] = []
     for problem in _problems(run):
@@ -165,7 +167,14 @@ class _Court:
     """A run with all that it takes to judge it."""
 
     def __init__(
-        self, run: Run, project: Project, evidence: Evidence, summaries: Summaries, parts: Parts, today: date
+        self,
+        run: Run,
+        project: Project,
+        evidence: Evidence,
+        summaries: Summaries,
+        parts: Parts,
+        foreign: dict[Case, list[str]],
+        today: date,
     ) -> None:
         self._run = run
         self._project = project
@@ -174,7 +183,7 @@ class _Court:
         self._parts = parts
         self._today = today
         self._changed = changes(run, project)
-        self._doubts = doubts(run, project, evidence, summaries)
+        self._doubts = doubts(run, foreign, summaries)
 
     # --- which cases ---
 

@@ -6,6 +6,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -84,19 +85,37 @@ def load(folder: Path) -> Run:
     path = folder / "run.json"
     if not path.is_file():
         raise NoRun(f"{folder} holds no run.json", "name a run's folder, or make a run with `stallgate profile`")
-    try:
-        content = path.read_bytes()
-        head = msgspec.json.decode(content, type=_Head)
-        if head.format != RUN_FORMAT:
-            raise BrokenFile(
-                f"{path} has format {head.format}; this stallgate reads format {RUN_FORMAT}",
-                "use the stallgate that wrote it, or profile again",
-            )
-        run = msgspec.json.decode(content, type=Run)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"{path}: {error}", _RESTORE) from None
+    run = read_versioned(path, Run, RUN_FORMAT, again="profile again")
     _check_names(path, run)
     return run
+
+
+Versioned = TypeVar("Versioned")
+
+
+def read_versioned(path: Path, kind: type[Versioned], known: int, *, again: str) -> Versioned:
+    """What a JSON file of ours holds.
+
+    Args:
+        path: the file.
+        kind: what it is decoded as.
+        known: the format that this stallgate reads.
+        again: how such a file is made anew, for the hint.
+
+    Raises:
+        BrokenFile: it is not what stallgate writes, or of another format.
+    """
+    try:
+        content = path.read_bytes()
+        found = msgspec.json.decode(content, type=_Head).format
+        if found != known:
+            raise BrokenFile(
+                f"{path} has format {found}; this stallgate reads format {known}",
+                f"use the stallgate that wrote it, or {again}",
+            )
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"{path}: {error}", f"restore the file, or {again}") from None
 
 
 _RESTORE = "restore the file, or profile again"

@@ -12,7 +12,7 @@ from harness.extract.evidence import Call, Evidence
 from harness.model import Case, CaseResult, Noun, Problem, Run, Status
 from harness.project.tree import Project
 from harness.table import Summaries
-from harness.words import scaled, spaced
+from harness.words import scaled, shortened, spaced
 
 SECTOR_BYTES = 32
 """Of an L2 cache, on every chip that ncu knows."""
@@ -24,6 +24,7 @@ JITS = ("triton.jit", "triton.runtime.jit.jit", "triton.experimental.gluon.jit")
 """The decorators whose functions become kernels under their own names."""
 
 LONGEST_NAME = 120
+"""Characters of a kernel's name in a sentence."""
 
 
 class Doubt(Noun, frozen=True):
@@ -35,9 +36,14 @@ class Doubt(Noun, frozen=True):
     sentence: str
 
 
-def doubts(run: Run, project: Project, evidence: Evidence, summaries: Summaries) -> dict[Case, Doubt]:
-    """The cases of candidates and roofs whose numbers are unsound. Baselines are shown, not judged."""
-    foreign = foreign_kernels(run, project, evidence)
+def doubts(run: Run, foreign: dict[Case, list[str]], summaries: Summaries) -> dict[Case, Doubt]:
+    """The cases of candidates and roofs whose numbers are unsound. Baselines are shown, not judged.
+
+    Args:
+        run: the run.
+        foreign: what `foreign_kernels` found in it.
+        summaries: its metrics.
+    """
     found = {
         result.case: _strays(result) or _foreign(result, foreign) or _implausible(result, run, summaries)
         for result in run.cases
@@ -118,15 +124,11 @@ def _foreign(result: CaseResult, foreign: dict[Case, list[str]]) -> Doubt | None
     if result.role != "candidate" or result.case not in foreign:
         return None
     names = foreign[result.case]
-    said = ", ".join(map(_short, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = [shortened(name.removeprefix("void "), LONGEST_NAME) for name in names[:3]]
+    said = ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     kernels = "a kernel" if len(names) == 1 else "kernels"
     sentence = f"it launches {kernels} that it does not define and problem.toml does not allow: {said}"
     return Doubt(status="fail", reason="foreign_kernel", sentence=sentence)
-
-
-def _short(name: str) -> str:
-    name = name.removeprefix("void ")
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 # --- whether the figures can be ---------------------------------------------------------------------------------------

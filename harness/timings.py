@@ -6,11 +6,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Literal
 
-import msgspec
-
-from harness.errors import BrokenFile, NoRun, UnknownName
+from harness.errors import NoRun, UnknownName
 from harness.model import Noun, Role, Workload
-from harness.runs import pretty, write_whole
+from harness.runs import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
 """Version of ``bench.json``. History: 1, the first."""
@@ -172,21 +170,7 @@ def load_bench(folder: Path) -> Bench:
     path = folder / BENCH_FILE
     if not path.is_file():
         raise NoRun(f"{folder} holds no {BENCH_FILE}", "name the folder of a bench; `stallgate bench` makes one")
-    try:
-        content = path.read_bytes()
-        found = msgspec.json.decode(content, type=_Head).format
-        if found != BENCH_FORMAT:
-            raise BrokenFile(
-                f"{path} has format {found}; this stallgate reads format {BENCH_FORMAT}",
-                "use the stallgate that wrote it, or measure again",
-            )
-        return msgspec.json.decode(content, type=Bench)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"{path}: {error}", "restore the file, or measure again") from None
-
-
-class _Head(msgspec.Struct):
-    format: int
+    return read_versioned(path, Bench, BENCH_FORMAT, again="measure again")
 
 
 def find_bench(reports: Path, name: str | None) -> Path:

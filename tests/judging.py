@@ -26,6 +26,7 @@ from harness.model import (
 )
 from harness.project.digests import REFERENCE, variant_key, workload_key
 from harness.project.tree import Project
+from harness.soundness import foreign_kernels
 from harness.table import Parts, Summaries, Summary
 
 STALL = "memory_dependency_stall"
@@ -123,7 +124,8 @@ def judged(
             summaries |= {(result.case, metric): found for metric, found in of.items()}
     evidence = Evidence(calls=calls or [], faults=faults or {}, reader="")
     run = with_roles(run_of(project, results, **changes), project)
-    return judge(run, project, evidence, summaries, [], parts=parts or {}, today=TODAY)
+    foreign = foreign_kernels(run, project, evidence)
+    return judge(run, project, evidence, summaries, [], parts=parts or {}, foreign=foreign, today=TODAY)
 
 
 def reasons(found: Judgement) -> set[tuple[str, str]]:

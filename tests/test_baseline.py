@@ -38,7 +38,7 @@ def result(project: Project, name: str, candidate: dict[str, Summary] | None = N
         for metric, value in (ROOF if found.role == "roof" else GOOD | (candidate or {})).items()
     }
     evidence = Evidence(calls=[], faults={}, reader="")
-    judgement = judge(run, project, evidence, summaries, [], parts={}, today=TODAY)
+    judgement = judge(run, project, evidence, summaries, [], parts={}, foreign={}, today=TODAY)
     return Result(
         folder=Path(name),
         run=run,

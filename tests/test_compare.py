@@ -24,22 +24,10 @@ from harness.table import Summaries, Summary
 from harness.terminal import comparison as show
 from harness.terminal import out
 from tests.conftest import Stallgate
-from tests.test_judge import case, run_of
+from tests.judging import case, run_of
+from tests.judging import summary as samples
 
-
-def samples(*values: float) -> Summary:
-    ordered = sorted(values)
-    return Summary(
-        state="measured",
-        median=ordered[len(ordered) // 2],
-        low=ordered[0],
-        high=ordered[-1],
-        samples=len(ordered),
-        ncu_name="n",
-    )
-
-
-ABSENT = Summary(state="absent", median=None, low=None, high=None, samples=5, ncu_name="n")
+ABSENT = samples(state="absent")
 SETTINGS = Settings(samples=3, timeout_s=1, clock_control="none", cache_control="all", metrics=[])
 ENVIRONMENT = Environment(
     gpu="A",

@@ -98,7 +98,8 @@ def summaries(
 
 
 def doubt(project: Project, seen: Evidence, numbers: Summaries) -> tuple[str, str, str] | None:
-    found = doubts(run_of(project, usual()), project, seen, numbers).get(case("blocked_scan"))
+    run = run_of(project, usual())
+    found = doubts(run, foreign_kernels(run, project, seen), numbers).get(case("blocked_scan"))
     return None if found is None else (found.status, found.reason, found.sentence)
 
 
@@ -121,8 +122,9 @@ def test_a_kernel_of_others_fails_by_name(repository: Project, name: str) -> Non
 def test_what_a_baseline_launches_is_shown_and_not_judged(repository: Project) -> None:
     seen = evidence(SCAN)
     run = run_of(repository, [replace(result, role="baseline") for result in usual()])
-    assert foreign_kernels(run, repository, seen) == {case("blocked_scan"): [SCAN]}
-    assert doubts(run, repository, seen, summaries()) == {}
+    foreign = foreign_kernels(run, repository, seen)
+    assert foreign == {case("blocked_scan"): [SCAN]}
+    assert doubts(run, foreign, summaries()) == {}
 
 
 @pytest.mark.parametrize(
@@ -174,13 +176,13 @@ def test_as_much_as_needed_and_the_margin_are_plausible(repository: Project) -> 
 
 
 def test_a_roof_that_moved_too_little_is_none(repository: Project) -> None:
-    found = doubts(run_of(repository, usual()), repository, evidence(), summaries(roof_sectors=1.0))
+    found = doubts(run_of(repository, usual()), {}, summaries(roof_sectors=1.0))
     assert {of.variant: told.reason for of, told in found.items()} == {"copy_roof": "implausible"}
 
 
 def test_where_a_candidate_strays_it_is_wrong_though_it_was_measured(repository: Project) -> None:
     results = [replace(r, strays="on 3x7 of zeros: 1 of 21 elements are wrong") for r in usual()]
-    found = doubts(run_of(repository, results), repository, evidence(), summaries())
+    found = doubts(run_of(repository, results), {}, summaries())
     assert {(of.variant, told.status, told.reason) for of, told in found.items()} == {
         ("blocked_scan", "fail", "wrong_result")
     }

@@ -62,9 +62,9 @@ def _row(cells: list[str]) -> list[str]:
 
 def _table(view: View) -> list[str]:
     heads = ["variant", "role", *(heading for heading, _, _ in COLUMNS)]
-    rows = [f"| {' | '.join(heads)} |", f"| {' | '.join(['---'] * len(heads))} |"]
+    rows = [*_row(heads), *_row(["---"] * len(heads))]
     for case in view.drawn:
         medians = [(view.median(case, metric), factor) for _, metric, factor in COLUMNS]
         values = [number(value * factor) if value is not None else "–" for value, factor in medians]
-        rows.append(f"| {' | '.join([text(name_of(case)), case.role, *values])} |")
+        rows += _row([text(name_of(case)), case.role, *values])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
