@@ -11,7 +11,7 @@ import pytest
 
 from harness.measure.device import find_devices
 from tests.conftest import ROOT
-from tests.test_gpu import stallgate
+from tests.test_gpu import STAGE, stallgate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_devices(), reason="there is no GPU")]
 
@@ -22,7 +22,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("gpu") / "project"
     folder = root / "kernels" / "faulty"
     shutil.copytree(ROOT / "tests" / "faulty", folder)
-    shutil.copytree(ROOT / "metrics", root / "metrics")
+    shutil.copytree(ROOT / "metrics", root / "metrics", ignore=shutil.ignore_patterns("stages", "baselines"))
+    (root / "metrics/stages").mkdir()
+    (root / "metrics/stages/memory_access.toml").write_text(STAGE)
     right = (folder / "right.py").read_text()
     (folder / "waiting.py").write_text(right.replace("return scale(x, 2.0)", "return scale(x, 2.0 + 0 * x[0].item())"))
     with (folder / "problem.toml").open("a") as problem:

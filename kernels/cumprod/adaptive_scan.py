@@ -3,12 +3,14 @@
 | form | for | how |
 | --- | --- | --- |
 | rows | many long sequences, side by side in memory | one program a sequence, tile by tile, loading ahead |
-| short | sequences of up to 1024 | one program a tile of whole sequences |
+| short | sequences of up to 1024, or up to 4096 if there are few | one program a tile of whole sequences |
 | strips | many sequences whose elements lie apart | one program a strip of columns, row by row |
-| chain | few long sequences | resident programs take tiles in turn; a carry is found through those before it |
+| lookback | few long sequences | one program a tile; it starts from the nearest tile that has told its carry |
+| chain | the same, with `deterministic`, or of 64 bits | resident programs take tiles in turn; fixed groups of them |
 
-`choice` says when each is taken. Every form gives the same bits call after call: the chain multiplies the products of
-the tiles before it in an order that their places fix, whoever is done first.
+`choice` says when each is taken. Every form but lookback gives the same bits call after call: the chain multiplies the
+products of the tiles before it in an order that their places fix, whoever is done first. Lookback multiplies those
+since the last that told its carry, whichever that is: its last bits can differ from call to call.
 
 A tile is scanned as a tree, which multiplies segments on their own: they can leave the range of the type where no
 prefix does. Each form finds the tiles in which that may be, and does those again as a serial product would
@@ -276,6 +278,21 @@ def _rows_are_right(x, y, limit: tl.constexpr):
 
 
 @triton.jit
+def _all_ordinary(y):
+    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
+
+    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
+    """
+    if y.dtype == tl.float64:
+        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
+        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
+    else:
+        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
+        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
+    return is_ordinary
+
+
+@triton.jit
 def _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows, right, ROWS: tl.constexpr, PIECE: tl.constexpr):
     """Do rows that may be wrong again: all in float64, and those that leave it as well one by one.
 
@@ -318,10 +335,9 @@ def _short_kernel(
     x = tl.load(x_ptr + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
     y = tl.cumprod(x, 1)
     tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
-    if x.dtype.is_floating():
-        limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
-        size = tl.abs(y)
-        if tl.min(((size >= 1 / limit) & (size <= limit)).to(tl.int32)) == 0:
+    if x.dtype.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if not _all_ordinary(y):
+            limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
             right = _rows_are_right(x, y, limit)
             _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows - first, right, ROWS, BLOCK)
 
@@ -418,20 +434,19 @@ def _shaped(slot, words):
 
 
 @triton.jit
-def _awaited_exact(words_ptr, slot, COLUMNS: tl.constexpr):
-    """The exact carries (columns,) after a slot's tile, once they are there; 1 before the first.
+def _awaited_exact(words_ptr, tile, slot, COLUMNS: tl.constexpr):
+    """The exact carries (columns,) after a tile, once they are there.
 
-    They are not waited for in vain: who publishes them is running already.
+    They are not waited for in vain: who publishes them is running already. Every slot looks at the same words, so that
+    each thread has some of its own: all leave the loop together only if each of them is asked.
     """
-    slots = slot + tl.arange(0, 1)[:, None]
+    slots = tile + slot * 0
     mask = slots + tl.arange(0, COLUMNS)[None, :] * 0 >= 0
     places, masks = _word_places(slots, mask, COLUMNS, tl.float64)
     words = tl.load(words_ptr + places, mask=masks, other=1, volatile=True)
     while tl.min(words & 1) == 0:
         words = _look_again(words_ptr, places, words)
-    tl.debug_barrier()  # several threads have the same word, and only one of them was asked whether it is there
-    words = tl.load(words_ptr + places, mask=masks, other=1, volatile=True)
-    return tl.sum(_values(words, mask, tl.float64), 0)
+    return tl.sum(tl.where(slot == 0, _values(words, mask, tl.float64), 0), 0)
 
 
 @triton.jit
@@ -519,12 +534,12 @@ def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.co
 
 
 @triton.jit
-def _carry(values, is_prefix):
+def _carry(values, is_prefix, dtype: tl.constexpr):
     """The exact carry (columns,) from values (slots, columns): codes, and the carry of the tiles before those.
 
     And whether it is known: where codes do not tell it, it is to be awaited.
     """
-    limit: tl.constexpr = 2.0**430 if values.dtype == tl.float64 else 2.0**62
+    limit: tl.constexpr = 2.0**430 if dtype == tl.float64 else 2.0**900
     exact = tl.reduce(values.to(tl.float64), 0, _times)
     known = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
     if tl.min(known.to(tl.int32)) == 0:
@@ -540,12 +555,30 @@ def _carry(values, is_prefix):
 @triton.jit
 def _judged(exact, product, code):
     """Whether the carry times a tile's products is right in each column, and the exact carry after it where it is."""
-    limit: tl.constexpr = 2.0**430 if product.dtype == tl.float64 else 2.0**62
+    limit: tl.constexpr = 2.0**430 if product.dtype == tl.float64 else 2.0**900
     ordinary = product == product
     stays_zero = (exact == 0) & (code == code)
     near = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
     right = (ordinary & near) | ((code == 0) & (tl.abs(exact) <= 1)) | stays_zero | (exact != exact)
     return right, tl.where(stays_zero, 0.0, exact * tl.where(ordinary, product, code).to(tl.float64))
+
+
+@triton.jit
+def _carried(y, exact, product, code):
+    """A tile's products times its exact carry, in float64 where that may leave their type."""
+    stays_zero = (exact == 0) & (code == code)
+    is_doubtful = tl.max((product != product).to(tl.int32)) == 1
+    size = tl.abs(exact)
+    is_far = tl.min(((size >= 2.0**-62) & (size <= 2.0**62)).to(tl.int32)) == 0
+    if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
+        exact, stays_zero = tl.sum(exact, 0), tl.max(stays_zero.to(tl.int32), 0) == 1
+    if is_far:  # noqa: SIM108
+        y = (y.to(tl.float64) * exact).to(y.dtype)
+    else:
+        y = y * exact.to(y.dtype)
+    if is_doubtful:
+        y = tl.where(stays_zero, 0, y)
+    return y
 
 
 @triton.jit
@@ -677,24 +710,112 @@ def _chain_kernel(
                 _publish(words, clan, carry * product)
             tl.store(y_ptr + here + y_places, y * carry, mask=y_mask)
         else:
-            exact, known = _carry(values, slot == 2 * RADIX)
+            exact, known = _carry(values, slot == 2 * RADIX, ACCUMULATOR)
             if tl.min(known.to(tl.int32)) == 0:
-                exact = tl.where(known, exact, _awaited_exact(exacts, t - 1, COLUMNS))
+                exact = tl.where(known, exact, _awaited_exact(exacts, t - 1, slot, COLUMNS))
             right, after = _judged(exact, product, code)
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 _publish(exacts, t, after)
                 if is_last:
                     _publish(words, clan, _told(after, ACCUMULATOR))
-            y = y * exact.to(ACCUMULATOR)
-            if tl.min((product == product).to(tl.int32)) == 0:
-                y = tl.where((exact == 0) & (code == code), 0, y)
+            y = _carried(y, exact, product, code)
             tl.store(y_ptr + here + y_places, y.to(y_ptr.dtype.element_ty), mask=y_mask)
             if not all_right:
                 after = _mend_columns(x_ptr + here, y_ptr + here, rows, inner, exact, after, right, COLUMNS, PIECE)
                 _publish(exacts, t, after)
                 if is_last:
                     _publish(words, clan, _told(after, ACCUMULATOR))
+
+
+@triton.jit
+def _tell(words_ptr, tile, value, MARK: tl.constexpr):
+    """Let other programs see float64 values (columns,) of a tile, the last two bits of each replaced by a mark."""
+    bits = value.to(tl.float64).to(tl.int64, bitcast=True)
+    places = tile * value.shape[0] + tl.arange(0, value.shape[0])
+    tl.atomic_xchg(words_ptr + places, (bits & -4) | MARK, sem="relaxed")
+
+
+@triton.jit
+def _latest(words, slot):
+    """Of each column, twice the last slot whose word is not a code, and 1 more if it is an exact carry; else -2."""
+    return tl.max(tl.where((words & 3) == 1, -2, slot * 2 + ((words & 2) >> 1).to(tl.int32)), 0)
+
+
+@triton.jit
+def _awaited_prefix(words_ptr, tile, slot, COLUMNS: tl.constexpr):
+    """The exact carries (columns,) after a tile, once they are there; see `_awaited_exact`."""
+    places = tile * COLUMNS + slot * 0 + tl.arange(0, COLUMNS)[None, :]
+    words = tl.load(words_ptr + places, volatile=True)
+    while tl.min(words & 2) == 0:
+        words = tl.load(words_ptr + places, volatile=True)
+    return (tl.sum(tl.where(slot == 0, words, 0), 0) & -4).to(tl.float64, bitcast=True)
+
+
+@triton.jit
+def _lookback_kernel(
+    x_ptr,
+    y_ptr,
+    ticket_ptr,
+    words_ptr,
+    total,
+    tiles,
+    vectors,
+    inner_vectors,
+    strips,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    RUN: tl.constexpr,
+    SLOTS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    PIECE: tl.constexpr,
+):
+    """One program a tile, in the order in which programs begin: what a tile waits for is at work or done already.
+
+    A tile tells its code, then looks at the SLOTS tiles before it until one of them has told its exact carry, and all
+    since that their code.
+    """
+    inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
+    ticket = tl.atomic_add(ticket_ptr, 1, sem="relaxed").to(tl.int32)
+    sequences = total // tiles
+    tile = ticket % sequences * tiles + ticket // sequences
+    x, origin, places, mask, left = _chain_load(
+        x_ptr, tile, total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+    )
+    if COLUMNS == 1:
+        y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
+    else:
+        y, product = _scan_columns(x.to(ACCUMULATOR))
+    code = _code(x_ptr + origin, places, mask, product, COLUMNS)
+    t = tile % tiles
+    words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS
+    _tell(words, t, code, 1)
+
+    slot = tl.arange(0, SLOTS)[:, None]
+    before = t - SLOTS + slot
+    word_places = before * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    seen = tl.load(words + word_places, mask=before >= 0, other=0x3FF0000000000002, volatile=True)  # 1 before the first
+    latest = _latest(seen, slot)
+    while tl.min(latest & 1) == 0:
+        again = tl.load(words + word_places, mask=(seen & 2) == 0, other=0, volatile=True)
+        seen = tl.where((seen & 2) == 0, again, seen)
+        latest = _latest(seen, slot)
+    nearest = latest >> 1
+    values = tl.where(slot >= nearest[None, :], (seen & -4).to(tl.float64, bitcast=True), 1.0)
+    exact, known = _carry(values, slot == nearest[None, :], ACCUMULATOR)
+    if tl.min(known.to(tl.int32)) == 0:
+        exact = tl.where(known, exact, _awaited_prefix(words, t - 1, slot, COLUMNS))
+    right, after = _judged(exact, product, code)
+    all_right = tl.min(right.to(tl.int32)) == 1
+    if all_right:
+        _tell(words, t, after, 2)
+    y = _carried(y, exact, product, code)
+    tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+    if not all_right:
+        after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, exact, after, right, COLUMNS, PIECE)
+        _tell(words, t, after, 2)
 
 
 def _result_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -748,32 +869,50 @@ def _block(largest: int, n: int, held: int, device: torch.device) -> int:
     return max(16, min(largest, fitting, triton.next_power_of_2(n)))
 
 
-def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> tuple[str, dict[str, int]]:
+def choice(
+    outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int, *, deterministic: bool = False
+) -> tuple[str, dict[str, int]]:
     """The form of the work and its settings, for a result of `outer` x `axis` x `inner` elements along `axis`.
 
-    `dtype` is the result's, `processors` the streaming multiprocessors of the GPU. Settings were measured on an H100
+    `dtype` is the result's, `processors` the streaming multiprocessors of the GPU. Settings were measured on H100s
     (docs/kernels.md).
     """
     busy = 3 * processors // 4  # from so many programs on, each of many warps, memory is at work all the time
-    if inner == 1 and axis <= 1024:
+    if inner == 1 and (axis <= 1024 or (axis <= 4096 and outer <= processors)):
         return "short", _short_settings(outer, axis, processors)
     if inner == 1 and (axis <= 2**16 or outer >= busy):
         return "rows", _rows_settings(outer, axis, dtype, processors)
     strips = triton.cdiv(inner, 256 * 4 // dtype.itemsize)
     if inner > 1 and inner >= 512 // dtype.itemsize and (axis <= 256 or outer * strips >= busy):
         return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 6}
+    if deterministic or dtype in (torch.float64, torch.int64):
+        return "chain", _chain_settings(inner, dtype)
+    return "lookback", _lookback_settings(outer, inner)
+
+
+def _chain_settings(inner: int, dtype: torch.dtype) -> dict[str, int]:
+    """As large a tile as registers have room for, and for the one that is loaded ahead."""
     if inner == 1:
-        return "chain", {"BLOCK": 16384 // max(4, dtype.itemsize), "SLOTS": 256, "num_warps": 4, "resident": 4}
-    return "chain", {"BLOCK": 32768 // max(4, dtype.itemsize), "SLOTS": 32, "num_warps": 8, "resident": 2}
+        return {"BLOCK": 16384 // max(4, dtype.itemsize), "SLOTS": 256, "num_warps": 4, "resident": 4}
+    return {"BLOCK": 32768 // max(4, dtype.itemsize), "SLOTS": 32, "num_warps": 8, "resident": 2}
+
+
+def _lookback_settings(outer: int, inner: int) -> dict[str, int]:
+    """One sequence alone is bound by the steps from carry to carry: larger tiles take fewer."""
+    if inner > 1:
+        return {"BLOCK": 4096, "COLUMNS": 16, "SLOTS": 64, "num_warps": 4, "registers": 128}
+    if outer == 1:
+        return {"BLOCK": 8192, "COLUMNS": 1, "SLOTS": 128, "num_warps": 4, "registers": 128}
+    return {"BLOCK": 4096, "COLUMNS": 1, "SLOTS": 128, "num_warps": 4, "registers": 96}
 
 
 def _short_settings(outer: int, axis: int, processors: int) -> dict[str, int]:
-    """About 1024 elements a program, 16 a thread; fewer where there would be fewer programs than processors."""
+    """At least 1024 elements a program, 16 a thread; fewer where there would be fewer programs than processors."""
     block = triton.next_power_of_2(axis)
     rows = max(1, max(1024, 2 * block) // block)
     while rows > 1 and triton.cdiv(outer, rows) < processors:
         rows //= 2
-    return {"ROWS": rows, "num_warps": max(1, min(4, rows * block // 512))}
+    return {"ROWS": rows, "num_warps": max(1, min(8, rows * block // 512))}
 
 
 def _rows_settings(outer: int, axis: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
@@ -842,6 +981,32 @@ def _strips(
         _strips_kernel[grid](x, y, begin, strips, axis, inner // vector, *constants, num_warps=num_warps)
 
 
+class _Tiling:
+    """How a tensor is cut into tiles of up to `block` elements: of one sequence, or of up to `widest` side by side."""
+
+    def __init__(
+        self, x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], block: int, widest: int, num_warps: int
+    ) -> None:
+        outer, axis, inner = lines
+        vector = math.gcd(axis if inner == 1 else inner, 16)
+        self.columns = min(widest, triton.next_power_of_2(inner))
+        rows = min(block // self.columns, max(16, triton.next_power_of_2(axis)))
+        threads, held = 32 * num_warps, min(vector, 16 // x.element_size())  # elements side by side in a thread
+        run = max(1, rows // max(1, threads * min(held, self.columns) // self.columns))
+        strips = triton.cdiv(inner, self.columns)
+        self.tiles = triton.cdiv(axis, rows)
+        self.sequences = outer * strips
+        self.total = self.tiles * self.sequences
+        counted = (axis // vector if inner == 1 else axis, inner // vector if inner > 1 else 1)
+        self.sizes = (self.total, self.tiles, *counted, strips)
+        self._first = (_accumulator(y.dtype), vector, rows * self.columns, self.columns, run)
+        self._last = (min(rows, threads * held), min(1024, rows))
+
+    def constants(self, slots: int) -> tuple[object, ...]:
+        """What a kernel is compiled for, from ACCUMULATOR to PIECE, if it looks at so many slots."""
+        return (*self._first, slots, *self._last)
+
+
 def _chain(
     x: torch.Tensor,
     y: torch.Tensor,
@@ -858,26 +1023,44 @@ def _chain(
     several threads that look at the same one only the first is asked whether it is there. Programs that wait for each
     other need to run at the same time: a cooperative launch promises that, or fails.
     """
-    outer, axis, inner = lines
+    tiling = _Tiling(x, y, lines, BLOCK, 64, num_warps)
+    SLOTS = max(SLOTS, 64 * num_warps // tiling.columns) if x.is_cuda else SLOTS
     accumulator = _accumulator(y.dtype)
-    vector = math.gcd(axis if inner == 1 else inner, 16)
-    columns = min(64, triton.next_power_of_2(inner))
-    rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
-    threads_down = 32 * num_warps * min(vector, 16 // x.element_size(), columns) // columns
-    run = max(1, rows // max(1, threads_down))
-    width = min(rows, 32 * num_warps * min(vector, 16 // x.element_size()))
-    SLOTS = max(SLOTS, 64 * num_warps // columns) if x.is_cuda else SLOTS
-    tiles, strips = triton.cdiv(axis, rows), triton.cdiv(inner, columns)
-    words = _empty_words(outer * strips, tiles, SLOTS // 2 - 1, columns, accumulator, x.device)
-    total = tiles * outer * strips
-    sizes = (total, tiles, axis // vector if inner == 1 else axis, inner // vector if inner > 1 else 1, strips)
-    constants = (accumulator, vector, rows * columns, columns, run, SLOTS, width, min(1024, rows))
+    words = _empty_words(tiling.sequences, tiling.tiles, SLOTS // 2 - 1, tiling.columns, accumulator, x.device)
     programs, options = 1, {"num_warps": num_warps}  # in turn on a CPU, where triton's interpreter runs one at a time
     if x.is_cuda:
         processors = torch.cuda.get_device_properties(x.device).multi_processor_count
-        programs = min(total, resident * processors)
+        programs = min(tiling.total, resident * processors)
         options |= {"maxnreg": 65536 // (32 * num_warps * resident), "launch_cooperative_grid": True}
-    _chain_kernel[(programs,)](x, y, words, *sizes, *constants, **options)
+    _chain_kernel[(programs,)](x, y, words, *tiling.sizes, *tiling.constants(SLOTS), **options)
+
+
+def _lookback(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lines: tuple[int, int, int],
+    *,
+    BLOCK: int,
+    COLUMNS: int,
+    SLOTS: int,
+    num_warps: int,
+    registers: int,
+) -> None:
+    """Into `y`, whose products are formed in float32: tiles of `BLOCK` elements, up to `COLUMNS` sequences wide.
+
+    A program looks back at `SLOTS` tiles at once. All of these are powers of two; a thread has up to `registers`.
+    """
+    tiling = _Tiling(x, y, lines, BLOCK, COLUMNS, num_warps)
+    words = torch.zeros(LINE_OF_WORDS + tiling.total * tiling.columns, dtype=torch.int64, device=x.device)
+    if x.is_cuda:  # each thread needs words of its own, as in _chain
+        SLOTS = max(SLOTS, 32 * num_warps // tiling.columns)
+    options = {"maxnreg": registers} if x.is_cuda else {}
+    arguments = (*tiling.sizes, *tiling.constants(SLOTS))
+    _lookback_kernel[(tiling.total,)](x, y, words, words[LINE_OF_WORDS:], *arguments, num_warps=num_warps, **options)
+
+
+LINE_OF_WORDS = 16
+"""Words of a cache line, which the counter of tickets has for itself."""
 
 
 def _empty_words(
@@ -889,14 +1072,16 @@ def _empty_words(
     return torch.zeros(sequences * words * columns, dtype=torch.int64, device=device)
 
 
-def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:
-    """torch.cumprod(x, dim): the same bits call after call, whatever the form.
+def adaptive_scan(
+    x: torch.Tensor, dim: int, *, deterministic: bool = False, form: str = "", **settings: int
+) -> torch.Tensor:
+    """torch.cumprod(x, dim); with `deterministic` the same bits call after call, which costs few long sequences time.
 
-    `form` forces one: rows, short (both for elements that lie beside each other), strips or chain. `settings` replace
-    those that `choice` gives for it.
+    `form` forces one: rows, short (both for elements that lie beside each other), strips, chain or lookback (for
+    products that are formed in float32). `settings` replace those that `choice` gives for it.
 
     Raises:
-        ValueError: there is no such form, or it is not for such a dimension.
+        ValueError: there is no such form, or it is not for such a dimension or type.
     """
     y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
     axis, inner = _lines(x.shape, dim)
@@ -905,12 +1090,14 @@ def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int)
     outer = y.numel() // (axis * inner)
     on_gpu = x.is_cuda
     processors = torch.cuda.get_device_properties(x.device).multi_processor_count if on_gpu else 132
-    chosen, defaults = choice(outer, axis, inner, y.dtype, processors)
+    chosen, defaults = choice(outer, axis, inner, y.dtype, processors, deterministic=deterministic)
     if form:
         chosen, defaults = form, defaults if form == chosen else {}
-    ways = {"rows": _rows, "short": _short, "strips": _strips, "chain": _chain}
+    ways = {"rows": _rows, "short": _short, "strips": _strips, "chain": _chain, "lookback": _lookback}
     if chosen not in ways or (chosen in ("rows", "short") and inner > 1):
         raise ValueError(f"form {chosen!r} is not for elements {inner} apart: take one of {', '.join(ways)}")
+    if chosen == "lookback" and _accumulator(y.dtype) != tl.float32:
+        raise ValueError(f"form 'lookback' is not for {y.dtype}: take chain")
     ways[chosen](_readable(x), y, (outer, axis, inner), **{**defaults, **settings})
     return y
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,23 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("variant", ["naive_serial", "blocked_scan", "two_pass_scan"])
-def test_a_variant_is_right_on_the_gpu(variant: str) -> None:
+PROGRAM = Path(__file__).with_name("on_gpu.py")
+SANITIZER = shutil.which("compute-sanitizer", path=f"{os.environ['PATH']}:/usr/local/cuda/bin")
+
+
+def run(*command: str | Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    program = Path(__file__).with_name("on_gpu.py")
-    told = subprocess.run(
-        [sys.executable, program, variant], env=environment, capture_output=True, text=True, check=False
-    )
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("variant", ["naive_serial", "blocked_scan", "two_pass_scan", "adaptive_scan"])
+def test_a_variant_is_right_on_the_gpu(variant: str) -> None:
+    run(sys.executable, PROGRAM, variant)
+
+
+@pytest.mark.skipif(SANITIZER is None, reason="there is no compute-sanitizer")
+def test_no_form_touches_memory_that_is_not_its_own() -> None:
+    assert SANITIZER
+    watched = (SANITIZER, "--tool", "memcheck", "--error-exitcode", "9")
+    run(*watched, sys.executable, PROGRAM, "adaptive_scan", "--small")

@@ -12,15 +12,17 @@ import torch
 
 Call = Callable[[], object]
 
-LONGEST_HOLD_US = 1000.0
-"""A call that itself waits for the GPU cannot be enqueued ahead; no flush is drawn out for it beyond this."""
+HOLD_US = 3000.0
+"""How long the L2 is overwritten before a time: Python enqueues a call meanwhile, and an H100 whose memory was idle
+takes 0.5 ms of traffic to be as fast as it gets.
+"""
 
 
 class Clock(Protocol):
     """Takes times; a stand-in can take its place where there is no GPU."""
 
     def describe(self) -> dict[str, object]: ...
-    def time(self, call: Call, host_us: float) -> tuple[float, object]: ...
+    def time(self, call: Call) -> tuple[float, object]: ...
     def host_times(self, calls: Sequence[Call]) -> list[float]: ...
     def graph(self, calls: Sequence[Call]) -> Callable[[], list[object]]: ...
 
@@ -33,8 +35,8 @@ class GpuClock:
         self._l2_bytes = int(facts.L2_cache_size)
         self._multiprocessors = int(facts.multi_processor_count)
         self._scratch = torch.empty(2 * self._l2_bytes, dtype=torch.uint8, device="cuda")
-        self._flush_us = 1.0
-        self._flush_us = median(self.time(self._scratch.zero_, 0.0)[0] for _ in range(9))
+        self._flush_us = 30.0  # until it is known, as fast as any
+        self._flush_us = median(self.time(self._scratch.zero_)[0] for _ in range(9))
 
     def describe(self) -> dict[str, object]:
         """The cache, and what two events cost with nothing in between, in microseconds."""
@@ -42,21 +44,21 @@ class GpuClock:
             "multiprocessors": self._multiprocessors,
             "l2_bytes": self._l2_bytes,
             "flush_us": self._flush_us,
-            "event_us": median(self.time(lambda: None, 0.0)[0] for _ in range(9)),
+            "event_us": median(self.time(lambda: None)[0] for _ in range(9)),
         }
 
-    def time(self, call: Call, host_us: float) -> tuple[float, object]:
+    def time(self, call: Call) -> tuple[float, object]:
         """Microseconds between an event before and an event after what a call launches, and what it returned.
 
-        The flush goes on until the host has enqueued the call: the GPU never waits for Python.
+        The flush goes on until the host has enqueued the call, so that the GPU does not wait for Python, and nothing of
+        who was timed before is in the time.
 
         Args:
             call: what is timed; it launches on the current stream.
-            host_us: what it takes the host to enqueue it.
         """
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         torch.cuda.synchronize()
-        for _ in range(1 + math.ceil(2 * min(host_us, LONGEST_HOLD_US) / self._flush_us)):
+        for _ in range(math.ceil(HOLD_US / self._flush_us)):
             self._scratch.zero_()
         begin.record()
         result = call()

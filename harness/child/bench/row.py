@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 import torch
@@ -51,7 +50,6 @@ class Entrant:
         self.contender = contender
         self.call_us = call_us
         self.host_us = host_us
-        self.hold_us = median(host_us)
         self.replay: Callable[[], list[object]] | None = None
         self.calls = 1
         self.rounds = 0
@@ -118,8 +116,7 @@ class Row:
         self._skip_if_too_slow(contender.check())
         self._step(spec, "warm-up")
         calls: list[Call] = [partial(contender.call, place) for place in range(len(self._pool))]
-        hold_us = min(self._clock.host_times(calls[:2]))
-        call_us = min(self._clock.time(call, hold_us)[0] for call in calls[:2])
+        call_us = min(self._clock.time(call)[0] for call in calls[:2])
         self._skip_if_too_slow(call_us / 1e6)
         count = max(5, min(HOST_CALLS, int(HOST_BUDGET_US / call_us)))
         return Entrant(spec, contender, call_us, self._clock.host_times([calls[i % len(calls)] for i in range(count)]))
@@ -152,7 +149,6 @@ class Row:
                 entrant.note = f"single calls: no CUDA graph of it ({_in_words(error)})"
                 continue
             entrant.calls = count
-            entrant.hold_us = median(self._clock.host_times([entrant.replay] * 3))
 
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
         """A graph that does the work again when it is replayed; what went to another stream is not in it, and shows."""
@@ -187,11 +183,11 @@ class Row:
         """Takes a time; the output of the last is compared."""
         if entrant.replay is not None:
             place = entrant.calls - 1
-            took_us, outputs = self._clock.time(entrant.replay, entrant.hold_us)
+            took_us, outputs = self._clock.time(entrant.replay)
             output = outputs[place]  # type: ignore[index]
         else:
             place = number % len(self._pool)
-            took_us, output = self._clock.time(partial(entrant.contender.call, place), entrant.hold_us)
+            took_us, output = self._clock.time(partial(entrant.contender.call, place))
         entrant.samples_us.append(took_us / entrant.calls)
         if len(entrant.samples_us) == entrant.rounds:
             entrant.contender.compare(output, place)
