@@ -1,8 +1,8 @@
-"""Compiles what a variant would launch for compute capability 9.0, which needs no GPU, and prints what came of it.
+"""Compiles what variants would launch for compute capability 9.0, which needs no GPU, and prints what came of it.
 
-Run as a program, because an interpreting triton cannot compile: compile_for_hopper.py FILE CASES, where CASES is JSON:
-a list of [shape, dim, dtype, configuration]. Prints a list with the launches of each case: kernel, PTX, triton's GPU
-code and spilled bytes.
+Run as a program, because an interpreting triton cannot compile: compile_for_hopper.py FOLDER CASES, where CASES is
+JSON: for each variant in the folder a list of [shape, dim, dtype, configuration]. Prints for each variant a list with
+the launches of each case: kernel, PTX, triton's GPU code and spilled bytes.
 """
 
 import importlib.util
@@ -92,7 +92,7 @@ def _spilled(cubin: bytes) -> int:
     return int(found.group(1))
 
 
-def _load(path: str) -> ModuleType:
+def _load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("variant", path)
     assert spec is not None
     assert spec.loader is not None
@@ -102,16 +102,22 @@ def _load(path: str) -> ModuleType:
     return module
 
 
-def main(path: str, cases: str) -> None:
-    results = []
-    for shape, dim, dtype, configuration in json.loads(cases):
-        launches: list[dict[str, Any]] = []
-        module = _load(path)
-        for name, value in vars(module).copy().items():
-            if isinstance(value, JITFunction) and name.endswith("_kernel"):
-                setattr(module, name, Recorder(value, launches))
-        module.ModelNew(dim, **configuration)(torch.ones(shape, dtype=getattr(torch, dtype)))
-        results.append(launches)
+def _compiled(path: Path, case: list[Any]) -> list[dict[str, Any]]:
+    """What a variant launches for a case."""
+    shape, dim, dtype, configuration = case
+    launches: list[dict[str, Any]] = []
+    module = _load(path)
+    for name, value in vars(module).copy().items():
+        if isinstance(value, JITFunction) and name.endswith("_kernel"):
+            setattr(module, name, Recorder(value, launches))
+    module.ModelNew(dim, **configuration)(torch.ones(shape, dtype=getattr(torch, dtype)))
+    return launches
+
+
+def main(folder: str, cases: str) -> None:
+    results = {}
+    for variant, wanted in json.loads(cases).items():
+        results[variant] = [_compiled(Path(folder) / f"{variant}.py", case) for case in wanted]
     print(json.dumps(results))
 
 

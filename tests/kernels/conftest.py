@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quick import quick_interpreter
 from triton.runtime import interpreter
 
 del os.environ["TRITON_INTERPRET"]  # programs that tests elsewhere start shall compile
@@ -52,19 +53,24 @@ def reference() -> ModuleType:
     return load("reference")
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_interpreter():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Scans multiply as a tree, memory never written shows, and arithmetic on infinities is silent."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
-    _patch_once(monkeypatch)
-    torch.use_deterministic_algorithms(True, warn_only=True)  # fills fresh memory with NaN or the largest integer
+    torch.set_deterministic_debug_mode("warn")  # fills fresh memory with NaN or the largest integer
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         # Triton 3.6 with a numpy older than 2.4.
         warnings.filterwarnings("ignore", "Conversion of an array with ndim > 0", DeprecationWarning)
         yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
@@ -81,23 +87,3 @@ def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
         y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
         reach *= 2
     return [scan.to_tensor(np.moveaxis(y, 0, scan.axis), dtype=tile.dtype)]
-
-
-def _patch_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three times as fast: the interpreter patches triton.language anew at each call of a device function."""
-    patch, launch = interpreter._patch_lang, interpreter.GridExecutor.__call__
-    patched: set[str] = set()
-
-    def patch_once(function: Any) -> Any:
-        where = function.__module__.partition(".")[0]
-        if where in patched:
-            return None
-        patched.add(where)
-        return patch(function)
-
-    def launch_once(executor: Any, *arguments: Any, **named: Any) -> Any:
-        patched.clear()
-        return launch(executor, *arguments, **named)
-
-    monkeypatch.setattr(interpreter, "_patch_lang", patch_once)
-    monkeypatch.setattr(interpreter.GridExecutor, "__call__", launch_once)

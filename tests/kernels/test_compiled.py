@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +23,47 @@ CASES: list[list[Any]] = [
     *([[3, n], 1, "float32", {}] for n in (1, 8209)),  # a 1 is a constant to triton; odd rows have no whole vectors
     [[4, 9000, 3], 1, "float32", {}],  # elements that lie apart
 ]
+STAGED: list[list[Any]] = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
+SCANNED: list[list[Any]] = [
+    [[200, 8192], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
+    [[200, 8195], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
+    [[4096, 256], 1, "float32", {}],
+    [[512, 65536], 0, "float32", {}],
+    [[4, 1048576], 1, "float32", {}],
+    [[65536, 64], 0, "float32", {}],
+    [[65536, 3], 0, "int64", {"form": "chain", "BLOCK": 4096, "SLOTS": 128, "num_warps": 8, "resident": 2}],
+]
 VARIANTS = ["blocked_scan", "two_pass_scan", "naive_serial", "copy_roof"]
+WANTED = {**dict.fromkeys(VARIANTS, CASES), "blocked_scan": CASES + STAGED, "adaptive_scan": SCANNED}
 
-
-Launches = list[list[dict[str, Any]]]
-Compiled = Callable[[str], Launches]
+Compiled = dict[str, list[list[dict[str, Any]]]]
 
 
 @pytest.fixture
 def compiled(shared: Shared) -> Compiled:
-    """Gives a variant's launches of each case, and for the blocked scan of one more for each number of stages."""
-    return lambda variant: shared.get(f"compiled-{variant}", lambda _: compile_cases(variant))
+    """Each variant's launches of each of its cases."""
+    return shared.get("compiled", lambda _: compile_wanted())
 
 
-def compile_cases(variant: str) -> Launches:
-    staged = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
-    return compile_all(variant, CASES + staged * (variant == "blocked_scan"))
-
-
-def compile_all(variant: str, cases: list[list[Any]]) -> Launches:
+def compile_wanted() -> Compiled:
+    """In one process: most of its time goes into starting."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    path = HERE.parents[1] / "kernels" / "cumprod" / f"{variant}.py"
     told = subprocess.run(
-        [sys.executable, HERE / "compile_for_hopper.py", path, json.dumps(cases)],
+        [sys.executable, HERE / "compile_for_hopper.py", HERE.parents[1] / "kernels" / "cumprod", json.dumps(WANTED)],
         env={**environment, "TRITON_DEFAULT_FP_FUSION": "1"},  # triton 3.9 warns where it is not set
         capture_output=True,
         text=True,
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    result: Launches = json.loads(told.stdout)
+    result: Compiled = json.loads(told.stdout)
     return result
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_everything_compiles(compiled: Compiled, variant: str) -> None:
     kernels = 3 if variant == "two_pass_scan" else 1
-    assert all(len(launches) == kernels for launches in compiled(variant))
+    assert all(len(launches) == kernels for launches in compiled[variant])
 
 
 HINTED = "ld.global.L1::evict_last.L2::cache_hint.v4"
@@ -73,7 +76,7 @@ AHEAD = "cp.async.cg.shared.global"
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: int) -> None:
     """An unproven alignment would silently cost the vectors, and a barrier in the loop the pipeline."""
-    launch = compiled("blocked_scan")[len(CASES) + stages - 1][0]
+    launch = compiled["blocked_scan"][len(CASES) + stages - 1][0]
     vectors = 16384 // (4 * 32 * 16)
     ahead, at_once = launch["ptx"].count(AHEAD), launch["ptx"].count(HINTED)
     again = 3 * vectors  # where a tile may be wrong: a look at it, and in the loop that does a sequence again
@@ -85,35 +88,20 @@ def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: 
 @pytest.mark.parametrize("stages", [2, 3])
 def test_nothing_waits_in_shared_memory_where_a_function_is_called(compiled: Compiled, stages: int) -> None:
     """Triton gives a function of its own shared memory from the start, over whatever its caller has there."""
-    ptx = compiled("blocked_scan")[len(CASES) + stages - 1][0]["ptx"]
+    ptx = compiled["blocked_scan"][len(CASES) + stages - 1][0]["ptx"]
     assert ptx.rindex("cp.async.cg") < ptx.rindex("cp.async.wait_group") < ptx.index("call.uni")
 
 
 def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
-    launch = compiled("copy_roof")[0][0]
+    launch = compiled["copy_roof"][0][0]
     assert launch["ptx"].count(HINTED) == launch["ptx"].count("st.global.v4") == 1
     assert launch["spilled"] == 0
 
 
-SCANNED: list[list[Any]] = [
-    [[200, 8192], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
-    [[200, 8195], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
-    [[4096, 256], 1, "float32", {}],
-    [[512, 65536], 0, "float32", {}],
-    [[4, 1048576], 1, "float32", {}],
-    [[65536, 64], 0, "float32", {}],
-    [[65536, 3], 0, "int64", {"form": "chain", "BLOCK": 4096, "SLOTS": 128, "num_warps": 8, "resident": 2}],
-]
-
-
 @pytest.fixture
-def forms(shared: Shared) -> list[dict[str, Any]]:
+def forms(compiled: Compiled) -> list[dict[str, Any]]:
     """adaptive_scan's launch of each shape that is scanned."""
-    return [
-        launch
-        for launches in shared.get("compiled-forms", lambda _: compile_all("adaptive_scan", SCANNED))
-        for launch in launches
-    ]
+    return [launch for launches in compiled["adaptive_scan"] for launch in launches]
 
 
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
