@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness.project.tree import Project, load_project
+from tests.forked import origin
 from tests.shared import Shared, shared
 
 __all__ = ["shared"]
@@ -69,6 +71,31 @@ def stallgate(tree: Path) -> Stallgate:
 
 
 @pytest.fixture
+def own_process(tree: Path) -> Stallgate:
+    """Runs ``stallgate`` as ``stallgate`` does, in a process that Python starts for it."""
+    return new_process(tree)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Signals as a terminal gives them; what a shell starts in the background ignores SIGINT, and nohup's SIGHUP."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {each: signal.signal(each, handler) for each, handler in usual.items()}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.fixture
+def without_torch(tmp_path: Path) -> str:
+    """An interpreter that has no torch, and says so at once: with torch it takes three seconds to look for a GPU."""
+    python = tmp_path / "without_torch"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+@pytest.fixture
 def replayed(tree: Path, shared: Shared) -> Path:
     """The tree's latest run: the recording, replayed by ``stallgate profile`` in a tree like this one."""
     original = shared.get("replayed", _replay)
@@ -107,6 +134,15 @@ def _draw(folder: Path) -> DrawnRun:
 
 def command_line(tree: Path) -> Stallgate:
     """``stallgate`` in a tree, as a machine has it that has neither a GPU nor ncu."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return origin().run(arguments, tree, environment(**variables), timeout_s=120)
+
+    return run
+
+
+def new_process(tree: Path) -> Stallgate:
+    """The same in a process that Python starts for it: for streams, signals, and what a command has to import."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, with_fakes
 from tests.test_process import gone
 
 CRASHED = "cumprod/blocked_scan/default/square"
@@ -61,7 +61,7 @@ def test_no_ncu(with_ncu: Stallgate, tmp_path: Path) -> None:
 
 
 def test_counters_blocked(with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
-    done = with_ncu("profile", FAKE_NCU="blocked")
+    done = with_ncu("profile", "-w", "square", FAKE_NCU="blocked")
     assert done.returncode == 3
     said(done, "ERR_NVGPUCTRPERM", "https://developer.nvidia.com/ERR_NVGPUCTRPERM")
     assert set(outcomes(latest).values()) == {"not_profiled"}
@@ -75,7 +75,7 @@ def test_counters_blocked(with_ncu: Stallgate, latest: Callable[[str], Any]) -> 
     ],
 )
 def test_nothing_begins(with_ncu: Stallgate, mode: str, words: tuple[str, ...]) -> None:
-    done = with_ncu("profile", FAKE_NCU=mode)
+    done = with_ncu("profile", "-w", "square", FAKE_NCU=mode)
     assert done.returncode == 3
     said(done, *words)
 
@@ -113,7 +113,7 @@ def test_a_failing_case_costs_itself(
     status: int,
     words: tuple[str, ...],
 ) -> None:
-    done = with_ncu("profile", "--report", FAKE_NCU=mode, FAKE_NCU_CASE=CRASHED)
+    done = with_ncu("profile", "--report", "-w", "square", FAKE_NCU=mode, FAKE_NCU_CASE=CRASHED)
     assert done.returncode == status, done.stderr
     said(done, *words)
     found = outcomes(latest)
@@ -143,11 +143,18 @@ def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_was_measured(
-    with_ncu: Stallgate, tree: Path, tmp_path: Path, how: signal.Signals, latest: Callable[[str], Any]
+    own_process: Stallgate,
+    signals: None,
+    tree: Path,
+    recording: Path,
+    tmp_path: Path,
+    how: signal.Signals,
+    latest: Callable[[str], Any],
 ) -> None:
     import threading
 
     pids = tmp_path / "pids"
+    with_ncu = with_fakes(own_process, recording, tmp_path / "bin")
 
     def interrupt() -> None:
         for _ in range(300):
@@ -157,11 +164,9 @@ def test_an_interrupt_keeps_what_was_measured(
         parent = Path(f"/proc/{pids.read_text().split()[0]}/stat").read_text().rsplit(")", 1)[1].split()[1]
         os.kill(int(parent), how)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as does what nohup starts
     thread = threading.Thread(target=interrupt)
     thread.start()
-    done = with_ncu("profile", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
+    done = with_ncu("profile", "-w", "square", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
     thread.join()
     assert done.returncode == 3
     said(done, "interrupted", "what was measured so far")
@@ -245,18 +250,29 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
         (("profile", "--metrics", ""), ("no metric is named ''",)),
         (("plan", "nothing"), ("no problem is named 'nothing'", "cumprod")),
         (("metrics", "--chip", "GH10"), ("no chip is named 'GH10'", "GH100")),
-        (("gate", "--stage", "memory_acess"), ("no stage is named 'memory_acess'", "memory_access")),
-        (("gate", "n" * 300), ("File name too long", "hint:")),
         (("profile", f"cumprod/{'n' * 300}"), ("File name too long", "hint:")),
         (("import", f"{'n' * 300}.ncu-rep"), ("File name too long", "hint:")),
-        (("gate", "nonesuch"), ("no run is named 'nonesuch'",)),
         (("profil",), ("No such command",)),
     ],
 )
-def test_wrong_arguments(
+def test_wrong_arguments(stallgate: Stallgate, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = stallgate(*arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    said(done, *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--stage", "memory_acess"), ("no stage is named 'memory_acess'", "memory_access")),
+        (("n" * 300,), ("File name too long", "hint:")),
+        (("nonesuch",), ("no run is named 'nonesuch'",)),
+    ],
+)
+def test_wrong_arguments_where_there_is_a_run(
     stallgate: Stallgate, replayed: Path, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    done = stallgate(*arguments)
+    done = stallgate("gate", *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     said(done, *words)
 

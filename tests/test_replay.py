@@ -147,9 +147,9 @@ def test_a_changed_bound_needs_no_gpu(stallgate: Stallgate, tree: Path) -> None:
     assert "wanted below 2 %" in done.stdout
 
 
-def test_json_on_every_command_that_prints_a_result(stallgate: Stallgate) -> None:
+def test_json_on_every_command_that_prints_a_result(own_process: Stallgate) -> None:
     for command in (["profile"], ["gate"], ["report"], ["plan"], ["metrics"], ["doctor"]):
-        done = stallgate(*command, "--json")
+        done = own_process(*command, "--json")
         assert json.loads(done.stdout), command
 
 

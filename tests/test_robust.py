@@ -62,12 +62,13 @@ def test_a_full_disk_behind_standard_output_is_said(replayed: Path, tree: Path) 
     assert said_of_stderr == "stallgate: its output cannot be written: No space left on device"
 
 
-@pytest.mark.parametrize("arguments", [("gate",), ("profile",), ("doctor",)])
+@pytest.mark.parametrize("command", ["gate", "profile", "doctor"])
 def test_a_narrow_encoding_costs_a_sign_and_no_verdict(
-    stallgate: Stallgate, replayed: Path, arguments: tuple[str, ...]
+    stallgate: Stallgate, own_process: Stallgate, replayed: Path, without_torch: str, command: str
 ) -> None:
+    arguments = [command, *(["--python", without_torch] if command == "doctor" else [])]
     usual = stallgate(*arguments)
-    done = stallgate(*arguments, PYTHONIOENCODING="ascii")
+    done = own_process(*arguments, PYTHONIOENCODING="ascii")
     assert done.returncode == usual.returncode
     assert "?" in done.stdout
     said(done)
@@ -180,14 +181,14 @@ def cut(recording: Path) -> None:
 
 @pytest.mark.parametrize("damage", [lose_report, folder_for_report, null_report, cut])
 def test_a_damaged_recording_is_not_replayed(
-    stallgate: Stallgate, tree: Path, recording: Path, damage: Callable[[Path], None]
+    stallgate: Stallgate, tree: Path, recording: Path, without_torch: str, damage: Callable[[Path], None]
 ) -> None:
     damage(recording)
     done = stallgate("profile")
     assert done.returncode == 3, done.stderr
     said(done, "damaged", "hint:")
     assert not (tree / "reports/latest").exists()
-    seen = stallgate("doctor")
+    seen = stallgate("doctor", "--python", without_torch)
     assert seen.returncode == 3
     said(seen, "is damaged", "torch", "this machine cannot measure")
 
@@ -222,7 +223,7 @@ def test_a_replay_says_which_options_it_has_no_use_for(stallgate: Stallgate) -> 
 
 
 def test_a_run_with_gaps_is_no_recording_and_is_read_all_the_same(with_ncu: Stallgate, tree: Path) -> None:
-    done = with_ncu("profile", "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
+    done = with_ncu("profile", "-w", "square", "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
     assert done.returncode == 3
     said(done, "a run with gaps is no recording", CRASHED)
     for name in ("metrics.csv", "verdicts.json", "report.html"):
@@ -266,12 +267,12 @@ def test_a_damaged_run_json(
     assert stallgate("report").returncode == (2 if status == 2 else 0)
 
 
-def test_a_problem_that_is_gone(stallgate: Stallgate, replayed: Path, tree: Path) -> None:
+def test_a_problem_that_is_gone(stallgate: Stallgate, replayed: Path, tree: Path, without_torch: str) -> None:
     shutil.rmtree(tree / "kernels/cumprod")
     done = stallgate("gate")
     assert done.returncode == 3
     said(done, "there was a problem cumprod; the project does not have it any more")
-    seen = stallgate("doctor")
+    seen = stallgate("doctor", "--python", without_torch)
     said(seen, "is of cumprod, which the project does not have any more")
 
 
@@ -307,14 +308,14 @@ def test_doctor_takes_no_other_program_for_python(stallgate: Stallgate, tmp_path
 
 def test_a_hang_before_the_first_case_names_the_limit(with_ncu: Stallgate, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    done = with_ncu("profile", "--timeout", "1", FAKE_NCU="hang_at_once", FAKE_NCU_PIDS=str(pids))
+    done = with_ncu("profile", "-w", "square", "--timeout", "1", FAKE_NCU="hang_at_once", FAKE_NCU_PIDS=str(pids))
     assert done.returncode == 3
     said(done, "no case could begin: nothing was heard within the 1 s that --timeout allows")
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
 def test_json_stays_json_where_a_run_is_refused(with_ncu: Stallgate) -> None:
-    done = with_ncu("profile", "--json", FAKE_NCU="blocked")
+    done = with_ncu("profile", "-w", "square", "--json", FAKE_NCU="blocked")
     assert done.returncode == 3
     assert json.loads(done.stdout)["exit_status"] == 3
 

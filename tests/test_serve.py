@@ -227,7 +227,7 @@ def test_a_port_that_is_taken(server: Server, reports: Path) -> None:
         Server(reports, server.server_port, draw)
 
 
-def test_the_command_draws_serves_and_ends_well(replayed: Path, tree: Path) -> None:
+def test_the_command_draws_serves_and_ends_well(signals: None, replayed: Path, tree: Path) -> None:
     command = [sys.executable, "-m", "harness", "report", "--serve"]
     with subprocess.Popen(
         command, cwd=tree, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -237,15 +237,15 @@ def test_the_command_draws_serves_and_ends_well(replayed: Path, tree: Path) -> N
         said = process.stdout.readline()
         found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n", said)
         assert found, said + process.stderr.read()
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
         connection.request("GET", "/latest/report.html")
         body = connection.getresponse().read()
         connection.close()
         process.send_signal(signal.SIGINT)
         try:
-            rest, errors = process.communicate(timeout=20)
+            rest, errors = process.communicate(timeout=60)
         finally:
-            process.kill()  # where SIGINT is ignored, as in a shell's background, it would be waited for without end
+            process.kill()
     assert b"A RECORDING, nothing was measured here" in body
     assert b"_refresh.js" in body
     assert "_refresh.js" not in (tree / "reports/latest/report.html").read_text()

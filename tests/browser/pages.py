@@ -127,10 +127,10 @@ def crashed(tree: Path) -> Drawn:
 
 
 def _failed(tree: Path, mode: str) -> Drawn:
-    """A live run, on fakes, in which the candidate fails."""
+    """A live run of one workload, on fakes, in which the candidate fails."""
     recording = next((tree / "reports" / "recorded").glob("*/cumprod"))
     run = with_fakes(command_line(tree), recording, tree / "bin")
-    done = run("profile", FAKE_NCU=mode, FAKE_NCU_CASE="cumprod/blocked_scan/default/square")
+    done = run("profile", "-w", "square", FAKE_NCU=mode, FAKE_NCU_CASE="cumprod/blocked_scan/default/square")
     assert done.returncode in (1, 3), done.stderr
     return drawn(load_project(tree), (tree / "reports" / "latest").resolve())
 
