@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from harness.catalogue import resolve
 from harness.extract.evidence import Evidence, gather
 from harness.judge import Judgement, judge
-from harness.model import Case, Run, State
+from harness.model import Card, Case, Run, State
 from harness.project.tree import Project
 from harness.runs import load, pretty, write_whole
 from harness.soundness import foreign_kernels
@@ -33,6 +33,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     judgement: Judgement
     foreign_kernels: dict[Case, list[str]] = {}
     """Kernels that are neither a variant's own nor allowed: of candidates judged, of others shown."""
+    card: Card | None = None
+    """What the sheet of the run's GPU says: shown, never judged by."""
 
 
 def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: bool = False) -> Result:
@@ -61,7 +63,13 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
         summaries=summaries,
         judgement=judgement,
         foreign_kernels=foreign,
+        card=_card(project, run),
     )
+
+
+def _card(project: Project, run: Run) -> Card | None:
+    gpu = next((attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None), None)
+    return project.card_of(gpu) if gpu is not None else None
 
 
 def _judged(project: Project) -> set[str]:
@@ -153,6 +161,7 @@ def verdicts(result: Result) -> dict[str, object]:
         "exit_status": result.judgement.exit_status,
         "stages": result.judgement.stages,
         "notes": result.judgement.notes,
+        "card": result.card,
         "verdicts": result.judgement.verdicts,
     }
 

@@ -1,13 +1,14 @@
-"""Every number on the page is one that the run's files have."""
+"""Every number on the page is one that the run's files have: in tables, in sentences, beside the marks of figures."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
-from functools import cache
-from html.parser import HTMLParser
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from harness.model import DETAIL
 from tests.conftest import command_line, copy_tree
 from tests.earlier import earlier
+from tests.page_text import PageText, Text, read_page
+from tests.sentences import NUMBER, Sentences
 from tests.shared import Shared
 
 
@@ -26,42 +29,15 @@ class Cell:
 
     attributes: dict[str, str | None]
     among_verdicts: bool
-    text: str = ""
 
 
-@dataclass
-class Cells(HTMLParser):
-    """The cells of a page that carry ``data-value``, the lines that carry ``data-samples``, and the page's text."""
-
-    found: list[Cell] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._sections: list[str | None] = []
-        self._tag = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes, self._tag = dict(attrs), tag
-        if tag == "section":
-            self._sections.append(attributes.get("aria-labelledby"))
-        if attributes.get("data-value") or attributes.get("data-samples"):
-            self.found.append(Cell(attributes, among_verdicts="verdicts" in self._sections))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "section":
-            self._sections.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self._tag not in ("script", "style"):
-            self.text.append(data)
-
-
-def cells_of(page: str) -> Cells:
-    parser = Cells()
-    parser.feed(page)
-    parser.close()
-    return parser
+def cells_of(page: PageText) -> list[Cell]:
+    """The cells of a page that carry ``data-value``, and the lines that carry ``data-samples``."""
+    return [
+        Cell(attributes, among_verdicts=section == "verdicts")
+        for attributes, section in page.elements
+        if attributes.get("data-value") or attributes.get("data-samples")
+    ]
 
 
 Case = str
@@ -121,16 +97,30 @@ def _medians_of(run: Path) -> Medians:
 
 
 class Page:
-    """A page's cells, each kind held against the files that its numbers are in."""
+    """A page's cells, each kind held against the files that its numbers are in; and all that it says."""
 
     def __init__(self, run: Path) -> None:
-        self.cells = cells_of((run / "report.html").read_text())
+        self.html = (run / "report.html").read_text()
+        self.read = read_page(self.html)
+        self.cells = cells_of(self.read)
         self.run = run
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """What may be said of the run, which is held against a single other one."""
+        (base,) = {str(cell.attributes["data-base"]) for cell in self.cells if "data-base" in cell.attributes}
+        reports = self.run.resolve().parent
+        return Sentences(self.run, reports / base, reports.parent)
+
+    def unsaid(self, texts: Iterable[Text]) -> list[str]:
+        """What says a number that has no source."""
+        told = [(text, self.sentences.unsaid(text)) for text in texts]
+        return [f"{', '.join(numbers[:5])} in <{text.tag}>: {text.words[:200]}" for text, numbers in told if numbers]
 
     def wrong(self) -> dict[str, list[str]]:
         """Kind -> cells whose number is not the one that the files have."""
         kinds: dict[str, list[Cell]] = defaultdict(list)
-        for cell in self.cells.found:
+        for cell in self.cells:
             kinds[kind(cell)].append(cell)
         return {name: getattr(self, f"_{name}")(cells) for name, cells in kinds.items()}
 
@@ -241,14 +231,36 @@ LEAST = {"metrics": 100, "verdicts": 6, "bases": 10, "changes": 10, "kernels": 2
 def test_every_number_on_the_page_is_in_the_runs_files(page: Page) -> None:
     wrong = page.wrong()
     assert wrong == {name: [] for name in LEAST}
-    counted = Counter(kind(cell) for cell in page.cells.found)
+    counted = Counter(kind(cell) for cell in page.cells)
     assert {name: counted[name] for name in LEAST if counted[name] < LEAST[name]} == {}
 
 
 def test_every_verdict_is_on_the_page_word_for_word(page: Page) -> None:
-    said = " ".join(" ".join(page.cells.text).split())
+    said = {text.words for text in page.read.texts}
     verdicts = json.loads((page.run / "verdicts.json").read_text())["verdicts"]
     assert [verdict["sentence"] for verdict in verdicts if verdict["sentence"] not in said] == []
+
+
+SAID = {"sentence": 500, "attribute": 400, "label": 100, "cell": 500, "hot line": 100, "file": 5}
+"""So many texts with a number of each kind the page has."""
+
+
+def sort_of(text: Text) -> str:
+    """Where a text with a number stands."""
+    if text.hover is not None:
+        return "label"
+    return "attribute" if text.attribute else {"td": "cell", "tr": "hot line", "pre": "file"}.get(text.tag, "sentence")
+
+
+def with_numbers(page: Page) -> list[Text]:
+    """Every text of the page with a number; ticks of an axis are left out."""
+    return [text for text in page.read.texts if NUMBER.search(text.words) and not text.on_axis]
+
+
+def test_every_number_that_the_page_says_has_a_source(page: Page) -> None:
+    assert page.unsaid(page.read.texts) == []
+    counted = Counter(sort_of(text) for text in with_numbers(page))
+    assert {name: counted[name] for name in SAID if counted[name] < SAID[name]} == {}
 
 
 # --- the test itself --------------------------------------------------------------------------------------------------
@@ -267,10 +279,93 @@ PAGE = f"""
 
 @pytest.mark.parametrize("name", LEAST)
 def test_a_wrong_number_of_each_kind_is_found(page: Page, name: str) -> None:
-    cell = next(cell for cell in page.cells.found if kind(cell) == name)
+    cell = next(cell for cell in page.cells if kind(cell) == name)
     shown = "data-samples" if name == "code" else "data-value"
     altered = replace(cell, attributes={**cell.attributes, shown: str(1 + round(float(str(cell.attributes[shown]))))})
     assert len(getattr(page, f"_{name}")([altered])) == 1
+
+
+PLANTED = {
+    "time": ("sentence", r"takes ([\d.]+) ms, .* of the roof"),
+    "wait": ("sentence", r"its warps wait most for \w+, (\d+) %"),
+    "count of targets": ("sentence", r"meets all (\d+) targets"),
+    "change": ("sentence", r"is ([\d.]+) % slower on"),
+    "tally": ("sentence", r"candidates: (\d+) worse"),
+    "date": ("sentence", r"nothing was measured here: [\w ]+, (\d+)-"),
+    "note": ("sentence", r"shown all the same: on [^:]*: (\d+) of"),
+    "need": ("sentence", r"needs ([\d.]+) GB"),
+    "title of a figure": ("sentence", r"takes ([\d.]+) % longer than the roof"),
+    "pointed at": ("sentence", r"^\w+: ([\d.]+) % \("),
+    "lowest sample of a dot": ("sentence", r"^\w+: [\d.]+ % \(([\d.]+) to"),
+    "bound in a figure": ("sentence", r"^≥ ([\d.]+)$"),
+    "ceiling": ("sentence", r"the roof, ([\d,]+) GB/s"),
+    "legend": ("sentence", r"^(\d+) states under"),
+    "estimate": ("sentence", r"estimates ([\d.]+) %"),
+    "advice": ("sentence", r"^Every scheduler .* every ([\d.]+) cycles"),
+    "process": ("sentence", r"ncu process \w+ \(\w+\), ([\d.]+) s"),
+    "version": ("sentence", r"triton ([\d.]+)"),
+    "sheet": ("sentence", r"its sheet says (\d+) GB/s"),
+    "figure in words": ("attribute", r"Fraction of the roof in parts of 1: \w+ [\d.]+, \w+ ([\d.]+)"),
+    "spread of a cell": ("attribute", r"^([\d.,]+) to "),
+    "meaning of a metric": ("attribute", r"A saturating copy reads about (\d+)"),
+    "label of a dot": ("label", r"^(0\.\d+)$"),
+    "label of a bar": ("label", r"^(\d\d)$"),
+    "sentence of a verdict": ("cell", r"wanted at least ([\d.]+)"),
+    "bound of a verdict": ("cell", r"^≥ ([\d.]+)$"),
+    "median": ("cell", r"^([\d.]+)$"),
+    "median and spread": ("cell", r"^[\d.]+ ms ([\d.]+) ms to"),
+    "row of a hot line": ("hot line", r" (\d+) % "),
+    "share in the code": ("file", r" ([\d.]+) % \d+ "),
+    "code": ("file", r"^1 .*?(\d+)"),
+}
+"""What a number is said of -> where its text stands, and where it stands in its text."""
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_wrong_number_that_is_said_is_found(page: Page, name: str) -> None:
+    sort, pattern = PLANTED[name]
+    said = [(text, re.search(pattern, text.words)) for text in with_numbers(page) if sort_of(text) == sort]
+    text, found = next((text, found) for text, found in said if found is not None)
+    words = text.words[: found.start(1)] + altered(found[1]) + text.words[found.end(1) :]
+    assert len(page.unsaid([replace(text, words=words)])) == 1
+
+
+FAULTS = [
+    ("sentence", r"takes [\d.]+ ms, ([\d.]+) % of the roof"),
+    ("label", r"<title>\w+: [\d.]+ [^<]* to [^<]*</title>(?:(?!<title>).)*?>([\d.]+)</text>"),
+]
+"""Where a number stands in a page, and what kind of text it is a part of."""
+
+
+def test_a_page_with_wrong_numbers_is_found(page: Page) -> None:
+    """As a reader would see it: in a sentence at the top, and beside a dot of a figure."""
+    html = page.html
+    for _, pattern in FAULTS:
+        found = re.search(pattern, html, re.DOTALL)
+        assert found is not None
+        html = html[: found.start(1)] + altered(found[1]) + html[found.end(1) :]
+    wrong = [text for text in read_page(html).texts if page.unsaid([text])]
+    assert [sort_of(text) for text in wrong] == [sort for sort, _ in FAULTS]
+
+
+def altered(number: str) -> str:
+    """Another number of the same length."""
+    return number[:-1] + str((int(number[-1]) + 1) % 10)
+
+
+def test_hardly_any_text_can_be_altered_unnoticed(page: Page) -> None:
+    """Another number may be true by chance: what a rule estimates of one kernel it may say of the next."""
+    texts = with_numbers(page)
+    unnoticed = [text for text in map(misprinted, texts) if not page.sentences.unsaid(text)]
+    assert len(unnoticed) < len(texts) / 200
+
+
+def misprinted(text: Text) -> Text:
+    """A text whose first digit is another."""
+    found = NUMBER.search(text.words)
+    assert found is not None
+    at = found.start()
+    return replace(text, words=text.words[:at] + altered(text.words[at]) + text.words[at + 1 :])
 
 
 def row(metric: str, value: str, sample: str = "0", launch: str = "") -> dict[str, str]:
@@ -281,7 +376,7 @@ def row(metric: str, value: str, sample: str = "0", launch: str = "") -> dict[st
 
 def test_a_number_that_the_files_do_not_have_is_found() -> None:
     rows = [row("duration", "2"), row("duration", "3", "1"), row("duration", "1", "0", "4")]
-    cells = cells_of(PAGE).found
+    cells = cells_of(read_page(PAGE))
     assert [kind(cell) for cell in cells] == ["verdicts", "verdicts", "metrics", "metrics", "unknown"]
     assert wrong_metrics(cells[2:4], medians(rows)) == [f"('{CASE}', 'traffic'): the page has 1.5, the files None"]
     verdict = dict.fromkeys(("value", "low", "high", "bound", "of_roof", "samples"), 0.987)

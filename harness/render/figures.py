@@ -44,7 +44,10 @@ HUES: dict[Family, tuple[str, ...]] = {
 """Each family of warp states in a hue of its own, its states in the order of the catalogue."""
 
 HOVER = "hover:"
-"""A mark whose gid begins with this says the rest of it when it is pointed at."""
+"""A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
+
+METRIC = "metric:"
+"""A panel whose gid begins with this is one of the metric that the rest of it names."""
 
 LONGEST_HOVER = 200
 """Characters of a meaning that is said on hover; the glossary has it whole."""
@@ -131,6 +134,7 @@ def _place(
 
 
 def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
+    axis.set_gid(f"{METRIC}{panel.metric.name}")
     right = _right_end(panel)
     axis.set_xlim(0, right)
     if panel.limit is not None:
@@ -162,7 +166,7 @@ def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: flo
     (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
     mark.set_gid(f"{HOVER}{row.name}: {median:.6g} {unit} ({dot.low:.6g} to {dot.high:.6g})")
     beyond = median > right * 0.72
-    axis.annotate(
+    label = axis.annotate(
         _brief(median),
         (median, place),
         xytext=(-8 if beyond else 8, 0),
@@ -174,6 +178,7 @@ def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: flo
         bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
         zorder=5,
     )
+    label.set_gid(mark.get_gid())
 
 
 def _brief(value: float) -> str:
@@ -240,9 +245,9 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     for name, colour, values, about in segments:
         widths = [value if value is not None else 0.0 for value in values]
         bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
-        _label_segments(axis, bars.patches, colour)
         for row, width, bar in zip(rows, widths, bars.patches, strict=True):
             bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %. {fitting(about, LONGEST_HOVER)}")
+        _label_segments(axis, bars.patches, colour)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         if total == 0.0:
@@ -287,7 +292,8 @@ def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
         if width >= 4:
             middle = patch.get_x() + width / 2  # type: ignore[attr-defined]
             place = patch.get_y() + patch.get_height() / 2  # type: ignore[attr-defined]
-            axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
+            label = axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
+            label.set_gid(patch.get_gid())  # type: ignore[attr-defined]
 
 
 DARK_ON_BAR, LIGHT_ON_BAR = "#101010", "#fefefe"
@@ -521,10 +527,12 @@ THEMED = {
 
 
 def _themed(svg: str) -> str:
-    """A figure whose inks and papers are the page's, whose marks say what they are, and without ids that repeat."""
+    """A figure whose inks and papers are the page's, whose parts say what they are, and without ids that repeat."""
     for colour, variable in THEMED.items():
         svg = svg.replace(colour, f"var({variable})")
     svg = re.sub(rf'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
+    svg = re.sub(rf'<g id="{METRIC}([^"]*)">', r'<g data-metric="\1">', svg)
+    svg = re.sub(r' id="matplotlib\.axis_\d+"', ' class="axis"', svg)
     return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
 
 

@@ -106,7 +106,7 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
         provenance=provenance(result.run),
         changes=changes,
         environment=environment,
-        card=project.card_of(environment.gpu) if environment is not None else None,
+        card=result.card,
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
