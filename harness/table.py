@@ -97,12 +97,13 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
             raise ValueError(str(error)) from None
     if header != list(COLUMNS) or any(len(line) != len(header) for line in lines):
         raise ValueError("it is no table of stallgate's, or not all of one")
-    cells = [dict(zip(header, line, strict=True)) for line in lines]
-    return [_from_text(row) for row in cells if not row["launch"] and row["metric"] in metrics]
+    launch, metric = header.index("launch"), header.index("metric")
+    return [_from_text(line) for line in lines if not line[launch] and line[metric] in metrics]
 
 
-def _from_text(cells: dict[str, str]) -> Row:
+def _from_text(line: list[str]) -> Row:
     """A row of a whole call."""
+    cells = dict(zip(COLUMNS, line, strict=True))
     return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, Row, strict=False)
 
 
