@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from harness.errors import BadArgument, UnknownName
 from harness.model import Catalogue, Metric
@@ -138,15 +139,17 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 
 
-def names_in(formula: str) -> list[str]:
+@cache
+def names_in(formula: str) -> tuple[str, ...]:
     """The ncu names that a formula takes.
 
     Raises:
         ValueError: the formula holds anything but numbers, names, parentheses and + - * /.
     """
-    return [ast.unparse(node) for node in _terms(_parsed(formula)) if not isinstance(node, ast.Constant)]
+    return tuple(ast.unparse(node) for node in _terms(_parsed(formula)) if not isinstance(node, ast.Constant))
 
 
+@cache
 def _parsed(formula: str) -> ast.expr:
     try:
         return ast.parse(formula.strip(), mode="eval").body

@@ -367,7 +367,9 @@ def _measured(project: Project, folder: Path, run: Run, options: Any, device: De
     from harness import terminal
     from harness.measure.profile import Profiler
 
-    threading.Thread(target=import_module, args=("harness.flow",), daemon=True).start()  # pandas, while the GPU works
+    drawn = click.get_current_context().params["page"]
+    wanted = "harness.render.page" if drawn else "harness.flow"
+    threading.Thread(target=import_module, args=(wanted,), daemon=True).start()  # seconds, while the GPU works
     try:
         with terminal.Bar() as bar:
             Profiler(project, run, options, device, ncu, bar).measure(folder)

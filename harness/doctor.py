@@ -21,9 +21,18 @@ from harness.words import listed
 _DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
 
 _PROBE = """
-import json, torch, triton
-print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, torch.cuda.is_available()]))
+import importlib.util, json, pathlib, runpy
+found = importlib.util.find_spec("torch")
+file = pathlib.Path(found.origin).with_name("version.py") if found and found.origin else None
+built = runpy.run_path(str(file)) if file and file.is_file() else {}
+if "__version__" in built and built.get("cuda", "") is None and built.get("hip", "") is None:
+    import triton
+    print(json.dumps([built["__version__"], triton.__version__, None, False]))
+else:
+    import torch, triton
+    print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, torch.cuda.is_available()]))
 """
+"""A torch that was built without CUDA says so in a file, and takes seconds to be imported."""
 
 
 class Finding(Noun, frozen=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
-import pandas as pd
 from msgspec.structs import replace
 
 from harness.catalogue import resolve
@@ -19,22 +21,30 @@ from harness.model import Card, Case, Run, State
 from harness.project.tree import Project
 from harness.runs import load, pretty, write_whole
 from harness.soundness import foreign_kernels
-from harness.table import Summaries, build_table, summarise, summarise_kernels
+from harness.table import Row, Summaries, as_csv, as_frame, rows_of, summarise, summarise_kernels
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A run, read and judged."""
 
     folder: Path
     run: Run
     evidence: Evidence
-    table: pd.DataFrame
+    rows: list[Row]
     summaries: Summaries
     judgement: Judgement
     foreign_kernels: dict[Case, list[str]] = {}
     """Kernels that are neither a variant's own nor allowed: of candidates judged, of others shown."""
     card: Card | None = None
     """What the sheet of the run's GPU says: shown, never judged by."""
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows for pandas."""
+        return as_frame(self.rows)
 
 
 def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: bool = False) -> Result:
@@ -49,17 +59,17 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
     run = with_roles(load(folder), project)
     judged = [attempt for attempt in run.attempts if attempt.kind != "detail"]
     evidence = gather(folder, replace(run, attempts=judged) if only_judge else run, project.catalogue)
-    table = build_table(run, evidence.calls, project.catalogue)
-    summaries = summarise(table)
+    rows = rows_of(run, evidence.calls, project.catalogue)
+    summaries = summarise(rows)
     today = datetime.now(UTC).date()
-    parts = summarise_kernels(table, _judged(project))
+    parts = summarise_kernels(rows, _judged(project))
     foreign = foreign_kernels(run, project, evidence)
     judgement = judge(run, project, evidence, summaries, stages, parts=parts, foreign=foreign, today=today)
     return Result(
         folder=folder,
         run=run,
         evidence=evidence,
-        table=table,
+        rows=rows,
         summaries=summaries,
         judgement=judgement,
         foreign_kernels=foreign,
@@ -129,8 +139,8 @@ def run_facts(result: Result, status: int) -> dict[str, object]:
 
 def write_results(result: Result) -> None:
     """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
-    write_whole(result.folder / "metrics.csv", result.table.to_csv(index=False).encode())
-    for case, kernels in ncu_metrics(result.table).items():
+    write_whole(result.folder / "metrics.csv", as_csv(result.rows).encode())
+    for case, kernels in ncu_metrics(result.rows).items():
         path = result.folder / "ncu_metrics" / f"{_file_name(case)}.json"
         path.parent.mkdir(exist_ok=True)
         write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
@@ -166,13 +176,13 @@ def verdicts(result: Result) -> dict[str, object]:
     }
 
 
-def ncu_metrics(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+def ncu_metrics(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
     """Case -> kernel -> ncu name -> median over samples, as prompts for kernel writers take it."""
-    launches = table[table["launch"].notna() & (table["state"] == "measured") & (table["source"] == "ncu")]
-    keys = ["problem", "variant", "configuration", "workload"]
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        if row.kernel and row.state == "measured" and row.source == "ncu":
+            values.setdefault((row.case.name, row.kernel, row.ncu_name), []).append(row.value)
     found: dict[str, dict[str, dict[str, float]]] = {}
-    medians = launches.groupby([*keys, "kernel", "ncu_name"], sort=False)["value"].median()
-    for key, median in zip(medians.index.tolist(), medians.tolist(), strict=True):
-        *case, kernel, name = map(str, key)
-        found.setdefault("/".join(case), {}).setdefault(kernel, {})[name] = median
+    for (case, kernel, name), samples in values.items():
+        found.setdefault(case, {}).setdefault(kernel, {})[name] = statistics.median(samples)
     return found

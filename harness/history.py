@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import pandas as pd
 
 from harness.errors import StallgateError
 from harness.model import Case, CaseResult, Environment, Noun, Role, Run, Status
 from harness.project.digests import workload_key
 from harness.runs import RECORDED, load
-from harness.table import Summaries, Summary, summarise
+from harness.table import Summaries, Summary, from_csv, summarise
 from harness.words import spaced
 
 LARGEST = 1e30
@@ -112,9 +111,6 @@ def _reason(folder: Path, name: str, error: Exception) -> str:
     return f"{name}: {text.lstrip(': ').strip()}"
 
 
-KEYS = ["problem", "variant", "configuration", "workload", "metric"]
-
-
 def read_summaries(path: Path, metrics: list[str]) -> Summaries:
     """Medians and spreads over the samples of whole calls, of some metrics.
 
@@ -122,13 +118,8 @@ def read_summaries(path: Path, metrics: list[str]) -> Summaries:
         OSError: the table cannot be opened.
         ValueError: it is not what stallgate writes.
     """
-    columns = [*KEYS, "sample", "launch", "value", "state", "ncu_name"]
-    kinds = {name: "float64" if name == "value" else "string" for name in columns}
-    empty = {"launch": [""], "value": [""]}  # nothing else is NA: a variant may be named `nan`
-    table = pd.read_csv(path, usecols=columns, dtype=kinds, keep_default_na=False, na_values=empty)
-    rows = table[table["launch"].isna() & table["metric"].isin(metrics)]
-    sound = rows["value"].abs().lt(LARGEST) == (rows["state"] == "measured")
-    if not sound.all():
+    rows = from_csv(path, metrics)
+    if any((abs(row.value) < LARGEST) != (row.state == "measured") for row in rows):
         raise ValueError("a value and its state contradict each other")
     return summarise(rows)
 

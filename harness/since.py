@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
 from msgspec.structs import replace
 
 from harness.compare import Change, Comparison, Pair, Word, compare, main_metrics
@@ -155,7 +154,7 @@ def _as_written(project: Project, folder: Path, run: Run, metrics: list[str]) ->
         folder=folder,
         run=run,
         evidence=Evidence(calls=[], faults=faults, reader=""),
-        table=pd.DataFrame(),
+        rows=[],
         summaries=summaries,
         judgement=Judgement(stages=[], verdicts=[], notes=[]),
     )

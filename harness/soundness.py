@@ -94,18 +94,27 @@ def kernels_of(path: Path) -> set[str]:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return set()
-    names = _imported(tree)
+    statements = _statements(tree)
+    names = _imported(statements)
     return {
         node.name
-        for node in ast.walk(tree)
+        for node in statements
         if isinstance(node, ast.FunctionDef) and any(_full_name(d, names) in JITS for d in node.decorator_list)
     }
 
 
-def _imported(tree: ast.Module) -> dict[str, str]:
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """A syntax tree without its expressions, which are most of it, and neither import nor define."""
+    found: list[ast.AST] = [tree]
+    for node in found:
+        found += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
+    return found
+
+
+def _imported(statements: list[ast.AST]) -> dict[str, str]:
     """Name in a file -> what it stands for."""
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in statements:
         if isinstance(node, ast.Import):
             found |= {alias.asname: alias.name for alias in node.names if alias.asname is not None}
         if isinstance(node, ast.ImportFrom):

@@ -1,50 +1,110 @@
 """The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
 
-Columns: problem, variant, role, configuration, workload, sample, kernel, launch, metric, value, state, unit, ncu_name,
-source, device. A row of a whole call has no launch (NA) and no kernel (empty). ``value`` is NaN wherever ``state`` is
-not ``measured``.
+A verdict needs its rows alone. The table as a DataFrame is made for those who group and draw: to import pandas takes
+longer than to judge.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from msgspec import convert
+from msgspec.structs import astuple
 
 from harness.catalogue import ROOF_FRACTION
 from harness.extract.evidence import Call
 from harness.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
 from harness.model import DETAIL, Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
 
-COLUMNS = {
-    "problem": "string",
-    "variant": "string",
-    "role": "string",
-    "configuration": "string",
-    "workload": "string",
-    "sample": "string",
-    "kernel": "string",
-    "launch": "Int64",
-    "metric": "string",
-    "value": "float64",
-    "state": "string",
-    "unit": "string",
-    "ncu_name": "string",
-    "source": "string",
-    "device": "string",
-}
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Row(Noun, frozen=True):
+    """A metric of a launch, or of a whole call."""
+
+    problem: str
+    variant: str
+    role: str
+    configuration: str
+    workload: str
+    sample: str
+    kernel: str
+    """Empty of a whole call."""
+    launch: int | None
+    """None of a whole call."""
+    metric: str
+    value: float
+    """NaN wherever the state is not ``measured``."""
+    state: State
+    unit: str
+    ncu_name: str
+    source: str
+    device: str
+
+    @property
+    def case(self) -> Case:
+        return Case(self.problem, self.variant, self.configuration, self.workload)
+
+
+COLUMNS = dict.fromkeys(Row.__struct_fields__, "string") | {"launch": "Int64", "value": "float64"}
+"""Name -> what pandas holds it as."""
 
 Readings = dict[str, Reading]
 """Metric -> reading."""
 
 
-def build_table(run: Run, calls: list[Call], catalogue: Catalogue) -> pd.DataFrame:
+def rows_of(run: Run, calls: list[Call], catalogue: Catalogue) -> list[Row]:
     """The table of a run's calls, in the order of its cases."""
     whole = _whole_calls(run, calls, catalogue)
-    rows = [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
+
+
+def as_frame(rows: list[Row]) -> pd.DataFrame:
+    """The table for pandas: what a whole call does not have is NA."""
+    import pandas as pd
+
+    return pd.DataFrame(map(astuple, rows), columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def as_csv(rows: list[Row]) -> str:
+    """The table as ``metrics.csv`` has it: what is NaN or None is left empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(["" if cell != cell else cell for cell in astuple(row)] for row in rows)  # NaN is not itself
+    return file.getvalue()
+
+
+def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
+    """What ``metrics.csv`` says of some metrics of whole calls.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is not what stallgate writes.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            header, *lines = csv.reader(file)
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+    if header != list(COLUMNS) or any(len(line) != len(header) for line in lines):
+        raise ValueError("it is no table of stallgate's, or not all of one")
+    launch, metric = header.index("launch"), header.index("metric")
+    return [_from_text(line) for line in lines if not line[launch] and line[metric] in metrics]
+
+
+def _from_text(line: list[str]) -> Row:
+    """A row of a whole call."""
+    cells = dict(zip(COLUMNS, line, strict=True))
+    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, Row, strict=False)
 
 
 def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tuple[Call, list[Readings], Readings]]:
@@ -146,11 +206,9 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(
-    run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue
-) -> Iterator[dict[str, object]]:
+def _rows(run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue) -> Iterator[Row]:
     case = call.case
-    shared = {
+    shared: dict[str, Any] = {
         "problem": case.problem,
         "variant": case.variant,
         "role": next(result.role for result in run.cases if result.case == case),
@@ -160,7 +218,7 @@ def _rows(
         "device": _device(run, call),
     }
     for launch, readings in zip(call.launches, launches, strict=True):
-        yield from _rows_of(readings, {**shared, "kernel": launch.kernel, "launch": launch.index}, catalogue)
+        yield from _rows_of(readings, {**shared, "kernel": launch.kernel or "", "launch": launch.index}, catalogue)
     yield from _rows_of(combined, {**shared, "kernel": "", "launch": None}, catalogue)
 
 
@@ -173,20 +231,20 @@ def _device(run: Run, call: Call) -> str:
     return f"{device_of(call.launches[0])}, device {index or 'unknown'}"
 
 
-def _rows_of(readings: Readings, shared: dict[str, object], catalogue: Catalogue) -> Iterator[dict[str, object]]:
-    for name in catalogue.metrics:
+def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[Row]:
+    for name, metric in catalogue.metrics.items():
         if name not in readings:
             continue
         found = readings[name]
-        yield {
+        yield Row(
             **shared,
-            "metric": name,
-            "value": found.value if found.value is not None else float("nan"),
-            "state": found.state,
-            "unit": catalogue.metrics[name].unit,
-            "ncu_name": found.ncu_name,
-            "source": found.source,
-        }
+            metric=name,
+            value=found.value if found.value is not None else math.nan,
+            state=found.state,
+            unit=metric.unit,
+            ncu_name=found.ncu_name,
+            source=found.source,
+        )
 
 
 # --- samples of a case ------------------------------------------------------------------------------------------------
@@ -208,64 +266,58 @@ Summaries = dict[tuple[Case, str], Summary]
 """(case, metric) -> what its samples say."""
 
 
-def summarise(table: pd.DataFrame) -> Summaries:
+def summarise(rows: Iterable[Row]) -> Summaries:
     """Median and spread of every metric of every case, over whole calls; detail launches count for nothing."""
-    calls = table[table["launch"].isna() & (table["sample"] != DETAIL)]
-    keys = ["problem", "variant", "configuration", "workload", "metric"]
-    grouped: dict[tuple[str, ...], list[tuple[State, float, str]]] = {}
-    columns = [calls[name].tolist() for name in (*keys, "state", "value", "ncu_name")]
-    for *key, state, value, name in zip(*columns, strict=True):  # 50 times as fast as groupby, where cases are many
-        grouped.setdefault(tuple(key), []).append((state, value, name))
-    return {(_case(key), key[-1]): _summary(*map(list, zip(*rows, strict=True))) for key, rows in grouped.items()}
+    grouped: dict[tuple[Case, str], list[Row]] = {}
+    for row in rows:
+        if row.launch is None and row.sample != DETAIL:
+            grouped.setdefault((row.case, row.metric), []).append(row)
+    return {key: _summary(samples) for key, samples in grouped.items()}
 
 
 Parts = dict[tuple[Case, str], dict[str, Summary]]
 """(case, metric) -> kernel -> what the samples say of that kernel alone."""
 
 
-def summarise_kernels(table: pd.DataFrame, metrics: Collection[str]) -> Parts:
+def summarise_kernels(rows: Iterable[Row], metrics: Collection[str]) -> Parts:
     """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
 
     A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
     """
-    launches = table[table["launch"].notna() & (table["sample"] != DETAIL) & table["metric"].isin(list(metrics))]
-    names = ("problem", "variant", "configuration", "workload", "metric", "sample", "kernel")
-    columns = [launches[name].tolist() for name in (*names, "state", "value", "ncu_name")]
-    found: dict[tuple[str, ...], dict[str, list[tuple[State, float, str]]]] = {}
-    seen: Counter[tuple[str, ...]] = Counter()
-    samples: dict[tuple[str, ...], set[str]] = {}
-    for *key, sample, kernel, state, value, name in zip(*columns, strict=True):
-        seen[*key, sample, kernel] += 1
-        nth = seen[*key, sample, kernel]
-        label = kernel if nth == 1 else f"{kernel} ({nth})"
-        found.setdefault(tuple(key), {}).setdefault(label, []).append((state, value, name))
-        samples.setdefault(tuple(key), set()).add(sample)
+    found: dict[tuple[Case, str], dict[str, list[Row]]] = {}
+    seen: Counter[tuple[Case, str, str, str]] = Counter()
+    samples: dict[tuple[Case, str], set[str]] = {}
+    for row in rows:
+        if row.launch is None or row.sample == DETAIL or row.metric not in metrics:
+            continue
+        key = (row.case, row.metric)
+        seen[*key, row.sample, row.kernel] += 1
+        nth = seen[*key, row.sample, row.kernel]
+        label = row.kernel if nth == 1 else f"{row.kernel} ({nth})"
+        found.setdefault(key, {}).setdefault(label, []).append(row)
+        samples.setdefault(key, set()).add(row.sample)
     return {
-        (_case(key), key[-1]): {label: _of_kernel(rows, len(samples[key])) for label, rows in kernels.items()}
+        key: {label: _of_kernel(launches, len(samples[key])) for label, launches in kernels.items()}
         for key, kernels in found.items()
     }
 
 
-def _of_kernel(rows: list[tuple[State, float, str]], samples: int) -> Summary:
+def _of_kernel(rows: list[Row], samples: int) -> Summary:
     if len(rows) < samples:
-        return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0][2])
-    return _summary(*map(list, zip(*rows, strict=True)))
+        return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0].ncu_name)
+    return _summary(rows)
 
 
-def _case(key: tuple[str, ...]) -> Case:
-    problem, variant, configuration, workload, _ = key
-    return Case(problem=problem, variant=variant, configuration=configuration, workload=workload)
-
-
-def _summary(states: list[State], values: list[float], names: list[str]) -> Summary:
-    odd = next((number for number, state in enumerate(states) if state != "measured"), None)
+def _summary(rows: list[Row]) -> Summary:
+    odd = next((row for row in rows if row.state != "measured"), None)
     if odd is not None:
-        return Summary(state=states[odd], median=None, low=None, high=None, samples=len(states), ncu_name=names[odd])
+        return Summary(state=odd.state, median=None, low=None, high=None, samples=len(rows), ncu_name=odd.ncu_name)
+    values = [row.value for row in rows]
     return Summary(
         state="measured",
         median=statistics.median(values),
         low=min(values),
         high=max(values),
         samples=len(values),
-        ncu_name=names[0],
+        ncu_name=rows[0].ncu_name,
     )

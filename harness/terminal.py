@@ -14,7 +14,7 @@ from harness.catalogue import ROOF_FRACTION
 from harness.model import CaseResult, Run, Status, Verdict
 from harness.words import MARKS, aliases, listed, provenance, scaled, spaced, whom
 
-if TYPE_CHECKING:  # a progress bar is wanted before pandas is there
+if TYPE_CHECKING:  # a progress bar is wanted before they are there
     from harness.compare import Change, Comparison, Pair, Word
     from harness.doctor import Finding
     from harness.judge import Judgement

@@ -43,7 +43,7 @@ def result(project: Project, name: str, candidate: dict[str, Summary] | None = N
         folder=Path(name),
         run=run,
         evidence=evidence,
-        table=None,
+        rows=[],
         summaries=summaries,
         judgement=judgement,  # type: ignore[arg-type]
     )

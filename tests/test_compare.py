@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from msgspec.structs import replace
 
@@ -76,7 +75,7 @@ def result(
         folder=Path(name),
         run=run,
         evidence=Evidence(calls=[], faults=faults or {}, reader=""),
-        table=pd.DataFrame(),
+        rows=[],
         summaries=summaries,
         judgement=Judgement(stages=["memory_access"], verdicts=[], notes=[]),
     )

@@ -52,7 +52,7 @@ def result(project: Project, verdicts: list[Verdict], folder: Path = Path("run")
         folder=folder,
         run=run_of(project, usual()),
         evidence=Evidence(calls=[], faults={}, reader=""),
-        table=None,  # type: ignore[arg-type]
+        rows=[],
         summaries={},
         judgement=judgement,
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import math
+from typing import Any
 
-from harness.table import COLUMNS, Parts, summarise_kernels
+from harness.table import Parts, Row, summarise_kernels
 from tests.judging import case
 
-Row = tuple[str, str, float | None]
+Part = tuple[str, str, float | None]
 """Sample, kernel, value; None where it has none."""
 
 
-def parts_of(*rows: Row, metric: str = "duration") -> Parts:
+def parts_of(*parts: Part, metric: str = "duration") -> Parts:
     place = {"problem": "cumprod", "variant": "blocked_scan", "configuration": "default", "workload": "square"}
-    shared = {
+    shared: dict[str, Any] = {
         **place,
         "role": "candidate",
         "metric": metric,
@@ -22,22 +23,22 @@ def parts_of(*rows: Row, metric: str = "duration") -> Parts:
         "source": "ncu",
         "device": "",
     }
-    table = [
-        {
+    rows = [
+        Row(
             **shared,
-            "sample": sample,
-            "kernel": kernel,
-            "launch": number,
-            "value": float("nan") if value is None else value,
-            "state": "no_value" if value is None else "measured",
-        }
-        for number, (sample, kernel, value) in enumerate(rows)
+            sample=sample,
+            kernel=kernel,
+            launch=number,
+            value=math.nan if value is None else value,
+            state="no_value" if value is None else "measured",
+        )
+        for number, (sample, kernel, value) in enumerate(parts)
     ]
-    return summarise_kernels(pd.DataFrame(table, columns=list(COLUMNS)).astype(COLUMNS), ["duration"])
+    return summarise_kernels(rows, ["duration"])
 
 
 def test_each_kernel_has_its_own_median_and_spread() -> None:
-    rows: list[Row] = [("0", "scan", 5.0), ("0", "fix", 1.0), ("1", "scan", 7.0), ("1", "fix", 1.5)]
+    rows: list[Part] = [("0", "scan", 5.0), ("0", "fix", 1.0), ("1", "scan", 7.0), ("1", "fix", 1.5)]
     found = parts_of(*rows)[case("blocked_scan"), "duration"]
     assert {name: (s.low, s.median, s.high, s.samples) for name, s in found.items()} == {
         "scan": (5.0, 6.0, 7.0, 2),
@@ -46,7 +47,7 @@ def test_each_kernel_has_its_own_median_and_spread() -> None:
 
 
 def test_a_kernel_that_is_launched_twice_counts_as_two() -> None:
-    rows: list[Row] = [("0", "scan", 5.0), ("0", "scan", 50.0), ("1", "scan", 6.0), ("1", "scan", 60.0)]
+    rows: list[Part] = [("0", "scan", 5.0), ("0", "scan", 50.0), ("1", "scan", 6.0), ("1", "scan", 60.0)]
     found = parts_of(*rows)[case("blocked_scan"), "duration"]
     assert {name: s.median for name, s in found.items()} == {"scan": 5.5, "scan (2)": 55.0}
 

@@ -250,7 +250,7 @@ def test_an_unknown_key_is_compared_with_those_of_its_own_kind(tree: Path) -> No
 def test_a_formula_that_divides_by_a_difference_is_read(tree: Path) -> None:
     path = tree / "metrics/catalogue.toml"
     path.write_text(path.read_text().replace("[metrics.duration]", "[metrics.duration]\nformula = 'a / (b.c - d)'"))
-    assert names_in(load_project(tree).catalogue.metrics["duration"].formula or "") == ["a", "b.c", "d"]
+    assert names_in(load_project(tree).catalogue.metrics["duration"].formula or "") == ("a", "b.c", "d")
 
 
 def test_the_root_is_found_from_below(tree: Path) -> None:

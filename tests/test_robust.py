@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.conftest import Stallgate, environment
+from tests.conftest import ROOT, Stallgate, environment
 from tests.test_failures import CRASHED, outcomes, said
 from tests.test_process import gone
 
@@ -304,6 +304,27 @@ def test_doctor_takes_no_other_program_for_python(stallgate: Stallgate, tmp_path
     done = stallgate("doctor", "--python", str(program))
     assert done.returncode == 3
     said(done, "does not answer as Python does")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "words"),
+    [
+        ("'13.0'", "ImportError: there is no libcudart"),
+        ("None", "has torch 2.99, triton 3.99, CUDA None, and finds no CUDA device"),
+    ],
+)
+def test_doctor_imports_a_torch_that_was_built_for_cuda(
+    stallgate: Stallgate, tmp_path: Path, cuda: str, words: str
+) -> None:
+    """Of one that was not, its file says enough."""
+    for name in ("torch", "triton"):
+        (tmp_path / "packages" / name).mkdir(parents=True)
+    (tmp_path / "packages/torch/__init__.py").write_text("raise ImportError('there is no libcudart')")
+    (tmp_path / "packages/torch/version.py").write_text(f"__version__ = '2.99'\ncuda = {cuda}\nhip = None\n")
+    (tmp_path / "packages/triton/__init__.py").write_text("__version__ = '3.99'")
+    done = stallgate("doctor", PYTHONPATH=f"{tmp_path / 'packages'}:{ROOT}")
+    assert done.returncode == 3
+    said(done, words)
 
 
 def test_a_hang_before_the_first_case_names_the_limit(with_ncu: Stallgate, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from harness.catalogue import evaluate, names_in
 from harness.errors import DamagedReport
+from harness.extract import DETAILS
 from harness.model import Advice, HotLine, Launch, Metric, Noun, RawMetric, Reading
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -22,9 +23,6 @@ DEVICE_INDEX = "launch__device_id"
 CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
 GEOMETRY = ("launch__grid_size", "launch__block_size")
 FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
-
-DETAILS = "--details"
-"""Asks the reader for what NVIDIA's rules say and for the hottest source lines as well."""
 
 READER_TIMEOUT_S = 300
 

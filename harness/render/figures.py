@@ -101,7 +101,7 @@ def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> F
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, name, panel in zip(axes, names, panels, strict=True):
         _panel(axis, rows, panel)
-        axis.set_title(name, fontsize=9.5, color=INK, loc="left")
+        axis.set_title(name, fontsize=9.5, color=INK, loc="left", y=1)  # where it stands anyway: none is looked for
     _name_rows(axes[0], rows)
     _place(figure, rows, height, below=0.3, above=0.66 + more)
     return figure
