@@ -71,8 +71,8 @@ def save(folder: Path, run: Run) -> None:
 
 
 def pretty(value: object) -> bytes:
-    """A value as indented JSON, with a newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    """A value as JSON, with a newline at its end, indented by one space a level: most lines of a run are deep."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
 def load(folder: Path) -> Run:

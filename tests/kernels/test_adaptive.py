@@ -41,6 +41,13 @@ def test_the_form_follows_the_shape(variant: ModuleType, shape: tuple[int, ...],
     assert variant.choice(outer, axis, inner, torch.float32, H100)[0] == form
 
 
+@pytest.mark.parametrize(("shape", "dim"), [((2**29,), 0), ((2**20, 64), 0)], ids=str)
+def test_the_same_bits_are_a_form_of_their_own(variant: ModuleType, shape: tuple[int, ...], dim: int) -> None:
+    axis, inner = variant._lines(torch.Size(shape), dim)
+    assert variant.choice(1, axis, inner, torch.float32, H100, deterministic=True)[0] == "chain"
+    assert variant.choice(1, axis, inner, torch.float64, H100)[0] == "chain"
+
+
 def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> None:
     many, few = (variant.choice(outer, 64, 1, torch.float32, H100)[1]["ROWS"] for outer in (2**22, 200))
     assert (many, few) == (16, 1)

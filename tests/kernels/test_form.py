@@ -16,14 +16,17 @@ def functions(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.stem != "reference"], ids=lambda path: path.stem)
-def test_a_variant_holds_imports_functions_and_its_model_only(path: Path) -> None:
+def test_a_variant_holds_imports_functions_constants_and_its_model_only(path: Path) -> None:
+    """Its wrappers may share a private class and constants with a text that says what they are."""
     docstring, *body = ast.parse(path.read_text(encoding="utf-8")).body
     assert isinstance(docstring, ast.Expr)
-    assert [node.name for node in body if isinstance(node, ast.ClassDef)] == ["ModelNew"]
-    others = [
-        node for node in body if not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
-    ]
-    assert not others
+    assert [node.name for node in body if isinstance(node, ast.ClassDef) and node.name[0] != "_"] == ["ModelNew"]
+    definitions = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+    others = [node for node in body if not isinstance(node, definitions)]
+    for constant, text in zip(others[::2], others[1::2], strict=True):
+        assert isinstance(constant, ast.Assign)
+        assert isinstance(constant.value, ast.Constant)
+        assert isinstance(text, ast.Expr)
 
 
 def test_functions_of_the_same_name_are_the_same() -> None:
