@@ -219,8 +219,10 @@ def repeated(tree: Path, recording: Path) -> list[str]:
     return names
 
 
-def test_accepted_numbers_are_gated_by(stallgate: Stallgate, tree: Path, repeated: list[str]) -> None:
-    done = stallgate("baseline", *repeated)
+def test_accepted_numbers_are_gated_by(
+    stallgate: Stallgate, own_process: Stallgate, tree: Path, repeated: list[str]
+) -> None:
+    done = own_process("baseline", *repeated)
     assert done.returncode == 0, done.stderr
     assert f"baseline: {FOLDER}/cumprod.json" in done.stdout
     path = tree / FOLDER / "cumprod.json"

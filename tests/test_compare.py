@@ -354,7 +354,7 @@ def test_runs_under_other_conditions_end_with_status_3(
     assert "hint: profile the same workloads again" in done.stderr
 
 
-def test_an_unknown_run_is_a_fault_of_the_user(stallgate: Stallgate, replayed: Path) -> None:
-    done = stallgate("compare", replayed.name[:-1])
+def test_an_unknown_run_is_a_fault_of_the_user(own_process: Stallgate, replayed: Path) -> None:
+    done = own_process("compare", replayed.name[:-1])
     assert done.returncode == 2
     assert f"did you mean {replayed.name}?" in " ".join(done.stderr.split())
