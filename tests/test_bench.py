@@ -20,6 +20,7 @@ import torch
 from harness.child.bench.clock import GpuClock
 from harness.child.bench.contenders import Pool
 from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
+from harness.child.bench.work import measure
 from harness.child.device import Interpreter
 from harness.child.leash import LET_GO
 from harness.errors import BrokenFile
@@ -208,6 +209,24 @@ def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, hear
     with pytest.raises(Lost):
         times(MadeUpClock(500), "raising", "right", usable=False)
     assert set(heard.outcomes) == {"raising"}
+
+
+class MadeUpRow:
+    def __init__(self, done: list[str], name: str, *, fits: bool) -> None:
+        self._done, self._name, self._fits = done, name, fits
+
+    def fits(self) -> bool:
+        return self._fits
+
+    def measure(self) -> None:
+        self._done.append(self._name)
+
+
+def test_a_row_that_does_not_fit_begins_a_process_and_is_never_left_out() -> None:
+    done: list[str] = []
+    fitting = {"first": False, "second": True, "third": False, "fourth": True}
+    measure(MadeUpRow(done, name, fits=fits) for name, fits in fitting.items())
+    assert done == ["first", "second"]
 
 
 # --- the clock, with a GPU that is made up ----------------------------------------------------------------------------

@@ -72,6 +72,10 @@ class Row:
         self._events = events
         self._reference: dict[str, str] = plan["references"][row["problem"]]
 
+    def fits(self) -> bool:
+        """Whether its tensors, inputs in rotation, have room."""
+        return 2 * int(self._row["bytes"]) <= self._device.free_bytes()
+
     def measure(self) -> None:
         """Brings every contender to an outcome, whatever each of them raises.
 
@@ -94,9 +98,9 @@ class Row:
         self._device.release()
 
     def _filled_pool(self) -> Pool:
-        needed, free = 2 * self._row["bytes"], self._device.free_bytes()
-        if needed > free:
-            gib = [f"{count / 2**30:.1f} GiB" for count in (needed, free)]
+        free = self._device.free_bytes()
+        if not self.fits():
+            gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
             raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
         reference = load(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
         pool = Pool(reference, self._row["arguments"], self._device.name)

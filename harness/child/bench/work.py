@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 from harness.child.events import Events
 from harness.child.leash import hold
@@ -34,10 +36,27 @@ def main(plan_path: Path) -> int:
     clock = GpuClock()
     events.tell("environment", **device.describe(), **clock.describe())
     try:
-        for row in plan["rows"]:
-            Row(plan, row, device, clock, events).measure()
+        measure(Row(plan, row, device, clock, events) for row in plan["rows"])
     except Lost:
         events.tell("lost")
         return DEVICE_LOST
     events.tell("end")
     return 0
+
+
+class Measurable(Protocol):
+    """A row, as far as its turn depends on it."""
+
+    def fits(self) -> bool: ...
+    def measure(self) -> None: ...
+
+
+def measure(rows: Iterable[Measurable]) -> None:
+    """Measures row after row, but for the first only where it fits in the memory that is free.
+
+    Libraries keep what earlier rows took of it, and give it back with the process: what is left is for a fresh one.
+    """
+    for number, row in enumerate(rows):
+        if number and not row.fits():
+            return
+        row.measure()
