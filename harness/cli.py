@@ -198,7 +198,7 @@ def profile(
     options = _options(python, samples, timeout, metrics, detail, isolate)
     devices = find_devices()
     if devices or live or record or device is not None:
-        folder = _live(project, cases, options, devices, device, as_json)
+        folder = _live(project, cases, options, devices, device, as_json, page)
     else:
         folder = _replayed(project, cases)
     status = _finish(project, folder, as_json, page)
@@ -246,8 +246,10 @@ def _resumed(project: Project, name: str, record: bool, page: bool, as_json: boo
     options = _options(*(given[name] for name in ("python", "samples", "timeout", "metrics", "detail", "isolate")))
     device, ncu = choose(find_devices(), given["device"]), find_ncu()
     _end_on_signals()
-    _measured(project, folder, resumable(project, folder, run, device, version(ncu)), options, device, ncu, as_json)
-    status = _finish(project, folder, as_json, page or given["page"])
+    run = resumable(project, folder, run, device, version(ncu))
+    page = page or given["page"]
+    _measured(project, folder, run, options, device, ncu, as_json, page)
+    status = _finish(project, folder, as_json, page)
     if record or given["record"]:
         _keep(project, folder)
     return status
@@ -342,7 +344,7 @@ def _show_bench(folder: Path, as_json: bool) -> int:
 
 
 def _live(
-    project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, as_json: bool
+    project: Project, cases: list[Case], options: Any, devices: list[Any], index: int | None, as_json: bool, page: bool
 ) -> Path:
     """Measures into the folder of a new run."""
     from harness.measure.chip import unmeasurable
@@ -358,18 +360,22 @@ def _live(
     _end_on_signals()
     run = new_run(project, cases, options, device, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
-    _measured(project, folder, run, options, device, ncu, as_json)
+    _measured(project, folder, run, options, device, ncu, as_json, page)
     return folder
 
 
-def _measured(project: Project, folder: Path, run: Run, options: Any, device: Device, ncu: Path, as_json: bool) -> None:
-    """Measures what is planned of a run; what was measured is read and drawn even if the run is cut short."""
+def _measured(
+    project: Project, folder: Path, run: Run, options: Any, device: Device, ncu: Path, as_json: bool, page: bool
+) -> None:
+    """Measures what is planned of a run; what was measured is read and drawn even if the run is cut short.
+
+    What its results, or its ``page``, need is imported while the GPU works.
+    """
     from harness import terminal
     from harness.measure.profile import Profiler
 
-    drawn = click.get_current_context().params["page"]
-    wanted = "harness.render.page" if drawn else "harness.flow"
-    threading.Thread(target=import_module, args=(wanted,), daemon=True).start()  # seconds, while the GPU works
+    wanted = "harness.render.page" if page else "harness.flow"
+    threading.Thread(target=import_module, args=(wanted,), daemon=True).start()
     try:
         with terminal.Bar() as bar:
             Profiler(project, run, options, device, ncu, bar).measure(folder)

@@ -32,7 +32,7 @@ else:
     import torch, triton
     print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, torch.cuda.is_available()]))
 """
-"""A torch that was built without CUDA says so in a file, and takes seconds to be imported."""
+"""A torch that was built without CUDA says so in a file; its import, which takes seconds, is not tried."""
 
 
 class Finding(Noun, frozen=True):

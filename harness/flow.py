@@ -180,7 +180,7 @@ def ncu_metrics(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
     """Case -> kernel -> ncu name -> median over samples, as prompts for kernel writers take it."""
     values: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
-        if row.kernel and row.state == "measured" and row.source == "ncu":
+        if row.launch is not None and row.state == "measured" and row.source == "ncu":
             values.setdefault((row.case.name, row.kernel, row.ncu_name), []).append(row.value)
     found: dict[str, dict[str, dict[str, float]]] = {}
     for (case, kernel, name), samples in values.items():

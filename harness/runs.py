@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import BadArgument, BrokenFile, NoRun, UnknownName
-from harness.model import LABEL_PART, RUN_FORMAT, Attempt, Run
+from harness.model import LABEL_PART, RUN_FORMAT, Run
 
 LATEST = "latest"
 RECORDED = "recorded"
@@ -158,11 +158,6 @@ def find(reports: Path, name: str | None) -> Path:
         if folder.is_dir():
             return folder.resolve()
     raise UnknownName("run", name, [path.parent.name for path in reports.glob("*/run.json")])
-
-
-def report_path(folder: Path, attempt: Attempt) -> Path | None:
-    """The ncu report of an attempt; None where it left none."""
-    return folder / attempt.report if attempt.report else None
 
 
 def missing_reports(folder: Path, run: Run) -> list[str]:

@@ -57,11 +57,17 @@ class Origin:
     def run(
         self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], timeout_s: int
     ) -> subprocess.CompletedProcess[str]:
-        """Runs ``stallgate`` in a folder; one that takes longer ends with the status of SIGALRM."""
+        """Runs ``stallgate`` in a folder.
+
+        Raises:
+            TimeoutExpired: it took longer.
+        """
         with TemporaryFile() as out, TemporaryFile() as err:
             message = json.dumps([arguments, str(folder), dict(environment), timeout_s]).encode()
             socket.send_fds(self._ours, [message], [out.fileno(), err.fileno()])
-            status = int(self._ours.recv(LONGEST_MESSAGE))
+            status = int(self._ours.recv(LONGEST_MESSAGE) or b"-1")
+            if status == -signal.SIGALRM:
+                raise subprocess.TimeoutExpired(["stallgate", *arguments], timeout_s)
             said = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode() for file in (out, err)]
         return subprocess.CompletedProcess(["stallgate", *arguments], status, *said)
 

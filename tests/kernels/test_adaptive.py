@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rightness import ratios, tolerance, verdict
+from rightness import ratios, tolerance, verdict, with_segments
 
 H100 = 132
 
@@ -57,6 +58,40 @@ def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> No
 def test_a_form_that_does_not_fit_is_refused(variant: ModuleType, form: str, dim: int) -> None:
     with pytest.raises(ValueError, match=f"form '{form}' is not for"):
         variant.ModelNew(dim, form=form)(torch.ones(3, 4))
+
+
+@pytest.mark.parametrize(("dim", "columns"), [(1, 1), (0, 4)])
+def test_codes_of_many_tiles_make_a_carry(
+    variant: ModuleType, monkeypatch: pytest.MonkeyPatch, dim: int, columns: int
+) -> None:
+    """As on a GPU: of the tiles before it, most have told no carry yet when a tile looks back."""
+    told: dict[tuple[int, int], Any] = {}
+    tell, inside = variant._tell, 0
+
+    def number(scalar: Any) -> int:
+        return int(scalar.handle.data.item())
+
+    def seldom(words: Any, tile: Any, value: Any, mark: Any) -> None:
+        if mark == 2:
+            told[number(words), number(tile)] = value
+        if mark == 1 or number(tile) % 5 == 4:
+            tell(words, tile, value, mark)
+
+    def awaited(words: Any, tile: Any, *_: Any) -> Any:
+        nonlocal inside
+        inside += 1
+        return told[number(words), number(tile)]
+
+    monkeypatch.setattr(variant, "_tell", seldom)
+    monkeypatch.setattr(variant, "_awaited_prefix", awaited)
+    x = with_segments(ratios((200,), 0, torch.float32, seed=6), places=[13, 77])
+    if columns > 1:
+        x = x.T.contiguous()
+    model = variant.ModelNew(
+        dim, form="lookback", COLUMNS=columns, BLOCK=16 * columns, SLOTS=8, num_warps=1, registers=64
+    )
+    assert not verdict(model(x), x, dim, tolerance(x, dim))
+    assert inside, "some carries had to be waited for"
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

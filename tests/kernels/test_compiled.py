@@ -108,10 +108,11 @@ def forms(compiled: Compiled) -> list[dict[str, Any]]:
 
 
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
+    """With as many registers as they want; launches on a GPU set limits, and pay for them with some spills."""
     names = [launch["kernel"] for launch in forms]
     chained = ["_chain_kernel"] * 2 + ["_lookback_kernel"] * 3 + ["_chain_kernel"]
     assert names == ["_rows_kernel"] * 2 + ["_short_kernel", "_strips_kernel", *chained]
-    assert not any(launch["spilled"] for launch in forms[:7])
+    assert not any(launch["spilled"] for launch in forms[:9])
     assert all(launch["ptx"].count("st.global.v4") for launch in forms[:9])
     assert all(launch["ptx"].count(AHEAD) for launch in (forms[0], forms[1], forms[3]))
 
