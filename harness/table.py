@@ -90,15 +90,27 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
         OSError: it cannot be opened.
         ValueError: it is not what stallgate writes.
     """
+    columns = list(COLUMNS)
+    launch, metric = columns.index("launch"), columns.index("metric")
+    csv.field_size_limit(LONGEST_CELL)
+    rows = []
     with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
         try:
-            header, *lines = csv.reader(file)
+            whole = next(lines, None) == columns
+            for line in lines:
+                whole = whole and len(line) == len(columns)
+                if whole and not line[launch] and line[metric] in metrics:
+                    rows.append(_from_text(line))
         except csv.Error as error:
             raise ValueError(str(error)) from None
-    if header != list(COLUMNS) or any(len(line) != len(header) for line in lines):
+    if not whole:
         raise ValueError("it is no table of stallgate's, or not all of one")
-    launch, metric = header.index("launch"), header.index("metric")
-    return [_from_text(line) for line in lines if not line[launch] and line[metric] in metrics]
+    return rows
+
+
+LONGEST_CELL = 2**31 - 1
+"""A C++ name of a kernel can be longer than the 128 KiB that csv reads of a cell by itself."""
 
 
 def _from_text(line: list[str]) -> Row:
