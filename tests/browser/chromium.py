@@ -44,7 +44,9 @@ KINDS = """() => {
   const seen = new Set();
   for (const each of document.body.querySelectorAll('*')) {
     const speaks = [...each.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if ((speaks || each.matches('input, select, textarea')) && !seen.has(number(each))) { seen.add(number(each)); each.dataset.kind = number(each); }
+    if (!speaks && !each.matches('input, select, textarea') || seen.has(number(each))) continue;
+    seen.add(number(each));
+    each.dataset.kind = number(each);
   }
 }"""
 """Marks one text of every kind. A kind is all that contrast comes from: colours, sizes, and those of what is around it.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import grave_violations, looking
 from tests.browser.pages import GAPS, HOSTILE, LOOKED_AT, Make, hostile_text
@@ -82,8 +83,18 @@ def test_the_theme_is_the_systems_until_it_is_switched_by_keyboard(browser: Brow
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 SORTABLE = "table[data-sortable]"
-VALUES = """(table, column) => [...table.tBodies[0].rows].map(row => row.cells[column])
-  .map(cell => cell.dataset.value ?? cell.textContent.trim())"""
+VALUES = """const values = (table, column) => [...table.tBodies[0].rows].map(row => row.cells[column])
+  .map(cell => cell.dataset.value ?? cell.textContent.trim());
+const headings = table => [...[...table.tHead.rows].at(-1).cells];"""
+COLUMNS = (
+    f"tables => {{ {VALUES} return tables.map(table => headings(table).map((_, column) => values(table, column))); }}"
+)
+SORT = f"""(tables, places) => {{ {VALUES} return places.map(([number, column]) => {{
+  const heading = headings(tables[number])[column];
+  heading.querySelector('button').click();
+  return [heading.ariaSort, values(tables[number], column)];
+}}); }}"""
+"""What clicks is a script, on everything at once: a mouse is scrolled and waited for at every heading."""
 
 
 def number(text: str) -> float | None:
@@ -101,39 +112,24 @@ def assert_sorted(texts: list[str], *, descending: bool) -> None:
     assert found == sorted(numbers, reverse=descending) + [None] * (len(found) - len(numbers))
 
 
-def number_columns(table: Locator) -> list[int]:
-    """Columns that are sorted by number: where half of the cells are numbers, or more."""
-    found = []
-    for column in range(table.locator("thead tr").last.locator("th").count()):
-        numbers = [number(text) for text in table.evaluate(VALUES, column)]
-        if len(numbers) > 1 and numbers.count(None) * 2 <= len(numbers):
-            found.append(column)
-    return found
-
-
-SORT = """(table, column) => {
-  const heading = [...table.tHead.rows].at(-1).cells[column];
-  heading.querySelector('button').click();
-  return [heading.ariaSort, (VALUES)(table, column)];
-}""".replace("VALUES", VALUES)
-
-
-def sort_both_ways(table: Locator, column: int) -> list[str]:
-    """Clicks a heading twice, and holds the column against its order; gives its cells.
-
-    The clicks are a script's: a mouse's are scrolled to and waited for, one by one.
-    """
-    for direction in ("ascending", "descending"):
-        shown, texts = table.evaluate(SORT, column)
-        assert shown == direction
-        assert_sorted(texts, descending=direction == "descending")
-    return texts
+def is_number(texts: list[str]) -> bool:
+    """Whether a column is sorted by number: where half of the cells are numbers, or more."""
+    numbers = [number(text) for text in texts]
+    return len(numbers) > 1 and numbers.count(None) * 2 <= len(numbers)
 
 
 def sort_everything(page: Page) -> list[str]:
-    """Sorts every table by its columns of numbers, as far as four go; gives all their cells."""
-    tables = [(table, number_columns(table)[:4]) for table in page.locator(SORTABLE).all()]
-    return [text for table, columns in tables for column in columns for text in sort_both_ways(table, column)]
+    """Sorts every table by its columns of numbers, as far as four go, up and down; gives all their cells."""
+    tables = page.locator(SORTABLE)
+    numeric = [
+        [i for i, texts in enumerate(columns) if is_number(texts)][:4] for columns in tables.evaluate_all(COLUMNS)
+    ]
+    clicks = [(table, column) for table, columns in enumerate(numeric) for column in columns for _ in range(2)]
+    found = tables.evaluate_all(SORT, clicks)
+    for (shown, texts), direction in zip(found, cycle(["ascending", "descending"])):
+        assert shown == direction
+        assert_sorted(texts, descending=direction == "descending")
+    return [text for _, texts in found for text in texts]
 
 
 @pages("recorded", "many_configurations")
