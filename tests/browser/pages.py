@@ -72,11 +72,12 @@ class Replayed(NamedTuple):
         return gather(self.folder, self.run, self.project.catalogue)
 
 
-def replayed(tree: Path, *variants: str) -> Replayed:
-    """The recording's cases, or those of some variants and of the roof."""
+def replayed(tree: Path, *variants: str, workload: str = "") -> Replayed:
+    """The recording's cases, or those of some variants and of the roof, or of one workload."""
     project = load_project(tree)
     source = load(next((tree / "reports" / "recorded").glob("*/cumprod")))
-    cases = [r.case for r in source.cases if not variants or r.role == "roof" or r.case.variant in variants]
+    found = [r for r in source.cases if workload in ("", r.case.workload)]
+    cases = [r.case for r in found if not variants or r.role == "roof" or r.case.variant in variants]
     folder = create_folder(project.reports, "cumprod")
     run = replay(project, find_recording(project, cases), cases, folder, ["profile"])
     return Replayed(project, folder, run)
@@ -148,7 +149,7 @@ UNREADABLE = "torch_cumprod"
 
 def with_gaps(tree: Path) -> Drawn:
     """Every state of a reading but the good one, and a variant whose launches cannot be relied on."""
-    start = replayed(tree)
+    start = replayed(tree, workload="square")
     whole = start.evidence()
     calls = [_with_gaps(call) for call in whole.calls if call.case.variant != UNREADABLE]
     faults = {r.case.name: "the ncu report has 3 of its 5 samples" for r in start.run.cases if _unreadable(r)}
@@ -271,7 +272,7 @@ def hostile_text(what: str, length: int = 10_000) -> str:
 
 def hostile(tree: Path) -> Drawn:
     """Kernel and variant names, reasons, errors and the catalogue's words, all hostile and long."""
-    start = replayed(tree)
+    start = replayed(tree, workload="square")
     whole = start.evidence()
     run = replace(start.run, cases=list(map(_hostile_case, start.run.cases)), attempts=_hostile_attempts(start.run))
     calls = [

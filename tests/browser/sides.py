@@ -13,13 +13,14 @@ LOOKS = ((390, "dark"), (1200, "light"))
 
 def assert_quiet_and_readable(browser: Browser, page: Path) -> None:
     """No message, no request, no sideways scroll, nothing that axe-core finds serious."""
-    for width, scheme in LOOKS:
-        with looking(browser, page, width, color_scheme=scheme) as view:
+    with looking(browser, page) as view:
+        view.page.wait_for_load_state("networkidle")
+        for width, scheme in LOOKS:
+            view.show(width, scheme)
             assert view.page.get_by_role("heading", level=1).is_visible()
-            view.page.wait_for_load_state("networkidle")
-            assert view.noise == []
             assert view.page.evaluate("document.documentElement.scrollWidth") <= width
             assert grave_violations(view.page) == []
+        assert view.noise == []
 
 
 def assert_the_theme_changes(view: View) -> None:
