@@ -42,6 +42,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What the sheet of the run's GPU says: shown, never judged by."""
 
     @cached_property
+    def places(self) -> dict[tuple[str, str], list[Row]]:
+        """(problem, workload) -> the rows there."""
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            found.setdefault((row.problem, row.workload), []).append(row)
+        return found
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """The rows for pandas."""
         return as_frame(self.rows)

@@ -1,7 +1,6 @@
 """The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
 
-A verdict needs its rows alone. The table as a DataFrame is made for those who group and draw: to import pandas takes
-longer than to judge.
+No command needs it as a DataFrame, which is made for a program that asks: to import pandas takes longer than to judge.
 """
 
 from __future__ import annotations

@@ -98,15 +98,25 @@ def without_torch(tmp_path: Path) -> str:
 @pytest.fixture
 def replayed(tree: Path, shared: Shared) -> Path:
     """The tree's latest run: the recording, replayed by ``stallgate profile`` in a tree like this one."""
-    original = shared.get("replayed", _replay)
-    shutil.copytree(original, tree / "reports", symlinks=True, dirs_exist_ok=True)
+    return _copied(shared.get("replayed", _replay), tree)
+
+
+@pytest.fixture
+def replayed_square(tree: Path, shared: Shared) -> Path:
+    """The same of the workload that is judged, whose page takes half the time to draw."""
+    return _copied(shared.get("replayed_square", lambda folder: _replay(folder, "-w", "square")), tree)
+
+
+def _copied(reports: Path, tree: Path) -> Path:
+    """The latest run of a reports folder, in the tree."""
+    shutil.copytree(reports, tree / "reports", symlinks=True, dirs_exist_ok=True)
     return (tree / "reports" / "latest").resolve()
 
 
-def _replay(folder: Path) -> Path:
+def _replay(folder: Path, *arguments: str) -> Path:
     """A reports folder with a replay and nothing else."""
     tree = copy_tree(folder / "project")
-    done = command_line(tree)("profile")
+    done = command_line(tree)("profile", *arguments)
     assert done.returncode == 0, done.stderr
     shutil.rmtree(tree / "reports" / "recorded")
     return tree / "reports"

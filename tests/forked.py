@@ -30,7 +30,7 @@ LIBRARIES = (
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
     "msgspec",
-    "pandas",
+    "numpy",
     "rich.console",
     "rich.progress",
     "rich.table",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +15,20 @@ from harness.measure.plan import Request, plan_cases
 from harness.measure.profile import CHILD, child_plan
 from harness.project.tree import load_project
 from tests.cheating import HONEST, WRONG, cheating
+from tests.shared import Shared
 
 UNSHOWN = ("calls_torch", "racing")
 """Right where programs run one after the other and nobody sees the launches: for these it takes a GPU."""
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(scope="session")
+def outcomes(shared: Shared) -> dict[str, Any]:
     """What the child says of each file, run on the CPU as ncu would run it."""
-    root = cheating(tmp_path_factory.mktemp("cheats"))
+    return shared.get("cheats", _measured)
+
+
+def _measured(folder: Path) -> dict[str, Any]:
+    root = cheating(folder)
     project, events = load_project(root), root / "events"
     plan = child_plan(project, plan_cases(project, Request(workloads=["hand"])), ["0", "1"], events, "cpu")
     (root / "plan.json").write_bytes(plan)

@@ -19,6 +19,7 @@ from harness.measure.lock import leash
 from harness.measure.profile import CHILD
 from harness.project.digests import text_digest
 from tests.conftest import ROOT
+from tests.shared import Shared
 
 REFERENCE = """
 import torch
@@ -80,69 +81,7 @@ VARIANTS = {
 }
 
 
-def case_of(tmp_path: Path, name: str, body: str) -> dict[str, Any]:
-    path = tmp_path / f"{name}.py"
-    path.write_text(FORM.format(body=body))
-    return {
-        "name": f"p/{name}/default/w",
-        "problem": "p",
-        "variant": name,
-        "role": "candidate",
-        "path": str(path),
-        "digest": text_digest(path),
-        "tunables": {},
-        "bytes": 1,
-        "labels": ["a", "b", "c"],
-        "arguments": {"shape": [5, 8], "dim": 1, "dtype": "float32"},
-    }
-
-
-def write_plan(tmp_path: Path, cases: list[dict[str, Any]], *, reference: str = REFERENCE, **changes: Any) -> None:
-    path = tmp_path / "reference.py"
-    path.write_text(reference)
-    plan = {
-        "device": "cpu",
-        "events": str(tmp_path / "events"),
-        "run_limit_s": 0.2,
-        "references": {"p": {"path": str(path), "digest": text_digest(path)}},
-        "cases": cases,
-        **changes,
-    }
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-
-
-def measure(tmp_path: Path, cases: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
-    write_plan(tmp_path, cases, **changes)
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    environment.pop("PYTHONPATH", None)
-    command = [sys.executable, str(CHILD), str(tmp_path / "plan.json")]
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False)
-    return [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
-
-
-def outcomes(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {event["name"].split("/")[1]: event for event in events if event["event"] == "outcome"}
-
-
-def test_every_outcome_is_one_variants_own(tmp_path: Path) -> None:
-    events = measure(tmp_path, [case_of(tmp_path, name, body) for name, (body, _, _) in VARIANTS.items()])
-    found = outcomes(events)
-    for name, (_, outcome, reason) in VARIANTS.items():
-        assert found[name]["outcome"] == outcome, found[name]
-        assert reason in found[name]["reason"]
-    assert events[0]["event"] == "environment"
-    assert events[-1]["event"] == "end"
-
-
-def test_the_roof_is_held_against_what_a_roof_does(tmp_path: Path) -> None:
-    cases = [
-        {**case_of(tmp_path, name, body), "role": "roof"}
-        for name, body in (("copy", "return x.clone()"), ("scan", "return x.cumprod(1)"))
-    ]
-    found = outcomes(measure(tmp_path, cases))
-    assert found["copy"]["outcome"] == "profiled"
-    assert found["scan"]["outcome"] == "wrong_result"
-
+ROOFS = {"copy": "return x.clone()", "scan": "return x.cumprod(1)"}
 
 SMALL = """
 def small_arguments(*, shape, dim, dtype): return {"shape": [3, 7], "dim": dim, "dtype": dtype}
@@ -159,14 +98,110 @@ STRAYING = {
     "refusing": ("assert x.shape[1] % 2 == 0, 'even only'; return x.cumprod(1)", "it raises AssertionError: even only"),
 }
 
+SPYING = f"""
+        import sys
+        assert not [path for path in sys.path if path.startswith({str(ROOT / "harness")!r})], sys.path
+        return x.cumprod(1)
+"""
 
-def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(tmp_path: Path) -> None:
-    cases = [case_of(tmp_path, name, body) for name, (body, _) in STRAYING.items()]
-    baselines = [{**case, "name": case["name"].replace("/default", "/b"), "role": "baseline"} for case in cases]
-    events = measure(tmp_path, cases + baselines, reference=REFERENCE + SMALL)
-    told = {event["name"]: event for event in events if event["event"] == "outcome"}
+
+def case_of(tmp_path: Path, name: str, body: str, **changes: Any) -> dict[str, Any]:
+    path = tmp_path / f"{name}.py"
+    path.write_text(FORM.format(body=body))
+    case = {
+        "problem": "p",
+        "variant": name,
+        "role": "candidate",
+        "path": str(path),
+        "digest": text_digest(path),
+        "tunables": {},
+        "bytes": 1,
+        "labels": ["a", "b", "c"],
+        "arguments": {"shape": [5, 8], "dim": 1, "dtype": "float32"},
+        **changes,
+    }
+    return {**case, "name": name_of(name, case["role"], case["problem"])}
+
+
+def name_of(variant: str, role: str = "candidate", problem: str = "p") -> str:
+    return f"{problem}/{variant}/{role}/w"
+
+
+def every_case(folder: Path) -> list[dict[str, Any]]:
+    """What one child measures for all tests that need none of their own: its start takes longer than all of them."""
+    right, tuned = "return x.cumprod(1)", "return x.cumprod(1) * self.configuration['factor']"
+    return [
+        *[case_of(folder, name, body) for name, (body, _, _) in VARIANTS.items()],
+        *[case_of(folder, name, body, role="roof") for name, body in ROOFS.items()],
+        *[
+            case_of(folder, name, body, problem="small", role=role)
+            for role in ("candidate", "baseline")
+            for name, (body, _) in STRAYING.items()
+        ],
+        case_of(folder, "tuned", tuned, tunables={"factor": 1}),
+        case_of(folder, "changed", right, digest="0" * 64),
+        case_of(folder, "large", right, bytes=2**60),
+        case_of(folder, "spying", SPYING),
+    ]
+
+
+def write_plan(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> None:
+    references = {}
+    for problem, text in {"p": REFERENCE, "small": REFERENCE + SMALL}.items():
+        path = folder / f"{problem}_reference.py"
+        path.write_text(text)
+        references[problem] = {"path": str(path), "digest": text_digest(path)}
+    plan = {
+        "device": "cpu",
+        "events": str(folder / "events"),
+        "run_limit_s": 0.2,
+        "references": references,
+        "cases": cases,
+        **changes,
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+
+
+Events = list[dict[str, Any]]
+Found = dict[str, dict[str, Any]]
+
+
+def measure(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Events:
+    write_plan(folder, cases, **changes)
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, str(CHILD), str(folder / "plan.json")]
+    subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120, check=False)
+    return [json.loads(line) for line in (folder / "events").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def events(shared: Shared) -> Events:
+    return shared.get("child", lambda folder: measure(folder, every_case(folder)))
+
+
+@pytest.fixture(scope="session")
+def found(events: Events) -> Found:
+    """Outcomes by case."""
+    return {event["name"]: event for event in events if event["event"] == "outcome"}
+
+
+def test_every_outcome_is_one_variants_own(events: Events, found: Found) -> None:
+    for name, (_, outcome, reason) in VARIANTS.items():
+        assert found[name_of(name)]["outcome"] == outcome, found[name_of(name)]
+        assert reason in found[name_of(name)]["reason"]
+    assert events[0]["event"] == "environment"
+    assert events[-1]["event"] == "end"
+
+
+def test_the_roof_is_held_against_what_a_roof_does(found: Found) -> None:
+    assert found[name_of("copy", "roof")]["outcome"] == "profiled"
+    assert found[name_of("scan", "roof")]["outcome"] == "wrong_result"
+
+
+def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(found: Found) -> None:
     for name, (_, words) in STRAYING.items():
-        candidate, baseline = told[f"p/{name}/default/w"], told[f"p/{name}/b/w"]
+        candidate, baseline = (found[name_of(name, role, "small")] for role in ("candidate", "baseline"))
         assert candidate["outcome"] == ("wrong_result" if words else "profiled"), candidate
         assert words in candidate["reason"]
         assert baseline["outcome"] == "profiled", baseline
@@ -174,25 +209,23 @@ def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(tmp_pa
         assert words in baseline["strays"]
 
 
-def test_tunables_reach_the_variant(tmp_path: Path) -> None:
-    case = {
-        **case_of(tmp_path, "tuned", "return x.cumprod(1) * self.configuration['factor']"),
-        "tunables": {"factor": 1},
-    }
-    assert outcomes(measure(tmp_path, [case]))["tuned"]["outcome"] == "profiled"
+def test_tunables_reach_the_variant(found: Found) -> None:
+    assert found[name_of("tuned")]["outcome"] == "profiled"
 
 
-def test_a_file_that_changed_since_the_plan_is_not_measured(tmp_path: Path) -> None:
-    case = {**case_of(tmp_path, "right", "return x.cumprod(1)"), "digest": "0" * 64}
-    found = outcomes(measure(tmp_path, [case]))["right"]
-    assert found["outcome"] == "crashed"
-    assert "has changed since the run was planned" in found["reason"]
+def test_a_file_that_changed_since_the_plan_is_not_measured(found: Found) -> None:
+    assert found[name_of("changed")]["outcome"] == "crashed"
+    assert "has changed since the run was planned" in found[name_of("changed")]["reason"]
 
 
-def test_what_does_not_fit_is_skipped_with_both_sizes(tmp_path: Path) -> None:
-    found = outcomes(measure(tmp_path, [{**case_of(tmp_path, "right", "return x"), "bytes": 2**60}]))["right"]
-    assert found["outcome"] == "skipped"
-    assert "GiB" in found["reason"]
+def test_what_does_not_fit_is_skipped_with_both_sizes(found: Found) -> None:
+    assert found[name_of("large")]["outcome"] == "skipped"
+    assert "GiB" in found[name_of("large")]["reason"]
+
+
+def test_the_child_sees_nothing_of_the_harness_environment(found: Found) -> None:
+    """It is loaded by path: neither the packages beside it nor its own files become importable names."""
+    assert found[name_of("spying")]["outcome"] == "profiled", found[name_of("spying")]
 
 
 def test_an_interpreter_without_a_gpu_says_so(tmp_path: Path) -> None:
@@ -211,13 +244,6 @@ def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     event = json.loads((tmp_path / "events").read_text())
     assert event["event"] == "unable"
     assert "cannot import torch" in event["reason"]
-
-
-def test_the_child_sees_nothing_of_the_harness_environment(tmp_path: Path) -> None:
-    """It is loaded by path: neither the packages beside it nor its own files become importable names."""
-    body = "import sys; assert not [p for p in sys.path if p.startswith(%r)], sys.path; return x.cumprod(1)"
-    found = outcomes(measure(tmp_path, [case_of(tmp_path, "spy", body % str(ROOT / "harness"))]))
-    assert found["spy"]["outcome"] == "profiled", found["spy"]
 
 
 def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.conftest import Stallgate, with_fakes
 from tests.test_process import gone
 
 CRASHED = "cumprod/blocked_scan/default/square"
+PLAN = ("cumprod/blocked_scan", "cumprod/adaptive_scan", "cumprod/two_pass_scan", "-w", "square")
+"""Both candidates on the workload that is judged, and a baseline; fewer rows to draw than the whole plan has."""
 
 
 def said(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -113,7 +115,7 @@ def test_a_failing_case_costs_itself(
     status: int,
     words: tuple[str, ...],
 ) -> None:
-    done = with_ncu("profile", "--report", "-w", "square", FAKE_NCU=mode, FAKE_NCU_CASE=CRASHED)
+    done = with_ncu("profile", *PLAN, "--report", FAKE_NCU=mode, FAKE_NCU_CASE=CRASHED)
     assert done.returncode == status, done.stderr
     said(done, *words)
     found = outcomes(latest)
@@ -166,7 +168,8 @@ def test_an_interrupt_keeps_what_was_measured(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    done = with_ncu("profile", "-w", "square", FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
+    plan = ("cumprod/blocked_scan", "-w", "square")
+    done = with_ncu("profile", *plan, FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
     thread.join()
     assert done.returncode == 3
     said(done, "interrupted", "what was measured so far")
@@ -191,8 +194,8 @@ def test_a_damaged_ncu_report_while_profiling(with_ncu: Stallgate, latest: Calla
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "directory", "gone"])
-def test_a_report_that_was_damaged_since(stallgate: Stallgate, replayed: Path, damage: str) -> None:
-    report = next((replayed / "ncu").glob("*.ncu-repz"))
+def test_a_report_that_was_damaged_since(stallgate: Stallgate, replayed_square: Path, damage: str) -> None:
+    report = next((replayed_square / "ncu").glob("*.ncu-repz"))
     content = report.read_bytes()
     report.unlink()
     match damage:
@@ -209,7 +212,7 @@ def test_a_report_that_was_damaged_since(stallgate: Stallgate, replayed: Path, d
     said(gate, "the ncu report", "NOT DECIDED")
     drawn = stallgate("report")
     assert drawn.returncode == 0
-    assert "ncu report" in (replayed / "report.html").read_text()
+    assert "ncu report" in (replayed_square / "report.html").read_text()
 
 
 @pytest.mark.parametrize("content", [b"", bytes(range(256)) * 50], ids=["empty", "garbage"])

@@ -18,6 +18,7 @@ from harness.render.pictures import finding, glance, joined, targets_panels, tit
 from harness.render.view import View
 from harness.replay import find_recording, replay
 from harness.runs import create_folder
+from harness.table import COLUMNS
 from tests.conftest import copy_tree
 
 
@@ -39,6 +40,15 @@ def view(measured: tuple[Project, Result], verdicts: list[Verdict] | None = None
 
 def verdict(result: Result, metric: str) -> Verdict:
     return next(found for found in result.judgement.verdicts if found.metric == metric)
+
+
+def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, Result]) -> None:
+    _, result = measured
+    table = result.table
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == len(result.rows)
+    whole = table[table["launch"].isna() & (table["metric"] == "duration") & (table["variant"] == "blocked_scan")]
+    assert whole["value"].median() == view(measured).median(result.run.cases[-1], "duration")
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------

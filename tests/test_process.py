@@ -139,10 +139,12 @@ def test_an_outcome_is_final() -> None:
 
 
 def test_neither_a_progress_bar_nor_a_verdict_waits_for_what_draws() -> None:
-    """It is imported while the GPU works, or not at all: seconds that nobody waits for."""
+    """It is imported while the GPU works, or not at all: seconds that nobody waits for. A page needs no pandas."""
     script = """
 import sys, harness.cli, harness.terminal, harness.measure.profile, harness.flow, harness.compare, harness.baseline
 import harness.render.github, harness.render.head, harness.render.junit
-sys.exit(' '.join({'pandas', 'matplotlib', 'numpy'} & sys.modules.keys()) or None)
+early = {'pandas', 'matplotlib', 'numpy'} & sys.modules.keys()
+import harness.render.page
+sys.exit(' '.join(early | {'pandas'} & sys.modules.keys()) or None)
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

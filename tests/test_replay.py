@@ -148,7 +148,7 @@ def test_a_changed_bound_needs_no_gpu(stallgate: Stallgate, tree: Path) -> None:
 
 
 def test_json_on_every_command_that_prints_a_result(own_process: Stallgate) -> None:
-    for command in (["profile"], ["gate"], ["report"], ["plan"], ["metrics"], ["doctor"]):
+    for command in (["profile", "-w", "square"], ["gate"], ["report"], ["plan"], ["metrics"], ["doctor"]):
         done = own_process(*command, "--json")
         assert json.loads(done.stdout), command
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from tests.conftest import ROOT, Stallgate, environment
-from tests.test_failures import CRASHED, outcomes, said
+from tests.test_failures import CRASHED, PLAN, outcomes, said
 from tests.test_process import gone
 
 
@@ -223,7 +223,7 @@ def test_a_replay_says_which_options_it_has_no_use_for(stallgate: Stallgate) -> 
 
 
 def test_a_run_with_gaps_is_no_recording_and_is_read_all_the_same(with_ncu: Stallgate, tree: Path) -> None:
-    done = with_ncu("profile", "-w", "square", "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
+    done = with_ncu("profile", *PLAN, "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
     assert done.returncode == 3
     said(done, "a run with gaps is no recording", CRASHED)
     for name in ("metrics.csv", "verdicts.json", "report.html"):
@@ -258,9 +258,9 @@ def case_is(**parts: str) -> Callable[[Any], None]:
     ],
 )
 def test_a_damaged_run_json(
-    stallgate: Stallgate, replayed: Path, change: Callable[[Any], None], status: int, words: str
+    stallgate: Stallgate, replayed_square: Path, change: Callable[[Any], None], status: int, words: str
 ) -> None:
-    edit(replayed / "run.json", change)
+    edit(replayed_square / "run.json", change)
     done = stallgate("gate")
     assert done.returncode == status, done.stdout + done.stderr
     said(done, words)

@@ -227,7 +227,7 @@ def test_a_port_that_is_taken(server: Server, reports: Path) -> None:
         Server(reports, server.server_port, draw)
 
 
-def test_the_command_draws_serves_and_ends_well(signals: None, replayed: Path, tree: Path) -> None:
+def test_the_command_draws_serves_and_ends_well(signals: None, replayed_square: Path, tree: Path) -> None:
     command = [sys.executable, "-m", "harness", "report", "--serve"]
     with subprocess.Popen(
         command, cwd=tree, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections import Counter
+from statistics import median
 
 from harness.model import DETAIL, Case, CaseResult, Metric, Noun
 from harness.render.view import View, case_name, name_of
+from harness.table import Row
 from harness.words import number, spaced
 
 MOST_COLUMNS = 8
@@ -103,34 +105,43 @@ class KernelRow(Noun, frozen=True):
 
 def kernels(view: View) -> list[KernelRow]:
     """The kernels of the calls that have more than one."""
-    table = view.result.table
-    here = (table["problem"] == view.problem) & (table["workload"] == view.workload)
-    launches = table[
-        here & table["launch"].notna() & (table["sample"] != DETAIL) & table["metric"].isin(KERNEL_COLUMNS)
-    ]
-    rows = []
-    for key, part in launches.groupby(["variant", "configuration"], sort=False):
-        if part.groupby("sample")["launch"].nunique().max() > 1:
-            case = Case(problem=view.problem, variant=str(key[0]), configuration=str(key[1]), workload=view.workload)
-            rows += _kernels_of(case, part)
-    return rows
+    launches: dict[Case, list[Row]] = {}
+    for row in view.readings:
+        if row.launch is not None and row.sample != DETAIL and row.metric in KERNEL_COLUMNS:
+            launches.setdefault(row.case, []).append(row)
+    calls = [_kernels_of(case, rows) for case, rows in launches.items()]
+    return [kernel for call in calls if len(call) > 1 for kernel in call]
 
 
-def _kernels_of(case: Case, part: pd.DataFrame) -> list[KernelRow]:
+def _kernels_of(case: Case, rows: list[Row]) -> list[KernelRow]:
     """The launches of a call in their order: the first of one sample is the first of another."""
-    place = part.groupby("sample")["launch"].rank(method="dense").astype(int)
-    names = part.assign(place=place).groupby("place")["kernel"].first()
-    found = part.assign(place=place).groupby(["place", "metric"])["value"].median()
-    told = found.dropna().reset_index()
-    medians = {(int(p), str(m)): float(v) for p, m, v in zip(told["place"], told["metric"], told["value"], strict=True)}
+    places = _places(rows)
+    names: dict[int, str] = {}
+    values: dict[tuple[int, str], list[float]] = {}
+    for row in rows:
+        place = places[row.sample, row.launch]
+        names.setdefault(place, row.kernel)
+        if row.state == "measured":
+            values.setdefault((place, row.metric), []).append(row.value)
+    medians = {key: median(found) for key, found in values.items()}
     total = sum(value for (_, metric), value in medians.items() if metric == "duration")
     return [
         KernelRow(
             variant=case_name(case),
             case=case.name,
-            kernel=str(names[number]),
-            share=medians.get((number, "duration"), 0.0) / total if total else 0.0,
-            values=[medians.get((number, metric)) for metric in KERNEL_COLUMNS],
+            kernel=names[place],
+            share=medians.get((place, "duration"), 0.0) / total if total else 0.0,
+            values=[medians.get((place, metric)) for metric in KERNEL_COLUMNS],
         )
-        for number in sorted(set(place))
+        for place in sorted(names)
     ]
+
+
+def _places(rows: list[Row]) -> dict[tuple[str, int | None], int]:
+    """(sample, launch) -> which launch of its sample it is."""
+    places: dict[tuple[str, int | None], int] = {}
+    before: Counter[str] = Counter()
+    for sample, launch in sorted({(row.sample, row.launch) for row in rows}):
+        places[sample, launch] = before[sample]
+        before[sample] += 1
+    return places

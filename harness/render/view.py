@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from harness.catalogue import resolve
 from harness.flow import Result
 from harness.model import Case, CaseResult, Detail, Metric, Verdict
@@ -29,6 +31,7 @@ class View:
         self.workload = workload
         self.cases = [r for r in result.run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
         self.drawn = self._fastest() if len(self.cases) > MOST_ROWS else self.cases
+        self.readings = result.places.get((problem, workload), [])
         self.stages = [project.stage(name) for name in result.judgement.stages]
 
     def _fastest(self) -> list[CaseResult]:
@@ -87,14 +90,13 @@ class View:
 
     def rates(self) -> dict[Case, dict[str, float]]:
         """Case -> metric -> rate, of the cases that have a launch with every section."""
-        table = self.result.table
-        here = (table["problem"] == self.problem) & (table["workload"] == self.workload)
-        rows = table[here & table["launch"].isna() & table["metric"].isin(RATES) & (table["state"] == "measured")]
+        values: dict[tuple[Case, str], list[float]] = {}
+        for row in self.readings:
+            if row.launch is None and row.metric in RATES and row.state == "measured":
+                values.setdefault((row.case, row.metric), []).append(row.value)
         found: dict[Case, dict[str, float]] = {}
-        for key, values in rows.groupby(["variant", "configuration", "metric"], sort=False)["value"]:
-            variant, configuration, metric = map(str, key)
-            case = Case(problem=self.problem, variant=variant, configuration=configuration, workload=self.workload)
-            found.setdefault(case, {})[metric] = float(values.median())
+        for (case, metric), rates in values.items():
+            found.setdefault(case, {})[metric] = median(rates)
         return found
 
     def details(self) -> list[Detail]:

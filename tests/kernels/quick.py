@@ -29,6 +29,8 @@ def quick_interpreter() -> Iterator[None]:
         patch.setattr(tl.tensor, "__init__", _once_a_tensor_type(tl.tensor.__init__))
         patch.setattr(TritonSemantic, "computation_type_impl", _once_a_pair(TritonSemantic.computation_type_impl))
         patch.setattr(TritonSemantic, "broadcast_impl_value", _unless_alike(TritonSemantic.broadcast_impl_value))
+        prepared = _once_a_number(TritonSemantic.binary_op_type_checking_impl)
+        patch.setattr(TritonSemantic, "binary_op_type_checking_impl", prepared)
         patch.setattr(TritonSemantic, "binary_op_sanitize_overflow_impl", _refuse_overflow)
         yield
     language.restore()
@@ -88,6 +90,32 @@ def _unless_alike(broadcast: Any) -> Any:
         return (a, b) if alike else broadcast(semantic, a, b)
 
     return broadcast_unless_alike
+
+
+DIVIDES = 4
+"""Flags of an operation that divides, which may take another type than that of its operands."""
+
+
+def _once_a_number(prepare: Any) -> Any:
+    """Operands of one type are taken as they are, and a number beside a tensor becomes the same tensor every time."""
+    known: dict[tuple[Any, ...], tl.tensor] = {}
+
+    def remembered(semantic: Any, a: Any, b: Any, *flags: bool, **named: bool) -> Any:
+        if named or len(flags) == DIVIDES or not isinstance(a, tl.tensor):
+            return prepare(semantic, a, b, *flags, **named)
+        if isinstance(b, tl.tensor):
+            alike = a.type.name == b.type.name and not a.dtype.is_ptr()
+            return (a, b) if alike else prepare(semantic, a, b, *flags)
+        key = (a.type.name, type(b), repr(b), flags)
+        if key in known:
+            return a, known[key]
+        left, right = prepare(semantic, a, b, *flags)
+        if left is a:
+            right.handle.data.flags.writeable = False
+            known[key] = right
+        return left, right
+
+    return remembered
 
 
 def _refuse_overflow(semantic: Any, a: tl.tensor, b: tl.tensor, operation: Any) -> None:

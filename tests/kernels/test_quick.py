@@ -1,4 +1,4 @@
-"""The quick interpreter refuses what triton's own does."""
+"""The quick interpreter gives what triton's own does, and refuses what that does."""
 
 from __future__ import annotations
 
@@ -38,3 +38,25 @@ def test_integers_may_reach_the_end_of_their_range_and_not_leave_it(x: int, oper
     further = y + 1 if y > 0 else y - 1
     with pytest.raises(InterpreterError, match=f"int32 overflow detected for operation {operation}"):
         combined([1, x], [1, further], operation)
+
+
+def _numbers_kernel(x_ptr, y_ptr):
+    index = tl.arange(0, 2)
+    x = tl.load(x_ptr + index)
+    for place in tl.static_range(2):
+        tl.store(y_ptr + 10 * place + index, x * 0.0)
+        tl.store(y_ptr + 10 * place + 2 + index, x * -0.0)
+        tl.store(y_ptr + 10 * place + 4 + index, x / 2)
+        tl.store(y_ptr + 10 * place + 6 + index, x + 1)
+        tl.store(y_ptr + 10 * place + 8 + index, x + 1.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.int32], ids=str)
+def test_numbers_that_are_equal_and_not_the_same_are_told_apart(dtype: torch.dtype) -> None:
+    """Each beside a tensor of another type, and a second time."""
+    x = torch.tensor([3, 5], dtype=dtype)
+    found = torch.empty(20, dtype=torch.float32)
+    triton.jit(_numbers_kernel)[(1,)](x, found)
+    want = torch.cat([x * 0.0, x * -0.0, x / 2, x + 1, x + 1.5]).float()
+    assert found.tolist() == [*want.tolist(), *want.tolist()]
+    assert torch.equal(found.signbit(), want.signbit().repeat(2))
