@@ -267,7 +267,7 @@ HIDDEN = """[...document.querySelectorAll('body *')].filter(each => !each.checkV
 """Content that is laid out nowhere; what is folded in <details> opens without scripts, and is open here."""
 
 
-@pages()
+@pages("recorded", "crashed", "with_gaps", "several_kernels")
 def test_without_scripts_everything_is_there(browser: Browser, page: Path) -> None:
     with looking(browser, page) as view:
         with_scripts = view.page.evaluate(SHOWN)

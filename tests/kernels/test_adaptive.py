@@ -84,7 +84,7 @@ def test_codes_of_many_tiles_make_a_carry(
 
     monkeypatch.setattr(variant, "_tell", seldom)
     monkeypatch.setattr(variant, "_awaited_prefix", awaited)
-    x = with_segments(ratios((200,), 0, torch.float32, seed=6), places=[13, 77])
+    x = with_segments(ratios((200,), 0, torch.float32, seed=6), places=[29])
     if columns > 1:
         x = x.T.contiguous()
     model = variant.ModelNew(
