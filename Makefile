@@ -49,8 +49,9 @@ test: ## everything that CI runs; what needs no torch is checked while pip insta
 	@$(MAKE) --no-print-directory --jobs 3 check $(VENV)/ready-test browser
 	@$(MAKE) --no-print-directory pytest
 
+# Tests run stallgate some hundred times: without compiled modules each would be a sixth longer.
 pytest: $(VENV)/ready-test
-	$(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
 
 fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
 	$(VENV)/bin/python -m tests.fuzz $(ARGS)
