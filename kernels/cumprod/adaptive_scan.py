@@ -1737,7 +1737,7 @@ def _checked(dtype: torch.dtype) -> torch.dtype:
 
 
 def _into(out: torch.Tensor, x: torch.Tensor, dim: int, dtype: torch.dtype | None) -> torch.Tensor:
-    """Cumulative products in `out`, which may have any strides and share memory with `x`. They are copied there."""
+    """Cumulative products in `out`, which may have any strides and share memory with `x`."""
     if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
         raise RuntimeError(
             "cumprod(): functions with out=... arguments don't support automatic differentiation, "
@@ -1745,9 +1745,7 @@ def _into(out: torch.Tensor, x: torch.Tensor, dim: int, dtype: torch.dtype | Non
         )
     if dtype not in (None, out.dtype):
         raise RuntimeError(f"Expected out tensor to have dtype {dtype}, but got {out.dtype} instead")
-    y = cumprod(x, dim, dtype=out.dtype)
-    torch._resize_output_(out, y.shape, y.device)
-    return out.copy_(y)
+    return torch.mul(cumprod(x, dim, dtype=out.dtype), 1, out=out)  # a copy that resizes and refuses as torch does
 
 
 def _multiplied(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
@@ -1767,7 +1765,8 @@ def _is_plain(x: torch.Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not (x.requires_grad and torch.is_grad_enabled())
         and forward_ad._current_level < 0
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)  # left over from a transform that has ended
         and not torch.overrides.has_torch_function_unary(x)  # says whether a mode wants to see every function
         and not torch._C._len_torch_dispatch_stack()
         and torch._C._get_tracing_state() is None
