@@ -1342,36 +1342,33 @@ def _gradient_choice(
     Rows and strips as for `choice`; a program takes several sequences at once if they are short. Where there are too
     few to keep `processors` at work, each is cut into chunks, which costs reading two of the tensors once more.
     """
-    vector = 16 // dtype.itemsize
     if inner > 1:
-        columns = min(128 * vector, max(16, triton.next_power_of_2(inner)))
-        num_warps = max(1, columns // (32 * vector))
-        tile = max(8, 1024 * num_warps // columns // 4)
-        programs = outer * triton.cdiv(inner, columns)
-        return "strips", {
-            "ROWS": tile,
-            "COLUMNS": columns,
-            "chunks": _chunks(programs * num_warps, triton.cdiv(axis, tile), processors),
-            "num_warps": num_warps,
-            "num_stages": 1,
-        }
-    block = min(2048, max(16, triton.next_power_of_2(axis)))
-    rows = 2048 // block if axis < 2048 else 1
-    while rows > 1 and triton.cdiv(outer, rows) < 8 * processors:
+        return "strips", _linear_strips_settings(outer, axis, inner, dtype, processors)
+    block, num_warps = min(1024, max(16, triton.next_power_of_2(axis))), 4
+    most_warps = 8 if dtype == torch.float64 else 16  # for more, each thread has too few registers
+    while outer * num_warps < 16 * processors and num_warps < most_warps and block < axis:
+        block, num_warps = block * 2, num_warps * 2
+    if outer * num_warps < 12 * processors and axis > 4 * block:  # chunks keep everyone at work with small tiles
+        chunks = min(triton.cdiv(16 * processors, outer), triton.cdiv(axis, 4 * 1024))
+        return "rows", {"ROWS": 1, "BLOCK": 1024, "chunks": chunks, "num_warps": 4, "num_stages": 1}
+    rows = max(1, 1024 // block)
+    while rows > 1 and triton.cdiv(outer, rows) < 4 * processors:
         rows //= 2
-    num_warps = max(1, rows * block // 512)
-    return "rows", {
-        "ROWS": rows,
-        "BLOCK": block,
-        "chunks": _chunks(outer * num_warps, triton.cdiv(axis, block), processors) if rows == 1 else 1,
-        "num_warps": num_warps,
-        "num_stages": 1,
-    }
+    num_warps = max(1, min(num_warps, rows * block // 256))
+    return "rows", {"ROWS": rows, "BLOCK": block, "chunks": 1, "num_warps": num_warps, "num_stages": 1}
 
 
-def _chunks(warps: int, tiles: int, processors: int) -> int:
-    """Chunks of each sequence: one if there are 16 warps a processor, else for 64, but of 4 tiles or more."""
-    return 1 if warps >= 16 * processors else max(1, min(triton.cdiv(64 * processors, warps), tiles // 4))
+def _linear_strips_settings(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
+
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    """
+    widest = 32 * (16 // dtype.itemsize)
+    columns = min(widest, triton.next_power_of_2(inner))
+    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(axis)))
+    programs = outer * triton.cdiv(inner, columns)
+    chunks = 1 if programs >= processors else min(triton.cdiv(16 * processors, programs), triton.cdiv(axis, 8 * rows))
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}
 
 
 def _linear_rows(
