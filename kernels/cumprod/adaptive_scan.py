@@ -819,6 +819,23 @@ def _lookback_kernel(
 
 
 @triton.jit
+def _read(ptr, mask, other: tl.constexpr):
+    """What is there, as float64; `other` outside of the mask. Triton's interpreter needs the step for bfloat16."""
+    x = tl.load(ptr, mask=mask, other=other)
+    if x.dtype.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    return x.to(tl.float64)
+
+
+@triton.jit
+def _write(ptr, x, mask):
+    """Store float64 numbers, rounded to what the pointer points to."""
+    if ptr.dtype.element_ty.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    tl.store(ptr, x.to(ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
 def _product(first, second):
     """The product of two float64 factors, at most 1.7e308 either way, so that 0 times it is 0.
 
@@ -946,10 +963,7 @@ def _linear_rows_kernel(
 
     chunk_place = (first + row) * chunks + chunk
     entered = row < tl.where(chunk > 0, rows - first, 0)
-    if TOTALS:
-        state = tl.zeros([ROWS], tl.float64)
-    else:
-        state = tl.load(states_ptr + chunk_place - 1, mask=entered, other=0).to(tl.float64)
+    state = tl.zeros([ROWS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - 1, entered, 0.0)
     all_factor = tl.full([ROWS], 1, tl.float64)
     for tile in tl.range(chunk * tiles, tl.minimum(chunk * tiles + tiles, total), num_stages=STAGES):
         before = tl.cast(total - 1 - tile if ADJOINT else tile, tl.int64) * BLOCK
@@ -962,8 +976,8 @@ def _linear_rows_kernel(
             inside = in_rows & (k >= begins) & (k < ends)
         has_former = inside & (k > begins)
         has_factor = inside & (k < ends - 1) if ADJOINT else has_former
-        b = tl.load(b_ptr + place, mask=inside, other=0).to(tl.float64)
-        a = tl.load(a_ptr + place + AHEAD, mask=has_factor, other=0).to(tl.float64)
+        b = _read(b_ptr + place, inside, 0.0)
+        a = _read(a_ptr + place + AHEAD, has_factor, 0.0)
 
         factor, term = _run_maps(a, b, ADJOINT)
         term = tl.where(run == 0, factor * state[:, None] + term, term)
@@ -975,8 +989,8 @@ def _linear_rows_kernel(
             entering = _entering(a, b, tl.where(run == 0, state[:, None], former), ADJOINT)
             out = a * entering + b
             if TIMES_Y:
-                out *= tl.load(y_ptr + place - 1, mask=has_former, other=1).to(tl.float64)
-            tl.store(out_ptr + place, out.to(out_ptr.dtype.element_ty), mask=inside)
+                out *= _read(y_ptr + place - 1, has_former, 1.0)
+            _write(out_ptr + place, out, inside)
         state = _last(after, 1)
     if TOTALS:
         tl.store(factors_ptr + chunk_place, all_factor, mask=row < rows - first)
@@ -1022,19 +1036,16 @@ def _linear_strips_kernel(
     places = row * BACK * inner + column[None, :]
 
     chunk_place = (outer * chunks + chunk) * inner + start + column
-    if TOTALS:
-        state = tl.zeros([COLUMNS], tl.float64)
-    else:
-        entered = column < tl.where(chunk > 0, inner - start, 0)
-        state = tl.load(states_ptr + chunk_place - inner, mask=entered, other=0).to(tl.float64)
+    entered = column < tl.where(chunk > 0, inner - start, 0)
+    state = tl.zeros([COLUMNS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - inner, entered, 0.0)
     all_factor = tl.full([COLUMNS], 1, tl.float64)
     end = tl.minimum((chunk + 1) * tiles * ROWS, n)
     for done in tl.range(chunk * tiles * ROWS, end, ROWS, num_stages=STAGES):
         place = from_here + ((n - 1 - done) if ADJOINT else done) * inner + places
         inside = in_strip[None, :] & (row < n - done)
         has_former = inside & (row + done > 0)
-        b = tl.load(b_ptr + place, mask=inside, other=0).to(tl.float64)
-        a = tl.load(a_ptr + place + (inner if ADJOINT else 0), mask=has_former, other=0).to(tl.float64)
+        b = _read(b_ptr + place, inside, 0.0)
+        a = _read(a_ptr + place + (inner if ADJOINT else 0), has_former, 0.0)
         b = tl.where(row == 0, a * state[None, :] + b, b)
         factor, out = tl.associative_scan((a, b), 0, _joint)
         state = _last(out, 0)
@@ -1043,8 +1054,8 @@ def _linear_strips_kernel(
         else:
             if TIMES_Y:
                 is_followed = inside & (row < n - 1 - done)
-                out *= tl.load(y_ptr + place - inner, mask=is_followed, other=1).to(tl.float64)
-            tl.store(out_ptr + place, out.to(out_ptr.dtype.element_ty), mask=inside)
+                out *= _read(y_ptr + place - inner, is_followed, 1.0)
+            _write(out_ptr + place, out, inside)
     if TOTALS:
         tl.store(factors_ptr + chunk_place, all_factor, mask=in_strip)
         tl.store(states_ptr + chunk_place, state, mask=in_strip)
