@@ -829,6 +829,23 @@ def _lookback_kernel(
 
 
 @triton.jit
+def _read(ptr, mask, other: tl.constexpr):
+    """What is there, as float64; `other` outside of the mask. Triton's interpreter needs the step for bfloat16."""
+    x = tl.load(ptr, mask=mask, other=other)
+    if x.dtype.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    return x.to(tl.float64)
+
+
+@triton.jit
+def _write(ptr, x, mask):
+    """Store float64 numbers, rounded to what the pointer points to."""
+    if ptr.dtype.element_ty.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    tl.store(ptr, x.to(ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
 def _product(first, second):
     """The product of two float64 factors, at most 1.7e308 either way, so that 0 times it is 0.
 
@@ -956,10 +973,7 @@ def _linear_rows_kernel(
 
     chunk_place = (first + row) * chunks + chunk
     entered = row < tl.where(chunk > 0, rows - first, 0)
-    if TOTALS:
-        state = tl.zeros([ROWS], tl.float64)
-    else:
-        state = tl.load(states_ptr + chunk_place - 1, mask=entered, other=0).to(tl.float64)
+    state = tl.zeros([ROWS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - 1, entered, 0.0)
     all_factor = tl.full([ROWS], 1, tl.float64)
     for tile in tl.range(chunk * tiles, tl.minimum(chunk * tiles + tiles, total), num_stages=STAGES):
         before = tl.cast(total - 1 - tile if ADJOINT else tile, tl.int64) * BLOCK
@@ -972,8 +986,8 @@ def _linear_rows_kernel(
             inside = in_rows & (k >= begins) & (k < ends)
         has_former = inside & (k > begins)
         has_factor = inside & (k < ends - 1) if ADJOINT else has_former
-        b = tl.load(b_ptr + place, mask=inside, other=0).to(tl.float64)
-        a = tl.load(a_ptr + place + AHEAD, mask=has_factor, other=0).to(tl.float64)
+        b = _read(b_ptr + place, inside, 0.0)
+        a = _read(a_ptr + place + AHEAD, has_factor, 0.0)
 
         factor, term = _run_maps(a, b, ADJOINT)
         term = tl.where(run == 0, factor * state[:, None] + term, term)
@@ -985,8 +999,8 @@ def _linear_rows_kernel(
             entering = _entering(a, b, tl.where(run == 0, state[:, None], former), ADJOINT)
             out = a * entering + b
             if TIMES_Y:
-                out *= tl.load(y_ptr + place - 1, mask=has_former, other=1).to(tl.float64)
-            tl.store(out_ptr + place, out.to(out_ptr.dtype.element_ty), mask=inside)
+                out *= _read(y_ptr + place - 1, has_former, 1.0)
+            _write(out_ptr + place, out, inside)
         state = _last(after, 1)
     if TOTALS:
         tl.store(factors_ptr + chunk_place, all_factor, mask=row < rows - first)
@@ -1032,19 +1046,16 @@ def _linear_strips_kernel(
     places = row * BACK * inner + column[None, :]
 
     chunk_place = (outer * chunks + chunk) * inner + start + column
-    if TOTALS:
-        state = tl.zeros([COLUMNS], tl.float64)
-    else:
-        entered = column < tl.where(chunk > 0, inner - start, 0)
-        state = tl.load(states_ptr + chunk_place - inner, mask=entered, other=0).to(tl.float64)
+    entered = column < tl.where(chunk > 0, inner - start, 0)
+    state = tl.zeros([COLUMNS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - inner, entered, 0.0)
     all_factor = tl.full([COLUMNS], 1, tl.float64)
     end = tl.minimum((chunk + 1) * tiles * ROWS, n)
     for done in tl.range(chunk * tiles * ROWS, end, ROWS, num_stages=STAGES):
         place = from_here + ((n - 1 - done) if ADJOINT else done) * inner + places
         inside = in_strip[None, :] & (row < n - done)
         has_former = inside & (row + done > 0)
-        b = tl.load(b_ptr + place, mask=inside, other=0).to(tl.float64)
-        a = tl.load(a_ptr + place + (inner if ADJOINT else 0), mask=has_former, other=0).to(tl.float64)
+        b = _read(b_ptr + place, inside, 0.0)
+        a = _read(a_ptr + place + (inner if ADJOINT else 0), has_former, 0.0)
         b = tl.where(row == 0, a * state[None, :] + b, b)
         factor, out = tl.associative_scan((a, b), 0, _joint)
         state = _last(out, 0)
@@ -1053,8 +1064,8 @@ def _linear_strips_kernel(
         else:
             if TIMES_Y:
                 is_followed = inside & (row < n - 1 - done)
-                out *= tl.load(y_ptr + place - inner, mask=is_followed, other=1).to(tl.float64)
-            tl.store(out_ptr + place, out.to(out_ptr.dtype.element_ty), mask=inside)
+                out *= _read(y_ptr + place - inner, is_followed, 1.0)
+            _write(out_ptr + place, out, inside)
     if TOTALS:
         tl.store(factors_ptr + chunk_place, all_factor, mask=in_strip)
         tl.store(states_ptr + chunk_place, state, mask=in_strip)
@@ -1352,36 +1363,33 @@ def _gradient_choice(
     Rows and strips as for `choice`; a program takes several sequences at once if they are short. Where there are too
     few to keep `processors` at work, each is cut into chunks, which costs reading two of the tensors once more.
     """
-    vector = 16 // dtype.itemsize
     if inner > 1:
-        columns = min(128 * vector, max(16, triton.next_power_of_2(inner)))
-        num_warps = max(1, columns // (32 * vector))
-        tile = max(8, 1024 * num_warps // columns // 4)
-        programs = outer * triton.cdiv(inner, columns)
-        return "strips", {
-            "ROWS": tile,
-            "COLUMNS": columns,
-            "chunks": _chunks(programs * num_warps, triton.cdiv(axis, tile), processors),
-            "num_warps": num_warps,
-            "num_stages": 1,
-        }
-    block = min(2048, max(16, triton.next_power_of_2(axis)))
-    rows = 2048 // block if axis < 2048 else 1
-    while rows > 1 and triton.cdiv(outer, rows) < 8 * processors:
+        return "strips", _linear_strips_settings(outer, axis, inner, dtype, processors)
+    block, num_warps = min(1024, max(16, triton.next_power_of_2(axis))), 4
+    most_warps = 8 if dtype == torch.float64 else 16  # for more, each thread has too few registers
+    while outer * num_warps < 16 * processors and num_warps < most_warps and block < axis:
+        block, num_warps = block * 2, num_warps * 2
+    if outer * num_warps < 12 * processors and axis > 4 * block:  # chunks keep everyone at work with small tiles
+        chunks = min(triton.cdiv(16 * processors, outer), triton.cdiv(axis, 4 * 1024))
+        return "rows", {"ROWS": 1, "BLOCK": 1024, "chunks": chunks, "num_warps": 4, "num_stages": 1}
+    rows = max(1, 1024 // block)
+    while rows > 1 and triton.cdiv(outer, rows) < 4 * processors:
         rows //= 2
-    num_warps = max(1, rows * block // 512)
-    return "rows", {
-        "ROWS": rows,
-        "BLOCK": block,
-        "chunks": _chunks(outer * num_warps, triton.cdiv(axis, block), processors) if rows == 1 else 1,
-        "num_warps": num_warps,
-        "num_stages": 1,
-    }
+    num_warps = max(1, min(num_warps, rows * block // 256))
+    return "rows", {"ROWS": rows, "BLOCK": block, "chunks": 1, "num_warps": num_warps, "num_stages": 1}
 
 
-def _chunks(warps: int, tiles: int, processors: int) -> int:
-    """Chunks of each sequence: one if there are 16 warps a processor, else for 64, but of 4 tiles or more."""
-    return 1 if warps >= 16 * processors else max(1, min(triton.cdiv(64 * processors, warps), tiles // 4))
+def _linear_strips_settings(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
+
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    """
+    widest = 32 * (16 // dtype.itemsize)
+    columns = min(widest, triton.next_power_of_2(inner))
+    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(axis)))
+    programs = outer * triton.cdiv(inner, columns)
+    chunks = 1 if programs >= processors else min(triton.cdiv(16 * processors, programs), triton.cdiv(axis, 8 * rows))
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}
 
 
 def _linear_rows(
