@@ -519,6 +519,6 @@ def test_plans_are_for_calls_that_nobody_looks_into() -> None:
         transform(lambda t: (inside.append((is_plain(t), is_plain(x), t)), t.sum())[1])(x)
     assert [answers[:2] for answers in inside] == [(False, False)] * 2
     assert not is_plain(inside[0][2])
-    assert not compiled(lambda t: t * is_plain(t))(x).any()
-    traced = torch.jit.trace(lambda t: t * is_plain(t), x)
+    assert not compiled(lambda t: t * int(is_plain(t)))(x).any()
+    traced = torch.jit.trace(lambda t: t * int(is_plain(t)), x, check_trace=False)
     assert not traced(x).any()
