@@ -1790,13 +1790,17 @@ class _Plan:
     compiled for. Triton's hooks before and after a launch are called here too.
     """
 
-    known: ClassVar[dict[tuple[object, ...], "_Plan | None"]] = {}
-    """Plans by kind of call: shape, dtype, dimension, device, whether deterministic. None: it has to be done anew."""
+    known: ClassVar[dict[tuple[object, ...], "_Plan"]] = {}
+    """Plans by kind of call: shape, dtype, dimension, device, whether deterministic."""
+
+    most = 4096
+    """So many are kept: lengths may differ from call to call for ever."""
 
     being_made = Lock()
     """For a plan to be made, kernels are watched."""
 
     def __init__(self, dtype: torch.dtype, launches: list[tuple[Callable[..., None], tuple[object, ...]]]) -> None:
+        """No launches: kernels take other memory beside input and output, and every call has to be worked out."""
         self.dtype = dtype
         self.launches = launches
 
@@ -1807,15 +1811,17 @@ class _Plan:
         if not (x.is_cuda and x.is_contiguous() and x.data_ptr() % 16 == 0 and torch.cuda.current_device() == device):
             return _on_its_device(x, dim, deterministic)
         kind = (x.shape, x.dtype, dim, device, deterministic)
-        if kind not in cls.known:
+        plan = cls.known.get(kind)
+        if plan is None:
+            if len(cls.known) >= cls.most:
+                cls.known.clear()
             y, cls.known[kind] = cls.made(x, dim, deterministic)
             return y
-        plan = cls.known[kind]
-        return adaptive_scan(x, dim, deterministic=deterministic) if plan is None else plan.followed(x)
+        return plan.followed(x) if plan.launches else adaptive_scan(x, dim, deterministic=deterministic)
 
     @classmethod
-    def made(cls, x: torch.Tensor, dim: int, deterministic: bool) -> tuple[torch.Tensor, "_Plan | None"]:
-        """The result of a first call, and the plan that it leaves; none where kernels take other memory as well."""
+    def made(cls, x: torch.Tensor, dim: int, deterministic: bool) -> tuple[torch.Tensor, "_Plan"]:
+        """The result of a first call, and the plan that it leaves."""
         with _noted_launches() as noted:
             y = adaptive_scan(x, dim, deterministic=deterministic)
         own = [x.data_ptr(), y.data_ptr()]
@@ -1823,12 +1829,13 @@ class _Plan:
         for compiled, grid, arguments in noted:
             pointers = [each.data_ptr() for each in arguments if isinstance(each, torch.Tensor)]
             if compiled is None or pointers != own:
-                return y, None
+                return y, cls(y.dtype, [])
             launches.append((compiled[(*grid, 1, 1)], arguments[2:]))
-        return y, cls(y.dtype, launches) if launches and own[1] % 16 == 0 else None
+        return y, cls(y.dtype, launches)
 
     def followed(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.empty(x.shape, dtype=self.dtype, device=x.device)
+        """Cumulative products of such an `x`. To ask for memory like it takes half as long as for such a shape."""
+        y = torch.empty_like(x, dtype=self.dtype, memory_format=torch.contiguous_format)
         for launch, arguments in self.launches:
             launch(x.data_ptr(), y.data_ptr(), *arguments)
         return y

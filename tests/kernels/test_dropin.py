@@ -468,6 +468,15 @@ def test_a_call_of_another_kind_is_worked_out_by_itself(kernel: Kernel, kind: st
     assert (len(kernel.bound), kernel.launched) == (2, [])
 
 
+def test_plans_do_not_pile_up(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = load("adaptive_scan")._Plan
+    monkeypatch.setattr(plans, "most", 3)
+    for n in (10, 11, 12, 13, 13):
+        followed(on_gpu(some(2, n)))
+        assert len(plans.known) <= 3
+    assert len(kernel.launched) == 1
+
+
 def test_a_tensor_of_another_gpu_than_the_current_one_takes_no_plan(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
