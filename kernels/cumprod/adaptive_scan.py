@@ -920,6 +920,40 @@ def _last(x, axis: tl.constexpr):
 
 
 @triton.jit
+def _maps(
+    a_ptr,
+    b_ptr,
+    place,
+    in_tile,
+    OFFSET: tl.constexpr,
+    skew,
+    begins,
+    ends,
+    in_rows,
+    ADJOINT: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    """Factors and terms at an offset from each place of a tile; 0 outside of its sequences, and of the first factor.
+
+    And which places are inside, and which of them have one before. Sequences reach from `begins` to `ends`, counted
+    from the tile as it is when `skew` is 0. In WHOLE vectors the mask of terms shows the compiler that it cuts none.
+    """
+    k = in_tile + OFFSET - skew
+    if WHOLE:
+        VECTOR: tl.constexpr = in_tile.shape[2]
+        inside = (
+            in_rows & (in_tile + OFFSET >= begins // VECTOR * VECTOR) & (in_tile + OFFSET < ends // VECTOR * VECTOR)
+        )
+    else:
+        inside = in_rows & (k >= begins) & (k < ends)
+    has_former = inside & (k > begins)
+    has_factor = inside & (k < ends - 1) if ADJOINT else has_former
+    b = _read(b_ptr + place + OFFSET, inside, 0.0)
+    a = _read(a_ptr + place + OFFSET + (1 if ADJOINT else 0), has_factor, 0.0)
+    return a, b, inside, has_former
+
+
+@triton.jit
 def _linear_rows_kernel(
     a_ptr,
     b_ptr,
@@ -949,10 +983,13 @@ def _linear_rows_kernel(
     tiles begin at the vector in which the sequence does. A tile is cut into runs of a vector each, in the order of
     travel, so that runs are always scanned forward: triton turns a backward scan around with five shuffles an element.
 
+    The maps that are scanned are those of the runs one before, loaded once more: what comes out enters each run, and
+    no thread need tell its neighbour. So all states are those before the run that is before a tile.
+
     With TOTALS it stores no results but the map of each chunk; else it starts from the states after each chunk.
     """
     RUNS: tl.constexpr = BLOCK // VECTOR
-    AHEAD: tl.constexpr = 1 if ADJOINT else 0
+    EARLIER: tl.constexpr = VECTOR if ADJOINT else -VECTOR
     program = begin + tl.program_id(0).to(tl.int64)
     chunk = program % chunks
     first = program // chunks * ROWS
@@ -978,30 +1015,23 @@ def _linear_rows_kernel(
     for tile in tl.range(chunk * tiles, tl.minimum(chunk * tiles + tiles, total), num_stages=STAGES):
         before = tl.cast(total - 1 - tile if ADJOINT else tile, tl.int64) * BLOCK
         place = origin + before + places
-        begins, ends = -tl.minimum(before, VECTOR).to(tl.int32), tl.minimum(n - before, BLOCK + VECTOR).to(tl.int32)
-        k = in_tile - skew
-        if WHOLE:
-            inside = in_rows & (in_tile < tl.minimum(length - before // VECTOR, RUNS).to(tl.int32) * VECTOR)
-        else:
-            inside = in_rows & (k >= begins) & (k < ends)
-        has_former = inside & (k > begins)
-        has_factor = inside & (k < ends - 1) if ADJOINT else has_former
-        b = _read(b_ptr + place, inside, 0.0)
-        a = _read(a_ptr + place + AHEAD, has_factor, 0.0)
-
+        begins = -tl.minimum(before, 4 * VECTOR).to(tl.int32)  # further than that no place of a tile is
+        ends = tl.minimum(n - before, BLOCK + 4 * VECTOR).to(tl.int32)
+        a, b, _, _ = _maps(a_ptr, b_ptr, place, in_tile, EARLIER, skew, begins, ends, in_rows, ADJOINT, WHOLE)
         factor, term = _run_maps(a, b, ADJOINT)
         term = tl.where(run == 0, factor * state[:, None] + term, term)
-        factor, after = tl.associative_scan((factor, term), 1, _joint)
+        factor, entering = tl.associative_scan((factor, term), 1, _joint)
+        state = _last(entering, 1)
         if TOTALS:
             all_factor = _product(all_factor, _last(factor, 1))
         else:
-            former = tl.gather(after, tl.maximum(run - 1, 0) + tl.zeros([ROWS, RUNS], tl.int32), 1)
-            entering = _entering(a, b, tl.where(run == 0, state[:, None], former), ADJOINT)
-            out = a * entering + b
+            a, b, inside, has_former = _maps(
+                a_ptr, b_ptr, place, in_tile, 0, skew, begins, ends, in_rows, ADJOINT, WHOLE
+            )
+            out = a * _entering(a, b, entering, ADJOINT) + b
             if TIMES_Y:
                 out *= _read(y_ptr + place - 1, has_former, 1.0)
             _write(out_ptr + place, out, inside)
-        state = _last(after, 1)
     if TOTALS:
         tl.store(factors_ptr + chunk_place, all_factor, mask=row < rows - first)
         tl.store(states_ptr + chunk_place, state, mask=row < rows - first)
