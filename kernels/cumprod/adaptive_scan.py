@@ -1614,7 +1614,7 @@ class _Cumprod(_Operator):
 
     @staticmethod
     def compute(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
-        return _on_its_device(x, dim, deterministic)
+        return _Plan.follow(x, dim, deterministic)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
