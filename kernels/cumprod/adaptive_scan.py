@@ -783,6 +783,279 @@ def _tiles_kernel(
             tl.store(y_ptr + origin + places, y * (carry if COLUMNS > 1 else tl.sum(carry, 0)), mask=mask)
 
 
+@triton.jit
+def _read(ptr, mask, other: tl.constexpr):
+    """What is there, as float64; `other` outside of the mask. Triton's interpreter needs the step for bfloat16."""
+    x = tl.load(ptr, mask=mask, other=other)
+    if x.dtype.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    return x.to(tl.float64)
+
+
+@triton.jit
+def _write(ptr, x, mask):
+    """Store float64 numbers, rounded to what the pointer points to."""
+    if ptr.dtype.element_ty.primitive_bitwidth == 16:
+        x = x.to(tl.float32)
+    tl.store(ptr, x.to(ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _product(first, second):
+    """The product of two float64 factors, at most 1.7e308 either way, so that 0 times it is 0.
+
+    Only where one of them is infinite, which the data were then, it is infinite as well.
+    """
+    product = first * second
+    INFINITE: tl.constexpr = float("inf")
+    left_range = (tl.abs(product) == INFINITE) & (tl.abs(first) != INFINITE) & (tl.abs(second) != INFINITE)
+    return tl.where(left_range, tl.where(product > 0, 1.7e308, -1.7e308), product)
+
+
+@triton.jit
+def _joint(factor, term, next_factor, next_term):
+    """The map state -> factor * state + term, and the next one after it, as one map."""
+    return _product(factor, next_factor), next_factor * term + next_term
+
+
+@triton.jit
+def _neighbours(x, ADJOINT: tl.constexpr):
+    """Of each two elements side by side in a tile (rows, runs, run) that which comes first, and the other."""
+    left, right = tl.split(tl.reshape(x, [x.shape[0], x.shape[1], x.shape[2] // 2, 2]))
+    if ADJOINT:
+        return right, left
+    else:
+        return left, right
+
+
+@triton.jit
+def _of_neighbours(first, second, ADJOINT: tl.constexpr):
+    """The tile of which these are the neighbours."""
+    both = tl.join(second, first) if ADJOINT else tl.join(first, second)
+    return tl.reshape(both, [first.shape[0], first.shape[1], first.shape[2] * 2])
+
+
+@triton.jit
+def _joint_neighbours(factor, term, ADJOINT: tl.constexpr):
+    """The maps of each two elements side by side as one."""
+    first_factor, second_factor = _neighbours(factor, ADJOINT)
+    first_term, second_term = _neighbours(term, ADJOINT)
+    return _joint(first_factor, first_term, second_factor, second_term)
+
+
+@triton.jit
+def _run_maps(factor, term, ADJOINT: tl.constexpr):
+    """The maps (rows, runs) of whole runs. A thread holds each run, so that no other thread is asked."""
+    if factor.shape[2] == 1:
+        return tl.reshape(factor, [factor.shape[0], factor.shape[1]]), tl.reshape(term, [term.shape[0], term.shape[1]])
+    else:
+        factor, term = _joint_neighbours(factor, term, ADJOINT)
+        return _run_maps(factor, term, ADJOINT)
+
+
+@triton.jit
+def _entering(factor, term, state, ADJOINT: tl.constexpr):
+    """The state that enters each element's map, from those (rows, runs) that enter the runs."""
+    if factor.shape[2] == 1:
+        return state[:, :, None]
+    else:
+        joint_factor, joint_term = _joint_neighbours(factor, term, ADJOINT)
+        before = _entering(joint_factor, joint_term, state, ADJOINT)
+        first_factor, _ = _neighbours(factor, ADJOINT)
+        first_term, _ = _neighbours(term, ADJOINT)
+        return _of_neighbours(before, first_factor * before + first_term, ADJOINT)
+
+
+@triton.jit
+def _last(x, axis: tl.constexpr):
+    """What stands last along an axis of a tile of two."""
+    place = tl.arange(0, x.shape[axis])
+    is_last = tl.expand_dims(place == x.shape[axis] - 1, 1 - axis)
+    return tl.sum(tl.where(is_last, x, 0), axis)
+
+
+@triton.jit
+def _maps(
+    a_ptr,
+    b_ptr,
+    place,
+    in_tile,
+    OFFSET: tl.constexpr,
+    skew,
+    begins,
+    ends,
+    in_rows,
+    ADJOINT: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    """Factors and terms at an offset from each place of a tile; 0 outside of its sequences, and of the first factor.
+
+    And which places are inside, and which of them have one before. Sequences reach from `begins` to `ends`, counted
+    from the tile as it is when `skew` is 0. In WHOLE vectors the mask of terms shows the compiler that it cuts none.
+    """
+    k = in_tile + OFFSET - skew
+    if WHOLE:
+        VECTOR: tl.constexpr = in_tile.shape[2]
+        inside = (
+            in_rows & (in_tile + OFFSET >= begins // VECTOR * VECTOR) & (in_tile + OFFSET < ends // VECTOR * VECTOR)
+        )
+    else:
+        inside = in_rows & (k >= begins) & (k < ends)
+    has_former = inside & (k > begins)
+    has_factor = inside & (k < ends - 1) if ADJOINT else has_former
+    b = _read(b_ptr + place + OFFSET, inside, 0.0)
+    a = _read(a_ptr + place + OFFSET + (1 if ADJOINT else 0), has_factor, 0.0)
+    return a, b, inside, has_former
+
+
+@triton.jit
+def _linear_rows_kernel(
+    a_ptr,
+    b_ptr,
+    y_ptr,
+    out_ptr,
+    factors_ptr,
+    states_ptr,
+    begin,
+    rows,
+    length,
+    total,
+    chunks,
+    tiles,
+    ADJOINT: tl.constexpr,
+    TIMES_Y: tl.constexpr,
+    TOTALS: tl.constexpr,
+    VECTOR: tl.constexpr,
+    WHOLE: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    """One program a chunk of ROWS of `rows` sequences, tile by tile in the direction of travel.
+
+    A sequence has `total` tiles of BLOCK elements, a chunk `tiles` of those. `length` counts the elements of a
+    sequence, or its vectors if it is made of WHOLE ones: that proves to the compiler that no mask cuts one. Otherwise
+    tiles begin at the vector in which the sequence does. A tile is cut into runs of a vector each, in the order of
+    travel, so that runs are always scanned forward: triton turns a backward scan around with five shuffles an element.
+
+    The maps that are scanned are those of the runs one before, loaded once more: what comes out enters each run, and
+    no thread need tell its neighbour. So all states are those before the run that is before a tile.
+
+    With TOTALS it stores no results but the map of each chunk; else it starts from the states after each chunk.
+    """
+    RUNS: tl.constexpr = BLOCK // VECTOR
+    EARLIER: tl.constexpr = VECTOR if ADJOINT else -VECTOR
+    program = begin + tl.program_id(0).to(tl.int64)
+    chunk = program % chunks
+    first = program // chunks * ROWS
+    row = tl.arange(0, ROWS)
+    run = tl.arange(0, RUNS)[None, :]
+    n = tl.cast(length, tl.int64) * (VECTOR if WHOLE else 1)
+    origin = first * n // VECTOR * VECTOR
+    if WHOLE:
+        skew = 0
+        base = row * length * VECTOR
+    else:
+        starts = (first * n - origin + row * n).to(tl.int32)
+        base = starts // VECTOR * VECTOR
+        skew = (starts - base)[:, None, None]
+    in_tile = ((RUNS - 1 - run) if ADJOINT else run)[:, :, None] * VECTOR + tl.arange(0, VECTOR)[None, None, :]
+    places = base[:, None, None] + in_tile
+    in_rows = (row < rows - first)[:, None, None]
+
+    chunk_place = (first + row) * chunks + chunk
+    entered = row < tl.where(chunk > 0, rows - first, 0)
+    state = tl.zeros([ROWS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - 1, entered, 0.0)
+    all_factor = tl.full([ROWS], 1, tl.float64)
+    for tile in tl.range(chunk * tiles, tl.minimum(chunk * tiles + tiles, total), num_stages=STAGES):
+        before = tl.cast(total - 1 - tile if ADJOINT else tile, tl.int64) * BLOCK
+        place = origin + before + places
+        begins = -tl.minimum(before, 4 * VECTOR).to(tl.int32)  # further than that no place of a tile is
+        ends = tl.minimum(n - before, BLOCK + 4 * VECTOR).to(tl.int32)
+        a, b, _, _ = _maps(a_ptr, b_ptr, place, in_tile, EARLIER, skew, begins, ends, in_rows, ADJOINT, WHOLE)
+        factor, term = _run_maps(a, b, ADJOINT)
+        term = tl.where(run == 0, factor * state[:, None] + term, term)
+        factor, entering = tl.associative_scan((factor, term), 1, _joint)
+        state = _last(entering, 1)
+        if TOTALS:
+            all_factor = _product(all_factor, _last(factor, 1))
+        else:
+            a, b, inside, has_former = _maps(
+                a_ptr, b_ptr, place, in_tile, 0, skew, begins, ends, in_rows, ADJOINT, WHOLE
+            )
+            out = a * _entering(a, b, entering, ADJOINT) + b
+            if TIMES_Y:
+                out *= _read(y_ptr + place - 1, has_former, 1.0)
+            _write(out_ptr + place, out, inside)
+    if TOTALS:
+        tl.store(factors_ptr + chunk_place, all_factor, mask=row < rows - first)
+        tl.store(states_ptr + chunk_place, state, mask=row < rows - first)
+
+
+@triton.jit
+def _linear_strips_kernel(
+    a_ptr,
+    b_ptr,
+    y_ptr,
+    out_ptr,
+    factors_ptr,
+    states_ptr,
+    begin,
+    strips,
+    n,
+    vectors,
+    chunks,
+    tiles,
+    ADJOINT: tl.constexpr,
+    TIMES_Y: tl.constexpr,
+    TOTALS: tl.constexpr,
+    VECTOR: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    """One program a chunk of a strip of COLUMNS of the vectors * VECTOR sequences that lie beside each other.
+
+    A chunk has `tiles` tiles of ROWS elements, which a thread holds for its columns where those are many; the rest is
+    as in `_linear_rows_kernel`.
+    """
+    BACK: tl.constexpr = -1 if ADJOINT else 1
+    program = begin + tl.program_id(0).to(tl.int64)
+    chunk = program // strips % chunks
+    outer = program // strips // chunks
+    inner = tl.cast(vectors, tl.int64) * VECTOR
+    start = program % strips * (COLUMNS // VECTOR) * VECTOR
+    row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)
+    in_strip = column < inner - start
+    from_here = outer * n * inner + start
+    places = row * BACK * inner + column[None, :]
+
+    chunk_place = (outer * chunks + chunk) * inner + start + column
+    entered = column < tl.where(chunk > 0, inner - start, 0)
+    state = tl.zeros([COLUMNS], tl.float64) if TOTALS else _read(states_ptr + chunk_place - inner, entered, 0.0)
+    all_factor = tl.full([COLUMNS], 1, tl.float64)
+    end = tl.minimum((chunk + 1) * tiles * ROWS, n)
+    for done in tl.range(chunk * tiles * ROWS, end, ROWS, num_stages=STAGES):
+        place = from_here + ((n - 1 - done) if ADJOINT else done) * inner + places
+        inside = in_strip[None, :] & (row < n - done)
+        has_former = inside & (row + done > 0)
+        b = _read(b_ptr + place, inside, 0.0)
+        a = _read(a_ptr + place + (inner if ADJOINT else 0), has_former, 0.0)
+        b = tl.where(row == 0, a * state[None, :] + b, b)
+        factor, out = tl.associative_scan((a, b), 0, _joint)
+        state = _last(out, 0)
+        if TOTALS:
+            all_factor = _product(all_factor, _last(factor, 0))
+        else:
+            if TIMES_Y:
+                is_followed = inside & (row < n - 1 - done)
+                out *= _read(y_ptr + place - inner, is_followed, 1.0)
+            _write(out_ptr + place, out, inside)
+    if TOTALS:
+        tl.store(factors_ptr + chunk_place, all_factor, mask=in_strip)
+        tl.store(states_ptr + chunk_place, state, mask=in_strip)
+
+
 def _result_dtype(dtype: torch.dtype) -> torch.dtype:
     """What torch.cumprod makes of `dtype`: int64 of all integers.
 
@@ -1013,6 +1286,150 @@ def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int)
         raise ValueError(f"form {chosen!r} is not for elements {inner} apart: take one of {', '.join(ways)}")
     ways[chosen](_readable(x), y, (outer, axis, inner), **{**defaults, **settings})
     return y
+
+
+def _gradient_choice(
+    outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int
+) -> tuple[str, dict[str, int]]:
+    """The form of a linear recurrence of `outer` x `axis` x `inner` elements along `axis`, and its settings.
+
+    Rows and strips as for `choice`; a program takes several sequences at once if they are short. Where there are too
+    few to keep `processors` at work, each is cut into chunks, which costs reading two of the tensors once more.
+    """
+    if inner > 1:
+        return "strips", _linear_strips_settings(outer, axis, inner, dtype, processors)
+    block, num_warps = min(1024, max(16, triton.next_power_of_2(axis))), 4
+    most_warps = 8 if dtype == torch.float64 else 16  # for more, each thread has too few registers
+    while outer * num_warps < 16 * processors and num_warps < most_warps and block < axis:
+        block, num_warps = block * 2, num_warps * 2
+    if outer * num_warps < 12 * processors and axis > 4 * block:  # chunks keep everyone at work with small tiles
+        chunks = min(triton.cdiv(16 * processors, outer), triton.cdiv(axis, 4 * 1024))
+        return "rows", {"ROWS": 1, "BLOCK": 1024, "chunks": chunks, "num_warps": 4, "num_stages": 1}
+    rows = max(1, 1024 // block)
+    while rows > 1 and triton.cdiv(outer, rows) < 4 * processors:
+        rows //= 2
+    num_warps = max(1, min(num_warps, rows * block // 256))
+    return "rows", {"ROWS": rows, "BLOCK": block, "chunks": 1, "num_warps": num_warps, "num_stages": 1}
+
+
+def _linear_strips_settings(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
+
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    """
+    widest = 32 * (16 // dtype.itemsize)
+    columns = min(widest, triton.next_power_of_2(inner))
+    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(axis)))
+    programs = outer * triton.cdiv(inner, columns)
+    chunks = 1 if programs >= processors else min(triton.cdiv(16 * processors, programs), triton.cdiv(axis, 8 * rows))
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}
+
+
+def _linear_rows(
+    operands: tuple[torch.Tensor, ...],
+    lines: tuple[int, int, int],
+    flags: tuple[bool, bool, bool],
+    *,
+    ROWS: int,
+    BLOCK: int,
+    chunks: int,
+    num_warps: int,
+    num_stages: int,
+) -> None:
+    """`ROWS` sequences a program, in tiles of `BLOCK` elements of each (both are powers of two)."""
+    outer, axis, _ = lines
+    vector = 16 // operands[0].element_size()
+    is_whole = axis % vector == 0
+    total = triton.cdiv(axis if is_whole else axis + vector - 1, BLOCK)
+    sizes = (outer, axis // vector if is_whole else axis, total, chunks, triton.cdiv(total, chunks))
+    constants = (*flags, vector, is_whole, ROWS, BLOCK, num_stages)
+    for begin, grid in _launches(triton.cdiv(outer, ROWS) * chunks):
+        _linear_rows_kernel[grid](*operands, begin, *sizes, *constants, num_warps=num_warps)
+
+
+def _linear_strips(
+    operands: tuple[torch.Tensor, ...],
+    lines: tuple[int, int, int],
+    flags: tuple[bool, bool, bool],
+    *,
+    ROWS: int,
+    COLUMNS: int,
+    chunks: int,
+    num_warps: int,
+    num_stages: int,
+) -> None:
+    """In strips of `COLUMNS` sequences side by side, `ROWS` elements of each at a time (both are powers of two)."""
+    outer, axis, inner = lines
+    vector = math.gcd(inner, 16 // operands[0].element_size())
+    strips = triton.cdiv(inner, COLUMNS)
+    sizes = (strips, axis, inner // vector, chunks, triton.cdiv(axis, ROWS * chunks))
+    constants = (*flags, vector, ROWS, COLUMNS, num_stages)
+    for begin, grid in _launches(outer * chunks * strips):
+        _linear_strips_kernel[grid](*operands, begin, *sizes, *constants, num_warps=num_warps)
+
+
+def _linear(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    y: torch.Tensor | None,
+    dim: int,
+    *,
+    adjoint: bool,
+    form: str = "",
+    **settings: int,
+) -> torch.Tensor:
+    """`recurrence`, each result times the element of `y` before it where there is one (1 before the first).
+
+    `form` forces one: rows (for elements that lie beside each other) or strips. `settings` replace those that
+    `_gradient_choice` gives for it.
+
+    Raises:
+        ValueError: the tensors are not of one shape and one real dtype.
+    """
+    given = (a, b) if y is None else (a, b, y)
+    if not b.is_floating_point() or any((t.shape, t.dtype, t.device) != (b.shape, b.dtype, b.device) for t in given):
+        raise ValueError(f"wanted tensors of one shape and one real dtype, not {[(t.shape, t.dtype) for t in given]}")
+    out = torch.empty(b.shape, dtype=b.dtype, device=b.device)
+    axis, inner = _lines(b.shape, dim)
+    if not out.numel():
+        return out
+    outer = out.numel() // (axis * inner)
+    processors = torch.cuda.get_device_properties(b.device).multi_processor_count if b.is_cuda else 132
+    chosen, defaults = _gradient_choice(outer, axis, inner, b.dtype, processors)
+    chosen, settings = form or chosen, {**defaults, **settings} if form in ("", chosen) else settings
+    run = {"rows": _linear_rows, "strips": _linear_strips}[chosen]
+    read = tuple(t.contiguous() for t in (a, b, b if y is None else y))
+    flags = (adjoint, y is not None)
+    states = out  # of which nothing is read: what comes before the first chunk is 0
+    if settings["chunks"] > 1:
+        factors, ends = torch.empty((2, outer, settings["chunks"], inner), dtype=torch.float64, device=b.device)
+        run((*read, out, factors, ends), (outer, axis, inner), (*flags, True), **settings)
+        states = recurrence(factors, ends, 1)
+    run((*read, out, states, states), (outer, axis, inner), (*flags, False), **settings)
+    return out
+
+
+def recurrence(a: torch.Tensor, b: torch.Tensor, dim: int, *, adjoint: bool = False) -> torch.Tensor:
+    """h[k] = a[k] h[k-1] + b[k] along `dim`, from 0; adjoint, its transpose as a map of b: h[k] = a[k+1] h[k+1] + b[k].
+
+    It is formed in float64, and never divides: zeros need no care. Elements are joined in the same order call after
+    call. Of segments whose factors multiply to more than 1.7e308 or less than float64 holds, the product is cut there:
+    a state that comes into one and is not 0 may come out wrong. From an infinite factor on, results are not finite,
+    but infinity and NaN may stand for each other.
+
+    Raises:
+        ValueError: the tensors are not of one shape and one real dtype.
+    """
+    return _linear(a, b, None, dim, adjoint=adjoint)
+
+
+def gradient(x: torch.Tensor, y: torch.Tensor, g: torch.Tensor, dim: int) -> torch.Tensor:
+    """dL/dx of y = cumprod(x, dim), for g = dL/dy: y[k-1] times the adjoint `recurrence` of x and g at k.
+
+    Raises:
+        ValueError: the tensors are not of one shape and one real dtype.
+    """
+    return _linear(x, g, y, dim, adjoint=True)
 
 
 class ModelNew(nn.Module):

@@ -1,8 +1,9 @@
 """Compiles what variants would launch for compute capability 9.0, which needs no GPU, and prints what came of it.
 
 Run as a program, because an interpreting triton cannot compile: compile_for_hopper.py FOLDER CASES, where CASES is
-JSON: for each variant in the folder a list of [shape, dim, dtype, configuration]. Prints for each variant a list with
-the launches of each case: kernel, PTX, triton's GPU code and spilled bytes.
+JSON: for each variant in the folder a list of [shape, dim, dtype, configuration], or "gradient" in the place of a
+configuration. Prints for each variant a list with the launches of each case: kernel, PTX, triton's GPU code and spilled
+bytes.
 """
 
 import importlib.util
@@ -110,7 +111,11 @@ def _compiled(path: Path, case: list[Any]) -> list[dict[str, Any]]:
     for name, value in vars(module).copy().items():
         if isinstance(value, JITFunction) and name.endswith("_kernel"):
             setattr(module, name, Recorder(value, launches))
-    module.ModelNew(dim, **configuration)(torch.ones(shape, dtype=getattr(torch, dtype)))
+    x = torch.ones(shape, dtype=getattr(torch, dtype))
+    if configuration == "gradient":
+        module.gradient(x, x, x, dim)
+    else:
+        module.ModelNew(dim, **configuration)(x)
     return launches
 
 

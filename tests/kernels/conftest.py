@@ -64,6 +64,7 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Scans multiply as a tree, memory never written shows, and arithmetic on infinities is silent."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
+    monkeypatch.setattr(interpreter.ScanOps, "generic_scan", _tree_scan)
     torch.set_deterministic_debug_mode("warn")  # fills fresh memory with NaN or the largest integer
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
@@ -87,3 +88,21 @@ def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
         y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
         reach *= 2
     return [scan.to_tensor(np.moveaxis(y, 0, scan.axis), dtype=tile.dtype)]
+
+
+def _tree_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
+    """Instead of the interpreter's scan with a function of one's own, which is serial and takes elements one by one."""
+    parts = [tile.handle.data for tile in tiles]
+    length = parts[0].shape[scan.axis]
+    place = np.arange(length).reshape([-1 if axis == scan.axis else 1 for axis in range(parts[0].ndim)])
+
+    def tensors(arrays: list[Any]) -> list[Any]:
+        return [scan.to_tensor(array, dtype=tile.dtype) for array, tile in zip(arrays, tiles, strict=True)]
+
+    reach = 1
+    while reach < length:
+        before = [np.roll(part, reach, scan.axis) for part in parts]
+        joined = scan.combine_fn.fn(*tensors(before), *tensors(parts))
+        parts = [np.where(place < reach, part, one.handle.data) for part, one in zip(parts, joined, strict=True)]
+        reach *= 2
+    return tensors(parts)

@@ -35,8 +35,14 @@ SCANNED: list[list[Any]] = [
     [[65536, 3], 0, "int64", {}],
     [[1048576], 0, "float64", {}],
 ]
+GRADIENTS: list[list[Any]] = [
+    [[600, 8192], 1, "float32", "gradient"],
+    [[600, 8195], 1, "float32", "gradient"],
+    [[512, 65536], 0, "float32", "gradient"],
+    [[1048576], 0, "float32", "gradient"],
+]
 VARIANTS = ["blocked_scan", "two_pass_scan", "naive_serial", "copy_roof"]
-WANTED = {**dict.fromkeys(VARIANTS, CASES), "blocked_scan": CASES + STAGED, "adaptive_scan": SCANNED}
+WANTED = {**dict.fromkeys(VARIANTS, CASES), "blocked_scan": CASES + STAGED, "adaptive_scan": SCANNED + GRADIENTS}
 
 Compiled = dict[str, list[list[dict[str, Any]]]]
 
@@ -103,7 +109,13 @@ def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
 @pytest.fixture
 def forms(compiled: Compiled) -> list[dict[str, Any]]:
     """adaptive_scan's launch of each shape that is scanned."""
-    return [launch for launches in compiled["adaptive_scan"] for launch in launches]
+    return [launch for launches in compiled["adaptive_scan"][: len(SCANNED)] for launch in launches]
+
+
+@pytest.fixture
+def gradients(compiled: Compiled) -> list[dict[str, Any]]:
+    """Its launches of each gradient: the last one is cut into chunks, which takes three."""
+    return [launch for launches in compiled["adaptive_scan"][len(SCANNED) :] for launch in launches]
 
 
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
@@ -131,3 +143,20 @@ def test_no_two_threads_wait_for_the_same_word(forms: list[dict[str, Any]]) -> N
             held = [[int(n) for n in part.split(", ")] for part in re.findall(r"\[([0-9, ]+)\]", layout)[:3]]
             extent = [math.prod(of_dimension) for of_dimension in zip(*held, strict=True)]
             assert all(e <= int(size) for e, size in zip(extent, shape.split("x"), strict=True)), (shape, layout)
+
+
+def test_gradients_compile_without_spills_and_move_vectors(gradients: list[dict[str, Any]]) -> None:
+    names = [launch["kernel"] for launch in gradients]
+    assert names == ["_linear_rows_kernel"] * 2 + ["_linear_strips_kernel"] + ["_linear_rows_kernel"] * 3
+    assert not any(launch["spilled"] for launch in gradients)
+    rows, _, strips, totals, _, chunks = (launch["ptx"] for launch in gradients)
+    assert all(ptx.count("st.global.v4") for ptx in (rows, strips, chunks))
+    assert all(re.search(r"ld\.global\.(\S+\.)?v4", ptx) for ptx in (rows, totals, chunks))
+    assert AHEAD in strips
+
+
+def test_a_gradient_shuffles_runs_and_not_elements(gradients: list[dict[str, Any]]) -> None:
+    """A thread holds whole runs: of 8 elements two maps are scanned, of two float64 numbers in five steps each."""
+    rows, odd, strips = (launch["ptx"].count("shfl") for launch in gradients[:3])
+    assert strips == 0
+    assert 0 < rows == odd <= 2 * 5 * 4 + 50
