@@ -5,12 +5,9 @@
 | rows | many long sequences, side by side in memory | one program a sequence, tile by tile, loading ahead |
 | short | sequences of up to 1024, or up to 4096 if there are few | one program a tile of whole sequences |
 | strips | many sequences whose elements lie apart | one program a strip of columns, row by row |
-| lookback | few long sequences | one program a tile; it starts from the nearest tile that has told its carry |
-| chain | the same, with `deterministic`, or of 64 bits | resident programs take tiles in turn; fixed groups of them |
+| tiles | few long sequences | one program a tile; another hands each its carry |
 
-`choice` says when each is taken. Every form but lookback gives the same bits call after call: the chain multiplies the
-products of the tiles before it in an order that their places fix, whoever is done first. Lookback multiplies those
-since the last that told its carry, whichever that is: its last bits can differ from call to call.
+`choice` says when each is taken. All give the same bits call after call.
 
 A tile is scanned as a tree, which multiplies segments on their own: they can leave the range of the type where no
 prefix does. Each form finds the tiles in which that may be, and does those again as a serial product would
@@ -210,12 +207,6 @@ def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, 
 
 
 @triton.jit
-def _times(a, b):
-    """The product, as tl.reduce asks for it."""
-    return a * b
-
-
-@triton.jit
 def _rows_kernel(
     x_ptr,
     y_ptr,
@@ -388,120 +379,6 @@ def _strips_kernel(
 
 
 @triton.jit
-def _publish(words_ptr, slot, value):
-    """Let other programs see a slot's values (columns,) of 32 or 64 bits, once.
-
-    A word holds 32 bits and a 1, which says that they are there; 64 bits take two words, side by side.
-    """
-    column = tl.arange(0, value.shape[0])
-    if value.dtype.primitive_bitwidth == 32:
-        half = value.to(tl.int32, bitcast=True).to(tl.int64) << 32
-        tl.atomic_xchg(words_ptr + slot * value.shape[0] + column, half | 1, sem="relaxed")
-    else:
-        bits = value.to(tl.int64, bitcast=True)
-        words_ptr += (slot * value.shape[0] + column) * 2
-        tl.atomic_xchg(words_ptr, (bits << 32) | 1, sem="relaxed")
-        tl.atomic_xchg(words_ptr + 1, ((bits >> 32) << 32) | 1, sem="relaxed")
-
-
-@triton.jit
-def _word_places(slots, mask, COLUMNS: tl.constexpr, dtype: tl.constexpr):
-    """Where the words of some slots are, (slots, columns) or (slots, columns, 2) of 64-bit values; with their mask."""
-    places = slots * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    if dtype.primitive_bitwidth == 32:
-        return places, mask
-    else:
-        second = tl.arange(0, 2)[None, None, :]
-        return (places * 2)[:, :, None] + second, mask[:, :, None] & (second >= 0)
-
-
-@triton.jit
-def _look_again(words_ptr, places, words):
-    """Words, those looked at again that were not there. Many programs look at the same ones: each look costs time."""
-    there = words & 1
-    seen = tl.load(words_ptr + places, mask=there == 0, other=1, volatile=True)
-    return tl.where(there == 1, words, seen)
-
-
-@triton.jit
-def _values(words, mask, dtype: tl.constexpr):
-    """The values (slots, columns) in words that are all there; 1 outside of the mask."""
-    if dtype.primitive_bitwidth == 32:
-        value = (words >> 32).to(tl.int32).to(dtype, bitcast=True)
-    else:
-        low, high = tl.split(words)
-        value = (((high >> 32) << 32) | ((low >> 32) & 0xFFFFFFFF)).to(dtype, bitcast=True)
-    return tl.where(mask, value, tl.full((), 1, dtype))
-
-
-@triton.jit
-def _shaped(slot, words):
-    """Slots (slots, 1) with as many dimensions as their words."""
-    if len(words.shape) == 3:
-        return slot[:, :, None]
-    else:
-        return slot
-
-
-@triton.jit
-def _awaited_exact(words_ptr, tile, slot, COLUMNS: tl.constexpr):
-    """The exact carries (columns,) after a tile, once they are there.
-
-    They are not waited for in vain: who publishes them is running already. Every slot looks at the same words, so that
-    each thread has some of its own: all leave the loop together only if each of them is asked.
-    """
-    slots = tile + slot * 0
-    mask = slots + tl.arange(0, COLUMNS)[None, :] * 0 >= 0
-    places, masks = _word_places(slots, mask, COLUMNS, tl.float64)
-    words = tl.load(words_ptr + places, mask=masks, other=1, volatile=True)
-    while tl.min(words & 1) == 0:
-        words = _look_again(words_ptr, places, words)
-    return tl.sum(tl.where(slot == 0, _values(words, mask, tl.float64), 0), 0)
-
-
-@triton.jit
-def _code(x_ptr, places, mask, product, COLUMNS: tl.constexpr):
-    """What a tile tells those after it, for each of its columns, from the product that `_next_carry` found.
-
-    The product, if it is ordinary and within 2**-15 to 2**15, so that many together stay within float64; 0 if the tile
-    makes 0 of every carry within -1 to 1; else infinity, or NaN if the tile holds an infinity or NaN: who comes after
-    then waits for the exact carry, if that is not 0 already.
-    """
-    usual = (tl.abs(product) >= 2.0**-15) & (tl.abs(product) <= 2.0**15)
-    code = product
-    if tl.min(usual.to(tl.int32)) == 0:
-        size = tl.abs(tl.load(x_ptr + places, mask=mask, other=1.0).to(product.dtype))
-        halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
-        dies = _columns_sum(tl.where(size <= 1, halvings, float("-inf")), COLUMNS) >= 1075
-        finite = _columns_sum(size * 0, COLUMNS) == 0
-        other = tl.where(finite, tl.where(dies, 0.0, float("inf")), float("nan")).to(product.dtype)
-        code = tl.where(usual, product, other)
-    return code
-
-
-@triton.jit
-def _columns_sum(x, COLUMNS: tl.constexpr):
-    """The sum of each column of a tile: of (elements,) that of all, as one column; of (run, runs, columns) of each."""
-    if COLUMNS == 1:
-        return tl.sum(x, 0) + tl.zeros((1,), x.dtype)
-    else:
-        return tl.sum(tl.sum(x, 0), 0)
-
-
-@triton.jit
-def _joined(codes):
-    """The code of tiles together, from their codes (tiles, columns)."""
-    product = tl.reduce(codes.to(tl.float64), 0, _times)
-    usual = (tl.abs(product) >= 2.0**-15) & (tl.abs(product) <= 2.0**15)
-    if tl.min(usual.to(tl.int32)) == 0:
-        dies = (product == 0) & (tl.max(tl.abs(codes), 0) <= 1)
-        finite = tl.max((codes != codes).to(tl.int32), 0) == 0
-        other = tl.where(finite, tl.where(dies, 0.0, float("inf")), float("nan"))
-        product = tl.where(usual, product, other)
-    return product.to(codes.dtype)
-
-
-@triton.jit
 def _scan_columns(x):
     """The products of a tile (runs, run, columns) down its columns, and the last ones: NaN where some may be wrong.
 
@@ -544,66 +421,257 @@ def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.co
 
 
 @triton.jit
-def _carry(values, is_prefix, dtype: tl.constexpr):
-    """The exact carry (columns,) from values (slots, columns): codes, and the carry of the tiles before those.
+def _code(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: tl.constexpr, LIMIT: tl.constexpr):
+    """What a tile tells of each of its columns as a factor for carries, from the product that a scan found.
 
-    And whether it is known: where codes do not tell it, it is to be awaited.
+    The product, if that is within LIMIT either way; else it follows from the elements in memory.
     """
-    limit: tl.constexpr = 2.0**430 if dtype == tl.float64 else 2.0**900
-    exact = tl.reduce(values.to(tl.float64), 0, _times)
-    known = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
-    if tl.min(known.to(tl.int32)) == 0:
-        prefix = tl.sum(tl.where(is_prefix, values, 0), 0)
-        strange = tl.max(((values != values) & (is_prefix == 0)).to(tl.int32), 0) == 1
-        stays_zero = (prefix == 0) & (strange == 0)
-        dies = (exact == 0) & (tl.max(tl.abs(values), 0) <= 1)
-        exact = tl.where(stays_zero, 0.0, exact)
-        known = known | stays_zero | dies | (prefix != prefix)
-    return exact, known
+    code = product.to(tl.float64)
+    usual = (tl.abs(code) >= 1 / LIMIT) & (tl.abs(code) <= LIMIT)
+    if tl.min(usual.to(tl.int32)) == 0:
+        code = tl.where(usual, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, product.dtype))
+    return code
 
 
 @triton.jit
-def _judged(exact, product, code):
-    """Whether the carry times a tile's products is right in each column, and the exact carry after it where it is."""
-    limit: tl.constexpr = 2.0**430 if product.dtype == tl.float64 else 2.0**900
+def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr):
+    """0 for a column that makes 0 of any finite carry whatever the order: nothing grows, and enough factors halve.
+
+    NaN, if it holds an infinity or NaN; 2**1001, if a zero; else 2**1000 with the sign of the product. These three are
+    no factors: the tile itself finds and tells the carry after it, but where that of the tiles before leaves no choice.
+    """
+    ROWS: tl.constexpr = PIECE // COLUMNS if PIECE > COLUMNS else 1
+    row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
+    halvings = tl.zeros((ROWS, COLUMNS), tl.int32)
+    grows, strange, zeros, signs = halvings, halvings, halvings, halvings
+    for done in range(0, left, ROWS):
+        mask = (done + row < left) & (column < width)
+        x = tl.load(x_ptr + (done + row).to(tl.int64) * inner + column, mask=mask, other=1.0).to(dtype)
+        size = tl.abs(x)
+        halvings += (size <= 0.5).to(tl.int32)
+        grows |= (size > 1).to(tl.int32)
+        strange |= (x * 0 != 0).to(tl.int32)
+        zeros |= (x == 0).to(tl.int32)
+        signs ^= (x < 0).to(tl.int32)
+    is_negative, has_zero = tl.xor_sum(signs, 0) == 1, tl.max(zeros, 0) == 1
+    enough: tl.constexpr = 2100 if dtype == tl.float64 else 1200
+    kills = (tl.max(grows, 0) == 0) & (has_zero | (tl.sum(halvings, 0) >= enough))
+    code = tl.where(has_zero, 2.0**1001, tl.where(is_negative, -(2.0**1000), 2.0**1000))
+    return tl.where(tl.max(strange, 0) == 1, float("nan"), tl.where(kills, 0.0, code)).to(tl.float64)
+
+
+@triton.jit
+def _kept(carry, dtype: tl.constexpr):
+    """An exact carry as it can be told: without the bits of the mark, the sign of 0, and what float32 never comes back
+    from. So what two programs both tell is the same.
+    """
+    least: tl.constexpr = 2.0**-1074 if dtype == tl.float64 else 2.0**-900
+    bits = carry.to(tl.int64, bitcast=True)
+    rounded = ((bits + 1 + ((bits >> 2) & 1)) & -4).to(tl.float64, bitcast=True)  # half to even: many follow each other
+    return tl.where(tl.abs(carry) < least, 0.0, tl.where(carry == carry, rounded, carry))
+
+
+@triton.jit
+def _is_far(carry, dtype: tl.constexpr):
+    """Whether a carry is so near to the ends of float64 that every tile after it is done as a serial product would."""
+    size = tl.abs(carry)
+    near = (size >= 2.0**-430) & (size <= 2.0**430)
+    if dtype == tl.float64:
+        return (size > 0) & (size < float("inf")) & (near == 0)
+    else:
+        return size < 0
+
+
+@triton.jit
+def _judged(exact, product, code, dtype: tl.constexpr):
+    """Of each column whether its carry times its products is right, and then the carry after it; and who tells that.
+
+    The tile does (1) where its code is no factor for such a carry.
+    """
     ordinary = product == product
+    is_far = _is_far(exact, dtype)
     stays_zero = (exact == 0) & (code == code)
-    near = (tl.abs(exact) >= 1 / limit) & (tl.abs(exact) <= limit)
-    right = (ordinary & near) | ((code == 0) & (tl.abs(exact) <= 1)) | stays_zero | (exact != exact)
-    return right, tl.where(stays_zero, 0.0, exact * tl.where(ordinary, product, code).to(tl.float64))
+    right = (ordinary & (is_far == 0)) | stays_zero | (exact != exact) | ((code == 0) & (tl.abs(exact) <= 1))
+    after = tl.where(stays_zero, 0.0, exact * tl.where(ordinary, product.to(tl.float64), code))
+    is_factor = (tl.abs(code) < 2.0**1000) & ((code == 0) & (tl.abs(exact) == float("inf")) == 0)
+    return right, _kept(after, dtype), (is_factor == 0) | is_far
 
 
 @triton.jit
 def _carried(y, exact, product, code):
-    """A tile's products times its exact carry, in float64 where that may leave their type."""
+    """A tile's products times its exact carry: of products in float32 in two steps, where one would leave that."""
     stays_zero = (exact == 0) & (code == code)
     is_doubtful = tl.max((product != product).to(tl.int32)) == 1
     size = tl.abs(exact)
-    is_far = tl.min(((size >= 2.0**-62) & (size <= 2.0**62)).to(tl.int32)) == 0
+    is_small, is_large = size < 2.0**-62, size > 2.0**62
+    near = exact * tl.where(is_small, 2.0**100, tl.where(is_large, 2.0**-100, 1.0))
+    step = tl.where(is_small, 2.0**-100, tl.where(is_large, 2.0**100, 1.0))
     if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
-        exact, stays_zero = tl.sum(exact, 0), tl.max(stays_zero.to(tl.int32), 0) == 1
-    if is_far:  # noqa: SIM108
-        y = (y.to(tl.float64) * exact).to(y.dtype)
-    else:
-        y = y * exact.to(y.dtype)
+        exact, near, step = tl.sum(exact, 0), tl.sum(near, 0), tl.sum(step, 0)
+        stays_zero = tl.max(stays_zero.to(tl.int32), 0) == 1
+    y = y * exact if y.dtype == tl.float64 else y * near.to(y.dtype) * step.to(y.dtype)
     if is_doubtful:
         y = tl.where(stays_zero, 0, y)
     return y
 
 
 @triton.jit
-def _told(after, dtype: tl.constexpr):
-    """What the last tile of a clan tells those after it of its exact carry: infinity where that is not normal."""
-    least: tl.constexpr = 2.0**-1022 if dtype == tl.float64 else 2.0**-126
-    fits = (after == 0) | (after != after) | ((tl.abs(after) >= least) & (tl.abs(after) <= 1 / least))
-    return tl.where(fits, after, float("inf")).to(dtype)
+def _tell(words_ptr, places, value, mask, MARK: tl.constexpr):
+    """Let other programs see values at places of `words_ptr`, of 64 bits, each with a mark in its last two bits.
+
+    Of a float64 the mark replaces those bits. An integer takes two words, its upper and its lower half.
+    """
+    if value.dtype == tl.float64:
+        bits = value.to(tl.int64, bitcast=True)
+        tl.atomic_xchg(words_ptr + places, (bits & -4) | MARK, mask=mask, sem="relaxed")
+    else:
+        tl.atomic_xchg(words_ptr + 2 * places, (value << 32) | MARK, mask=mask, sem="relaxed")
+        tl.atomic_xchg(words_ptr + 2 * places + 1, ((value >> 32) << 32) | MARK, mask=mask, sem="relaxed")
 
 
 @triton.jit
-def _chain_load(
+def _and(a, b):
+    """Bits that both have, as tl.reduce asks for it."""
+    return a & b
+
+
+@triton.jit
+def _awaited(words_ptr, tile, slot, COLUMNS: tl.constexpr):
+    """The words (columns,) of a tile, once they are carries.
+
+    They are not waited for in vain: who tells them is running already. Every slot looks at the same words, so that
+    each thread has some of its own: all leave the loop together only if each of them is asked.
+    """
+    places = tile * COLUMNS + slot * 0 + tl.arange(0, COLUMNS)[None, :]
+    words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _and)
+    while tl.min(words & 2) == 0:
+        words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _and)
+    return words
+
+
+@triton.jit
+def _awaited_carry(words_ptr, tile, slot, COLUMNS: tl.constexpr, dtype: tl.constexpr):
+    """The exact carries (columns,) after a tile, once they are told: float64, or int64."""
+    if dtype.is_floating():
+        return (_awaited(words_ptr, tile, slot, COLUMNS) & -4).to(tl.float64, bitcast=True)
+    else:
+        lower, upper = tl.split(tl.reshape(_awaited(words_ptr, tile, slot, 2 * COLUMNS), [COLUMNS, 2]))
+        return ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
+
+
+@triton.jit
+def _factors(codes, carry, dtype: tl.constexpr):
+    """Codes (window, lines) as factors for a carry (lines,) before them; NaN where the tile itself tells what follows.
+
+    A carry of 0 or NaN stays what it is (here as 1), as long as nothing infinite comes; an infinite one, while
+    there are no zeros.
+    """
+    carry = carry[None, :]
+    size = tl.abs(codes)
+    factors = tl.where(size < 2.0**1000, codes, float("nan"))
+    factors = tl.where(((carry == 0) | (carry != carry)) & (codes == codes), 1.0, factors)
+    keeps_infinity = (tl.abs(carry) == float("inf")) & (size > 0) & (size <= 2.0**1000)
+    factors = tl.where(keeps_infinity, tl.where(codes < 0, -1.0, 1.0), factors)
+    return tl.where(_is_far(carry, dtype), float("nan"), factors)
+
+
+@triton.jit
+def _hand_on(
+    words_ptr,
+    first,
+    lines,
+    tiles,
+    COLUMNS: tl.constexpr,
+    LINES: tl.constexpr,
+    WINDOW: tl.constexpr,
+    dtype: tl.constexpr,
+):
+    """Tell the exact carry after each tile of LINES lines from line `first` on, as soon as all codes before are there.
+
+    A line is one column of one sequence of tiles. Of each the codes of WINDOW tiles are multiplied as a tree, whichever
+    of them are there already: in what order, only their places decide. A word that is not there is NaN, and so is every
+    product that it takes part in. Marks of words: 1 a code, 2 a carry, told by the tile itself; here 3 as well, a code
+    for which the carry was told.
+    """
+    told_one: tl.constexpr = 0x3FF0000000000003
+    row = tl.arange(0, WINDOW)[:, None]
+    line = first + tl.arange(0, LINES)[None, :]
+    words_ptr += (line // COLUMNS).to(tl.int64) * tiles * COLUMNS + line % COLUMNS
+    carry = tl.full((LINES,), 1, tl.float64)
+    mask = (row < tiles - 1) & (line < lines)
+    seen = tl.load(words_ptr + row * COLUMNS, mask=mask, other=told_one, volatile=True)
+    for start in range(0, tiles - 1, WINDOW):
+        mask = (start + row < tiles - 1) & (line < lines)
+        places = (start + row) * COLUMNS
+        begin = tl.zeros((LINES,), tl.int32)  # of each line, the first of the window's tiles whose carry is `carry`
+        is_open = 1
+        while is_open == 1:
+            codes = tl.where((seen & 1) == 1, (seen & -4).to(tl.float64, bitcast=True), float("nan"))
+            factors = tl.where(mask & (row >= begin[None, :]), _factors(codes, carry, dtype), 1.0)
+            is_nan = (carry != carry)[None, :]
+            after = tl.cumprod(tl.where((row == 0) & (is_nan == 0), factors * carry[None, :], factors), 0)
+            fresh = (after == after) & ((seen & 2) == 0)
+            after = tl.where(is_nan, float("nan"), _kept(after, dtype))
+            if dtype == tl.float64:
+                first_far = tl.min(tl.where(_is_far(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
+                fresh = fresh & (row <= first_far[None, :])
+            _tell(words_ptr, places, after, fresh, 2)
+            seen = tl.where(fresh, seen | 2, seen)
+            by_tile = (seen & 3) == 2
+            state = tl.reduce(tl.ravel((seen & 2) | tl.where(by_tile, 0, 4)), 0, _and)
+            if (state & 4) == 0:
+                latest = tl.max(tl.where(by_tile, row, -1), 0)
+                told = tl.where(by_tile & (row == latest[None, :]), (seen & -4).to(tl.float64, bitcast=True), 0.0)
+                carry = tl.where(latest >= 0, tl.sum(told, 0), carry)
+                begin = tl.maximum(begin, latest + 1)
+                seen = tl.where(by_tile, seen | 1, seen)
+            elif state & 2:
+                is_open = 0
+                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+                ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
+                seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)
+            else:
+                again = tl.load(words_ptr + places, mask=(seen & 2) == 0, other=0, volatile=True)
+                seen = tl.where((seen & 2) == 0, again, seen)
+
+
+@triton.jit
+def _hand_on_integers(words_ptr, first, lines, tiles, COLUMNS: tl.constexpr, LINES: tl.constexpr, WINDOW: tl.constexpr):
+    """`_hand_on` for int64, whose products wrap around, in any order alike: every code is a factor."""
+    row = tl.arange(0, WINDOW)[:, None]
+    line = first + tl.arange(0, LINES)[None, :]
+    half = tl.arange(0, 2)[None, None, :]
+    told_one = tl.where(half == 0, 0x100000003, 3)
+    words_ptr += 2 * (line // COLUMNS).to(tl.int64) * tiles * COLUMNS
+    carry = tl.full((LINES,), 1, tl.int64)
+    for start in range(0, tiles - 1, WINDOW):
+        mask = (start + row < tiles - 1) & (line < lines)
+        places = (start + row) * COLUMNS + line % COLUMNS
+        halves = 2 * places[:, :, None] + half
+        seen = tl.load(
+            words_ptr[:, :, None] + halves, mask=mask[:, :, None] & (half >= 0), other=told_one, volatile=True
+        )
+        is_open = 1
+        while is_open == 1:
+            lower, upper = tl.split(seen)
+            codes = ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
+            after = tl.cumprod(tl.where(row == 0, codes * carry[None, :], codes), 0)
+            missing = tl.min(tl.where((lower & upper & 1) == 1, WINDOW, row), 0)
+            fresh = (row < missing[None, :]) & ((lower & 2) == 0)
+            _tell(words_ptr, places, after, fresh, 2)
+            seen = tl.where(fresh[:, :, None], seen | 2, seen)
+            if tl.min(tl.ravel(seen & 2)) == 2:
+                is_open = 0
+                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+            else:
+                again = tl.load(words_ptr[:, :, None] + halves, mask=(seen & 1) == 0, other=0, volatile=True)
+                seen = tl.where((seen & 1) == 0, again, seen)
+
+
+@triton.jit
+def _load_tile(
     x_ptr,
     tile,
-    total,
     tiles,
     vectors,
     inner_vectors,
@@ -613,36 +681,40 @@ def _chain_load(
     COLUMNS: tl.constexpr,
     RUN: tl.constexpr,
 ):
-    """A tile, 1 beyond its sequence; where it begins, its places from there, the mask, and how many elements are left.
+    """A tile, 1 beyond its sequence; where it begins, its places from there, the mask, and how long and wide it is.
 
     What is counted in vectors proves to the compiler that no mask cuts one.
     """
     sequence = (tile // tiles).to(tl.int64)
-    t = tl.where(tile < total, tile % tiles, tiles)
+    t = (tile % tiles).to(tl.int64)
     column = sequence % strips * COLUMNS
     if COLUMNS == 1:
         n = tl.cast(vectors, tl.int64) * VECTOR
-        origin = sequence * n + t.to(tl.int64) * BLOCK
-        left = tl.minimum(vectors - t * (BLOCK // VECTOR), BLOCK // VECTOR) * VECTOR
+        origin = sequence * n + t * BLOCK
+        left = tl.minimum(vectors - t * (BLOCK // VECTOR), BLOCK // VECTOR).to(tl.int32) * VECTOR
         places = tl.arange(0, BLOCK)
+        width = 1
         mask = places < left
     else:
         inner = tl.cast(inner_vectors, tl.int64) * VECTOR
-        origin = (sequence // strips * vectors + t.to(tl.int64) * (BLOCK // COLUMNS)) * inner + column
-        left = tl.minimum(vectors - t * (BLOCK // COLUMNS), BLOCK // COLUMNS)
-        columns = tl.minimum(inner_vectors - column // VECTOR, COLUMNS).to(tl.int32) * VECTOR
+        origin = (sequence // strips * vectors + t * (BLOCK // COLUMNS)) * inner + column
+        left = tl.minimum(vectors - t * (BLOCK // COLUMNS), BLOCK // COLUMNS).to(tl.int32)
+        width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS).to(tl.int32) * VECTOR
         row = tl.arange(0, BLOCK // COLUMNS // RUN)[:, None, None] * RUN + tl.arange(0, RUN)[None, :, None]
         across = tl.arange(0, COLUMNS)[None, None, :]
         places = row * inner + across
-        mask = (row < left) & (across < columns)
-    return tl.load(x_ptr + origin + places, mask=mask, other=1.0), origin, places, mask, left
+        mask = (row < left) & (across < width)
+    return tl.load(x_ptr + origin + places, mask=mask, other=1.0), origin, places, mask, left, width
 
 
 @triton.jit
-def _chain_kernel(
+def _tiles_kernel(
     x_ptr,
     y_ptr,
+    tickets_ptr,
     words_ptr,
+    begin,
+    carriers,
     total,
     tiles,
     vectors,
@@ -656,176 +728,69 @@ def _chain_kernel(
     SLOTS: tl.constexpr,
     WIDTH: tl.constexpr,
     PIECE: tl.constexpr,
+    WHOLE: tl.constexpr,
+    LINES: tl.constexpr,
+    WINDOW: tl.constexpr,
 ):
-    """Resident programs take tiles of BLOCK elements in turn: `tiles` a sequence, or a strip of COLUMNS sequences.
+    """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
-    RADIX tiles are a group, RADIX groups a clan. A tile's carry is the carry of the clans before its own, times the
-    codes of the groups before its own, times those of the tiles before it. Each program publishes what its tile adds
-    to that, loads its next tile, and only then waits for what it needs. All programs run at the same time, so that
-    what a tile waits for always comes; and which codes it multiplies, in which order, only its place decides.
+    A tile may be a WHOLE sequence. Else it tells its code, and takes the carry of those before it from one of the
+    `carriers`, programs of their own that began before all others; without any, from the tile before.
     """
-    ONE: tl.constexpr = COLUMNS == 1
-    inner = tl.cast(inner_vectors, tl.int64) * (1 if ONE else VECTOR)
+    if WHOLE:
+        ticket = begin + tl.program_id(0).to(tl.int64)
+    else:
+        ticket = tl.atomic_add(tickets_ptr, 1, sem="relaxed").to(tl.int32)
+    sequences = total // tiles
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
-    RADIX: tl.constexpr = SLOTS // 2 - 1
-    groups, clans = tl.cdiv(tiles, RADIX), tl.cdiv(tiles, RADIX * RADIX)
-    size: tl.constexpr = COLUMNS * (ACCUMULATOR.primitive_bitwidth // 32)
-    slot = tl.arange(0, SLOTS)[:, None]
-    across = tl.arange(0, COLUMNS)[None, :] * 0
-    programs = tl.num_programs(0)
-    x, origin, places, mask, left = _chain_load(
-        x_ptr, tl.program_id(0), total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-    )
-    for tile in range(tl.program_id(0), total, programs):
-        if ONE:
+    if ticket < carriers:
+        if LINES > 0:
+            first = ticket * LINES
+            if is_float:
+                _hand_on(words_ptr, first, sequences * COLUMNS, tiles, COLUMNS, LINES, WINDOW, ACCUMULATOR)
+            else:
+                _hand_on_integers(words_ptr, first, sequences * COLUMNS, tiles, COLUMNS, LINES, WINDOW)
+    else:
+        ticket -= carriers
+        tile = ticket % sequences * tiles + ticket // sequences
+        x, origin, places, mask, left, width = _load_tile(
+            x_ptr, tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+        )
+        inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
+        if COLUMNS == 1:
             y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
         else:
             y, product = _scan_columns(x.to(ACCUMULATOR))
-        code = _code(x_ptr + origin, places, mask, product, COLUMNS) if is_float else product
-
-        t = tile % tiles
-        words = words_ptr + (tile // tiles).to(tl.int64) * (
-            (tiles + groups + clans) * size + tiles * COLUMNS * 2 * is_float
-        )
-        exacts = words + (tiles + groups + clans) * size
-        _publish(words, t, code)
-        here, rows, y_places, y_mask = origin, left, places, mask
-        x, origin, places, mask, left = _chain_load(
-            x_ptr, tile + programs, total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-        )
-
-        member, group = t % RADIX, t // RADIX
-        group_member, before = group % RADIX, group // RADIX
-        of_group = tl.where(slot < 2 * RADIX, tiles + group - group_member + slot - RADIX, tiles + groups + before - 1)
-        needed = tl.where(slot < RADIX, t - member + slot, of_group)
-        counts = tl.where(slot < RADIX, member - slot, tl.where(slot < 2 * RADIX, group_member - slot + RADIX, before))
-        wanted = tl.where(slot <= 2 * RADIX, counts, 0) + across > 0
-        word_places, word_mask = _word_places(needed, wanted, COLUMNS, ACCUMULATOR)
-        published = tl.load(words + word_places, mask=word_mask, other=1, volatile=True)
-        while tl.min(tl.where(_shaped(slot, published) < RADIX, published & 1, 1)) == 0:
-            published = _look_again(words, word_places, published)
-        if member == RADIX - 1:
-            values = _values(published, wanted, ACCUMULATOR)
-            codes = tl.where(slot < RADIX, values, tl.where(slot == RADIX, code[None, :], tl.full((), 1, ACCUMULATOR)))
-            _publish(words, tiles + group, _joined(codes) if is_float else tl.reduce(codes, 0, _times))
-        while tl.min(published & 1) == 0:
-            published = _look_again(words, word_places, published)
-        values = _values(published, wanted, ACCUMULATOR)
-
-        is_last = (member == RADIX - 1) & (group_member == RADIX - 1)
-        clan = tiles + groups + before
-        if not is_float:
-            carry = tl.reduce(values, 0, _times)
-            if is_last:
-                _publish(words, clan, carry * product)
-            tl.store(y_ptr + here + y_places, y * carry, mask=y_mask)
+        if is_float:
+            limit: tl.constexpr = 2.0 ** (896 // WINDOW)
+            code = _code(x_ptr + origin, left, inner, width, product, COLUMNS, PIECE, limit)
         else:
-            exact, known = _carry(values, slot == 2 * RADIX, ACCUMULATOR)
-            if tl.min(known.to(tl.int32)) == 0:
-                exact = tl.where(known, exact, _awaited_exact(exacts, t - 1, slot, COLUMNS))
-            right, after = _judged(exact, product, code)
+            code = product
+        t = tile % tiles
+        words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
+        here = t * COLUMNS + tl.arange(0, COLUMNS)
+        has_next = here < (tiles - 1) * COLUMNS
+        if LINES > 0:
+            _tell(words, here, code, has_next, 1)
+        carry = tl.full((COLUMNS,), 1, code.dtype)
+        if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
+            if t > 0:
+                carry = _awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR)
+        if is_float:
+            right, after, is_teller = _judged(carry, product, code, ACCUMULATOR)
+            tells = has_next & is_teller if LINES > 0 else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
-                _publish(exacts, t, after)
-                if is_last:
-                    _publish(words, clan, _told(after, ACCUMULATOR))
-            y = _carried(y, exact, product, code)
-            tl.store(y_ptr + here + y_places, y.to(y_ptr.dtype.element_ty), mask=y_mask)
+                _tell(words, here, after, tells, 2)
+            y = _carried(y, carry, product, code)
+            tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask)
             if not all_right:
-                after = _mend_columns(x_ptr + here, y_ptr + here, rows, inner, exact, after, right, COLUMNS, PIECE)
-                _publish(exacts, t, after)
-                if is_last:
-                    _publish(words, clan, _told(after, ACCUMULATOR))
-
-
-@triton.jit
-def _tell(words_ptr, tile, value, MARK: tl.constexpr):
-    """Let other programs see float64 values (columns,) of a tile, the last two bits of each replaced by a mark."""
-    bits = value.to(tl.float64).to(tl.int64, bitcast=True)
-    places = tile * value.shape[0] + tl.arange(0, value.shape[0])
-    tl.atomic_xchg(words_ptr + places, (bits & -4) | MARK, sem="relaxed")
-
-
-@triton.jit
-def _latest(words, slot):
-    """Of each column, twice the last slot whose word is not a code, and 1 more if it is an exact carry; else -2."""
-    return tl.max(tl.where((words & 3) == 1, -2, slot * 2 + ((words & 2) >> 1).to(tl.int32)), 0)
-
-
-@triton.jit
-def _awaited_prefix(words_ptr, tile, slot, COLUMNS: tl.constexpr):
-    """The exact carries (columns,) after a tile, once they are there; see `_awaited_exact`."""
-    places = tile * COLUMNS + slot * 0 + tl.arange(0, COLUMNS)[None, :]
-    words = tl.load(words_ptr + places, volatile=True)
-    while tl.min(words & 2) == 0:
-        words = tl.load(words_ptr + places, volatile=True)
-    return (tl.sum(tl.where(slot == 0, words, 0), 0) & -4).to(tl.float64, bitcast=True)
-
-
-@triton.jit
-def _lookback_kernel(
-    x_ptr,
-    y_ptr,
-    ticket_ptr,
-    words_ptr,
-    total,
-    tiles,
-    vectors,
-    inner_vectors,
-    strips,
-    ACCUMULATOR: tl.constexpr,
-    VECTOR: tl.constexpr,
-    BLOCK: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    RUN: tl.constexpr,
-    SLOTS: tl.constexpr,
-    WIDTH: tl.constexpr,
-    PIECE: tl.constexpr,
-):
-    """One program a tile, in the order in which programs begin: what a tile waits for is at work or done already.
-
-    A tile tells its code, then looks at the SLOTS tiles before it until one of them has told its exact carry, and all
-    since that their code.
-    """
-    inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
-    ticket = tl.atomic_add(ticket_ptr, 1, sem="relaxed").to(tl.int32)
-    sequences = total // tiles
-    tile = ticket % sequences * tiles + ticket // sequences
-    x, origin, places, mask, left = _chain_load(
-        x_ptr, tile, total, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-    )
-    if COLUMNS == 1:
-        y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
-    else:
-        y, product = _scan_columns(x.to(ACCUMULATOR))
-    code = _code(x_ptr + origin, places, mask, product, COLUMNS)
-    t = tile % tiles
-    words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS
-    _tell(words, t, code, 1)
-
-    slot = tl.arange(0, SLOTS)[:, None]
-    before = t - SLOTS + slot
-    word_places = before * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    seen = tl.load(words + word_places, mask=before >= 0, other=0x3FF0000000000002, volatile=True)  # 1 before the first
-    latest = _latest(seen, slot)
-    while tl.min(latest & 1) == 0:
-        again = tl.load(words + word_places, mask=(seen & 2) == 0, other=0, volatile=True)
-        seen = tl.where((seen & 2) == 0, again, seen)
-        latest = _latest(seen, slot)
-    nearest = latest >> 1
-    values = tl.where(slot >= nearest[None, :], (seen & -4).to(tl.float64, bitcast=True), 1.0)
-    exact, known = _carry(values, slot == nearest[None, :], ACCUMULATOR)
-    if tl.min(known.to(tl.int32)) == 0:
-        exact = tl.where(known, exact, _awaited_prefix(words, t - 1, slot, COLUMNS))
-    right, after = _judged(exact, product, code)
-    all_right = tl.min(right.to(tl.int32)) == 1
-    if all_right:
-        _tell(words, t, after, 2)
-    y = _carried(y, exact, product, code)
-    tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask)
-    if not all_right:
-        after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, exact, after, right, COLUMNS, PIECE)
-        _tell(words, t, after, 2)
+                after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE)
+                _tell(words, here, _kept(after, ACCUMULATOR), tells, 2)
+        else:
+            if LINES == 0:
+                _tell(words, here, carry * product, has_next, 2)
+            tl.store(y_ptr + origin + places, y * (carry if COLUMNS > 1 else tl.sum(carry, 0)), mask=mask)
 
 
 @triton.jit
@@ -1152,9 +1117,7 @@ def _block(largest: int, n: int, held: int, device: torch.device) -> int:
     return max(16, min(largest, fitting, triton.next_power_of_2(n)))
 
 
-def choice(
-    outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int, *, deterministic: bool = False
-) -> tuple[str, dict[str, int]]:
+def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> tuple[str, dict[str, int]]:
     """The form of the work and its settings, for a result of `outer` x `axis` x `inner` elements along `axis`.
 
     `dtype` is the result's, `processors` the streaming multiprocessors of the GPU. Settings were measured on H100s
@@ -1163,30 +1126,28 @@ def choice(
     busy = 3 * processors // 4  # from so many programs on, each of many warps, memory is at work all the time
     if inner == 1 and (axis <= 1024 or (axis <= 4096 and outer <= processors)):
         return "short", _short_settings(outer, axis, processors)
-    if inner == 1 and (axis <= 2**16 or outer >= busy):
+    if inner == 1 and (axis <= 2**16 or outer >= 4 * processors):
         return "rows", _rows_settings(outer, axis, dtype, processors)
     strips = triton.cdiv(inner, 256 * 4 // dtype.itemsize)
     if inner > 1 and inner >= 512 // dtype.itemsize and (axis <= 256 or outer * strips >= busy):
         return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 6}
-    if deterministic or dtype in (torch.float64, torch.int64):
-        return "chain", _chain_settings(inner, dtype)
-    return "lookback", _lookback_settings(outer, inner)
+    return "tiles", _tiles_settings(outer, inner, dtype, processors)
 
 
-def _chain_settings(inner: int, dtype: torch.dtype) -> dict[str, int]:
-    """As large a tile as registers have room for, and for the one that is loaded ahead."""
-    if inner == 1:
-        return {"BLOCK": 16384 // max(4, dtype.itemsize), "SLOTS": 256, "num_warps": 4, "resident": 4}
-    return {"BLOCK": 32768 // max(4, dtype.itemsize), "SLOTS": 32, "num_warps": 8, "resident": 2}
+def _tiles_settings(outer: int, inner: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """As large a tile as registers have room for, where there is little to do at once.
 
-
-def _lookback_settings(outer: int, inner: int) -> dict[str, int]:
-    """One sequence alone is bound by the steps from carry to carry: larger tiles take fewer."""
-    if inner > 1:
-        return {"BLOCK": 4096, "COLUMNS": 16, "SLOTS": 64, "num_warps": 4, "registers": 128}
-    if outer == 1:
-        return {"BLOCK": 8192, "COLUMNS": 1, "SLOTS": 128, "num_warps": 4, "registers": 128}
-    return {"BLOCK": 4096, "COLUMNS": 1, "SLOTS": 128, "num_warps": 4, "registers": 96}
+    Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
+    Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
+    """
+    COLUMNS, largest, registers = (16, 8192, 168) if inner > 1 else (1, 8192, 128)
+    if inner % 4 and inner > 1:  # no vectors
+        largest, registers = 4096, 128
+    settings = {"BLOCK": largest * 4 // max(4, dtype.itemsize), "COLUMNS": COLUMNS, "registers": registers}
+    sequences = outer * triton.cdiv(inner, COLUMNS)
+    LINES = triton.next_power_of_2(triton.cdiv(8 * sequences * COLUMNS, processors))
+    LINES = 0 if sequences >= processors else max(LINES, 16 if inner > 1 else min(outer, 2))
+    return {**settings, "LINES": LINES, "WINDOW": (256 if inner > 1 else 128) // max(1, LINES), "num_warps": 4}
 
 
 def _short_settings(outer: int, axis: int, processors: int) -> dict[str, int]:
@@ -1264,123 +1225,75 @@ def _strips(
         _strips_kernel[grid](x, y, begin, strips, axis, inner // vector, *constants, num_warps=num_warps)
 
 
-class _Tiling:
-    """How a tensor is cut into tiles of up to `block` elements: of one sequence, or of up to `widest` side by side."""
-
-    def __init__(
-        self, x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], block: int, widest: int, num_warps: int
-    ) -> None:
-        outer, axis, inner = lines
-        vector = math.gcd(axis if inner == 1 else inner, 16)
-        self.columns = min(widest, triton.next_power_of_2(inner))
-        rows = min(block // self.columns, max(16, triton.next_power_of_2(axis)))
-        threads, held = 32 * num_warps, min(vector, 16 // x.element_size())  # elements side by side in a thread
-        run = max(1, rows // max(1, threads * min(held, self.columns) // self.columns))
-        strips = triton.cdiv(inner, self.columns)
-        self.tiles = triton.cdiv(axis, rows)
-        self.sequences = outer * strips
-        self.total = self.tiles * self.sequences
-        counted = (axis // vector if inner == 1 else axis, inner // vector if inner > 1 else 1)
-        self.sizes = (self.total, self.tiles, *counted, strips)
-        self._first = (_accumulator(y.dtype), vector, rows * self.columns, self.columns, run)
-        self._last = (min(rows, threads * held), min(1024, rows))
-
-    def constants(self, slots: int) -> tuple[object, ...]:
-        """What a kernel is compiled for, from ACCUMULATOR to PIECE, if it looks at so many slots."""
-        return (*self._first, slots, *self._last)
-
-
-def _chain(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    lines: tuple[int, int, int],
-    *,
-    BLOCK: int,
-    SLOTS: int,
-    num_warps: int,
-    resident: int,
-) -> None:
-    """Into `y`, in tiles of `BLOCK` elements, `resident` programs a multiprocessor: so many must find room.
-
-    A program looks at `SLOTS` words at once, a power of two, or more: each thread needs words of its own, for of
-    several threads that look at the same one only the first is asked whether it is there. Programs that wait for each
-    other need to run at the same time: a cooperative launch promises that, or fails.
-    """
-    tiling = _Tiling(x, y, lines, BLOCK, 64, num_warps)
-    SLOTS = max(SLOTS, 64 * num_warps // tiling.columns) if x.is_cuda else SLOTS
-    accumulator = _accumulator(y.dtype)
-    words = _empty_words(tiling.sequences, tiling.tiles, SLOTS // 2 - 1, tiling.columns, accumulator, x.device)
-    programs, options = 1, {"num_warps": num_warps}  # in turn on a CPU, where triton's interpreter runs one at a time
-    if x.is_cuda:
-        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
-        programs = min(tiling.total, resident * processors)
-        options |= {"maxnreg": 65536 // (32 * num_warps * resident), "launch_cooperative_grid": True}
-    _chain_kernel[(programs,)](x, y, words, *tiling.sizes, *tiling.constants(SLOTS), **options)
-
-
-def _lookback(
+def _tiles(
     x: torch.Tensor,
     y: torch.Tensor,
     lines: tuple[int, int, int],
     *,
     BLOCK: int,
     COLUMNS: int,
-    SLOTS: int,
+    LINES: int,
+    WINDOW: int,
     num_warps: int,
     registers: int,
 ) -> None:
-    """Into `y`, whose products are formed in float32: tiles of `BLOCK` elements, up to `COLUMNS` sequences wide.
+    """Into `y`, in tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side.
 
-    A program looks back at `SLOTS` tiles at once. All of these are powers of two; a thread has up to `registers`.
+    A carrier looks at `WINDOW` tiles of each of its `LINES` columns, or sequences, at a time; or at more, for a thread
+    needs words of its own: of several that look at the same one, only the first is asked whether it is there. With 0
+    lines there are no carriers. Other numbers are powers of two; a thread has up to `registers`.
     """
-    tiling = _Tiling(x, y, lines, BLOCK, COLUMNS, num_warps)
-    words = torch.zeros(LINE_OF_WORDS + tiling.total * tiling.columns, dtype=torch.int64, device=x.device)
-    if x.is_cuda:  # each thread needs words of its own, as in _chain
-        SLOTS = max(SLOTS, 32 * num_warps // tiling.columns)
+    outer, axis, inner = lines
+    vector = math.gcd(axis if inner == 1 else inner, 16)
+    columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
+    rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
+    threads, held = 32 * num_warps, min(vector, 16 // x.element_size())  # elements side by side in a thread
+    run = max(1, rows // max(1, threads * min(held, columns) // columns))
+    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
+    sequences = outer * strips
+    counted = (axis // vector, 1) if inner == 1 else (axis, inner // vector)
+    is_interpreted = triton.knobs.runtime.interpret  # one program after the other: none can wait for a later one
+    if tiles == 1 or is_interpreted:
+        LINES = 0
+    carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
+    WINDOW = max(WINDOW, threads // LINES) if LINES else 1
+    slots = 1 if is_interpreted else max(1, threads // columns)
+    accumulator = _accumulator(y.dtype)
+    words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if accumulator.is_floating() else 2)
+    told = torch.zeros(words, dtype=torch.int64, device=x.device)
+    sizes = (carriers, tiles * sequences, tiles, *counted, strips)
+    shape = (accumulator, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(1024, rows))
     options = {"maxnreg": registers} if x.is_cuda else {}
-    arguments = (*tiling.sizes, *tiling.constants(SLOTS))
-    _lookback_kernel[(tiling.total,)](x, y, words, words[LINE_OF_WORDS:], *arguments, num_warps=num_warps, **options)
+    for begin, grid in _launches(carriers + tiles * sequences):
+        pointers = (x, y, told, told[LINE_OF_WORDS:])
+        _tiles_kernel[grid](*pointers, begin, *sizes, *shape, tiles == 1, LINES, WINDOW, num_warps=num_warps, **options)
 
 
 LINE_OF_WORDS = 16
 """Words of a cache line, which the counter of tickets has for itself."""
 
 
-def _empty_words(
-    sequences: int, tiles: int, radix: int, columns: int, accumulator: tl.dtype, device: torch.device
-) -> torch.Tensor:
-    """Words for the code of each tile, group and clan, and for the exact carry after each tile: all 0, for absent."""
-    codes = tiles + triton.cdiv(tiles, radix) + triton.cdiv(tiles, radix**2)
-    words = codes * (accumulator.primitive_bitwidth // 32) + tiles * 2 * accumulator.is_floating()
-    return torch.zeros(sequences * words * columns, dtype=torch.int64, device=device)
+def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:
+    """torch.cumprod(x, dim), the same bits call after call.
 
-
-def adaptive_scan(
-    x: torch.Tensor, dim: int, *, deterministic: bool = False, form: str = "", **settings: int
-) -> torch.Tensor:
-    """torch.cumprod(x, dim); with `deterministic` the same bits call after call, which costs few long sequences time.
-
-    `form` forces one: rows, short (both for elements that lie beside each other), strips, chain or lookback (for
-    products that are formed in float32). `settings` replace those that `choice` gives for it.
+    `form` forces one: rows, short (both for elements that lie beside each other), strips or tiles. `settings` replace
+    those that `choice` gives for it.
 
     Raises:
-        ValueError: there is no such form, or it is not for such a dimension or type.
+        ValueError: there is no such form, or it is not for such a dimension.
     """
     y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
     axis, inner = _lines(x.shape, dim)
     if not y.numel():
         return y
     outer = y.numel() // (axis * inner)
-    on_gpu = x.is_cuda
-    processors = torch.cuda.get_device_properties(x.device).multi_processor_count if on_gpu else 132
-    chosen, defaults = choice(outer, axis, inner, y.dtype, processors, deterministic=deterministic)
+    processors = torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 132
+    chosen, defaults = choice(outer, axis, inner, y.dtype, processors)
     if form:
         chosen, defaults = form, defaults if form == chosen else {}
-    ways = {"rows": _rows, "short": _short, "strips": _strips, "chain": _chain, "lookback": _lookback}
+    ways = {"rows": _rows, "short": _short, "strips": _strips, "tiles": _tiles}
     if chosen not in ways or (chosen in ("rows", "short") and inner > 1):
         raise ValueError(f"form {chosen!r} is not for elements {inner} apart: take one of {', '.join(ways)}")
-    if chosen == "lookback" and _accumulator(y.dtype) != tl.float32:
-        raise ValueError(f"form 'lookback' is not for {y.dtype}: take chain")
     ways[chosen](_readable(x), y, (outer, axis, inner), **{**defaults, **settings})
     return y
 

@@ -21,19 +21,31 @@ from triton.runtime import interpreter
 @contextmanager
 def quick_interpreter() -> Iterator[None]:
     """While it lasts, triton.language stays as the interpreter patches it: not anew at each launch and each call."""
-    language = interpreter._patch_lang(SimpleNamespace(__globals__={"tl": tl, "core": tl.core}))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interpreter, "_patch_attr", _replace_with_its_own)
+        language = interpreter._patch_lang(SimpleNamespace(__globals__={"tl": tl, "core": tl.core}))
         patch.setattr(interpreter, "_patch_lang", lambda function: SimpleNamespace(restore=lambda: None))
         patch.setattr(interpreter, "_get_np_dtype", _once_a_type(interpreter._get_np_dtype))
         patch.setattr(tl.block_type, "__init__", _once_a_shape(tl.block_type.__init__))
         patch.setattr(tl.tensor, "__init__", _once_a_tensor_type(tl.tensor.__init__))
         patch.setattr(TritonSemantic, "computation_type_impl", _once_a_pair(TritonSemantic.computation_type_impl))
+        patch.setattr(TritonSemantic, "cast", _unless_of_that_type(TritonSemantic.cast))
         patch.setattr(TritonSemantic, "broadcast_impl_value", _unless_alike(TritonSemantic.broadcast_impl_value))
         prepared = _once_a_number(TritonSemantic.binary_op_type_checking_impl)
         patch.setattr(TritonSemantic, "binary_op_type_checking_impl", prepared)
         patch.setattr(TritonSemantic, "binary_op_sanitize_overflow_impl", _refuse_overflow)
         yield
     language.restore()
+
+
+def _replace_with_its_own(obj: Any, name: str, member: Any, builder: Any, scope: Any) -> None:
+    """A builtin is called at once: what looks first whether it has a semantic is left out, since it is given one."""
+    own = getattr(member, "__wrapped__", member)
+
+    def called(*arguments: Any, _semantic: Any = None, **named: Any) -> Any:
+        return own(*arguments, _semantic=interpreter.interpreter_semantic, **named)
+
+    scope.set_attr(obj, name, called)
 
 
 def _once_a_type(numpy_type: Any) -> Any:
@@ -82,6 +94,13 @@ def _once_a_pair(common_type: Any) -> Any:
         return known[key]
 
     return remembered
+
+
+def _unless_of_that_type(cast: Any) -> Any:
+    def cast_unless_of_that_type(semantic: Any, a: tl.tensor, to: tl.dtype, rounding: str | None = None) -> Any:
+        return a if a.dtype is to else cast(semantic, a, to, rounding)
+
+    return cast_unless_of_that_type
 
 
 def _unless_alike(broadcast: Any) -> Any:
