@@ -1523,25 +1523,25 @@ def _library() -> torch.library.Library:
 class _Cumprod(_Operator):
     """y[k] = x[0] ... x[k]."""
 
-    schema = "cumprod(Tensor x, int dim, bool deterministic) -> Tensor"
+    schema = "cumprod(Tensor x, int dim) -> Tensor"
 
     @staticmethod
-    def compute(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
-        return _Plan.follow(x, dim, deterministic)
+    def compute(x: torch.Tensor, dim: int) -> torch.Tensor:
+        return _Plan.follow(x, dim)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, ctx.dim, _ = inputs
+        x, ctx.dim = inputs
         ctx.save_for_backward(x, output)
         ctx.save_for_forward(x, output)
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, y = ctx.saved_tensors
-        return _Gradient(x, y, g, ctx.dim), None, None
+        return _Gradient(x, y, g, ctx.dim), None
 
     @staticmethod
-    def jvp(ctx: Any, dx: torch.Tensor, *_: None) -> torch.Tensor:
+    def jvp(ctx: Any, dx: torch.Tensor, _: None) -> torch.Tensor:
         x, y = ctx.saved_tensors
         return _Recurrence(x, dx * _before(y, ctx.dim, 1), ctx.dim, False)
 
@@ -1609,10 +1609,10 @@ class _Recurrence(_Operator):
         return _Recurrence(a, db + through_a, ctx.dim, ctx.adjoint)
 
 
-def _on_its_device(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+def _on_its_device(x: torch.Tensor, dim: int) -> torch.Tensor:
     """adaptive_scan, which launches on the current device, of a tensor on any."""
     with torch.cuda.device_of(x):
-        return adaptive_scan(x, dim, deterministic=deterministic)
+        return adaptive_scan(x, dim)
 
 
 @contextmanager
@@ -1650,8 +1650,7 @@ def cumprod(
 ) -> torch.Tensor:
     """torch.cumprod on a GPU, with derivatives of any order and direction; also for torch.func and torch.compile.
 
-    It gives the same bits call after call where torch.use_deterministic_algorithms asks for that. What is on the CPU is
-    left to torch.
+    It gives the same bits call after call. What is on the CPU is left to torch.
 
     Raises:
         IndexError: there is no such dimension.
@@ -1664,10 +1663,9 @@ def cumprod(
         return _into(out, input, dim, dtype)
     if dtype is None and input.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled("cuda"):
         dtype = torch.float32
-    deterministic = torch.are_deterministic_algorithms_enabled()
     if dtype is None or dtype == input.dtype == _result_dtype(dtype):
-        return _multiplied(input, dim, deterministic)
-    return _multiplied(input.to(dtype), dim, deterministic).to(_checked(dtype))
+        return _multiplied(input, dim)
+    return _multiplied(input.to(dtype), dim).to(_checked(dtype))
 
 
 def _is_interpreted() -> bool:
@@ -1699,14 +1697,14 @@ def _into(out: torch.Tensor, x: torch.Tensor, dim: int, dtype: torch.dtype | Non
     return torch.mul(cumprod(x, dim, dtype=out.dtype), 1, out=out)  # a copy that resizes and refuses as torch does
 
 
-def _multiplied(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+def _multiplied(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Cumulative products: at once if only their values are wanted, else by the operator, which torch knows."""
     if _is_plain(x):
-        return _Plan.follow(x, dim, deterministic)
+        return _Plan.follow(x, dim)
     _lines(x.shape, dim)  # refuses a dimension that there is not
     if not x.dim():
-        return _Cumprod(x.reshape(1), 0, deterministic).reshape(())
-    return _Cumprod(x, dim % x.dim(), deterministic)
+        return _Cumprod(x.reshape(1), 0).reshape(())
+    return _Cumprod(x, dim % x.dim())
 
 
 def _is_plain(x: torch.Tensor) -> bool:
@@ -1734,7 +1732,7 @@ class _Plan:
     """
 
     known: ClassVar[dict[tuple[object, ...], "_Plan"]] = {}
-    """Plans by kind of call: shape, dtype, dimension, device, whether deterministic."""
+    """Plans by kind of call: shape, dtype, dimension, device."""
 
     most = 4096
     """So many are kept: lengths may differ from call to call for ever."""
@@ -1748,25 +1746,25 @@ class _Plan:
         self.launches = launches
 
     @classmethod
-    def follow(cls, x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+    def follow(cls, x: torch.Tensor, dim: int) -> torch.Tensor:
         """Cumulative products by the plan for such a call, if there can be one."""
         device = x.get_device()
         if not (x.is_cuda and x.is_contiguous() and x.data_ptr() % 16 == 0 and torch.cuda.current_device() == device):
-            return _on_its_device(x, dim, deterministic)
-        kind = (x.shape, x.dtype, dim, device, deterministic)
+            return _on_its_device(x, dim)
+        kind = (x.shape, x.dtype, dim, device)
         plan = cls.known.get(kind)
         if plan is None:
             if len(cls.known) >= cls.most:
                 cls.known.clear()
-            y, cls.known[kind] = cls.made(x, dim, deterministic)
+            y, cls.known[kind] = cls.made(x, dim)
             return y
-        return plan.followed(x) if plan.launches else adaptive_scan(x, dim, deterministic=deterministic)
+        return plan.followed(x) if plan.launches else adaptive_scan(x, dim)
 
     @classmethod
-    def made(cls, x: torch.Tensor, dim: int, deterministic: bool) -> tuple[torch.Tensor, "_Plan"]:
+    def made(cls, x: torch.Tensor, dim: int) -> tuple[torch.Tensor, "_Plan"]:
         """The result of a first call, and the plan that it leaves."""
         with _noted_launches() as noted:
-            y = adaptive_scan(x, dim, deterministic=deterministic)
+            y = adaptive_scan(x, dim)
         own = [x.data_ptr(), y.data_ptr()]
         launches = []
         for compiled, grid, arguments in noted:
@@ -1795,4 +1793,4 @@ class ModelNew(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.configuration:
             return adaptive_scan(x, self.dim, **self.configuration)
-        return _multiplied(x, self.dim, deterministic=False)
+        return _multiplied(x, self.dim)

@@ -299,7 +299,7 @@ def test_autocast_widens_halves_unless_a_dtype_is_asked_for(
 @pytest.mark.parametrize("operator", ["_Cumprod", "_Gradient", "_Recurrence"])
 def test_torch_finds_nothing_wrong_with_the_operators(plainly: ModuleType, operator: str) -> None:
     x, y, g = (some(2, 3).add(k / 10).requires_grad_() for k in range(3))
-    arguments = {"_Cumprod": (x, 1, False), "_Gradient": (x, y, g, 1), "_Recurrence": (x, g, 1, True)}[operator]
+    arguments = {"_Cumprod": (x, 1), "_Gradient": (x, y, g, 1), "_Recurrence": (x, g, 1, True)}[operator]
     found = torch.library.opcheck(getattr(plainly, operator), arguments)
     assert set(found.values()) == {"SUCCESS"}
 
@@ -370,7 +370,7 @@ def test_copies_of_the_file_leave_each_other_alone(tmp_path: Any, monkeypatch: p
     """One that is the same, and one that was edited: each runs what stands in its own file."""
     first, same = load("adaptive_scan"), loaded_again(lambda text: text, tmp_path)
     edited = loaded_again(
-        lambda text: text.replace("return adaptive_scan(x, dim,", "return -adaptive_scan(x, dim,"), tmp_path
+        lambda text: text.replace("return adaptive_scan(x, dim)", "return -adaptive_scan(x, dim)"), tmp_path
     )
     operators = [str(each._Cumprod) for each in (first, same, edited)]
     assert len(set(operators)) == 3
@@ -432,8 +432,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return kernel
 
 
-def followed(x: torch.Tensor, dim: int = 1, *, deterministic: bool = False) -> torch.Tensor:
-    result: torch.Tensor = load("adaptive_scan")._Plan.follow(x, dim, deterministic)
+def followed(x: torch.Tensor, dim: int = 1) -> torch.Tensor:
+    result: torch.Tensor = load("adaptive_scan")._Plan.follow(x, dim)
     return result
 
 
@@ -454,7 +454,6 @@ OTHER_KINDS: dict[str, tuple[Callable[[], torch.Tensor], dict[str, Any]]] = {
     "shape": (lambda: some(40, 6, dtype=torch.float32), {}),
     "dtype": (lambda: some(6, 40, dtype=torch.float16), {}),
     "dimension": (lambda: some(6, 40, dtype=torch.float32), {"dim": -1}),
-    "deterministic": (lambda: some(6, 40, dtype=torch.float32), {"deterministic": True}),
     "not contiguous": (lambda: some(40, 6, dtype=torch.float32).T, {}),
     "not at a vector": (lambda: some(241, dtype=torch.float32)[1:].view(6, 40), {}),
 }
