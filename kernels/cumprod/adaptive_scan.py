@@ -1541,7 +1541,7 @@ class _Cumprod(_Operator):
         return _Gradient(x, y, g, ctx.dim), None
 
     @staticmethod
-    def jvp(ctx: Any, dx: torch.Tensor, _: None) -> torch.Tensor:
+    def jvp(ctx: Any, dx: torch.Tensor, *_: None) -> torch.Tensor:
         x, y = ctx.saved_tensors
         return _Recurrence(x, dx * _before(y, ctx.dim, 1), ctx.dim, False)
 
