@@ -15,11 +15,21 @@ prefix does. Each form finds the tiles in which that may be, and does those agai
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from threading import Lock, get_ident
+from typing import Any, ClassVar
 
 import torch
 import triton
 import triton.language as tl
 from torch import nn
+from torch._functorch.autograd_function import enable_single_level_autograd_function
+from torch.autograd import forward_ad
 
 
 @triton.jit
@@ -1432,6 +1442,348 @@ def gradient(x: torch.Tensor, y: torch.Tensor, g: torch.Tensor, dim: int) -> tor
     return _linear(x, g, y, dim, adjoint=True)
 
 
+def _before(t: torch.Tensor, dim: int, first: float = 0) -> torch.Tensor:
+    """For each element the one before it along `dim`, which counts from the front; `first` for the first."""
+    along = (slice(None),) * dim
+    return torch.cat([torch.full_like(t[(*along, slice(1))], first), t[(*along, slice(-1))]], dim)
+
+
+def _after(t: torch.Tensor, dim: int) -> torch.Tensor:
+    """For each element the one after it along `dim`, which counts from the front; 0 for the last."""
+    along = (slice(None),) * dim
+    return torch.cat([t[(*along, slice(1, None))], torch.zeros_like(t[(*along, slice(1))])], dim)
+
+
+class _Operator(torch.autograd.function._SingleLevelFunction):
+    """An operator of torch's with its derivatives. Each subclass has a `schema`, in which tensors come first.
+
+    torch.library.register_autograd knows no forward mode, and torch.compile takes no autograd.Function that has one.
+    So derivatives are attached where the former attaches them: at the dispatcher, which asks for them once for each
+    level of torch.func's transforms.
+    """
+
+    schema: ClassVar[str]
+    operator: ClassVar[torch._ops.OpOverload]
+
+    @classmethod
+    def derived(cls, *arguments: object) -> torch.Tensor:
+        """The result, with its place in a graph of derivatives."""
+        with enable_single_level_autograd_function():
+            return cls.apply(*arguments)
+
+    @classmethod
+    def forward(cls, *arguments: object) -> torch.Tensor:
+        # Levels above this one differentiate what is done here; a Function by itself would keep them from that.
+        with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True), torch._C._AutoDispatchBelowAutograd():
+            return cls.operator(*arguments)
+
+    @classmethod
+    def fake(cls, x: torch.Tensor, *_: object) -> torch.Tensor:
+        """What a result is like: the first tensor, but for integers."""
+        return torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
+
+    @classmethod
+    def batched(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[torch.Tensor, int]:
+        """All of a batch in one call: it becomes the first dimension."""
+        tensors = [
+            t.expand(info.batch_size, *t.shape) if place is None else t.movedim(place, 0)
+            for t, place in zip(arguments, in_dims, strict=True)
+            if isinstance(t, torch.Tensor)
+        ]
+        dim, *others = arguments[len(tensors) :]
+        return cls.operator(*tensors, dim + 1, *others), 0
+
+
+def _registered(written: type[_Operator]) -> torch._ops.OpOverload:
+    """The operator that a class describes, known to torch. It stands where the class stood."""
+    library = _library()
+    name = written.schema.partition("(")[0]
+    library.define(written.schema, tags=(torch.Tag.pt2_compliant_tag,))
+    written.operator = getattr(getattr(torch.ops, library.ns), name).default
+    library.impl(name, written.compute, "CompositeExplicitAutograd")
+    library.impl(name, written.derived, "Autograd")
+    torch.library.register_fake(f"{library.ns}::{name}", written.fake, lib=library)
+    torch.library.register_vmap(f"{library.ns}::{name}", written.batched, lib=library)
+    return written.operator
+
+
+@cache
+def _library() -> torch.library.Library:
+    """The namespace of this file's operators: its own each time that the file is loaded.
+
+    Named after what is in the file: compiled code that torch keeps for later processes calls operators by name.
+    """
+    digest = sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    taken = {name.partition("::")[0] for name in torch._C._dispatch_get_all_op_names()}
+    names = (f"adaptive_scan_{digest}_{copy}" for copy in count())
+    return torch.library.Library(next(name for name in names if name not in taken), "DEF")
+
+
+@_registered
+class _Cumprod(_Operator):
+    """y[k] = x[0] ... x[k]."""
+
+    schema = "cumprod(Tensor x, int dim, bool deterministic) -> Tensor"
+
+    @staticmethod
+    def compute(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+        return _Plan.follow(x, dim, deterministic)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        x, ctx.dim, _ = inputs
+        ctx.save_for_backward(x, output)
+        ctx.save_for_forward(x, output)
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        return _Gradient(x, y, g, ctx.dim), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, dx: torch.Tensor, *_: None) -> torch.Tensor:
+        x, y = ctx.saved_tensors
+        return _Recurrence(x, dx * _before(y, ctx.dim, 1), ctx.dim, False)
+
+
+@_registered
+class _Gradient(_Operator):
+    """dL/dx[k] = y[k-1] s[k], where s is the adjoint recurrence of x and g = dL/dy."""
+
+    schema = "gradient(Tensor x, Tensor y, Tensor g, int dim) -> Tensor"
+
+    @staticmethod
+    def compute(x: torch.Tensor, y: torch.Tensor, g: torch.Tensor, dim: int) -> torch.Tensor:
+        with torch.cuda.device_of(x):
+            return gradient(x, y, g, dim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: torch.Tensor) -> None:
+        *tensors, ctx.dim = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, v: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, y, g = ctx.saved_tensors
+        s = _Recurrence(x, g, ctx.dim, True)
+        for_g = _Recurrence(x, v * _before(y, ctx.dim, 1), ctx.dim, False)
+        return _before(for_g, ctx.dim) * s, _after(v * s, ctx.dim), for_g, None
+
+    @staticmethod
+    def jvp(ctx: Any, dx: torch.Tensor, dy: torch.Tensor, dg: torch.Tensor, _: None) -> torch.Tensor:
+        x, y, g = ctx.saved_tensors
+        s = _Recurrence(x, g, ctx.dim, True)
+        ds = _Recurrence(x, dg + _after(dx * s, ctx.dim), ctx.dim, True)
+        return _before(dy, ctx.dim) * s + _before(y, ctx.dim, 1) * ds
+
+
+@_registered
+class _Recurrence(_Operator):
+    """h[k] = a[k] h[k-1] + b[k]; adjoint: h[k] = a[k+1] h[k+1] + b[k]. Its derivatives are recurrences again."""
+
+    schema = "recurrence(Tensor a, Tensor b, int dim, bool adjoint) -> Tensor"
+
+    @staticmethod
+    def compute(a: torch.Tensor, b: torch.Tensor, dim: int, adjoint: bool) -> torch.Tensor:
+        with torch.cuda.device_of(a):
+            return recurrence(a, b, dim, adjoint=adjoint)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        a, _, ctx.dim, ctx.adjoint = inputs
+        ctx.save_for_backward(a, output)
+        ctx.save_for_forward(a, output)
+
+    @staticmethod
+    def backward(ctx: Any, v: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        a, h = ctx.saved_tensors
+        for_b = _Recurrence(a, v, ctx.dim, not ctx.adjoint)
+        for_a = _before(for_b, ctx.dim) * h if ctx.adjoint else for_b * _before(h, ctx.dim)
+        return for_a, for_b, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, da: torch.Tensor, db: torch.Tensor, *_: None) -> torch.Tensor:
+        a, h = ctx.saved_tensors
+        through_a = _after(da * h, ctx.dim) if ctx.adjoint else da * _before(h, ctx.dim)
+        return _Recurrence(a, db + through_a, ctx.dim, ctx.adjoint)
+
+
+def _on_its_device(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+    """adaptive_scan, which launches on the current device, of a tensor on any."""
+    with torch.cuda.device_of(x):
+        return adaptive_scan(x, dim, deterministic=deterministic)
+
+
+@contextmanager
+def _noted_launches() -> Iterator[list[tuple[Any, tuple[int], tuple[object, ...]]]]:
+    """What this thread launches meanwhile in forms of one kernel: the kernel as compiled, its grid and arguments."""
+    noted: list[tuple[Any, tuple[int], tuple[object, ...]]] = []
+    kernels = (_rows_kernel, _short_kernel, _strips_kernel)
+    caller = get_ident()
+
+    def noting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def run_and_note(*arguments: object, grid: tuple[int], **options: object) -> Any:
+            compiled = run(*arguments, grid=grid, **options)
+            if get_ident() == caller:
+                noted.append((compiled, grid, arguments))
+            return compiled
+
+        return run_and_note
+
+    with _Plan.being_made:
+        for kernel in kernels:
+            kernel.run = noting(kernel.run)
+        try:
+            yield noted
+        finally:
+            for kernel in kernels:
+                del kernel.run
+
+
+def cumprod(
+    input: torch.Tensor,  # noqa: A002  (torch's name)
+    dim: int,
+    *,
+    dtype: torch.dtype | None = None,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """torch.cumprod on a GPU, with derivatives of any order and direction; also for torch.func and torch.compile.
+
+    It gives the same bits call after call where torch.use_deterministic_algorithms asks for that. What is on the CPU is
+    left to torch.
+
+    Raises:
+        IndexError: there is no such dimension.
+        TypeError: the result would be neither real nor integer.
+        RuntimeError: `out` is not of `dtype`, or a gradient is wanted of what goes into it.
+    """
+    if not (input.is_cuda or _is_interpreted()):
+        return torch.cumprod(input, dim, dtype=dtype, out=out)
+    if out is not None:
+        return _into(out, input, dim, dtype)
+    if dtype is None and input.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled("cuda"):
+        dtype = torch.float32
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if dtype is None or dtype == input.dtype == _result_dtype(dtype):
+        return _multiplied(input, dim, deterministic)
+    return _multiplied(input.to(dtype), dim, deterministic).to(_checked(dtype))
+
+
+def _is_interpreted() -> bool:
+    """Whether triton interprets the kernels: they then run on the CPU."""
+    return not isinstance(_rows_kernel, triton.JITFunction)
+
+
+def _checked(dtype: torch.dtype) -> torch.dtype:
+    """A dtype that a result may have.
+
+    Raises:
+        TypeError: it may not.
+    """
+    if dtype == torch.bool:
+        raise TypeError("cumprod has no results of torch.bool: all() along the dimension says as much")
+    _result_dtype(dtype)
+    return dtype
+
+
+def _into(out: torch.Tensor, x: torch.Tensor, dim: int, dtype: torch.dtype | None) -> torch.Tensor:
+    """Cumulative products in `out`, which may have any strides and share memory with `x`."""
+    if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
+        raise RuntimeError(
+            "cumprod(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+    if dtype not in (None, out.dtype):
+        raise RuntimeError(f"Expected out tensor to have dtype {dtype}, but got {out.dtype} instead")
+    return torch.mul(cumprod(x, dim, dtype=out.dtype), 1, out=out)  # a copy that resizes and refuses as torch does
+
+
+def _multiplied(x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+    """Cumulative products: at once if only their values are wanted, else by the operator, which torch knows."""
+    if _is_plain(x):
+        return _Plan.follow(x, dim, deterministic)
+    _lines(x.shape, dim)  # refuses a dimension that there is not
+    if not x.dim():
+        return _Cumprod(x.reshape(1), 0, deterministic).reshape(())
+    return _Cumprod(x, dim % x.dim(), deterministic)
+
+
+def _is_plain(x: torch.Tensor) -> bool:
+    """Whether nobody differentiates, compiles, transforms or traces what is done with a tensor."""
+    return (
+        type(x) is torch.Tensor
+        and not torch.compiler.is_compiling()
+        and not (x.requires_grad and torch.is_grad_enabled())
+        and forward_ad._current_level < 0
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)  # left over from a transform that has ended
+        and not torch.overrides.has_torch_function_unary(x)  # says whether a mode wants to see every function
+        and not torch._C._len_torch_dispatch_stack()
+        and torch._C._get_tracing_state() is None
+        and not x.is_neg()  # whose elements are not what is in memory
+    )
+
+
+class _Plan:
+    """What calls of one kind launch, as the first of them found out: all others need no more than to launch it.
+
+    To choose a form, bind arguments and find the compiled kernel takes several times as long as a launch. A plan is for
+    contiguous input on the current device that begins at a vector, as fresh memory does: that is what kernels were
+    compiled for. Triton's hooks before and after a launch are called here too.
+    """
+
+    known: ClassVar[dict[tuple[object, ...], "_Plan"]] = {}
+    """Plans by kind of call: shape, dtype, dimension, device, whether deterministic."""
+
+    most = 4096
+    """So many are kept: lengths may differ from call to call for ever."""
+
+    being_made = Lock()
+    """For a plan to be made, kernels are watched."""
+
+    def __init__(self, dtype: torch.dtype, launches: list[tuple[Callable[..., None], tuple[object, ...]]]) -> None:
+        """No launches: kernels take other memory beside input and output, and every call has to be worked out."""
+        self.dtype = dtype
+        self.launches = launches
+
+    @classmethod
+    def follow(cls, x: torch.Tensor, dim: int, deterministic: bool) -> torch.Tensor:
+        """Cumulative products by the plan for such a call, if there can be one."""
+        device = x.get_device()
+        if not (x.is_cuda and x.is_contiguous() and x.data_ptr() % 16 == 0 and torch.cuda.current_device() == device):
+            return _on_its_device(x, dim, deterministic)
+        kind = (x.shape, x.dtype, dim, device, deterministic)
+        plan = cls.known.get(kind)
+        if plan is None:
+            if len(cls.known) >= cls.most:
+                cls.known.clear()
+            y, cls.known[kind] = cls.made(x, dim, deterministic)
+            return y
+        return plan.followed(x) if plan.launches else adaptive_scan(x, dim, deterministic=deterministic)
+
+    @classmethod
+    def made(cls, x: torch.Tensor, dim: int, deterministic: bool) -> tuple[torch.Tensor, "_Plan"]:
+        """The result of a first call, and the plan that it leaves."""
+        with _noted_launches() as noted:
+            y = adaptive_scan(x, dim, deterministic=deterministic)
+        own = [x.data_ptr(), y.data_ptr()]
+        launches = []
+        for compiled, grid, arguments in noted:
+            pointers = [each.data_ptr() for each in arguments if isinstance(each, torch.Tensor)]
+            if compiled is None or pointers != own:
+                return y, cls(y.dtype, [])
+            launches.append((compiled[(*grid, 1, 1)], arguments[2:]))
+        return y, cls(y.dtype, launches)
+
+    def followed(self, x: torch.Tensor) -> torch.Tensor:
+        """Cumulative products of such an `x`. To ask for memory like it takes half as long as for such a shape."""
+        y = torch.empty_like(x, dtype=self.dtype, memory_format=torch.contiguous_format)
+        for launch, arguments in self.launches:
+            launch(x.data_ptr(), y.data_ptr(), *arguments)
+        return y
+
+
 class ModelNew(nn.Module):
     """torch.cumprod along `dim`; `configuration` is passed on to adaptive_scan."""
 
@@ -1441,4 +1793,6 @@ class ModelNew(nn.Module):
         self.configuration = configuration
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return adaptive_scan(x, self.dim, **self.configuration)
+        if self.configuration:
+            return adaptive_scan(x, self.dim, **self.configuration)
+        return _multiplied(x, self.dim, deterministic=False)

@@ -32,6 +32,10 @@ def test_a_variant_is_right_on_the_gpu(variant: str) -> None:
     run(sys.executable, PROGRAM, variant)
 
 
+def test_cumprod_stands_in_for_torch_on_the_gpu() -> None:
+    run(sys.executable, PROGRAM.with_name("dropin_on_gpu.py"))
+
+
 @pytest.mark.skipif(SANITIZER is None, reason="there is no compute-sanitizer")
 def test_no_form_touches_memory_that_is_not_its_own() -> None:
     assert SANITIZER
