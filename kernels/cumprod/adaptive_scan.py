@@ -877,7 +877,7 @@ def _entering(factor, term, state, ADJOINT: tl.constexpr):
 
 
 @triton.jit
-def _last(x, axis: tl.constexpr):
+def _end(x, axis: tl.constexpr):
     """What stands last along an axis of a tile of two."""
     place = tl.arange(0, x.shape[axis])
     is_last = tl.expand_dims(place == x.shape[axis] - 1, 1 - axis)
@@ -986,9 +986,9 @@ def _linear_rows_kernel(
         factor, term = _run_maps(a, b, ADJOINT)
         term = tl.where(run == 0, factor * state[:, None] + term, term)
         factor, entering = tl.associative_scan((factor, term), 1, _joint)
-        state = _last(entering, 1)
+        state = _end(entering, 1)
         if TOTALS:
-            all_factor = _product(all_factor, _last(factor, 1))
+            all_factor = _product(all_factor, _end(factor, 1))
         else:
             a, b, inside, has_former = _maps(
                 a_ptr, b_ptr, place, in_tile, 0, skew, begins, ends, in_rows, ADJOINT, WHOLE
@@ -1053,9 +1053,9 @@ def _linear_strips_kernel(
         a = _read(a_ptr + place + (inner if ADJOINT else 0), has_former, 0.0)
         b = tl.where(row == 0, a * state[None, :] + b, b)
         factor, out = tl.associative_scan((a, b), 0, _joint)
-        state = _last(out, 0)
+        state = _end(out, 0)
         if TOTALS:
-            all_factor = _product(all_factor, _last(factor, 0))
+            all_factor = _product(all_factor, _end(factor, 0))
         else:
             if TIMES_Y:
                 is_followed = inside & (row < n - 1 - done)
