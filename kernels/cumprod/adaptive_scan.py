@@ -421,6 +421,14 @@ def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.co
 
 
 @triton.jit
+def _rounded(value):
+    """A float64 without its last two bits, which make room for a mark: half to even, since many follow each other."""
+    bits = value.to(tl.int64, bitcast=True)
+    rounded = ((bits + 1 + ((bits >> 2) & 1)) & -4).to(tl.float64, bitcast=True)
+    return tl.where(value == value, rounded, value)
+
+
+@triton.jit
 def _code(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: tl.constexpr, LIMIT: tl.constexpr):
     """What a tile tells of each of its columns as a factor for carries, from the product that a scan found.
 
@@ -430,7 +438,7 @@ def _code(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: tl.c
     usual = (tl.abs(code) >= 1 / LIMIT) & (tl.abs(code) <= LIMIT)
     if tl.min(usual.to(tl.int32)) == 0:
         code = tl.where(usual, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, product.dtype))
-    return code
+    return _rounded(code)
 
 
 @triton.jit
@@ -466,9 +474,7 @@ def _kept(carry, dtype: tl.constexpr):
     from. So what two programs both tell is the same.
     """
     least: tl.constexpr = 2.0**-1074 if dtype == tl.float64 else 2.0**-900
-    bits = carry.to(tl.int64, bitcast=True)
-    rounded = ((bits + 1 + ((bits >> 2) & 1)) & -4).to(tl.float64, bitcast=True)  # half to even: many follow each other
-    return tl.where(tl.abs(carry) < least, 0.0, tl.where(carry == carry, rounded, carry))
+    return tl.where(tl.abs(carry) < least, 0.0, _rounded(carry))
 
 
 @triton.jit
@@ -1146,8 +1152,8 @@ def _tiles_settings(outer: int, inner: int, dtype: torch.dtype, processors: int)
     settings = {"BLOCK": largest * 4 // max(4, dtype.itemsize), "COLUMNS": COLUMNS, "registers": registers}
     sequences = outer * triton.cdiv(inner, COLUMNS)
     LINES = triton.next_power_of_2(triton.cdiv(8 * sequences * COLUMNS, processors))
-    LINES = 0 if sequences >= processors else max(LINES, 16 if inner > 1 else min(outer, 2))
-    return {**settings, "LINES": LINES, "WINDOW": (256 if inner > 1 else 128) // max(1, LINES), "num_warps": 4}
+    LINES = 0 if sequences >= processors else max(LINES, min(8, COLUMNS))
+    return {**settings, "LINES": LINES, "WINDOW": max(1, 128 // max(1, LINES)), "num_warps": 4}
 
 
 def _short_settings(outer: int, axis: int, processors: int) -> dict[str, int]:
@@ -1308,7 +1314,7 @@ def _gradient_choice(
     """
     if inner > 1:
         return "strips", _linear_strips_settings(outer, axis, inner, dtype, processors)
-    block, num_warps = min(1024, max(16, triton.next_power_of_2(axis))), 4
+    block, num_warps = min(512, max(16, triton.next_power_of_2(axis))), 4
     most_warps = 8 if dtype == torch.float64 else 16  # for more, each thread has too few registers
     while outer * num_warps < 16 * processors and num_warps < most_warps and block < axis:
         block, num_warps = block * 2, num_warps * 2
@@ -1723,12 +1729,37 @@ def _is_plain(x: torch.Tensor) -> bool:
     )
 
 
+def _launcher(
+    compiled: Any, grid: tuple[int, int, int], arguments: tuple[object, ...], device: int
+) -> Callable[[int, int], None]:
+    """A launch of a compiled kernel, given where input and output are; half of triton's own way goes into hooks.
+
+    Where hooks before or after launches are set, it is triton's own way.
+    """
+    with_hooks, stream_of, hooks = compiled[grid], _stream_of(), triton.knobs.runtime
+    run, function, metadata = compiled.run, compiled.function, compiled.packed_metadata
+
+    def launch(x: int, y: int) -> None:
+        if hooks.launch_enter_hook.calls or hooks.launch_exit_hook.calls:
+            with_hooks(x, y, *arguments)
+        else:
+            run(*grid, stream_of(device), function, metadata, None, None, None, x, y, *arguments)
+
+    return launch
+
+
+def _stream_of() -> Callable[[int], int]:
+    """What says which stream is current on a device."""
+    stream_of: Callable[[int], int] = triton.runtime.driver.active.get_current_stream
+    return stream_of
+
+
 class _Plan:
     """What calls of one kind launch, as the first of them found out: all others need no more than to launch it.
 
     To choose a form, bind arguments and find the compiled kernel takes several times as long as a launch. A plan is for
     contiguous input on the current device that begins at a vector, as fresh memory does: that is what kernels were
-    compiled for. Triton's hooks before and after a launch are called here too.
+    compiled for.
     """
 
     known: ClassVar[dict[tuple[object, ...], "_Plan"]] = {}
@@ -1740,7 +1771,7 @@ class _Plan:
     being_made = Lock()
     """For a plan to be made, kernels are watched."""
 
-    def __init__(self, dtype: torch.dtype, launches: list[tuple[Callable[..., None], tuple[object, ...]]]) -> None:
+    def __init__(self, dtype: torch.dtype, launches: list[Callable[[int, int], None]]) -> None:
         """No launches: kernels take other memory beside input and output, and every call has to be worked out."""
         self.dtype = dtype
         self.launches = launches
@@ -1771,14 +1802,14 @@ class _Plan:
             pointers = [each.data_ptr() for each in arguments if isinstance(each, torch.Tensor)]
             if compiled is None or pointers != own:
                 return y, cls(y.dtype, [])
-            launches.append((compiled[(*grid, 1, 1)], arguments[2:]))
+            launches.append(_launcher(compiled, (*grid, 1, 1), arguments[2:], x.get_device()))
         return y, cls(y.dtype, launches)
 
     def followed(self, x: torch.Tensor) -> torch.Tensor:
         """Cumulative products of such an `x`. To ask for memory like it takes half as long as for such a shape."""
-        y = torch.empty_like(x, dtype=self.dtype, memory_format=torch.contiguous_format)
-        for launch, arguments in self.launches:
-            launch(x.data_ptr(), y.data_ptr(), *arguments)
+        y = torch.empty_like(x) if x.dtype == self.dtype else torch.empty_like(x, dtype=self.dtype)
+        for launch in self.launches:
+            launch(x.data_ptr(), y.data_ptr())
         return y
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import triton
 from conftest import KERNELS, load
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
@@ -402,8 +403,14 @@ class Kernel:
         def __init__(self, launched: list[tuple[Any, ...]]) -> None:
             self.launched = launched
 
+        function, packed_metadata = 17, (4, 1)
+
         def __getitem__(self, grid: tuple[int, int, int]) -> Callable[..., None]:
-            return lambda *arguments: self.launched.append((grid, arguments))
+            return lambda *arguments: self.launched.append(("with hooks", grid, arguments))
+
+        def run(self, x: int, y: int, z: int, stream: int, function: int, *rest: Any) -> None:
+            assert (stream, function, rest[:4]) == (5, 17, ((4, 1), None, None, None))
+            self.launched.append(((x, y, z), rest[4:]))
 
 
 class OnGpu(torch.Tensor):
@@ -425,6 +432,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     module, kernel = load("adaptive_scan"), Kernel()
     monkeypatch.setattr(module, "_short_kernel", kernel)
     monkeypatch.setattr(module._Plan, "known", {})
+    monkeypatch.setattr(module, "_stream_of", lambda: lambda device: 5 + device)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     properties = type("Properties", (), {"multi_processor_count": 132, "shared_memory_per_block_optin": 232448})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
@@ -448,6 +456,15 @@ def test_only_the_first_call_of_a_kind_is_worked_out(kernel: Kernel) -> None:
     ]
     assert all((y.shape, y.dtype, y.is_contiguous()) == ((6, 40), torch.float32, True) for y in results)
     assert "run" not in vars(kernel)
+
+
+def test_hooks_are_told_of_a_launch(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [on_gpu(some(6, 40, dtype=torch.float32)) for _ in range(2)]
+    followed(inputs[0])
+    monkeypatch.setattr(triton.knobs.runtime.launch_exit_hook, "calls", [print])
+    y = followed(inputs[1])
+    ((grid, first),) = kernel.bound
+    assert kernel.launched == [("with hooks", (*grid, 1, 1), (inputs[1].data_ptr(), y.data_ptr(), *first[2:]))]
 
 
 OTHER_KINDS: dict[str, tuple[Callable[[], torch.Tensor], dict[str, Any]]] = {
