@@ -1136,7 +1136,7 @@ def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: in
         return "rows", _rows_settings(outer, axis, dtype, processors)
     strips = triton.cdiv(inner, 256 * 4 // dtype.itemsize)
     if inner > 1 and inner >= 512 // dtype.itemsize and (axis <= 256 or outer * strips >= busy):
-        return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 6}
+        return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 3 if axis <= 256 else 6}
     return "tiles", _tiles_settings(outer, inner, dtype, processors)
 
 
@@ -1146,10 +1146,9 @@ def _tiles_settings(outer: int, inner: int, dtype: torch.dtype, processors: int)
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
-    COLUMNS, largest, registers = (16, 8192, 168) if inner > 1 else (1, 8192, 128)
-    if inner % 4 and inner > 1:  # no vectors
-        largest, registers = 4096, 128
-    settings = {"BLOCK": largest * 4 // max(4, dtype.itemsize), "COLUMNS": COLUMNS, "registers": registers}
+    COLUMNS = 16 if inner > 1 else 1
+    largest = 8192 if inner == 1 or inner % 4 == 0 else 4096  # less without vectors
+    settings = {"BLOCK": largest * 4 // max(4, dtype.itemsize), "COLUMNS": COLUMNS, "registers": 128}
     sequences = outer * triton.cdiv(inner, COLUMNS)
     LINES = triton.next_power_of_2(triton.cdiv(8 * sequences * COLUMNS, processors))
     LINES = 0 if sequences >= processors else max(LINES, min(8, COLUMNS))
@@ -1321,10 +1320,11 @@ def _gradient_choice(
     if outer * num_warps < 12 * processors and axis > 4 * block:  # chunks keep everyone at work with small tiles
         chunks = min(triton.cdiv(16 * processors, outer), triton.cdiv(axis, 4 * 1024))
         return "rows", {"ROWS": 1, "BLOCK": 1024, "chunks": chunks, "num_warps": 4, "num_stages": 1}
-    rows = max(1, 1024 // block)
+    rows = max(1, 512 // block)
     while rows > 1 and triton.cdiv(outer, rows) < 4 * processors:
         rows //= 2
-    num_warps = max(1, min(num_warps, rows * block // 256))
+    if axis <= block:
+        num_warps = max(1, min(num_warps, rows * block // 256))
     return "rows", {"ROWS": rows, "BLOCK": block, "chunks": 1, "num_warps": num_warps, "num_stages": 1}
 
 
@@ -1667,7 +1667,7 @@ def cumprod(
         return torch.cumprod(input, dim, dtype=dtype, out=out)
     if out is not None:
         return _into(out, input, dim, dtype)
-    if dtype is None and input.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled("cuda"):
+    if dtype is None and input.dtype.itemsize == 2 and torch.is_autocast_enabled("cuda") and input.is_floating_point():
         dtype = torch.float32
     if dtype is None or dtype == input.dtype == _result_dtype(dtype):
         return _multiplied(input, dim)
@@ -1748,6 +1748,11 @@ def _launcher(
     return launch
 
 
+def _current_device() -> int:
+    """torch.cuda.current_device for whoever has a tensor on one: CUDA needs no more initialisation."""
+    return torch._C._cuda_getDevice()
+
+
 def _stream_of() -> Callable[[int], int]:
     """What says which stream is current on a device."""
     stream_of: Callable[[int], int] = triton.runtime.driver.active.get_current_stream
@@ -1779,8 +1784,8 @@ class _Plan:
     @classmethod
     def follow(cls, x: torch.Tensor, dim: int) -> torch.Tensor:
         """Cumulative products by the plan for such a call, if there can be one."""
-        device = x.get_device()
-        if not (x.is_cuda and x.is_contiguous() and x.data_ptr() % 16 == 0 and torch.cuda.current_device() == device):
+        device, pointer = x.get_device(), x.data_ptr()  # a device below 0 is the CPU
+        if pointer % 16 or device < 0 or not x.is_contiguous() or _current_device() != device:
             return _on_its_device(x, dim)
         kind = (x.shape, x.dtype, dim, device)
         plan = cls.known.get(kind)
@@ -1789,7 +1794,7 @@ class _Plan:
                 cls.known.clear()
             y, cls.known[kind] = cls.made(x, dim)
             return y
-        return plan.followed(x) if plan.launches else adaptive_scan(x, dim)
+        return plan.followed(x, pointer) if plan.launches else adaptive_scan(x, dim)
 
     @classmethod
     def made(cls, x: torch.Tensor, dim: int) -> tuple[torch.Tensor, "_Plan"]:
@@ -1805,11 +1810,12 @@ class _Plan:
             launches.append(_launcher(compiled, (*grid, 1, 1), arguments[2:], x.get_device()))
         return y, cls(y.dtype, launches)
 
-    def followed(self, x: torch.Tensor) -> torch.Tensor:
-        """Cumulative products of such an `x`. To ask for memory like it takes half as long as for such a shape."""
+    def followed(self, x: torch.Tensor, pointer: int) -> torch.Tensor:
+        """Cumulative products of such an `x`, which begins at `pointer`."""
+        # To ask for memory like it takes half as long as for such a shape.
         y = torch.empty_like(x) if x.dtype == self.dtype else torch.empty_like(x, dtype=self.dtype)
         for launch in self.launches:
-            launch(x.data_ptr(), y.data_ptr())
+            launch(pointer, y.data_ptr())
         return y
 
 

@@ -433,7 +433,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setattr(module, "_short_kernel", kernel)
     monkeypatch.setattr(module._Plan, "known", {})
     monkeypatch.setattr(module, "_stream_of", lambda: lambda device: 5 + device)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(module, "_current_device", lambda: 0)
     properties = type("Properties", (), {"multi_processor_count": 132, "shared_memory_per_block_optin": 232448})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "device_of", lambda tensor: torch.no_grad())
@@ -496,7 +496,7 @@ def test_plans_do_not_pile_up(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -
 def test_a_tensor_of_another_gpu_than_the_current_one_takes_no_plan(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(load("adaptive_scan"), "_current_device", lambda: 1)
     for _ in range(2):
         followed(on_gpu(some(6, 40, dtype=torch.float32)))
     assert (len(kernel.bound), kernel.launched) == (2, [])
