@@ -425,7 +425,9 @@ def _rounded(value):
     """A float64 without its last two bits, which make room for a mark: half to even, since many follow each other."""
     bits = value.to(tl.int64, bitcast=True)
     rounded = ((bits + 1 + ((bits >> 2) & 1)) & -4).to(tl.float64, bitcast=True)
-    return tl.where(value == value, rounded, value)
+    largest = tl.abs(rounded) == float("inf")  # stays finite if it is
+    rounded = tl.where(largest, (bits & -4).to(tl.float64, bitcast=True), rounded)
+    return tl.where(value == value, rounded, float("nan"))
 
 
 @triton.jit
@@ -481,11 +483,20 @@ def _kept(carry, dtype: tl.constexpr):
 def _is_far(carry, dtype: tl.constexpr):
     """Whether a carry is so near to the ends of float64 that every tile after it is done as a serial product would."""
     size = tl.abs(carry)
-    near = (size >= 2.0**-430) & (size <= 2.0**430)
+    largest: tl.constexpr = 2.0**430 if dtype == tl.float64 else 2.0**900
+    is_far = (size > largest) & (size < float("inf"))
     if dtype == tl.float64:
-        return (size > 0) & (size < float("inf")) & (near == 0)
+        is_far = is_far | ((size < 2.0**-430) & (size > 0))
+    return is_far
+
+
+@triton.jit
+def _may_get_far(carries, dtype: tl.constexpr):
+    """Whether a window of codes can lead from any of the carries to a far one."""
+    if dtype == tl.float64:
+        return True
     else:
-        return size < 0
+        return tl.max((tl.abs(carries) > 2.0**260).to(tl.int32), 0) == 1
 
 
 @triton.jit
@@ -604,6 +615,7 @@ def _hand_on(
     line = first + tl.arange(0, LINES)[None, :]
     words_ptr += (line // COLUMNS).to(tl.int64) * tiles * COLUMNS + line % COLUMNS
     carry = tl.full((LINES,), 1, tl.float64)
+    is_high = dtype == tl.float64  # whether a window can end far; no window of codes goes further than 2**640
     mask = (row < tiles - 1) & (line < lines)
     seen = tl.load(words_ptr + row * COLUMNS, mask=mask, other=told_one, volatile=True)
     for start in range(0, tiles - 1, WINDOW):
@@ -618,7 +630,7 @@ def _hand_on(
             after = tl.cumprod(tl.where((row == 0) & (is_nan == 0), factors * carry[None, :], factors), 0)
             fresh = (after == after) & ((seen & 2) == 0)
             after = tl.where(is_nan, float("nan"), _kept(after, dtype))
-            if dtype == tl.float64:
+            if is_high:
                 first_far = tl.min(tl.where(_is_far(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
                 fresh = fresh & (row <= first_far[None, :])
             _tell(words_ptr, places, after, fresh, 2)
@@ -629,11 +641,13 @@ def _hand_on(
                 latest = tl.max(tl.where(by_tile, row, -1), 0)
                 told = tl.where(by_tile & (row == latest[None, :]), (seen & -4).to(tl.float64, bitcast=True), 0.0)
                 carry = tl.where(latest >= 0, tl.sum(told, 0), carry)
+                is_high = _may_get_far(carry, dtype)
                 begin = tl.maximum(begin, latest + 1)
                 seen = tl.where(by_tile, seen | 1, seen)
             elif state & 2:
                 is_open = 0
                 carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+                is_high = _may_get_far(carry, dtype)
                 ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
                 seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)
             else:
@@ -768,7 +782,7 @@ def _tiles_kernel(
         else:
             y, product = _scan_columns(x.to(ACCUMULATOR))
         if is_float:
-            limit: tl.constexpr = 2.0 ** (896 // WINDOW)
+            limit: tl.constexpr = 2.0 ** (640 // WINDOW)
             code = _code(x_ptr + origin, left, inner, width, product, COLUMNS, PIECE, limit)
         else:
             code = product
