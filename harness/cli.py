@@ -263,6 +263,10 @@ def _resumed(project: Project, name: str, record: bool, page: bool, as_json: boo
 @timeout_option
 @click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
 @click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
+@click.option(
+    "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
+)
+@click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
 @click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
 @root_option
 @json_option
@@ -274,6 +278,8 @@ def bench(
     timeout: float,
     python: str | None,
     device: int | None,
+    gradient: Any,
+    zeros: int,
     show: str | None,
     root: Path | None,
     as_json: bool,
@@ -287,8 +293,12 @@ def bench(
         raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
     if show is not None:
         return _show_bench(find_bench(project.reports, show or None), as_json)
+    if zeros and gradient is None:
+        raise BadArgument("--zeros plants zeros where a gradient is timed", "add --gradient backward, or both")
     cases = _cases(project, subjects, workloads, configurations)
-    options = BenchOptions(python=_interpreter(python), rounds=rounds, timeout_s=timeout)
+    options = BenchOptions(
+        python=_interpreter(python), rounds=rounds, timeout_s=timeout, gradient=gradient, zeros=zeros
+    )
     return _finish_bench(_timed(project, cases, options, device, as_json), as_json)
 
 

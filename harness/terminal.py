@@ -351,9 +351,9 @@ def bench(found: Bench) -> None:
 
 def _timed(row: Row) -> None:
     """A row's table, and below it what to know of it."""
-    out.print(Text(f"{row.problem} · {row.workload.name}", "bold"))
+    out.print(Text(row.title, "bold"))
     arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
-    _hang(out, Text("  "), f"{arguments}: {scaled(row.workload.bytes, 'byte')} to move", 2)
+    _hang(out, Text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
     for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
         calls = max(entry.calls for entry in row.entries if entry.method == method)
         _hang(out, Text("  "), WAYS[method].format(calls=calls), 2)

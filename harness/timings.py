@@ -21,6 +21,9 @@ ContenderRole = Role | Literal["peer", "copy"]
 BenchOutcome = Literal["planned", "timed", "wrong_result", "crashed", "timed_out", "skipped", "absent"]
 """planned: not reached. absent: a peer whose library is not there."""
 
+Gradient = Literal["backward", "both"]
+"""backward: the gradient of the input of a result that is there. both: the result, and then its gradient."""
+
 Method = Literal["events", "graph"]
 """events: single calls between two CUDA events. graph: a CUDA graph of many, divided by their number."""
 
@@ -81,10 +84,25 @@ class Row(Noun, frozen=True):
     problem: str
     workload: Workload
     entries: list[Entry]
+    gradient: Gradient | None = None
+    """What a call is, where it is more than the forward pass."""
+    zeros: int = 0
+    """Planted in each sequence of the inputs of a gradient."""
 
     @property
     def name(self) -> str:
         return f"{self.problem}/{self.workload.name}"
+
+    @property
+    def title(self) -> str:
+        calls = {None: "", "backward": " · backward alone", "both": " · forward and backward"}
+        planted = f" · zeros a sequence: {self.zeros}" if self.zeros else ""
+        return f"{self.problem} · {self.workload.name}{calls[self.gradient]}{planted}"
+
+    @property
+    def bytes(self) -> int:
+        """What a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
+        return self.workload.bytes * {None: 1, "backward": 2, "both": 3}[self.gradient]
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
         """The time of the copy, or of the roof, over a contender's; None where it was timed in another way."""
@@ -199,7 +217,13 @@ def facts(bench: Bench, folder: Path) -> dict[str, object]:
         "complete": bench.complete,
         "environment": bench.environment,
         "rows": [
-            {"row": row.name, "bytes": row.workload.bytes, "entries": [_entry_facts(row, e) for e in row.entries]}
+            {
+                "row": row.name,
+                "gradient": row.gradient,
+                "zeros": row.zeros,
+                "bytes": row.bytes,
+                "entries": [_entry_facts(row, e) for e in row.entries],
+            }
             for row in bench.rows
         ],
     }

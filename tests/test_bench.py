@@ -18,17 +18,18 @@ import pytest
 import torch
 
 from harness.child.bench.clock import GpuClock
-from harness.child.bench.contenders import Pool
+from harness.child.bench.contenders import Pool, gradient_inputs
 from harness.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
 from harness.child.bench.work import measure
 from harness.child.device import Interpreter
 from harness.child.leash import LET_GO
+from harness.child.load import load
 from harness.errors import BrokenFile
 from harness.measure.bench import CHILD as ENTRY
 from harness.measure.lock import leash
 from harness.project.digests import text_digest
 from harness.timings import Bench, load_bench
-from tests.conftest import Stallgate
+from tests.conftest import ROOT, Stallgate
 from tests.test_child import REFERENCE, case_of
 
 Outcomes = dict[str, dict[str, Any]]
@@ -66,6 +67,17 @@ class MadeUpClock:
         return replay
 
 
+GRADIENT = """
+import torch
+def get_gradient_inputs(inputs, *, zeros, **_):
+    (x,) = inputs
+    x[:, 1 : 1 + zeros] = 0
+    return [x, torch.ones_like(x)]
+def expected_gradient(inputs, cotangent, **_):
+    x = inputs[0].double().requires_grad_()
+    yield (slice(None),), torch.autograd.grad(x.cumprod(1), x, cotangent.double())[0].float()
+"""
+
 BODIES = {
     "right": "return x.cumprod(1)",
     "other": "return x.clone().cumprod_(1)",
@@ -73,6 +85,9 @@ BODIES = {
     "raising": "raise ValueError('no such thing')",
     "later": "return x.cumprod(1) * (1 if self.calls < 20 else 2)",
     "peer": "return x\nimport no_such_library",
+    "way_back_is_wrong": "return x.cumprod(1) + 0.5 * (x - x.detach())",
+    "no_way_back": "return x.detach().cumprod(1)",
+    "lent": "return torch.from_dlpack(x).cumprod(1)",
 }
 COPY = {"label": "copy", "role": "copy"}
 
@@ -98,9 +113,18 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
     """Times variants on the CPU; gives outcomes by name."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
 
-    def run(clock: MadeUpClock, *names: str, usable: bool = True, **changes: Any) -> Any:
+    def run(
+        clock: MadeUpClock,
+        *names: str,
+        usable: bool = True,
+        gradient: str | None = None,
+        zeros: int = 0,
+        **changes: Any,
+    ) -> Any:
         reference = tmp_path / "reference.py"
         reference.write_text(REFERENCE)
+        truth = tmp_path / "gradient.py"
+        truth.write_text(GRADIENT)
         contenders = [{**case_of(tmp_path, name, BODIES[name]), "label": name} for name in names]
         for contender in contenders:
             contender["role"] = "peer" if contender["label"] == "peer" else "candidate"
@@ -112,6 +136,8 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
             **changes,
         }
         row = {"name": "p/w", "problem": "p", "bytes": 320, "contenders": [COPY, *contenders]}
+        told = {"path": str(truth), "digest": text_digest(truth), "alone": gradient == "backward", "zeros": zeros}
+        row["gradient"] = told if gradient is not None else None
         row["arguments"] = {"shape": [5, 8], "dim": 1, "dtype": "float32"}
         device = Interpreter()
         monkeypatch.setattr(device, "usable", lambda: usable)
@@ -209,6 +235,70 @@ def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, hear
     with pytest.raises(Lost):
         times(MadeUpClock(500), "raising", "right", usable=False)
     assert set(heard.outcomes) == {"raising"}
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zeros", [0, 2])
+@pytest.mark.parametrize("gradient", ["backward", "both"])
+def test_a_gradient_is_compared_and_who_has_none_is_left_out(times: Any, gradient: str, zeros: int) -> None:
+    clock = MadeUpClock(GRAPH_BELOW_US / 2)
+    found = times(clock, "right", "way_back_is_wrong", "no_way_back", "lent", gradient=gradient, zeros=zeros)
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "copy": "timed",
+        "right": "timed",
+        "way_back_is_wrong": "wrong_result",
+        "no_way_back": "skipped",
+        "lent": "skipped",
+    }
+    assert "elements are wrong" in found["way_back_is_wrong"]["reason"]
+    assert all(found[name]["reason"].startswith("no gradient: ") for name in ("no_way_back", "lent"))
+    assert found["right"]["method"] == "events"
+    assert len(found["right"]["samples_us"]) == 12
+
+
+def test_the_forward_pass_is_in_the_time_of_both_and_not_in_that_of_the_backward_alone(
+    times: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = torch.Tensor.cumprod
+    timed: list[int] = []
+    within = False
+
+    class Watching(MadeUpClock):
+        def time(self, call: Callable[[], object]) -> tuple[float, object]:
+            nonlocal within
+            within = True
+            try:
+                return super().time(call)
+            finally:
+                within = False
+
+    def cumprod(x: torch.Tensor, dim: int) -> torch.Tensor:
+        timed.append(1) if within else None
+        return forward(x, dim)
+
+    monkeypatch.setattr(torch.Tensor, "cumprod", cumprod)
+    assert times(Watching(500), "right", gradient="backward")["right"]["outcome"] == "timed"
+    assert not timed
+    assert times(Watching(500), "right", gradient="both")["right"]["outcome"] == "timed"
+    assert len(timed) >= 12
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 3])
+@pytest.mark.parametrize(("shape", "dim"), [([5, 37], 1), ([40, 3], 0), ([33], 0)])
+def test_the_true_gradient_of_cumprod_is_that_of_autograd(shape: list[int], dim: int, zeros: int) -> None:
+    reference, truth = (
+        load(path, text_digest(path), f"stallgate_{path.stem}")
+        for path in (ROOT / "kernels/cumprod/reference.py", ROOT / "kernels/cumprod/gradient.py")
+    )
+    arguments = {"shape": shape, "dim": dim, "dtype": "float64"}
+    x, cotangent = gradient_inputs(reference, truth, zeros, **arguments, device="cpu", seed=1)
+    assert int((x == 0).sum()) == zeros * x.numel() // shape[dim]
+    x.requires_grad_()
+    (right,) = torch.autograd.grad(x.cumprod(dim), x, cotangent)
+    ((index, found),) = truth.expected_gradient([x.detach()], cotangent, **arguments)
+    torch.testing.assert_close(found, right[index], rtol=1e-11, atol=0)
 
 
 class MadeUpRow:
@@ -325,6 +415,30 @@ def test_a_bench_is_shown_kept_and_shown_again(bench: Stallgate, with_ncu: Stall
     assert not (tree / "reports" / "latest").exists()
     again = with_ncu("bench", "--show")
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
+
+
+def test_a_bench_of_gradients_says_so_and_leaves_the_roof_out(bench: Stallgate, tree: Path) -> None:
+    forward = bench("cumprod/blocked_scan", "-w", "page", "--json", MADE_UP="well")
+    bytes_forward = json.loads(forward.stdout)["rows"][0]["bytes"]
+    for gradient, words, times in (("backward", "backward alone", 2), ("both", "forward and backward", 3)):
+        options = ("cumprod/blocked_scan", "-w", "page", "--gradient", gradient, "--zeros", "1")
+        assert f"cumprod · page · {words} · zeros a sequence: 1" in bench(*options, MADE_UP="well").stdout
+        (row,) = json.loads(bench(*options, "--json", MADE_UP="well").stdout)["rows"]
+        assert (row["gradient"], row["zeros"], row["bytes"]) == (gradient, 1, times * bytes_forward)
+        assert "copy_roof" not in {entry["name"] for entry in row["entries"]}
+
+
+def test_a_problem_that_does_not_say_what_gradient_is_right_has_none(bench: Stallgate, tree: Path) -> None:
+    (tree / "kernels/cumprod/gradient.py").unlink()
+    done = bench("--gradient", "both", MADE_UP="well")
+    assert done.returncode == 2
+    assert "there is no kernels/cumprod/gradient.py" in " ".join(done.stderr.split())
+
+
+def test_zeros_are_planted_for_gradients_only(bench: Stallgate) -> None:
+    done = bench("--zeros", "1", MADE_UP="well")
+    assert done.returncode == 2
+    assert "--gradient" in done.stderr
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.errors import NotMeasured
+from harness.errors import BadArgument, NotMeasured
 from harness.measure.device import Device
 from harness.measure.lock import gpu_lock, leash
 from harness.measure.process import Ended, Event, watch
@@ -22,7 +22,7 @@ from harness.project.commit import commit_of
 from harness.project.digests import package_digest, subject_digests, text_digest
 from harness.project.tree import Project
 from harness.runs import now, write_whole
-from harness.timings import BENCH_FORMAT, Bench, BenchEnvironment, BenchOutcome, Entry, Row, save_bench
+from harness.timings import BENCH_FORMAT, Bench, BenchEnvironment, BenchOutcome, Entry, Gradient, Row, save_bench
 
 CHILD = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
 
@@ -40,6 +40,8 @@ class BenchOptions(Noun, frozen=True):
     rounds: int
     timeout_s: float
     """Seconds that a step of the child may take before its contender is given up."""
+    gradient: Gradient | None = None
+    zeros: int = 0
 
 
 class BenchWatcher(Protocol):
@@ -55,9 +57,16 @@ class BenchWatcher(Protocol):
 
 
 def new_bench(project: Project, cases: list[Case], options: BenchOptions, arguments: list[str]) -> Bench:
-    """A bench as it is planned: a row for each workload, with the copy, its cases and the problem's peers."""
+    """A bench as it is planned: a row for each workload, with the copy, its cases and the problem's peers.
+
+    Raises:
+        BadArgument: a gradient is wanted of a problem that does not say what is right.
+    """
     commit, dirty = commit_of(project.root)
     problems = dict.fromkeys(case.problem for case in cases)
+    if options.gradient is not None:
+        for name in problems:
+            _demand_gradient(project, name)
     return Bench(
         format=BENCH_FORMAT,
         name="",
@@ -72,18 +81,39 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
         clock_control="none",
         digests={name: _digests(project, name) for name in problems},
         rows=[
-            _row(project, problem, workload, [c for c in cases if (c.problem, c.workload) == (problem, workload)])
+            _row(project, options, [c for c in cases if (c.problem, c.workload) == (problem, workload)])
             for problem, workload in dict.fromkeys((case.problem, case.workload) for case in cases)
         ],
     )
 
 
-def _row(project: Project, problem: str, workload: str, cases: list[Case]) -> Row:
+def _demand_gradient(project: Project, problem: str) -> None:
+    if not gradient_file(project, problem).is_file():
+        raise BadArgument(
+            f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
+            "docs/bench.md says what is in it; or leave out --gradient",
+        )
+
+
+def gradient_file(project: Project, problem: str) -> Path:
+    """What is right of a problem's gradient; beside its reference, which recordings depend on."""
+    return project.root / "kernels" / problem / "gradient.py"
+
+
+def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
+    """The row of cases that share a problem and a workload. A roof has no gradient."""
+    problem, workload = cases[0].problem, cases[0].workload
     variants = project.problems[problem].variants
     entries = [Entry(name=c.variant, configuration=c.configuration, role=variants[c.variant].role) for c in cases]
+    if options.gradient is not None:
+        entries = [entry for entry in entries if entry.role != "roof"]
     peers = [Entry(name=path.stem, role="peer") for path in peer_files(project, problem)]
     return Row(
-        problem=problem, workload=project.problems[problem].workloads[workload], entries=[COPY, *entries, *peers]
+        problem=problem,
+        workload=project.problems[problem].workloads[workload],
+        entries=[COPY, *entries, *peers],
+        gradient=options.gradient,
+        zeros=options.zeros,
     )
 
 
@@ -96,6 +126,8 @@ def _digests(project: Project, problem: str) -> dict[str, str]:
     """Everything that times depend on: what the counters depend on, the peers, and the timing child."""
     digests = subject_digests(project.problems[problem])
     digests["the timing child"] = package_digest(CHILD.parent)
+    if gradient_file(project, problem).is_file():
+        digests["the gradient"] = text_digest(gradient_file(project, problem))
     return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
 
 
@@ -112,7 +144,8 @@ def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path, le
             "name": row.name,
             "problem": row.problem,
             "arguments": row.workload.arguments,
-            "bytes": row.workload.bytes,
+            "bytes": row.bytes,
+            "gradient": _gradient(project, row),
             "contenders": [
                 _contender(project, row, entry, told) for entry in row.entries if entry.outcome == "planned"
             ],
@@ -120,6 +153,15 @@ def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path, le
         for row in rows
     ]
     return msgspec.json.format(msgspec.json.encode(plan), indent=2)
+
+
+def _gradient(project: Project, row: Row) -> dict[str, object] | None:
+    """What a gradient is timed and compared with; None where the forward pass is timed."""
+    if row.gradient is None:
+        return None
+    path = gradient_file(project, row.problem)
+    alone = row.gradient == "backward"
+    return {"path": str(path), "digest": text_digest(path), "alone": alone, "zeros": row.zeros}
 
 
 def _contender(project: Project, row: Row, entry: Entry, told: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _panel(axis: Any, row: Row) -> None:
     axis.set_yticks(range(len(shown)), [fitting(entry.label, LONGEST_NAME) for entry, _ in shown])
     axis.set_ylim(len(shown) - 0.4, -0.6)
     axis.set_xlim(0, right)
-    axis.set_title(f"{row.problem} · {row.workload.name}", fontsize=9.5, color=INK, loc="left")
+    axis.set_title(row.title, fontsize=9.5, color=INK, loc="left")
     plain(axis)
 
 

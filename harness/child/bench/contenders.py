@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
-from harness.child.cases import Subject, Wrong
-from harness.child.compare import checksums
-from harness.child.device import Device
+from harness.child.bench.clock import Call
+from harness.child.cases import Skip, Subject, Wrong
+from harness.child.compare import checksums, fault, shares_memory
+from harness.child.device import Device, filled_memory
 
 
 class Pool:
     """Fresh inputs of one workload, used in rotation; what they held is known by checksums."""
 
-    def __init__(self, reference: Any, arguments: dict[str, Any], device: str) -> None:
-        self._reference = reference
+    def __init__(self, get_inputs: Callable[..., list[torch.Tensor]], arguments: dict[str, Any], device: str) -> None:
+        self._get_inputs = get_inputs
         self._arguments = arguments
         self._device = device
         self.inputs: list[list[torch.Tensor]] = []
@@ -25,7 +28,7 @@ class Pool:
         """Makes inputs, each of a seed of its own, until there are so many; seed 0 is that of the first check."""
         while len(self.inputs) < count:
             seed = len(self.inputs) + 1
-            self.inputs.append(self._reference.get_inputs(**self._arguments, device=self._device, seed=seed))
+            self.inputs.append(self._get_inputs(**self._arguments, device=self._device, seed=seed))
             self.sums.append(checksums(self.inputs[-1]))
 
     @property
@@ -41,7 +44,7 @@ class Contender(Protocol):
     """Something that can be called on one of the inputs of a pool."""
 
     def check(self) -> float: ...
-    def call(self, place: int) -> object: ...
+    def ready(self, place: int) -> Call: ...
     def compare(self, output: object, place: int) -> None: ...
 
 
@@ -52,8 +55,8 @@ class Implementation(Subject):
         super().__init__(reference, case, device)
         self._pool = pool
 
-    def call(self, place: int) -> object:
-        return self._model(*self._pool.inputs[place])
+    def ready(self, place: int) -> Call:
+        return partial(self._model, *self._pool.inputs[place])
 
     def compare(self, output: object, place: int) -> None:
         """Compares what a timed call gave.
@@ -62,6 +65,74 @@ class Implementation(Subject):
             Wrong: it is not right.
         """
         self._compare(output, self._pool.inputs[place], self._pool.sums[place])
+
+
+def gradient_inputs(
+    reference: Any, truth: Any, zeros: int, *, device: str, seed: int, **arguments: Any
+) -> list[torch.Tensor]:
+    """Inputs of a problem, and behind them a cotangent of its result."""
+    inputs = reference.get_inputs(**arguments, device=device, seed=seed)
+    found: list[torch.Tensor] = truth.get_gradient_inputs(inputs, zeros=zeros, seed=seed, **arguments)
+    return found
+
+
+class Gradient(Subject):
+    """The gradient of a variant's or a peer's input, with the forward pass or without; the pool has cotangents too."""
+
+    def __init__(
+        self, reference: dict[str, str], truth: Any, case: dict[str, Any], device: Device, pool: Pool, *, alone: bool
+    ) -> None:
+        super().__init__(reference, case, device)
+        self._truth = truth
+        self._pool = pool
+        self._alone = alone
+
+    def check(self) -> float:
+        """Compares a first gradient, in memory that held NaN before; the seconds that the call ran on."""
+        with filled_memory():
+            gradient = self.ready(0)()
+        run_s = self._device.wait()
+        self.compare(gradient, 0)
+        return run_s
+
+    def ready(self, place: int) -> Call:
+        """The call; where the backward pass is alone, the result it starts from lives as long as the call does."""
+        x, cotangent = self._pool.inputs[place]
+        x = x.detach().requires_grad_()
+        if not self._alone:
+            return lambda: torch.autograd.grad(self._result(x), x, cotangent)[0]
+        result = self._result(x)
+        return lambda: torch.autograd.grad(result, x, cotangent, retain_graph=True)[0]
+
+    def _result(self, x: torch.Tensor) -> torch.Tensor:
+        """The result, from which there is a way back.
+
+        Raises:
+            Skip: there is none.
+        """
+        try:
+            result: torch.Tensor = self._model(x)
+        except BufferError as error:  # torch lends other libraries no memory of a tensor that requires grad
+            raise Skip(f"no gradient: {error}") from error
+        if not result.requires_grad:
+            raise Skip("no gradient: what it returns does not require grad")
+        return result
+
+    def compare(self, output: object, place: int) -> None:
+        """Compares a gradient.
+
+        Raises:
+            Wrong: it is not right.
+        """
+        inputs = self._pool.inputs[place]
+        if checksums(inputs) != self._pool.sums[place]:
+            raise Wrong("it changed its input or the cotangent")
+        if any(shares_memory(output, tensor) for tensor in inputs):
+            raise Wrong("its gradient shares memory with its input or the cotangent")
+        right = self._truth.expected_gradient(inputs[:-1], inputs[-1], **self._arguments)
+        found = fault(output, right, self._reference.tolerance(**self._arguments))
+        if found is not None:
+            raise Wrong(found)
 
 
 class Copy:
@@ -79,9 +150,9 @@ class Copy:
     def check(self) -> float:
         return 0.0
 
-    def call(self, place: int) -> object:
+    def ready(self, place: int) -> Call:
         source = self._source(place)
-        return torch.empty_like(source).copy_(source)
+        return lambda: torch.empty_like(source).copy_(source)
 
     def compare(self, output: object, place: int) -> None:
         if not isinstance(output, torch.Tensor) or not torch.equal(output, self._source(place)):

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
 
 from harness.child.bench.clock import Call, Clock
-from harness.child.bench.contenders import Contender, Copy, Implementation, Pool
+from harness.child.bench.contenders import Contender, Copy, Gradient, Implementation, Pool, gradient_inputs
 from harness.child.cases import Skip, Wrong
 from harness.child.device import Device
 from harness.child.events import Events
@@ -26,6 +27,9 @@ ROTATION = (2, 4)
 """Least and most inputs that single calls take turns with."""
 ROTATION_SHARE = 0.4
 """Of the free memory, for more inputs than the least."""
+GRADIENT_ROTATION = (1, 2)
+GRADIENT_SHARE = 0.2
+"""Where gradients are timed: a backward pass of torch's takes ten times its input for itself."""
 LEAST_ROUNDS = 3
 """However slow a contender is, so often it is timed."""
 HOST_CALLS = 50
@@ -70,6 +74,7 @@ class Row:
         self._device = device
         self._clock = clock
         self._events = events
+        self._gradient: dict[str, Any] | None = row["gradient"]
         self._reference: dict[str, str] = plan["references"][row["problem"]]
 
     def fits(self) -> bool:
@@ -90,7 +95,9 @@ class Row:
                 self._fail(spec, error)
             return
         entrants = [entrant for spec in self._row["contenders"] if (entrant := self._entrant(spec)) is not None]
-        if any(e.call_us < GRAPH_BELOW_US for e in entrants if e.spec["role"] in ("roof", "copy")):
+        if self._gradient is None and any(
+            e.call_us < GRAPH_BELOW_US for e in entrants if e.spec["role"] in ("roof", "copy")
+        ):
             self._arm(entrants)
         self._time(entrants)
         del self._pool, entrants
@@ -103,10 +110,14 @@ class Row:
             gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
             raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
         reference = load(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
-        pool = Pool(reference, self._row["arguments"], self._device.name)
+        if self._gradient is None:
+            get_inputs, (least, most), share = reference.get_inputs, ROTATION, ROTATION_SHARE
+        else:
+            get_inputs = partial(gradient_inputs, reference, self._truth(), self._gradient["zeros"])
+            (least, most), share = GRADIENT_ROTATION, GRADIENT_SHARE
+        pool = Pool(get_inputs, self._row["arguments"], self._device.name)
         pool.grow(1)
-        least, most = ROTATION
-        pool.grow(max(least, min(most, int(ROTATION_SHARE * free / pool.bytes_each))))
+        pool.grow(max(least, min(most, int(share * free / pool.bytes_each))))
         return pool
 
     # --- right, compiled, warm ---
@@ -119,7 +130,7 @@ class Row:
         contender = self._contender(spec)
         self._skip_if_too_slow(contender.check())
         self._step(spec, "warm-up")
-        calls: list[Call] = [partial(contender.call, place) for place in range(len(self._pool))]
+        calls: list[Call] = [contender.ready(place) for place in range(len(self._pool))]
         call_us = min(self._clock.time(call)[0] for call in calls[:2])
         self._skip_if_too_slow(call_us / 1e6)
         count = max(5, min(HOST_CALLS, int(HOST_BUDGET_US / call_us)))
@@ -128,7 +139,15 @@ class Row:
     def _contender(self, spec: dict[str, Any]) -> Contender:
         if spec["role"] == "copy":
             return Copy(self._row["bytes"], self._pool, self._device.name)
+        if self._gradient is not None:
+            alone = bool(self._gradient["alone"])
+            return Gradient(self._reference, self._truth(), spec, self._device, self._pool, alone=alone)
         return Implementation(self._reference, spec, self._device, self._pool)
+
+    def _truth(self) -> ModuleType:
+        """The problem's ``gradient.py``."""
+        assert self._gradient is not None
+        return load(Path(self._gradient["path"]), self._gradient["digest"], "stallgate_gradient")
 
     def _skip_if_too_slow(self, seconds: float) -> None:
         if seconds > self._plan["run_limit_s"]:
@@ -156,7 +175,7 @@ class Row:
 
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
         """A graph that does the work again when it is replayed; what went to another stream is not in it, and shows."""
-        replay = self._clock.graph([partial(contender.call, place) for place in range(count)])
+        replay = self._clock.graph([contender.ready(place) for place in range(count)])
         for output in replay():
             if isinstance(output, torch.Tensor):
                 output.zero_()
@@ -191,7 +210,7 @@ class Row:
             output = outputs[place]  # type: ignore[index]
         else:
             place = number % len(self._pool)
-            took_us, output = self._clock.time(partial(entrant.contender.call, place))
+            took_us, output = self._clock.time(entrant.contender.ready(place))
         entrant.samples_us.append(took_us / entrant.calls)
         if len(entrant.samples_us) == entrant.rounds:
             entrant.contender.compare(output, place)
