@@ -307,5 +307,13 @@ def test_a_scalar_and_an_empty_output() -> None:
     assert fault(torch.empty(0, 3), [((slice(None),), torch.empty(0, 3))], 1e-5) is None
 
 
+def test_float64_is_looked_at_twice_and_left_as_it_is() -> None:
+    """Where a ratio says nothing, as for 0, differences decide; neither may work in the memory of what it compares."""
+    got, want = torch.tensor([2.0, 0.0, 5.0]).double(), torch.tensor([2.0, 0.0, 5.0]).double()
+    assert fault(got, [((slice(None),), want)], 1e-12) is None
+    assert got.tolist() == want.tolist() == [2.0, 0.0, 5.0]
+    assert "1 of 3 elements are wrong" in str(fault(got + torch.tensor([0, 0, 1]), [((slice(None),), want)], 1e-12))
+
+
 def test_parts_that_do_not_cover_the_output_are_a_fault() -> None:
     assert "4 elements where 3 are right" in str(fault(torch.zeros(4), [((slice(0, 3),), torch.zeros(3))], 1e-5))

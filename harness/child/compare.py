@@ -68,7 +68,7 @@ def _is_close(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> bool:
     """
     if got.numel() == 0 or not got.is_floating_point():
         return bool(torch.equal(got, want))
-    least, most = got.double().div_(want).aminmax()
+    least, most = _double(got).div_(want).aminmax()
     return bool(1 - tolerance <= least.item() and most.item() <= 1 + tolerance)
 
 
@@ -76,10 +76,15 @@ def _differs(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> torch.T
     """Where elements differ by more than the tolerance; a NaN wants a NaN, an infinity itself."""
     bad = got != want
     if got.is_floating_point():
-        error = got.double().sub_(want).abs_()
-        bad &= ~((error <= want.double().abs_().mul_(tolerance)) & want.isfinite())
+        error = _double(got).sub_(want).abs_()
+        bad &= ~((error <= _double(want).abs_().mul_(tolerance)) & want.isfinite())
         bad &= ~(got.isnan() & want.isnan())
     return bad
+
+
+def _double(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in float64, which can be worked on in place; `double()` of what is float64 would be the tensor itself."""
+    return tensor.to(torch.float64, copy=True)
 
 
 def _first(bad: torch.Tensor, got: torch.Tensor, want: torch.Tensor, index: tuple[slice, ...]) -> str:

@@ -1137,6 +1137,11 @@ def _block(largest: int, n: int, held: int, device: torch.device) -> int:
     return max(16, min(largest, fitting, triton.next_power_of_2(n)))
 
 
+def _processors(device: torch.device) -> int:
+    """Streaming multiprocessors of a GPU; without one, an H100's."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 132
+
+
 def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: int) -> tuple[str, dict[str, int]]:
     """The form of the work and its settings, for a result of `outer` x `axis` x `inner` elements along `axis`.
 
@@ -1274,6 +1279,8 @@ def _tiles(
     is_interpreted = triton.knobs.runtime.interpret  # one program after the other: none can wait for a later one
     if tiles == 1 or is_interpreted:
         LINES = 0
+    if LINES:  # as few carriers as leave most of the GPU to tiles: they wait for each other
+        LINES = max(LINES, triton.next_power_of_2(triton.cdiv(8 * sequences * columns, _processors(x.device))))
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1
     slots = 1 if is_interpreted else max(1, threads // columns)
@@ -1306,8 +1313,7 @@ def adaptive_scan(x: torch.Tensor, dim: int, *, form: str = "", **settings: int)
     if not y.numel():
         return y
     outer = y.numel() // (axis * inner)
-    processors = torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 132
-    chosen, defaults = choice(outer, axis, inner, y.dtype, processors)
+    chosen, defaults = choice(outer, axis, inner, y.dtype, _processors(x.device))
     if form:
         chosen, defaults = form, defaults if form == chosen else {}
     ways = {"rows": _rows, "short": _short, "strips": _strips, "tiles": _tiles}
@@ -1424,7 +1430,7 @@ def _linear(
     if not out.numel():
         return out
     outer = out.numel() // (axis * inner)
-    processors = torch.cuda.get_device_properties(b.device).multi_processor_count if b.is_cuda else 132
+    processors = _processors(b.device)
     chosen, defaults = _gradient_choice(outer, axis, inner, b.dtype, processors)
     chosen, settings = form or chosen, {**defaults, **settings} if form in ("", chosen) else settings
     run = {"rows": _linear_rows, "strips": _linear_strips}[chosen]

@@ -19,7 +19,7 @@ def get_gradient_inputs(
     for number in range(zeros):
         x.select(dim, (2 * number + 1) * shape[dim] // (2 * zeros)).zero_()
     g = torch.empty_like(x).uniform_(0.5, 1, generator=torch.Generator(x.device).manual_seed(seed))
-    for index in _parts(shape, dim):
+    for index in _sequences(shape, dim):
         g[index].copysign_(torch.cumprod(x[index].masked_fill(x[index] == 0, 1).sign_(), dim))
     return [x, g]
 
@@ -32,7 +32,7 @@ def expected_gradient(
     It is the product before k times the sum, over j from k to the next zero, of g_j and the factors after k. With p,
     the products of what is not zero, that sum is one over g p, from k to the next zero, over p_k.
     """
-    for index in _parts(shape, dim):
+    for index in _sequences(shape, dim):
         x = inputs[0][index].double()
         zero = x == 0
         p = torch.cumprod(x.masked_fill(zero, 1), dim)
@@ -48,7 +48,7 @@ def _shifted(x: torch.Tensor, dim: int, first: float) -> torch.Tensor:
     return torch.cat([lead, x.narrow(dim, 0, x.shape[dim] - 1)], dim)
 
 
-def _parts(shape: list[int], dim: int, *, limit: int = 2**27) -> Iterator[tuple[slice, ...]]:
+def _sequences(shape: list[int], dim: int, *, limit: int = 2**27) -> Iterator[tuple[slice, ...]]:
     """Cuts a tensor along its longest other axis, into parts of about `limit` elements."""
     others = [axis for axis in range(len(shape)) if axis != dim % len(shape)]
     if not others:

@@ -19,6 +19,7 @@ import torch
 import triton
 import triton.language as tl
 from numpy.typing import NDArray
+from triton.runtime import interpreter
 
 CODE, CARRY = 1, 2
 """Marks of words."""
@@ -39,7 +40,8 @@ class Tiles:
         self.is_double = is_double
 
     def is_teller(self, carry: float, code: float) -> bool:
-        is_far = self.is_double and 0 < abs(carry) < math.inf and not 2.0**-430 <= abs(carry) <= 2.0**430
+        near = (2.0**-430, 2.0**430) if self.is_double else (0.0, 2.0**900)
+        is_far = 0 < abs(carry) < math.inf and not near[0] <= abs(carry) <= near[1]
         return not abs(code) < NO_ZERO or (code == 0 and math.isinf(carry)) or is_far
 
     def next(self, carry: float, code: float) -> float:
@@ -122,8 +124,18 @@ DATA = {
 }
 
 
+def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
+    """As several threads down the first dimension multiply, not one: segments on their own."""
+    y, reach = tile.handle.data, 1
+    while reach < y.shape[0]:
+        y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
+        reach *= 2
+    return [scan.to_tensor(y, dtype=tile.dtype)]
+
+
 @pytest.fixture(autouse=True)
 def _of_the_variant(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
     monkeypatch.setattr(sys.modules[__name__], "_hand_on", variant._hand_on, raising=False)
 
 
@@ -154,3 +166,18 @@ def test_near_the_end_of_float64_every_tile_finds_its_own(variant: ModuleType) -
 def test_what_float32_never_comes_back_from_is_0(variant: ModuleType) -> None:
     words = handed_on([Tiles([2.0**-112] * 9 + [1.0] * 12)], tl.float32, seed=1)
     assert [number(int(word)) for word in words[:, 0]] == [2.0 ** (-112 * k) for k in range(1, 9)] + [0.0] * 13
+
+
+@pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+@pytest.mark.parametrize(
+    "last", [[0.0, 1.0, 1.0], [2.0**-80, 2.0**-80, 0.0]], ids=["then a zero", "then back, and a zero"]
+)
+def test_a_carry_that_overflows_on_its_way_is_the_same_for_all(variant: ModuleType, last: list[float]) -> None:
+    """Segments of a tree may overflow where what a tile was handed is finite: from 2**900 on tiles find their own."""
+    codes = [NO_ZERO, *[2.0**70] * 4, *last, *[2.0**-3] * 13]
+    for told in (2.0**800, 2.0**899):
+        overflowing = Tiles(codes, after=told)
+        words = handed_on([overflowing], tl.float32, seed=1)
+        got = [number(int(word)) for word in words[:, 0]]
+        assert got == pytest.approx(overflowing.carries(), rel=1e-13, nan_ok=True)
+        assert np.array_equal(words, handed_on([overflowing], tl.float32, seed=2))
