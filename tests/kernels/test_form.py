@@ -15,7 +15,9 @@ def functions(path: Path) -> dict[str, str]:
     return {node.name: ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem not in ("reference", "gradient")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.stem not in ("reference", "gradient")], ids=lambda path: path.stem
+)
 def test_a_variant_holds_imports_functions_constants_and_its_model_only(path: Path) -> None:
     """Its wrappers may share a private class and constants with a text that says what they are."""
     docstring, *body = ast.parse(path.read_text(encoding="utf-8")).body
