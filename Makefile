@@ -52,7 +52,7 @@ test: ## everything that CI runs; what needs no torch is checked while pip insta
 # Tests run stallgate some hundred times: without compiled modules each would be a sixth longer. A worker is one thread:
 # more of them than cores wait for each other within torch.
 pytest: $(VENV)/ready-test
-	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 4 --dist worksteal $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 3 --dist worksteal $(ARGS)
 
 fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
 	$(VENV)/bin/python -m tests.fuzz $(ARGS)
