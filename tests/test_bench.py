@@ -518,3 +518,9 @@ def child_of(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, str(ENTRY), str(folder / "plan.json")]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_integers_have_no_gradient(bench: Stallgate) -> None:
+    done = bench("cumprod/blocked_scan", "-w", "square_i32", "--gradient", "backward", MADE_UP="well")
+    assert done.returncode == 2
+    assert "square_i32 is of int32, which has no gradient" in " ".join(done.stderr.split())

@@ -17,7 +17,7 @@ from harness.measure.device import Device
 from harness.measure.lock import gpu_lock, leash
 from harness.measure.process import Ended, Event, watch
 from harness.measure.profile import LEASH, RUN_LIMIT_S, child_plan
-from harness.model import Case, Noun
+from harness.model import Case, Noun, Workload
 from harness.project.commit import commit_of
 from harness.project.digests import package_digest, subject_digests, text_digest
 from harness.project.tree import Project
@@ -60,13 +60,15 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
     """A bench as it is planned: a row for each workload, with the copy, its cases and the problem's peers.
 
     Raises:
-        BadArgument: a gradient is wanted of a problem that does not say what is right.
+        BadArgument: a gradient is wanted of a problem that does not say what is right, or of integers.
     """
     commit, dirty = commit_of(project.root)
     problems = dict.fromkeys(case.problem for case in cases)
     if options.gradient is not None:
         for name in problems:
             _demand_gradient(project, name)
+        for problem, workload in dict.fromkeys((case.problem, case.workload) for case in cases):
+            _demand_differentiable(project.problems[problem].workloads[workload])
     return Bench(
         format=BENCH_FORMAT,
         name="",
@@ -92,6 +94,15 @@ def _demand_gradient(project: Project, problem: str) -> None:
         raise BadArgument(
             f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
             "docs/bench.md says what is in it; or leave out --gradient",
+        )
+
+
+def _demand_differentiable(workload: Workload) -> None:
+    dtype = str(workload.arguments.get("dtype", ""))
+    if dtype.startswith(("int", "uint", "bool")):
+        raise BadArgument(
+            f"workload {workload.name} is of {dtype}, which has no gradient",
+            "name workloads of floating-point numbers with -w, or leave out --gradient",
         )
 
 
