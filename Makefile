@@ -79,14 +79,14 @@ $(VENV)/ready-check: pyproject.toml | $(VENV)/bin/python
 	@touch '$@'
 
 # Torch and triton are half of what is installed, and need nothing else to be there: they come beside the rest.
-$(VENV)/torch: pyproject.toml | $(VENV)/bin/python
+$(VENV)/ready-torch: pyproject.toml | $(VENV)/bin/python
 	@$(VENV)/bin/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
-	print(*(need for need in extras["test"] if need.startswith(("torch=", "triton>"))))' \
+	print(*(need for need in extras["test"] if need.startswith(("torch", "triton"))))' \
 	| xargs $(VENV)/bin/python -m pip install --quiet --no-compile --no-deps
 	@touch '$@'
 
 # To compile all of torch takes longer than to install it; an import compiles what is used.
-$(VENV)/ready-test: pyproject.toml $(VENV)/torch $(VENV)/ready-check
+$(VENV)/ready-test: pyproject.toml $(VENV)/ready-torch $(VENV)/ready-check
 	$(VENV)/bin/python -m pip install --quiet --no-compile --editable '.[check,test]'
 	@unset PYTHONDONTWRITEBYTECODE; $(VENV)/bin/python -c 'import torch, triton' & \
 	$(VENV)/bin/python -c 'import hypothesis, jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, \

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from quick import quick_interpreter
+from trees import tree_products
 from triton.runtime import interpreter
 
 del os.environ["TRITON_INTERPRET"]  # programs that tests elsewhere start shall compile
@@ -82,11 +83,7 @@ def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
     y = tile.handle.data
     if y.ndim > 1 and scan.axis == 0 and y.shape[0] > 1:
         return [scan.to_tensor(np.multiply.accumulate(y, axis=0), dtype=tile.dtype)]
-    y = np.moveaxis(y, scan.axis, 0)
-    reach = 1
-    while reach < y.shape[0]:
-        y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
-        reach *= 2
+    y = tree_products(np.moveaxis(y, scan.axis, 0))
     return [scan.to_tensor(np.moveaxis(y, 0, scan.axis), dtype=tile.dtype)]
 
 

@@ -6,19 +6,14 @@ its exit status is 1 if there is one.
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from types import ModuleType
 
 import torch
 from linear import before, difference, recurred, verdict
-from on_gpu import load
+from on_gpu import in_parts, load, told
 from rightness import ratios, with_segments
 
 Case = tuple[str, torch.Tensor, torch.Tensor, int]
@@ -137,27 +132,16 @@ def faults(parts: int, part: int) -> list[str]:
     """A line for each case that comes out wrong, of one of several parts of the cases."""
     torch.manual_seed(1)
     variant = load("adaptive_scan")
-    found = {name: _told(fault, variant, x, g, dim) for name, x, g, dim in islice(cases(), part, None, parts)}
+    found = {name: told(fault, variant, x, g, dim) for name, x, g, dim in islice(cases(), part, None, parts)}
     for n, columns, dtype in islice(LONG, part, None, parts):
-        found[f"{dtype} {n} x {columns}"] = _told(long_fault, variant, n, columns, dtype)
+        found[f"{dtype} {n} x {columns}"] = told(long_fault, variant, n, columns, dtype)
     if part == parts - 1:
-        found["more than 2**31 elements"] = _told(beyond_32_bits, variant)
+        found["more than 2**31 elements"] = told(beyond_32_bits, variant)
     return [f"adaptive_scan: {name}: {what}" for name, what in found.items() if what]
 
 
-def _told(check: Callable[..., str], *arguments: object) -> str:
-    try:
-        return check(*arguments)
-    except Exception as error:  # noqa: BLE001  (whatever a variant raises is its fault)
-        traceback.print_exc()
-        return f"{type(error).__name__}: {str(error)[:300]}"
-
-
 def main() -> int:
-    """Most of the time goes into compiling and following elements, which several processes share."""
-    parts = min(8, os.cpu_count() or 1)
-    with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
-        found = [line for lines in pool.map(partial(faults, parts), range(parts)) for line in lines]
+    found = in_parts(faults, 8)
     print("\n".join(found))
     return 1 if found else 0
 

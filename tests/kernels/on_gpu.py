@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
@@ -160,14 +160,22 @@ def under_load(variant: ModuleType, lines: int, repeats: int = 200) -> str:
 
 def fault(variant: ModuleType, x: torch.Tensor, dim: int, settings: dict[str, int | str] | None = None) -> str:
     """What is wrong with the variant's results for an input, called twice; empty where nothing is."""
-    on_device = x.cuda() if x.is_contiguous() else _same_layout(x)
-    settings = settings or {}
+    return told(_fault, variant, x, dim, settings or {})
+
+
+def told(check: Callable[..., str], *arguments: object) -> str:
+    """What a check finds wrong, or raises."""
     try:
-        got = variant.ModelNew(dim, **settings)(on_device)
-        again = variant.ModelNew(dim, **settings)(on_device)
+        return check(*arguments)
     except Exception as error:  # noqa: BLE001  (whatever a variant raises is its fault)
         traceback.print_exc()
         return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def _fault(variant: ModuleType, x: torch.Tensor, dim: int, settings: dict[str, int | str]) -> str:
+    on_device = x.cuda() if x.is_contiguous() else _same_layout(x)
+    got = variant.ModelNew(dim, **settings)(on_device)
+    again = variant.ModelNew(dim, **settings)(on_device)
     same = (
         torch.equal(got.nan_to_num(7.5), again.nan_to_num(7.5)) if got.is_floating_point() else torch.equal(got, again)
     )
@@ -240,10 +248,17 @@ def main(name: str, *options: str) -> int:
 
 
 def all_faults(name: str) -> list[str]:
-    """Most of the time goes into compiling, which several processes share."""
-    parts = min(15 if name in FORMS else 6, os.cpu_count() or 1)
+    return in_parts(partial(faults, name), 15 if name in FORMS else 6)
+
+
+def in_parts(faults: Callable[[int, int], list[str]], most: int) -> list[str]:
+    """All lines of a function of the number of parts and of one of them, each part in a process of its own.
+
+    Most of the time goes into compiling, which they share.
+    """
+    parts = min(most, os.cpu_count() or 1)
     with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
-        return [line for lines in pool.map(partial(faults, name, parts), range(parts)) for line in lines]
+        return [line for lines in pool.map(partial(faults, parts), range(parts)) for line in lines]
 
 
 if __name__ == "__main__":

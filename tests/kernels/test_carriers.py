@@ -19,6 +19,7 @@ import torch
 import triton
 import triton.language as tl
 from numpy.typing import NDArray
+from trees import tree_products
 from triton.runtime import interpreter
 
 CODE, CARRY = 1, 2
@@ -125,12 +126,8 @@ DATA = {
 
 
 def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
-    """As several threads down the first dimension multiply, not one: segments on their own."""
-    y, reach = tile.handle.data, 1
-    while reach < y.shape[0]:
-        y = np.concatenate([y[:reach], y[:-reach] * y[reach:]])
-        reach *= 2
-    return [scan.to_tensor(y, dtype=tile.dtype)]
+    """As several threads down the first dimension multiply, not one."""
+    return [scan.to_tensor(tree_products(tile.handle.data), dtype=tile.dtype)]
 
 
 @pytest.fixture(autouse=True)
