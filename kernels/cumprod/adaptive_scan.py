@@ -344,6 +344,19 @@ def _short_kernel(
 
 
 @triton.jit
+def _multiply_rows(x, y_ptr, places, mask, carry):
+    """Store the products of rows of columns, and return the carry (columns,) after them.
+
+    A thread holds all rows of its columns, so that they are multiplied one after the other: always as a serial product.
+    """
+    row = tl.arange(0, x.shape[0])[:, None]
+    x = x.to(carry.dtype)
+    y = tl.cumprod(tl.where(row == 0, x * carry[None, :], x), 0)
+    tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+    return tl.sum(tl.where(row == x.shape[0] - 1, y, 0), 0)
+
+
+@triton.jit
 def _strips_kernel(
     x_ptr,
     y_ptr,
@@ -359,23 +372,35 @@ def _strips_kernel(
 ):
     """One program a strip of COLUMNS of the vectors * VECTOR sequences whose elements lie beside each other.
 
-    A thread holds all ROWS of its columns, so that they are multiplied one after the other: always as a serial product.
+    With several STAGES the next rows wait in shared memory. Else twice ROWS wait in registers, and the L2 cache keeps
+    what is read longer than what is written: a hint that triton 3.6 drops from loads into shared memory.
     """
     program = begin + tl.program_id(0).to(tl.int64)
     inner = tl.cast(vectors, tl.int64) * VECTOR
     start = program % strips * (COLUMNS // VECTOR) * VECTOR
     origin = program // strips * n * inner + start
     row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
-    places = origin + row * inner + column
+    x_ptr += origin
+    y_ptr += origin
+    places = row * inner + column
     in_strip = column < inner - start
     carry = tl.full((COLUMNS,), 1, ACCUMULATOR)
-    for done in tl.range(0, n, ROWS, num_stages=STAGES):
-        mask = in_strip & (row < n - done)
-        skip = tl.cast(done, tl.int64) * inner
-        x = tl.load(x_ptr + skip + places, mask=mask, other=1.0).to(ACCUMULATOR)
-        y = tl.cumprod(tl.where(row == 0, x * carry[None, :], x), 0)
-        tl.store(y_ptr + skip + places, y.to(y_ptr.dtype.element_ty), mask=mask)
-        carry = tl.sum(tl.where(row == ROWS - 1, y, 0), 0)
+    if STAGES > 1:
+        for done in tl.range(0, n, ROWS, num_stages=STAGES):
+            mask = in_strip & (row < n - done)
+            here = tl.cast(done, tl.int64) * inner + places
+            x = tl.load(x_ptr + here, mask=mask, other=1.0)
+            carry = _multiply_rows(x, y_ptr, here, mask, carry)
+    else:
+        second = tl.load(x_ptr + places, mask=in_strip & (row < n), other=1.0, eviction_policy="evict_last")
+        third_mask = in_strip & (row < n - ROWS)
+        third = tl.load(x_ptr + ROWS * inner + places, mask=third_mask, other=1.0, eviction_policy="evict_last")
+        for done in range(0, n, ROWS):
+            here = tl.cast(done, tl.int64) * inner + places
+            x, second = second, third
+            third_mask = in_strip & (row < n - done - 2 * ROWS)
+            third = tl.load(x_ptr + here + 2 * ROWS * inner, mask=third_mask, other=1.0, eviction_policy="evict_last")
+            carry = _multiply_rows(x, y_ptr, here, in_strip & (row < n - done), carry)
 
 
 @triton.jit
@@ -724,15 +749,15 @@ def _load_tile(
         across = tl.arange(0, COLUMNS)[None, None, :]
         places = row * inner + across
         mask = (row < left) & (across < width)
-    return tl.load(x_ptr + origin + places, mask=mask, other=1.0), origin, places, mask, left, width
+    x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last")
+    return x, origin, places, mask, left, width
 
 
 @triton.jit
 def _tiles_kernel(
     x_ptr,
     y_ptr,
-    tickets_ptr,
-    words_ptr,
+    told_ptr,
     begin,
     carriers,
     total,
@@ -748,6 +773,7 @@ def _tiles_kernel(
     SLOTS: tl.constexpr,
     WIDTH: tl.constexpr,
     PIECE: tl.constexpr,
+    LEAD: tl.constexpr,
     WHOLE: tl.constexpr,
     LINES: tl.constexpr,
     WINDOW: tl.constexpr,
@@ -755,12 +781,11 @@ def _tiles_kernel(
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and takes the carry of those before it from one of the
-    `carriers`, programs of their own that began before all others; without any, from the tile before.
+    `carriers`, programs of their own that began before all others; without any, from the tile before. What is told are
+    words behind LEAD others, of which the first counts tickets.
     """
-    if WHOLE:
-        ticket = begin + tl.program_id(0).to(tl.int64)
-    else:
-        ticket = tl.atomic_add(tickets_ptr, 1, sem="relaxed").to(tl.int32)
+    ticket = begin + tl.program_id(0).to(tl.int64) if WHOLE else tl.atomic_add(told_ptr, 1, sem="relaxed").to(tl.int32)
+    words_ptr = told_ptr + LEAD
     sequences = total // tiles
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     if ticket < carriers:
@@ -803,7 +828,7 @@ def _tiles_kernel(
             if all_right:
                 _tell(words, here, after, tells, 2)
             y = _carried(y, carry, product, code)
-            tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+            tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
             if not all_right:
                 after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE)
                 _tell(words, here, _kept(after, ACCUMULATOR), tells, 2)
@@ -1155,8 +1180,18 @@ def choice(outer: int, axis: int, inner: int, dtype: torch.dtype, processors: in
         return "rows", _rows_settings(outer, axis, dtype, processors)
     strips = triton.cdiv(inner, 256 * 4 // dtype.itemsize)
     if inner > 1 and inner >= 512 // dtype.itemsize and (axis <= 256 or outer * strips >= busy):
-        return "strips", {"ROWS": 16, "num_warps": 2, "num_stages": 3 if axis <= 256 else 6}
+        return "strips", _strips_settings(outer * strips, axis, dtype, processors)
     return "tiles", _tiles_settings(outer, inner, dtype, processors)
+
+
+def _strips_settings(programs: int, axis: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
+    """Two programs a processor keep memory at work from registers, where those have room for rows that wait.
+
+    A single one has to load further ahead.
+    """
+    if dtype in (torch.float32, torch.float64) and programs >= 3 * processors // 2:
+        return {"ROWS": 16, "num_warps": 2, "num_stages": 1}
+    return {"ROWS": 16, "num_warps": 2, "num_stages": 3 if axis <= 256 else 6}
 
 
 def _tiles_settings(outer: int, inner: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
@@ -1289,10 +1324,10 @@ def _tiles(
     told = torch.zeros(words, dtype=torch.int64, device=x.device)
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
     shape = (accumulator, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(1024, rows))
+    constants = (*shape, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
     options = {"maxnreg": registers} if x.is_cuda else {}
     for begin, grid in _launches(carriers + tiles * sequences):
-        pointers = (x, y, told, told[LINE_OF_WORDS:])
-        _tiles_kernel[grid](*pointers, begin, *sizes, *shape, tiles == 1, LINES, WINDOW, num_warps=num_warps, **options)
+        _tiles_kernel[grid](x, y, told, begin, *sizes, *constants, num_warps=num_warps, **options)
 
 
 LINE_OF_WORDS = 16
@@ -1490,6 +1525,11 @@ class _Operator(torch.autograd.function._SingleLevelFunction):
 
     schema: ClassVar[str]
     operator: ClassVar[torch._ops.OpOverload]
+    compute: ClassVar[Callable[..., torch.Tensor]]
+    """The result for tensors of values only."""
+
+    written: ClassVar[dict[torch._ops.OpOverload, type["_Operator"]]] = {}
+    """What operators were registered from."""
 
     @classmethod
     def derived(cls, *arguments: object) -> torch.Tensor:
@@ -1499,6 +1539,8 @@ class _Operator(torch.autograd.function._SingleLevelFunction):
 
     @classmethod
     def forward(cls, *arguments: object) -> torch.Tensor:
+        if _are_untraced(arguments):
+            return cls.compute(*arguments)
         # Levels above this one differentiate what is done here; a Function by itself would keep them from that.
         with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True), torch._C._AutoDispatchBelowAutograd():
             return cls.operator(*arguments)
@@ -1530,7 +1572,15 @@ def _registered(written: type[_Operator]) -> torch._ops.OpOverload:
     library.impl(name, written.derived, "Autograd")
     torch.library.register_fake(f"{library.ns}::{name}", written.fake, lib=library)
     torch.library.register_vmap(f"{library.ns}::{name}", written.batched, lib=library)
+    _Operator.written[written.operator] = written
     return written.operator
+
+
+def _of(operator: torch._ops.OpOverload, *arguments: object) -> torch.Tensor:
+    """An operator's result. It goes past torch's dispatcher where that has nothing to do but to derive."""
+    call = _Operator.written[operator].apply if _are_untraced(arguments) else operator
+    result: torch.Tensor = call(*arguments)
+    return result
 
 
 @cache
@@ -1564,12 +1614,12 @@ class _Cumprod(_Operator):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, y = ctx.saved_tensors
-        return _Gradient(x, y, g, ctx.dim), None
+        return _of(_Gradient, x, y, g, ctx.dim), None
 
     @staticmethod
     def jvp(ctx: Any, dx: torch.Tensor, *_: None) -> torch.Tensor:
         x, y = ctx.saved_tensors
-        return _Recurrence(x, dx * _before(y, ctx.dim, 1), ctx.dim, False)
+        return _of(_Recurrence, x, dx * _before(y, ctx.dim, 1), ctx.dim, False)
 
 
 @_registered
@@ -1592,15 +1642,15 @@ class _Gradient(_Operator):
     @staticmethod
     def backward(ctx: Any, v: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, y, g = ctx.saved_tensors
-        s = _Recurrence(x, g, ctx.dim, True)
-        for_g = _Recurrence(x, v * _before(y, ctx.dim, 1), ctx.dim, False)
+        s = _of(_Recurrence, x, g, ctx.dim, True)
+        for_g = _of(_Recurrence, x, v * _before(y, ctx.dim, 1), ctx.dim, False)
         return _before(for_g, ctx.dim) * s, _after(v * s, ctx.dim), for_g, None
 
     @staticmethod
     def jvp(ctx: Any, dx: torch.Tensor, dy: torch.Tensor, dg: torch.Tensor, _: None) -> torch.Tensor:
         x, y, g = ctx.saved_tensors
-        s = _Recurrence(x, g, ctx.dim, True)
-        ds = _Recurrence(x, dg + _after(dx * s, ctx.dim), ctx.dim, True)
+        s = _of(_Recurrence, x, g, ctx.dim, True)
+        ds = _of(_Recurrence, x, dg + _after(dx * s, ctx.dim), ctx.dim, True)
         return _before(dy, ctx.dim) * s + _before(y, ctx.dim, 1) * ds
 
 
@@ -1624,7 +1674,7 @@ class _Recurrence(_Operator):
     @staticmethod
     def backward(ctx: Any, v: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         a, h = ctx.saved_tensors
-        for_b = _Recurrence(a, v, ctx.dim, not ctx.adjoint)
+        for_b = _of(_Recurrence, a, v, ctx.dim, not ctx.adjoint)
         for_a = _before(for_b, ctx.dim) * h if ctx.adjoint else for_b * _before(h, ctx.dim)
         return for_a, for_b, None, None
 
@@ -1632,7 +1682,7 @@ class _Recurrence(_Operator):
     def jvp(ctx: Any, da: torch.Tensor, db: torch.Tensor, *_: None) -> torch.Tensor:
         a, h = ctx.saved_tensors
         through_a = _after(da * h, ctx.dim) if ctx.adjoint else da * _before(h, ctx.dim)
-        return _Recurrence(a, db + through_a, ctx.dim, ctx.adjoint)
+        return _of(_Recurrence, a, db + through_a, ctx.dim, ctx.adjoint)
 
 
 def _on_its_device(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -1643,9 +1693,9 @@ def _on_its_device(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 @contextmanager
 def _noted_launches() -> Iterator[list[tuple[Any, tuple[int], tuple[object, ...]]]]:
-    """What this thread launches meanwhile in forms of one kernel: the kernel as compiled, its grid and arguments."""
+    """What this thread launches meanwhile: each kernel as compiled, its grid and arguments."""
     noted: list[tuple[Any, tuple[int], tuple[object, ...]]] = []
-    kernels = (_rows_kernel, _short_kernel, _strips_kernel)
+    kernels = (_rows_kernel, _short_kernel, _strips_kernel, _tiles_kernel)
     caller = get_ident()
 
     def noting(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -1725,20 +1775,24 @@ def _into(out: torch.Tensor, x: torch.Tensor, dim: int, dtype: torch.dtype | Non
 
 def _multiplied(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Cumulative products: at once if only their values are wanted, else by the operator, which torch knows."""
-    if _is_plain(x):
+    if not (x.requires_grad and torch.is_grad_enabled()) and _is_untraced(x):
         return _Plan.follow(x, dim)
     _lines(x.shape, dim)  # refuses a dimension that there is not
     if not x.dim():
-        return _Cumprod(x.reshape(1), 0).reshape(())
-    return _Cumprod(x, dim % x.dim())
+        return _of(_Cumprod, x.reshape(1), 0).reshape(())
+    return _of(_Cumprod, x, dim % x.dim())
 
 
-def _is_plain(x: torch.Tensor) -> bool:
-    """Whether nobody differentiates, compiles, transforms or traces what is done with a tensor."""
+def _are_untraced(arguments: tuple[object, ...]) -> bool:
+    """Whether all tensors among some arguments are untraced."""
+    return all(_is_untraced(each) for each in arguments if isinstance(each, torch.Tensor))
+
+
+def _is_untraced(x: torch.Tensor) -> bool:
+    """Whether nobody compiles, transforms, traces or differentiates forward what is done with a tensor."""
     return (
         type(x) is torch.Tensor
         and not torch.compiler.is_compiling()
-        and not (x.requires_grad and torch.is_grad_enabled())
         and forward_ad._current_level < 0
         and not torch._C._are_functorch_transforms_active()
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)  # left over from a transform that has ended
@@ -1751,26 +1805,46 @@ def _is_plain(x: torch.Tensor) -> bool:
 
 def _launcher(
     compiled: Any, grid: tuple[int, int, int], arguments: tuple[object, ...], device: int
-) -> Callable[[int, int], None]:
-    """A launch of a compiled kernel, given where input and output are; half of triton's own way goes into hooks.
+) -> Callable[..., None]:
+    """A launch of a compiled kernel, given the tensors' addresses, as torch launches those that it compiles itself.
 
-    Where hooks before or after launches are set, it is triton's own way.
+    Triton's own launch costs twice that; where hooks before or after launches are set, it is triton's own. `arguments`
+    are all of the kernel's, tensors first.
     """
     with_hooks, stream_of, hooks = compiled[grid], _stream_of(), triton.knobs.runtime
-    run, function, metadata = compiled.run, compiled.function, compiled.packed_metadata
+    launch_compiled, function = _launch_compiled(), compiled.function
+    warps, shared = compiled.metadata.num_warps, compiled.metadata.shared
+    types = compiled.src.signature.values()
+    taken = [(kind, each) for kind, each in zip(types, arguments, strict=True) if kind != "constexpr"]
+    kinds = "".join("O" if kind.startswith("*") else {"i32": "i", "i64": "l"}[kind] for kind, _ in taken) + "OO"
+    others = tuple(each for each in arguments if not isinstance(each, torch.Tensor))
+    numbers = (*(each for _, each in taken if not isinstance(each, torch.Tensor)), None, None)  # None: for instruments
 
-    def launch(x: int, y: int) -> None:
+    def launch(*addresses: int) -> None:
         if hooks.launch_enter_hook.calls or hooks.launch_exit_hook.calls:
-            with_hooks(x, y, *arguments)
+            with_hooks(*addresses, *others)
         else:
-            run(*grid, stream_of(device), function, metadata, None, None, None, x, y, *arguments)
+            launch_compiled(function, *grid, warps, shared, kinds, (*addresses, *numbers), stream_of(device))
 
+    return launch
+
+
+def _launch_compiled() -> Callable[..., None]:
+    """What torch launches the Triton kernels with that its own compiler makes."""
+    launch: Callable[..., None] = torch._C._StaticCudaLauncher._launch_kernel
     return launch
 
 
 def _current_device() -> int:
     """torch.cuda.current_device for whoever has a tensor on one: CUDA needs no more initialisation."""
     return torch._C._cuda_getDevice()
+
+
+def _empty() -> Callable[[tuple[int, ...], tuple[int, ...], torch.dtype], torch.Tensor]:
+    """What gives compiled code memory on the current device, for a shape with strides, past torch's dispatcher."""
+    empty: Callable[[tuple[int, ...], tuple[int, ...], torch.dtype], torch.Tensor]
+    empty = torch._C._dynamo.guards._empty_strided_cuda
+    return empty
 
 
 def _stream_of() -> Callable[[int], int]:
@@ -1796,16 +1870,17 @@ class _Plan:
     being_made = Lock()
     """For a plan to be made, kernels are watched."""
 
-    def __init__(self, dtype: torch.dtype, launches: list[Callable[[int, int], None]]) -> None:
-        """No launches: kernels take other memory beside input and output, and every call has to be worked out."""
-        self.dtype = dtype
+    def __init__(self, y: torch.Tensor, words: int, launches: list[Callable[..., None]]) -> None:
+        """Results are like `y`; so many words of 0 go to the launches as well. Without any, each call is worked out."""
+        self.empty, self.result = _empty(), (tuple(y.shape), y.stride(), y.dtype)
+        self.told = ((words,), (1,), torch.int64) if words else None
         self.launches = launches
 
     @classmethod
     def follow(cls, x: torch.Tensor, dim: int) -> torch.Tensor:
         """Cumulative products by the plan for such a call, if there can be one."""
-        device, pointer = x.get_device(), x.data_ptr()  # a device below 0 is the CPU
-        if pointer % 16 or device < 0 or not x.is_contiguous() or _current_device() != device:
+        device, address = x.get_device(), x.data_ptr()  # a device below 0 is the CPU
+        if address % 16 or device < 0 or not x.is_contiguous() or _current_device() != device:
             return _on_its_device(x, dim)
         kind = (x.shape, x.dtype, dim, device)
         plan = cls.known.get(kind)
@@ -1814,28 +1889,32 @@ class _Plan:
                 cls.known.clear()
             y, cls.known[kind] = cls.made(x, dim)
             return y
-        return plan.followed(x, pointer) if plan.launches else adaptive_scan(x, dim)
+        return plan.followed(address) if plan.launches else adaptive_scan(x, dim)
 
     @classmethod
     def made(cls, x: torch.Tensor, dim: int) -> tuple[torch.Tensor, "_Plan"]:
         """The result of a first call, and the plan that it leaves."""
         with _noted_launches() as noted:
             y = adaptive_scan(x, dim)
-        own = [x.data_ptr(), y.data_ptr()]
-        launches = []
+        launches, words = [], 0
         for compiled, grid, arguments in noted:
-            pointers = [each.data_ptr() for each in arguments if isinstance(each, torch.Tensor)]
-            if compiled is None or pointers != own:
-                return y, cls(y.dtype, [])
-            launches.append(_launcher(compiled, (*grid, 1, 1), arguments[2:], x.get_device()))
-        return y, cls(y.dtype, launches)
+            first, second, *told = (each for each in arguments if isinstance(each, torch.Tensor))
+            is_own = (first.data_ptr(), second.data_ptr()) == (x.data_ptr(), y.data_ptr())
+            if compiled is None or not is_own or compiled.metadata.instrumentation_mode:
+                return y, cls(y, 0, [])
+            words = sum(each.numel() for each in told)
+            launches.append(_launcher(compiled, (*grid, 1, 1), arguments, x.get_device()))
+        return y, cls(y, words, launches)
 
-    def followed(self, x: torch.Tensor, pointer: int) -> torch.Tensor:
-        """Cumulative products of such an `x`, which begins at `pointer`."""
-        # To ask for memory like it takes half as long as for such a shape.
-        y = torch.empty_like(x) if x.dtype == self.dtype else torch.empty_like(x, dtype=self.dtype)
+    def followed(self, address: int) -> torch.Tensor:
+        """Cumulative products of what begins at an address on the current device."""
+        y = self.empty(*self.result)
+        addresses = [address, y.data_ptr()]
+        if self.told is not None:
+            told = self.empty(*self.told).zero_()
+            addresses.append(told.data_ptr())
         for launch in self.launches:
-            launch(pointer, y.data_ptr())
+            launch(*addresses)
         return y
 
 

@@ -103,6 +103,7 @@ FORMS: dict[str, dict[str, dict[str, int | str]]] = {
         "tiles": {**TILES, "LINES": 8, "WINDOW": 16},
         "tiles without carriers": {**TILES, "LINES": 0, "WINDOW": 1},
         "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
+        "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
     }
 }
 """Forms that a variant takes when told to, beside the one that it chooses."""
@@ -112,7 +113,7 @@ def forms(name: str) -> Iterator[tuple[Case, dict[str, int | str]]]:
     """Special segments in every form; those for columns see them transposed."""
     for form, settings in FORMS.get(name, {}).items():
         for case, x, dim in (*_specials(), *_long(), *islice(_vanishing(), 0, None, 2)):
-            if form != "strips" and not (form == "rows" and x.shape[dim + 1 :]):
+            if not form.startswith("strips") and not (form == "rows" and x.shape[dim + 1 :]):
                 yield (f"{form}: {case}", x, dim), settings
             if form != "rows":
                 yield (f"{form}, down columns: {case}", x.mT.contiguous(), dim - 1), settings
@@ -217,7 +218,7 @@ def small_faults(name: str) -> list[str]:
     found = {}
     for form, settings in {"short": {"form": "short", "ROWS": 2, "num_warps": 1}, **FORMS.get(name, {})}.items():
         x = ratios((5, 900), 1, torch.float32, seed=14)
-        if form != "strips":
+        if not form.startswith("strips"):
             found[form] = fault(variant, x, 1, settings)
         if form not in ("rows", "short"):
             found[f"{form}, down columns"] = fault(variant, x.mT.contiguous(), 0, settings)

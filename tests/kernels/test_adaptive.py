@@ -46,6 +46,24 @@ def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> No
     assert (many, few) == (16, 1)
 
 
+@pytest.mark.parametrize("num_stages", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_strips_of_any_length_wait_in_registers_or_in_shared_memory(
+    variant: ModuleType, num_stages: int, dtype: torch.dtype
+) -> None:
+    for axis in (1, 4, 7, 8, 9, 13):
+        x = ratios((2, axis, 5), 1, dtype, seed=axis)
+        y = variant.ModelNew(1, form="strips", ROWS=4, num_warps=1, num_stages=num_stages)(x)
+        assert not verdict(y, x, 1, tolerance(x, 1))
+
+
+def test_few_strips_load_far_ahead(variant: ModuleType) -> None:
+    """What two programs a processor hold in registers keeps its memory at work, but not what one does."""
+    stages = [variant.choice(1, 32768, inner, torch.float32, H100)[1]["num_stages"] for inner in (32768, 65536)]
+    assert stages == [6, 1]
+    assert variant.choice(1, 32768, 65536, torch.int64, H100)[1]["num_stages"] == 6
+
+
 @pytest.mark.parametrize(("form", "dim"), [("rows", 0), ("short", 0), ("columns", 1)])
 def test_a_form_that_does_not_fit_is_refused(variant: ModuleType, form: str, dim: int) -> None:
     with pytest.raises(ValueError, match=f"form '{form}' is not for"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -388,29 +389,38 @@ def test_copies_of_the_file_leave_each_other_alone(tmp_path: Any, monkeypatch: p
 class Kernel:
     """Stands in for a kernel of triton's: its first launch compiles it; what was compiled can be launched by itself."""
 
+    function = 17
+
     def __init__(self) -> None:
         self.bound: list[tuple[Any, ...]] = []
         self.launched: list[tuple[Any, ...]] = []
+        self.metadata = SimpleNamespace(num_warps=4, shared=96, instrumentation_mode="")
 
     def __getitem__(self, grid: tuple[int]) -> Callable[..., Any]:
         return lambda *arguments, **options: self.run(*arguments, grid=grid, warmup=False, **options)
 
     def run(self, *arguments: Any, grid: tuple[int], warmup: bool, **options: Any) -> Kernel.Compiled:
         self.bound.append((grid, arguments))
-        return Kernel.Compiled(self.launched)
+        return Kernel.Compiled(self, arguments)
+
+    def launch(self, function: int, x: int, y: int, z: int, *rest: Any) -> None:
+        """As torch launches compiled kernels."""
+        assert (function, *rest[:2], rest[-1]) == (17, 4, 96, 5)
+        kinds, arguments = rest[2:4]
+        assert len(kinds) == len(arguments)
+        self.launched.append(((x, y, z), kinds, arguments))
 
     class Compiled:
-        def __init__(self, launched: list[tuple[Any, ...]]) -> None:
-            self.launched = launched
+        """All numbers but the first two are constants."""
 
-        function, packed_metadata = 17, (4, 1)
+        def __init__(self, kernel: Kernel, arguments: tuple[Any, ...]) -> None:
+            self.kernel, self.metadata, self.function = kernel, kernel.metadata, kernel.function
+            numbers = iter(("i32", "i64"))
+            kinds = ["*" if isinstance(each, torch.Tensor) else next(numbers, "constexpr") for each in arguments]
+            self.src = SimpleNamespace(signature=dict(enumerate(kinds)))
 
         def __getitem__(self, grid: tuple[int, int, int]) -> Callable[..., None]:
-            return lambda *arguments: self.launched.append(("with hooks", grid, arguments))
-
-        def run(self, x: int, y: int, z: int, stream: int, function: int, *rest: Any) -> None:
-            assert (stream, function, rest[:4]) == (5, 17, ((4, 1), None, None, None))
-            self.launched.append(((x, y, z), rest[4:]))
+            return lambda *arguments: self.kernel.launched.append(("with hooks", grid, arguments))
 
 
 class OnGpu(torch.Tensor):
@@ -432,6 +442,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     module, kernel = load("adaptive_scan"), Kernel()
     monkeypatch.setattr(module, "_short_kernel", kernel)
     monkeypatch.setattr(module._Plan, "known", {})
+    monkeypatch.setattr(module, "_launch_compiled", lambda: kernel.launch)
+    monkeypatch.setattr(module, "_empty", lambda: torch._C._dynamo.guards._empty_strided_cpu)
     monkeypatch.setattr(module, "_stream_of", lambda: lambda device: 5 + device)
     monkeypatch.setattr(module, "_current_device", lambda: 0)
     properties = type("Properties", (), {"multi_processor_count": 132, "shared_memory_per_block_optin": 232448})
@@ -452,7 +464,8 @@ def test_only_the_first_call_of_a_kind_is_worked_out(kernel: Kernel) -> None:
     ((grid, first),) = kernel.bound
     assert [each.data_ptr() for each in first[:2]] == [inputs[0].data_ptr(), results[0].data_ptr()]
     assert kernel.launched == [
-        ((*grid, 1, 1), (x.data_ptr(), y.data_ptr(), *first[2:])) for x, y in zip(inputs[1:], results[1:], strict=True)
+        ((*grid, 1, 1), "OOilOO", (x.data_ptr(), y.data_ptr(), *first[2:4], None, None))
+        for x, y in zip(inputs[1:], results[1:], strict=True)
     ]
     assert all((y.shape, y.dtype, y.is_contiguous()) == ((6, 40), torch.float32, True) for y in results)
     assert "run" not in vars(kernel)
@@ -502,18 +515,38 @@ def test_a_tensor_of_another_gpu_than_the_current_one_takes_no_plan(
     assert (len(kernel.bound), kernel.launched) == (2, [])
 
 
-def test_a_form_that_takes_more_memory_than_input_and_output_is_worked_out_anew(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module, calls = load("adaptive_scan"), []
+def test_words_of_0_are_given_anew(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the first call took."""
 
     def with_words(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], **_: int) -> None:
-        calls.append(kernel[(1,)](x, y, torch.zeros(3)))
+        kernel[(1,)](x, y, torch.zeros(3, dtype=torch.int64), 7)
 
+    seen = []
+
+    def launch(*given: Any) -> None:
+        address = given[-2][2]
+        seen.append((address, ctypes.string_at(address, 24)))
+
+    module = load("adaptive_scan")
     monkeypatch.setattr(module, "_short", with_words)
+    monkeypatch.setattr(module, "_launch_compiled", lambda: launch)
     for _ in range(3):
         followed(on_gpu(some(6, 40, dtype=torch.float32)))
-    assert len(calls) == 3
+    assert len(kernel.bound) == 1
+    assert [words for _, words in seen] == [bytes(24)] * 2
+
+
+@pytest.mark.parametrize("reason", ["another input", "instruments"])
+def test_what_is_launched_otherwise_is_worked_out_anew(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    if reason == "instruments":
+        kernel.metadata.instrumentation_mode = "consan"
+    else:
+        monkeypatch.setattr(load("adaptive_scan"), "_readable", torch.clone)
+    for _ in range(3):
+        followed(on_gpu(some(6, 40, dtype=torch.float32)))
+    assert len(kernel.bound) == 3
     assert kernel.launched == []
 
 
@@ -528,22 +561,18 @@ class Dispatched(torch.utils._python_dispatch.TorchDispatchMode):
 
 
 def test_plans_are_for_calls_that_nobody_looks_into() -> None:
-    is_plain, x = load("adaptive_scan")._is_plain, some(3)
-    needing = some(3).requires_grad_()
-    assert is_plain(x)
-    assert not is_plain(needing)
-    with torch.no_grad():
-        assert is_plain(needing)
-    assert not is_plain(torch.nn.Parameter(x))
-    assert not is_plain(torch.complex(x, x).conj().imag)
+    is_untraced, x = load("adaptive_scan")._is_untraced, some(3)
+    assert is_untraced(x)
+    assert not is_untraced(torch.nn.Parameter(x))
+    assert not is_untraced(torch.complex(x, x).conj().imag)
     for mode in (Seen(), Dispatched(), torch.device("meta"), torch.autograd.forward_ad.dual_level()):
         with mode:
-            assert not is_plain(x)
+            assert not is_untraced(x)
     inside = []
     for transform in (grad, vmap):
-        transform(lambda t: (inside.append((is_plain(t), is_plain(x), t)), t.sum())[1])(x)
+        transform(lambda t: (inside.append((is_untraced(t), is_untraced(x), t)), t.sum())[1])(x)
     assert [answers[:2] for answers in inside] == [(False, False)] * 2
-    assert not is_plain(inside[0][2])
-    assert not compiled(lambda t: t * int(is_plain(t)))(x).any()
-    traced = torch.jit.trace(lambda t: t * int(is_plain(t)), x, check_trace=False)
+    assert not is_untraced(inside[0][2])
+    assert not compiled(lambda t: t * int(is_untraced(t)))(x).any()
+    traced = torch.jit.trace(lambda t: t * int(is_untraced(t)), x, check_trace=False)
     assert not traced(x).any()

@@ -31,7 +31,7 @@ SMALL = {
     "two_pass_scan": Small({"BLOCK": 32, "num_warps": 1, "TILE": 2}),
     "adaptive_scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2}, is_for_neighbours=True),
     "adaptive_scan/short": Small({"form": "short", "ROWS": 2, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
-    "adaptive_scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 2}, is_tiled=False),
+    "adaptive_scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
     "adaptive_scan/tiles": Small(
         {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "num_warps": 1, "registers": 64}
     ),
