@@ -1796,6 +1796,7 @@ def _is_untraced(x: torch.Tensor) -> bool:
         and forward_ad._current_level < 0
         and not torch._C._are_functorch_transforms_active()
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)  # left over from a transform that has ended
+        and not torch._C._functorch.is_legacy_batchedtensor(x)  # torch.autograd.grad's is_grads_batched
         and not torch.overrides.has_torch_function_unary(x)  # says whether a mode wants to see every function
         and not torch._C._len_torch_dispatch_stack()
         and torch._C._get_tracing_state() is None

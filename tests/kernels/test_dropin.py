@@ -209,8 +209,8 @@ def test_derivatives_by_the_kernels() -> None:
     """As they are: the same, of a small case."""
     x = some(2, 3)
     x[1, 1] = 0
-    assert gradcheck(lambda x: ours(x, 1), x.requires_grad_(), check_forward_ad=True)
-    assert gradgradcheck(lambda x: ours(x, 1), x)
+    assert gradcheck(lambda x: ours(x, 1), x.requires_grad_(), check_forward_ad=True, check_batched_grad=True)
+    assert gradgradcheck(lambda x: ours(x, 1), x, check_batched_grad=True)
 
 
 def test_a_third_derivative(plainly: ModuleType) -> None:
@@ -569,9 +569,9 @@ def test_plans_are_for_calls_that_nobody_looks_into() -> None:
         with mode:
             assert not is_untraced(x)
     inside = []
-    for transform in (grad, vmap):
+    for transform in (grad, vmap, torch._vmap_internals._vmap):
         transform(lambda t: (inside.append((is_untraced(t), is_untraced(x), t)), t.sum())[1])(x)
-    assert [answers[:2] for answers in inside] == [(False, False)] * 2
+    assert [answers[:2] for answers in inside] == [(False, False)] * 2 + [(False, True)]
     assert not is_untraced(inside[0][2])
     assert not compiled(lambda t: t * int(is_untraced(t)))(x).any()
     traced = torch.jit.trace(lambda t: t * int(is_untraced(t)), x, check_trace=False)
