@@ -66,3 +66,19 @@ def test_two_copies_are_as_fast_as_each_other(faulty: Path) -> None:
     low, high = found["right"]["quartiles_us"]
     assert low <= found["right"]["median_us"] <= high < 1.05 * low
     assert 0 < found["right"]["host_median_us"] < 1000
+
+
+@pytest.mark.parametrize("way", ["backward", "both"])
+def test_gradients_are_compared_and_timed(tmp_path: Path, way: str) -> None:
+    """Those of cumprod, with a zero in each row, beside as large a copy as they have to move."""
+    for name in ("kernels", "metrics"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("peers"))
+    chosen = ("cumprod/adaptive_scan", "cumprod/torch_cumprod", "-w", "page")
+    done = stallgate(tmp_path, "bench", *chosen, "--gradient", way, "--zeros", "1", "--rounds", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    found = entries(done)
+    assert {name: entry["outcome"] for name, entry in found.items()} == dict.fromkeys(
+        ("copy", "adaptive_scan", "torch_cumprod"), "timed"
+    )
+    assert found["adaptive_scan"]["median_us"] < found["torch_cumprod"]["median_us"]
+    assert found["adaptive_scan"]["of_copy"] < 1.05

@@ -1219,13 +1219,13 @@ def _short_settings(outer: int, axis: int, processors: int) -> dict[str, int]:
 
 
 def _rows_settings(outer: int, axis: int, dtype: torch.dtype, processors: int) -> dict[str, int]:
-    """Half types are never loaded ahead, and wide integers are multiplied in several steps each."""
+    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
     if dtype.itemsize == 2:
         return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
     if dtype == torch.int64:
         return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
     if dtype == torch.float64:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 4}
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
     if axis % 4:
         return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4}
     return {"BLOCK": 16384 if outer >= 4 * processors else 8192, "num_warps": 16, "num_stages": 3}
