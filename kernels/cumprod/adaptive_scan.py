@@ -60,6 +60,21 @@ def _next_carry(y, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def _all_ordinary(y):
+    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
+
+    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
+    """
+    if y.dtype == tl.float64:
+        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
+        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
+    else:
+        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
+        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
+    return is_ordinary
+
+
+@triton.jit
 def _pick(y, index):
     """The element of a tile at an index; 0 outside."""
     return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
@@ -124,10 +139,11 @@ def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
 
 @triton.jit
 def _narrow(exact, dtype: tl.constexpr):
-    """The exact carry in `dtype`; NaN, which sends the next tile to the careful scan, if it is not normal there."""
-    if dtype == tl.float64:
+    """A carry of 64 bits in `dtype`; NaN, after which all is scanned with the exact one, if it is not normal there."""
+    if dtype.primitive_bitwidth == 64:
         return exact
-    fits = (exact == 0) | ((tl.abs(exact) >= 2.0**-126) & (tl.abs(exact) < 2.0**127))
+    size = tl.abs(exact)
+    fits = (size == 0) | ((size >= 2.0**-126) & (size < 2.0**127)) | (size == float("inf"))
     return tl.where(fits, exact, float("nan")).to(dtype)
 
 
@@ -139,23 +155,63 @@ def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _dies_out(x, carry):
-    """Whether a tile makes 0 of the carry for good, whatever the order: nothing grows, and 1075 factors halve."""
-    size = tl.abs(x)
-    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
-    return (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
+def _tile_again(x_ptr, begin, left, inner, BLOCK: tl.constexpr):
+    """A tile by other addresses than `_tile`'s: a loop that loads ahead would keep those of every stage for it."""
+    offsets = tl.arange(0, BLOCK)
+    places = begin + offsets.to(tl.int64) * inner
+    return tl.load(x_ptr + places, mask=offsets < left, other=1.0, eviction_policy="evict_last")
 
 
 @triton.jit
-def _settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
-    """The next carry of a tile whose products may be wrong (NaN) where it can be nothing but 0; as it is elsewhere.
+def _carry_if_it_vanishes(x, carry):
+    """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
+    size = tl.abs(x)
+    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
+    vanishes = (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
+    return tl.where(vanishes, 0.0, float("nan")).to(carry.dtype)
 
-    It loads the tile again: to keep every tile until its products are known would cost too many registers. Asked
-    before they are stored, it would hold them back until every warp knows the carry.
+
+@triton.jit
+def _carry_if_it_explodes(x, carry):
+    """Infinity if a tile makes that of the carry for good, in any order: nothing shrinks, all make 2**1024; or NaN.
+
+    The logarithm of 1 + t to base 2 is at least t, for t from 0 to 1. 16 more than 1024 leave room for rounding. What
+    is infinite already need not grow.
     """
-    if following != following:
-        dies_out = _dies_out(_tile(x_ptr, left, inner, BLOCK), carry)
-        following = tl.where(dies_out, 0.0, following).to(carry.dtype)
+    size = tl.abs(x)
+    doublings = tl.sum(tl.where(size >= 1, tl.minimum(size - 1, 1.0), float("-inf")), 0)
+    explodes = (tl.abs(carry) >= 1) & (doublings >= tl.where(tl.abs(carry) == float("inf"), 0.0, 1040.0))
+    is_negative = tl.sum((x < 0).to(tl.int32), 0) % 2 == 1
+    infinite = tl.where(is_negative, -carry, carry) * float("inf")
+    return tl.where(explodes, infinite, float("nan")).to(carry.dtype)
+
+
+@triton.jit
+def _carry_if_zeros_end_it(x, carry):
+    """0 if all products of a tile would be ordinary but for its zeros, which then meet no infinite segment; or NaN.
+
+    Where there is no zero they are not ordinary: nobody would ask.
+    """
+    factors = tl.where(x == 0, 1.0, x)
+    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, factors * carry, factors), 0)
+    return tl.where(_all_ordinary(y), 0.0, float("nan")).to(carry.dtype)
+
+
+@triton.jit
+def _settled(x_ptr, begin, left, inner, carry, following, BLOCK: tl.constexpr):
+    """The next carry of a tile whose products may be wrong (NaN) where they are right after all; as it is elsewhere.
+
+    It loads the tile again for each question: to keep every tile until its products are known would cost too many
+    registers, and so would to keep this one. Asked before they are stored, it would hold them back until every warp
+    knows the carry. After a carry of NaN nothing is right.
+    """
+    if following != following:  # noqa: SIM102  (of every tile; the rest of few)
+        if carry == carry:
+            following = _carry_if_it_vanishes(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
+            if following != following:
+                following = _carry_if_it_explodes(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
+            if following != following:
+                following = _carry_if_zeros_end_it(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
     return following
 
 
@@ -185,25 +241,63 @@ def _scan(x, carry, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH: tl.constexpr):
-    """Scan a tile again if its products may be wrong. Returns the next carry and, if it did, the exact one."""
-    if following != following:
-        exact = tl.where(carry == carry, carry.to(tl.float64), exact)
-        exact = _scan_carefully(x_ptr, y_ptr, left, inner, exact, WIDTH)
-        following = _narrow(exact, carry.dtype)
-    return following, exact
+def _products_alone(x, carry):
+    """The products of a tile without the carry, and whether each is right when it is multiplied by the carry.
+
+    They are where both leave room in float64. Of a factor after the first zero only its being infinite or NaN matters:
+    it is multiplied by 0. So is every factor by a carry of 0, infinity or NaN, which makes all products right.
+    """
+    far: tl.constexpr = 2.0**500 if x.dtype == tl.float64 else 2.0**900
+    size = tl.abs(carry)
+    stays = (size == 0) | (size == float("inf")) | (size != size)
+    offsets = tl.arange(0, x.shape[0])
+    before_zero = offsets < tl.min(tl.where(x == 0, offsets, x.shape[0]), 0)
+    y = tl.cumprod(x * tl.where(stays, size.to(x.dtype), tl.where(before_zero, 1.0, 0.0)), 0)
+    has_room = (size >= 1 / far) & (size <= far) & _all_ordinary(tl.where(before_zero, y, 1.0))
+    return y, stays | has_room
 
 
 @triton.jit
-def _scan_tile(x, x_ptr, y_ptr, left, inner, carry, exact, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """Scan a tile of `left` elements. Takes and returns the carry, and the exact one for where that is NaN."""
-    offsets = tl.arange(0, BLOCK)
-    y, following = _scan(x, carry, WIDTH)
+def _scan_apart(x, x_ptr, y_ptr, left, inner, carry, WIDTH: tl.constexpr):
+    """Scan a tile of `left` floats apart from its exact carry, or carefully. Takes and returns the latter."""
+    offsets = tl.arange(0, x.shape[0])
+    y, are_right = _products_alone(x, carry)
+    following = carry * _corner(y, WIDTH)
+    y = (carry * y.to(tl.float64)).to(x.dtype)
     tl.store(y_ptr + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
-    if carry.dtype.is_floating():
-        following = _settled(x_ptr, left, inner, carry, following, BLOCK)
-        following, exact = _mended(x_ptr, y_ptr, left, inner, carry, exact, following, WIDTH)
-    return following, exact
+    if are_right == 0:
+        following = _scan_carefully(x_ptr, y_ptr, left, inner, carry, WIDTH)
+    return following
+
+
+@triton.jit
+def _scan_exactly(
+    x_ptr,
+    y_ptr,
+    begin,
+    end,
+    inner,
+    carry,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    """Scan vectors `begin` to `end`, in tiles of BLOCK elements, whatever they hold.
+
+    Takes and returns the carry in 64 bits.
+    """
+    offsets = tl.arange(0, BLOCK)
+    for start in range(begin, end, BLOCK // VECTOR):
+        place = tl.cast(start, tl.int64) * VECTOR * inner
+        left = tl.minimum(end - start, BLOCK // VECTOR) * VECTOR
+        x = _tile(x_ptr + place, left, inner, BLOCK).to(ACCUMULATOR)
+        if carry.dtype.is_floating():
+            carry = _scan_apart(x, x_ptr + place, y_ptr + place, left, inner, carry, WIDTH)
+        else:
+            y, carry = _scan(x, carry, WIDTH)
+            tl.store(y_ptr + place + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+    return carry
 
 
 @triton.jit
@@ -217,6 +311,7 @@ def _rows_kernel(
     VECTOR: tl.constexpr,
     WHOLE: tl.constexpr,
     BLOCK: tl.constexpr,
+    AGAIN: tl.constexpr,
     WIDTH: tl.constexpr,
     STAGES: tl.constexpr,
 ):
@@ -232,7 +327,7 @@ def _rows_kernel(
     row = begin + tl.program_id(0).to(tl.int64)
     offsets = tl.arange(0, BLOCK)
     carry = tl.full((), 1, ACCUMULATOR)
-    exact = tl.full((), 1, tl.float64)
+    exact = tl.full((), 1, tl.float64 if ACCUMULATOR.is_floating() else tl.int64)
     if WHOLE:
         first = row * vectors * VECTOR
     else:
@@ -240,8 +335,8 @@ def _rows_kernel(
         first = (origin + VECTOR - 1) // VECTOR * VECTOR
         before = tl.minimum(first - origin, n).to(tl.int32)
         vectors = (n - before) // VECTOR
-        head = _tile(x_ptr + origin, before, 1, 16)
-        carry, exact = _scan_tile(head, x_ptr + origin, y_ptr + origin, before, 1, carry, exact, 16, 16)
+        exact = _scan_exactly(x_ptr + origin, y_ptr + origin, 0, before, 1, exact, ACCUMULATOR, 1, 16, 16)
+        carry = _narrow(exact, ACCUMULATOR)
     many = tl.cast(vectors, tl.int64) * VECTOR
     doubtful, carry_there = vectors, carry
     for start in tl.range(0, vectors, BLOCK // VECTOR, num_stages=STAGES):
@@ -250,24 +345,22 @@ def _rows_kernel(
         y, following = _scan(x, carry, WIDTH)
         tl.store(y_ptr + first + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < many - skip)
         if carry.dtype.is_floating():
-            following = _settled(x_ptr + first + skip, many - skip, 1, carry, following, BLOCK)
+            following = _settled(x_ptr, first + skip, many - skip, 1, carry, following, BLOCK)
             is_first = (following != following) & (doubtful == vectors)
             doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
         carry = following
-    if carry.dtype.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
-        if doubtful < vectors:
-            carry, exact = carry_there, tl.where(carry_there == carry_there, carry_there.to(tl.float64), exact)
-            for start in range(doubtful, vectors, BLOCK // VECTOR):
-                skip = tl.cast(start, tl.int64) * VECTOR
-                left = tl.minimum(many - skip, BLOCK).to(tl.int32)
-                place = first + skip
-                again = _tile(x_ptr + place, left, 1, BLOCK)
-                carry, exact = _scan_tile(again, x_ptr + place, y_ptr + place, left, 1, carry, exact, BLOCK, WIDTH)
+    if carry.dtype.is_floating():
+        known = tl.where(doubtful < vectors, carry_there, carry)
+        exact = tl.where(known == known, known.to(tl.float64), exact)
+        exact = _scan_exactly(
+            x_ptr + first, y_ptr + first, doubtful, vectors, 1, exact, ACCUMULATOR, VECTOR, AGAIN, WIDTH
+        )
+    else:
+        exact = carry
     if not WHOLE:
-        place = first + many
+        place = origin + before + many
         after = n - before - vectors * VECTOR
-        tail = _tile(x_ptr + place, after, 1, 16)
-        _scan_tile(tail, x_ptr + place, y_ptr + place, after, 1, carry, exact, 16, 16)
+        _scan_exactly(x_ptr + place, y_ptr + place, 0, after, 1, exact, ACCUMULATOR, 1, 16, 16)
 
 
 @triton.jit
@@ -276,21 +369,6 @@ def _rows_are_right(x, y, limit: tl.constexpr):
     size = tl.abs(y)
     ordinary = (tl.min(size, 1) >= 1 / limit) & (tl.max(size, 1) <= limit) & (tl.sum(y * 0, 1) == 0)
     return ordinary | ((tl.max(tl.abs(x), 1) <= 1) & (tl.sum(x * 0, 1) == 0))
-
-
-@triton.jit
-def _all_ordinary(y):
-    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
-
-    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
-    """
-    if y.dtype == tl.float64:
-        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
-        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
-    else:
-        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
-        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
-    return is_ordinary
 
 
 @triton.jit
@@ -1227,7 +1305,7 @@ def _rows_settings(outer: int, axis: int, dtype: torch.dtype, processors: int) -
     if dtype == torch.float64:
         return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
     if axis % 4:
-        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4}
+        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
     return {"BLOCK": 16384 if outer >= 4 * processors else 8192, "num_warps": 16, "num_stages": 3}
 
 
@@ -1239,8 +1317,13 @@ def _rows(
     BLOCK: int,
     num_warps: int,
     num_stages: int,
+    registers: int = 0,
 ) -> None:
-    """Into `y`, in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short."""
+    """Into `y`, in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
+
+    What is scanned again is so in tiles of 64 bytes a thread, or of 16 where sequences begin between vectors: more
+    would cost the common path registers. With `registers`, a thread has up to so many.
+    """
     outer, axis, _ = lines
     vector = 16 // min(x.element_size(), y.element_size())
     if x.data_ptr() % 16:
@@ -1250,9 +1333,12 @@ def _rows(
     if axis <= BLOCK:
         num_warps, num_stages = max(1, min(num_warps, BLOCK // 512)), 1
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
-    constants = (_accumulator(y.dtype), vector, is_whole, BLOCK, width, num_stages)
+    again = min(BLOCK, num_warps * (2048 if is_whole else 512) // max(4, y.element_size()))
+    sizes = (axis, axis // vector if is_whole else 0)
+    constants = (_accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages)
+    options = {"maxnreg": registers} if registers and x.is_cuda else {}
     for begin, grid in _launches(outer):
-        _rows_kernel[grid](x, y, begin, axis, axis // vector if is_whole else 0, *constants, num_warps=num_warps)
+        _rows_kernel[grid](x, y, begin, *sizes, *constants, num_warps=num_warps, **options)
 
 
 def _short(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], *, ROWS: int, num_warps: int) -> None:

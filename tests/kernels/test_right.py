@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rightness import SPECIAL_SEGMENTS, ratios, tolerance, verdict, with_segments
+from rightness import SPECIAL_SEGMENTS, SUBNORMAL_STEPS, ratios, tolerance, verdict, with_segments
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTEGERS = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
@@ -38,6 +38,8 @@ SMALL = {
 }
 KERNELS = list(SMALL)
 TILED = [name for name, small in SMALL.items() if small.is_tiled]
+ROWS = ["blocked_scan", "adaptive_scan/rows"]
+"""Those that scan a sequence tile by tile, and again from where products may be wrong."""
 
 
 def run(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> torch.Tensor:
@@ -52,6 +54,14 @@ def run(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) ->
 
 def check(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> None:
     judge(run(variant, x, dim, **configuration), x, dim)
+
+
+def check_exactly(variant: ModuleType, x: torch.Tensor, **configuration: int) -> None:
+    """Only the float64 product is right, also where a float32 product would have left its range for good."""
+    got = run(variant, x, 1, **configuration)
+    want = torch.cumprod(x.double(), 1).to(x.dtype)
+    steps = torch.finfo(x.dtype).smallest_normal * torch.finfo(x.dtype).eps * SUBNORMAL_STEPS
+    torch.testing.assert_close(got, want, rtol=tolerance(x, 1), atol=steps, equal_nan=True)
 
 
 def judge(got: torch.Tensor, x: torch.Tensor, dim: int) -> None:
@@ -194,24 +204,47 @@ def test_data_that_vanish_or_grow(variant: ModuleType, dtype: torch.dtype) -> No
     check(variant, torch.stack([*rows, mask * 3, uniform * 0 + 0.6]).to(dtype), 1, BLOCK=256)
 
 
-@pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
-def test_usual_data_need_hardly_a_careful_scan(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be right as well, but slow: where nothing grows, none is needed; else one, and what died out stays 0."""
-    calls: list[int] = []
-    original = variant._scan_carefully
+@pytest.fixture
+def careful_scans(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of what is scanned carefully."""
+    names = variant.ModelNew.forward.__globals__
+    original = names["_scan_carefully"]
+    lengths: list[int] = []
 
-    def counted(*arguments: Any) -> Any:
-        calls.append(1)
-        return original(*arguments)
+    def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
+        lengths.append(int(left))
+        return original(x_ptr, y_ptr, left, *others)
 
-    monkeypatch.setattr(variant, "_scan_carefully", counted)
+    monkeypatch.setitem(names, "_scan_carefully", noting)
+    return lengths
+
+
+@pytest.mark.parametrize("variant", ROWS, indirect=True)
+def test_usual_data_need_hardly_a_careful_scan(variant: ModuleType, careful_scans: list[int]) -> None:
+    """It would be right as well, but slow. Where factors of both kinds vanish it is needed, until all is 0."""
     generator = torch.Generator().manual_seed(9)
-    check(variant, ratios((2, 70), 1, torch.float32, seed=9), 1)
+    uniform = torch.rand(1, 9001, generator=generator)
+    near = ratios((3, 700), 1, torch.float32, seed=9)
+    check(variant, near, 1)
     check(variant, (torch.rand(3, 170, generator=generator) > 0.1).float(), 1)
-    check(variant, torch.rand(1, 9001, generator=generator), 1, BLOCK=4096)
-    assert len(calls) == 0
+    check(variant, uniform, 1, BLOCK=4096)
+    near[:, [5, 300, 650]] *= 1 - torch.eye(3)
+    check(variant, near, 1, BLOCK=128)
+    check_exactly(variant, 0.85 + uniform[:, :3000] / 5, BLOCK=512)
+    check_exactly(variant, 1 + uniform[:, :5000], BLOCK=4096)
+    check_exactly(variant, -1 - uniform[:, :5000], BLOCK=4096)
+    check_exactly(variant, (uniform[:, :1500] > 0.2) * 3.0, BLOCK=512)
+    assert careful_scans == []
     check(variant, torch.randn(1, 9001, generator=generator), 1, BLOCK=4096)
-    assert len(calls) == 1
+    assert 0 < sum(careful_scans) <= 2048
+
+
+@pytest.mark.parametrize("variant", ROWS, indirect=True)
+def test_only_the_tile_with_a_nan_needs_a_careful_scan(variant: ModuleType, careful_scans: list[int]) -> None:
+    x = ratios((1, 400), 1, torch.float32, seed=9)
+    x[0, 40] = float("nan")
+    check_exactly(variant, x)
+    assert careful_scans == [32]
 
 
 LOST = [1e30, 1e30, 1e-30, 1e-30]
@@ -260,6 +293,109 @@ def test_carries_below_normal_numbers(variant: ModuleType) -> None:
     for place, value in ((10, 1e-22), (15, 1e-22), (70, 1e22), (75, 1e22)):
         x[:, place] *= value
     check(variant, x, 1)
+
+
+UP, DOWN, INFINITY, NAN = 2.0**60, 2.0**-60, float("inf"), float("nan")
+JOURNEYS: dict[str, list[list[float]]] = {
+    "down and back": [[DOWN], [DOWN], [DOWN], [], [UP], [UP, -1], [UP]],
+    "up and back": [[UP], [UP], [-UP], [], [DOWN], [DOWN], [DOWN]],
+    "past the range of a tile and back": [[DOWN, DOWN], [UP, UP], [UP, UP, DOWN, DOWN], [UP], [DOWN]],
+    "a zero among ordinary factors": [[], [-0.0], [], [UP], [UP], [UP]],
+    "a zero before an overflow": [[0, UP, UP, UP], [], [UP]],
+    "a zero after an overflow": [[UP, UP, UP, 0], [DOWN]],
+    "a zero in an overflow": [[UP, UP, UP], [UP, 0, UP, UP], [UP]],
+    "a zero after an underflow": [[DOWN], [DOWN], [0], [UP], [UP]],
+    "a zero, infinity in the same tile": [[], [0, INFINITY], [UP]],
+    "a zero, infinity in the next tile": [[0, UP, UP], [INFINITY], [UP]],
+    "a zero, infinity in a later tile": [[0], [UP], [UP, UP, UP], [INFINITY], [DOWN]],
+    "infinity, then a zero in the same tile": [[INFINITY, 0], [UP]],
+    "infinity, then a zero in a later tile": [[INFINITY], [DOWN], [-1], [0], [UP]],
+    "infinity, then factors that shrink": [[-INFINITY], [DOWN, DOWN, DOWN], [DOWN, -1], [INFINITY]],
+    "NaN": [[NAN], [], [DOWN, DOWN, DOWN], [0], [INFINITY]],
+    "zeros and NaN": [[0], [UP], [NAN], [0]],
+}
+"""What factors are planted in a tile after the other, among others near 1."""
+
+
+def journeys(dtype: torch.dtype, *, power: int, times: int) -> torch.Tensor:
+    """A row each. Planted factors are taken to a power, or are that of so many factors together.
+
+    None through infinity in bfloat16, which the interpreter takes for a finite number where it makes float64 of it.
+    """
+    chosen = [tiles for name, tiles in JOURNEYS.items() if dtype != torch.bfloat16 or "infinity" not in name]
+    x = ratios((len(chosen), 7 * 32 + 3), 1, torch.float64, seed=12)
+    for row, tiles in zip(x, chosen, strict=True):
+        for tile, factors in enumerate(tiles):
+            for place, factor in enumerate(factors):
+                root = abs(factor) ** (power / times) if factor == factor else factor
+                begin = 32 * tile + 2 + 7 * place
+                row[begin : begin + times] *= root
+                row[begin] *= -1 if factor < 0 else 1
+    return x.to(dtype)
+
+
+@pytest.mark.parametrize(
+    ("variant", "dtype", "power", "times"),
+    [
+        *((name, torch.float32, 1, 1) for name in (*ROWS, "two_pass_scan")),
+        *((name, torch.float64, 8, 1) for name in ROWS),
+        *((name, torch.float16, 1, 4) for name in ROWS),
+        *((name, torch.bfloat16, 1, 1) for name in ROWS),
+    ],
+    indirect=["variant"],
+    ids=str,
+)
+def test_journeys_through_many_tiles(variant: ModuleType, dtype: torch.dtype, power: int, times: int) -> None:
+    """Rows of an odd length: each begins at another place between vectors."""
+    check_exactly(variant, journeys(dtype, power=power, times=times))
+
+
+@pytest.mark.parametrize("variant", ROWS, indirect=True)
+def test_journeys_to_the_end_of_float64(variant: ModuleType) -> None:
+    """From 2**-960 the way leads back; from 2**1080 it does not, even within a tile, whatever follows."""
+    x = ratios((4, 32 * 36 + 1), 1, torch.float32, seed=13)
+    x[0, 9 : 32 * 16 : 32] *= DOWN
+    x[0, 32 * 16 + 9 : 32 * 32 : 32] *= UP
+    x[1:3, 9 : 32 * 18 : 32] *= UP
+    x[1:3, 32 * 18 + 9 :: 32] *= DOWN
+    x[2, 1000] = 0
+    x[3, 9 : 32 * 17 : 32] *= UP
+    x[3, [32 * 17 + 9, 32 * 17 + 20]] *= torch.tensor([UP, DOWN])
+    x[3, 32 * 18 + 9 :: 32] *= DOWN
+    check_exactly(variant, x)
+
+
+@pytest.mark.parametrize("variant", ROWS, indirect=True)
+def test_a_row_leaves_the_range_before_its_first_vector(variant: ModuleType) -> None:
+    x = ratios((8, 131), 1, torch.float32, seed=14)
+    x[:4, :2] *= UP * 32
+    x[:4, 10:12] *= DOWN
+    x[4:, :2] *= DOWN / 32
+    x[4:, 70:72] *= UP
+    check_exactly(variant, x)
+
+
+@pytest.mark.parametrize("variant", ROWS, indirect=True)
+def test_a_tile_vanishes_or_explodes_only_past_return(variant: ModuleType) -> None:
+    """From 2**1022 in one tile, from 2**1000 after 1060 doublings, and likewise down, the way leads back."""
+    x = torch.ones(6, 3 * 4096)
+    x[0, 5:1753] = 1.5
+    x[0, 5000:6000] = 0.5
+    x[1, :60] = 0.5
+    x[1, 4096:5156] = 2
+    x[1, 9000:9990] = 0.5
+    x[2, 5:1000] = 0.5
+    x[2, 5000:5990] = 2
+    x[3, :60] = 2
+    x[3, 4096:5171] = 0.5
+    x[3, 9000:10010] = 2
+    x[4, 5:1757] = -1.5
+    x[4, 17:1017] = -2
+    x[4, 8000] = -1
+    x[4, 9000:] = 0.5
+    x[5] = -1.5
+    x[5, 10000] = 0
+    check_exactly(variant, x, BLOCK=4096)
 
 
 @pytest.mark.parametrize("variant", ["two_pass_scan"], indirect=True)
