@@ -1333,7 +1333,7 @@ def _rows(
     if axis <= BLOCK:
         num_warps, num_stages = max(1, min(num_warps, BLOCK // 512)), 1
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
-    again = min(BLOCK, num_warps * (2048 if is_whole else 512) // max(4, y.element_size()))
+    again = max(width, min(BLOCK, num_warps * (2048 if is_whole else 512) // max(4, y.element_size())))
     sizes = (axis, axis // vector if is_whole else 0)
     constants = (_accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages)
     options = {"maxnreg": registers} if registers and x.is_cuda else {}

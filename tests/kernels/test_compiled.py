@@ -27,6 +27,7 @@ STAGED: list[list[Any]] = [[LONG, 1, "float32", {"num_stages": stages}] for stag
 SCANNED: list[list[Any]] = [
     [[200, 8192], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
     [[200, 8195], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
+    [[200, 8195], 1, "float16", {"form": "rows", "BLOCK": 4096, "num_warps": 4, "num_stages": 1}],
     [[4096, 256], 1, "float32", {}],
     [[512, 32768], 0, "float32", {}],
     [[512, 65536], 0, "float32", {}],
@@ -91,7 +92,7 @@ def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: 
     again = 3 * vectors + vectors // 2  # where a tile may be wrong: three looks at it, and half a tile to do again
     assert (ahead, at_once) == ((0, vectors + again) if stages == 1 else (stages * vectors, again))
     assert launch["ptx"].count("st.global.v4") >= vectors
-    assert launch["spilled"] <= (32 if stages == 1 else 0)  # eight registers, by triton 3.9, where nothing is loaded ahead
+    assert launch["spilled"] <= (32 if stages == 1 else 0)  # by triton 3.9; 3.6 spills nothing
 
 
 @pytest.mark.parametrize("stages", [2, 3])
@@ -122,21 +123,21 @@ def gradients(compiled: Compiled) -> list[dict[str, Any]]:
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
     """With as many registers as they want; launches on a GPU set limits, and pay for them with some spills."""
     names = [launch["kernel"] for launch in forms]
-    assert names == ["_rows_kernel"] * 2 + ["_short_kernel"] + ["_strips_kernel"] * 2 + ["_tiles_kernel"] * 5
+    assert names == ["_rows_kernel"] * 3 + ["_short_kernel"] + ["_strips_kernel"] * 2 + ["_tiles_kernel"] * 5
     assert not any(launch["spilled"] for launch in forms)
-    assert all(re.search(r"st\.global(\.L\d::\w+)*\.v4", launch["ptx"]) for launch in forms[:8])
-    assert all(launch["ptx"].count(AHEAD) for launch in (forms[0], forms[1], forms[3]))
-    assert all(launch["ptx"].count(HINTED) for launch in (forms[2], *forms[4:8]))
+    assert all(re.search(r"st\.global(\.L\d::\w+)*\.v4", launch["ptx"]) for launch in forms[:9])
+    assert all(launch["ptx"].count(AHEAD) for launch in (forms[0], forms[1], forms[4]))
+    assert all(launch["ptx"].count(HINTED) for launch in (forms[3], *forms[5:9]))
 
 
 def test_a_thread_multiplies_the_rows_of_its_columns_one_by_one(forms: list[dict[str, Any]]) -> None:
     """Strips are right without any check because no other thread takes part."""
-    assert not any("shfl" in launch["ptx"] for launch in forms[3:5])
+    assert not any("shfl" in launch["ptx"] for launch in forms[4:6])
 
 
 def test_no_two_threads_wait_for_the_same_word(forms: list[dict[str, Any]]) -> None:
     """Of copies of a word that another program is publishing, only one is asked whether it is there."""
-    for launch in forms[5:]:
+    for launch in forms[6:]:
         layouts = dict(re.findall(r"^(#\w+) = #ttg\.blocked<\{(.*)\}>$", launch["ttgir"], re.MULTILINE))
         loads = re.findall(r"tt\.load .*isVolatile = true.*tensor<([0-9x]+)x!tt\.ptr<i64>, (#\w+)>", launch["ttgir"])
         many = [(shape, layouts[name]) for shape, name in loads if not shape.startswith("1x")]
