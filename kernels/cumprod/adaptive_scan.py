@@ -155,14 +155,6 @@ def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _tile_again(x_ptr, begin, left, inner, BLOCK: tl.constexpr):
-    """A tile by other addresses than `_tile`'s: a loop that loads ahead would keep those of every stage for it."""
-    offsets = tl.arange(0, BLOCK)
-    places = begin + offsets.to(tl.int64) * inner
-    return tl.load(x_ptr + places, mask=offsets < left, other=1.0, eviction_policy="evict_last")
-
-
-@triton.jit
 def _carry_if_it_vanishes(x, carry):
     """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
     size = tl.abs(x)
@@ -198,7 +190,7 @@ def _carry_if_zeros_end_it(x, carry):
 
 
 @triton.jit
-def _settled(x_ptr, begin, left, inner, carry, following, BLOCK: tl.constexpr):
+def _settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
     """The next carry of a tile whose products may be wrong (NaN) where they are right after all; as it is elsewhere.
 
     It loads the tile again for each question: to keep every tile until its products are known would cost too many
@@ -207,11 +199,11 @@ def _settled(x_ptr, begin, left, inner, carry, following, BLOCK: tl.constexpr):
     """
     if following != following:  # noqa: SIM102  (of every tile; the rest of few)
         if carry == carry:
-            following = _carry_if_it_vanishes(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
+            following = _carry_if_it_vanishes(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
             if following != following:
-                following = _carry_if_it_explodes(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
+                following = _carry_if_it_explodes(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
             if following != following:
-                following = _carry_if_zeros_end_it(_tile_again(x_ptr, begin, left, inner, BLOCK).to(carry.dtype), carry)
+                following = _carry_if_zeros_end_it(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
     return following
 
 
@@ -345,7 +337,7 @@ def _rows_kernel(
         y, following = _scan(x, carry, WIDTH)
         tl.store(y_ptr + first + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < many - skip)
         if carry.dtype.is_floating():
-            following = _settled(x_ptr, first + skip, many - skip, 1, carry, following, BLOCK)
+            following = _settled(x_ptr + first + skip, many - skip, 1, carry, following, BLOCK)
             is_first = (following != following) & (doubtful == vectors)
             doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
         carry = following
@@ -1306,7 +1298,7 @@ def _rows_settings(outer: int, axis: int, dtype: torch.dtype, processors: int) -
         return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
     if axis % 4:
         return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
-    return {"BLOCK": 16384 if outer >= 4 * processors else 8192, "num_warps": 16, "num_stages": 3}
+    return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if outer >= 4 * processors else 3}
 
 
 def _rows(

@@ -87,12 +87,12 @@ AHEAD = "cp.async.cg.shared.global"
 def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: int) -> None:
     """An unproven alignment would silently cost the vectors, and a barrier in the loop the pipeline."""
     launch = compiled["blocked_scan"][len(CASES) + stages - 1][0]
-    vectors = 16384 // (4 * 32 * 16)
+    vectors = 8192 // (4 * 32 * 16)
     ahead, at_once = launch["ptx"].count(AHEAD), launch["ptx"].count(HINTED)
-    again = 3 * vectors + vectors // 2  # where a tile may be wrong: three looks at it, and half a tile to do again
+    again = 4 * vectors  # where a tile may be wrong: three looks at it, and in the loop that does a sequence again
     assert (ahead, at_once) == ((0, vectors + again) if stages == 1 else (stages * vectors, again))
     assert launch["ptx"].count("st.global.v4") >= vectors
-    assert launch["spilled"] <= (32 if stages == 1 else 0)  # by triton 3.9; 3.6 spills nothing
+    assert launch["spilled"] == 0
 
 
 @pytest.mark.parametrize("stages", [2, 3])
