@@ -358,7 +358,7 @@ class Environment(Noun, frozen=True):
     cuda: str
 
 
-class Advice(Noun, frozen=True):
+class Advice(Noun, frozen=True, omit_defaults=True):
     """What one of Nsight Compute's own rules says of a launch."""
 
     rule: str
@@ -371,7 +371,7 @@ class Advice(Noun, frozen=True):
     scope: Literal["whole", "part"] | None = None
 
 
-class HotLine(Noun, frozen=True):
+class HotLine(Noun, frozen=True, omit_defaults=True):
     """A source line and how many samples of waiting or issuing warps fell on it."""
 
     file: str

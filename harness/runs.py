@@ -65,9 +65,9 @@ def write_whole(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def save(folder: Path, run: Run) -> None:
-    """Writes ``run.json``."""
-    write_whole(folder / "run.json", pretty(run))
+def save(folder: Path, run: Run, *, in_one_line: bool = False) -> None:
+    """Writes ``run.json``: in one line it is a fifth smaller."""
+    write_whole(folder / "run.json", msgspec.json.encode(run) + b"\n" if in_one_line else pretty(run))
 
 
 def pretty(value: object) -> bytes:

@@ -418,7 +418,7 @@ def _advice(files: Files, case: str) -> Iterator[str]:
     """What NVIDIA's rules say, word for word, and what they estimate."""
     for advice in (advice for detail in files.details[case] for advice in detail["advice"]):
         yield " ".join(advice["message"].split())
-        if advice["speedup"] is not None:
+        if "speedup" in advice:
             yield f"{advice['section']} · {advice['rule']} · estimates {advice['speedup']:.1f} %"
 
 
@@ -441,7 +441,7 @@ def _hot_lines(detail: Any) -> Iterator[str]:
         is_own = line["file"] == f"{detail['case']['variant']}.py"
         place = str(line["line"]) if is_own else f"{line['file']}:{line['line']}"
         share, mostly = 100 * line["samples"] / detail["samples"], 100 * line["reason_samples"] / line["samples"]
-        source = line["text"].strip() or line["function"]
+        source = line["text"].strip() or line.get("function", "")
         yield " ".join(f"{share:.1f} {place} {line['reason']} {mostly:.0f} % {source}".split())
 
 

@@ -91,7 +91,7 @@ def test_warp_states_sum_to_a_hundred(replayed: Path) -> None:
             samples[row["sample"]] = samples.get(row["sample"], 0.0) + float(row["value"])
     assert len(sums) >= 10
     for (_, workload), samples in sums.items():  # ncu counts them in different passes; those of short calls differ more
-        assert median(samples.values()) == pytest.approx(100, abs=1 if workload == "square" else 2)
+        assert median(samples.values()) == pytest.approx(100, abs=1 if workload == "square" else 3)
 
 
 def test_two_pass_scan_is_several_kernels_and_one_call(replayed: Path) -> None:

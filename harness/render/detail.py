@@ -13,7 +13,7 @@ from harness.render.view import View, case_name
 MOST_LINES = 12
 """Rows in a table of hot lines; the code has them all."""
 
-LONGEST_CODE = 2000
+LONGEST_CODE = 4000
 """Lines of a file that a page shows."""
 
 ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
