@@ -59,8 +59,9 @@ def _keep_report(folder: Path, target: Path, attempt: Attempt) -> Attempt:
     """Copies an ncu report through zstd, which the reader opens as it is."""
     assert attempt.report is not None
     source = folder / attempt.report
+    data = source.read_bytes()
     kept = target / "ncu" / f"{source.stem}.ncu-repz"
-    kept.write_bytes(min((_compressed(source.read_bytes(), length) for length in SHORTEST_MATCHES), key=len))
+    kept.write_bytes(min((_compressed(data, length) for length in SHORTEST_MATCHES), key=len))
     return replace(attempt, report=f"ncu/{kept.name}", sha256=file_digest(kept), command=_portable(attempt.command))
 
 
