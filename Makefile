@@ -55,7 +55,7 @@ pytest: $(VENV)/ready-test
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 3 --dist worksteal $(ARGS)
 
 fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
-	$(VENV)/bin/python -m tests.fuzz $(ARGS)
+	$(VENV)/bin/python -m tests.extract.fuzz $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
@@ -64,7 +64,7 @@ browser: ## Debian's chromium for the tests of the page, if there is no browser 
 	|| echo "NO BROWSER: chromium is not here and cannot be installed; the tests of the page in a browser WILL BE SKIPPED"
 
 clean: ## remove what these targets made; runs and recordings stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build *.egg-info harness/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stallgate needs Python 3.11 or newer; name one with BASE_PYTHON=")'

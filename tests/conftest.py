@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from harness.project.tree import Project, load_project
+from stallgate.project.load import Project, load_project
 from tests.forked import origin
 from tests.shared import Shared, shared
 
@@ -156,7 +156,7 @@ def new_process(tree: Path) -> Stallgate:
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "harness", *arguments],
+            [sys.executable, "-m", "stallgate", *arguments],
             cwd=tree,
             env=environment(**variables),
             capture_output=True,
@@ -174,7 +174,7 @@ WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS")
 def environment(**variables: str) -> dict[str, str]:
     """Environment of a command, with neither ncu nor what a user wishes on its terminal; and with what is given."""
     usual = {name: value for name, value in os.environ.items() if name not in WISHES}
-    return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
+    return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "harness"), **variables}
 
 
 @pytest.fixture

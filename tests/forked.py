@@ -110,7 +110,7 @@ def serve(asked: socket.socket) -> None:
 def command(
     arguments: list[str], folder: str, environment: dict[str, str], timeout_s: int, descriptors: list[int]
 ) -> None:
-    """Does in this process what ``python -m harness`` does in a new one, and raises SystemExit as it does."""
+    """Does in this process what ``python -m stallgate`` does in a new one, and raises SystemExit as it does."""
     for number, descriptor in enumerate(descriptors, start=1):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -120,7 +120,7 @@ def command(
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv[1:] = arguments
-    runpy.run_module("harness", run_name="__main__", alter_sys=True)
+    runpy.run_module("stallgate", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

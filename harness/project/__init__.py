@@ -1,1 +1,0 @@
-"""A project's own files (kernels and yardsticks), read into the nouns of ``harness.model``."""

@@ -1,0 +1,288 @@
+"""One row: every contender on one workload, checked, warmed up, then timed round by round in turn."""
+
+from __future__ import annotations
+
+import gc
+import random
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+
+from stallgate.child.bench.clock import Call, Clock
+from stallgate.child.bench.contenders import Contender, Copy, Gradient, Implementation, Pool, gradient_inputs
+from stallgate.child.cases import Skip, Wrong
+from stallgate.child.device import Device
+from stallgate.child.events import Events
+from stallgate.child.load import load
+
+T = TypeVar("T")
+
+ROTATION = (2, 4)
+"""Least and most inputs that single calls take turns with."""
+ROTATION_SHARE = 0.4
+"""Of the free memory, for more inputs than the least."""
+GRADIENT_ROTATION = (1, 2)
+GRADIENT_SHARE = 0.2
+"""Where gradients are timed: a backward pass of torch's takes ten times its input for itself."""
+LEAST_ROUNDS = 3
+"""However slow a contender is, so often it is timed."""
+HOST_CALLS = 50
+HOST_BUDGET_US = 2e5
+"""What the calls may take whose cost on the host is measured; at least five are made."""
+GRAPH_BELOW_US = 100.0
+"""Where the roof or the copy is faster, the row is timed by CUDA graphs: an event costs too much of it."""
+GRAPH_CALLS = (8, 64)
+GRAPH_BYTES = 2**31
+"""A graph has calls for so many bytes, within these limits."""
+
+
+class Lost(Exception):
+    """A fault left the device unusable to this process."""
+
+
+class Entrant:
+    """A contender that is right, with what is known of its speed."""
+
+    def __init__(self, spec: dict[str, Any], contender: Contender, call_us: float, host_us: list[float]) -> None:
+        self.spec = spec
+        self.contender = contender
+        self.call_us = call_us
+        self.host_us = host_us
+        self.replay: Callable[[], list[object]] | None = None
+        self.calls = 1
+        self.rounds = 0
+        self.samples_us: list[float] = []
+        self.note = ""
+
+    def is_due(self, number: int, rounds: int) -> bool:
+        """Whether it takes part in a round; its own rounds lie evenly among all."""
+        return number * self.rounds // rounds != (number + 1) * self.rounds // rounds
+
+
+class Row:
+    """A workload of a plan."""
+
+    def __init__(self, plan: dict[str, Any], row: dict[str, Any], device: Device, clock: Clock, events: Events) -> None:
+        self._plan = plan
+        self._row = row
+        self._device = device
+        self._clock = clock
+        self._events = events
+        self._gradient: dict[str, Any] | None = row["gradient"]
+        self._reference: dict[str, str] = plan["references"][row["problem"]]
+
+    def fits(self) -> bool:
+        """Whether its tensors, inputs in rotation, have room."""
+        return 2 * int(self._row["bytes"]) <= self._device.free_bytes()
+
+    def measure(self) -> None:
+        """Brings every contender to an outcome, whatever each of them raises.
+
+        Raises:
+            Lost: the device cannot be used any more.
+        """
+        self._events.tell("row", name=self._row["name"])
+        try:
+            self._pool = self._filled_pool()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
+            for spec in self._row["contenders"]:
+                self._fail(spec, error)
+            return
+        entrants = [entrant for spec in self._row["contenders"] if (entrant := self._entrant(spec)) is not None]
+        if self._gradient is None and any(
+            e.call_us < GRAPH_BELOW_US for e in entrants if e.spec["role"] in ("roof", "copy")
+        ):
+            self._arm(entrants)
+        self._time(entrants)
+        del self._pool, entrants
+        gc.collect()
+        self._device.release()
+
+    def _filled_pool(self) -> Pool:
+        free = self._device.free_bytes()
+        if not self.fits():
+            gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
+            raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
+        reference = load(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
+        if self._gradient is None:
+            get_inputs, (least, most), share = reference.get_inputs, ROTATION, ROTATION_SHARE
+        else:
+            get_inputs = partial(gradient_inputs, reference, self._truth(), self._gradient["zeros"])
+            (least, most), share = GRADIENT_ROTATION, GRADIENT_SHARE
+        pool = Pool(get_inputs, self._row["arguments"], self._device.name)
+        pool.grow(1)
+        pool.grow(max(least, min(most, int(share * free / pool.bytes_each))))
+        return pool
+
+    # --- right, compiled, warm ---
+
+    def _entrant(self, spec: dict[str, Any]) -> Entrant | None:
+        """A contender that may be timed; None for one that has its outcome already."""
+        return self._attempt(spec, "check", partial(self._checked, spec))
+
+    def _checked(self, spec: dict[str, Any]) -> Entrant:
+        contender = self._contender(spec)
+        self._skip_if_too_slow(contender.check())
+        self._step(spec, "warm-up")
+        calls: list[Call] = [contender.ready(place) for place in range(len(self._pool))]
+        call_us = min(self._clock.time(call)[0] for call in calls[:2])
+        self._skip_if_too_slow(call_us / 1e6)
+        count = max(5, min(HOST_CALLS, int(HOST_BUDGET_US / call_us)))
+        return Entrant(spec, contender, call_us, self._clock.host_times([calls[i % len(calls)] for i in range(count)]))
+
+    def _contender(self, spec: dict[str, Any]) -> Contender:
+        if spec["role"] == "copy":
+            return Copy(self._row["bytes"], self._pool, self._device.name)
+        if self._gradient is not None:
+            alone = bool(self._gradient["alone"])
+            return Gradient(self._reference, self._truth(), spec, self._device, self._pool, alone=alone)
+        return Implementation(self._reference, spec, self._device, self._pool)
+
+    def _truth(self) -> ModuleType:
+        """The problem's ``gradient.py``."""
+        assert self._gradient is not None
+        return load(Path(self._gradient["path"]), self._gradient["digest"], "stallgate_gradient")
+
+    def _skip_if_too_slow(self, seconds: float) -> None:
+        if seconds > self._plan["run_limit_s"]:
+            raise Skip(f"one call takes {seconds:.1f} s, over the limit of {self._plan['run_limit_s']:g} s")
+
+    # --- many calls in a graph ---
+
+    def _arm(self, entrants: list[Entrant]) -> None:
+        """Captures a graph of each entrant; one that cannot be captured is timed call by call and says so."""
+        least, most = GRAPH_CALLS
+        count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
+        self._pool.grow(count)
+        for entrant in entrants:
+            self._step(entrant.spec, "graph")
+            try:
+                entrant.replay = self._captured(entrant.contender, count)
+            except Exception as error:
+                traceback.print_exc()
+                if not self._device.usable():
+                    self._fail(entrant.spec, error)
+                    raise Lost from error
+                entrant.note = f"single calls: no CUDA graph of it ({_in_words(error)})"
+                continue
+            entrant.calls = count
+
+    def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
+        """A graph that does the work again when it is replayed; what went to another stream is not in it, and shows."""
+        replay = self._clock.graph([contender.ready(place) for place in range(count)])
+        for output in replay():
+            if isinstance(output, torch.Tensor):
+                output.zero_()
+        contender.compare(replay()[-1], count - 1)
+        return replay
+
+    # --- round by round ---
+
+    def _time(self, entrants: list[Entrant]) -> None:
+        rounds: int = self._plan["rounds"]
+        for entrant in entrants:
+            share_us = 1e6 * self._plan["row_budget_s"] / len(entrants)
+            affordable = int(share_us / (entrant.call_us * entrant.calls))
+            entrant.rounds = min(rounds, max(LEAST_ROUNDS, affordable))
+        shuffled = random.Random(0)
+        with _no_collection():
+            for number in range(rounds):
+                due = [entrant for entrant in entrants if entrant.is_due(number, rounds)]
+                shuffled.shuffle(due)
+                for entrant in due:
+                    step = f"round {number + 1} of {rounds}"
+                    if not self._attempt(entrant.spec, step, partial(self._sample, entrant, number)):
+                        entrants.remove(entrant)
+        for entrant in entrants:
+            self._conclude(entrant)
+
+    def _sample(self, entrant: Entrant, number: int) -> bool:
+        """Takes a time; the output of the last is compared."""
+        if entrant.replay is not None:
+            place = entrant.calls - 1
+            took_us, outputs = self._clock.time(entrant.replay)
+            output = outputs[place]  # type: ignore[index]
+        else:
+            place = number % len(self._pool)
+            took_us, output = self._clock.time(entrant.contender.ready(place))
+        entrant.samples_us.append(took_us / entrant.calls)
+        if len(entrant.samples_us) == entrant.rounds:
+            entrant.contender.compare(output, place)
+        return True
+
+    # --- what is told ---
+
+    def _attempt(self, spec: dict[str, Any], step: str, work: Callable[[], T]) -> T | None:
+        """What a step of a contender gives; None where it failed and has its outcome.
+
+        Raises:
+            Lost: it took the device with it.
+        """
+        self._step(spec, step)
+        try:
+            return work()
+        except (Exception, SystemExit) as error:
+            self._fail(spec, error)
+            if not self._device.usable():
+                raise Lost from error
+            return None
+
+    def _step(self, spec: dict[str, Any], step: str) -> None:
+        self._events.tell("step", row=self._row["name"], contender=spec["label"], step=step)
+
+    def _fail(self, spec: dict[str, Any], error: BaseException) -> None:
+        outcome, reason = _verdict(error, spec["role"])
+        self._tell(spec, outcome=outcome, reason=reason)
+
+    def _conclude(self, entrant: Entrant) -> None:
+        self._tell(
+            entrant.spec,
+            outcome="timed",
+            reason="",
+            method="events" if entrant.replay is None else "graph",
+            calls=entrant.calls,
+            samples_us=entrant.samples_us,
+            host_us=entrant.host_us,
+            note=entrant.note,
+        )
+
+    def _tell(self, spec: dict[str, Any], **facts: object) -> None:
+        self._events.tell("outcome", row=self._row["name"], contender=spec["label"], **facts)
+
+
+def _verdict(error: BaseException, role: str) -> tuple[str, str]:
+    """The outcome that an exception is, and its reason in words."""
+    match error:
+        case Wrong():
+            return "wrong_result", str(error)
+        case Skip():
+            return "skipped", str(error)
+        case torch.OutOfMemoryError():
+            return "skipped", f"it does not fit in GPU memory: {_in_words(error)}"
+        case ImportError() if role == "peer":
+            return "absent", _in_words(error)
+        case _:
+            traceback.print_exception(error)
+            return "crashed", f"{type(error).__name__}: {_in_words(error)}"
+
+
+def _in_words(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Within, Python collects no garbage, which would fall on whoever is timed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,62 @@
+"""The timing child's work: every row of a plan, one after the other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from stallgate.child.events import Events
+from stallgate.child.parent_watchdog import hold
+from stallgate.child.work import DEVICE_LOST, UNABLE
+
+
+def main(plan_path: Path) -> int:
+    """Times a plan; the exit status is 0 where every contender came to an outcome.
+
+    torch and triton are imported here, not above, so that their absence is told as an event.
+    """
+    plan = json.loads(plan_path.read_text(encoding="utf-8"))
+    hold(Path(plan["leash"]))
+    events = Events(Path(plan["events"]))
+    try:
+        from stallgate.child.bench.clock import GpuClock
+        from stallgate.child.bench.row import Lost, Row
+        from stallgate.child.device import Unable, open_device
+    except ImportError as error:
+        events.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
+        return UNABLE
+    try:
+        device = open_device("cuda")
+    except Unable as error:
+        events.tell("unable", reason=f"{sys.executable}: {error}")
+        return UNABLE
+    clock = GpuClock()
+    events.tell("environment", **device.describe(), **clock.describe())
+    try:
+        measure(Row(plan, row, device, clock, events) for row in plan["rows"])
+    except Lost:
+        events.tell("lost")
+        return DEVICE_LOST
+    events.tell("end")
+    return 0
+
+
+class Measurable(Protocol):
+    """A row, as far as its turn depends on it."""
+
+    def fits(self) -> bool: ...
+    def measure(self) -> None: ...
+
+
+def measure(rows: Iterable[Measurable]) -> None:
+    """Measures row after row, but for the first only where it fits in the memory that is free.
+
+    Libraries keep what earlier rows took of it, and give it back with the process: what is left is for a fresh one.
+    """
+    for number, row in enumerate(rows):
+        if number and not row.fits():
+            return
+        row.measure()

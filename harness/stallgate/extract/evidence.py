@@ -1,0 +1,167 @@
+"""What the ncu reports of a run show, launch by launch, held against what the run planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from stallgate.errors import DamagedReport
+from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.launches import Report, read_report
+from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, Label, Launch, Noun, Run
+from stallgate.project.catalogue import readable
+from stallgate.project.digests import file_digest
+
+CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
+
+
+class Call(Noun, frozen=True):
+    """One sample of a case: every launch within its range, in order."""
+
+    case: Case
+    sample: str
+    launches: list[Launch]
+
+
+class Evidence(Noun, frozen=True):
+    """All calls that can be relied on, and why others cannot."""
+
+    calls: list[Call]
+    faults: dict[str, str]
+    """Case name -> why its launches are no measurement."""
+    reader: str
+    """Version of ncu_report; empty where nothing was read."""
+
+
+def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
+    """Reads every ncu report of a run. A case with a fault has no calls; damage to a detail report costs only it."""
+    calls: list[Call] = []
+    faults = _unattempted(run)
+    reader = ""
+    for attempt in run.attempts:
+        held = read_attempt(folder, run, attempt, catalogue)
+        calls += held.calls
+        faults |= held.faults
+        reader = held.reader or reader
+    return Evidence(calls=[call for call in calls if call.case.name not in faults], faults=faults, reader=reader)
+
+
+def _unattempted(run: Run) -> dict[str, str]:
+    """The cases that count as profiled in no attempt that the run has: case name -> that."""
+    attempts = {attempt.name for attempt in run.attempts if attempt.kind != "detail"}
+    lost = [result for result in run.cases if result.outcome == "profiled" and result.attempt not in attempts]
+    return {result.case.name: "the run does not say which attempt measured it: run.json is damaged" for result in lost}
+
+
+def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue) -> Evidence:
+    """The calls of one attempt, held against the cases that it was to measure."""
+    results = [result for result in run.cases if result.attempt == attempt.name and result.outcome == "profiled"]
+    try:
+        report = _intact_report(folder, attempt, catalogue)
+    except DamagedReport as error:
+        return Evidence(calls=[], faults={result.case.name: error.message for result in results}, reader="")
+    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
+        return Evidence(calls=[], faults={result.case.name: CUT_SHORT for result in results}, reader="")
+    calls = calls_of(attempt, report.launches)
+    if attempt.kind != "detail":
+        faults = hold(calls, results, run.settings.samples if run.settings is not None else None)
+        measured = {result.case for result in results if result.case.name not in faults}
+        return Evidence(calls=[call for call in calls if call.case in measured], faults=faults, reader=report.reader)
+    profiled = {result.case for result in run.cases if result.outcome == "profiled"}
+    return Evidence(calls=[call for call in calls if call.case in profiled], faults={}, reader=report.reader)
+
+
+def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Report:
+    """The report of an attempt, if it is the one that was written.
+
+    Raises:
+        DamagedReport: there is none, it has changed, or it cannot be read.
+    """
+    if attempt.report is None:
+        what = attempt.errors[0] if attempt.errors else "ncu wrote no report"
+        raise DamagedReport(f"there is no ncu report of attempt {attempt.name}: {what}", "see the attempt's log")
+    path = folder / attempt.report
+    digest = file_digest(path) if path.is_file() else ""
+    if digest and attempt.sha256 != digest:
+        raise DamagedReport(
+            f"the ncu report {path.name} is not the one that was written (its SHA-256 differs)",
+            "restore the file or profile again: nothing is judged by it",
+        )
+    return _read_once(path, digest, tuple(readable(catalogue)))
+
+
+@lru_cache(maxsize=8)
+def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # noqa: ARG001  (the digest is the key)
+    """A report is held against its plan as soon as it is there, and evaluated later: it is read once for both."""
+    return read_report(path, list(names))
+
+
+def calls_of(attempt: Attempt, launches: list[Launch]) -> list[Call]:
+    """The launches of a report, grouped into calls by their labels."""
+    named = identify_foreign(launches, attempt.name) if attempt.kind == "import" else _identify(launches)
+    grouped: dict[tuple[Case, str], list[Launch]] = {}
+    for label, launch in named:
+        grouped.setdefault((label.case, label.sample), []).append(launch)
+    return [Call(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
+
+
+def details_of(calls: list[Call]) -> list[Detail]:
+    """What the launches of each case's first call have beside their metrics."""
+    first = {call.case: call for call in reversed(calls)}
+    return [
+        Detail(case=case, kernel=launch.kernel or "", samples=launch.samples, advice=launch.advice, lines=launch.lines)
+        for case in dict.fromkeys(call.case for call in calls)
+        for launch in first[case].launches
+        if launch.advice or launch.lines
+    ]
+
+
+def read_details(folder: Path, attempt: Attempt) -> list[Detail]:
+    """The details of an attempt with every section; none where its report cannot be read."""
+    if attempt.report is None:
+        return []
+    try:
+        report = read_report(folder / attempt.report, [], details=True)
+    except DamagedReport:
+        return []
+    return details_of(calls_of(attempt, report.launches))
+
+
+def _identify(launches: list[Launch]) -> Iterator[tuple[Label, Launch]]:
+    for launch in launches:
+        for text in launch.ranges:
+            label = Label.parse(text)
+            if label is not None:
+                yield label, launch
+
+
+def hold(calls: list[Call], results: list[CaseResult], samples: int | None) -> dict[str, str]:
+    """Holds calls against the cases that they should show: case name -> what is missing or wrong.
+
+    A case wants every sample, each launch named, and as many launches in one sample as in another.
+
+    Args:
+        calls: what the report has.
+        results: the cases that the attempt was to measure.
+        samples: how many of each were planned; None where nothing was planned (an import).
+    """
+    faults = {}
+    for result in results:
+        mine = [call for call in calls if call.case == result.case]
+        fault = _fault(mine, len(mine) if samples is None else samples)
+        if fault is not None:
+            faults[result.case.name] = fault
+    return faults
+
+
+def _fault(calls: list[Call], wanted: int) -> str | None:
+    """What a case's calls lack, in a sentence."""
+    if len(calls) != wanted or not calls:
+        return f"the ncu report has {len(calls)} of its {wanted} samples"
+    if any(launch.kernel is None for call in calls for launch in call.launches):
+        return "the ncu report has a launch without a name: it is damaged, or the launch faulted"
+    counts = sorted({len(call.launches) for call in calls})
+    if len(counts) > 1:
+        return f"its samples have different numbers of launches ({', '.join(map(str, counts))})"
+    return None

@@ -1,0 +1,184 @@
+"""The launches of an ncu report, and each one's readings."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stallgate.errors import DamagedReport
+from stallgate.extract import DETAILS
+from stallgate.model import Advice, HotLine, Launch, Metric, Noun, RawMetric, Reading
+from stallgate.project.catalogue import evaluate, names_in
+
+DEVICE_NAME = "device__attribute_display_name"
+DEVICE_INDEX = "launch__device_id"
+CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
+GEOMETRY = ("launch__grid_size", "launch__block_size")
+FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
+
+READER_TIMEOUT_S = 300
+
+
+class Report(Noun, frozen=True):
+    """What an ncu report holds."""
+
+    reader: str
+    """Version of ncu_report."""
+    launches: list[Launch]
+
+
+def read_report(path: Path, names: list[str], details: bool = False) -> Report:
+    """Reads an ncu report (``.ncu-rep``, or ``.ncu-repz`` through zstd) in a process of its own.
+
+    Args:
+        path: the report.
+        names: ncu metrics to read.
+        details: what NVIDIA's rules say and the hottest source lines as well, a fifth of a second a launch.
+
+    Raises:
+        DamagedReport: it holds no launch, or the reader died of it.
+    """
+    if not path.is_file():
+        raise _damaged(path, "is not there" if not path.exists() else "is not a file")
+    command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
+    try:
+        done = subprocess.run(
+            command,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",  # of what a dying reader says
+            timeout=READER_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _damaged(path, f"kept its reader busy for over {READER_TIMEOUT_S} s") from None
+    if done.returncode != 0:
+        raise _damaged(path, f"ended its reader with status {done.returncode}: {_last_line(done.stderr)}")
+    answer = json.loads(done.stdout)
+    launches = [_launch(index, entry) for index, entry in enumerate(answer["launches"])]
+    if not launches:
+        raise _damaged(path, "holds no launch")
+    return Report(reader=answer["reader"], launches=launches)
+
+
+def _environment() -> dict[str, str]:
+    """The reader finds this package where it stands, installed or not."""
+    package = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+
+
+def _damaged(path: Path, what: str) -> DamagedReport:
+    return DamagedReport(
+        f"the ncu report {path.name} {what}", "profile again, or restore the file: nothing is judged by it"
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no word"
+
+
+def _launch(index: int, entry: dict[str, Any]) -> Launch:
+    metrics = {name: _raw(raw) for name, raw in entry["metrics"].items()}
+    return Launch(
+        index=index,
+        kernel=entry["kernel"],
+        ranges=entry["ranges"],
+        metrics=metrics,
+        signature=entry["signature"] or "",
+        samples=entry.get("samples", 0),
+        advice=msgspec.convert(entry.get("advice", []), list[Advice]),
+        lines=msgspec.convert(entry.get("lines", []), list[HotLine]),
+    )
+
+
+def _raw(raw: dict[str, Any]) -> RawMetric:
+    value = raw["value"]
+    if isinstance(value, dict):
+        return RawMetric(has_value=True, value=math.nan, unit=raw["unit"])
+    return RawMetric(has_value=value is not None, value=value, unit=raw["unit"])
+
+
+def fact(launch: Launch, name: str) -> str:
+    """A fact of a launch as text; empty where the report does not have it."""
+    raw = launch.metrics.get(name)
+    if raw is None or raw.value is None:
+        return ""
+    return f"{raw.value:g}" if isinstance(raw.value, float) else str(raw.value)
+
+
+def device_of(launch: Launch) -> str:
+    """The GPU of a launch, by the name that its driver reports."""
+    return fact(launch, DEVICE_NAME) or "unknown"
+
+
+def is_read(launch: Launch, metric: Metric) -> bool:
+    """Whether a launch has a reading of a metric: of one that is only computed, where all of its parts are there."""
+    if metric.names or metric.formula is None:
+        return bool(metric.names)
+    return all(name in launch.metrics for name in names_in(metric.formula))
+
+
+def reading(launch: Launch, metric: Metric) -> Reading:
+    """A metric of a launch: by the first of its names that has a value, else by its formula.
+
+    Where there is neither, the state is the preferred name's.
+    """
+    direct = [_by_name(launch, metric, name) for name in metric.names]
+    for found in direct:
+        if found.state != "absent" and found.state != "no_value":
+            return found
+    if metric.formula is not None and all(name in launch.metrics for name in names_in(metric.formula)):
+        return _by_formula(launch, metric, metric.formula)
+    without_value = [found for found in direct if found.state == "no_value"]
+    return (without_value or direct or [absent(metric)])[0]
+
+
+def absent(metric: Metric) -> Reading:
+    """The reading of a metric that is not there."""
+    name = metric.names[0] if metric.names else metric.name
+    return Reading(state="absent", value=None, ncu_name=name, source="ncu" if metric.names else "derived")
+
+
+def checked(metric: Metric, value: float, ncu_name: str, source: Any) -> Reading:
+    """A reading of a number, unless it is not finite or implausible for the metric."""
+    if not math.isfinite(value):
+        return Reading(state="not_finite", value=None, ncu_name=ncu_name, source=source)
+    too_small = metric.least is not None and value < metric.least
+    too_large = metric.most is not None and value > metric.most
+    if too_small or too_large:
+        return Reading(state="out_of_range", value=None, ncu_name=ncu_name, source=source)
+    return Reading(state="measured", value=value, ncu_name=ncu_name, source=source)
+
+
+def _by_name(launch: Launch, metric: Metric, name: str) -> Reading:
+    raw = launch.metrics.get(name)
+    if raw is None:
+        return Reading(state="absent", value=None, ncu_name=name, source="ncu")
+    if not isinstance(raw.value, int | float):
+        return Reading(state="no_value", value=None, ncu_name=name, source="ncu")
+    return checked(metric, float(raw.value), name, "ncu")
+
+
+def _by_formula(launch: Launch, metric: Metric, formula: str) -> Reading:
+    readings = {name: _by_name(launch, _PART, name) for name in names_in(formula)}
+    for part in readings.values():
+        if part.value is None:
+            return Reading(state=part.state, value=None, ncu_name=part.ncu_name, source="formula")
+    value_of: Callable[[str], float] = lambda name: readings[name].value or 0.0  # noqa: E731
+    try:
+        return checked(metric, evaluate(formula, value_of), formula, "formula")
+    except ZeroDivisionError:
+        return Reading(state="not_finite", value=None, ncu_name=formula, source="formula")
+
+
+_PART = Metric(name="part of a formula", title="", unit="")

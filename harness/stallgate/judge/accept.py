@@ -1,0 +1,218 @@
+"""Accepting numbers: from repeated runs to ``metrics/baselines/<gpu>/<problem>.json``, which is reviewed like code.
+
+A baseline is made of runs of the code that the tree holds, each measured for itself, all under the same conditions.
+Their spread is part of it: a regression smaller than what unchanged code does from run to run is none.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from datetime import date
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+
+from stallgate.errors import BadArgument, NotMeasured
+from stallgate.extract.table import Summary
+from stallgate.formatting import listed
+from stallgate.judge.baselines import comparable_digests, key_of
+from stallgate.judge.evaluate import Result
+from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
+from stallgate.project.load import Project
+from stallgate.runs.conditions import TITLES, Conditions, conditions
+from stallgate.runs.folder import write_whole
+
+FEWEST = 3
+"""Runs that it takes to know how far runs lie apart."""
+
+HEAD = ("format", "gpu", "clock_control", "cache_control")
+
+
+def accept(project: Project, results: list[Result], today: date) -> list[Baseline]:
+    """The baselines of the problems that runs have candidates of, the accepted cases of other runs kept.
+
+    Args:
+        project: what is accepted so far, and the code that the numbers have to be of.
+        results: repeated runs.
+        today: the day of acceptance, UTC.
+
+    Raises:
+        BadArgument: too few runs, or the same measurement twice, or nothing in them is gated.
+        NotMeasured: they differ in what they measured or in their conditions, or a case has no numbers to accept.
+    """
+    _check_runs(results)
+    cases = _cases(results)
+    measured = _conditions(results, cases)
+    return [
+        _accepted(project, results, problem, [case for case in cases if case.problem == problem], measured, today)
+        for problem in dict.fromkeys(case.problem for case in cases)
+    ]
+
+
+def path_of(project: Project, baseline: Baseline) -> Path:
+    """Where a baseline is kept."""
+    return project.root / "metrics" / "baselines" / project.folder_of(baseline.gpu) / f"{baseline.problem}.json"
+
+
+def write(project: Project, baseline: Baseline) -> Path:
+    """Writes a baseline; its path."""
+    path = path_of(project, baseline)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text(baseline).encode())
+    return path
+
+
+# --- which runs -------------------------------------------------------------------------------------------------------
+
+
+def _check_runs(results: list[Result]) -> None:
+    if len(results) < FEWEST:
+        raise BadArgument(
+            f"a baseline takes {FEWEST} runs or more, and here {'is' if len(results) == 1 else 'are'} {len(results)}",
+            "its tolerance is how far repeated runs lie apart: profile the same again, ten times if you can",
+        )
+    for result in results:
+        if result.run.kind == "imported":
+            name = result.folder.name
+            raise BadArgument(f"{name} is imported: nothing says which code it is of", "profile with stallgate")
+    for one, other in combinations(results, 2):
+        if _reports(one) & _reports(other):
+            raise BadArgument(
+                f"{one.folder.name} and {other.folder.name} hold the same measurement",
+                "replays of one recording show no spread: name runs that were measured",
+            )
+
+
+def _reports(result: Result) -> set[str]:
+    """SHA-256 of a run's ncu reports: what tells a measurement from its copies."""
+    return {attempt.sha256 for attempt in result.run.attempts if attempt.sha256 is not None}
+
+
+def _cases(results: list[Result]) -> list[Case]:
+    """The gated cases, which every run has with numbers to rely on.
+
+    Raises:
+        BadArgument: there is none.
+        NotMeasured: a run lacks one, or has it without such numbers.
+    """
+    gated = [
+        list(
+            dict.fromkeys(
+                r.case for r in result.run.cases if r.role == "candidate" and r.case.configuration == "default"
+            )
+        )
+        for result in results
+    ]
+    cases = list(dict.fromkeys(case for of_run in gated for case in of_run))
+    if not cases:
+        raise BadArgument("the runs have no candidate, and nothing else is gated", "give one its role in problem.toml")
+    again = "profile the same cases with the code that is here"
+    for result, of_run in zip(results, gated, strict=True):
+        faults = {(v.problem, v.variant, v.workload): v for v in result.judgement.verdicts if v.stage is None}
+        for case in cases:
+            if case not in of_run:
+                raise NotMeasured(f"{result.folder.name} has no {case.name}, which another of the runs has", again)
+            fault = faults.get((case.problem, case.variant, case.workload))
+            if fault is not None:
+                raise NotMeasured(f"{result.folder.name}: {case.name}: {fault.sentence}", again)
+    return cases
+
+
+def _conditions(results: list[Result], cases: list[Case]) -> Conditions:
+    """What all cases of all runs were measured under.
+
+    Raises:
+        NotMeasured: they differ, or are not known.
+    """
+    found = {
+        conditions(result.run, measured): result.folder.name
+        for result in results
+        for measured in result.run.cases
+        if measured.case in cases
+    }
+    for name, title in TITLES.items():
+        values = {str(getattr(one, name) or "unknown") for one in found}
+        if len(values) > 1 or "unknown" in values:
+            raise NotMeasured(
+                f"the {title} of the runs is {listed(sorted(values))}", "accept runs of one kind together"
+            )
+    return next(iter(found))
+
+
+# --- what is accepted -------------------------------------------------------------------------------------------------
+
+
+def _accepted(
+    project: Project, results: list[Result], problem: str, cases: list[Case], measured: Conditions, today: date
+) -> Baseline:
+    made = {key_of(case): _case(project, results, case, today) for case in cases}
+    return Baseline(
+        format=BASELINE_FORMAT,
+        problem=problem,
+        gpu=measured.gpu or "",
+        clock_control=measured.clock_control or "",
+        cache_control=measured.cache_control or "",
+        cases=dict(sorted({**_kept(project, problem, measured), **made}.items())),
+    )
+
+
+def _kept(project: Project, problem: str, measured: Conditions) -> dict[str, BaselineCase]:
+    """Cases that were accepted before under the same conditions, and that the project still has."""
+    known = project.problems[problem]
+    here = [b for b in project.baselines.get(problem, []) if b.gpu == measured.gpu]
+    same = [b for b in here if (b.clock_control, b.cache_control) == (measured.clock_control, measured.cache_control)]
+    names = {f"{variant}/default/{workload}" for variant in known.variants for workload in known.workloads}
+    return {key: case for baseline in same for key, case in baseline.cases.items() if key in names}
+
+
+def _case(project: Project, results: list[Result], case: Case, today: date) -> BaselineCase:
+    """A case's numbers, of each metric of which one way is worse and that every run measured."""
+    last = results[-1].run
+    judged = [metric for metric in project.catalogue.metrics.values() if metric.direction != "neither"]
+    metrics = {
+        metric.name: _metric(metric, [r.summaries.get((case, metric.name)) for r in results]) for metric in judged
+    }
+    return BaselineCase(
+        runs=len(results),
+        accepted=today,
+        commit=last.origin.commit if last.origin is not None else last.commit,
+        digests=comparable_digests(last, case),
+        metrics={name: accepted for name, accepted in metrics.items() if accepted is not None},
+    )
+
+
+def _metric(metric: Metric, summaries: list[Summary | None]) -> Accepted | None:
+    medians = [s.median for s in summaries if s is not None and s.median is not None]
+    if len(medians) < len(summaries):
+        return None
+    return Accepted(
+        low=min(s.low for s in summaries if s is not None and s.low is not None),
+        median=statistics.median(medians),
+        high=max(s.high for s in summaries if s is not None and s.high is not None),
+        unit=metric.unit,
+    )
+
+
+# --- as a file --------------------------------------------------------------------------------------------------------
+
+
+def text(baseline: Baseline) -> str:
+    """A baseline as JSON with a line for each entry, so that a change of one number is a change of one line."""
+    plain = msgspec.to_builtins(baseline)
+    lines = [f" {json.dumps(name)}: {json.dumps(plain[name])}," for name in HEAD]
+    cases = [_case_text(name, case) for name, case in plain["cases"].items()]
+    return "\n".join(["{", *lines, ' "cases": {', ",\n".join(cases), " }", "}"]) + "\n"
+
+
+def _case_text(name: str, case: dict[str, object]) -> str:
+    """A case of a baseline: a line for each of its facts, digests and metrics."""
+    parts = []
+    for key, value in case.items():
+        if isinstance(value, dict):
+            rows = [f"    {json.dumps(row)}: {json.dumps(entry)}" for row, entry in value.items()]
+            parts.append(f"   {json.dumps(key)}: {{\n" + ",\n".join(rows) + "\n   }")
+        else:
+            parts.append(f"   {json.dumps(key)}: {json.dumps(value)}")
+    return f"  {json.dumps(name)}: {{\n" + ",\n".join(parts) + "\n  }"

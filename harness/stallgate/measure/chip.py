@@ -1,0 +1,98 @@
+"""What a chip can measure: which targets it cannot be judged by, and the catalogue held against an installed ncu."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from stallgate.errors import NoProfiler
+from stallgate.measure import ncu
+from stallgate.model import Catalogue, Metric, Noun
+from stallgate.project.catalogue import COMPUTED_OF, exists_on, name_on, resolve
+from stallgate.project.load import Project
+
+_OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_cycle_pct")
+"""Names that ncu computes itself and that no query lists."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*__[a-z0-9_]+")
+
+
+class Answer(Noun, frozen=True):
+    """How the catalogue stands to an installed ncu."""
+
+    chip: str
+    text: str
+    differs: bool
+    """Whether the two contradict each other."""
+
+
+def judged_by(project: Project, problems: list[str]) -> dict[str, list[str]]:
+    """Metric -> the stages that judge by it, of those that gate the problems."""
+    stages = project.with_included(name for problem in problems for name in project.problems[problem].stages)
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        for metric in dict.fromkeys(resolve(project.catalogue, target.metric).name for target in stage.targets):
+            found.setdefault(metric, []).append(stage.name)
+    return found
+
+
+def unmeasurable(project: Project, chip: str, problems: list[str]) -> list[str]:
+    """A sentence for every metric that a stage of the problems judges by and that no run on a chip will have."""
+    return [
+        f"{', '.join(stages)} cannot be judged on {chip}: {why}"
+        for name, stages in judged_by(project, problems).items()
+        for why in _lacks(project.catalogue, project.catalogue.metrics[name], chip)
+    ]
+
+
+def _lacks(catalogue: Catalogue, metric: Metric, chip: str) -> list[str]:
+    """Why a metric will not be in a run on a chip, as far as the catalogue knows."""
+    if metric.names:
+        return [] if name_on(catalogue, metric, chip) else [f"it does not have {metric.name}"]
+    if metric.formula is not None:
+        return [f"{metric.name} is only in reports with every section, and nothing is judged by those"]
+    parts = [catalogue.metrics[name] for name in COMPUTED_OF.get(metric.name, [])]
+    return [why for part in parts for why in _lacks(catalogue, part, chip)]
+
+
+def verify(catalogue: Catalogue, chip: str, tool: Path) -> Answer:
+    """Holds what the catalogue says of a chip against ``ncu --query-metrics``."""
+    listed = query(tool, chip)
+    if not listed:
+        return Answer(
+            chip=chip, text=f"{tool} lists no metrics of {chip}: the catalogue is not verified", differs=False
+        )
+    names = sorted({n for m in catalogue.metrics.values() for n in m.names if not n.startswith(_OWN)})
+    wrong = [name for name in names if (_base(name) in listed) != exists_on(catalogue, name, chip)]
+    if not wrong:
+        return Answer(
+            chip=chip, text=f"{tool} agrees with the catalogue on {len(names)} names of {chip}", differs=False
+        )
+    said = [f"{name} {'exists' if _base(name) in listed else 'does not exist'}" for name in wrong]
+    return Answer(chip=chip, text=f"{tool} contradicts the catalogue: on {chip} {', '.join(said)}", differs=True)
+
+
+def query(tool: Path, chip: str) -> set[str]:
+    """The names of metrics, without suffixes, that ncu lists for a chip; none where it does not answer."""
+    command = [str(tool), "--config-file", "off", "--query-metrics", "--chips", chip.lower()]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return set()
+    if answer.returncode != 0:
+        return set()
+    first = (line.split(maxsplit=1)[0] for line in answer.stdout.splitlines() if line.strip())
+    return {word for word in first if _NAME.fullmatch(word)}
+
+
+def _base(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def installed() -> Path | None:
+    """The ncu on PATH; None where there is none."""
+    try:
+        return ncu.find_ncu()
+    except NoProfiler:
+        return None

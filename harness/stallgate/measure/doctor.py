@@ -1,0 +1,153 @@
+"""Is this machine able to measure, and what has it to replay?"""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from stallgate.errors import StallgateError
+from stallgate.formatting import listed
+from stallgate.measure import ncu
+from stallgate.measure.device import find_devices
+from stallgate.model import Noun
+from stallgate.project.load import Project
+from stallgate.project.staleness import changes, stale_because
+from stallgate.runs.folder import RECORDED, load, missing_reports
+
+_DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
+
+_PROBE = """
+import importlib.util, json, pathlib, runpy
+found = importlib.util.find_spec("torch")
+file = pathlib.Path(found.origin).with_name("version.py") if found and found.origin else None
+built = runpy.run_path(str(file)) if file and file.is_file() else {}
+if "__version__" in built and built.get("cuda", "") is None and built.get("hip", "") is None:
+    import triton
+    print(json.dumps([built["__version__"], triton.__version__, None, False]))
+else:
+    import torch, triton
+    print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, torch.cuda.is_available()]))
+"""
+"""A torch that was built without CUDA says so in a file; its import, which takes seconds, is not tried."""
+
+
+class Finding(Noun, frozen=True):
+    """One fact about the machine."""
+
+    name: str
+    state: Literal["ok", "missing", "note"]
+    """missing: without it nothing is measured here. note: good to know."""
+    text: str
+    hint: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        plain: dict[str, str] = msgspec.to_builtins(self)
+        return plain
+
+
+def examine(project: Project, python: str) -> list[Finding]:
+    """Every finding, in the order in which a person would look."""
+    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_recordings(project)]
+
+
+def able(findings: list[Finding]) -> bool:
+    """Whether nothing is missing that measuring takes."""
+    return all(finding.state != "missing" for finding in findings)
+
+
+def _gpu() -> Finding:
+    devices = find_devices()
+    if not devices:
+        return Finding(
+            name="GPU",
+            state="missing",
+            text="no NVIDIA GPU (nvidia-smi is not on PATH, or finds none)",
+            hint="profile replays a recording here",
+        )
+    text = "; ".join(f"{device.shown}, driver {device.driver}" for device in devices)
+    return Finding(name="GPU", state="ok", text=text)
+
+
+def _counters() -> Finding:
+    """Whether the driver gives hardware counters to everybody; root has them either way."""
+    if not _DRIVER_SETTINGS.is_file():
+        return Finding(name="counters", state="note", text="the driver does not say who may read hardware counters")
+    settings = dict(
+        line.split(": ", 1) for line in _DRIVER_SETTINGS.read_text(errors="replace").splitlines() if ": " in line
+    )
+    if settings.get("RmProfilingAdminOnly") == "0":
+        return Finding(name="counters", state="ok", text="hardware counters are open to every user")
+    return Finding(
+        name="counters",
+        state="note",
+        text="hardware counters are for administrators only",
+        hint=f"as another user see {ncu.PERMISSION_PAGE}",
+    )
+
+
+def _ncu() -> Finding:
+    try:
+        path = ncu.find_ncu()
+        return Finding(name="ncu", state="ok", text=f"Nsight Compute {ncu.version(path)} at {path}")
+    except StallgateError as error:
+        return Finding(name="ncu", state="missing", text=error.message, hint=error.hint)
+
+
+def _child(python: str) -> Finding:
+    """torch and triton in the interpreter that would run the variants."""
+    hint = "name an interpreter that has a CUDA torch and triton with --python"
+    try:
+        answer = subprocess.run([python, "-c", _PROBE], capture_output=True, text=True, timeout=120, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(name="torch", state="missing", text=f"{python} does not run: {error}", hint=hint)
+    if answer.returncode != 0:
+        last = answer.stderr.strip().splitlines()[-1:] or ["no word"]
+        return Finding(name="torch", state="missing", text=f"{python}: {last[0]}", hint=hint)
+    try:
+        torch, triton, cuda, available = msgspec.json.decode(answer.stdout, type=tuple[str, str, str | None, bool])
+    except msgspec.DecodeError:
+        return Finding(name="torch", state="missing", text=f"{python} does not answer as Python does", hint=hint)
+    text = f"{python} has torch {torch}, triton {triton}, CUDA {cuda}"
+    if not available:
+        return Finding(name="torch", state="missing", text=f"{text}, and finds no CUDA device", hint=hint)
+    return Finding(name="torch", state="ok", text=text)
+
+
+def _reader() -> Finding:
+    try:
+        installed = version("ncu-report")
+    except PackageNotFoundError:
+        return Finding(name="reader", state="missing", text="it is not installed", hint="pip install ncu-report")
+    return Finding(name="reader", state="ok", text=f"ncu-report {installed}")
+
+
+def _recordings(project: Project) -> list[Finding]:
+    return [_recording(project, path.parent) for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
+
+
+def _recording(project: Project, folder: Path) -> Finding:
+    shown = folder.relative_to(project.root).as_posix()
+    again = "record again on a GPU with `make record`"
+    try:
+        run = load(folder)
+    except StallgateError as error:
+        return _note_of(f"{shown} is damaged: {error.message}", f"restore it with git, or {again}")
+    missing = missing_reports(folder, run)
+    if missing:
+        return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"restore it with git, or {again}")
+    gone = [name for name in run.subjects if name not in project.problems]
+    if gone:
+        return _note_of(f"{shown} is of {listed(gone)}, which the project does not have any more", "remove it")
+    changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r.case, changes(run, project))))
+    if changed:
+        return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
+    return Finding(name="recording", state="ok", text=f"{shown} is of the code that is here")
+
+
+def _note_of(text: str, hint: str) -> Finding:
+    """What is wrong with a recording, which keeps no machine from measuring."""
+    return Finding(name="recording", state="note", text=text, hint=hint)

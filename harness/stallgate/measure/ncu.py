@@ -1,0 +1,113 @@
+"""Nsight Compute's command line and what its output means."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from stallgate.errors import NoProfiler
+from stallgate.model import Noun
+
+CLOCK_CONTROL = "none"
+"""Clocks are left as they are: the time decides, and a locked base clock is nobody's production clock."""
+
+CACHE_CONTROL = "all"
+"""Caches are flushed before each pass, so that passes and samples start alike."""
+
+PERMISSION_PAGE = "https://developer.nvidia.com/ERR_NVGPUCTRPERM"
+
+
+class Invocation(Noun, frozen=True):
+    """One ncu process to be."""
+
+    report: Path
+    metrics: list[str]
+    """ncu metric names; unused where ``detail`` is set."""
+    detail: bool
+    """The whole section set with source counters and the sources themselves."""
+    application: list[str]
+
+
+def find_ncu() -> Path:
+    """The ncu on PATH.
+
+    Raises:
+        NoProfiler: there is none.
+    """
+    found = shutil.which("ncu")
+    if found is None:
+        raise NoProfiler(
+            "Nsight Compute (ncu) is not on PATH",
+            "install it with the CUDA toolkit or from https://developer.nvidia.com/nsight-compute and add it to PATH",
+        )
+    return Path(found)
+
+
+def version(ncu: Path) -> str:
+    """The version of an ncu.
+
+    Raises:
+        NoProfiler: it does not start.
+    """
+    try:
+        answer = subprocess.run([ncu, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoProfiler(f"{ncu} does not start: {error}", "run `ncu --version` yourself") from None
+    found = re.search(r"Version ([0-9.]+)", answer.stdout)
+    if found is None:
+        raise NoProfiler(f"{ncu} does not say its version", "run `ncu --version` yourself; reinstall Nsight Compute")
+    return found[1]
+
+
+def command(ncu: Path, invocation: Invocation) -> list[str]:
+    """The whole command line of an ncu process.
+
+    Profiling is off until the child switches it on around a sample, so compilation, checks and warm-up stay
+    outside; a stray ``config.ncu-cfg`` in the working directory is not obeyed.
+    """
+    collect = (
+        ["--set", "full", "--import-source", "yes"]
+        if invocation.detail
+        else ["--metrics", ",".join(invocation.metrics)]
+    )
+    return [
+        str(ncu),
+        *("--config-file", "off"),
+        *("--clock-control", CLOCK_CONTROL),
+        *("--cache-control", CACHE_CONTROL),
+        *("--profile-from-start", "off"),
+        "--nvtx",
+        *("--target-processes", "all"),
+        *collect,
+        "--force-overwrite",
+        *("--export", str(invocation.report)),
+        *invocation.application,
+    ]
+
+
+class Complaints(Noun, frozen=True):
+    """What an ncu process complained of."""
+
+    errors: list[str]
+    """Its error lines, and sentences for signs that it does not call errors."""
+    counters_blocked: bool
+    """The driver denies hardware counters to this user."""
+
+
+_SIGNS = {
+    "No kernels were profiled": "ncu profiled no kernel",
+    "Failed to initialize the profiler": "the profiler could not be initialised",
+}
+
+
+def complaints(log: str) -> Complaints:
+    """Reads an ncu process's output, which names faults that its exit status hides."""
+    errors = [line.removeprefix("==ERROR==").strip() for line in log.splitlines() if line.startswith("==ERROR==")]
+    said = "\n".join(errors)
+    errors += [sentence for sign, sentence in _SIGNS.items() if sign in log and sign not in said]
+    return Complaints(
+        errors=errors,
+        counters_blocked="ERR_NVGPUCTRPERM" in log,
+    )

@@ -1,0 +1,100 @@
+"""What an interrupted run still lacks, and the run as it stands without what cannot be relied on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from stallgate import __version__
+from stallgate.errors import BadArgument
+from stallgate.extract.evidence import gather
+from stallgate.measure import ncu
+from stallgate.measure.device import Device
+from stallgate.measure.profile import subject_of
+from stallgate.model import DETAIL, Attempt, Case, CaseResult, Environment, Run
+from stallgate.project.commit import commit_of
+from stallgate.project.load import Project
+from stallgate.project.staleness import changes, stale_because
+
+ENDED = ("profiled", "wrong_result", "crashed", "timed_out", "skipped")
+"""Outcomes that measuring the same code again would only repeat."""
+
+
+def resumable(project: Project, folder: Path, run: Run, device: Device, ncu_version: str) -> Run:
+    """A run that was begun here, with the cases to be measured again planned anew.
+
+    Measured again is what has no outcome, what changed since, and what no intact ncu report shows.
+
+    Raises:
+        BadArgument: the run cannot be gone on with: it was not measured live, under other conditions, or of cases
+            that the project does not have any more.
+    """
+    _refuse_other(project, run, device, ncu_version)
+    evidence = gather(folder, run, project.catalogue)
+    changed = changes(run, project)
+    results = [_kept_or_planned(project, result, evidence.faults, changed) for result in run.cases]
+    again = {result.case for result in results if result.outcome == "planned"}
+    commit, dirty = commit_of(project.root)
+    for part in folder.glob(".*"):  # what was being written when the run was killed
+        part.unlink()
+    return replace(
+        run,
+        stallgate=__version__,
+        commit=commit,
+        dirty=dirty,
+        subjects={name: subject_of(project, name) for name in run.subjects},
+        cases=results,
+        attempts=_without_details_of(run, again, {call.case for call in evidence.calls if call.sample == DETAIL}),
+        complete=False,
+    )
+
+
+def _kept_or_planned(
+    project: Project, result: CaseResult, faults: dict[str, str], changed: dict[str, list[str]]
+) -> CaseResult:
+    kept = result.outcome in ENDED and result.case.name not in faults and not stale_because(result.case, changed)
+    role = project.problems[result.case.problem].variants[result.case.variant].role
+    return replace(result, role=role) if kept else CaseResult(case=result.case, role=role)
+
+
+def _without_details_of(run: Run, again: set[Case], detailed: set[Case]) -> list[Attempt]:
+    """The attempts, without the detail launches where one of them is of a case that is measured again."""
+    return [attempt for attempt in run.attempts if attempt.kind != "detail" or not again & detailed]
+
+
+def _refuse_other(project: Project, run: Run, device: Device, ncu_version: str) -> None:
+    """Refuses to put numbers side by side in one run that were not measured alike."""
+    if run.kind != "live" or run.settings is None:
+        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
+    for case in (result.case for result in run.cases):
+        if not _has(project, case):
+            raise BadArgument(f"the project does not have {case.name} any more", "start a new run")
+    begun = [attempt.environment for attempt in run.attempts if attempt.environment is not None]
+    now = (device.name, device.driver, ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
+    for environment in begun:
+        then = (*_conditions(environment), run.settings.clock_control, run.settings.cache_control)
+        if then != now:
+            raise BadArgument(
+                f"{run.name} was begun under other conditions: {_differences(then, now)}", "start a new run"
+            )
+
+
+def _conditions(environment: Environment) -> tuple[str, str, str]:
+    return environment.gpu, environment.driver, environment.ncu
+
+
+def _differences(then: tuple[str, ...], now: tuple[str, ...]) -> str:
+    return ", ".join(
+        f"{before} there, {after} here" for before, after in zip(then, now, strict=True) if before != after
+    )
+
+
+def _has(project: Project, case: Case) -> bool:
+    problem = project.problems.get(case.problem)
+    return (
+        problem is not None
+        and case.workload in problem.workloads
+        and case.variant in problem.variants
+        and case.configuration in problem.variants[case.variant].configurations
+    )

@@ -1,0 +1,570 @@
+"""The nouns of stallgate: immutable values that every stage of the flow hands to the next.
+
+They are msgspec structs, so that the same type is the checked shape of a TOML or JSON file: unknown keys
+and wrong types are refused where the file is read (``stallgate/project/decode.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from math import isfinite
+from typing import Literal, get_args
+
+from msgspec import Struct, field
+
+RUN_FORMAT = 1
+"""Version of ``run.json``. History: 1, the first."""
+
+BASELINE_FORMAT = 1
+"""Version of a baseline's file. History: 1, the first."""
+
+LABEL_PART = r"[a-z0-9_.-]+"
+
+Role = Literal["candidate", "baseline", "roof", "unknown"]
+"""candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
+
+
+class Noun(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all nouns share: frozen, and strict about what a file may say."""
+
+
+# --- what is computed -------------------------------------------------------------------------------------------------
+
+
+class Workload(Noun, frozen=True):
+    """Named arguments of the reference's inputs."""
+
+    name: str
+    arguments: dict[str, object]
+    bytes: int
+    """Bytes that any implementation has to move: each input read once, each output written once."""
+    flops: int
+    """Arithmetic operations that any implementation has to do."""
+    default: bool = False
+    """Whether a plan that names no workload contains it."""
+
+
+class Variant(Noun, frozen=True):
+    """One self-contained file that computes the problem (for a roof: that moves its bytes or does its flops)."""
+
+    name: str
+    role: Role
+    path: str
+    """Relative to the project's root, with forward slashes."""
+    digest: str
+    configurations: dict[str, dict[str, object]]
+    """Named tunables; ``default`` is the empty one: the wrapper's own keyword defaults."""
+    ceiling: Literal["bytes", "flops"] | None = None
+    """What a roof saturates; None for everything else."""
+
+
+class Waiver(Noun, frozen=True):
+    """A promise to meet a target later: for one variant, with a reason, until a day."""
+
+    variant: str
+    stage: str
+    """The stage that names the target."""
+    metric: str
+    """What the target bounds, by any name that the catalogue resolves."""
+    until: date
+    """The last day on which it holds, UTC."""
+    reason: str
+    workloads: list[str] = []
+    """Where it holds; empty: wherever the target is judged."""
+
+
+class AllowedKernel(Noun, frozen=True):
+    """Kernels of others that a candidate of the problem may launch."""
+
+    pattern: str
+    """Of their names as C++ spells them; ``*`` stands for anything."""
+    reason: str
+
+
+class Problem(Noun, frozen=True):
+    """What is computed: a reference, its workloads, its variants."""
+
+    name: str
+    title: str
+    reference: str
+    reference_digest: str
+    stages: list[str]
+    """The stages that gate this problem, where the command line names none."""
+    workloads: dict[str, Workload]
+    variants: dict[str, Variant]
+    waivers: list[Waiver] = []
+    allowed_kernels: list[AllowedKernel] = []
+
+
+class Case(Noun, frozen=True):
+    """One variant in one configuration on one workload."""
+
+    problem: str
+    variant: str
+    configuration: str
+    workload: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.problem}/{self.variant}/{self.configuration}/{self.workload}"
+
+    def label(self, sample: str) -> str:
+        """The NVTX range that marks the launches of one sample; a launch has no other identity."""
+        return f"stallgate/{self.name}/{sample}"
+
+
+DETAIL = "detail"
+"""The sample of a launch that was profiled with the whole section set; no number is judged by it."""
+
+
+class Label(Noun, frozen=True):
+    """A case and a sample, as an NVTX range names them."""
+
+    case: Case
+    sample: str
+
+    @staticmethod
+    def parse(text: str) -> Label | None:
+        """``stallgate/<problem>/<variant>/<configuration>/<workload>/<sample>``; None for any other text."""
+        parts = text.split("/")
+        if len(parts) != 6 or parts[0] != "stallgate":
+            return None
+        if not all(re.fullmatch(LABEL_PART, part) for part in parts):
+            return None
+        case = Case(problem=parts[1], variant=parts[2], configuration=parts[3], workload=parts[4])
+        return Label(case=case, sample=parts[5])
+
+
+# --- yardsticks -------------------------------------------------------------------------------------------------------
+
+Direction = Literal["higher", "lower", "neither"]
+Family = Literal["memory", "shared", "sync", "issue", "compute", "other"]
+Comparison = Literal["at_least", "at_most", "above", "below"]
+
+
+class Metric(Noun, frozen=True):
+    """A row of the catalogue: what a short name means, and where ncu has it."""
+
+    name: str
+    title: str
+    unit: str
+    direction: Direction = "neither"
+    """Which way is better; ``neither`` where a value alone says nothing."""
+    names: list[str] = []
+    """ncu metric names, the preferred one first."""
+    formula: str | None = None
+    """Arithmetic over ncu names, for reports that carry none of ``names``."""
+    combine: Literal["sum", "max", "weighted"] = "sum"
+    """How the launches of one call make the call's value."""
+    weight: str | None = None
+    """The metric that weighs, where ``combine`` is ``weighted``."""
+    least: float | None = None
+    """Values below are implausible."""
+    most: float | None = None
+    """Values above are implausible."""
+    state: str | None = None
+    """The warp state whose share of resident warp time this is."""
+    family: Family | None = None
+    """What kind of waiting, or of work, the state is."""
+    limiters: dict[str, str] = {}
+    """Metrics of which the smallest holds this one down -> what they are limits of, in words."""
+    about: str = ""
+    """What it tells, in a sentence or two."""
+
+
+class Chip(Noun, frozen=True):
+    """A GPU chip as ncu names it."""
+
+    name: str
+    compute_capability: str | None = None
+
+
+class Catalogue(Noun, frozen=True):
+    """Every metric that stallgate knows, the old names it understands, and the chips where a name does not exist."""
+
+    metrics: dict[str, Metric]
+    aliases: dict[str, str]
+    """Names that resolve to a metric's short name."""
+    chips: dict[str, Chip]
+    missing: dict[str, list[str]]
+    """ncu name -> chips where it does not exist."""
+
+
+class Target(Noun, frozen=True):
+    """A bound on a metric: exactly one of the four comparisons, or a tolerance around the accepted baseline."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    tolerance: float | None = None
+    """How much worse than the accepted baseline it may be, as a fraction of the baseline's value."""
+    of: Literal["roof"] | None = None
+    """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
+    workloads: list[str] = []
+    """Where it is judged; empty: everywhere."""
+    variants: list[str] = []
+    """Whom it is for; empty: every candidate."""
+    scope: Literal["call", "kernel"] = "call"
+    """``kernel``: every kernel of the call is held to the bound on its own."""
+
+    def __post_init__(self) -> None:
+        given = [(name, getattr(self, name)) for name in (*get_args(Comparison), "tolerance")]
+        given = [(name, bound) for name, bound in given if bound is not None]
+        if len(given) != 1:
+            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}, tolerance")
+        name, bound = given[0]
+        if not isfinite(bound):
+            raise ValueError(f"`{name}` has to be a finite number")
+        if name == "tolerance":
+            self._check_tolerance(bound)
+
+    def _check_tolerance(self, tolerance: float) -> None:
+        if not 0 <= tolerance < 1:
+            raise ValueError("`tolerance` is a fraction from 0 to 1: 0.02 allows 2 % worse than the baseline")
+        if self.of is not None or self.scope == "kernel":
+            raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
+
+    @property
+    def bound(self) -> tuple[Comparison, float] | None:
+        """The comparison and its bound, an absolute value or a fraction of the roof's; None of a tolerance."""
+        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
+        return next(((name, bound) for name, bound in bounds if bound is not None), None)
+
+
+class Stage(Noun, frozen=True):
+    """A focus of optimisation with its targets, rules and autotune space."""
+
+    name: str
+    title: str
+    focus: str
+    targets: list[Target]
+    includes: list[str] = []
+    """Stages whose targets have to be met as well."""
+    undecided: Literal["stop", "warn"] = "stop"
+    """``warn``: samples on both sides of a bound are shown, and do not keep the gate from saying yes."""
+    shown: list[str] = []
+    """Metrics that are drawn beside the targets and judged by nothing."""
+    rules: list[str] = []
+    autotune: dict[str, list[object]] = {}
+
+
+class Accepted(Noun, frozen=True):
+    """What a metric of a case is accepted to be, from repeated runs."""
+
+    low: float
+    """The lowest sample of all runs."""
+    median: float
+    """The median of the runs' medians."""
+    high: float
+    """The highest sample of all runs."""
+    unit: str
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.median <= self.high:
+            raise ValueError("`low`, `median` and `high` do not ascend")
+
+    @property
+    def spread(self) -> float:
+        """How far samples of repeated runs lie apart, in the metric's unit."""
+        return self.high - self.low
+
+
+class BaselineCase(Noun, frozen=True):
+    """The accepted numbers of one case, and what they were measured of."""
+
+    runs: int
+    """How many runs stand behind them."""
+    accepted: date
+    commit: str | None
+    digests: dict[str, str]
+    """Of what has to be the same to compare: the reference, the workload, the roofs."""
+    metrics: dict[str, Accepted]
+
+
+class Baseline(Noun, frozen=True):
+    """The accepted numbers of a problem on one GPU, measured under one clock and cache control."""
+
+    format: int
+    problem: str
+    gpu: str
+    """By its driver's name."""
+    clock_control: str
+    cache_control: str
+    cases: dict[str, BaselineCase]
+    """``<variant>/<configuration>/<workload>`` -> its numbers."""
+
+
+class Card(Noun, frozen=True):
+    """What a vendor's sheet says of a GPU: shown for orientation, never judged by."""
+
+    name: str
+    title: str
+    device_names: list[str]
+    """Names under which the driver reports it."""
+    chip: str
+    compute_capability: str
+    multiprocessors: int
+    dram_bandwidth_gb_s: float
+    l2_cache_mb: float
+    tf32_tflops: float
+    bf16_tflops: float
+    fp16_tflops: float
+    registers_per_thread: int
+    threads_per_block: int
+    threads_per_multiprocessor: int
+    warps_per_multiprocessor: int
+    shared_memory_per_multiprocessor_kb: float
+    shared_memory_per_block_kb: float
+
+
+# --- what happened ----------------------------------------------------------------------------------------------------
+
+Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed", "timed_out", "skipped", "not_profiled"]
+"""planned: not reached. measuring: begun, no word yet. not_profiled: it ran, and ncu delivered no usable launch."""
+
+
+class CaseResult(Noun, frozen=True):
+    """What became of one planned case."""
+
+    case: Case
+    role: Role
+    outcome: Outcome = "planned"
+    reason: str = ""
+    """Why it was not profiled, in a sentence."""
+    attempt: str | None = None
+    """The attempt that holds its launches."""
+    strays: str = ""
+    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
+    run_ms: float | None = None
+    """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
+
+
+class Environment(Noun, frozen=True):
+    """Where an attempt ran."""
+
+    gpu: str
+    device: int
+    """Index of the GPU on its machine."""
+    compute_capability: str
+    chip: str | None
+    driver: str
+    ncu: str
+    python: str
+    torch: str
+    triton: str
+    cuda: str
+
+
+class Advice(Noun, frozen=True, omit_defaults=True):
+    """What one of Nsight Compute's own rules says of a launch."""
+
+    rule: str
+    section: str
+    title: str
+    message: str
+    kind: Literal["note", "optimisation", "warning", "error"]
+    speedup: float | None = None
+    """What ncu estimates could be gained, in per cent; of the whole launch, or of what the rule looks at."""
+    scope: Literal["whole", "part"] | None = None
+
+
+class HotLine(Noun, frozen=True, omit_defaults=True):
+    """A source line and how many samples of waiting or issuing warps fell on it."""
+
+    file: str
+    """Without its folders; of a library from the package on, as in ``triton/language/standard.py``."""
+    line: int
+    text: str
+    """Empty where the report has no source, or the line is a library's."""
+    samples: int
+    reason: str
+    """The warp state of most of them."""
+    reason_samples: int
+    library: bool = False
+    """Whether the file is an installed package's, whose code the compiler put into the kernel."""
+    function: str = ""
+    """Of a library: the function that the line is in."""
+
+
+class Detail(Noun, frozen=True):
+    """What a report with every section has of one launch beside its metrics: for reading, judged by nothing."""
+
+    case: Case
+    kernel: str
+    samples: int
+    """Samples of warps in all; 0 where none were taken."""
+    advice: list[Advice]
+    lines: list[HotLine]
+    """The hottest first; those of libraries after the kernel's own."""
+
+
+class Attempt(Noun, frozen=True):
+    """One ncu process."""
+
+    name: str
+    kind: Literal["samples", "detail", "import"]
+    command: list[str]
+    started: str
+    seconds: float | None = None
+    """None while it runs."""
+    exit_status: int | None = None
+    """ncu's; None where stallgate ended it."""
+    errors: list[str] = []
+    """Error lines of ncu and what stallgate makes of them."""
+    report: str | None = None
+    """The ncu report, relative to the run's folder."""
+    sha256: str | None = None
+    environment: Environment | None = None
+    details: list[Detail] = []
+    """Where the report has every section."""
+
+
+class Settings(Noun, frozen=True):
+    """How it was measured; runs that differ here are not compared."""
+
+    samples: int
+    timeout_s: float
+    clock_control: str
+    cache_control: str
+    metrics: list[str]
+    """ncu metric names that were asked for."""
+
+
+class Origin(Noun, frozen=True):
+    """The recording that a replayed run stands for."""
+
+    path: str
+    created: str
+    commit: str | None
+    dirty: bool
+
+
+class Subject(Noun, frozen=True):
+    """A problem as it was when it was measured."""
+
+    title: str
+    workloads: dict[str, Workload]
+    roles: dict[str, Role]
+    digests: dict[str, str]
+    """SHA-256 of what was measured, by name: each variant's file, the reference, each workload, the child."""
+
+
+class Run(Noun, frozen=True):
+    """Everything one profile produced."""
+
+    format: int
+    name: str
+    kind: Literal["live", "recorded", "imported"]
+    created: str
+    """UTC, ISO 8601."""
+    stallgate: str
+    reader: str
+    """Version of ncu_report."""
+    commit: str | None
+    dirty: bool
+    arguments: list[str]
+    settings: Settings | None
+    subjects: dict[str, Subject]
+    cases: list[CaseResult]
+    attempts: list[Attempt] = field(default_factory=list)
+    complete: bool = False
+    origin: Origin | None = None
+
+
+# --- what was read ----------------------------------------------------------------------------------------------------
+
+State = Literal["measured", "no_value", "absent", "not_finite", "out_of_range"]
+
+
+class Reading(Noun, frozen=True):
+    """One metric of one launch or call, with its state: never a bare float."""
+
+    state: State
+    value: float | None
+    """Set where, and only where, the state is ``measured``."""
+    ncu_name: str
+    """The ncu name, or the formula, that the value comes from; the preferred name where there is none."""
+    source: Literal["ncu", "formula", "combined", "derived"]
+
+
+class RawMetric(Noun, frozen=True):
+    """A metric as ``ncu_report`` has it."""
+
+    has_value: bool
+    value: float | str | None
+    unit: str
+
+
+class Launch(Noun, frozen=True):
+    """One kernel launch as ncu saw it."""
+
+    index: int
+    kernel: str | None
+    """None for a phantom: the sign of a damaged report or a faulting launch."""
+    ranges: list[str]
+    """Open NVTX push/pop ranges, outermost first."""
+    metrics: dict[str, RawMetric]
+    signature: str = ""
+    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
+    samples: int = 0
+    advice: list[Advice] = []
+    lines: list[HotLine] = []
+    """These three where they were asked for."""
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
+"""waived: not met, and a waiver of problem.toml says why that is so and until when."""
+
+
+class Part(Noun, frozen=True):
+    """One kernel's part in a number of a call of several."""
+
+    kernel: str
+    value: float | None
+    """The median of its samples; None where it is not measured."""
+
+
+class Verdict(Noun, frozen=True):
+    """What the gate says of one target for one case."""
+
+    status: Status
+    reason: str
+    """A stable code: see ``stallgate/judge/verdicts.py``."""
+    sentence: str
+    stage: str | None
+    problem: str
+    variant: str
+    configuration: str
+    workload: str
+    kernel: str | None = None
+    """The kernel that is judged, where the target's scope is a kernel."""
+    metric: str | None = None
+    written_as: str | None = None
+    """The name in the stage's file, where it is not the short name."""
+    ncu_name: str | None = None
+    unit: str | None = None
+    comparison: Comparison | None = None
+    bound: float | None = None
+    """The absolute bound that was judged by; None where it takes a roof or a baseline that is not there."""
+    of_roof: float | None = None
+    """The fraction of the roof that the bound stands for, where it does."""
+    tolerance: float | None = None
+    """The part of the baseline that the bound allows it to be worse, where it does."""
+    baseline: float | None = None
+    """The accepted value that the tolerance is around."""
+    value: float | None = None
+    """Median of the samples."""
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0
+    parts: list[Part] = []
+    """What each kernel of the call shows, where there are several."""
+    warning: bool = False
+    """Undecided, and shown only: the stage says that this does not keep the gate from saying yes."""
+    waiver: Waiver | None = None
+    """The waiver that was looked at, also one that has ended."""

@@ -1,0 +1,78 @@
+"""Digests of what is measured: a number is stale when one of these has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import stallgate.child
+from stallgate.model import Problem, Workload
+
+
+def text_digest(path: Path) -> str:
+    """SHA-256 of a text with its line endings normalised, so that a checkout on any system gives the same."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def workload_digest(workload: Workload) -> str:
+    """SHA-256 of what a workload computes: its arguments and its needs; its name and its place in a plan are not."""
+    measured = {"arguments": workload.arguments, "bytes": workload.bytes, "flops": workload.flops}
+    return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+
+
+def child_digest() -> str:
+    """SHA-256 of the measuring child's source, without the timing child below it, which takes no part."""
+    return package_digest(Path(stallgate.child.__file__).parent)
+
+
+def package_digest(folder: Path) -> str:
+    """SHA-256 of the modules of a package, without the packages within it."""
+    parts = [f"{path.name} {text_digest(path)}\n" for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def tunables_digest(tunables: dict[str, object]) -> str:
+    """SHA-256 of the named tunables of a configuration."""
+    return hashlib.sha256(json.dumps(tunables, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def subject_digests(problem: Problem) -> dict[str, str]:
+    """Everything that the numbers of a problem depend on, by the name that a person would give it."""
+    digests = {CHILD: child_digest(), REFERENCE: problem.reference_digest}
+    digests |= {
+        configuration_key(variant.name, name): tunables_digest(tunables)
+        for variant in problem.variants.values()
+        for name, tunables in variant.configurations.items()
+        if name != DEFAULT
+    }
+    digests |= {variant_key(variant.name): variant.digest for variant in problem.variants.values()}
+    digests |= {workload_key(load.name): workload_digest(load) for load in problem.workloads.values()}
+    return digests
+
+
+CHILD = "the measuring child"
+REFERENCE = "the reference"
+DEFAULT = "default"
+"""The configuration that passes no tunables: nothing about it can change but the variant's file."""
+
+
+def variant_key(name: str) -> str:
+    """The key of a variant's file among a subject's digests."""
+    return f"variant {name}"
+
+
+def workload_key(name: str) -> str:
+    """The key of a workload among a subject's digests."""
+    return f"workload {name}"
+
+
+def configuration_key(variant: str, name: str) -> str:
+    """The key of a configuration's tunables among a subject's digests."""
+    return f"configuration {name} of {variant}"

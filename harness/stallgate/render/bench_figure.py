@@ -1,0 +1,71 @@
+"""The figure of a bench: on every workload, how fast each contender is beside a copy of the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stallgate.formatting import spaced
+from stallgate.render.figures import BOUND, FAINT, INK, INKS, blank_figure, fitting, plain, rendered_png
+from stallgate.runs.bench import Bench, ContenderRole, Entry, Row
+from stallgate.runs.folder import write_whole
+
+FILE = "bench.png"
+
+WIDTH = 8.0
+COLUMNS = 2
+BAR = 0.22
+"""Inches that a bar takes."""
+HEAD = 0.62
+"""Inches above and below the bars of a panel: its title and its axis."""
+LONGEST_NAME = 22
+
+
+def draw_bench(bench: Bench, folder: Path) -> None:
+    """Writes ``bench.png``, a panel for each row where anything was timed; nothing where there is none."""
+    rows = [row for row in bench.rows if any(entry.samples_us for entry in row.entries)]
+    if not rows:
+        return
+    columns = min(COLUMNS, len(rows))
+    lines = [rows[start : start + columns] for start in range(0, len(rows), columns)]
+    heights = [HEAD + BAR * max(len(_shown(row)) for row in line) for line in lines]
+    gpu = bench.environment.gpu if bench.environment is not None else "an unknown GPU"
+    figure = blank_figure(f"Speed as a fraction of a copy of the same bytes, {gpu}", WIDTH, 0.5 + sum(heights))
+    grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
+    for line, axes in zip(lines, grid, strict=True):
+        for row, axis in zip(line, axes, strict=False):
+            _panel(axis, row)
+        for axis in axes[len(line) :]:
+            axis.set_axis_off()
+    write_whole(folder / FILE, rendered_png(figure))
+
+
+def _panel(axis: Any, row: Row) -> None:
+    """A bar for each contender on a matplotlib Axes; its quartiles lie across its end."""
+    shown = [(entry, row.fraction(entry, "copy")) for entry in _shown(row)]
+    fractions = [fraction for _, fraction in shown if fraction is not None]
+    right = 1.18 * max([1.0, *fractions])
+    for place, (entry, fraction) in enumerate(shown):
+        if fraction is None or entry.median_us is None or entry.quartiles_us is None:
+            why = "no copy to compare with" if entry.outcome == "timed" else spaced(entry.outcome)
+            axis.text(0.01 * right, place, why, va="center", fontsize=8.5, style="italic", color=BOUND)
+            continue
+        axis.barh([place], [fraction], color=_colour(entry.role), height=0.62, alpha=0.75, zorder=2)
+        ends = [fraction * entry.median_us / quartile for quartile in entry.quartiles_us]
+        axis.hlines([place], ends[1:], ends[:1], color=INK, linewidth=2, zorder=3)
+        axis.text(max(fraction, *ends) + 0.012 * right, place, f"{fraction:.3f}", va="center", fontsize=8.5, color=INK)
+    axis.axvline(1.0, color=INK, linewidth=1.1, linestyle=":", zorder=1)
+    axis.set_yticks(range(len(shown)), [fitting(entry.label, LONGEST_NAME) for entry, _ in shown])
+    axis.set_ylim(len(shown) - 0.4, -0.6)
+    axis.set_xlim(0, right)
+    axis.set_title(row.title, fontsize=9.5, color=INK, loc="left")
+    plain(axis)
+
+
+def _shown(row: Row) -> list[Entry]:
+    """Whoever has a bar, or a reason to have none."""
+    return [entry for entry in row.entries if entry.role != "copy" and entry.outcome != "absent"]
+
+
+def _colour(role: ContenderRole) -> str:
+    return FAINT if role == "copy" or role == "peer" else INKS[role]

@@ -1,0 +1,71 @@
+"""What changed since a problem was measured last, as the top of the page and the summary say it."""
+
+from __future__ import annotations
+
+from stallgate.compare.since import ORDER, Since
+from stallgate.compare.two_runs import Word
+from stallgate.model import Noun
+from stallgate.render.compare_page import CLASSES, MARKS, Line, line_of
+
+MOST_LINES = 40
+"""Rows of the table; of more, what moved is shown first, and ``stallgate compare`` shows the rest."""
+
+
+class Changes(Noun, frozen=True):
+    """A problem of a run beside its base."""
+
+    mark: str
+    style: str
+    """A class of the page's style."""
+    base: str
+    """Empty where there is nothing to compare with."""
+    provenance: str
+    """The base's."""
+    words: str
+    """What moved, or why nothing can be said, without its full stop."""
+    tally: str
+    notes: list[str]
+    lines: list[Line]
+    left_out: int
+    """Rows that the table does not have."""
+
+    @property
+    def moved(self) -> bool:
+        return any(line.mark not in (MARKS["same"], MARKS["not_comparable"]) for line in self.lines)
+
+    @property
+    def is_gappy(self) -> bool:
+        """Whether any row says why it is not comparable."""
+        return any(line.why for line in self.lines)
+
+
+def changes_of(since: Since) -> Changes:
+    """One problem, put into words."""
+    if since.found is None:
+        return Changes(
+            mark="○ nothing to compare with",
+            style="",
+            base="",
+            provenance="",
+            words=since.because,
+            tally="",
+            notes=[],
+            lines=[],
+            left_out=0,
+        )
+    told = since.changes
+    words = {change.word for _, change in told}
+    word: Word = "worse" if "worse" in words else "better" if "better" in words else "same"
+    if len(told) > MOST_LINES:
+        told = sorted(told, key=lambda pair: ORDER.index(pair[1].word))
+    return Changes(
+        mark=MARKS[word],
+        style=CLASSES.get(word, ""),
+        base=since.base,
+        provenance=since.found.base.provenance,
+        words=since.found.finding,
+        tally=since.tally,
+        notes=since.found.notes,
+        lines=[line_of(*pair) for pair in told[:MOST_LINES]],
+        left_out=max(0, len(told) - MOST_LINES),
+    )

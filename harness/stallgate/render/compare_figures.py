@@ -1,0 +1,61 @@
+"""The figure of two runs: how far each variant's time moved, and how far that lies beyond the noise."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from stallgate.model import Noun
+from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, Row, blank_figure, plain, rendered
+
+SLOWER = BOUND
+FASTER = INKS["candidate"]
+LEAST_REACH = 0.01
+"""The axis reaches at least so far to both sides: noise is not to look like a change."""
+
+TITLE_WIDTH = 90
+"""Characters; a longer finding takes another line."""
+
+
+class Shift(Noun, frozen=True):
+    """The relative change of a variant's time, or why there is none."""
+
+    change: float | None
+    low: float | None
+    """The least change that the noise allows."""
+    high: float | None
+    said: str
+    """Beside the bar, or in its place."""
+
+    @property
+    def colour(self) -> str:
+        """That of a change where no change is not among what the noise allows."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return FAINT
+        return SLOWER if self.low > 0 else FASTER
+
+
+def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> Drawing:
+    """A row for each variant: a dot at its change in per cent, a bar over what the noise allows."""
+    figure = blank_figure(textwrap.fill(title, TITLE_WIDTH), 10.0, 1.25 + 0.36 * len(rows))
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1.2, zorder=1)
+    for place, shift in enumerate(shifts):
+        if shift.change is not None and shift.low is not None and shift.high is not None:
+            span = [100 * shift.low, 100 * shift.high]
+            axis.plot(span, [place, place], color=shift.colour, linewidth=6, alpha=0.45, zorder=3)
+            axis.plot(100 * shift.change, place, "o", color=shift.colour, markersize=6, zorder=4)
+        aside = axis.get_yaxis_transform()  # the words stand to the right of the panel, each at the height of its row
+        axis.text(1.01, place, shift.said, transform=aside, va="center", fontsize=8.5, color=INK)
+    axis.set_yticks(range(len(rows)), [row.name for row in rows])
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_xlim(-_reach(shifts), _reach(shifts))
+    axis.set_xlabel("change of time [%]: faster to the left, slower to the right", fontsize=9, color=INK)
+    plain(axis)
+    return rendered(figure)
+
+
+def _reach(shifts: Sequence[Shift]) -> float:
+    """How far the axis goes to either side, in per cent."""
+    ends = [abs(end) for shift in shifts for end in (shift.low, shift.high) if end is not None]
+    return 110 * max([*ends, LEAST_REACH])

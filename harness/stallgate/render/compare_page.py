@@ -1,0 +1,171 @@
+"""``compare-<base>.html``: two runs side by side, in one self-contained file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from stallgate.compare.since import ORDER
+from stallgate.compare.two_runs import Change, Comparison, Pair, Word, finding
+from stallgate.extract.table import Summary
+from stallgate.formatting import number, scaled, spaced
+from stallgate.model import Noun
+from stallgate.render.compare_figures import Shift, times_drawing
+from stallgate.render.figures import Row
+from stallgate.render.template import template
+from stallgate.runs.folder import write_whole
+
+MARKS: dict[Word, str] = {
+    "better": "✓ better",
+    "worse": "✗ worse",
+    "same": "same",
+    "changed": "≠ changed",
+    "not_comparable": "○ not comparable",
+}
+
+COMPARED = "compare-"
+"""The page's name begins so, and goes on with the base's."""
+
+CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
+"""Classes of the page's style."""
+
+
+class Cell(Noun, frozen=True):
+    """A metric of one run in the table."""
+
+    text: str
+    value: float | None
+    """As measured, to be sorted by and exported."""
+    title: str
+    """Said on hover: the spread, or why there is no value."""
+    scaled: str = ""
+    """The value in a multiple of its unit."""
+    spread: str = ""
+    """The lowest and the highest sample, likewise."""
+
+
+class Line(Noun, frozen=True):
+    """A row of the table."""
+
+    case: str
+    workload: str
+    variant: str
+    metric: str
+    unit: str
+    base: Cell
+    run: Cell
+    change: str
+    value: float | None
+    """The change in per cent."""
+    mark: str
+    style: str
+    why: str
+
+
+class Section(Noun, frozen=True):
+    """One workload of one problem."""
+
+    anchor: str
+    title: str
+    obstacles: list[str]
+    svg: str
+    alt: str
+
+
+def draw_comparison(found: Comparison, folder: Path) -> Path:
+    """Writes the page into a folder, the run's; returns its path."""
+    page = folder / f"{COMPARED}{found.base.name}.html"
+    write_whole(page, _html(found).encode())
+    return page
+
+
+def _html(found: Comparison) -> str:
+    places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
+    told = [(pair, change) for pair in found.pairs for change in pair.changes]
+    return template("compare.html.j2").render(
+        found=found,
+        style=_style(found),
+        sections=[_section(found, problem, workload) for problem, workload in places],
+        lines=[line_of(*told) for told in sorted(told, key=lambda pair: ORDER.index(pair[1].word))],
+        markup=Markup,
+    )
+
+
+def _style(found: Comparison) -> str:
+    """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
+    words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
+    known = "fail" if "worse" in words else "pass" if "better" in words else ""
+    return known if found.comparable else "open"
+
+
+# --- workloads --------------------------------------------------------------------------------------------------------
+
+
+def _section(found: Comparison, problem: str, workload: str) -> Section:
+    pairs = [pair for pair in found.pairs if (pair.case.problem, pair.case.workload) == (problem, workload)]
+    rows = [Row(name=pair.name, role=pair.role) for pair in pairs]
+    shifts = [_shift(pair.duration) for pair in pairs]
+    title = f"{problem} · {workload}"
+    return Section(
+        anchor=f"{problem}-{workload}",
+        title=title,
+        obstacles=[f"{name}: {sentence}" for name, sentence in _told_here(found, pairs)],
+        svg=times_drawing(finding(pairs), rows, shifts).svg,
+        alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
+    )
+
+
+def _told_here(found: Comparison, pairs: list[Pair]) -> list[tuple[str, str]]:
+    """Cases that are not comparable, each with its reason, where it is not told at the top."""
+    named = [(pair.name, pair.obstacle) for pair in pairs if pair.obstacle not in found.obstacles]
+    return [(name, obstacle.sentence) for name, obstacle in named if obstacle is not None]
+
+
+def _shift(duration: Change) -> Shift:
+    """A change of time as the figure takes it."""
+    if duration.change is None or duration.band is None:
+        return Shift(change=None, low=None, high=None, said=spaced(duration.word))
+    word = {"better": "faster", "worse": "slower"}.get(duration.word, duration.word)
+    low, high = duration.band
+    return Shift(change=duration.change, low=low, high=high, said=f"{word}: {_percent(duration.change)}")
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def line_of(pair: Pair, change: Change) -> Line:
+    """A change as a row shows it."""
+    return Line(
+        case=pair.case.name,
+        workload=pair.case.workload,
+        variant=pair.name,
+        metric=change.metric,
+        unit=change.unit,
+        base=_cell(change.base, change.unit),
+        run=_cell(change.run, change.unit),
+        change=_percent(change.change) if change.change is not None else "–",
+        value=100 * change.change if change.change is not None else None,
+        mark=MARKS[change.word],
+        style=CLASSES.get(change.word, ""),
+        why=change.obstacle.sentence if change.obstacle else "",
+    )
+
+
+def _cell(summary: Summary | None, unit: str) -> Cell:
+    if summary is None:
+        return Cell(text="–", value=None, title="no numbers")
+    if summary.median is None or summary.low is None or summary.high is None:
+        return Cell(text=spaced(summary.state), value=None, title=summary.ncu_name)
+    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
+    return Cell(
+        text=number(summary.median),
+        value=summary.median,
+        title=spread,
+        scaled=scaled(summary.median, unit),
+        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else "one sample",
+    )
+
+
+def _percent(change: float) -> str:
+    return f"{100 * change:+,.2f} %"

@@ -1,0 +1,142 @@
+"""A launch with every section: its hottest lines, the code that they stand in, and what NVIDIA's rules say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from stallgate.model import Advice, Case, Detail, HotLine, Noun, Role
+from stallgate.project.digests import text_digest, variant_key
+from stallgate.render.view import View, case_name
+
+MOST_LINES = 12
+"""Rows in a table of hot lines; the code has them all."""
+
+LONGEST_CODE = 4000
+"""Lines of a file that a page shows."""
+
+ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
+
+
+class Hot(Noun, frozen=True):
+    """A row in the table of hot lines."""
+
+    line: HotLine
+    share: float
+    """Of the samples of its kernel, in per cent."""
+    anchor: str
+    """The line in the code below; empty where it is not there."""
+
+
+class Kernel(Noun, frozen=True):
+    """What is told of one launch."""
+
+    name: str
+    samples: int
+    own: list[Hot]
+    """Lines of the files that the kernel was written in."""
+    library: list[Hot]
+    advice: list[Advice]
+
+
+class CodeLine(Noun, frozen=True):
+    """A line of the variant's file."""
+
+    number: int
+    text: str
+    samples: int = 0
+    share: float = 0.0
+    """Of the samples of all kernels of the call, in per cent."""
+    anchor: str = ""
+    """Of a line with samples."""
+
+
+class Said(Noun, frozen=True):
+    """The details of one case, for a reader."""
+
+    name: str
+    case: str
+    file: str
+    kernels: list[Kernel]
+    code: list[CodeLine]
+    """Empty where the file is not at hand as it was measured."""
+
+
+def said(view: View, anchor: str) -> list[Said]:
+    """What reports with every section have of each case here, candidates first.
+
+    Args:
+        view: the workload.
+        anchor: the section's, that those of lines begin with.
+    """
+    details: dict[Case, list[Detail]] = {}
+    for detail in view.details():
+        details.setdefault(detail.case, []).append(detail)
+    roles = {result.case: result.role for result in view.cases}
+    order = sorted(details, key=lambda case: ORDER.index(roles[case]))
+    return [_said(view, case, details[case], f"{anchor}-code-{number + 1}") for number, case in enumerate(order)]
+
+
+def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
+    path = variant_path(view, case)
+    file = path.name if path is not None else ""
+    code = _code(path, details, anchor) if path is not None else []
+    shown = {line.number for line in code}
+    kernels = [_kernel(detail, file, anchor, shown) for detail in details]
+    return Said(name=case_name(case), case=case.name, file=file, kernels=kernels, code=code)
+
+
+def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> Kernel:
+    rows = [
+        Hot(
+            line=line,
+            share=100 * line.samples / detail.samples,
+            anchor=f"{anchor}-{line.line}" if line.file == file and not line.library and line.line in shown else "",
+        )
+        for line in detail.lines
+        if line.samples and detail.samples
+    ]
+    return Kernel(
+        name=detail.kernel,
+        samples=detail.samples,
+        own=[row for row in rows if not row.line.library],
+        library=[row for row in rows if row.line.library],
+        advice=detail.advice,
+    )
+
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+
+def variant_path(view: View, case: Case) -> Path | None:
+    """The variant's file as it was measured: the copy in the run's folder, or the tree's; None where it is neither."""
+    problem, subject = view.project.problems.get(case.problem), view.result.run.subjects.get(case.problem)
+    variant = problem.variants.get(case.variant) if problem is not None else None
+    if variant is None or subject is None:
+        return None
+    paths = [root / variant.path for root in (view.result.folder / "source", view.project.root)]
+    wanted = subject.digests.get(variant_key(case.variant))
+    return next((path for path in paths if path.is_file() and text_digest(path) == wanted), None)
+
+
+def _code(path: Path, details: Sequence[Detail], anchor: str) -> list[CodeLine]:
+    """The file, its lines with their share of the samples; nothing where no line has any."""
+    samples: Counter[int] = Counter()
+    for line in (line for detail in details for line in detail.lines):
+        if line.file == path.name and not line.library:
+            samples[line.line] += line.samples
+    total = sum(detail.samples for detail in details)
+    if not samples or not total:
+        return []
+    texts = path.read_text(errors="replace").splitlines()[:LONGEST_CODE]
+    return [
+        CodeLine(
+            number=number,
+            text=text,
+            samples=samples[number],
+            share=100 * samples[number] / total,
+            anchor=f"{anchor}-{number}" if samples[number] else "",
+        )
+        for number, text in enumerate(texts, start=1)
+    ]

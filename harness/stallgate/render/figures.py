@@ -1,0 +1,691 @@
+"""The figures of a run, as matplotlib draws them; PNG and page take the same."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from stallgate.formatting import SIGNS
+from stallgate.model import Comparison, Family, Metric, Noun, Role
+
+mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
+mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
+mpl.rcParams["svg.hashsalt"] = "stallgate"
+
+INK = "#1c2733"
+PAPER = "#ffffff"
+FAINT = "#8a96a3"
+GRID = "#e3e8ee"
+GOOD = "#dff3e4"
+BOUND = "#b3261e"
+INKS: dict[Role, str] = {"candidate": "#0b62c4", "roof": "#1c2733", "baseline": "#5f6b78", "unknown": "#0b62c4"}
+
+HUES: dict[Family, tuple[str, ...]] = {
+    "memory": ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef"),
+    "shared": ("#d95f0e", "#fdae6b"),
+    "sync": ("#756bb1",),
+    "compute": ("#636363", "#8f8f8f", "#b5b5b5", "#d0d0d0"),
+    "other": ("#c9b994", "#d6c8a6", "#e0d5ba", "#e9e0cb", "#f2ecdf"),
+    "issue": ("#a1d99b", "#238b45"),
+}
+"""Each family of warp states in a hue of its own, its states in the order of the catalogue."""
+
+HOVER = "hover:"
+"""A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
+
+METRIC = "metric:"
+"""A panel whose gid begins with this is one of the metric that the rest of it names."""
+
+LONGEST_HOVER = 200
+"""Characters of a meaning that is said on hover; the glossary has it whole."""
+
+SMALL_SHARE = 0.75
+"""Warp states below this share, in per cent, in every bar are drawn as one."""
+
+
+class Dot(Noun, frozen=True):
+    """A metric of one variant: median and spread, or why there is none."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+    gap: str = ""
+    """Said in place of a dot."""
+
+
+class Limit(Noun, frozen=True):
+    """A bound in a panel."""
+
+    comparison: Comparison
+    bound: float
+
+
+class Panel(Noun, frozen=True):
+    """One metric of every variant, in the order of the rows."""
+
+    metric: Metric
+    dots: list[Dot]
+    limit: Limit | None = None
+    roof: float | None = None
+    """Where the roof stands, or another measure that a label names."""
+    roof_label: str = "roof"
+
+
+class Row(Noun, frozen=True):
+    """A variant as the figures name it."""
+
+    name: str
+    role: Role
+
+
+def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
+    """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
+    room = (WIDTH - _beside(rows)) / len(panels) * CHARACTERS
+    names = [textwrap.fill(_named(panel.metric), max(10, int(room))) for panel in panels]
+    more = 0.17 * max(name.count("\n") for name in names)
+    height = 1.15 + more + 0.34 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, name, panel in zip(axes, names, panels, strict=True):
+        _panel(axis, rows, panel)
+        axis.set_title(name, fontsize=9.5, color=INK, loc="left", y=1)  # where it stands anyway: none is looked for
+    _name_rows(axes[0], rows)
+    _place(figure, rows, height, below=0.3, above=0.66 + more)
+    return figure
+
+
+CHARACTERS = 12.6
+"""Of a panel's name on an inch."""
+
+
+def _named(metric: Metric) -> str:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    return fitting(metric.title, 36) + fitting(unit, 12)
+
+
+WIDTH = 10.0
+"""Of every figure, in inches."""
+
+
+def _beside(rows: Sequence[Row]) -> float:
+    """Room for the names of the rows, in inches."""
+    return 0.25 + 0.082 * max(len(row.name) for row in rows)
+
+
+def _place(
+    figure: Figure, rows: Sequence[Row], height: float, below: float, above: float = 0.45, right: float = 0.15
+) -> None:
+    """Places the axes by hand, in inches: a layout engine would measure every text for a third of the time."""
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(_beside(rows) / WIDTH, below / height, 1 - right / WIDTH, 1 - above / height, wspace=0.12)
+
+
+def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
+    axis.set_gid(f"{METRIC}{panel.metric.name}")
+    right = _right_end(panel)
+    axis.set_xlim(0, right)
+    if panel.limit is not None:
+        _draw_limit(axis, panel.limit, right)
+    if panel.roof is not None:
+        _draw_roof(axis, panel.roof, right, panel.roof_label)
+    known = [(place, rows[place], dot) for place, dot in enumerate(panel.dots) if dot.median is not None]
+    places, inks = [place for place, _, _ in known], [INKS[row.role] for _, row, _ in known]
+    medians = [dot.median or 0.0 for _, _, dot in known]
+    axis.hlines(places, [0.0] * len(known), medians, colors=inks, linewidth=1.2, alpha=0.35, zorder=2)
+    lows, highs = [dot.low or 0.0 for _, _, dot in known], [dot.high or 0.0 for _, _, dot in known]
+    axis.hlines(places, lows, highs, colors=inks, linewidth=5, alpha=0.45, zorder=3)
+    for place, row, dot in known:
+        _draw_dot(axis, place, row, dot, panel.metric.unit, dot.median or 0.0, right)
+    for place, dot in enumerate(panel.dots):
+        if dot.median is None:
+            _draw_gap(axis, right * 0.03, place, dot.gap)
+    plain(axis)
+
+
+def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
+    """What stands where a value is missing."""
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+    axis.text(at, place, why, va="center", fontsize=8, style="italic", color=BOUND, bbox=box, zorder=5)
+
+
+def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: float, right: float) -> None:
+    """The median of a row with its value beside it, and its spread when it is pointed at."""
+    (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
+    mark.set_gid(f"{HOVER}{row.name}: {median:.6g} {unit} ({dot.low:.6g} to {dot.high:.6g})")
+    beyond = median > right * 0.72
+    label = axis.annotate(
+        _brief(median),
+        (median, place),
+        xytext=(-8 if beyond else 8, 0),
+        textcoords="offset points",
+        ha="right" if beyond else "left",
+        va="center",
+        fontsize=8.5,
+        color=INK,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+        zorder=5,
+    )
+    label.set_gid(mark.get_gid())
+
+
+def _brief(value: float) -> str:
+    """A value with three digits, and no powers of ten where thousands will do."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _right_end(panel: Panel) -> float:
+    if panel.metric.unit == "%":
+        return 100.0
+    bound = [panel.limit.bound] if panel.limit is not None else []
+    bound += [panel.roof] if panel.roof is not None else []
+    return 1.12 * max([dot.high for dot in panel.dots if dot.high is not None] + bound, default=1.0)
+
+
+def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
+    above = limit.comparison in ("at_least", "above")
+    axis.axvspan(limit.bound if above else 0, right if above else limit.bound, color=GOOD, zorder=0)
+    axis.axvline(limit.bound, color=BOUND, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
+    axis.annotate(
+        f"{SIGNS[limit.comparison]} {_brief(limit.bound)}",
+        (limit.bound, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if limit.bound > right / 2 else 3, 3),
+        textcoords="offset points",
+        ha="right" if limit.bound > right / 2 else "left",
+        fontsize=8,
+        color=BOUND,
+    )
+
+
+def _draw_roof(axis: Axes, roof: float, right: float, label: str) -> None:
+    axis.axvline(roof, color=INK, linewidth=1.1, linestyle=":", zorder=1)
+    axis.annotate(
+        label,
+        (roof, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if roof > right / 2 else 3, -9),
+        textcoords="offset points",
+        ha="right" if roof > right / 2 else "left",
+        fontsize=8,
+        color=INK,
+    )
+
+
+class Share(Noun, frozen=True):
+    """A warp state's share of resident warp time in every bar, in per cent; None where it is not measured."""
+
+    state: str
+    family: Family
+    shares: list[float | None]
+    about: str = ""
+    """What the state means, said when it is pointed at."""
+
+
+def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
+    """A stacked bar for each variant: what its warps did, or waited for."""
+    segments = _segments(shares)
+    below = 0.62 + 0.2 * -(-len(segments) // 5)
+    height = 0.45 + below + 0.38 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
+    axis = figure.subplots()
+    left = [0.0] * len(rows)
+    for name, colour, values, about in segments:
+        widths = [value if value is not None else 0.0 for value in values]
+        bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
+        for row, width, bar in zip(rows, widths, bars.patches, strict=True):
+            bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %. {fitting(about, LONGEST_HOVER)}")
+        _label_segments(axis, bars.patches, colour)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for place, total in enumerate(left):
+        if total == 0.0:
+            _draw_gap(axis, 1, place, "not measured")
+    _name_rows(axis, rows)
+    axis.set_xlim(0, max(100.0, *left))
+    axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
+    plain(axis)
+    _place(figure, rows, height, below)
+    figure.legend(loc="lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
+    return figure
+
+
+def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None], str]]:
+    """Name, colour, values and meaning of what is drawn, in the catalogue's order; small states together at the end."""
+    seen: Counter[Family] = Counter()
+    segments = []
+    small: list[Share] = []
+    for share in shares:
+        hues = HUES[share.family]
+        colour = hues[min(seen[share.family], len(hues) - 1)]
+        seen[share.family] += 1
+        if _largest(share) < SMALL_SHARE:
+            small.append(share)
+        else:
+            segments.append((share.state, colour, share.shares, share.about))
+    if small:
+        bars = range(len(small[0].shares))
+        together: list[float | None] = [sum(share.shares[i] or 0.0 for share in small) for i in bars]
+        names = ", ".join(share.state for share in small)
+        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together, names))
+    return segments
+
+
+def _largest(share: Share) -> float:
+    return max((value for value in share.shares if value is not None), default=0.0)
+
+
+def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
+    for patch in patches:
+        width = patch.get_width()  # type: ignore[attr-defined]
+        if width >= 4:
+            middle = patch.get_x() + width / 2  # type: ignore[attr-defined]
+            place = patch.get_y() + patch.get_height() / 2  # type: ignore[attr-defined]
+            label = axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
+            label.set_gid(patch.get_gid())  # type: ignore[attr-defined]
+
+
+DARK_ON_BAR, LIGHT_ON_BAR = "#101010", "#fefefe"
+"""A bar has the same colour in the light and in the dark, and so have its numbers: these are no inks of the page."""
+
+
+def _on(colour: str) -> str:
+    """Dark or light, whichever is read better on a colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return LIGHT_ON_BAR if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else DARK_ON_BAR
+
+
+class Occupancy(Noun, frozen=True):
+    """Resident warps of one variant against the most that a multiprocessor holds, in per cent; None where unknown."""
+
+    achieved: float | None
+    possible: float | None
+    limiter: str
+    """What keeps it from more."""
+
+
+def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]) -> Figure:
+    """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
+    height = 1.0 + 0.32 * len(rows)
+    figure = blank_figure(title, WIDTH, height)
+    axis = figure.subplots()
+    for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
+        if occupancy.achieved is None or occupancy.possible is None:
+            _draw_gap(axis, 1, place, "not measured")
+            continue
+        (bar,) = axis.barh([place], [occupancy.achieved], color=INKS[row.role], height=0.5, alpha=0.55).patches
+        bar.set_gid(f"{HOVER}{row.name}: {occupancy.achieved:.4g} % achieved of {occupancy.possible:.4g} % possible")
+        axis.plot([occupancy.possible] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2.2)
+        axis.text(101, place, occupancy.limiter, va="center", fontsize=8.5, color=INK, clip_on=False)
+    _name_rows(axis, rows)
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
+    plain(axis)
+    _place(figure, rows, height, below=0.55, right=0.3 + 0.07 * max(len(each.limiter) for each in found))
+    return figure
+
+
+class Point(Noun, frozen=True):
+    """A configuration in the trade between speed and waiting."""
+
+    name: str
+    role: Role
+    stall: float
+    speed: float
+
+
+LONGEST_TITLE = 102
+"""Characters that fit above a figure."""
+
+MOST_NAMES = 16
+"""Points of a scatter that bear their name; the others say it when they are pointed at."""
+
+
+def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> Figure:
+    """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
+    figure = blank_figure(title, 10.0, 5.2)
+    axis = figure.subplots()
+    best = front(points)
+    axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
+    for point in points:
+        alpha = 0.95 if point in best else 0.35
+        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=alpha)
+        mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {point.speed:.4g}")
+    stalls = [point.stall for point in points]
+    right = 0.15 * min(stalls) + 0.85 * max(stalls)
+    for number, point in enumerate((points if len(points) <= MOST_NAMES else best)[:MOST_NAMES]):
+        _name_point(axis, point, above=number % 2 == 0, leftwards=point.stall > right)
+    axis.set_xlabel(axes[0], fontsize=9, color=INK)
+    axis.set_ylabel(axes[1], fontsize=9, color=INK)
+    axis.margins(x=0.12, y=0.1)
+    plain(axis)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    return figure
+
+
+def _name_point(axis: Axes, point: Point, *, above: bool, leftwards: bool) -> None:
+    """Neighbours bear their names on different sides; the rightmost within the panel."""
+    axis.annotate(
+        point.name,
+        (point.stall, point.speed),
+        xytext=(-6 if leftwards else 6, 7 if above else -13),
+        textcoords="offset points",
+        ha="right" if leftwards else "left",
+        fontsize=8,
+        color=INK,
+        zorder=5,
+    )
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """The points that no other beats in speed and stall together, by rising stall."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.stall, -point.speed)):
+        if not best or point.speed > best[-1].speed:
+            best.append(point)
+    return best
+
+
+TERA = 1e12
+
+
+class Ceiling(Noun, frozen=True):
+    """A limit of a roofline: bytes a second (a slope) or operations a second (a level)."""
+
+    name: str
+    bytes_per_second: float | None = None
+    flops_per_second: float | None = None
+
+
+class Work(Noun, frozen=True):
+    """What a variant did in a second, by its counters."""
+
+    name: str
+    role: Role
+    bytes_per_second: float
+    flops_per_second: float
+
+
+def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceiling]) -> Figure:
+    """Operations a second against operations a byte, both logarithmic, under the ceilings."""
+    figure = blank_figure(title, 10.0, 4.2)
+    axis = figure.subplots()
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    intensities = [work.flops_per_second / work.bytes_per_second for work in works]
+    ridge = max((c.flops_per_second or 0) for c in ceilings) / max((c.bytes_per_second or 1) for c in ceilings)
+    left, right = min(intensities) / 4, max(4 * ridge, 4 * max(intensities))
+    for ceiling in ceilings:
+        _draw_ceiling(axis, ceiling, left, right, [c.flops_per_second or 0 for c in ceilings])
+    for work, intensity in zip(works, intensities, strict=True):
+        (mark,) = axis.plot(intensity, work.flops_per_second, "o", color=INKS[work.role], markersize=8)
+        mark.set_gid(f"{HOVER}{work.name}: {work.flops_per_second / TERA:.4g} Tflop/s at {intensity:.4g} flop/byte")
+        place = (intensity, work.flops_per_second)
+        axis.annotate(work.name, place, xytext=(9, -4), textcoords="offset points", fontsize=8.5, color=INK)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
+    axis.set_xlim(left, right)
+    axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
+    axis.set_ylabel("FP32 operations a second [Tflop/s]", fontsize=9, color=INK)
+    plain(axis)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    return figure
+
+
+def _draw_ceiling(axis: Axes, ceiling: Ceiling, left: float, right: float, levels: Sequence[float]) -> None:
+    level = ceiling.flops_per_second or max(levels)
+    slope = ceiling.bytes_per_second
+    start = level / slope if slope is not None else left
+    ends = ([left, start], [left * slope, level]) if slope is not None else ([left, right], [level, level])
+    axis.plot(*ends, color=BOUND if slope is None else INK, linewidth=1.4, linestyle="-" if slope is None else "--")
+    middle = ((ends[0][0] * ends[0][1]) ** 0.5, (ends[1][0] * ends[1][1]) ** 0.5)
+    offset = (0, 4) if slope is None else (-6, 2)
+    axis.annotate(
+        ceiling.name,
+        middle,
+        xytext=offset,
+        textcoords="offset points",
+        ha="center" if slope is None else "right",
+        fontsize=8.5,
+        color=BOUND if slope is None else INK,
+    )
+
+
+def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
+    """Variants down the left side, the candidates in their own ink."""
+    axis.set_yticks(range(len(rows)), [row.name for row in rows])
+    for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+        label.set_color(INKS[row.role])
+        label.set_fontweight("bold" if row.role in ("candidate", "unknown") else "normal")
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+
+
+class Drawing(Noun, frozen=True):
+    """A figure, rendered."""
+
+    png: bytes
+    svg: str
+    """An ``<svg>`` element."""
+
+
+def rendered(figure: Figure) -> Drawing:
+    """A figure for a file and for a page: laid out once and drawn once for each."""
+    return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
+
+
+def rendered_png(figure: Figure) -> bytes:
+    """A figure for a file only."""
+    png = io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name may hold what the font lacks
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        canvas.draw()  # type: ignore[no-untyped-call]
+    imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
+    return png.getvalue()
+
+
+def _element(svg: str) -> str:
+    """The ``<svg>`` element of a file, in the page's colours."""
+    return _themed(svg[svg.index("<svg") :])
+
+
+def rendered_svg(figure: Figure) -> str:
+    """A figure for a page only, as an ``<svg>`` element."""
+    svg = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return _element(svg.getvalue())
+
+
+THEMED = {
+    INK: "--ink",
+    FAINT: "--faint",
+    GRID: "--grid",
+    GOOD: "--good-wash",
+    BOUND: "--bad",
+    INKS["candidate"]: "--accent",
+    INKS["baseline"]: "--muted",
+    PAPER: "--paper",
+}
+"""Colours that are another in the dark: the variables of the page's style."""
+
+
+def _themed(svg: str) -> str:
+    """A figure whose inks and papers are the page's, whose parts say what they are, and without ids that repeat."""
+    for colour, variable in THEMED.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(rf'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
+    svg = re.sub(rf'<g id="{METRIC}([^"]*)">', r'<g data-metric="\1">', svg)
+    svg = re.sub(r' id="matplotlib\.axis_\d+"', ' class="axis"', svg)
+    return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
+
+
+def blank_figure(title: str, width: float, height: float) -> Figure:
+    """A figure with its finding as the title; width and height in inches."""
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor=PAPER)
+    figure.suptitle(fitting(title, LONGEST_TITLE), x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
+    return figure
+
+
+def fitting(text: str, length: int) -> str:
+    """A text of at most so many characters: its beginning and its end."""
+    return text if len(text) <= length else f"{text[: length - length // 4]}…{text[-(length // 4 - 1) :]}"
+
+
+def plain(axis: Axes) -> None:
+    """Takes from a panel what says nothing: the frame, the ticks of its rows."""
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set_color(FAINT)
+    axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
+    axis.tick_params(axis="x", color=FAINT, labelsize=8, labelcolor=INK)
+    axis.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
+    axis.set_axisbelow(True)
+
+
+# --- through time -----------------------------------------------------------------------------------------------------
+
+
+class Stretch(Noun, frozen=True):
+    """Measurements of one metric under the same conditions, in the order of time."""
+
+    conditions: int
+    """Which of the figure's."""
+    places: list[int]
+    """Where each stands among the figure's measurements."""
+    dots: list[Dot]
+
+
+class Trend(Noun, frozen=True):
+    """One metric of one variant through time; empty where it was measured less than twice."""
+
+    stretches: list[Stretch]
+    limit: Limit | None
+
+
+class Trends(Noun, frozen=True):
+    """Small multiples: a row for each variant, a column for each metric."""
+
+    labels: list[str]
+    """Every measurement, oldest first."""
+    conditions: list[str]
+    rows: list[Row]
+    columns: list[str]
+    """Metrics with their units."""
+    panels: list[list[Trend]]
+    """Row by row."""
+
+
+DASHES: tuple[Literal["solid", "dashed", "dotted", "dashdot"], ...] = ("solid", "dashed", "dotted", "dashdot")
+SHAPES = "osD^vPX"
+LABELS = 16
+"""So many measurements can be named below a column; of more, some are left out."""
+
+
+def trends_figure(title: str, trends: Trends) -> Figure:
+    """A line for each set of conditions in every panel; nothing joins what was measured under different ones."""
+    figure, grid = _grid(title, trends)
+    for axes, row, panels in zip(grid, trends.rows, trends.panels, strict=True):
+        for axis, panel in zip(axes, panels, strict=True):
+            _trend(axis, row, panel)
+        axes[0].annotate(
+            row.name,
+            (0, 0.5),
+            xycoords="axes fraction",
+            xytext=(-34, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=INKS[row.role],
+        )
+    for axis, column in zip(grid[0], trends.columns, strict=True):
+        axis.set_title(column, fontsize=8.5, color=INK, loc="left", parse_math=False)
+    for axis in grid[-1]:
+        _name_measurements(axis, trends.labels)
+    _name_conditions(figure, trends.conditions)
+    return figure
+
+
+def _grid(title: str, trends: Trends) -> tuple[Figure, list[list[Axes]]]:
+    """A figure and its panels, placed by hand: a layout engine would take seconds for so many."""
+    below = 0.75 + 0.18 * len(trends.conditions)
+    height = 0.65 + 0.85 * len(trends.rows) + below
+    figure = blank_figure(title, 10.0, height)
+    figure.set_layout_engine(None)
+    grid = figure.subplots(len(trends.rows), len(trends.columns), sharex=True, squeeze=False)
+    left = 0.55 + 0.072 * max(len(row.name) for row in trends.rows)
+    figure.subplots_adjust(left / 10, below / height, 0.99, 1 - 0.65 / height, wspace=0.3, hspace=0.25)
+    return figure, grid.tolist()
+
+
+def _trend(axis: Axes, row: Row, trend: Trend) -> None:
+    for stretch in trend.stretches:
+        _stretch(axis, stretch, INKS[row.role])
+    if trend.limit is not None:
+        axis.axhline(trend.limit.bound, color=BOUND, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
+    plain(axis)
+    axis.tick_params(axis="y", labelsize=7)
+    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
+    if not trend.stretches:
+        axis.set_yticks([])
+        axis.set_xlabel("not measured twice", fontsize=8, style="italic", color=FAINT)
+        return
+    axis.set_ylim(*_height(trend))
+    axis.locator_params(axis="y", nbins=3)
+
+
+def _height(trend: Trend) -> tuple[float, float]:
+    """Both ends of an axis that holds everything, and does not make a mountain of a per cent."""
+    spreads = [(dot.low, dot.high) for stretch in trend.stretches for dot in stretch.dots]
+    values = [value for spread in spreads for value in spread if value is not None]
+    values += [trend.limit.bound] if trend.limit is not None else []
+    low, high = min(values), max(values)
+    least = 0.1 * max(abs(low), abs(high)) or 1.0
+    margin = 0.12 * (high - low) + max(0.0, least - (high - low)) / 2
+    return low - margin, high + margin
+
+
+def _stretch(axis: Axes, stretch: Stretch, colour: str) -> None:
+    medians = [dot.median if dot.median is not None else float("nan") for dot in stretch.dots]
+    shape, dash = SHAPES[stretch.conditions % len(SHAPES)], DASHES[stretch.conditions % len(DASHES)]
+    axis.plot(stretch.places, medians, marker=shape, linestyle=dash, color=colour, markersize=4, linewidth=1.3)
+    for place, dot in zip(stretch.places, stretch.dots, strict=True):
+        if dot.low is None or dot.high is None:
+            axis.plot(place, 0.06, "x", color=BOUND, markersize=5, transform=axis.get_xaxis_transform())
+        else:
+            axis.plot([place, place], [dot.low, dot.high], color=colour, linewidth=4, alpha=0.35)
+
+
+def _name_measurements(axis: Axes, labels: Sequence[str]) -> None:
+    last = len(labels) - 1
+    named = range(last, -1, -(last // LABELS + 1))  # the newest always
+    axis.set_xticks(list(named), [labels[place] for place in named], rotation=90, parse_math=False)
+    axis.tick_params(axis="x", labelsize=7)
+    axis.set_xlim(-0.5, last + 0.5)
+
+
+def _name_conditions(figure: Figure, conditions: Sequence[str]) -> None:
+    handles = [
+        Line2D([], [], marker=SHAPES[i % len(SHAPES)], linestyle=DASHES[i % len(DASHES)], color=FAINT, markersize=4)
+        for i in range(len(conditions))
+    ]
+    legend = figure.legend(handles, list(conditions), loc="lower left", fontsize=8, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_color(INK)

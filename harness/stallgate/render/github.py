@@ -1,0 +1,66 @@
+"""What a job on GitHub Actions is shown: annotations in its log, and the summary of its step.
+
+The form of both is GitHub's:
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stallgate.formatting import whom
+from stallgate.judge.evaluate import Result
+from stallgate.model import Verdict
+from stallgate.project.load import Project
+
+MOST_SUMMARY = 1_000_000
+"""Bytes; GitHub refuses a step's summary of over 1 MiB as a whole."""
+
+
+def annotated(project: Project, result: Result, workspace: Path) -> list[str]:
+    """A line for every verdict that is no plain pass, at the file that it is about; what keeps the gate shut first.
+
+    Args:
+        project: where the variants' files are.
+        result: the run.
+        workspace: the checkout, from which GitHub counts paths.
+    """
+    verdicts = [verdict for verdict in result.judgement.verdicts if verdict.status != "pass"]
+    lines = [_line(project, verdict, workspace) for verdict in sorted(verdicts, key=_counts_not)]
+    if not result.judgement.verdicts:
+        lines.append(f"::error title=stallgate::{_data('; '.join(result.judgement.notes))}")
+    return lines
+
+
+def append_summary(path: Path, summary: str) -> None:
+    """Adds a run's summary to the file that GitHub shows of the step."""
+    content = summary.encode()
+    if len(content) > MOST_SUMMARY:
+        content = content[:MOST_SUMMARY].rpartition(b"\n")[0] + b"\n\n(cut short)\n"
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def _counts_not(verdict: Verdict) -> bool:
+    return verdict.warning or verdict.status == "waived"
+
+
+def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
+    problem = project.problems.get(verdict.problem)
+    variant = problem.variants.get(verdict.variant) if problem is not None else None
+    properties = {
+        "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None else "",
+        "title": f"stallgate: {whom(verdict)}: {verdict.reason}",
+    }
+    command = "warning" if _counts_not(verdict) else "error"
+    given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+    return f"::{command} {given}::{_data(verdict.sentence)}"
+
+
+def _data(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _data(words).replace(":", "%3A").replace(",", "%2C")

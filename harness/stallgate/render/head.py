@@ -1,0 +1,43 @@
+"""The verdicts of a run in Markdown: the head of ``summary.md``, and what a CI system shows of the step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stallgate.formatting import MARKS, provenance, whom
+from stallgate.judge.evaluate import Result
+from stallgate.runs.folder import write_whole
+
+_BELOW = "\n### "
+"""What begins below the verdicts: the parts that a report draws."""
+
+
+def head(result: Result) -> str:
+    """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
+    judged = result.judgement
+    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
+    lines += [f"- **{MARKS[v.status]}** {text(whom(v))}: {text(v.sentence)}" for v in judged.verdicts]
+    lines += ["", *(f"> {text(note)}" for note in judged.notes)] if judged.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def write_head(result: Result) -> Path:
+    """Writes the verdicts into ``summary.md``; what a report has drawn below them stays."""
+    path = result.folder / "summary.md"
+    drawn = path.read_text(encoding="utf-8") if path.is_file() else ""
+    _, found, below = drawn.partition(_BELOW)
+    write_whole(path, (head(result) + found + below).encode())
+    return path
+
+
+def headline(result: Result) -> str:
+    """The verdict of the whole run, in words."""
+    words = {0: "Meets its targets", 1: "Does not meet its targets"}
+    return words.get(result.judgement.exit_status, "Cannot be decided")
+
+
+def text(words: str) -> str:
+    """Words as Markdown shows them: nothing in them is markup."""
+    for sign in "\\`*_[]<>|#":
+        words = words.replace(sign, f"\\{sign}")
+    return " ".join(words.split())[:400]

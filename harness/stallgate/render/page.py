@@ -1,0 +1,195 @@
+"""``report.html``, ``summary.md`` and PNGs of a run: what is said, in which order."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from markupsafe import Markup
+
+from stallgate.compare.since import since_last
+from stallgate.extract.foreign import slug
+from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, provenance, spaced
+from stallgate.judge.evaluate import Result
+from stallgate.model import Noun, Stage, Status, Verdict
+from stallgate.project.load import Project
+from stallgate.render.changes import Changes, changes_of
+from stallgate.render.detail import MOST_LINES, Said, said
+from stallgate.render.head import headline
+from stallgate.render.index import write_index
+from stallgate.render.pictures import Picture, finding, glance, pictures
+from stallgate.render.summary import summary
+from stallgate.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
+from stallgate.render.template import template
+from stallgate.render.view import View, name_of
+from stallgate.runs.folder import write_whole
+
+CLASSES = {0: "pass", 1: "fail"}
+"""Exit status of the gate -> class of the page's style."""
+
+MOST_PICTURED = 12
+"""Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
+
+
+MOST_GLANCES = 6
+"""Sentences at the top of the page; those of further workloads stand in their sections."""
+
+
+MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
+"""Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
+
+WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
+
+
+class Section(Noun, frozen=True):
+    """One workload of one problem."""
+
+    anchor: str
+    title: str
+    finding: str
+    glances: list[str]
+    needs: str
+    troubles: list[str]
+    pictures: list[tuple[str, Picture]]
+    """Each with the name of its PNG."""
+    grid: Grid
+    kernels: list[KernelRow]
+    said: list[Said]
+
+
+class Answer(Noun, frozen=True):
+    """What the gate says of one candidate by one stage."""
+
+    variant: str
+    stage: str
+    status: Status
+    words: str
+
+
+def draw(project: Project, result: Result) -> list[Path]:
+    """Writes the page, its summary and the PNGs into the run's folder, and the index of all runs.
+
+    Returns their paths, the page first and the index last.
+    """
+    views = [View(project, result, problem, workload) for problem, workload in _places(result)]
+    changes = [changes_of(since) for since in since_last(project, result)]
+    pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
+    sections = [_section(view, place, place in pictured) for place, view in enumerate(views)]
+    page, text = result.folder / "report.html", result.folder / "summary.md"
+    write_whole(page, _html(project, result, sections, changes).encode())
+    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
+    files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
+    return [page, text, *files, write_index(project)]
+
+
+def _write(result: Result, file: str, picture: Picture) -> Path:
+    write_whole(result.folder / file, picture.drawing.png)
+    return result.folder / file
+
+
+def _places(result: Result) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((r.case.problem, r.case.workload) for r in result.run.cases))
+
+
+def _has_candidate(view: View) -> bool:
+    return any(case.role in ("candidate", "unknown") for case in view.cases)
+
+
+def _html(project: Project, result: Result, sections: list[Section], changes: list[Changes]) -> str:
+    environment = next((a.environment for a in result.run.attempts if a.environment is not None), None)
+    return template("report.html.j2").render(
+        run=result.run,
+        judgement=result.judgement,
+        headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
+        answers=answers(project, result),
+        most_answers=MOST_ANSWERS,
+        provenance=provenance(result.run),
+        changes=changes,
+        environment=environment,
+        card=result.card,
+        stages=[project.stage(name) for name in result.judgement.stages],
+        marks=MARKS,
+        aliases=aliases(result.judgement.verdicts),
+        sections=sections,
+        most_lines=MOST_LINES,
+        kernel_columns=[project.catalogue.metrics[name] for name in KERNEL_COLUMNS],
+        states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
+        glances=[said for section in sections for said in section.glances][:MOST_GLANCES],
+        signs=SIGNS,
+        quoted=shlex.join,
+        reports=[attempt for attempt in result.run.attempts if attempt.report],
+        markup=Markup,
+        number=number,
+    )
+
+
+def answers(project: Project, result: Result) -> list[Answer]:
+    """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
+    found = []
+    stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
+    for stage in stages:
+        verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
+        for variant in dict.fromkeys(v.variant for v in verdicts):
+            mine = [v for v in verdicts if v.variant == variant]
+            found.append(_answer(variant, stage.title if stage else "every stage", mine))
+    return sorted(found, key=lambda answer: WORST.index(answer.status))
+
+
+def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:
+    statuses = [verdict.status for verdict in verdicts]
+    worst = next(status for status in WORST if status in statuses)
+    if worst == "pass":
+        words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"
+    else:
+        words = _told([verdict for verdict in verdicts if verdict.status == worst])
+    return Answer(variant=variant, stage=stage, status=worst, words=words)
+
+
+def _told(verdicts: list[Verdict]) -> str:
+    """The first sentences of some verdicts, each with its workload, and how many more there are."""
+    first = [f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
+    more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
+    return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
+
+
+def _short_by(verdict: Verdict) -> str:
+    """By how much a target is missed: of a percentage in points, of all else relative to the bound."""
+    if verdict.status != "fail" or verdict.value is None or not verdict.bound:
+        return ""
+    distance = abs(verdict.value - verdict.bound)
+    missed = f"{number(distance)} points" if verdict.unit == "%" else percent(distance / abs(verdict.bound))
+    return f" (missed by {missed})"
+
+
+def _section(view: View, place: int, pictured: bool) -> Section:
+    stem = f"{slug(view.problem)}-{slug(view.workload)}"
+    drawn = pictures(view) if pictured else []
+    return Section(
+        anchor=f"workload-{place + 1}",
+        title=view.title,
+        finding=finding(view),
+        glances=glance(view),
+        needs=_needs(view),
+        troubles=_troubles(view),
+        pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
+        grid=grid(view),
+        kernels=kernels(view),
+        said=said(view, f"workload-{place + 1}"),
+    )
+
+
+def _needs(view: View) -> str:
+    subject = view.result.run.subjects.get(view.problem)
+    if subject is None or view.workload not in subject.workloads:
+        return ""
+    found = subject.workloads[view.workload]
+    arguments = ", ".join(f"{name} {value}" for name, value in found.arguments.items())
+    return f"{arguments}; needs {found.bytes / 1e9:.4g} GB of memory traffic"
+
+
+def _troubles(view: View) -> list[str]:
+    """Every case that has no numbers, with its reason."""
+    unmeasured = [case for case in view.cases if case.outcome != "profiled"]
+    troubles = [f"{name_of(case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    faults = view.result.evidence.faults
+    return troubles + [f"{name_of(c)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

@@ -1,0 +1,352 @@
+"""The figures of a workload: which there are, and what each one says."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from stallgate.formatting import number, percent, scaled, spaced
+from stallgate.model import Case, CaseResult, Metric, Noun, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.figures import (
+    LONGEST_TITLE,
+    Ceiling,
+    Dot,
+    Drawing,
+    Limit,
+    Occupancy,
+    Panel,
+    Point,
+    Share,
+    Work,
+    fitting,
+    front,
+    occupancy_figure,
+    panels_figure,
+    rendered,
+    roofline_figure,
+    trade_figure,
+    warp_states_figure,
+)
+from stallgate.render.view import View, case_name, name_of, shortened
+
+
+class Picture(Noun, frozen=True):
+    """A figure on the page and beside it."""
+
+    name: str
+    """What it shows, as a part of its file's name."""
+    title: str
+    drawing: Drawing
+    alt: str
+    """The figure in words."""
+
+
+def pictures(view: View) -> list[Picture]:
+    """Every figure that a workload has numbers for."""
+    made = [_targets(view), _distance(view), _warp_states(view), _occupancy(view), _trade(view), _roofline(view)]
+    return [picture for picture in made if picture is not None]
+
+
+# --- targets and distance ---------------------------------------------------------------------------------------------
+
+
+def _targets(view: View) -> Picture | None:
+    panels = targets_panels(view)
+    if not panels:
+        return None
+    title = titled(view, finding(view))
+    drawing = rendered(panels_figure(title, view.rows, panels))
+    return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+
+
+def targets_panels(view: View) -> list[Panel]:
+    """A panel for each metric of the stages."""
+    return [_panel(view, metric) for metric in view.stage_metrics()]
+
+
+def titled(view: View, sentence: str) -> str:
+    """A sentence as a figure's title, with what the figure leaves out."""
+    return fitting(sentence, LONGEST_TITLE - len(view.cut)) + view.cut
+
+
+def joined(sentences: list[str]) -> str:
+    """The first sentence, and the second where both fit into a title."""
+    both = "; ".join(sentences[:2])
+    return both if len(both) <= LONGEST_TITLE else sentences[0]
+
+
+def finding(view: View) -> str:
+    """What a workload's numbers say, in a sentence."""
+    return joined([_found(view, case) for case in view.cases if case.role == "candidate"] or [_fastest(view)])
+
+
+def _found(view: View, case: CaseResult) -> str:
+    """How far a candidate is from the roof, or why nobody knows."""
+    name, share = shortened(name_of(case)), view.median(case, ROOF_FRACTION)
+    if share is None:
+        what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
+        return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
+    missed = sum(v.status == "fail" and _case_of(v) == case.case for v in view.verdicts())
+    targets = f" and misses {missed} target{'s' * (missed > 1)}" if missed else ""
+    return f"{name} runs at {percent(share)} of the roof on {view.place}{targets}"
+
+
+def _case_of(verdict: Verdict) -> Case:
+    return Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+
+
+def _fastest(view: View) -> str:
+    """What can be said where there is no candidate."""
+    timed = [(time, case) for case in view.cases if (time := view.median(case, "duration")) is not None]
+    if len(timed) < 2:
+        return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
+    time, case = min(timed, key=lambda pair: pair[0])
+    return f"{shortened(name_of(case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+
+
+def _gap(view: View, case: CaseResult, metric: str) -> str:
+    """Why a case has no value of a metric."""
+    summary = view.summary(case, metric)
+    gap = summary.state if summary is not None else case.outcome
+    return spaced("damaged_report" if gap == "profiled" else gap)
+
+
+def _panel(view: View, metric: Metric, scale: float = 1.0) -> Panel:
+    roof = view.roof(metric.name) if metric.name != ROOF_FRACTION else None
+    return Panel(
+        metric=metric,
+        dots=[_dot(view, case, metric, scale) for case in view.drawn],
+        limit=_limit(view, metric),
+        roof=roof * scale if roof is not None else None,
+    )
+
+
+def _dot(view: View, case: CaseResult, metric: Metric, scale: float) -> Dot:
+    summary = view.summary(case, metric.name)
+    if summary is None or summary.median is None or summary.low is None or summary.high is None:
+        return Dot(median=None, low=None, high=None, gap=_gap(view, case, metric.name))
+    return Dot(median=summary.median * scale, low=summary.low * scale, high=summary.high * scale)
+
+
+def _limit(view: View, metric: Metric) -> Limit | None:
+    """The bound that calls were judged by on this workload, where it is not around one variant's baseline."""
+    for verdict in view.verdicts():
+        judged = verdict.metric == metric.name and verdict.value is not None
+        shared = verdict.kernel is None and verdict.baseline is None
+        if judged and shared and verdict.comparison is not None and verdict.bound is not None:
+            return Limit(comparison=verdict.comparison, bound=verdict.bound)
+    return None
+
+
+def _in_words(view: View, panels: list[Panel]) -> str:
+    sentences = []
+    for panel in panels:
+        values = [
+            f"{row.name} {dot.median:.3g}" if dot.median is not None else f"{row.name} {dot.gap}"
+            for row, dot in zip(view.rows, panel.dots, strict=True)
+        ]
+        sentences.append(f"{panel.metric.title} in {panel.metric.unit or 'parts of 1'}: {', '.join(values)}")
+    return ". ".join(sentences)
+
+
+def _distance(view: View) -> Picture | None:
+    """Time, achieved bytes a second and wasted traffic, beside the roof."""
+    if view.roof("duration") is None:
+        return None
+    time = _panel(view, replace(view.metric("duration"), title="Time", unit="ms"), 1e-6)
+    traffic = replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed")
+    panels = [time, _panel(view, view.metric("effective_bandwidth")), traffic]
+    title = titled(view, _distance_in_words(view))
+    drawing = rendered(panels_figure(title, view.rows, panels))
+    return Picture(name="distance", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+
+
+def _distance_in_words(view: View) -> str:
+    roof = view.roof("duration") or 1.0
+    timed = [(case, view.median(case, "duration")) for case in view.cases if case.role != "roof"]
+    ordered = sorted(timed, key=lambda pair: (pair[0].role != "candidate", pair[1] or 0))
+    said = {case.case: _longer(time / roof) for case, time in ordered if time is not None}
+    wasted = [(case, view.median(case, "traffic") or 0.0) for case in view.cases]
+    worst, most = max(wasted, key=lambda pair: pair[1], default=(None, 0.0))
+    if worst is not None and most > 1.1:
+        told = f"moves {most:.2g} times the bytes needed"
+        first = next(iter(said), worst.case)
+        said = {first: f"{said[first]} and {told}"} if first == worst.case else {first: said[first], worst.case: told}
+    return joined(
+        [f"{shortened(case_name(case))} {words}" for case, words in said.items()] or ["Distance from the roof"]
+    )
+
+
+def _longer(ratio: float) -> str:
+    """A time beside the roof's, in words."""
+    if ratio >= 2:
+        return f"takes {ratio:.3g} times as long as the roof"
+    return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than the roof"
+
+
+# --- warps ------------------------------------------------------------------------------------------------------------
+
+
+def _warp_states(view: View) -> Picture | None:
+    states = [metric for metric in view.project.catalogue.metrics.values() if metric.state is not None]
+    shares = [
+        Share(
+            state=metric.state or metric.name,
+            family=metric.family or "other",
+            shares=[view.median(case, metric.name) for case in view.drawn],
+            about=metric.about,
+        )
+        for metric in states
+    ]
+    if all(value is None for share in shares for value in share.shares):
+        return None
+    title = titled(view, _waiting_in_words(view))
+    drawing = rendered(warp_states_figure(title, view.rows, shares))
+    return Picture(name="warp-states", title=title, drawing=drawing, alt=f"{title}. The table has every share.")
+
+
+def _waiting_in_words(view: View) -> str:
+    """What the first candidate's warps, or the first variant's, wait for most of the time."""
+    known = [case for case in view.drawn if waits(view, case)]
+    first = next((case for case in known if case.role == "candidate"), next(iter(known), None))
+    if first is None:
+        return f"What the warps did on {view.place}"
+    most = waits(view, first)
+    states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
+    return f"Warps of {shortened(name_of(first))} wait most for {states}"
+
+
+def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
+    """The two states that most warps of a case waited in, with their shares in per cent; none where it is unknown.
+
+    A warp that issues, or is ready while another one issues, does not wait.
+    """
+    states = [m for m in view.project.catalogue.metrics.values() if m.state is not None and m.family != "issue"]
+    known = [(metric.state or "", view.median(case, metric.name) or 0.0) for metric in states]
+    return [wait for wait in sorted(known, key=lambda wait: -wait[1])[:2] if wait[1]]
+
+
+MOST_GLANCES = 2
+"""Candidates of a workload that the top of the page tells of: the fastest."""
+
+
+def glance(view: View) -> list[str]:
+    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for."""
+    judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
+    timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
+    fastest = sorted(timed, key=lambda pair: pair[0])[:MOST_GLANCES]
+    return [_at_a_glance(view, case, time) for time, case in fastest]
+
+
+def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
+    said = f"{shortened(name_of(case))} on {view.place} takes {scaled(time, 'ns')}"
+    share = view.median(case, ROOF_FRACTION)
+    if share is not None:
+        said += f", {percent(share)} of the roof"
+    for state, waited in waits(view, case)[:1]:
+        said += f"; its warps wait most for {state}, {waited:.0f} %"
+    return said
+
+
+def _occupancy(view: View) -> Picture | None:
+    found = [_occupancy_of(view, case) for case in view.drawn]
+    if all(occupancy.achieved is None for occupancy in found):
+        return None
+    title = titled(view, f"Occupancy on {view.place}, and what limits it")
+    words = [
+        f"{row.name} {number(occupancy.achieved)} %, {occupancy.limiter}"
+        for row, occupancy in zip(view.rows, found, strict=True)
+        if occupancy.achieved is not None
+    ]
+    drawing = rendered(occupancy_figure(title, view.rows, found))
+    return Picture(name="occupancy", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
+
+
+def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
+    return Occupancy(
+        achieved=view.median(case, "achieved_occupancy"),
+        possible=view.median(case, "theoretical_occupancy"),
+        limiter=limiter(view, case),
+    )
+
+
+def limiter(view: View, case: CaseResult) -> str:
+    """What allows the fewest programs on a multiprocessor; nothing where all warps could be resident."""
+    possible = view.median(case, "theoretical_occupancy")
+    occupancy = view.project.catalogue.metrics.get("achieved_occupancy")
+    words = occupancy.limiters if occupancy is not None else {}
+    limits = {name: view.median(case, name) for name in words}
+    known = {name: value for name, value in limits.items() if value is not None}
+    if possible is None or not known:
+        return "limits not measured"
+    if possible >= 100:
+        return "not limited"
+    least = min(known.values())
+    return "limited by " + ", ".join(words[name] for name, value in known.items() if value == least)
+
+
+# --- the trade, the roofline ------------------------------------------------------------------------------------------
+
+
+def _trade(view: View) -> Picture | None:
+    """Speed against stall share, where a variant was measured in several configurations."""
+    variants = [case.case.variant for case in view.cases if case.role != "roof"]
+    several = {name for name in variants if variants.count(name) > 1}
+    alone = len(several) == 1
+    points = [point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)]
+    if len(points) < 2:
+        return None
+    best = front(points)[-1]
+    of = f" of {shortened(next(iter(several)))}" if alone else ""
+    many = f"{len(points)} configurations{of}"
+    title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
+    speed = "fraction of the roof" if view.roof("duration") is not None else "calls a second"
+    figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
+    words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
+    return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
+
+
+def _point(view: View, case: CaseResult, alone: bool) -> list[Point]:
+    """A case among others; of a variant that stands alone the configuration says it all."""
+    stall, share = view.median(case, "memory_dependency_stall"), view.median(case, ROOF_FRACTION)
+    duration = view.median(case, "duration")
+    speed = share if view.roof("duration") is not None else 1e9 / duration if duration else None
+    if stall is None or speed is None:
+        return []
+    name = case.case.configuration if alone else name_of(case)
+    return [Point(name=shortened(name), role=case.role, stall=stall, speed=speed)]
+
+
+def _roofline(view: View) -> Picture | None:
+    rates = view.rates()
+    works = [
+        Work(
+            name=shortened(name_of(case)),
+            role=case.role,
+            bytes_per_second=found["dram_rate"],
+            flops_per_second=found["flop_rate"],
+        )
+        for case in view.drawn
+        if (found := rates.get(case.case, {})).get("flop_rate") and found.get("dram_rate")
+    ]
+    if not works:
+        return None
+    title = titled(view, f"Roofline of {view.place}: bytes and FP32 operations by counters")
+    ceilings = _ceilings(view, rates)
+    words = [f"{w.name} {w.flops_per_second:.3g} flop/s with {w.bytes_per_second:.3g} byte/s" for w in works]
+    drawing = rendered(roofline_figure(title, works, ceilings))
+    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
+
+
+def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[Ceiling]:
+    """The roof's traffic as it was measured, and what the counters say that the units could do."""
+    roofs = [case.case for case in view.cases if case.role == "roof" and case.case in rates]
+    first = next(found for found in rates.values() if "flop_peak_rate" in found)
+    ceilings = [Ceiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
+    if "dram_peak_rate" in first:
+        peak = first["dram_peak_rate"]
+        ceilings.append(Ceiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
+    if roofs:
+        measured = max(rates[roof]["dram_rate"] for roof in roofs)
+        return [ceilings[0], Ceiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
+    return ceilings

@@ -1,0 +1,208 @@
+"""``reports/`` over HTTP, for a browser on this machine alone; a page refreshes when a new run lands.
+
+Every answer is a file inside ``reports/``, except three: ``/`` leads to the latest run's page, ``/_latest`` says which
+that is, and ``/_refresh.js`` asks it every two seconds. Pages name that script only as they are served: on the disk
+they stay self-contained.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from html import escape
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from stallgate.errors import BadArgument, StallgateError
+from stallgate.runs.folder import LATEST
+
+LOOPBACK = "127.0.0.1"
+OUR_NAME = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
+"""Names that a browser may call this machine by: with another one, a page from elsewhere speaks for its own site."""
+
+REFRESH = b"""\
+"use strict";
+(function () {
+  var shown = document.currentScript.dataset, page = "/" + encodeURIComponent(shown.run) + "/report.html";
+  setInterval(function () {
+    fetch("/_latest").then(function (answer) { return answer.json(); }).then(function (now) {
+      if (now.run === shown.run && now.drawn === shown.drawn) { return; }
+      if (now.run !== shown.run && location.pathname === page) { location.assign("/"); } else { location.reload(); }
+    }).catch(function () { /* the server has ended: the page stays as it is */ });
+  }, 2000);
+})();
+"""
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder of runs on the loopback interface."""
+
+    def __init__(self, reports: Path, port: int, draw: Callable[[Path], object]) -> None:
+        """Takes the port; from here on connections wait until ``serve_forever``.
+
+        Args:
+            reports: the folder.
+            port: 0 for any that is free.
+            draw: draws the page of a run's folder that has none.
+
+        Raises:
+            BadArgument: the port cannot be had.
+        """
+        self.reports = reports.resolve()
+        self._draw = draw
+        self._drawing = Lock()
+        try:
+            super().__init__((LOOPBACK, port), partial(_Handler, directory=str(self.reports)))
+        except OSError as error:
+            raise BadArgument(
+                f"port {port} cannot be had: {error.strerror}", "leave --port out for a free one"
+            ) from None
+
+    def server_bind(self) -> None:
+        """Binds without asking a name server who we are."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.server_port}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser, or a file, that goes away is no fault."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def latest(self) -> dict[str, str]:
+        """The run to show, and when a page was last drawn; the run is empty where there is none.
+
+        A run that has no verdicts yet is still being measured; until it has, the newest page stands for it.
+        """
+        drawn = {path.parent.name: path.stat().st_mtime_ns for path in self.reports.glob("*/report.html")}
+        link = (self.reports / LATEST).resolve()
+        drawn.pop(LATEST, None)
+        ready = link.parent == self.reports and (link.name in drawn or (link / "verdicts.json").is_file())
+        run = link.name if ready else max(drawn, key=lambda name: drawn[name], default="")
+        return {"run": run, "drawn": str(max(drawn.values(), default=0))}
+
+    def page(self, run: str) -> Path:
+        """The page of a run, drawn first where it has none.
+
+        Raises:
+            StallgateError: it cannot be drawn.
+        """
+        path = self.reports / run / "report.html"
+        with self._drawing:
+            if not path.is_file():
+                self._draw(path.parent)
+        return path
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files inside the folder, as they are; pages with the script that refreshes them."""
+
+    server: Server
+    server_version, sys_version = "stallgate", ""
+    timeout = 30
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".csv": "text/csv; charset=utf-8",
+        ".json": "application/json",
+        ".svg": "image/svg+xml",
+        ".png": "image/png",
+        ".xml": "application/xml",
+        ".ncu-rep": "application/octet-stream",
+        ".ncu-repz": "application/octet-stream",
+        **dict.fromkeys((".md", ".log", ".py", ".toml", ".txt", ".jsonl"), TEXT),
+    }
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        where = self.path.partition("?")[0].partition("#")[0]
+        if not self._called_by_our_name():
+            self.send_error(HTTPStatus.FORBIDDEN, "This server answers to localhost only")
+        elif where == "/":
+            self._lead_to_latest()
+        elif where == "/_latest":
+            self._send(json.dumps(self.server.latest()).encode(), "application/json")
+        elif where == "/_refresh.js":
+            self._send(REFRESH, "text/javascript; charset=utf-8")
+        else:
+            self._file()
+
+    def _called_by_our_name(self) -> bool:
+        """Guards against a name of elsewhere that was made to point here (DNS rebinding)."""
+        named = self.headers.get_all("Host", [])
+        return len(named) == 1 and OUR_NAME.fullmatch(named[0].strip()) is not None
+
+    def _lead_to_latest(self) -> None:
+        run = self.server.latest()["run"]
+        if not run:
+            return self.send_error(HTTPStatus.NOT_FOUND, "There is no run yet")
+        try:
+            self.server.page(run)
+        except StallgateError as error:
+            return self._send(f"{error.message}\n{error.hint}\n".encode(), TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+        self.send_response(HTTPStatus.FOUND)
+        self.send_header("Location", f"/{quote(run)}/report.html")
+        self.send_header("Content-Length", "0")
+        return self.end_headers()
+
+    def _file(self) -> None:
+        path = self.translate_path(self.path)
+        if not path:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif path.endswith(".html"):
+            self._send(self._refreshing(Path(path).read_bytes()), "text/html; charset=utf-8")
+        elif self.command == "HEAD":
+            super().do_HEAD()
+        else:
+            super().do_GET()
+
+    def translate_path(self, path: str) -> str:
+        """The file that a URL names, all links followed; empty where there is none in the folder."""
+        try:
+            found = Path(super().translate_path(path)).resolve()
+            inside = found.is_relative_to(self.server.reports) and found.is_file()
+        except (OSError, RuntimeError, ValueError):  # a name too long; links in a circle; a NUL
+            return ""
+        return str(found) if inside else ""
+
+    def _refreshing(self, page: bytes) -> bytes:
+        """A page with the script, and with what it shows as of now."""
+        now = self.server.latest()
+        data = " ".join(f'data-{key}="{escape(value)}"' for key, value in now.items())
+        head, end, tail = page.rpartition(b"</body>")
+        return (head or tail) + f'<script src="/_refresh.js" {data}></script>'.encode() + (end + tail if end else b"")
+
+    def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def end_headers(self) -> None:
+        """What every answer says: ask again each time, take the type as it is said, show it to no other site."""
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("X-Frame-Options", "DENY")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: whoever serves a page to themselves wants no log of it."""

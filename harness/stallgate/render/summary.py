@@ -1,0 +1,70 @@
+"""``summary.md``: a run in a merge request's own words and pictures."""
+
+from __future__ import annotations
+
+from stallgate.formatting import number
+from stallgate.judge.evaluate import Result
+from stallgate.render.changes import Changes
+from stallgate.render.compare_page import MARKS, Line
+from stallgate.render.head import head, text
+from stallgate.render.view import View, name_of
+
+SAME = MARKS["same"]
+
+COLUMNS = (
+    ("time [ms]", "duration", 1e-6),
+    ("of the roof", "roof_fraction", 1.0),
+    ("DRAM [%]", "dram_throughput", 1.0),
+    ("L2 hits [%]", "l2_hit_rate", 1.0),
+    ("memory stall [%]", "memory_dependency_stall", 1.0),
+)
+
+
+def summary(result: Result, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
+    """Verdicts, a table for each workload, and its figures.
+
+    Args:
+        result: the run.
+        views: its workloads.
+        files: the names of each workload's PNGs, which stand beside the summary.
+        changes: what changed since each problem was measured last.
+    """
+    lines = head(result).splitlines()
+    lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
+    for view, pictured in zip(views, files, strict=True):
+        lines += ["", f"### {text(view.title)}", "", *_table(view)]
+        lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
+    return "\n".join(lines) + "\n"
+
+
+def _changes(found: Changes) -> list[str]:
+    """A sentence, what explains it, and a table of what moved or cannot be compared."""
+    if not found.base:
+        return ["", f"{text(found.mark)}: {text(found.words)}."]
+    moved = [line for line in found.lines if line.mark != SAME]
+    lines = ["", f"**{found.mark}** since {text(found.base)}: {text(found.words)}. Of the candidates: {found.tally}."]
+    lines += ["", *(f"- {text(note)}" for note in found.notes)] if found.notes else []
+    lines += ["", *_row(CHANGED), *_row(["---"] * len(CHANGED))] if moved else []
+    return lines + [row for line in moved for row in _row([text(word) for word in _words(line)])]
+
+
+CHANGED = ["variant", "workload", "metric", "before", "now", "change", "", ""]
+
+
+def _words(line: Line) -> list[str]:
+    sides = [f"{cell.scaled} ({cell.spread})" if cell.scaled else cell.text for cell in (line.base, line.run)]
+    return [line.variant, line.workload, line.metric, *sides, line.change, line.mark, line.why]
+
+
+def _row(cells: list[str]) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def _table(view: View) -> list[str]:
+    heads = ["variant", "role", *(heading for heading, _, _ in COLUMNS)]
+    rows = [*_row(heads), *_row(["---"] * len(heads))]
+    for case in view.drawn:
+        medians = [(view.median(case, metric), factor) for _, metric, factor in COLUMNS]
+        values = [number(value * factor) if value is not None else "–" for value, factor in medians]
+        rows += _row([text(name_of(case)), case.role, *values])
+    return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]

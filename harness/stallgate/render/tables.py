@@ -1,0 +1,147 @@
+"""The tables of a workload: every metric of every case, and the kernels of a call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+
+from stallgate.extract.table import Row
+from stallgate.formatting import number, spaced
+from stallgate.model import DETAIL, Case, CaseResult, Metric, Noun
+from stallgate.render.view import View, case_name, name_of
+
+MOST_COLUMNS = 8
+"""Cases that stand side by side, a metric a row; more of them stand one below the other, a metric a column."""
+
+KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
+
+
+class Cell(Noun, frozen=True):
+    """A metric of a case."""
+
+    text: str
+    title: str
+    """Said on hover: the spread, or why there is no value."""
+    value: float | None
+    metric: str = ""
+    case: str = ""
+    """Both empty in a long table, where they would be most of the page."""
+
+
+class Heading(Noun, frozen=True):
+    """The head of a row or column."""
+
+    text: str
+    below: str = ""
+    """In small letters: the ncu name of a metric, the role of a case."""
+    title: str = ""
+    role: str = ""
+
+
+class Grid(Noun, frozen=True):
+    """Every metric of every case, in the direction that can be read."""
+
+    corner: str
+    columns: list[Heading]
+    rows: list[tuple[Heading, list[Cell]]]
+
+
+def grid(view: View) -> Grid:
+    """The whole metric table of a workload."""
+    metrics = [metric for metric in view.project.catalogue.metrics.values() if _is_told(view, metric)]
+    heads = [_metric_heading(view, metric) for metric in metrics]
+    names = [Heading(text=name_of(case), below=case.role, role=case.role) for case in view.cases]
+    if len(view.cases) <= MOST_COLUMNS:
+        rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
+        return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
+    rows = [[_bare(_cell(view, case, metric)) for metric in metrics] for case in view.cases]
+    return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
+
+
+def _is_told(view: View, metric: Metric) -> bool:
+    """Whether any case has a reading, if only of why there is no value."""
+    return bool(metric.names) or any(view.summary(case, metric.name) is not None for case in view.cases)
+
+
+def _metric_heading(view: View, metric: Metric) -> Heading:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    found = [view.summary(case, metric.name) for case in view.cases]
+    names = list(dict.fromkeys(summary.ncu_name for summary in found if summary is not None))
+    return Heading(text=f"{metric.name}{unit}", below=" or ".join(names[:2]), title=metric.about)
+
+
+def _cell(view: View, case: CaseResult, metric: Metric) -> Cell:
+    summary = view.summary(case, metric.name)
+    if summary is None:
+        return _filled(case, metric, "–", case.reason[:300] or spaced(case.outcome))
+    if summary.median is None:
+        return _filled(case, metric, spaced(summary.state), "")
+    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples"
+    return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
+
+
+def _bare(cell: Cell) -> Cell:
+    return Cell(text=cell.text, title="", value=cell.value)
+
+
+def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: float | None = None) -> Cell:
+    return Cell(text=text, title=title, value=value, metric=metric.name, case=case.case.name)
+
+
+# --- kernels of a call ------------------------------------------------------------------------------------------------
+
+
+class KernelRow(Noun, frozen=True):
+    """One kernel of a call, by medians over the call's samples."""
+
+    variant: str
+    case: str
+    kernel: str
+    share: float
+    """Of the call's time, 0 to 1."""
+    values: list[float | None]
+    """In the order of KERNEL_COLUMNS."""
+
+
+def kernels(view: View) -> list[KernelRow]:
+    """The kernels of the calls that have more than one."""
+    launches: dict[Case, list[Row]] = {}
+    for row in view.readings:
+        if row.launch is not None and row.sample != DETAIL and row.metric in KERNEL_COLUMNS:
+            launches.setdefault(row.case, []).append(row)
+    calls = [_kernels_of(case, rows) for case, rows in launches.items()]
+    return [kernel for call in calls if len(call) > 1 for kernel in call]
+
+
+def _kernels_of(case: Case, rows: list[Row]) -> list[KernelRow]:
+    """The launches of a call in their order: the first of one sample is the first of another."""
+    places = _places(rows)
+    names: dict[int, str] = {}
+    values: dict[tuple[int, str], list[float]] = {}
+    for row in rows:
+        place = places[row.sample, row.launch]
+        names.setdefault(place, row.kernel)
+        if row.state == "measured":
+            values.setdefault((place, row.metric), []).append(row.value)
+    medians = {key: median(found) for key, found in values.items()}
+    total = sum(value for (_, metric), value in medians.items() if metric == "duration")
+    return [
+        KernelRow(
+            variant=case_name(case),
+            case=case.name,
+            kernel=names[place],
+            share=medians.get((place, "duration"), 0.0) / total if total else 0.0,
+            values=[medians.get((place, metric)) for metric in KERNEL_COLUMNS],
+        )
+        for place in sorted(names)
+    ]
+
+
+def _places(rows: list[Row]) -> dict[tuple[str, int | None], int]:
+    """(sample, launch) -> which launch of its sample it is."""
+    places: dict[tuple[str, int | None], int] = {}
+    before: Counter[str] = Counter()
+    for sample, launch in sorted({(row.sample, row.launch) for row in rows}):
+        places[sample, launch] = before[sample]
+        before[sample] += 1
+    return places

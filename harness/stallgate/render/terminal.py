@@ -1,0 +1,407 @@
+"""What a person reads in a terminal, 80 columns wide; colour only where there is a terminal for it."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from stallgate.formatting import MARKS, aliases, listed, provenance, scaled, spaced, whom
+from stallgate.model import CaseResult, Run, Status, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+
+if TYPE_CHECKING:  # a progress bar is wanted before they are there
+    from stallgate.compare.two_runs import Change, Comparison, Pair, Word
+    from stallgate.extract.table import Summaries, Summary
+    from stallgate.judge.verdicts import Judgement
+    from stallgate.measure.chip import Answer
+    from stallgate.measure.doctor import Finding
+    from stallgate.model import Baseline
+    from stallgate.runs.bench import Bench, Entry, Method, Row
+
+# Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+err = Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+STYLES: dict[Status, str] = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "not_measured": "yellow",
+    "waived": "yellow",
+}
+
+COLUMNS = (
+    ("time ms", "duration", 1e-6),
+    ("of roof", ROOF_FRACTION, 1.0),
+    ("DRAM %", "dram_throughput", 1.0),
+    ("L2 hit %", "l2_hit_rate", 1.0),
+    ("stall %", "memory_dependency_stall", 1.0),
+)
+
+
+def refusal(message: str, hint: str) -> None:
+    """What went wrong, and what to do next."""
+    _hang(err, Text("stallgate: ", style="bold red"), message, 2)
+    if hint:
+        _hang(err, Text("  hint: ", style="bold"), hint, 8)
+
+
+def _hang(console: Console, head: Text, words: str, indent: int, style: str = "") -> None:
+    """Prints words after a head; what does not fit goes on below, indented. A path or address is never broken."""
+    first, *rest = wrap(
+        words or " ",
+        console.width,
+        initial_indent=" " * head.cell_len,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=bool(words),
+    )
+    console.print(head + Text(first[head.cell_len :], style), soft_wrap=True)
+    for line in rest:
+        console.print(Text(line, style), soft_wrap=True)
+
+
+def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
+    """A run at a glance: where it comes from, every case, what a gate will lack."""
+    out.print(Text(provenance(found), "yellow" if found.kind == "recorded" else ""))
+    out.print()
+    cases(found, summaries)
+    for verdict in judged.verdicts:
+        if verdict.status == "not_measured":
+            out.print(Text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
+    _aliases(judged.verdicts)
+
+
+def cases(run: Run, summaries: Summaries) -> None:
+    """A table for each workload of a problem: every variant with its outcome and its main numbers."""
+    for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
+        results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
+        table = Table(title=f"{problem} · {workload}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("variant", overflow="fold", min_width=14)
+        for heading, _, _ in COLUMNS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for result in results:
+            table.add_row(_variant(result), *_numbers(result, summaries))
+        out.print(table)
+        for result in results:
+            if result.outcome != "profiled":
+                word = spaced(result.outcome)
+                _hang(out, Text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
+        out.print()
+
+
+def _variant(result: CaseResult) -> Text:
+    name = result.case.variant
+    if result.case.configuration != "default":
+        name += f" ({result.case.configuration})"
+    return Text(name, style="bold" if result.role == "candidate" else "")
+
+
+def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
+    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in COLUMNS]
+    return [_number(summary, factor) for summary, factor in found]
+
+
+def _number(summary: Summary | None, factor: float) -> str:
+    if summary is None or summary.median is None:
+        return "–"
+    return f"{summary.median * factor:#.3g}".rstrip(".")
+
+
+def judgement(found: Judgement) -> None:
+    """Every verdict with its sentence, then the answer in one line."""
+    for verdict in found.verdicts:
+        out.print(Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status]) + Text(whom(verdict)))
+        _hang(out, Text(" " * 15), verdict.sentence, 15)
+    _aliases(found.verdicts)
+    for note in found.notes:
+        out.print(Text(note, "yellow"))
+    word, style = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}.get(
+        found.exit_status, ("NOT DECIDED", "bold yellow")
+    )
+    out.print(Text(word, style) + Text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
+
+
+def _aliases(verdicts: list[Verdict]) -> None:
+    for old, meaning in aliases(verdicts):
+        out.print(Text(old, "dim"))
+        _hang(out, Text("  "), meaning, 4, "dim")
+
+
+def _count(verdicts: list[Verdict]) -> str:
+    statuses = [verdict.status for verdict in verdicts]
+    counted = [f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses]
+    return ", ".join(counted) or "nothing judged"
+
+
+WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
+
+
+def comparison(found: Comparison, every: bool) -> None:
+    """Two runs: a table for each workload, then what moved.
+
+    Args:
+        found: the two.
+        every: show every metric, not only the main ones and what is better or worse.
+    """
+    out.print(
+        Text(f"base {found.base.name}\n  {found.base.provenance}\nrun  {found.run.name}\n  {found.run.provenance}")
+    )
+    for obstacle in found.obstacles:
+        out.print(Text(f"not comparable: {obstacle.sentence}", "bold yellow"))
+    for note in found.notes:
+        out.print(Text(note, "yellow"))
+    for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
+        pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
+        _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
+        for line in _obstacles(found, pairs):
+            out.print(Text(f"  {line}", "yellow"))
+    out.print()
+    out.print(Text(f"{found.finding}.", "bold"))
+
+
+def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:
+    """The changes of comparable cases on one workload.
+
+    Args:
+        title: the table's.
+        pairs: the workload's cases.
+        main: metrics that are always shown; empty for all of them.
+    """
+    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("variant", overflow="fold")
+    table.add_column("metric", overflow="fold", min_width=23)
+    for heading in ("base", "run", "change %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", min_width=10)
+    rows = [(pair, change) for pair in pairs if pair.obstacle is None for change in pair.changes]
+    for pair, change in rows:
+        if not main or change.metric in main or change.word in ("better", "worse"):
+            table.add_row(pair.name, change.metric, *_sides(change), _word(change))
+    if table.row_count:
+        out.print(table)
+
+
+def _sides(change: Change) -> list[str]:
+    values = [summary.median if summary is not None else None for summary in (change.base, change.run)]
+    shown = [scaled(value, change.unit) if value is not None else "–" for value in values]
+    return [*shown, f"{change.change:+.2%}".rstrip("%") if change.change is not None else "–"]
+
+
+def _word(change: Change) -> Text:
+    return Text(spaced(change.word), WORD_STYLES.get(change.word, ""))
+
+
+def _obstacles(found: Comparison, pairs: list[Pair]) -> list[str]:
+    """Why a workload's cases and metrics are not comparable, where it was not said at the top."""
+    lines = [
+        f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
+        for p in pairs
+        if p.obstacle and p.obstacle not in found.obstacles
+    ]
+    for pair in pairs:
+        changes = [change for change in pair.changes if change.obstacle and not pair.obstacle]
+        for sentence in dict.fromkeys(change.obstacle.sentence for change in changes if change.obstacle):
+            metrics = [c.metric for c in changes if c.obstacle and c.obstacle.sentence == sentence]
+            lines.append(f"{pair.name}: {listed(metrics)}: {sentence}")
+    return lines
+
+
+def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
+    """The catalogue: each metric's short name, unit and ncu name; then the old names."""
+    for row in rows:
+        unit = f" [{row['unit']}]" if row["unit"] else ""
+        out.print(Text(f"{row['metric']}", "bold") + Text(f"{unit}  {row['title']}"))
+        computed = "only in reports with every section" if row["detail_only"] else "computed for the whole call"
+        source = computed if row["computed"] else row["ncu_name"] or "not on this chip"
+        out.print(Text(f"    {source}", "dim"))
+    out.print()
+    for old, short in names.items():
+        out.print(Text(f"{old}\n    is read as {short}"))
+
+
+def on_chip(gaps: list[str], answer: Answer | None) -> None:
+    """What a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
+    for gap in gaps:
+        out.print(Text(gap, "bold yellow"))
+    if answer is not None:
+        out.print(Text(answer.text, "yellow" if answer.differs else "dim"))
+
+
+def baselines(accepted: list[Baseline], files: list[str]) -> None:
+    """What was accepted: of each case the metrics with the spread of their runs, then the file to be reviewed."""
+    for baseline, file in zip(accepted, files, strict=True):
+        for name, case in baseline.cases.items():
+            table = Table(title=f"{name}, {case.runs} runs", title_justify="left", box=None, padding=(0, 1, 0, 0))
+            table.add_column("metric", overflow="fold")
+            for heading in ("accepted", "lowest", "highest"):
+                table.add_column(heading, justify="right", no_wrap=True)
+            for metric, found in case.metrics.items():
+                table.add_row(metric, *(scaled(value, found.unit) for value in (found.median, found.low, found.high)))
+            out.print(table)
+        out.print(f"baseline: {file}", soft_wrap=True)
+
+
+def findings(found: list[Finding], able: bool) -> None:
+    """What was found of this machine, with what to do about the rest."""
+    for finding in found:
+        mark, style = {"ok": ("✓", "green"), "missing": ("✗", "red"), "note": ("·", "")}[finding.state]
+        _hang(out, Text(f"{mark} {finding.name}: ", style), finding.text, 4)
+        if finding.hint:
+            _hang(out, Text("    "), finding.hint, 4, "dim")
+    out.print(Text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
+
+
+class _Progress:
+    """A progress bar with what is at work; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def waiting(self) -> None:
+        err.print("another stallgate measures on this GPU; waiting for it")
+
+    def at_work(self, case: str, step: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, description=f"{case.partition('/')[2]}: {step}")
+
+    def _begin(self, first: str, total: int) -> None:
+        self._task = self._progress.add_task(first, total=total)
+
+    def _advance(self, name: str, outcome: str, reason: str, *, good: bool) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task)
+        if not err.is_terminal or not good:
+            err.print(f"{name}: {spaced(outcome)}{f': {reason}' if reason else ''}")
+
+
+class Bar(_Progress):
+    """The progress of a profile: cases."""
+
+    def begun(self, cases: int) -> None:
+        self._begin("starting ncu", cases)
+
+    def finished(self, result: CaseResult) -> None:
+        self._advance(result.case.name, result.outcome, result.reason, good=result.outcome == "profiled")
+
+
+class BenchBar(_Progress):
+    """The progress of a bench: contenders."""
+
+    def begun(self, contenders: int) -> None:
+        self._begin("starting", contenders)
+
+    def finished(self, row: str, entry: Entry) -> None:
+        good = entry.outcome in ("timed", "absent")
+        self._advance(f"{row}: {entry.label}", entry.outcome, entry.reason, good=good)
+
+
+# --- times ------------------------------------------------------------------------------------------------------------
+
+WAYS: dict[Method, str] = {
+    "events": "single calls, the L2 overwritten before each",
+    "graph": "CUDA graphs of {calls} calls, the L2 overwritten before each graph",
+}
+
+NOTABLE_DRIFT = 0.01
+"""A copy or a roof that moved by more within a row is mentioned."""
+
+
+def bench(found: Bench) -> None:
+    """A table for each row, and where its numbers come from."""
+    for row in found.rows:
+        _timed(row)
+    absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
+    for label, reason in absent.items():
+        _hang(out, Text(""), f"{label} is absent: {reason}", 2, "yellow")
+    environment = found.environment
+    if environment is not None:
+        about = (
+            f"{environment.gpu}, driver {environment.driver}, torch {environment.torch}, triton {environment.triton}"
+        )
+        commit = f"commit {found.commit[:12]}" if found.commit else "an unknown commit"
+        at = f"{commit}{' with local changes' if found.dirty else ''}"
+        _hang(out, Text(""), f"Timed on {about}, clocks as they are; {found.created}, at {at}.", 2)
+    if not found.complete:
+        out.print(Text("This bench is not complete.", "bold yellow"))
+
+
+def _timed(row: Row) -> None:
+    """A row's table, and below it what to know of it."""
+    out.print(Text(row.title, "bold"))
+    arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
+    _hang(out, Text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
+    for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
+        calls = max(entry.calls for entry in row.entries if entry.method == method)
+        _hang(out, Text("  "), WAYS[method].format(calls=calls), 2)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    present = [entry for entry in row.entries if entry.outcome != "absent"]
+    for entry in present:
+        table.add_row(Text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
+    out.print(table)
+    for line in _remarks(row):
+        _hang(out, Text("  "), line, 4, "yellow")
+    for entry in row.entries:
+        if entry.role == "candidate" and entry.median_us is not None:
+            _hang(out, Text("  "), f"{entry.label}: {_speedups(row, entry)}", 4)
+    out.print()
+
+
+def _times(row: Row, entry: Entry) -> list[str]:
+    """What a table says of a contender, column by column."""
+    if entry.median_us is None or entry.quartiles_us is None:
+        return ["–"] * 5
+    low, high = (f"{quartile / entry.median_us - 1:+.2%}".rstrip("%") for quartile in entry.quartiles_us)
+    fractions = [row.fraction(entry, "copy"), row.fraction(entry, "roof")]
+    host = entry.host_median_us
+    return [
+        scaled(1e3 * entry.median_us, "ns"),
+        f"{low} {high} %",
+        *(f"{fraction:.3f}" if fraction is not None else "–" for fraction in fractions),
+        f"{host:.1f}" if host is not None else "–",
+    ]
+
+
+def _remarks(row: Row) -> list[str]:
+    """Why somebody was not timed, what to know of a time, and whether the GPU was steady."""
+    lines = [f"{e.label}: not reached" for e in row.entries if e.outcome == "planned"]
+    lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason and e.outcome != "absent"]
+    lines += [f"{e.label}: {e.note}" for e in row.entries if e.note]
+    for entry in row.entries:
+        if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > NOTABLE_DRIFT:
+            lines.append(f"not steady: the later half of the {entry.role}'s own times is {entry.drift:+.1%} longer")
+    return lines
+
+
+def _speedups(row: Row, entry: Entry) -> str:
+    """How fast a candidate is beside everybody else who does the work."""
+    others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
+    found = [(other.label, row.speedup(other, entry)) for other in others]
+    times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]
+    return f"speed {', '.join(times)}" if times else "nobody else was timed"

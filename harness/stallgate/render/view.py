@@ -1,0 +1,120 @@
+"""One workload of one problem in a judged run: what figures and tables of the page look at."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from stallgate.extract.table import Summary
+from stallgate.judge.evaluate import Result
+from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
+from stallgate.project.catalogue import resolve
+from stallgate.project.load import Project
+from stallgate.render.figures import Row, fitting
+
+MOST_ROWS = 8
+"""Rows of a figure; of more cases the fastest are drawn, and the table has all."""
+
+RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
+"""What only launches with every section have."""
+
+LONGEST_NAME = 44
+"""Characters of a name in a figure."""
+
+
+class View:
+    """The cases of a workload, with their numbers."""
+
+    def __init__(self, project: Project, result: Result, problem: str, workload: str) -> None:
+        self.project = project
+        self.result = result
+        self.problem = problem
+        self.workload = workload
+        self.cases = [r for r in result.run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
+        self.drawn = self._fastest() if len(self.cases) > MOST_ROWS else self.cases
+        self.readings = result.places.get((problem, workload), [])
+        self.stages = [project.stage(name) for name in result.judgement.stages]
+
+    def _fastest(self) -> list[CaseResult]:
+        """The roofs and the fastest of the rest, in the order of the plan."""
+        durations = {case.case: self.median(case, "duration") for case in self.cases}
+        order = sorted(
+            self.cases, key=lambda case: (case.role != "roof", durations[case.case] or float("inf"), case.case.name)
+        )
+        kept = {case.case for case in order[:MOST_ROWS]}
+        return [case for case in self.cases if case.case in kept]
+
+    @property
+    def title(self) -> str:
+        return f"{self.problem} · {self.workload}"
+
+    @property
+    def place(self) -> str:
+        """The workload as figures name it."""
+        return shortened(self.workload)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The drawn cases as figures name them."""
+        return [Row(name=shortened(name_of(case)), role=case.role) for case in self.drawn]
+
+    @property
+    def cut(self) -> str:
+        """What a figure has to say where it does not draw all."""
+        return f" ({len(self.drawn)} fastest of {len(self.cases)})" if len(self.drawn) < len(self.cases) else ""
+
+    def summary(self, case: CaseResult, metric: str) -> Summary | None:
+        return self.result.summaries.get((case.case, metric))
+
+    def median(self, case: CaseResult, metric: str) -> float | None:
+        summary = self.summary(case, metric)
+        return summary.median if summary is not None else None
+
+    def roof(self, metric: str) -> float | None:
+        """The median of the fastest roof here; None where none was measured."""
+        roofs = [case for case in self.cases if case.role == "roof" and self.median(case, "duration") is not None]
+        fastest = min(roofs, key=lambda case: self.median(case, "duration") or 0.0, default=None)
+        return self.median(fastest, metric) if fastest is not None else None
+
+    def metric(self, name: str) -> Metric:
+        return resolve(self.project.catalogue, name)
+
+    def stage_metrics(self) -> list[Metric]:
+        """The metrics that the stages judge or show, in their order, each once."""
+        names = [target.metric for stage in self.stages for target in stage.targets]
+        names += [name for stage in self.stages for name in stage.shown]
+        return list({metric.name: metric for metric in map(self.metric, names)}.values())
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts here."""
+        return [v for v in self.result.judgement.verdicts if (v.problem, v.workload) == (self.problem, self.workload)]
+
+    def rates(self) -> dict[Case, dict[str, float]]:
+        """Case -> metric -> rate, of the cases that have a launch with every section."""
+        values: dict[tuple[Case, str], list[float]] = {}
+        for row in self.readings:
+            if row.launch is None and row.metric in RATES and row.state == "measured":
+                values.setdefault((row.case, row.metric), []).append(row.value)
+        found: dict[Case, dict[str, float]] = {}
+        for (case, metric), rates in values.items():
+            found.setdefault(case, {})[metric] = median(rates)
+        return found
+
+    def details(self) -> list[Detail]:
+        """What reports with every section say of the launches here."""
+        here = {case.case for case in self.cases}
+        return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
+
+
+def name_of(result: CaseResult) -> str:
+    """A case as a reader tells it from its neighbours: the variant, and the configuration if it is not the default."""
+    return case_name(result.case)
+
+
+def case_name(case: Case) -> str:
+    """The same of a case alone."""
+    return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
+
+
+def shortened(name: str) -> str:
+    """A name that fits into a figure."""
+    return fitting(name, LONGEST_NAME)

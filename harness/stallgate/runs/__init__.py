@@ -1,0 +1,1 @@
+"""The files under reports/: runs, recordings and benches."""

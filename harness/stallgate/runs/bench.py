@@ -1,0 +1,247 @@
+"""What ``stallgate bench`` measured: ``bench.json``, and what its samples say of each contender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Literal
+
+from stallgate.errors import NoRun, UnknownName
+from stallgate.model import Noun, Role, Workload
+from stallgate.runs.folder import pretty, read_versioned, write_whole
+
+BENCH_FORMAT = 1
+"""Version of ``bench.json``. History: 1, the first."""
+
+BENCH_FILE = "bench.json"
+
+ContenderRole = Role | Literal["peer", "copy"]
+"""peer: somebody else's implementation. copy: ``Tensor.copy_`` of the bytes that have to move."""
+
+BenchOutcome = Literal["planned", "timed", "wrong_result", "crashed", "timed_out", "skipped", "absent"]
+"""planned: not reached. absent: a peer whose library is not there."""
+
+Gradient = Literal["backward", "both"]
+"""backward: the gradient of the input of a result that is there. both: the result, and then its gradient."""
+
+Method = Literal["events", "graph"]
+"""events: single calls between two CUDA events. graph: a CUDA graph of many, divided by their number."""
+
+
+class Entry(Noun, frozen=True):
+    """One contender on one workload."""
+
+    name: str
+    role: ContenderRole
+    configuration: str = "default"
+    outcome: BenchOutcome = "planned"
+    reason: str = ""
+    """Why it was not timed, in a sentence."""
+    method: Method | None = None
+    calls: int = 1
+    """Calls that one sample is the mean of."""
+    samples_us: list[float] = []
+    """Microseconds of a call, in the order of the rounds."""
+    host_us: list[float] = []
+    """Microseconds from a call on the host to its return, nothing waited for."""
+    note: str = ""
+    """What a reader of its time has to know."""
+
+    @property
+    def label(self) -> str:
+        return self.name if self.configuration == "default" else f"{self.name} ({self.configuration})"
+
+    @property
+    def median_us(self) -> float | None:
+        return median(self.samples_us) if self.samples_us else None
+
+    @property
+    def quartiles_us(self) -> tuple[float, float] | None:
+        """Between them lie half of the samples."""
+        return _quartiles(self.samples_us)
+
+    @property
+    def host_median_us(self) -> float | None:
+        return median(self.host_us) if self.host_us else None
+
+    @property
+    def drift(self) -> float | None:
+        """By how much the later half of its samples is slower than the earlier; None of fewer than six."""
+        half = len(self.samples_us) // 2
+        return median(self.samples_us[-half:]) / median(self.samples_us[:half]) - 1 if half >= 3 else None
+
+
+def _quartiles(samples: list[float]) -> tuple[float, float] | None:
+    if len(samples) < 2:
+        return (samples[0], samples[0]) if samples else None
+    low, _, high = quantiles(samples, n=4, method="inclusive")
+    return low, high
+
+
+class Row(Noun, frozen=True):
+    """One workload with everybody who was timed on it, in turn."""
+
+    problem: str
+    workload: Workload
+    entries: list[Entry]
+    gradient: Gradient | None = None
+    """What a call is, where it is more than the forward pass."""
+    zeros: int = 0
+    """Planted in each sequence of the inputs of a gradient."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.problem}/{self.workload.name}"
+
+    @property
+    def title(self) -> str:
+        calls = {None: "", "backward": " · backward alone", "both": " · forward and backward"}
+        planted = f" · zeros a sequence: {self.zeros}" if self.zeros else ""
+        return f"{self.problem} · {self.workload.name}{calls[self.gradient]}{planted}"
+
+    @property
+    def bytes(self) -> int:
+        """What a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
+        return self.workload.bytes * {None: 1, "backward": 2, "both": 3}[self.gradient]
+
+    def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
+        """The time of the copy, or of the roof, over a contender's; None where it was timed in another way."""
+        measure = next((e for e in self.entries if e.role == of), None)
+        return self.speedup(measure, entry) if measure is not None else None
+
+    def speedup(self, slow: Entry, fast: Entry) -> float | None:
+        """How many times as fast one is as the other."""
+        if slow.method != fast.method or slow.median_us is None or fast.median_us is None:
+            return None
+        return slow.median_us / fast.median_us
+
+    def entry(self, label: str) -> Entry:
+        return next(entry for entry in self.entries if entry.label == label)
+
+
+class BenchEnvironment(Noun, frozen=True):
+    """Where it was measured."""
+
+    gpu: str
+    device: int
+    """Index of the GPU on its machine."""
+    compute_capability: str
+    driver: str
+    python: str
+    torch: str
+    triton: str
+    cuda: str
+    multiprocessors: int
+    l2_bytes: int
+    flush_us: float
+    """Microseconds that one pass over twice the L2 takes."""
+    event_us: float
+    """Microseconds between two events with nothing in between."""
+
+
+class Bench(Noun, frozen=True):
+    """Everything that one ``stallgate bench`` produced."""
+
+    format: int
+    name: str
+    created: str
+    """UTC, ISO 8601."""
+    stallgate: str
+    commit: str | None
+    dirty: bool
+    arguments: list[str]
+    rounds: int
+    row_budget_s: float
+    timeout_s: float
+    clock_control: str
+    """``none``: clocks are left as they are."""
+    digests: dict[str, dict[str, str]]
+    """Problem -> SHA-256 of what was timed, by name."""
+    rows: list[Row]
+    environment: BenchEnvironment | None = None
+    complete: bool = False
+
+
+def status(bench: Bench) -> int:
+    """The exit status: 1 where a variant is wrong; 3 where one crashed, hung or was not reached; else 0.
+
+    A peer that is wrong, fails or is absent is named, and is nobody's fault here.
+    """
+    outcomes = {entry.outcome for row in bench.rows for entry in row.entries if entry.role != "peer"}
+    if "wrong_result" in outcomes:
+        return 1
+    return 0 if outcomes <= {"timed", "skipped"} and bench.complete else 3
+
+
+def save_bench(folder: Path, bench: Bench) -> None:
+    """Writes ``bench.json``."""
+    write_whole(folder / BENCH_FILE, pretty(bench))
+
+
+def load_bench(folder: Path) -> Bench:
+    """What a bench's folder holds.
+
+    Raises:
+        NoRun: there is no ``bench.json``.
+        BrokenFile: it is not what stallgate writes, or of another format.
+    """
+    path = folder / BENCH_FILE
+    if not path.is_file():
+        raise NoRun(f"{folder} holds no {BENCH_FILE}", "name the folder of a bench; `stallgate bench` makes one")
+    return read_versioned(path, Bench, BENCH_FORMAT, again="measure again")
+
+
+def find_bench(reports: Path, name: str | None) -> Path:
+    """The folder of a bench: a path, a name under ``reports/``, or the newest.
+
+    Raises:
+        NoRun: there is no bench yet.
+        UnknownName: none has the name.
+    """
+    known = sorted(path.parent for path in reports.glob(f"*/{BENCH_FILE}"))
+    if name is not None:
+        for folder in (Path(name), reports / name):
+            if folder.is_dir():
+                return folder
+        raise UnknownName("bench", name, [folder.name for folder in known])
+    if not known:
+        raise NoRun("there is no bench yet", "make one with `stallgate bench` (or `make bench`)")
+    return known[-1]
+
+
+def facts(bench: Bench, folder: Path) -> dict[str, object]:
+    """What was measured, as ``--json`` prints it: medians and fractions; ``bench.json`` has every sample."""
+    return {
+        "bench": str(folder),
+        "exit_status": status(bench),
+        "complete": bench.complete,
+        "environment": bench.environment,
+        "rows": [
+            {
+                "row": row.name,
+                "gradient": row.gradient,
+                "zeros": row.zeros,
+                "bytes": row.bytes,
+                "entries": [_entry_facts(row, e) for e in row.entries],
+            }
+            for row in bench.rows
+        ],
+    }
+
+
+def _entry_facts(row: Row, entry: Entry) -> dict[str, object]:
+    return {
+        "name": entry.label,
+        "role": entry.role,
+        "outcome": entry.outcome,
+        "reason": entry.reason,
+        "note": entry.note,
+        "method": entry.method,
+        "samples": len(entry.samples_us),
+        "median_us": entry.median_us,
+        "quartiles_us": entry.quartiles_us,
+        "of_copy": row.fraction(entry, "copy"),
+        "of_roof": row.fraction(entry, "roof"),
+        "host_median_us": entry.host_median_us,
+        "host_quartiles_us": _quartiles(entry.host_us),
+    }

@@ -1,0 +1,163 @@
+"""Recordings: runs kept in git, made where there is a GPU and replayed where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import zstandard
+from msgspec.structs import replace
+
+from stallgate.errors import NoRecording, NotMeasured, StallgateError
+from stallgate.model import Attempt, Case, Origin, Run
+from stallgate.project.digests import file_digest
+from stallgate.project.load import Project
+from stallgate.runs.folder import RECORDED, load, missing_reports, now, save
+
+SHORTEST_MATCHES = (3, 4)
+"""For zstd: which of them makes a report smaller depends on how much machine code is in it."""
+
+
+# --- record -----------------------------------------------------------------------------------------------------------
+
+
+def record(project: Project, folder: Path, run: Run) -> list[Path]:
+    """Keeps a live run as a recording, one for each of its problems; it replaces the former one of the same GPU.
+
+    Raises:
+        NotMeasured: the run has gaps, or did not come to its end.
+    """
+    gaps = [result.case.name for result in run.cases if result.outcome != "profiled"]
+    if not run.complete or gaps:
+        raise NotMeasured(
+            "a run with gaps is no recording" + (f": {', '.join(gaps)}" if gaps else ""),
+            "profile again until every case is measured",
+        )
+    gpu = _gpu_of(project, run)
+    return [_record_problem(project, folder, run, gpu, problem) for problem in run.subjects]
+
+
+def _record_problem(project: Project, folder: Path, run: Run, gpu: str, problem: str) -> Path:
+    target = project.reports / RECORDED / gpu / problem
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "ncu").mkdir(parents=True)
+    cases = [result for result in run.cases if result.case.problem == problem]
+    attempts = [_keep_report(folder, target, attempt) for attempt in run.attempts if attempt.report]
+    kept = replace(
+        run,
+        kind="recorded",
+        arguments=_portable(run.arguments),
+        cases=cases,
+        attempts=attempts,
+        subjects={problem: run.subjects[problem]},
+    )
+    save(target, kept, in_one_line=True)
+    return target
+
+
+def _keep_report(folder: Path, target: Path, attempt: Attempt) -> Attempt:
+    """Copies an ncu report through zstd, which the reader opens as it is."""
+    assert attempt.report is not None
+    source = folder / attempt.report
+    data = source.read_bytes()
+    kept = target / "ncu" / f"{source.stem}.ncu-repz"
+    kept.write_bytes(min((_compressed(data, length) for length in SHORTEST_MATCHES), key=len))
+    return replace(attempt, report=f"ncu/{kept.name}", sha256=file_digest(kept), command=_portable(attempt.command))
+
+
+def _compressed(data: bytes, shortest_match: int) -> bytes:
+    """By zstd at its highest level, but matches of 256 bytes are taken at once: smaller on these reports."""
+    settings = zstandard.ZstdCompressionParameters.from_level(
+        22, window_log=27, min_match=shortest_match, target_length=256, write_content_size=True
+    )
+    return zstandard.ZstdCompressor(compression_params=settings).compress(data)
+
+
+def _portable(command: list[str]) -> list[str]:
+    """Words of a command line without the folders of the machine that it ran on."""
+    return [Path(word).name if Path(word).is_absolute() else word for word in command]
+
+
+def _gpu_of(project: Project, run: Run) -> str:
+    """The folder of the recorded GPU."""
+    return project.folder_of(next(a.environment.gpu for a in run.attempts if a.environment is not None))
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def find_recording(project: Project, cases: list[Case]) -> Path:
+    """The newest recording that has the cases.
+
+    Raises:
+        NoRecording: there is none, or none has them all.
+    """
+    problems = list(dict.fromkeys(case.problem for case in cases))
+    if len(problems) > 1:
+        raise NoRecording("recordings are replayed one problem at a time", f"name one of {', '.join(problems)}")
+    found, broken = _recordings(project, problems[0])
+    if not found and broken:
+        raise NoRecording(broken[0], "restore it with git, or record again on a GPU with `make record`")
+    if not found:
+        raise NoRecording(
+            f"there is no CUDA device, and no recording of {problems[0]} to replay",
+            "run on a machine with an NVIDIA GPU, or commit a recording made there with `make record`",
+        )
+    complete = {path: run for path, run in found.items() if not _lacking(run, cases)}
+    if not complete:
+        run = next(iter(found.values()))
+        raise NoRecording(
+            f"there is no CUDA device, and no recording has {_lacking(run, cases)[0]}",
+            f"recorded: {', '.join(sorted({result.case.workload for result in run.cases}))} of "
+            f"{', '.join(sorted({result.case.variant for result in run.cases}))}",
+        )
+    return max(complete, key=lambda path: complete[path].created)
+
+
+def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[str]]:
+    """The recordings of a problem that can be replayed, and what is wrong with the others."""
+    found: dict[Path, Run] = {}
+    broken: list[str] = []
+    for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
+        try:
+            run = load(path.parent)
+        except StallgateError as error:
+            broken.append(f"a recording is damaged: {error.message}")
+            continue
+        missing = missing_reports(path.parent, run)
+        if missing:
+            broken.append(f"the recording {path.parent} is damaged: it lacks the ncu report {missing[0]}")
+        else:
+            found[path.parent] = run
+    return found, broken
+
+
+def _lacking(run: Run, cases: list[Case]) -> list[str]:
+    recorded = {result.case for result in run.cases}
+    return [case.name for case in cases if case not in recorded]
+
+
+def replay(project: Project, recording: Path, cases: list[Case], folder: Path, arguments: list[str]) -> Run:
+    """Makes a run of a recording: the same ncu reports, from here on read, judged and drawn like a live one's."""
+    source = load(recording)
+    for attempt in source.attempts:
+        assert attempt.report is not None
+        shutil.copyfile(recording / attempt.report, folder / attempt.report)
+    origin = Origin(
+        path=recording.relative_to(project.root).as_posix(),
+        created=source.created,
+        commit=source.commit,
+        dirty=source.dirty,
+    )
+    wanted = set(cases)
+    run = replace(
+        source,
+        name=folder.name,
+        kind="recorded",
+        created=now(),
+        arguments=arguments,
+        cases=[result for result in source.cases if result.case in wanted],
+        origin=origin,
+    )
+    save(folder, run)
+    return run

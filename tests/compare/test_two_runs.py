@@ -1,0 +1,360 @@
+"""Two runs side by side: each word, each reason, and the real command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from stallgate.compare.two_runs import Change, Comparison, Pair, compare, compare_metric, refuse_empty
+from stallgate.errors import NotMeasured
+from stallgate.extract.evidence import Evidence
+from stallgate.extract.table import Summaries, Summary
+from stallgate.judge.evaluate import Result
+from stallgate.judge.verdicts import Judgement
+from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, Metric, Run, Settings
+from stallgate.project.load import Project
+from stallgate.render.compare_page import draw_comparison
+from stallgate.render.terminal import comparison as show
+from stallgate.render.terminal import out
+from tests.conftest import Stallgate
+from tests.judge.judging import case, run_of
+from tests.judge.judging import summary as samples
+
+ABSENT = samples(state="absent")
+SETTINGS = Settings(samples=3, timeout_s=1, clock_control="none", cache_control="all", metrics=[])
+ENVIRONMENT = Environment(
+    gpu="A",
+    device=0,
+    compute_capability="9.0",
+    chip=None,
+    driver="1",
+    ncu="1",
+    python="3",
+    torch="2",
+    triton="3.6",
+    cuda="13",
+)
+NUMBERS: dict[str, Summary] = {"duration": samples(100, 101, 102), "roof_fraction": samples(0.97, 0.98, 0.99)}
+
+
+def attempt(**changes: Any) -> Attempt:
+    made = Attempt(name="1", kind="samples", command=[], started="", sha256="one", environment=ENVIRONMENT)
+    return replace(made, **changes)
+
+
+def profiled(*cases: Case) -> list[CaseResult]:
+    roles = {"copy_roof": "roof", "blocked_scan": "candidate"}
+    return [
+        CaseResult(case=c, role=roles.get(c.variant, "baseline"), outcome="profiled", attempt="1")  # type: ignore[arg-type]
+        for c in cases
+    ]
+
+
+USUAL = profiled(case("copy_roof"), case("blocked_scan"))
+
+
+def result(
+    project: Project,
+    name: str = "base",
+    results: list[CaseResult] | None = None,
+    numbers: dict[str, Summary] | None = None,
+    faults: dict[str, str] | None = None,
+    **changes: Any,
+) -> Result:
+    results = USUAL if results is None else results
+    run: Run = replace(run_of(project, results, settings=SETTINGS, attempts=[attempt()]), **changes)
+    usable = [r.case for r in results if r.outcome == "profiled" and r.case.name not in (faults or {})]
+    summaries: Summaries = {(c, m): s for c in usable for m, s in (NUMBERS | (numbers or {})).items()}
+    return Result(
+        folder=Path(name),
+        run=run,
+        evidence=Evidence(calls=[], faults=faults or {}, reader=""),
+        rows=[],
+        summaries=summaries,
+        judgement=Judgement(stages=["memory_access"], verdicts=[], notes=[]),
+    )
+
+
+def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, Any]:
+    subject = result(project).run.subjects["cumprod"]
+    return {"cumprod": replace(subject, digests={**subject.digests, key: digest})}
+
+
+def pair_of(found: Comparison, variant: str = "blocked_scan") -> Pair:
+    return next(pair for pair in found.pairs if pair.case.variant == variant)
+
+
+def metric_of(pair: Pair, name: str) -> Change:
+    return next(change for change in pair.changes if change.metric == name)
+
+
+def metric(direction: Direction) -> Metric:
+    return Metric(name="m", title="", unit="", direction=direction)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "base", "run", "word"),
+    [
+        ("lower", (100, 101, 102), (102, 103, 104), "same"),
+        ("lower", (100, 101, 102), (103, 104, 105), "worse"),
+        ("lower", (103, 104, 105), (100, 101, 102), "better"),
+        ("higher", (100, 101, 102), (103, 104, 105), "better"),
+        ("higher", (103, 104, 105), (100, 101, 102), "worse"),
+        ("neither", (103, 104, 105), (100, 101, 102), "changed"),
+        ("neither", (100, 101, 102), (100, 101, 102), "same"),
+        ("lower", (1000, 1000, 1000), (1001, 1001, 1001), "worse"),
+        ("lower", (0, 0, 0), (0, 0, 0), "same"),
+        ("lower", (0, 0, 0), (1, 1, 1), "worse"),
+    ],
+)
+def test_ranges_decide(direction: Direction, base: Any, run: Any, word: str) -> None:
+    assert compare_metric(metric(direction), samples(*base), samples(*run)).word == word
+
+
+@pytest.mark.parametrize(
+    ("base", "run", "word"),
+    [
+        ((100,), (101.9,), "same"),
+        ((100,), (98.1,), "same"),
+        ((100,), (102,), "worse"),
+        ((100,), (97,), "better"),
+        ((100, 100.5, 101), (102,), "same"),
+        ((100, 101, 110), (109,), "same"),
+        ((0,), (1,), "worse"),
+    ],
+)
+def test_a_single_sample_does_not_show_its_noise(base: Any, run: Any, word: str) -> None:
+    assert compare_metric(metric("lower"), samples(*base), samples(*run)).word == word
+
+
+@pytest.mark.parametrize("run", [(99, 100, 101), (102, 103, 104), (104, 105, 106), (90, 91, 92), (101.5,), (105,)])
+def test_no_change_is_within_the_band_where_the_word_is_same(run: Any) -> None:
+    change = compare_metric(metric("lower"), samples(100, 101, 102), samples(*run))
+    assert change.band is not None
+    low, high = change.band
+    assert (low <= 0 <= high) is (change.word == "same")
+    assert change.change is not None
+    assert low <= change.change <= high
+
+
+def test_a_change_from_nothing_has_no_ratio() -> None:
+    change = compare_metric(metric("lower"), samples(0, 0), samples(1, 1))
+    assert (change.change, change.band) == (None, None)
+
+
+def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
+    change = compare_metric(metric("lower"), samples(1), ABSENT)
+    assert (change.word, change.change) == ("not_comparable", None)
+    assert change.obstacle is not None
+    assert (change.obstacle.reason, change.obstacle.sentence) == ("not_measured", "absent in the run")
+    both = compare_metric(metric("lower"), None, ABSENT).obstacle
+    assert both is not None
+    assert both.sentence == "not asked for in the base and absent in the run"
+
+
+# --- reasons ----------------------------------------------------------------------------------------------------------
+
+
+def reason(found: Comparison, variant: str = "blocked_scan") -> str:
+    pair = pair_of(found, variant)
+    assert pair.obstacle is not None
+    assert {change.word for change in pair.changes} == {"not_comparable"}
+    assert {change.obstacle for change in pair.changes} == {pair.obstacle}
+    return pair.obstacle.reason
+
+
+def test_a_case_of_one_run_only(repository: Project) -> None:
+    base = result(repository, results=profiled(case("copy_roof"), case("blocked_scan")))
+    run = result(repository, "run", results=profiled(case("copy_roof"), case("naive_serial")))
+    found = compare(repository, base, run)
+    assert reason(found, "blocked_scan") == "only_in_base"
+    assert reason(found, "naive_serial") == "only_in_run"
+    assert pair_of(found, "copy_roof").duration.word == "same"
+    refuse_empty(found)
+
+
+def test_a_case_without_numbers_says_what_became_of_it(repository: Project) -> None:
+    crashed = [USUAL[0], replace(USUAL[1], outcome="crashed", reason="why")]
+    found = compare(repository, result(repository), result(repository, "run", crashed))
+    assert reason(found) == "not_measured"
+    assert pair_of(found).obstacle.sentence == "crashed in the run"  # type: ignore[union-attr]
+    faults = {case("blocked_scan").name: "cut short"}
+    damaged = compare(repository, result(repository, faults=faults), result(repository, "run"))
+    assert pair_of(damaged).obstacle.sentence == "a damaged ncu report in the base"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"attempts": [attempt(environment=replace(ENVIRONMENT, gpu="B"))]}, "other_gpu", "other GPU: A and B"),
+        ({"attempts": [attempt(environment=None)]}, "other_gpu", "the GPU of the run is not known"),
+        (
+            {"settings": replace(SETTINGS, clock_control="base")},
+            "other_clock_control",
+            "other clock control: none and base",
+        ),
+        (
+            {"settings": replace(SETTINGS, cache_control="none")},
+            "other_cache_control",
+            "other cache control: all and none",
+        ),
+        ({"settings": None}, "other_clock_control", "the clock control of the run is not known"),
+    ],
+)
+def test_other_conditions_are_never_compared(
+    repository: Project, changes: dict[str, Any], code: str, said: str
+) -> None:
+    found = compare(repository, result(repository), result(repository, "run", **changes))
+    assert reason(found) == code
+    assert reason(found, "copy_roof") == code
+    assert [obstacle.sentence for obstacle in found.obstacles].count(said) == 1
+    assert found.finding == "No time can be compared"
+    with pytest.raises(NotMeasured, match=re.escape(said)):
+        refuse_empty(found)
+
+
+def test_each_case_is_held_to_its_own_gpu(repository: Project) -> None:
+    elsewhere = attempt(name="2", environment=replace(ENVIRONMENT, gpu="B"))
+    results = [USUAL[0], replace(USUAL[1], attempt="2")]
+    found = compare(repository, result(repository), result(repository, "run", results, attempts=[attempt(), elsewhere]))
+    assert reason(found) == "other_gpu"
+    assert pair_of(found, "copy_roof").duration.word == "same"
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("workload square", "workload_changed"), ("the reference", "reference_changed")]
+)
+def test_what_computes_something_else_is_not_comparable(repository: Project, key: str, code: str) -> None:
+    found = compare(repository, result(repository), result(repository, "run", subjects=with_digest(repository, key)))
+    assert reason(found) == code
+
+
+def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
+    subjects = with_digest(repository, "variant blocked_scan")
+    slower = {"duration": samples(104, 105, 106)}
+    found = compare(repository, result(repository), result(repository, "run", numbers=slower, subjects=subjects))
+    assert pair_of(found).code == "changed"
+    assert pair_of(found).duration.word == "worse"
+    assert "the code of blocked_scan changed" in found.notes
+    assert "copy_roof is 4.0 % slower on square, though its code is the same" in found.notes
+    assert found.finding == "blocked_scan is 4.0 % slower on square; copy_roof is 4.0 % slower on square"
+
+
+def test_fractions_of_another_roof_are_not_comparable(repository: Project) -> None:
+    subjects = with_digest(repository, "variant copy_roof")
+    pair = pair_of(compare(repository, result(repository), result(repository, "run", subjects=subjects)))
+    assert metric_of(pair, "roof_fraction").obstacle.reason == "roof_changed"  # type: ignore[union-attr]
+    assert pair.duration.word == "same"
+
+
+def test_notes_say_what_else_differs(repository: Project) -> None:
+    environment = replace(ENVIRONMENT, triton="3.7")
+    run = result(
+        repository,
+        "run",
+        numbers={"duration": samples(101)},
+        attempts=[attempt(sha256="two", environment=environment)],
+        subjects=with_digest(repository, "the measuring child"),
+        complete=False,
+    )
+    found = compare(repository, result(repository), run)
+    assert found.notes == [
+        "the measuring child changed",
+        "other triton: 3.6 and 3.7",
+        "the run did not come to its end",
+        "a single sample does not show its noise: a change below 2 % counts as the same",
+    ]
+
+
+# --- terminal and page ------------------------------------------------------------------------------------------------
+
+
+def moved(project: Project) -> Comparison:
+    """One variant slower, one not measured, one metric absent."""
+    results = [*USUAL, replace(profiled(case("naive_serial"))[0], outcome="crashed", reason="why")]
+    base = result(project, results=[*USUAL, *profiled(case("naive_serial"))], numbers={"l2_throughput": samples(2, 2)})
+    numbers = {"duration": samples(103, 104, 105), "l2_throughput": samples(1, 1), "dram_throughput": ABSENT}
+    return compare(project, base, result(project, "run", results, numbers=numbers))
+
+
+def test_the_terminal_shows_the_stage_and_what_moved(repository: Project) -> None:
+    with out.capture() as captured:
+        show(moved(repository), every=False)
+    rows = [line.split() for line in captured.get().splitlines() if line.startswith("blocked_scan ")]
+    assert ["blocked_scan", "duration", "101", "ns", "104", "ns", "+2.97", "worse"] in rows
+    assert {row[1] for row in rows} >= {"roof_fraction", "dram_throughput", "l2_hit_rate"}
+    assert "stall_wait" not in {row[1] for row in rows}
+    assert "naive_serial on square: crashed in the run" in captured.get()
+    with out.capture() as captured:
+        show(moved(repository), every=True)
+    assert "stall_wait" in captured.get()
+
+
+def test_the_page_says_the_finding_and_has_every_metric(repository: Project, tmp_path: Path) -> None:
+    found = moved(repository)
+    page = draw_comparison(found, tmp_path)
+    assert page.name == "compare-base.html"
+    text = page.read_text()
+    assert "<h1>blocked_scan is 3.0 % slower on square; copy_roof is 3.0 % slower on square</h1>" in text
+    assert '<tr class="is-fail"><td>square</td><td>blocked_scan</td><th scope="row">duration</th>' in text
+    assert "naive_serial: crashed in the run" in text
+    assert text.count("<figure") == 1
+    assert text.count('<th scope="row">') >= 3 * sum(
+        1 for metric in repository.catalogue.metrics.values() if metric.names
+    )
+    assert not re.search(r'<(link|script|img|iframe|object)\b[^>]*(src|href)="(?!data:)', text), "the page is one file"
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed: Path) -> None:
+    assert stallgate("profile").returncode == 0
+    done = stallgate("compare", replayed.name, "latest", "--json", "--report")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {change["word"] for pair in found["pairs"] for change in pair["changes"]} == {"same"}
+    assert len(found["pairs"]) == 12
+    assert found["finding"] == "No time moved beyond the noise"
+    assert (replayed.parent / "latest" / f"compare-{replayed.name}.html").is_file()
+    done = stallgate("compare", replayed.name)
+    assert done.returncode == 0
+    assert "both runs hold the same ncu reports" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "other GPU: NVIDIA H100 80GB HBM3 and NVIDIA H200"),
+        ('"clock_control": "none"', '"clock_control": "base"', "other clock control: none and base"),
+    ],
+)
+def test_runs_under_other_conditions_end_with_status_3(
+    stallgate: Stallgate, replayed: Path, old: str, new: str, said: str
+) -> None:
+    other = replayed.with_name("other")
+    shutil.copytree(replayed, other)
+    path = other / "run.json"
+    path.write_text(path.read_text().replace(old, new))
+    done = stallgate("compare", replayed.name, "other")
+    assert done.returncode == 3
+    assert done.stdout.count(said) == 1
+    assert said in " ".join(done.stderr.split())
+    assert "hint: profile the same workloads again" in done.stderr
+
+
+def test_an_unknown_run_is_a_fault_of_the_user(own_process: Stallgate, replayed: Path) -> None:
+    done = own_process("compare", replayed.name[:-1])
+    assert done.returncode == 2
+    assert f"did you mean {replayed.name}?" in " ".join(done.stderr.split())

@@ -1,0 +1,178 @@
+"""Runs to judge, made of numbers: no ncu report behind them, no file."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from msgspec.structs import replace
+
+from stallgate.extract.evidence import Call, Evidence
+from stallgate.extract.table import Parts, Summaries, Summary
+from stallgate.judge.evaluate import with_roles
+from stallgate.judge.soundness import foreign_kernels
+from stallgate.judge.verdicts import Judgement, judge
+from stallgate.measure.profile import subject_of
+from stallgate.model import (
+    Accepted,
+    Attempt,
+    Baseline,
+    BaselineCase,
+    Case,
+    CaseResult,
+    Environment,
+    Run,
+    Settings,
+    State,
+    Waiver,
+)
+from stallgate.project.digests import REFERENCE, variant_key, workload_key
+from stallgate.project.load import Project
+
+STALL = "memory_dependency_stall"
+GPU = "NVIDIA H100 80GB HBM3"
+TODAY = date(2026, 11, 25)
+
+
+def case(variant: str, workload: str = "square", configuration: str = "default") -> Case:
+    return Case(problem="cumprod", variant=variant, configuration=configuration, workload=workload)
+
+
+def summary(*values: float, state: State = "measured") -> Summary:
+    """What samples of these values are summarised to."""
+    if state != "measured":
+        return Summary(state=state, median=None, low=None, high=None, samples=5, ncu_name="n")
+    ordered = sorted(values)
+    return Summary(
+        state="measured",
+        median=ordered[len(ordered) // 2],
+        low=ordered[0],
+        high=ordered[-1],
+        samples=len(values),
+        ncu_name="n",
+    )
+
+
+GOOD: dict[str, Summary] = {
+    "duration": summary(100.0),
+    "roof_fraction": summary(0.98, 0.985, 0.99),
+    "dram_throughput": summary(88.0, 88.5),
+    STALL: summary(14.0, 15.0),
+    "l2_sectors": summary(4e8),
+}
+ROOF: dict[str, Summary] = {
+    "duration": summary(98.0),
+    "dram_throughput": summary(89.0, 90.0),
+    "roof_fraction": summary(1.0),
+    "l2_sectors": summary(4e8),
+}
+
+
+def environment(**changes: Any) -> Environment:
+    plain = dict.fromkeys(("compute_capability", "driver", "ncu", "python", "torch", "triton", "cuda"), "")
+    return Environment(**{**plain, "gpu": GPU, "device": 0, "chip": "GH100", **changes})
+
+
+def run_of(project: Project, results: list[CaseResult], **changes: Any) -> Run:
+    run = Run(
+        format=1,
+        name="r",
+        kind="live",
+        created="2026-11-25T10:00:00Z",
+        stallgate="",
+        reader="",
+        commit=None,
+        dirty=False,
+        arguments=[],
+        settings=Settings(samples=5, timeout_s=1, clock_control="none", cache_control="all", metrics=[]),
+        subjects={"cumprod": subject_of(project, "cumprod")},
+        cases=results,
+        attempts=[Attempt(name="1", kind="samples", command=[], started="", environment=environment())],
+        complete=True,
+    )
+    return replace(run, **changes)
+
+
+def usual() -> list[CaseResult]:
+    """The roof, a candidate and a baseline on ``square``; the candidate and the roof on ``page`` too."""
+    roles = [("copy_roof", "square", "roof"), ("blocked_scan", "square", "candidate")]
+    roles += [("naive_serial", "square", "baseline"), ("blocked_scan", "page", "candidate")]
+    roles += [("copy_roof", "page", "roof")]
+    return [
+        CaseResult(case=case(variant, workload), role=role, outcome="profiled", attempt="1")  # type: ignore[arg-type]
+        for variant, workload, role in roles
+    ]
+
+
+def judged(
+    project: Project,
+    results: list[CaseResult] | None = None,
+    candidate: dict[str, Summary] | None = None,
+    roof: dict[str, Summary] | None = None,
+    faults: dict[str, str] | None = None,
+    parts: Parts | None = None,
+    calls: list[Call] | None = None,
+    **changes: Any,
+) -> Judgement:
+    """What the gate says of a run with these numbers, which are those of every case of a role."""
+    results = usual() if results is None else results
+    project = with_one_candidate(project)
+    summaries: Summaries = {}
+    for result in results:
+        if result.outcome == "profiled":
+            of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
+            summaries |= {(result.case, metric): found for metric, found in of.items()}
+    evidence = Evidence(calls=calls or [], faults=faults or {}, reader="")
+    run = with_roles(run_of(project, results, **changes), project)
+    foreign = foreign_kernels(run, project, evidence)
+    return judge(run, project, evidence, summaries, [], parts=parts or {}, foreign=foreign, today=TODAY)
+
+
+def reasons(found: Judgement) -> set[tuple[str, str]]:
+    return {(verdict.status, verdict.reason) for verdict in found.verdicts}
+
+
+# --- projects with other yardsticks -----------------------------------------------------------------------------------
+
+
+def with_one_candidate(project: Project) -> Project:
+    """A project without the candidate that no run here has, whose verdicts would stand beside every other."""
+    problem = project.problem("cumprod")
+    kept = {name: variant for name, variant in problem.variants.items() if name != "adaptive_scan"}
+    return replace(project, problems={**project.problems, "cumprod": replace(problem, variants=kept)})
+
+
+def with_stage(project: Project, *targets: Any, **changes: Any) -> Project:
+    """A project whose problems are gated by these targets alone."""
+    stage = replace(project.stage("memory_access"), targets=list(targets), **changes)
+    return replace(project, stages={"memory_access": stage})
+
+
+def with_waiver(project: Project, metric: str, until: date, **changes: Any) -> Project:
+    waiver = Waiver(variant="blocked_scan", stage="memory_access", metric=metric, until=until, reason="a known gap")
+    problem = replace(project.problem("cumprod"), waivers=[replace(waiver, **changes)])
+    return replace(project, problems={"cumprod": problem})
+
+
+def accepted(median: float, spread: float = 0.0, unit: str = "") -> Accepted:
+    return Accepted(low=median - spread / 2, median=median, high=median + spread / 2, unit=unit)
+
+
+def with_baseline(
+    project: Project, metrics: dict[str, Accepted], digests: dict[str, str] | None = None, **changes: Any
+) -> Project:
+    """A project in which these numbers are accepted of the candidate, on both of its workloads."""
+    known = subject_of(project, "cumprod").digests
+    same = {key: known[key] for key in (REFERENCE, variant_key("copy_roof"))}
+    cases = {
+        f"blocked_scan/default/{workload}": BaselineCase(
+            runs=10,
+            accepted=TODAY,
+            commit=None,
+            digests={**same, workload_key(workload): known[workload_key(workload)], **(digests or {})},
+            metrics=metrics,
+        )
+        for workload in ("square", "page")
+    }
+    baseline = Baseline(format=1, problem="cumprod", gpu=GPU, clock_control="none", cache_control="all", cases=cases)
+    return replace(project, baselines={"cumprod": [replace(baseline, **changes)]})

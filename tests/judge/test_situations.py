@@ -1,0 +1,488 @@
+"""The gate as a table: each situation with its verdict, its reason code and its exit status.
+
+A new reason code takes a row here; what the rows share is at the top, and how a run is made in ``judging.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from stallgate.extract.evidence import Call
+from stallgate.extract.table import Summary
+from stallgate.judge.verdicts import Judgement
+from stallgate.measure.profile import subject_of
+from stallgate.model import Attempt, CaseResult, Launch, Settings, Target, Verdict
+from stallgate.project.load import Project
+from tests.judge.judging import (
+    STALL,
+    accepted,
+    case,
+    environment,
+    judged,
+    reasons,
+    summary,
+    usual,
+    with_baseline,
+    with_stage,
+    with_waiver,
+)
+
+# --- metric state x kind of target x direction x samples --------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """A kind of target with values on each side of its bound."""
+
+    target: Target
+    good: float
+    bad: float
+
+
+KINDS = {
+    "a value, higher": Kind(Target(metric="dram_throughput", at_least=88), 88.5, 87.5),
+    "a value, lower": Kind(Target(metric=STALL, below=20), 19.5, 20.5),
+    "of the roof, higher": Kind(Target(metric="dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
+    "of the roof, lower": Kind(Target(metric="duration", at_most=1.03, of="roof"), 100.0, 102.0),
+    "the baseline, higher": Kind(Target(metric="dram_throughput", tolerance=0.02), 87.0, 86.0),
+    "the baseline, lower": Kind(Target(metric="duration", tolerance=0.02), 101.0, 103.0),
+    "each kernel, higher": Kind(Target(metric="dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
+    "each kernel, lower": Kind(Target(metric=STALL, at_most=20, scope="kernel"), 20.0, 20.5),
+}
+
+MISSED = {"the baseline, higher": "regressed", "the baseline, lower": "regressed"}
+
+SAMPLES: dict[str, tuple[Callable[[Kind], Summary], str, str, int]] = {
+    "five good": (lambda kind: summary(*[kind.good] * 5), "pass", "met", 0),
+    "one good": (lambda kind: summary(kind.good), "pass", "met", 0),
+    "five bad": (lambda kind: summary(*[kind.bad] * 5), "fail", "missed", 1),
+    "one bad": (lambda kind: summary(kind.bad), "fail", "missed", 1),
+    "one of five bad": (lambda kind: summary(*[kind.good] * 4, kind.bad), "undecided", "straddles", 3),
+    "four of five bad": (lambda kind: summary(kind.good, *[kind.bad] * 4), "undecided", "straddles", 3),
+    "absent": (lambda _: summary(state="absent"), "not_measured", "absent", 3),
+    "no value": (lambda _: summary(state="no_value"), "not_measured", "no_value", 3),
+    "not finite": (lambda _: summary(state="not_finite"), "not_measured", "not_finite", 3),
+    "out of range": (lambda _: summary(state="out_of_range"), "not_measured", "out_of_range", 3),
+}
+
+BASELINE = {"dram_throughput": accepted(88.0, unit="%"), "duration": accepted(100.0, unit="ns")}
+
+
+def judged_by(project: Project, kind: Kind, found: Summary, **changes: Any) -> Judgement:
+    """A run whose candidate has this for the target's metric, in the call and in its kernels."""
+    metric = kind.target.metric
+    kernels = {"scan": found, "fix": found}
+    parts = {(case("blocked_scan", workload), metric): kernels for workload in ("square", "page")}
+    return judged(with_stage(project, kind.target), candidate={metric: found}, parts=parts, **changes)
+
+
+@pytest.mark.parametrize("samples", SAMPLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_against_a_bound(repository: Project, kind: str, samples: str) -> None:
+    make, status, reason, exit_status = SAMPLES[samples]
+    found = judged_by(with_baseline(repository, BASELINE), KINDS[kind], make(KINDS[kind]))
+    assert reasons(found) == {(status, MISSED.get(kind, reason) if reason == "missed" else reason)}
+    assert found.exit_status == exit_status
+
+
+# --- everything else that can be the matter ---------------------------------------------------------------------------
+
+ROOF_TARGET = Target(metric="dram_throughput", at_least=0.97, of="roof")
+STALL_TARGET = Target(metric=STALL, below=20)
+REGRESSION = Target(metric="duration", tolerance=0.02)
+
+HIGH_STALL = {STALL: summary(*[35.0] * 5)}
+ODD_STALL = {STALL: summary(19.0, 21.0)}
+SLOWER = {"duration": summary(*[105.0] * 5)}
+
+LATER, TODAY, EARLIER = date(2026, 12, 31), date(2026, 11, 25), date(2026, 11, 24)
+
+
+class Situation(NamedTuple):
+    """A project and a run, and what the gate says of them."""
+
+    project: Callable[[Project], Project]
+    run: dict[str, Any]
+    status: str
+    reason: str
+    exit_status: int
+
+
+def plain(*targets: Target, **changes: Any) -> Callable[[Project], Project]:
+    return lambda project: with_stage(project, *targets, **changes)
+
+
+def waived(until: date, *targets: Target, **changes: Any) -> Callable[[Project], Project]:
+    stage = {name: changes.pop(name) for name in list(changes) if name == "undecided"}
+    judged_on = targets or (STALL_TARGET,)
+    return lambda project: with_waiver(with_stage(project, *judged_on, **stage), judged_on[0].metric, until, **changes)
+
+
+def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) -> Callable[[Project], Project]:
+    kept = {metric: accepted(GOODS[metric], spread)}
+    target = Target(metric=metric, tolerance=0.02)
+    return lambda project: with_baseline(with_stage(project, target), kept, **changes)
+
+
+GOODS = {"duration": 100.0, "roof_fraction": 0.985}
+
+
+def outcome(name: str, number: int = 1) -> list[CaseResult]:
+    """The usual cases, of which one came to this: 0 is the roof, 1 the candidate on square."""
+    results = usual()
+    results[number] = replace(results[number], outcome=name, reason="why")  # type: ignore[arg-type]
+    return results
+
+
+def launches(signature: str) -> list[Call]:
+    """A call of the candidate that launches a kernel, whose name C++ spells so."""
+    launch = Launch(index=0, kernel="scan", ranges=[], metrics={}, signature=signature)
+    return [Call(case=case("blocked_scan"), sample="0", launches=[launch])]
+
+
+def on(gpu: str) -> list[Attempt]:
+    return [Attempt(name="1", kind="samples", command=[], started="", environment=environment(gpu=gpu))]
+
+
+def controls(**changes: str) -> Settings:
+    plain = {"clock_control": "none", "cache_control": "all", **changes}
+    return Settings(samples=5, timeout_s=1, metrics=[], **plain)
+
+
+SITUATIONS: dict[str, Situation] = {
+    # --- the case ---
+    "wrong result": Situation(plain(STALL_TARGET), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1),
+    "crashed": Situation(plain(STALL_TARGET), {"results": outcome("crashed")}, "not_measured", "crashed", 3),
+    "timed out": Situation(plain(STALL_TARGET), {"results": outcome("timed_out")}, "not_measured", "timed_out", 3),
+    "skipped": Situation(plain(STALL_TARGET), {"results": outcome("skipped")}, "not_measured", "skipped", 3),
+    "not profiled": Situation(
+        plain(STALL_TARGET), {"results": outcome("not_profiled")}, "not_measured", "not_profiled", 3
+    ),
+    "not reached": Situation(plain(STALL_TARGET), {"results": outcome("planned")}, "not_measured", "planned", 3),
+    "cut short": Situation(plain(STALL_TARGET), {"results": outcome("measuring")}, "not_measured", "measuring", 3),
+    "damaged report": Situation(
+        plain(STALL_TARGET),
+        {"faults": {case("blocked_scan").name: "cut short"}},
+        "not_measured",
+        "damaged_report",
+        3,
+    ),
+    "a kernel of others": Situation(
+        plain(STALL_TARGET), {"calls": launches("void at::native::scan<float>(float *)")}, "fail", "foreign_kernel", 1
+    ),
+    "less moved than needed": Situation(
+        plain(STALL_TARGET), {"candidate": {"l2_sectors": summary(1.0)}}, "not_measured", "implausible", 3
+    ),
+    "far beyond the roof": Situation(
+        plain(STALL_TARGET), {"candidate": {"roof_fraction": summary(1.2)}}, "not_measured", "implausible", 3
+    ),
+    "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
+    "a case is missing": Situation(
+        plain(Target(metric=STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
+    ),
+    "a case of the default plan is missing": Situation(
+        plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
+    ),
+    "no candidate in the run": Situation(plain(STALL_TARGET), {"results": usual()[:1]}, "not_measured", "no_case", 3),
+    "no target for the candidate": Situation(
+        plain(Target(metric=STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
+    ),
+    "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
+    "workloads of another problem": Situation(
+        plain(Target(metric=STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
+    ),
+    "one of the named workloads is another problem's": Situation(
+        plain(Target(metric=STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
+    ),
+    "a kernel is not in every sample": Situation(
+        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(state="absent")}}},
+        "not_measured",
+        "absent",
+        3,
+    ),
+    "one kernel of two misses": Situation(
+        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(50.0)}}},
+        "fail",
+        "missed",
+        1,
+    ),
+    "no kernel is known": Situation(
+        plain(Target(metric=STALL, below=20, scope="kernel")), {}, "not_measured", "absent", 3
+    ),
+    # --- the roof ---
+    "no roof was measured": Situation(
+        plain(ROOF_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
+    ),
+    "the roof is wrong": Situation(
+        plain(ROOF_TARGET), {"results": outcome("wrong_result", 0)}, "not_measured", "no_roof", 3
+    ),
+    "the roof lacks the metric": Situation(plain(replace(ROOF_TARGET, metric=STALL)), {}, "not_measured", "no_roof", 3),
+    # --- the baseline ---
+    "no baseline": Situation(plain(REGRESSION), {}, "not_measured", "no_baseline", 3),
+    "no baseline of the case": Situation(regression(cases={}), {}, "not_measured", "no_baseline", 3),
+    "no baseline of the metric": Situation(
+        lambda project: with_baseline(with_stage(project, REGRESSION), {}), {}, "not_measured", "no_baseline", 3
+    ),
+    "a baseline of another GPU": Situation(
+        regression(), {"attempts": on("NVIDIA H200")}, "not_measured", "other_gpu", 3
+    ),
+    "an unknown GPU": Situation(regression(), {"attempts": []}, "not_measured", "other_gpu", 3),
+    "other clock control": Situation(
+        regression(), {"settings": controls(clock_control="base")}, "not_measured", "other_clock_control", 3
+    ),
+    "other cache control": Situation(
+        regression(), {"settings": controls(cache_control="none")}, "not_measured", "other_cache_control", 3
+    ),
+    "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "other_clock_control", 3),
+    "a baseline of another workload": Situation(
+        regression(digests={"workload square": "other", "workload page": "other"}),
+        {},
+        "not_measured",
+        "stale_baseline",
+        3,
+    ),
+    "a baseline of another reference": Situation(
+        regression(digests={"the reference": "other"}), {}, "not_measured", "stale_baseline", 3
+    ),
+    "a fraction of another roof": Situation(
+        regression(metric="roof_fraction", digests={"variant copy_roof": "other"}),
+        {},
+        "not_measured",
+        "stale_baseline",
+        3,
+    ),
+    "a time beside another roof": Situation(regression(digests={"variant copy_roof": "other"}), {}, "pass", "met", 0),
+    "worse within the noise of repeated runs": Situation(
+        regression(spread=6.0), {"candidate": SLOWER}, "pass", "met", 0
+    ),
+    "worse beyond the noise of repeated runs": Situation(
+        regression(spread=4.0), {"candidate": SLOWER}, "fail", "regressed", 1
+    ),
+    "much better than the baseline": Situation(
+        regression(), {"candidate": {"duration": summary(50.0)}}, "pass", "met", 0
+    ),
+    # --- waivers ---
+    "waived": Situation(waived(LATER), {"candidate": HIGH_STALL}, "waived", "waived", 0),
+    "waived until today": Situation(waived(TODAY), {"candidate": HIGH_STALL}, "waived", "waived", 0),
+    "waived and straddling": Situation(waived(LATER), {"candidate": ODD_STALL}, "waived", "waived", 0),
+    "waived here": Situation(
+        waived(LATER, workloads=["square", "page"]), {"candidate": HIGH_STALL}, "waived", "waived", 0
+    ),
+    "waived elsewhere": Situation(waived(LATER, workloads=["flat"]), {"candidate": HIGH_STALL}, "fail", "missed", 1),
+    "waived for another variant": Situation(
+        waived(LATER, variant="two_pass_scan"), {"candidate": HIGH_STALL}, "fail", "missed", 1
+    ),
+    "waived for another stage": Situation(
+        waived(LATER, stage="block_tiling"), {"candidate": HIGH_STALL}, "fail", "missed", 1
+    ),
+    "the waiver expired": Situation(waived(EARLIER), {"candidate": HIGH_STALL}, "fail", "waiver_expired", 1),
+    "the waiver expired, and samples straddle": Situation(
+        waived(EARLIER), {"candidate": ODD_STALL}, "undecided", "straddles", 3
+    ),
+    "the waiver expired, and the target is met": Situation(waived(EARLIER), {}, "pass", "met", 0),
+    "waived, and not measured": Situation(
+        waived(LATER), {"candidate": {STALL: summary(state="absent")}}, "not_measured", "absent", 3
+    ),
+    "waived, and crashed": Situation(waived(LATER), {"results": outcome("crashed")}, "not_measured", "crashed", 3),
+    "waived, and wrong": Situation(waived(LATER), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1),
+    "waived, and without a baseline": Situation(
+        waived(LATER, REGRESSION), {"candidate": SLOWER}, "not_measured", "no_baseline", 3
+    ),
+    # --- a stage that warns ---
+    "straddling, where that warns": Situation(
+        plain(STALL_TARGET, undecided="warn"), {"candidate": ODD_STALL}, "undecided", "straddles", 0
+    ),
+    "missed, where straddling warns": Situation(
+        plain(STALL_TARGET, undecided="warn"), {"candidate": HIGH_STALL}, "fail", "missed", 1
+    ),
+    "not measured, where straddling warns": Situation(
+        plain(STALL_TARGET, undecided="warn"),
+        {"candidate": {STALL: summary(state="no_value")}},
+        "not_measured",
+        "no_value",
+        3,
+    ),
+    "straddling, where that warns, under an expired waiver": Situation(
+        waived(EARLIER, undecided="warn"), {"candidate": ODD_STALL}, "undecided", "straddles", 0
+    ),
+}
+
+
+def judge_situation(repository: Project, situation: Situation) -> Judgement:
+    return judged(situation.project(repository), **situation.run)
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_situation(repository: Project, name: str) -> None:
+    situation = SITUATIONS[name]
+    found = judge_situation(repository, situation)
+    assert (situation.status, situation.reason) in reasons(found)
+    assert found.exit_status == situation.exit_status
+    others = {status for status, reason in reasons(found) if reason != situation.reason}
+    assert others <= {"pass"}  # nothing else than the situation decides
+
+
+def unmeasured(found: Judgement) -> list[Verdict]:
+    return [verdict for verdict in found.verdicts if verdict.status == "not_measured"]
+
+
+def test_there_are_enough_situations() -> None:
+    assert len(SITUATIONS) + len(KINDS) * len(SAMPLES) >= 60
+
+
+def test_no_situation_without_a_measurement_is_green(repository: Project) -> None:
+    found = [judge_situation(repository, situation) for situation in SITUATIONS.values()]
+    found += [
+        judged_by(with_baseline(repository, BASELINE), kind, make(kind))
+        for kind in KINDS.values()
+        for make, *_ in SAMPLES.values()
+    ]
+    lacking = [judgement for judgement in found if unmeasured(judgement)]
+    assert len(lacking) >= 50
+    assert [judgement for judgement in lacking if judgement.exit_status == 0] == []
+
+
+def test_every_reason_code_has_a_row(repository: Project) -> None:
+    """The table at the head of ``stallgate/judge/verdicts.py`` and the one here are of the same codes."""
+    import stallgate.judge.verdicts
+
+    listing = (stallgate.judge.verdicts.__doc__ or "").split("\n====")[2].partition("\n")[2]
+    codes = {code.strip() for line in listing.splitlines() for code in line[:25].split(",") if code.strip()}
+    rows = {situation.reason for situation in SITUATIONS.values()} | {reason for _, _, reason, _ in SAMPLES.values()}
+    assert codes == rows
+
+
+# --- a better number is never worse -----------------------------------------------------------------------------------
+
+BETTER = {"higher": 1.0, "lower": -1.0}
+WORST_FIRST = {1: 0, 3: 1, 0: 2}
+"""Exit statuses from a no over an open answer to a yes."""
+
+
+@settings(deadline=None)
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    values=st.lists(st.floats(80, 110), min_size=1, max_size=5),
+    better=st.floats(0, 30),
+    spread=st.floats(0, 10),
+    undecided=st.sampled_from(["stop", "warn"]),
+    until=st.none() | st.sampled_from([EARLIER, TODAY, LATER]),
+)
+def test_making_a_value_better_never_makes_the_verdict_worse(
+    repository: Project,
+    kind: str,
+    values: list[float],
+    better: float,
+    spread: float,
+    undecided: str,
+    until: date | None,
+) -> None:
+    target, metric = KINDS[kind].target, KINDS[kind].target.metric
+    project = with_stage(repository, target, undecided=undecided)
+    project = with_baseline(project, {metric: accepted(95.0, spread)})
+    if until is not None:
+        project = with_waiver(project, metric, until)
+
+    def answer(shift: float) -> int:
+        found = summary(*(value + shift for value in values))
+        parts = {(case("blocked_scan", workload), metric): {"scan": found} for workload in ("square", "page")}
+        return judged(project, candidate={metric: found}, parts=parts).exit_status
+
+    step = better * BETTER[repository.catalogue.metrics[metric].direction]
+    assert WORST_FIRST[answer(step)] >= WORST_FIRST[answer(0.0)]
+
+
+# --- what verdicts say ------------------------------------------------------------------------------------------------
+
+
+def sentence(found: Judgement, workload: str = "square") -> str:
+    [verdict] = [verdict for verdict in found.verdicts if verdict.workload == workload]
+    return verdict.sentence
+
+
+def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
+    found = judged(regression()(repository), candidate=SLOWER)
+    assert sentence(found) == (
+        "duration is 105 ns, 5.00 % worse than the baseline's 100 ns; wanted at most 102 ns (2 % worse)"
+    )
+    verdict = found.verdicts[0]
+    assert (verdict.comparison, verdict.bound, verdict.baseline, verdict.tolerance) == ("at_most", 102.0, 100.0, 0.02)
+
+
+def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:
+    found = judged(regression(spread=6.0)(repository), candidate=SLOWER)
+    assert sentence(found).endswith("wanted at most 106 ns (6 % worse, as far as its repeated runs lie apart)")
+    assert found.verdicts[0].tolerance == pytest.approx(0.06)
+
+
+def test_a_waiver_is_shown_with_its_reason_and_its_end(repository: Project) -> None:
+    found = judged(waived(LATER)(repository), candidate=HIGH_STALL)
+    assert sentence(found).endswith("wanted below 20 %; waived until 2026-12-31: a known gap")
+    assert found.verdicts[0].waiver is not None
+    expired = judged(waived(EARLIER)(repository), candidate=HIGH_STALL)
+    assert sentence(expired).endswith("; its waiver ended on 2026-11-24: a known gap")
+
+
+@pytest.mark.parametrize("until", [EARLIER, LATER])
+def test_a_waiver_that_nothing_needs_is_noted(repository: Project, until: date) -> None:
+    assert judged(waived(until)(repository)).notes == [
+        "blocked_scan meets memory_dependency_stall of memory_access: take its waiver out of problem.toml"
+    ]
+
+
+def test_what_limits_a_metric_is_named(repository: Project) -> None:
+    found = judged(
+        with_stage(repository, Target(metric="achieved_occupancy", above=50)),
+        candidate={
+            "achieved_occupancy": summary(25.0),
+            "occupancy_limit_registers": summary(1.0),
+            "occupancy_limit_shared_memory": summary(1.0),
+            "occupancy_limit_warps": summary(4.0),
+        },
+    )
+    assert sentence(found).endswith("wanted above 50 %; limited by registers and shared memory")
+
+
+def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:
+    kernels = {"scan": summary(12.0), "fix": summary(18.5)}
+    found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
+    assert sentence(found).endswith("; its kernels: scan 12, fix 18.5")
+    each = judged(
+        with_stage(repository, replace(STALL_TARGET, scope="kernel", workloads=["square"])),
+        parts={(case("blocked_scan"), STALL): kernels},
+    )
+    assert [(verdict.kernel, verdict.value) for verdict in each.verdicts] == [("scan", 12.0), ("fix", 18.5)]
+    assert each.verdicts[0].sentence == "memory_dependency_stall of scan is 12 %; wanted below 20 %"
+
+
+def test_of_many_kernels_the_first_are_told(repository: Project) -> None:
+    kernels = {f"{'long ' * 20}{number}": summary(float(number)) for number in range(6)}
+    found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
+    assert sentence(found).endswith("… 3 and 2 more")
+    assert len(sentence(found)) < 400
+    assert len(found.verdicts[0].parts) == 6
+
+
+def test_included_stages_are_judged_first_and_once(repository: Project) -> None:
+    problem = replace(repository.problem("cumprod"), stages=["advanced_memory", "memory_access"])
+    found = judged(replace(repository, problems={"cumprod": problem}, baselines={}))
+    assert found.stages == ["memory_access", "advanced_memory"]
+    assert [v.status for v in found.verdicts if v.stage == "memory_access"] == ["pass"] * 3
+    assert {v.reason for v in found.verdicts if v.stage == "advanced_memory" and v.metric == "duration"} == {
+        "no_baseline"
+    }
+
+
+def test_other_digests_of_the_run_make_it_stale_before_its_baseline(repository: Project) -> None:
+    subject = subject_of(repository, "cumprod")
+    changed = replace(subject, digests={**subject.digests, "the reference": "other"})
+    found = judged(regression()(repository), subjects={"cumprod": changed})
+    assert reasons(found) == {("not_measured", "stale")}

@@ -1,0 +1,526 @@
+"""Times: the child's loop with a clock that is made up, the parent with a child that is made up, and what is shown.
+
+No number here was measured: GPUs are called made-up, and the times are round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from stallgate.child.bench.clock import GpuClock
+from stallgate.child.bench.contenders import Pool, gradient_inputs
+from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
+from stallgate.child.bench.work import measure
+from stallgate.child.device import Interpreter
+from stallgate.child.load import load
+from stallgate.child.parent_watchdog import LET_GO
+from stallgate.errors import BrokenFile
+from stallgate.measure.bench import CHILD as ENTRY
+from stallgate.measure.lock import leash
+from stallgate.project.digests import text_digest
+from stallgate.runs.bench import Bench, load_bench
+from tests.child.test_child import REFERENCE, case_of
+from tests.conftest import ROOT, Stallgate
+
+Outcomes = dict[str, dict[str, Any]]
+
+# --- the child's loop -------------------------------------------------------------------------------------------------
+
+
+class MadeUpClock:
+    """A clock on the CPU by which every call takes the same time; its graphs run their calls again."""
+
+    def __init__(self, call_us: float, graph: str = "whole") -> None:
+        self.call_us = call_us
+        self.kind = graph
+
+    def describe(self) -> dict[str, object]:
+        return {}
+
+    def time(self, call: Callable[[], object]) -> tuple[float, object]:
+        return self.call_us, call()
+
+    def host_times(self, calls: Sequence[Callable[[], object]]) -> list[float]:
+        return [float(number) for number, call in enumerate(calls, 1) if call() is not None]
+
+    def graph(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
+        if self.kind == "refused":
+            raise RuntimeError("operation not permitted when stream is capturing")
+        outputs = [call() for call in calls]
+
+        def replay() -> list[Any]:
+            if self.kind == "whole":
+                for output, call in zip(outputs, calls, strict=True):
+                    output.copy_(call())
+            return outputs
+
+        return replay
+
+
+GRADIENT = """
+import torch
+def get_gradient_inputs(inputs, *, zeros, **_):
+    (x,) = inputs
+    x[:, 1 : 1 + zeros] = 0
+    return [x, torch.ones_like(x)]
+def expected_gradient(inputs, cotangent, **_):
+    x = inputs[0].double().requires_grad_()
+    yield (slice(None),), torch.autograd.grad(x.cumprod(1), x, cotangent.double())[0].float()
+"""
+
+BODIES = {
+    "right": "return x.cumprod(1)",
+    "other": "return x.clone().cumprod_(1)",
+    "wrong": "return x.cumprod(1) * 1.001",
+    "raising": "raise ValueError('no such thing')",
+    "later": "return x.cumprod(1) * (1 if self.calls < 20 else 2)",
+    "peer": "return x\nimport no_such_library",
+    "way_back_is_wrong": "return x.cumprod(1) + 0.5 * (x - x.detach())",
+    "no_way_back": "return x.detach().cumprod(1)",
+    "lent": "return torch.from_dlpack(x).cumprod(1)",
+}
+COPY = {"label": "copy", "role": "copy"}
+
+
+class Heard(list[dict[str, Any]]):
+    """Takes the place of a file of events."""
+
+    def tell(self, event: str, **facts: object) -> None:
+        self.append({"event": event, **facts})
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return {event["contender"]: event for event in self if event["event"] == "outcome"}
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Callable[..., Outcomes]:
+    """Times variants on the CPU; gives outcomes by name."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+    def run(
+        clock: MadeUpClock,
+        *names: str,
+        usable: bool = True,
+        gradient: str | None = None,
+        zeros: int = 0,
+        **changes: Any,
+    ) -> Any:
+        reference = tmp_path / "reference.py"
+        reference.write_text(REFERENCE)
+        truth = tmp_path / "gradient.py"
+        truth.write_text(GRADIENT)
+        contenders = [{**case_of(tmp_path, name, BODIES[name]), "label": name} for name in names]
+        for contender in contenders:
+            contender["role"] = "peer" if contender["label"] == "peer" else "candidate"
+        plan = {
+            "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+            "run_limit_s": 20.0,
+            "rounds": 12,
+            "row_budget_s": 4.0,
+            **changes,
+        }
+        row = {"name": "p/w", "problem": "p", "bytes": 320, "contenders": [COPY, *contenders]}
+        told = {"path": str(truth), "digest": text_digest(truth), "alone": gradient == "backward", "zeros": zeros}
+        row["gradient"] = told if gradient is not None else None
+        row["arguments"] = {"shape": [5, 8], "dim": 1, "dtype": "float32"}
+        device = Interpreter()
+        monkeypatch.setattr(device, "usable", lambda: usable)
+        Row(plan, row, device, clock, heard).measure()  # type: ignore[arg-type]
+        return heard.outcomes
+
+    return run
+
+
+def test_whoever_is_right_is_timed_in_every_round_and_in_changing_order(times: Any, heard: Heard) -> None:
+    found = times(MadeUpClock(500), "right", "other")
+    assert {name: one["outcome"] for name, one in found.items()} == dict.fromkeys(("copy", "right", "other"), "timed")
+    assert all(one["samples_us"] == [500] * 12 and one["method"] == "events" for one in found.values())
+    assert all(len(one["host_us"]) == 50 for one in found.values())
+    rounds = [event for event in heard if event.get("step", "").startswith("round")]
+    orders = [tuple(event["contender"] for event in rounds[start : start + 3]) for start in range(0, 36, 3)]
+    assert {frozenset(order) for order in orders} == {frozenset(found)}
+    assert len(set(orders)) > 1
+
+
+def test_whoever_is_wrong_or_fails_is_not_timed_and_costs_itself_only(times: Any) -> None:
+    found = times(MadeUpClock(500), "right", "wrong", "raising")
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "copy": "timed",
+        "right": "timed",
+        "wrong": "wrong_result",
+        "raising": "crashed",
+    }
+    assert "elements are wrong" in found["wrong"]["reason"]
+    assert found["raising"]["reason"] == "ValueError: no such thing"
+    assert "samples_us" not in found["wrong"]
+
+
+def test_whoever_becomes_wrong_while_it_is_timed_is_found_by_its_last_output(times: Any) -> None:
+    found = times(MadeUpClock(500), "later")
+    assert found["later"]["outcome"] == "wrong_result"
+
+
+def test_the_slow_have_fewer_rounds_and_the_too_slow_none(times: Any) -> None:
+    assert len(times(MadeUpClock(1e6), "right")["right"]["samples_us"]) == LEAST_ROUNDS
+    assert len(times(MadeUpClock(0.4e6), "right")["right"]["samples_us"]) == 5
+    found = times(MadeUpClock(1e6), "right", run_limit_s=0.5)
+    assert found["right"]["outcome"] == "skipped"
+    assert "one call takes 1.0 s, over the limit of 0.5 s" in found["right"]["reason"]
+
+
+def test_short_calls_are_timed_many_in_a_graph(times: Any) -> None:
+    found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right")
+    calls = GRAPH_CALLS[1]
+    assert {(one["method"], one["calls"]) for one in found.values()} == {("graph", calls)}
+    assert found["right"]["samples_us"] == [GRAPH_BELOW_US / 2 / calls] * 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("refused", "not permitted when stream is capturing"), ("empty", "elements are wrong")]
+)
+def test_a_graph_that_cannot_be_or_does_nothing_is_not_believed(times: Any, kind: str, why: str) -> None:
+    """A library that works on a stream of its own leaves an empty graph, which would be the fastest of all."""
+    right = times(MadeUpClock(GRAPH_BELOW_US / 2, kind), "right")["right"]
+    assert (right["outcome"], right["method"], right["calls"]) == ("timed", "events", 1)
+    assert why in right["note"]
+
+
+def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:
+    found = times(MadeUpClock(500), "peer")
+    assert found["peer"]["outcome"] == "absent"
+    assert found["peer"]["reason"] == "No module named 'no_such_library'"
+
+
+def test_where_memory_is_short_two_inputs_take_turns(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    grow = Pool.grow
+    monkeypatch.setattr(Pool, "grow", lambda pool, count: (counts.append(count), grow(pool, count)))
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 4
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 640)
+    assert times(MadeUpClock(500), "right")["right"]["outcome"] == "timed"
+    assert counts[-1] == 2
+
+
+def test_what_does_not_fit_is_skipped_for_everybody(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 100)
+    found = times(MadeUpClock(500), "right")
+    assert {one["outcome"] for one in found.values()} == {"skipped"}
+    assert "of GPU memory are free" in found["copy"]["reason"]
+
+
+def test_a_capture_that_takes_the_device_along_is_blamed(times: Any, heard: Heard) -> None:
+    with pytest.raises(Lost):
+        times(MadeUpClock(GRAPH_BELOW_US / 2, "refused"), "right", usable=False)
+    assert {name: one["outcome"] for name, one in heard.outcomes.items()} == {"copy": "crashed"}
+
+
+def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, heard: Heard) -> None:
+    with pytest.raises(Lost):
+        times(MadeUpClock(500), "raising", "right", usable=False)
+    assert set(heard.outcomes) == {"raising"}
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zeros", [0, 2])
+@pytest.mark.parametrize("gradient", ["backward", "both"])
+def test_a_gradient_is_compared_and_who_has_none_is_left_out(times: Any, gradient: str, zeros: int) -> None:
+    clock = MadeUpClock(GRAPH_BELOW_US / 2)
+    found = times(clock, "right", "way_back_is_wrong", "no_way_back", "lent", gradient=gradient, zeros=zeros)
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "copy": "timed",
+        "right": "timed",
+        "way_back_is_wrong": "wrong_result",
+        "no_way_back": "skipped",
+        "lent": "skipped",
+    }
+    assert "elements are wrong" in found["way_back_is_wrong"]["reason"]
+    assert all(found[name]["reason"].startswith("no gradient: ") for name in ("no_way_back", "lent"))
+    assert found["right"]["method"] == "events"
+    assert len(found["right"]["samples_us"]) == 12
+
+
+def test_the_forward_pass_is_in_the_time_of_both_and_not_in_that_of_the_backward_alone(
+    times: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = torch.Tensor.cumprod
+    timed: list[int] = []
+    within = False
+
+    class Watching(MadeUpClock):
+        def time(self, call: Callable[[], object]) -> tuple[float, object]:
+            nonlocal within
+            within = True
+            try:
+                return super().time(call)
+            finally:
+                within = False
+
+    def cumprod(x: torch.Tensor, dim: int) -> torch.Tensor:
+        timed.append(1) if within else None
+        return forward(x, dim)
+
+    monkeypatch.setattr(torch.Tensor, "cumprod", cumprod)
+    assert times(Watching(500), "right", gradient="backward")["right"]["outcome"] == "timed"
+    assert not timed
+    assert times(Watching(500), "right", gradient="both")["right"]["outcome"] == "timed"
+    assert len(timed) >= 12
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 3])
+@pytest.mark.parametrize(("shape", "dim"), [([5, 37], 1), ([40, 3], 0), ([33], 0)])
+def test_the_true_gradient_of_cumprod_is_that_of_autograd(shape: list[int], dim: int, zeros: int) -> None:
+    reference, truth = (
+        load(path, text_digest(path), f"stallgate_{path.stem}")
+        for path in (ROOT / "kernels/cumprod/reference.py", ROOT / "kernels/cumprod/gradient.py")
+    )
+    arguments = {"shape": shape, "dim": dim, "dtype": "float64"}
+    x, cotangent = gradient_inputs(reference, truth, zeros, **arguments, device="cpu", seed=1)
+    assert int((x == 0).sum()) == zeros * x.numel() // shape[dim]
+    x.requires_grad_()
+    (right,) = torch.autograd.grad(x.cumprod(dim), x, cotangent)
+    ((index, found),) = truth.expected_gradient([x.detach()], cotangent, **arguments)
+    torch.testing.assert_close(found, right[index], rtol=1e-11, atol=0)
+
+
+class MadeUpRow:
+    def __init__(self, done: list[str], name: str, *, fits: bool) -> None:
+        self._done, self._name, self._fits = done, name, fits
+
+    def fits(self) -> bool:
+        return self._fits
+
+    def measure(self) -> None:
+        self._done.append(self._name)
+
+
+def test_a_row_that_does_not_fit_begins_a_process_and_is_never_left_out() -> None:
+    done: list[str] = []
+    fitting = {"first": False, "second": True, "third": False, "fourth": True}
+    measure(MadeUpRow(done, name, fits=fits) for name, fits in fitting.items())
+    assert done == ["first", "second"]
+
+
+# --- the clock, with a GPU that is made up ----------------------------------------------------------------------------
+
+
+def test_the_gpu_is_kept_busy_until_the_call_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    event = SimpleNamespace(record=lambda: log.append("event"), synchronize=lambda: None, elapsed_time=lambda end: 0.05)
+    scratch = SimpleNamespace(zero_=lambda: log.append("flush"))
+    facts = SimpleNamespace(L2_cache_size=1000, multi_processor_count=100)
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("wait"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+    monkeypatch.setattr(torch, "empty", lambda size, dtype, device: scratch if size == 2000 else None)
+    clock = GpuClock()
+    assert clock.describe() == {
+        "multiprocessors": 100,
+        "l2_bytes": 1000,
+        "flush_us": pytest.approx(50),
+        "event_us": pytest.approx(50),
+    }
+    log.clear()
+    took_us, returned = clock.time(lambda: log.append("call") or "output")
+    assert (took_us, returned) == (pytest.approx(50), "output")
+    assert log == ["wait", *["flush"] * 60, "event", "call", "event"]
+
+
+# --- the parent, with a child that is made up -------------------------------------------------------------------------
+
+CHILD = """
+import json, os, sys, time
+plan = json.load(open(sys.argv[2]))
+events = open(plan["events"], "a")
+def tell(event, **facts):
+    print(json.dumps({"event": event, "at": 0, **facts}), file=events, flush=True)
+if os.environ["MADE_UP"] == "unable":
+    tell("unable", reason="this python cannot import torch")
+    sys.exit(1)
+tell("environment", gpu="a made-up GPU", compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
+     multiprocessors=100, l2_bytes=1, flush_us=1.0, event_us=1.0)
+for row in plan["rows"]:
+    for place, contender in enumerate(row["contenders"]):
+        name = {"row": row["name"], "contender": contender["label"]}
+        tell("step", **name, step="check")
+        if contender["label"] == "blocked_scan" and row["name"] == "cumprod/page":
+            if os.environ["MADE_UP"] == "dies": os.abort()
+            if os.environ["MADE_UP"] == "hangs": time.sleep(60)
+            if os.environ["MADE_UP"] == "wrong":
+                tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
+                continue
+        if contender["role"] == "peer":
+            tell("outcome", **name, outcome="absent", reason="No module named 'peer'")
+            continue
+        samples = [100.0 * (place + 1) + number for number in range(plan["rounds"])]
+        tell("outcome", **name, outcome="timed", reason="", method="events", calls=1, note="", samples_us=samples,
+             host_us=[10.0, 20.0, 30.0])
+tell("end")
+"""
+
+
+@pytest.fixture
+def bench(with_ncu: Stallgate, tmp_path: Path) -> Stallgate:
+    """``stallgate bench`` of the default plan, with a made-up GPU and a made-up child."""
+    python = tmp_path / "made_up_python"
+    python.write_text(f"#!{sys.executable}\n{CHILD}")
+    python.chmod(0o755)
+    return lambda *arguments, **variables: with_ncu("bench", "--python", str(python), *arguments, **variables)
+
+
+def outcomes(found: Bench) -> dict[str, str]:
+    return {f"{entry.label} on {row.workload.name}": entry.outcome for row in found.rows for entry in row.entries}
+
+
+def only_bench(tree: Path) -> Bench:
+    (folder,) = [path for path in (tree / "reports").iterdir() if path.name != "recorded"]
+    return load_bench(folder)
+
+
+def test_a_bench_is_shown_kept_and_shown_again(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
+    done = bench("--rounds", "5", MADE_UP="well")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
+    assert "\x1b" not in done.stdout + done.stderr
+    table = done.stdout[: done.stdout.index("cumprod · page")].splitlines()
+    (line,) = [line.split() for line in table if line.startswith("blocked_scan ")]
+    assert line == ["blocked_scan", "302", "µs", "-0.33", "+0.33", "%", "0.338", "0.669", "20.0"]
+    assert any("blocked_scan: speed 1.33 × adaptive_scan, 1.66 × two_pass_scan, 1.99 ×" in line for line in table)
+    assert "torch_compile is absent: No module named 'peer'" in done.stdout
+    found = only_bench(tree)
+    assert found.complete
+    assert found.environment is not None
+    assert found.environment.gpu == "a made-up GPU"
+    assert [len(entry.samples_us) for entry in found.rows[0].entries[:6]] == [5] * 6
+    assert {"the timing child", "peer torch_compile", "variant blocked_scan"} <= set(found.digests["cumprod"])
+    assert (tree / "reports" / found.name / "bench.png").read_bytes()[:4] == b"\x89PNG"
+    assert not (tree / "reports" / "latest").exists()
+    again = with_ncu("bench", "--show")
+    assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
+
+
+def test_a_bench_of_gradients_says_so_and_leaves_the_roof_out(bench: Stallgate, tree: Path) -> None:
+    forward = bench("cumprod/blocked_scan", "-w", "page", "--json", MADE_UP="well")
+    bytes_forward = json.loads(forward.stdout)["rows"][0]["bytes"]
+    for gradient, words, times in (("backward", "backward alone", 2), ("both", "forward and backward", 3)):
+        options = ("cumprod/blocked_scan", "-w", "page", "--gradient", gradient, "--zeros", "1")
+        assert f"cumprod · page · {words} · zeros a sequence: 1" in bench(*options, MADE_UP="well").stdout
+        (row,) = json.loads(bench(*options, "--json", MADE_UP="well").stdout)["rows"]
+        assert (row["gradient"], row["zeros"], row["bytes"]) == (gradient, 1, times * bytes_forward)
+        assert "copy_roof" not in {entry["name"] for entry in row["entries"]}
+
+
+def test_a_problem_that_does_not_say_what_gradient_is_right_has_none(bench: Stallgate, tree: Path) -> None:
+    (tree / "kernels/cumprod/gradient.py").unlink()
+    done = bench("--gradient", "both", MADE_UP="well")
+    assert done.returncode == 2
+    assert "there is no kernels/cumprod/gradient.py" in " ".join(done.stderr.split())
+
+
+def test_zeros_are_planted_for_gradients_only(bench: Stallgate) -> None:
+    done = bench("--zeros", "1", MADE_UP="well")
+    assert done.returncode == 2
+    assert "--gradient" in done.stderr
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bench.json").write_text('{"format": 99}')
+    with pytest.raises(BrokenFile, match="has format 99; this stallgate reads format 1"):
+        load_bench(tmp_path)
+
+
+def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -> None:
+    done = bench("cumprod/blocked_scan", "--json", MADE_UP="wrong")
+    assert done.returncode == 1, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["exit_status"] == 1
+    page = {entry["name"]: entry for entry in facts["rows"][1]["entries"]}
+    assert page["blocked_scan"]["outcome"] == "wrong_result"
+    assert page["blocked_scan"]["median_us"] is None
+    assert page["copy_roof"]["of_copy"] == pytest.approx(112 / 212)
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "why"),
+    [
+        ("dies", "crashed", "its process ended with signal 6 in step 'check'"),
+        ("hangs", "timed_out", "no end within 2 s in step 'check'"),
+    ],
+)
+def test_who_takes_the_process_along_costs_itself_only(
+    bench: Stallgate, tree: Path, mode: str, outcome: str, why: str
+) -> None:
+    done = bench("cumprod/blocked_scan", "cumprod/two_pass_scan", "--timeout", "2", MADE_UP=mode)
+    assert done.returncode == 3, done.stderr
+    assert f"blocked_scan: {outcome.replace('_', ' ')}: {why}" in " ".join(done.stdout.split())
+    found = only_bench(tree)
+    assert found.complete
+    told = {name: one for name, one in outcomes(found).items() if one != "absent"}
+    assert told.pop("blocked_scan on page") == outcome
+    assert set(told.values()) == {"timed"}
+    assert "two_pass_scan on page" in told
+
+
+def test_an_interpreter_that_cannot(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
+    done = bench(MADE_UP="unable")
+    assert done.returncode == 3
+    assert "cannot import torch" in done.stderr
+    assert "--python" in done.stderr
+    assert not only_bench(tree).complete
+
+
+def test_no_gpu(stallgate: Stallgate, tree: Path) -> None:
+    done = stallgate("bench")
+    assert done.returncode == 3
+    assert "no CUDA device, and times are not replayed" in " ".join(done.stderr.split())
+    assert "hint:" in done.stderr
+    assert not list((tree / "reports").glob("*bench*"))
+
+
+def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> None:
+    """The real child, by its path: neither the packages beside it nor its own files become importable names."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with leash(tmp_path / "leash"):
+        child_of(tmp_path)
+    event = json.loads((tmp_path / "events").read_text())
+    assert event["event"] == "unable"
+    assert "CUDA" in event["reason"]
+
+
+def test_the_child_ends_where_nobody_holds_its_leash(tmp_path: Path) -> None:
+    (tmp_path / "leash").touch()
+    assert child_of(tmp_path).returncode == LET_GO
+
+
+def child_of(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The real child with an empty plan, started as an engineer's own interpreter is."""
+    plan = {"events": str(folder / "events"), "leash": str(folder / "leash"), "rows": []}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(ENTRY), str(folder / "plan.json")]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_integers_have_no_gradient(bench: Stallgate) -> None:
+    done = bench("cumprod/blocked_scan", "-w", "square_i32", "--gradient", "backward", MADE_UP="well")
+    assert done.returncode == 2
+    assert "square_i32 is of int32, which has no gradient" in " ".join(done.stderr.split())

@@ -1,0 +1,110 @@
+"""The catalogue: names, chips, formulas."""
+
+from __future__ import annotations
+
+import pytest
+
+from stallgate.errors import BadArgument, UnknownName
+from stallgate.project.catalogue import collected, evaluate, listing, name_on, names_in, readable, resolve
+from stallgate.project.load import Project
+
+OLD_STALL = "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
+LONG_SCOREBOARD = "smsp__warp_issue_stalled_long_scoreboard_per_warp_active.pct"
+
+
+def test_the_old_stall_name_resolves_to_what_exists(repository: Project) -> None:
+    metric = resolve(repository.catalogue, OLD_STALL)
+    assert metric.name == "memory_dependency_stall"
+    assert metric.names == [LONG_SCOREBOARD]
+    assert OLD_STALL not in readable(repository.catalogue)
+
+
+def test_an_ncu_name_resolves_to_its_metric(repository: Project) -> None:
+    assert resolve(repository.catalogue, "gpu__time_duration.sum").name == "duration"
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(repository: Project) -> None:
+    with pytest.raises(UnknownName) as refused:
+        resolve(repository.catalogue, "dram_troughput")
+    assert "dram_throughput" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("chip", "name"),
+    [("GH100", "dram__bytes_read.sum"), ("GB202", "dram__bytes_op_read.sum"), (None, "dram__bytes_read.sum")],
+)
+def test_a_chip_is_asked_for_the_first_name_it_has(repository: Project, chip: str | None, name: str) -> None:
+    assert name_on(repository.catalogue, repository.catalogue.metrics["dram_bytes_read"], chip) == name
+
+
+def test_what_no_chip_has_is_not_asked_for(repository: Project) -> None:
+    assert any("gmma" in name for name in collected(repository.catalogue, "GH100"))
+    assert not any("gmma" in name for name in collected(repository.catalogue, "AD102"))
+
+
+def test_wanted_metrics_bring_time_and_their_weights(repository: Project) -> None:
+    names = collected(repository.catalogue, "GH100", ["l2_hit_rate"])
+    assert names == ["lts__t_sector_hit_rate.pct", "gpu__time_duration.sum", "lts__t_sectors.sum"]
+
+
+def test_a_wanted_metric_that_the_chip_lacks_is_refused(repository: Project) -> None:
+    with pytest.raises(BadArgument, match="AD102 does not have stall_gmma"):
+        collected(repository.catalogue, "AD102", ["stall_gmma"])
+
+
+def test_every_warp_state_is_a_weighted_share_with_a_formula(repository: Project) -> None:
+    states = [metric for metric in repository.catalogue.metrics.values() if metric.state]
+    assert len(states) == 19
+    for metric in states:
+        assert metric.unit == "%"
+        assert metric.weight == "warps_active"
+        assert metric.family is not None
+        assert names_in(metric.formula or "")[0].endswith(f"_stalled_{metric.state}_per_issue_active.ratio")
+
+
+def test_a_row_for_every_metric_that_the_design_names(repository: Project) -> None:
+    short = {
+        "duration",
+        "roof_fraction",
+        "dram_throughput",
+        "dram_bytes_read",
+        "dram_bytes_written",
+        "l2_hit_rate",
+        "l2_read_hit_rate",
+        "memory_dependency_stall",
+        "sm_throughput",
+        "achieved_occupancy",
+        "grid_size",
+        "registers",
+        "shared_memory",
+    }
+    rows = {row["metric"]: row for row in listing(repository.catalogue, "GB202")}
+    assert short <= set(rows)
+    assert rows["stall_gmma"]["ncu_name"] is None
+    assert rows["roof_fraction"]["computed"]
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [("100 * a__b.ratio / c.sum", 50.0), ("(a__b.ratio + c.sum) - 1", 5.0), ("2", 2.0)],
+)
+def test_formulas(formula: str, value: float) -> None:
+    assert evaluate(formula, {"a__b.ratio": 2.0, "c.sum": 4.0}.__getitem__) == value
+
+
+@pytest.mark.parametrize("formula", ["a ** b", "f(x)", "a if b else c", "a[0]", "'text'"])
+def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
+    with pytest.raises(ValueError, match="a formula cannot hold"):
+        evaluate(formula, lambda _: 1.0)
+
+
+def test_no_formula_takes_a_name_twice_removed(repository: Project) -> None:
+    for metric in repository.catalogue.metrics.values():
+        if metric.formula:
+            assert all("__" in name for name in names_in(metric.formula))
+
+
+def test_missing_names_are_names_of_the_catalogue(repository: Project) -> None:
+    assert set(repository.catalogue.missing) <= set(readable(repository.catalogue))
+    for chips in repository.catalogue.missing.values():
+        assert set(chips) <= set(repository.catalogue.chips)

@@ -1,0 +1,281 @@
+"""A project's files: what is read, and what a broken one is told."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from stallgate.errors import BrokenFile, UserFault
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.project.catalogue import names_in
+from stallgate.project.digests import subject_digests, text_digest
+from stallgate.project.load import Project, find_root, load_project
+
+
+def names(project: Project, **request: list[str]) -> list[str]:
+    return [case.name for case in plan_cases(project, Request(**request))]
+
+
+def test_the_default_plan_is_every_variant_on_square_and_page_the_roof_first(repository: Project) -> None:
+    planned = names(repository)
+    assert planned[0] == "cumprod/copy_roof/default/square"
+    assert planned[6] == "cumprod/copy_roof/default/page"
+    assert len(planned) == 12
+
+
+def test_a_variant_brings_the_roof_along(repository: Project) -> None:
+    planned = names(repository, subjects=["cumprod/naive_serial"], workloads=["flat"])
+    assert planned == ["cumprod/copy_roof/default/flat", "cumprod/naive_serial/default/flat"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "hint"),
+    [
+        ({"subjects": ["cumprd"]}, "cumprod"),
+        ({"subjects": ["cumprod/blocked_scann"]}, "blocked_scan"),
+        ({"workloads": ["sqare"]}, "square"),
+        ({"configurations": ["nonesuch"]}, "default"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(
+    repository: Project, request_: dict[str, list[str]], hint: str
+) -> None:
+    with pytest.raises(UserFault) as refused:
+        names(repository, **request_)
+    assert hint in refused.value.hint
+
+
+def test_a_file_without_a_role_is_pointed_at(tree: Path) -> None:
+    (tree / "kernels/cumprod/mine.py").write_text("")
+    with pytest.raises(UserFault) as refused:
+        names(load_project(tree), subjects=["cumprod/mine"])
+    assert "give it a role in kernels/cumprod/problem.toml" in refused.value.hint
+
+
+def test_bytes_and_flops_are_what_the_shapes_say(repository: Project) -> None:
+    moved = {"float16": 2 + 2, "bfloat16": 2 + 2, "float32": 4 + 4, "float64": 8 + 8, "int32": 4 + 8}
+    for workload in repository.problem("cumprod").workloads.values():
+        shape = workload.arguments["shape"]
+        assert isinstance(shape, list)
+        count = math.prod(shape)
+        assert workload.bytes == count * moved[str(workload.arguments["dtype"])]
+        assert workload.flops == count
+
+
+BREAKS = [
+    (
+        "kernels/cumprod/problem.toml",
+        "[variants.two_pass_scan]",
+        "[variants.blocked_scan.configurations.default]\nBLOCK = 64\n\n[variants.two_pass_scan]",
+        "variants.blocked_scan.configurations.default",
+        "another name",
+    ),
+    ("metrics/stages/memory_access.toml", "title =", "titel =", "unknown field `titel`", "title"),
+    ("metrics/stages/memory_access.toml", "below = 20", 'below = "20"', "targets[2].below", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = 20\nabove = 3", "exactly one of", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = nan", "finite", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "", "exactly one of", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = inf", "finite", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = 101", "targets[2].below: 101 %", "0 to 100"),
+    ("metrics/stages/memory_access.toml", "below = 20", "above = -1", "targets[2].above: -1 %", "0 to 100"),
+    ("metrics/stages/memory_access.toml", "below = 20", "tolerance = 2", "a fraction from 0 to 1", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "tolerance = nan", "finite", "docs/files.md"),
+    ("metrics/stages/memory_access.toml", "below = 20", "below = 20\ntolerance = 0.1", "exactly one", "docs/files.md"),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'tolerance = 0.1\nof = "roof"',
+        "neither `of`",
+        "docs/files.md",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'tolerance = 0.1\nscope = "kernel"',
+        "`scope`",
+        "docs/files.md",
+    ),
+    ("metrics/stages/memory_access.toml", "below = 20", 'below = 20\nscope = "grid"', "targets[2].scope", ""),
+    (
+        "metrics/stages/memory_access.toml",
+        "at_least = 0.97",
+        'at_least = 0.97\nscope = "kernel"',
+        "targets[0].scope: no kernel has roof_fraction",
+        "leave",
+    ),
+    (
+        "metrics/stages/block_tiling.toml",
+        "above = 50",
+        "tolerance = 0.1",
+        "targets[0].tolerance: neither way is worse for achieved_occupancy",
+        "direction",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        'workloads = ["square"]',
+        'workloads = ["sqare"]',
+        "targets[0].workloads: no workload is named 'sqare'",
+        "square",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        'below = 20\nvariants = ["blocked"]',
+        "targets[2].variants: no variant is named 'blocked'",
+        "blocked_scan",
+    ),
+    ("metrics/stages/advanced_memory.toml", '["memory_access"]', '["memory_acces"]', "includes", "memory_access"),
+    ("metrics/stages/advanced_memory.toml", "includes =", 'undecided = "ignore"\nincludes =', "undecided", ""),
+    (
+        "metrics/catalogue.toml",
+        "occupancy_limit_registers = ",
+        "occupancy_limits = ",
+        "achieved_occupancy.limiters",
+        "",
+    ),
+    ("metrics/stages/memory_access.toml", '"l2_hit_rate"]', '"l2_hit_rat"]', "shown[3]", "l2_hit_rate"),
+    ("metrics/stages/memory_access.toml", "[autotune]", "[autotune", "not valid TOML", "toml.io"),
+    ("metrics/catalogue.toml", 'weight = "duration"', 'weight = "durations"', "weight", "duration"),
+    ("metrics/gpus/rtx_4090.toml", "multiprocessors = 128", "multiprocessors = '128'", "multiprocessors", ""),
+    ("kernels/cumprod/problem.toml", 'role = "roof"', 'role = "rof"', "variants[...].role", ""),
+    ("kernels/cumprod/problem.toml", 'ceiling = "bytes"', "", "variants.copy_roof.ceiling", "bytes"),
+    (
+        "kernels/cumprod/problem.toml",
+        'stages = ["memory_access"]',
+        'stages = ["memory_acces"]',
+        "stages",
+        "memory_access",
+    ),
+    ("kernels/cumprod/problem.toml", "bytes = 134_217_728", "", "bytes", ""),
+    ("kernels/cumprod/problem.toml", "[variants.naive_serial]", "[variants.Naive]", "Naive", "lower-case"),
+    ("kernels/cumprod/problem.toml", "[variants.naive_serial]", "[variants.missing]", "missing.py does not exist", ""),
+    ("kernels/cumprod/problem.toml", "dim = 1", "dim = 2026-01-01", "workloads.square.arguments.dim", "finite"),
+    ("kernels/cumprod/problem.toml", "dim = 1", "dim = [1, nan]", "workloads.square.arguments.dim[1]", "finite"),
+    ("kernels/cumprod/problem.toml", "dim = 1", f"dim = 1{'0' * 30}", "workloads.square.arguments.dim", "finite"),
+    ("metrics/gpus/rtx_4090.toml", "multiprocessors =", "name = 'x'\nmultiprocessors =", "name: `rtx_4090`", "take"),
+    ("metrics/stages/memory_access.toml", "title =", "name = 'x'\ntitle =", "name: `memory_access`", "take"),
+    ("metrics/catalogue.toml", "[metrics.duration]", "[metrics.duration]\nname = 'x'", "metrics.duration.name", "take"),
+    ("metrics/catalogue.toml", 'names = ["gpu__time_duration.sum"]', "names = []", "metrics.duration.names", "ncu"),
+    ("metrics/catalogue.toml", 'weight = "duration"', "", "metrics.dram_throughput.weight", "duration"),
+    ("metrics/catalogue.toml", 'weight = "duration"', 'weight = "traffic"', "no launch has traffic", "ncu name"),
+    *(
+        ("metrics/catalogue.toml", "[metrics.duration]", f"[metrics.duration]\nformula = '{formula}'", said, "+ - * /")
+        for formula, said in [(")(", "cannot be `)(`"), ("abs(x)", "`abs(x)`"), ("a ** 2", "`a ** 2`"), ("", "formula")]
+    ),
+    *(
+        ("metrics/catalogue.toml", f"[metrics.{name}]", f"[metrics.{name}_]", f"metrics.{name}: it is missing", "")
+        for name in ("traffic", "roof_fraction", "effective_bandwidth", "dram_bytes_read", "registers")
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "message", "hint"), BREAKS)
+def test_a_broken_file_is_named_with_its_key(
+    tree: Path, file: str, old: str, new: str, message: str, hint: str
+) -> None:
+    path = tree / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(BrokenFile) as refused:
+        load_project(tree)
+    assert refused.value.message.startswith(f"{file}: ")
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+WAIVER = {
+    "variant": '"blocked_scan"',
+    "stage": '"memory_access"',
+    "metric": '"memory_dependency_stall"',
+    "until": "2026-12-31",
+    "reason": '"triton 3.7 lays the tiles out anew"',
+}
+
+
+def with_waiver(tree: Path, **changes: str) -> None:
+    path = tree / "kernels/cumprod/problem.toml"
+    lines = [f"{key} = {value}" for key, value in {**WAIVER, **changes}.items() if value]
+    path.write_text("\n".join([path.read_text(), "[[waivers]]", *lines, ""]))
+
+
+def test_a_waiver_is_read_with_its_last_day(tree: Path) -> None:
+    with_waiver(tree, metric='"smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"')
+    [waiver] = load_project(tree).problem("cumprod").waivers
+    assert (waiver.variant, waiver.until.isoformat()) == ("blocked_scan", "2026-12-31")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"variant": '"blocked"'}, "waivers[0].variant: no variant is named 'blocked'", "blocked_scan"),
+        ({"stage": '"memory"'}, "waivers[0].stage: no stage is named 'memory'", "memory_access"),
+        ({"metric": '"duration"'}, "waivers[0].metric: no target of memory_access", "roof_fraction"),
+        ({"metric": '"stall"'}, "waivers[0].metric: no target of memory_access", ""),
+        ({"workloads": '["sqare"]'}, "waivers[0].workloads: no workload is named 'sqare'", "square"),
+        ({"reason": '"  "'}, "waivers[0].reason: it is empty", "why"),
+        ({"reason": ""}, "reason", ""),
+        ({"until": ""}, "until", ""),
+        ({"until": '"soon"'}, "until", "docs/files.md"),
+        ({"untill": "2026-12-31"}, "unknown field `untill`", "until"),
+    ],
+)
+def test_a_waiver_of_nothing_is_refused(tree: Path, changes: dict[str, str], message: str, hint: str) -> None:
+    with_waiver(tree, **changes)
+    with pytest.raises(BrokenFile) as refused:
+        load_project(tree)
+    assert refused.value.message.startswith("kernels/cumprod/problem.toml: ")
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_a_target_needs_something_that_measures_it(tree: Path) -> None:
+    catalogue, stage = tree / "metrics/catalogue.toml", tree / "metrics/stages/memory_access.toml"
+    catalogue.write_text(catalogue.read_text() + '\n[metrics.mine]\ntitle = "Mine"\nunit = ""\n')
+    stage.write_text(stage.read_text() + '\n[[targets]]\nmetric = "mine"\nabove = 1\n')
+    with pytest.raises(BrokenFile, match=r"targets\[3\].metric: nothing measures mine"):
+        load_project(tree)
+
+
+def test_an_unknown_key_is_compared_with_those_of_its_own_kind(tree: Path) -> None:
+    path = tree / "metrics/gpus/rtx_4090.toml"
+    path.write_text("of_rof = 1\n" + path.read_text())
+    with pytest.raises(BrokenFile) as refused:
+        load_project(tree)
+    assert "of_roof" not in refused.value.hint
+
+
+def test_a_formula_that_divides_by_a_difference_is_read(tree: Path) -> None:
+    path = tree / "metrics/catalogue.toml"
+    path.write_text(path.read_text().replace("[metrics.duration]", "[metrics.duration]\nformula = 'a / (b.c - d)'"))
+    assert names_in(load_project(tree).catalogue.metrics["duration"].formula or "") == ("a", "b.c", "d")
+
+
+def test_the_root_is_found_from_below(tree: Path) -> None:
+    assert find_root(tree / "kernels" / "cumprod") == tree
+
+
+def test_outside_of_a_project_there_is_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(UserFault) as refused:
+        find_root(tmp_path)
+    assert "--root" in refused.value.hint
+
+
+def test_line_endings_do_not_change_a_digest(tmp_path: Path) -> None:
+    (tmp_path / "unix").write_bytes(b"a\nb\n")
+    (tmp_path / "windows").write_bytes(b"a\r\nb\r\n")
+    assert text_digest(tmp_path / "unix") == text_digest(tmp_path / "windows")
+
+
+def test_digests_name_everything_that_is_measured(repository: Project) -> None:
+    keys = set(subject_digests(repository.problem("cumprod")))
+    assert {"the measuring child", "the reference", "variant blocked_scan", "workload square"} <= keys
+
+
+def test_cards_know_their_devices(repository: Project) -> None:
+    card = repository.card_of("NVIDIA GeForce RTX 4090")
+    assert card is not None
+    assert (card.name, card.chip, card.dram_bandwidth_gb_s) == ("rtx_4090", "AD102", 1008)
+    assert repository.card_of("Some other GPU") is None

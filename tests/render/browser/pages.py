@@ -1,0 +1,328 @@
+"""Pages of every kind of run, made by the code that makes them for users.
+
+Each maker takes a tree (a copy of the project) and gives a drawn run. What no recording shows is synthesised from the
+recording's launches at the one place where ncu reports come in; everything after it is the real thing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from msgspec.structs import replace
+
+from stallgate.extract.evidence import Call, Evidence, gather
+from stallgate.extract.imported import import_reports
+from stallgate.judge.evaluate import Result, evaluate, write_results
+from stallgate.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMetric, Run
+from stallgate.project.digests import subject_digests
+from stallgate.project.load import Project, load_project
+from stallgate.render.page import draw
+from stallgate.runs.folder import create_folder, load, save
+from stallgate.runs.recording import find_recording, replay
+from tests.conftest import command_line, with_fakes
+
+
+class Drawn(NamedTuple):
+    """A run with its page."""
+
+    page: Path
+    result: Result
+    seconds: float
+    """What reading its numbers, judging and drawing took this process; what else the machine does is not in it."""
+
+
+Maker = Callable[[Path], Drawn]
+
+Make = Callable[[str], Drawn]
+"""Makes a page by its maker's name."""
+
+
+def drawn(project: Project, folder: Path, evidence: Evidence | None = None, run: Run | None = None) -> Drawn:
+    """Evaluates and draws a run as the command line does.
+
+    Evidence that is given stands for its ncu reports, a run for its run.json, which is refused if it is hostile.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if run is not None:
+            patch.setattr("stallgate.judge.evaluate.load", lambda _: run)
+        if evidence is not None:
+            patch.setattr("stallgate.judge.evaluate.gather", lambda *_: evidence)
+        started = time.process_time()
+        result = evaluate(project, folder, [])
+        page = draw(project, result)[0]
+        seconds = time.process_time() - started
+        write_results(result)
+    return Drawn(page, result, seconds)
+
+
+class Replayed(NamedTuple):
+    """The recording as a run, to be drawn as it is or to be changed before."""
+
+    project: Project
+    folder: Path
+    run: Run
+
+    def evidence(self) -> Evidence:
+        return gather(self.folder, self.run, self.project.catalogue)
+
+
+def replayed(tree: Path, *variants: str, workload: str = "") -> Replayed:
+    """The recording's cases, or those of some variants and of the roof, or of one workload."""
+    project = load_project(tree)
+    source = load(next((tree / "reports" / "recorded").glob("*/cumprod")))
+    found = [r for r in source.cases if workload in ("", r.case.workload)]
+    cases = [r.case for r in found if not variants or r.role == "roof" or r.case.variant in variants]
+    folder = create_folder(project.reports, "cumprod")
+    run = replay(project, find_recording(project, cases), cases, folder, ["profile"])
+    return Replayed(project, folder, run)
+
+
+# --- what the recording shows -----------------------------------------------------------------------------------------
+
+
+def recorded(tree: Path) -> Drawn:
+    start = replayed(tree)
+    return drawn(start.project, start.folder)
+
+
+def several_kernels(tree: Path) -> Drawn:
+    """A call of two_pass_scan is three kernels."""
+    start = replayed(tree, "two_pass_scan")
+    return drawn(start.project, start.folder)
+
+
+def imported(tree: Path) -> Drawn:
+    """The recording's own report, as if it came from elsewhere."""
+    return _imported(tree, "samples")
+
+
+def imported_in_full(tree: Path) -> Drawn:
+    """A report of the whole section set with sources."""
+    return _imported(tree, "detail")
+
+
+def _imported(tree: Path, kind: str) -> Drawn:
+    project = load_project(tree)
+    recording = next((tree / "reports" / "recorded").glob("*/cumprod"))
+    reports = [attempt.report for attempt in load(recording).attempts if attempt.kind == kind and attempt.report]
+    if not reports:
+        pytest.skip(f"the recording has no ncu report of kind {kind}")
+    return drawn(project, import_reports([recording / name for name in reports], project.reports, ["import"]))
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def wrong_result(tree: Path) -> Drawn:
+    return _failed(tree, "wrong_result")
+
+
+def crashed(tree: Path) -> Drawn:
+    return _failed(tree, "killed")
+
+
+def _failed(tree: Path, mode: str) -> Drawn:
+    """A live run of one workload, on fakes, in which the candidate fails."""
+    recording = next((tree / "reports" / "recorded").glob("*/cumprod"))
+    run = with_fakes(command_line(tree), recording, tree / "bin")
+    done = run("profile", "-w", "square", FAKE_NCU=mode, FAKE_NCU_CASE="cumprod/blocked_scan/default/square")
+    assert done.returncode in (1, 3), done.stderr
+    return drawn(load_project(tree), (tree / "reports" / "latest").resolve())
+
+
+GAPS = {
+    "duration": ("gpu__time_duration.sum", None),
+    "dram_throughput": ("dram__throughput.avg.pct_of_peak_sustained_elapsed", RawMetric(True, 1e9, "%")),
+    "l2_hit_rate": ("lts__t_sector_hit_rate.pct", RawMetric(True, math.nan, "%")),
+    "achieved_occupancy": ("sm__warps_active.avg.pct_of_peak_sustained_active", RawMetric(False, None, "%")),
+}
+"""Metric -> its ncu name and what the report says in place of the number; None: nothing."""
+
+UNREADABLE = "torch_cumprod"
+
+
+def with_gaps(tree: Path) -> Drawn:
+    """Every state of a reading but the good one, and a variant whose launches cannot be relied on."""
+    start = replayed(tree, workload="square")
+    whole = start.evidence()
+    calls = [_with_gaps(call) for call in whole.calls if call.case.variant != UNREADABLE]
+    faults = {r.case.name: "the ncu report has 3 of its 5 samples" for r in start.run.cases if _unreadable(r)}
+    return drawn(start.project, start.folder, replace(whole, calls=calls, faults=faults))
+
+
+def _unreadable(result: CaseResult) -> bool:
+    return result.case.variant == UNREADABLE
+
+
+def _with_gaps(call: Call) -> Call:
+    return call if call.case.variant != "blocked_scan" else replace(call, launches=list(map(_gappy, call.launches)))
+
+
+def _gappy(launch: Launch) -> Launch:
+    altered = {**launch.metrics, **{name: raw for name, raw in GAPS.values() if raw is not None}}
+    gone = {name for name, raw in GAPS.values() if raw is None}
+    return replace(launch, metrics={name: raw for name, raw in altered.items() if name not in gone})
+
+
+# --- many launches ----------------------------------------------------------------------------------------------------
+
+
+def configurations(number: int) -> list[str]:
+    """Names as an autotune space has them, the default first."""
+    space = [
+        f"b{b}_w{w}_s{s}" for b in (256, 512, 1024, 2048, 4096, 8192, 16384) for w in (1, 2, 4, 8) for s in range(6)
+    ]
+    return ["default", *space[: number - 1]]
+
+
+def many_configurations(tree: Path) -> Drawn:
+    """137 launches of one variant in 137 configurations, and the roof."""
+    start = replayed(tree, "blocked_scan")
+    roof, candidate = (_case_of(start.run, variant, "square") for variant in ("copy_roof", "blocked_scan"))
+    return _multiplied(start, [roof], {candidate: [_in(candidate, c) for c in configurations(137)]})
+
+
+def two_thousand(tree: Path) -> Drawn:
+    """20 variants on 4 workloads in 25 configurations, a launch each."""
+    variants = [f"scan_{number:02}" for number in range(19)]
+    _add_variants(tree, variants)
+    start = replayed(tree)
+    roof, candidate = (_case_of(start.run, variant, "square") for variant in ("copy_roof", "blocked_scan"))
+    cases = {
+        source: [
+            Case("cumprod", variant, configuration, workload)
+            for workload in ("square", "page", "flat", "long")
+            for variant in names
+            for configuration in configurations(25)
+        ]
+        for source, names in ((roof, ["copy_roof"]), (candidate, variants))
+    }
+    return _multiplied(start, [], cases)
+
+
+def _add_variants(tree: Path, names: Iterable[str]) -> None:
+    folder = tree / "kernels" / "cumprod"
+    for name in names:
+        (folder / f"{name}.py").write_text((folder / "blocked_scan.py").read_text())
+    with (folder / "problem.toml").open("a") as file:
+        file.writelines(f'\n[variants.{name}]\nrole = "candidate"\n' for name in names)
+
+
+def _multiplied(start: Replayed, kept: list[CaseResult], copies: dict[CaseResult, list[Case]]) -> Drawn:
+    """A run of some recorded cases as they are, and of others as cases that are a little different each."""
+    random = Random(6)
+    whole = start.evidence()
+    models = {call.case: call for call in whole.calls if call.sample == "0"}
+    calls = [call for call in whole.calls if call.case in [result.case for result in kept]]
+    calls += [_like(models[r.case], case, random) for r, cases in copies.items() for case in cases]
+    results = kept + [replace(result, case=case) for result, cases in copies.items() for case in cases]
+    save(start.folder, _run_of(start, results))
+    return drawn(start.project, start.folder, replace(whole, calls=calls))
+
+
+def _run_of(start: Replayed, results: list[CaseResult]) -> Run:
+    """The recorded run with other cases, of the code that the tree holds."""
+    problem = start.project.problems["cumprod"]
+    subject = replace(start.run.subjects["cumprod"], workloads=problem.workloads, digests=subject_digests(problem))
+    return replace(start.run, cases=results, subjects={"cumprod": subject})
+
+
+def _like(call: Call, case: Case, random: Random) -> Call:
+    launches = [replace(launch, metrics=_jittered(launch, random)) for launch in call.launches]
+    return Call(case=case, sample="0", launches=launches)
+
+
+def _jittered(launch: Launch, random: Random) -> dict[str, RawMetric]:
+    """Percentages and counts shrink, so that they stay plausible; the duration grows."""
+    return {
+        name: replace(raw, value=raw.value * (1 + random.random() if "duration" in name else 1 - random.random() / 3))
+        if isinstance(raw.value, float)
+        else raw
+        for name, raw in launch.metrics.items()
+    }
+
+
+def _case_of(run: Run, variant: str, workload: str) -> CaseResult:
+    return next(r for r in run.cases if (r.case.variant, r.case.workload) == (variant, workload))
+
+
+def _in(result: CaseResult, configuration: str) -> Case:
+    return replace(result.case, configuration=configuration)
+
+
+# --- hostile text -----------------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    '<script>window.hacked=1</script><img src=x onerror=window.hacked=2>" onmouseover="window.hacked=3" x="\' '
+    "onfocus='window.hacked=4' </style></svg></script>--> {{ 7 * 7 }} {% raw %} $\\frac{x$ %s \\ & &amp; 🔥👩‍🚀 "
+)
+"""Everything that HTML, JavaScript, Jinja, matplotlib's formulas and format strings take for their own."""
+
+
+def hostile_text(what: str, length: int = 10_000) -> str:
+    """Text that begins with what it is in place of, and is evil for as long as wanted."""
+    return f"{what} {HOSTILE * (length // len(HOSTILE) + 1)}"[:length]
+
+
+def hostile(tree: Path) -> Drawn:
+    """Kernel and variant names, reasons, errors and the catalogue's words, all hostile and long."""
+    start = replayed(tree, workload="square")
+    whole = start.evidence()
+    run = replace(start.run, cases=list(map(_hostile_case, start.run.cases)), attempts=_hostile_attempts(start.run))
+    calls = [
+        replace(call, case=_renamed(call.case), launches=list(map(_renamed_kernel, call.launches)))
+        for call in whole.calls
+    ]
+    project = replace(start.project, catalogue=_hostile_catalogue(start.project))
+    return drawn(project, start.folder, replace(whole, calls=calls), run)
+
+
+def _renamed(case: Case) -> Case:
+    return case if case.variant != "two_pass_scan" else replace(case, variant=hostile_text("variant"))
+
+
+def _renamed_kernel(launch: Launch) -> Launch:
+    return replace(launch, kernel=hostile_text(f"kernel {launch.kernel}"))
+
+
+def _hostile_case(result: CaseResult) -> CaseResult:
+    """One variant has an evil name, the candidate fails with evil words."""
+    failed = result.case.variant == "blocked_scan"
+    fate = {"outcome": "crashed", "reason": hostile_text("reason")} if failed else {}
+    return replace(result, case=_renamed(result.case), **fate)
+
+
+def _hostile_attempts(run: Run) -> list[Attempt]:
+    return [
+        replace(a, errors=[hostile_text("error")], command=[*a.command, hostile_text("argument")]) for a in run.attempts
+    ]
+
+
+def _hostile_catalogue(project: Project) -> Catalogue:
+    metrics = {
+        name: replace(metric, title=hostile_text("title", 200), about=hostile_text("about"))
+        for name, metric in project.catalogue.metrics.items()
+    }
+    return replace(project.catalogue, metrics=metrics)
+
+
+LOOKED_AT = (
+    recorded,
+    several_kernels,
+    imported,
+    imported_in_full,
+    wrong_result,
+    crashed,
+    with_gaps,
+    many_configurations,
+    hostile,
+)
+"""Pages that are opened in the browser."""
+
+MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (*LOOKED_AT, two_thousand)}

@@ -1,0 +1,160 @@
+"""What a gate leaves behind for people and for CI: junit.xml, summary.md, annotations."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+from msgspec.structs import replace
+
+from stallgate.extract.evidence import Evidence
+from stallgate.judge.evaluate import Result
+from stallgate.judge.verdicts import Judgement
+from stallgate.model import Verdict
+from stallgate.project.load import Project
+from stallgate.render.github import MOST_SUMMARY, annotated, append_summary
+from stallgate.render.head import head, write_head
+from stallgate.render.junit import junit
+from tests.conftest import Stallgate
+from tests.judge.judging import run_of, usual
+
+VERDICTS = [
+    Verdict(
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        sentence=f"{reason} <&> 5 %\x1b[31m",
+        stage="memory_access",
+        problem="cumprod",
+        variant="blocked_scan",
+        configuration="default",
+        workload="square",
+        metric="duration",
+        warning=warning,
+        **bound,  # type: ignore[arg-type]
+    )
+    for status, reason, warning, bound in [
+        ("pass", "met", False, {"comparison": "at_most", "bound": 5.0}),
+        ("fail", "missed", False, {"comparison": "at_least", "bound": 4.5, "of_roof": 0.9}),
+        ("undecided", "straddles", False, {"tolerance": 0.02, "baseline": 5.0, "comparison": "at_most", "bound": 5.1}),
+        ("not_measured", "absent", False, {"tolerance": 0.02}),
+        ("undecided", "straddles", True, {"comparison": "at_most", "bound": 5.0, "kernel": "scan"}),
+        ("waived", "waived", False, {"comparison": "above", "bound": 5.0}),
+    ]
+]
+
+
+def result(project: Project, verdicts: list[Verdict], folder: Path = Path("run")) -> Result:
+    judgement = Judgement(stages=["memory_access"], verdicts=verdicts, notes=["a note"])
+    return Result(
+        folder=folder,
+        run=run_of(project, usual()),
+        evidence=Evidence(calls=[], faults={}, reader=""),
+        rows=[],
+        summaries={},
+        judgement=judgement,
+    )
+
+
+def suite_of(project: Project, verdicts: list[Verdict]) -> Xml.Element:
+    [suite] = Xml.fromstring(junit(result(project, verdicts)))
+    return suite
+
+
+def test_what_keeps_a_gate_shut_is_a_failure_or_an_error_and_never_skipped(repository: Project) -> None:
+    suite = suite_of(repository, VERDICTS)
+    outcomes = [next((child.tag for child in test if child.tag != "system-out"), "") for test in suite.iter("testcase")]
+    assert outcomes == ["", "failure", "error", "error", "skipped", "skipped"]
+    counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "6", "failures": "1", "errors": "2", "skipped": "2"}
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == ("missed", "missed <&> 5 %\ufffd[31m")
+
+
+def test_tests_have_names_that_stay(repository: Project) -> None:
+    """A bound that is a part of the roof or around the baseline comes to another number in every run."""
+    suite = suite_of(repository, VERDICTS)
+    assert [test.get("name") for test in suite.iter("testcase")] == [
+        "square: memory_access: duration: at_most 5",
+        "square: memory_access: duration: at_least 0.9 of the roof",
+        "square: memory_access: duration: against the baseline",
+        "square: memory_access: duration: against the baseline",
+        "square: memory_access: duration: at_most 5: scan",
+        "square: memory_access: duration: above 5",
+    ]
+
+
+def test_a_run_with_nothing_to_judge_is_an_error(repository: Project) -> None:
+    suite = suite_of(repository, [])
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+
+
+def test_an_annotation_for_all_that_is_no_pass(repository: Project) -> None:
+    lines = annotated(repository, result(repository, VERDICTS), repository.root.parent)
+    assert [line.split(" ")[0] for line in lines] == ["::error"] * 3 + ["::warning"] * 2
+    assert lines[0] == (
+        f"::error file={repository.root.name}/kernels/cumprod/blocked_scan.py,"
+        "title=stallgate%3A blocked_scan on square%3A missed::missed <&> 5 %25\x1b[31m"
+    )
+
+
+def test_an_annotation_is_one_line(repository: Project) -> None:
+    odd = replace(VERDICTS[1], sentence="two\nlines\r::error::forged", variant="a,b")
+    [line] = annotated(repository, result(repository, [odd]), repository.root)
+    assert line.endswith("::two%0Alines%0D::error::forged")
+    assert "title=stallgate%3A a%2Cb on square%3A missed::" in line
+    [line] = annotated(repository, result(repository, []), repository.root)
+    assert line == "::error title=stallgate::a note"
+
+
+def test_the_summary_of_a_step_is_added_to_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    path.write_text("before\n")
+    append_summary(path, "## after\n")
+    assert path.read_text() == "before\n## after\n"
+    append_summary(path, "line\n" * MOST_SUMMARY)
+    assert path.stat().st_size < MOST_SUMMARY + 100
+    assert path.read_text().endswith("\n\n(cut short)\n")
+
+
+def test_verdicts_are_written_over_and_what_was_drawn_stays(repository: Project, tmp_path: Path) -> None:
+    judged = result(repository, VERDICTS, tmp_path)
+    (tmp_path / "summary.md").write_text("## Old\n\nverdicts\n\n### cumprod · square\n\n![targets](a.png)\n")
+    write_head(judged)
+    assert (tmp_path / "summary.md").read_text() == head(judged) + "\n### cumprod · square\n\n![targets](a.png)\n"
+    assert "- **~ waived** blocked\\_scan on square: waived" in head(judged)
+    assert "> a note" in head(judged)
+
+
+@pytest.fixture
+def run(tree: Path, recording: Path) -> Path:
+    """The recording as a run."""
+    return shutil.copytree(recording, tree / "reports/run")
+
+
+def test_a_gate_on_github(stallgate: Stallgate, run: Path, tmp_path: Path) -> None:
+    step = tmp_path / "step"
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(step)}
+    done = stallgate("gate", "run", "--stage", "block_tiling", "--json", **github)
+    assert done.returncode == 1
+    assert done.stderr.startswith("::error file=kernels/cumprod/blocked_scan.py,title=stallgate%3A blocked_scan on ")
+    assert "limited by registers" in done.stderr
+    assert json.loads(done.stdout) == json.loads((run / "verdicts.json").read_text())
+    assert step.read_text() == (run / "summary.md").read_text()
+    assert step.read_text().startswith("## Does not meet its targets")
+    assert {test.get("classname") for test in Xml.parse(run / "junit.xml").iter("testcase")} == {
+        "cumprod.blocked_scan",
+        "cumprod.adaptive_scan",
+    }
+
+
+def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recording: Path) -> None:
+    """Nor does a summary that GitHub does not take cost the verdict."""
+    before = sorted(recording.iterdir())
+    done = stallgate("gate", str(recording), GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY="/nowhere/step")
+    assert done.returncode == 0
+    assert done.stderr.startswith("stallgate: the results are not written: /nowhere/step: No such file")
+    assert sorted(recording.iterdir()) == before

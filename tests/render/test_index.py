@@ -1,0 +1,223 @@
+"""``reports/index.html``: every run in a list, and lines that join only what may be compared."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stallgate.compare.history import Line, lines, past_runs
+from stallgate.judge.evaluate import evaluate, write_results
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.project.load import load_project
+from stallgate.render.index import write_index
+from stallgate.runs.folder import create_folder
+from stallgate.runs.recording import find_recording
+from stallgate.runs.recording import replay as replay_recording
+from tests.conftest import Stallgate, copy_tree
+from tests.shared import Shared
+
+METRICS = ["duration", "roof_fraction"]
+
+
+def replay(tree: Path) -> Path:
+    """The folder of a new replay of two cases in a tree, its table and verdicts written."""
+    project = load_project(tree)
+    cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
+    folder = create_folder(project.reports, "cumprod")
+    replay_recording(project, find_recording(project, cases), cases, folder, [])
+    write_results(evaluate(project, folder, []))
+    return folder
+
+
+@pytest.fixture
+def replayed(tree: Path, shared: Shared) -> Path:
+    """The folder of such a replay in the tree; all have the same."""
+    original = shared.get("index", lambda folder: replay(copy_tree(folder / "project")))
+    folder = shutil.copytree(original, tree / "reports" / original.name)
+    (tree / "reports" / "latest").symlink_to(original.name)
+    return folder
+
+
+def live(folder: Path, day: int, commit: str, change: Callable[[Any], None] = lambda run: None) -> Path:
+    """A copy of a run as a live one, made on a day of December at a commit."""
+    copy = folder.parent / f"202612{day:02}-120000-cumprod"
+    shutil.copytree(folder, copy)
+    run = json.loads((copy / "run.json").read_text())
+    run |= {"name": copy.name, "kind": "live", "created": f"2026-12-{day:02}T12:00:00Z", "origin": None}
+    run |= {"commit": commit * 10, "dirty": False}
+    change(run)
+    (copy / "run.json").write_text(json.dumps(run))
+    return copy
+
+
+def on_gpu(name: str) -> Callable[[Any], None]:
+    def change(run: Any) -> None:
+        for attempt in run["attempts"]:
+            attempt["environment"]["gpu"] = name
+
+    return change
+
+
+def page(tree: Path) -> str:
+    return write_index(load_project(tree)).read_text()
+
+
+def row(text: str, name: str) -> str:
+    """The words of a run's row in the list."""
+    found = next(part for part in re.findall(r"<tr class=.*?</tr>", text, re.DOTALL) if name in part)
+    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found).split()))
+
+
+def line(tree: Path, variant: str = "blocked_scan", workload: str = "square") -> list[Line]:
+    found = lines(past_runs(tree / "reports", METRICS), METRICS)
+    wanted = (variant, workload, "duration")
+    return [n for n in found if (n.strand.case.variant, n.strand.case.workload, n.strand.metric) == wanted]
+
+
+def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
+    stallgate: Stallgate, tree: Path, recording: Path
+) -> None:
+    first = replay(tree)
+    second = replay(tree)
+    (second / "metrics.csv").unlink()
+    assert stallgate("import", str(next(recording.glob("ncu/*.ncu-repz")))).returncode == 0
+    imported = (tree / "reports/latest").resolve()
+    garbage = tree / "reports/20200101-000000-garbage"
+    garbage.mkdir()
+    (garbage / "run.json").write_text("{no")
+
+    done = stallgate("report", first.name)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "reports/index.html"
+    text = (tree / "reports/index.html").read_text()
+    names = re.findall(r'<th scope="row">(?:<a href="[^"]*">)?(2[\w-]*-[a-z]+[\w-]*)', text)
+    assert names == [imported.name, second.name, first.name, garbage.name]
+    assert f'<a href="{first.name}/report.html">' in text
+    assert f'<a href="{second.name}/report.html">' not in text
+    listed = row(text, first.name)
+    assert "○ not measured cannot be decided: 3 pass, 1 not measured recorded NVIDIA H100 80GB HBM3" in listed
+    assert "2 of 2" in listed
+    assert "there is no metrics.csv" in row(text, second.name)
+    assert "✗ fail does not meet its targets" in row(text, imported.name)
+    assert "run.json: JSON is malformed" in row(text, garbage.name)
+    assert str(tree) not in text
+
+
+def test_a_replay_counts_once_and_one_measurement_is_no_trend(tree: Path) -> None:
+    replay(tree)
+    replay(tree)
+    (found,) = line(tree)
+    assert len(found.points) == 1
+    text = page(tree)
+    assert "<svg" not in text
+    assert "trends need two measurements" in text
+
+
+def test_the_live_run_and_the_replay_of_its_recording_are_one_measurement(replayed: Path, tree: Path) -> None:
+    origin = json.loads((replayed / "run.json").read_text())["origin"]
+
+    def recorded(run: Any) -> None:
+        run |= {name: origin[name] for name in ("created", "commit", "dirty")}
+
+    live(replayed, 1, "aaaa", recorded)
+    assert [len(found.points) for found in line(tree)] == [1]
+
+
+def test_two_commits_make_a_line_with_the_finding_as_its_title(replayed: Path, tree: Path) -> None:
+    folder = live(replayed, 1, "abc1234")
+    table = folder / "metrics.csv"
+    table.write_text(re.sub(r",duration,([\d.]+),", lambda m: f",duration,{float(m[1]) / 2},", table.read_text()))
+    (found,) = line(tree)
+    assert [point.moment.label for point in found.points][-1] == "abc1234"
+    text = page(tree)
+    assert text.count("<svg") == 1
+    assert re.search(r"blocked_scan takes 1\.4\d\d ms on square at abc1234, 50\.0 % less than at \w{7}", text)
+    assert "clock control none, cache control all" in text
+    assert "No line" not in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        on_gpu("NVIDIA H200"),
+        lambda run: run["settings"].update(clock_control="base"),
+        lambda run: run["settings"].update(cache_control="none"),
+        lambda run: run["subjects"]["cumprod"]["digests"].update({"workload square": "f" * 64}),
+    ],
+    ids=["gpu", "clocks", "caches", "workload"],
+)
+def test_no_line_joins_what_may_not_be_compared(replayed: Path, tree: Path, change: Callable[[Any], None]) -> None:
+    live(replayed, 1, "aaaa")
+    live(replayed, 2, "bbbb", change)
+    assert sorted(len(found.points) for found in line(tree)) == [1, 2]
+    live(replayed, 3, "cccc", change)
+    assert [len(found.points) for found in line(tree)] == [2, 2]
+    assert "cccc" in page(tree)
+
+
+def test_a_case_without_a_number_is_a_gap_on_its_line(replayed: Path, tree: Path) -> None:
+    def crash(run: Any) -> None:
+        case = next(c for c in run["cases"] if c["case"]["variant"] == "blocked_scan")
+        case |= {"outcome": "crashed", "reason": "it fell"}
+
+    live(replayed, 1, "aaaa", crash)
+    live(replayed, 2, "bbbb")
+    (found,) = line(tree)
+    assert [point.gap for point in found.points] == ["measured", "crashed", "measured"]
+    assert found.points[1].median is None
+    text = page(tree)
+    assert "1 crashed" in row(text, "20261201")
+    assert re.search(r'<td class="number gap"[^>]*>crashed</td>', text)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.csv", b"\xff\xfe\x00"),
+        ("metrics.csv", b""),
+        ("metrics.csv", b"problem,variant\na,b\n"),
+        ("verdicts.json", b"[]"),
+        ("verdicts.json", b'{"exit_status": 7, "verdicts": []}'),
+        ("verdicts.json", b"\xff"),
+        ("run.json", b"\xff"),
+        ("run.json", b'{"format": 99}'),
+        ("run.json", b"{}"),
+    ],
+)
+def test_a_damaged_file_is_a_gap_and_spoils_nothing_else(replayed: Path, tree: Path, name: str, content: bytes) -> None:
+    broken = live(replayed, 3, "cccc")
+    (broken / name).write_bytes(content)
+    live(replayed, 1, "aaaa")
+    text = page(tree)
+    assert f"{name}: " in row(text, broken.name)
+    assert "<svg" in text
+    assert str(tree) not in text
+
+
+@pytest.mark.parametrize("value", ["inf", "1e300", "", "many"])
+def test_a_table_that_contradicts_itself_is_not_believed(replayed: Path, tree: Path, value: str) -> None:
+    table = replayed / "metrics.csv"
+    changed = re.sub(r",,duration,[\d.]+,measured", f",,duration,{value},measured", table.read_text(), count=1)
+    assert changed != table.read_text()
+    table.write_text(changed)
+    assert "metrics.csv: " in row(page(tree), replayed.name)
+
+
+def test_what_a_file_says_is_no_markup_and_no_formula(replayed: Path, tree: Path) -> None:
+    for day, commit in ((1, "<b>$x"), (2, "$\\frac")):
+        live(replayed, day, commit, on_gpu("GPU <script>$_{$"))
+    text = page(tree)
+    assert "<script>$" not in text
+    assert "<b>$x" not in text
+
+
+def test_an_index_of_nothing(tree: Path) -> None:
+    assert "There is none yet" in page(tree)

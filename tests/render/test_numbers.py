@@ -1,0 +1,392 @@
+"""Every number on the page is one that the run's files have: in tables, in sentences, beside the marks of figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from stallgate.model import DETAIL
+from tests.compare.earlier import earlier
+from tests.conftest import command_line, copy_tree
+from tests.render.page_text import PageText, Text, read_page
+from tests.render.sentences import NUMBER, Sentences
+from tests.shared import Shared
+
+
+@dataclass
+class Cell:
+    """A cell, or a line of code, that says which number it shows."""
+
+    attributes: dict[str, str | None]
+    among_verdicts: bool
+
+
+def cells_of(page: PageText) -> list[Cell]:
+    """The cells of a page that carry ``data-value``, and the lines that carry ``data-samples``."""
+    return [
+        Cell(attributes, among_verdicts=section == "verdicts")
+        for attributes, section in page.elements
+        if attributes.get("data-value") or attributes.get("data-samples")
+    ]
+
+
+Case = str
+Medians = dict[tuple[Case, str], float]
+Kernels = dict[tuple[Case, str, str], float]
+Samples = dict[tuple[Case, str, str], int]
+
+
+@cache
+def table(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["sample"] != DETAIL]
+
+
+def case_of(row: dict[str, str]) -> Case:
+    return "/".join(row[part] for part in ("problem", "variant", "configuration", "workload"))
+
+
+def medians(rows: list[dict[str, str]]) -> Medians:
+    """(case, metric) -> the median over the samples of whole calls; nothing where a sample has no value."""
+    values: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        if not row["launch"]:
+            values[case_of(row), row["metric"]].append(row["value"])
+    return {key: median(map(float, found)) for key, found in values.items() if all(found)}
+
+
+def kernel_medians(rows: list[dict[str, str]]) -> Kernels:
+    """(case, kernel, metric) -> the median over its launches; ``share`` is its part of the call's time in per cent."""
+    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        if row["launch"] and row["value"]:
+            values[case_of(row), row["kernel"], row["metric"]].append(float(row["value"]))
+    found = {key: median(numbers) for key, numbers in values.items()}
+    times = {key: value for key, value in found.items() if key[2] == "duration"}
+    totals: dict[str, float] = defaultdict(float)
+    for (case, _, _), value in times.items():
+        totals[case] += value
+    return found | {(case, kernel, "share"): 100 * t / totals[case] for (case, kernel, _), t in times.items()}
+
+
+def hot_samples(run: Path) -> Samples:
+    """(case, kernel, file and line) -> samples; with an empty kernel, those of all kernels of the case."""
+    found: Samples = defaultdict(int)
+    for attempt in json.loads((run / "run.json").read_text())["attempts"]:
+        for detail in attempt["details"]:
+            case = "/".join(detail["case"][part] for part in ("problem", "variant", "configuration", "workload"))
+            for line in detail["lines"]:
+                for kernel in ("", detail["kernel"]):
+                    found[case, kernel, f"{line['file']}:{line['line']}"] += line["samples"]
+    return found
+
+
+@cache
+def _medians_of(run: Path) -> Medians:
+    return medians(table(run))
+
+
+class Page:
+    """A page's cells, each kind held against the files that its numbers are in; and all that it says."""
+
+    def __init__(self, run: Path) -> None:
+        self.html = (run / "report.html").read_text()
+        self.read = read_page(self.html)
+        self.cells = cells_of(self.read)
+        self.run = run
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """What may be said of the run, which is held against a single other one."""
+        (base,) = {str(cell.attributes["data-base"]) for cell in self.cells if "data-base" in cell.attributes}
+        reports = self.run.resolve().parent
+        return Sentences(self.run, reports / base, reports.parent)
+
+    def unsaid(self, texts: Iterable[Text]) -> list[str]:
+        """What says a number that has no source."""
+        told = [(text, self.sentences.unsaid(text)) for text in texts]
+        return [f"{', '.join(numbers[:5])} in <{text.tag}>: {text.words[:200]}" for text, numbers in told if numbers]
+
+    def wrong(self) -> dict[str, list[str]]:
+        """Kind -> cells whose number is not the one that the files have."""
+        kinds: dict[str, list[Cell]] = defaultdict(list)
+        for cell in self.cells:
+            kinds[kind(cell)].append(cell)
+        return {name: getattr(self, f"_{name}")(cells) for name, cells in kinds.items()}
+
+    def _metrics(self, cells: list[Cell]) -> list[str]:
+        return wrong_metrics(cells, medians(table(self.run)))
+
+    def _bases(self, cells: list[Cell]) -> list[str]:
+        return [wrong for cell in cells for wrong in wrong_metrics([cell], self._base(cell))]
+
+    def _changes(self, cells: list[Cell]) -> list[str]:
+        now = medians(table(self.run))
+        wrong = []
+        for cell in cells:
+            key = (str(cell.attributes["data-case"]), str(cell.attributes["data-change"]))
+            before, shown = self._base(cell)[key], float(str(cell.attributes["data-value"]))
+            if shown != pytest.approx(100 * (now[key] - before) / abs(before), rel=1e-9):
+                wrong.append(f"{key}: the page has {shown} %")
+        return wrong
+
+    def _base(self, cell: Cell) -> Medians:
+        """The numbers of the run that a cell is held against."""
+        return _medians_of(self.run.resolve().parent / str(cell.attributes["data-base"]))
+
+    def _kernels(self, cells: list[Cell]) -> list[str]:
+        expected = kernel_medians(table(self.run))
+        return wrong_numbers(cells, expected, ("data-case", "data-kernel", "data-metric"))
+
+    def _lines(self, cells: list[Cell]) -> list[str]:
+        return wrong_numbers(cells, hot_samples(self.run), ("data-case", "data-kernel", "data-line"))
+
+    def _code(self, cells: list[Cell]) -> list[str]:
+        """Marks in the code: the samples of a line of the variant's file over all kernels of the case."""
+        expected, wrong = hot_samples(self.run), []
+        for cell in cells:
+            case = str(cell.attributes["data-case"])
+            line = f"{case.split('/')[1]}.py:{cell.attributes['data-line']}"
+            if expected.get((case, "", line)) != int(str(cell.attributes["data-samples"])):
+                wrong.append(f"{case} {line}")
+        return wrong
+
+    def _verdicts(self, cells: list[Cell]) -> list[str]:
+        return wrong_verdicts(cells, json.loads((self.run / "verdicts.json").read_text())["verdicts"])
+
+    def _unknown(self, cells: list[Cell]) -> list[str]:
+        return [f"no file is said to have {cell.attributes}" for cell in cells]
+
+
+def kind(cell: Cell) -> str:
+    """Which of the page's numbers a cell shows; ``unknown`` where it does not say."""
+    has = cell.attributes.keys()
+    if cell.among_verdicts:
+        return "verdicts"
+    for name, mark in (("code", "data-samples"), ("lines", "data-line"), ("changes", "data-change")):
+        if mark in has:
+            return name
+    if "data-metric" not in has:
+        return "unknown"
+    return "kernels" if "data-kernel" in has else "bases" if "data-base" in has else "metrics"
+
+
+def wrong_numbers(cells: list[Cell], expected: dict[Any, Any], names: tuple[str, ...]) -> list[str]:
+    """Cells whose number is not the one of the key that their attributes make."""
+    keys = [tuple(str(cell.attributes[name]) for name in names) for cell in cells]
+    shown = [float(str(cell.attributes["data-value"])) for cell in cells]
+    return [
+        f"{key}: the page has {value}, the files {expected.get(key)}"
+        for key, value in zip(keys, shown, strict=True)
+        if expected.get(key) != pytest.approx(value, rel=1e-9)
+    ]
+
+
+def wrong_metrics(cells: list[Cell], expected: Medians) -> list[str]:
+    """Cells of metrics whose number is not the one of their case and metric."""
+    return wrong_numbers(cells, expected, ("data-case", "data-metric"))
+
+
+def wrong_verdicts(cells: list[Cell], verdicts: list[dict[str, object]]) -> list[str]:
+    """Numbers in the table of verdicts that no verdict has."""
+    known = {v[name] for v in verdicts for name in ("value", "low", "high", "bound", "of_roof", "samples")}
+    numbers = {float(str(cell.attributes["data-value"])) for cell in cells}
+    return [f"{number} is in no verdict" for number in numbers - known]
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def page(shared: Shared) -> Page:
+    """A replay with every section, held against a run that was faster and waited more."""
+    return Page(shared.get("numbers", _draw))
+
+
+def _draw(folder: Path) -> Path:
+    tree = copy_tree(folder / "project", detail=True)
+    stallgate = command_line(tree)
+    assert stallgate("profile").returncode == 0
+    run = tree / "reports" / "latest"
+    earlier(run.resolve(), 20, {"duration": 0.9, "memory_dependency_stall": 1.3})
+    done = stallgate("report")
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+LEAST = {"metrics": 100, "verdicts": 6, "bases": 10, "changes": 10, "kernels": 20, "lines": 50, "code": 50}
+"""So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""
+
+
+def test_every_number_on_the_page_is_in_the_runs_files(page: Page) -> None:
+    wrong = page.wrong()
+    assert wrong == {name: [] for name in LEAST}
+    counted = Counter(kind(cell) for cell in page.cells)
+    assert {name: counted[name] for name in LEAST if counted[name] < LEAST[name]} == {}
+
+
+def test_every_verdict_is_on_the_page_word_for_word(page: Page) -> None:
+    said = {text.words for text in page.read.texts}
+    verdicts = json.loads((page.run / "verdicts.json").read_text())["verdicts"]
+    assert [verdict["sentence"] for verdict in verdicts if verdict["sentence"] not in said] == []
+
+
+SAID = {"sentence": 500, "attribute": 400, "label": 100, "cell": 500, "hot line": 100, "file": 5}
+"""So many texts with a number of each kind the page has."""
+
+
+def sort_of(text: Text) -> str:
+    """Where a text with a number stands."""
+    if text.hover is not None:
+        return "label"
+    return "attribute" if text.attribute else {"td": "cell", "tr": "hot line", "pre": "file"}.get(text.tag, "sentence")
+
+
+def with_numbers(page: Page) -> list[Text]:
+    """Every text of the page with a number; ticks of an axis are left out."""
+    return [text for text in page.read.texts if NUMBER.search(text.words) and not text.on_axis]
+
+
+def test_every_number_that_the_page_says_has_a_source(page: Page) -> None:
+    assert page.unsaid(page.read.texts) == []
+    counted = Counter(sort_of(text) for text in with_numbers(page))
+    assert {name: counted[name] for name in SAID if counted[name] < SAID[name]} == {}
+
+
+# --- the test itself --------------------------------------------------------------------------------------------------
+
+CASE = "cumprod/blocked_scan/default/square"
+PAGE = f"""
+<section aria-labelledby="verdicts"><table><tr><td data-value="0.987">0.987</td><td data-value="0.5">0.5</td></tr>
+</table></section>
+<section><table>
+<tr><th>duration</th><td data-metric="duration" data-case="{CASE}" data-value="2.5">2.5 &lt; 3</td>
+<td data-metric="traffic" data-case="{CASE}" data-value="1.5">1.5</td>
+<td data-metric="l2_hit_rate" data-case="{CASE}" data-value="">absent</td>
+<td data-value="7">7</td></tr></table></section>
+"""
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_wrong_number_of_each_kind_is_found(page: Page, name: str) -> None:
+    cell = next(cell for cell in page.cells if kind(cell) == name)
+    shown = "data-samples" if name == "code" else "data-value"
+    altered = replace(cell, attributes={**cell.attributes, shown: str(1 + round(float(str(cell.attributes[shown]))))})
+    assert len(getattr(page, f"_{name}")([altered])) == 1
+
+
+PLANTED = {
+    "time": ("sentence", r"takes ([\d.]+) ms, .* of the roof"),
+    "wait": ("sentence", r"its warps wait most for \w+, (\d+) %"),
+    "count of targets": ("sentence", r"meets all (\d+) targets"),
+    "change": ("sentence", r"is ([\d.]+) % slower on"),
+    "tally": ("sentence", r"candidates: (\d+) worse"),
+    "date": ("sentence", r"nothing was measured here: [\w ]+, (\d+)-"),
+    "note": ("sentence", r"shown all the same: on [^:]*: (\d+) of"),
+    "need": ("sentence", r"needs ([\d.]+) GB"),
+    "title of a figure": ("sentence", r"takes ([\d.]+) % longer than the roof"),
+    "pointed at": ("sentence", r"^\w+: ([\d.]+) % \("),
+    "lowest sample of a dot": ("sentence", r"^\w+: [\d.]+ % \(([\d.]+) to"),
+    "bound in a figure": ("sentence", r"^≥ ([\d.]+)$"),
+    "ceiling": ("sentence", r"the roof, ([\d,]+) GB/s"),
+    "legend": ("sentence", r"^(\d+) states under"),
+    "estimate": ("sentence", r"estimates ([\d.]+) %"),
+    "advice": ("sentence", r"^Every scheduler .* every ([\d.]+) cycles"),
+    "process": ("sentence", r"ncu process \w+ \(\w+\), ([\d.]+) s"),
+    "version": ("sentence", r"triton ([\d.]+)"),
+    "sheet": ("sentence", r"its sheet says (\d+) GB/s"),
+    "figure in words": ("attribute", r"Fraction of the roof in parts of 1: \w+ [\d.]+, \w+ ([\d.]+)"),
+    "spread of a cell": ("attribute", r"^([\d.,]+) to "),
+    "meaning of a metric": ("attribute", r"A saturating copy reads about (\d+)"),
+    "label of a dot": ("label", r"^(0\.\d+)$"),
+    "label of a bar": ("label", r"^(\d\d)$"),
+    "sentence of a verdict": ("cell", r"wanted at least ([\d.]+)"),
+    "bound of a verdict": ("cell", r"^≥ ([\d.]+)$"),
+    "median": ("cell", r"^([\d.]+)$"),
+    "median and spread": ("cell", r"^[\d.]+ ms ([\d.]+) ms to"),
+    "row of a hot line": ("hot line", r" (\d+) % "),
+    "share in the code": ("file", r" ([\d.]+) % \d+ "),
+    "code": ("file", r"^1 .*?(\d+)"),
+}
+"""What a number is said of -> where its text stands, and where it stands in its text."""
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_wrong_number_that_is_said_is_found(page: Page, name: str) -> None:
+    sort, pattern = PLANTED[name]
+    said = [(text, re.search(pattern, text.words)) for text in with_numbers(page) if sort_of(text) == sort]
+    text, found = next((text, found) for text, found in said if found is not None)
+    words = text.words[: found.start(1)] + altered(found[1]) + text.words[found.end(1) :]
+    assert len(page.unsaid([replace(text, words=words)])) == 1
+
+
+FAULTS = [
+    ("sentence", r"takes [\d.]+ ms, ([\d.]+) % of the roof"),
+    ("label", r"<title>\w+: [\d.]+ [^<]* to [^<]*</title>(?:(?!<title>).)*?>([\d.]+)</text>"),
+]
+"""Where a number stands in a page, and what kind of text it is a part of."""
+
+
+def test_a_page_with_wrong_numbers_is_found(page: Page) -> None:
+    """As a reader would see it: in a sentence at the top, and beside a dot of a figure."""
+    html = page.html
+    for _, pattern in FAULTS:
+        found = re.search(pattern, html, re.DOTALL)
+        assert found is not None
+        html = html[: found.start(1)] + altered(found[1]) + html[found.end(1) :]
+    wrong = [text for text in read_page(html).texts if page.unsaid([text])]
+    assert [sort_of(text) for text in wrong] == [sort for sort, _ in FAULTS]
+
+
+def altered(number: str) -> str:
+    """Another number of the same length."""
+    return number[:-1] + str((int(number[-1]) + 1) % 10)
+
+
+def test_hardly_any_text_can_be_altered_unnoticed(page: Page) -> None:
+    """Another number may be true by chance: what a rule estimates of one kernel it may say of the next."""
+    texts = with_numbers(page)
+    unnoticed = [text for text in map(misprinted, texts) if not page.sentences.unsaid(text)]
+    assert len(unnoticed) < len(texts) / 200
+
+
+def misprinted(text: Text) -> Text:
+    """A text whose first digit is another."""
+    found = NUMBER.search(text.words)
+    assert found is not None
+    at = found.start()
+    return replace(text, words=text.words[:at] + altered(text.words[at]) + text.words[at + 1 :])
+
+
+def row(metric: str, value: str, sample: str = "0", launch: str = "") -> dict[str, str]:
+    names = ("problem", "variant", "configuration", "workload")
+    said = {"metric": metric, "value": value, "sample": sample, "launch": launch, "kernel": f"k{launch}"}
+    return {**dict(zip(names, CASE.split("/"), strict=True)), **said}
+
+
+def test_a_number_that_the_files_do_not_have_is_found() -> None:
+    rows = [row("duration", "2"), row("duration", "3", "1"), row("duration", "1", "0", "4")]
+    cells = cells_of(read_page(PAGE))
+    assert [kind(cell) for cell in cells] == ["verdicts", "verdicts", "metrics", "metrics", "unknown"]
+    assert wrong_metrics(cells[2:4], medians(rows)) == [f"('{CASE}', 'traffic'): the page has 1.5, the files None"]
+    verdict = dict.fromkeys(("value", "low", "high", "bound", "of_roof", "samples"), 0.987)
+    assert wrong_verdicts(cells[:2], [verdict]) == ["0.5 is in no verdict"]
+
+
+def test_a_case_with_a_sample_that_has_no_value_has_no_number() -> None:
+    assert medians([row("duration", "2"), row("duration", "", "1")]) == {}
+
+
+def test_a_kernels_share_is_of_the_time_of_its_call() -> None:
+    found = kernel_medians([row("duration", "1", "0", "4"), row("duration", "3", "0", "5")])
+    assert found[CASE, "k4", "share"] == 25
