@@ -192,6 +192,8 @@ def with_fakes(stallgate: Stallgate, recording: Path, bin_folder: Path) -> Stall
         wrapper.chmod(0o755)
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "profile" and not {"--python", "--resume"} & set(arguments):
+            arguments = (*arguments, "--python", str(bin_folder / "python"))
         return stallgate(
             *arguments,
             **{"PATH": f"{bin_folder}:/usr/bin:/bin", "FAKE_NCU_RECORDING": str(recording), **variables},

@@ -336,8 +336,8 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
-    strays: str = ""
-    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
+    edge_case_fault: str = ""
+    """Why it failed on small edge-case inputs, or ''. A baseline's numbers are shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
@@ -433,6 +433,30 @@ class Settings(Noun, frozen=True):
     """ncu metric names that were asked for."""
 
 
+class MeasureOptions(Noun, frozen=True):
+    """What was asked for when a run was begun, so that it can be gone on with."""
+
+    python: str
+    """The interpreter that has torch and triton."""
+    samples: int = 5
+    timeout_s: float = 120.0
+    """Seconds that a step of the child may take before its case is given up."""
+    grace_s: float = 10.0
+    """Seconds that ncu may take to write its report after it was told to end."""
+    metrics: list[str] | None = None
+    """Short names; None for the whole catalogue."""
+    detail: bool = False
+    """One more launch of each case with the whole section set."""
+    isolate: bool = False
+    """A process of its own for every variant."""
+    device: int | None = None
+    """Index of the GPU; None for the first that is visible."""
+    report: bool = False
+    """Whether the page was to be drawn."""
+    record: bool = False
+    """Whether the run was to be kept as a recording."""
+
+
 class Origin(Noun, frozen=True):
     """The recording that a replayed run stands for."""
 
@@ -466,12 +490,15 @@ class Run(Noun, frozen=True):
     commit: str | None
     dirty: bool
     arguments: list[str]
+    """The command line, for a reader."""
     settings: Settings | None
     subjects: dict[str, Subject]
     cases: list[CaseResult]
     attempts: list[Attempt] = field(default_factory=list)
     complete: bool = False
     origin: Origin | None = None
+    options: MeasureOptions | None = None
+    """Of a live run."""
 
 
 # --- what was read ----------------------------------------------------------------------------------------------------

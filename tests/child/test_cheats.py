@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from stallgate.measure.child_plan import child_plan
+from stallgate.measure.outcomes import Finished
 from stallgate.measure.plan import Request, plan_cases
-from stallgate.measure.profile import CHILD, child_plan
 from stallgate.project.load import load_project
 from tests.child.cheating import HONEST, WRONG, cheating
+from tests.child.talk import talk
 from tests.shared import Shared
 
 UNSHOWN = ("calls_torch", "racing")
@@ -22,32 +19,25 @@ UNSHOWN = ("calls_torch", "racing")
 
 
 @pytest.fixture(scope="session")
-def outcomes(shared: Shared) -> dict[str, Any]:
+def outcomes(shared: Shared) -> dict[str, Finished]:
     """What the child says of each file, run on the CPU as ncu would run it."""
     return shared.get("cheats", _measured)
 
 
-def _measured(folder: Path) -> dict[str, Any]:
+def _measured(folder: Path) -> dict[str, Finished]:
     root = cheating(folder)
-    project, events = load_project(root), root / "events"
-    plan = child_plan(project, plan_cases(project, Request(workloads=["hand"])), ["0", "1"], events, "cpu")
+    project = load_project(root)
+    plan = child_plan(project, plan_cases(project, Request(workloads=["hand"])), ["0", "1"], "cpu")
     (root / "plan.json").write_bytes(plan)
-    subprocess.run(
-        [sys.executable, str(CHILD), str(root / "plan.json")],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        timeout=120,
-        check=True,
-    )
-    told = [json.loads(line) for line in events.read_text().splitlines()]
-    return {event["name"].split("/")[1]: event for event in told if event["event"] == "outcome"}
+    return {name.split("/")[1]: found for name, found in talk(root, root / "plan.json").finished.items()}
 
 
 @pytest.mark.parametrize("name", [*HONEST, *UNSHOWN])
-def test_what_is_right_is_measured(outcomes: dict[str, Any], name: str) -> None:
-    assert (outcomes[name]["outcome"], outcomes[name]["reason"]) == ("profiled", "")
+def test_what_is_right_is_measured(outcomes: dict[str, Finished], name: str) -> None:
+    assert (outcomes[name].outcome, outcomes[name].reason) == ("profiled", "")
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_cheat_is_wrong_for_what_it_does(outcomes: dict[str, Any], name: str) -> None:
-    assert outcomes[name]["outcome"] == "wrong_result"
-    assert WRONG[name] in outcomes[name]["reason"]
+def test_a_cheat_is_wrong_for_what_it_does(outcomes: dict[str, Finished], name: str) -> None:
+    assert outcomes[name].outcome == "wrong_result"
+    assert WRONG[name] in outcomes[name].reason

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from stallgate.child.compare import fault
-from stallgate.child.parent_watchdog import LET_GO
-from stallgate.measure.lock import leash
-from stallgate.measure.profile import CHILD
+from stallgate.child.channel import PARENT_GONE
+from stallgate.child.correctness import fault
+from stallgate.measure.attempt import CHILD
+from stallgate.measure.messages import Unable, child_message
+from stallgate.measure.outcomes import Finished
+from stallgate.measure.process import Spawned, watch
+from stallgate.measure.referee import ENTRY as REFEREE
 from stallgate.project.digests import text_digest
+from tests.child.talk import Talk, talk
 from tests.conftest import ROOT
 from tests.shared import Shared
 
@@ -153,7 +155,6 @@ def write_plan(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Non
         references[problem] = {"path": str(path), "digest": text_digest(path)}
     plan = {
         "device": "cpu",
-        "events": str(folder / "events"),
         "run_limit_s": 0.2,
         "references": references,
         "cases": cases,
@@ -162,106 +163,103 @@ def write_plan(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Non
     (folder / "plan.json").write_text(json.dumps(plan))
 
 
-Events = list[dict[str, Any]]
-Found = dict[str, dict[str, Any]]
+Found = dict[str, Finished]
 
 
-def measure(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Events:
+def measure(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Talk:
     write_plan(folder, cases, **changes)
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    environment.pop("PYTHONPATH", None)
-    command = [sys.executable, str(CHILD), str(folder / "plan.json")]
-    subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120, check=False)
-    return [json.loads(line) for line in (folder / "events").read_text().splitlines()]
+    return talk(folder, folder / "plan.json")
 
 
 @pytest.fixture(scope="session")
-def events(shared: Shared) -> Events:
+def everything(shared: Shared) -> Talk:
     return shared.get("child", lambda folder: measure(folder, every_case(folder)))
 
 
 @pytest.fixture(scope="session")
-def found(events: Events) -> Found:
+def found(everything: Talk) -> Found:
     """Outcomes by case."""
-    return {event["name"]: event for event in events if event["event"] == "outcome"}
+    return everything.finished
 
 
-def test_every_outcome_is_one_variants_own(events: Events, found: Found) -> None:
+def test_every_outcome_is_one_variants_own(everything: Talk, found: Found) -> None:
     for name, (_, outcome, reason) in VARIANTS.items():
-        assert found[name_of(name)]["outcome"] == outcome, found[name_of(name)]
-        assert reason in found[name_of(name)]["reason"]
-    assert events[0]["event"] == "environment"
-    assert events[-1]["event"] == "end"
+        assert found[name_of(name)].outcome == outcome, found[name_of(name)]
+        assert reason in found[name_of(name)].reason
+    assert everything.said[0]["said"]["event"] == "environment"
+    assert everything.said[-1]["said"]["event"] == "end"
+    assert everything.ended.exit_status == 0
 
 
 def test_the_roof_is_held_against_what_a_roof_does(found: Found) -> None:
-    assert found[name_of("copy", "roof")]["outcome"] == "profiled"
-    assert found[name_of("scan", "roof")]["outcome"] == "wrong_result"
+    assert found[name_of("copy", "roof")].outcome == "profiled"
+    assert found[name_of("scan", "roof")].outcome == "wrong_result"
 
 
 def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(found: Found) -> None:
     for name, (_, words) in STRAYING.items():
         candidate, baseline = (found[name_of(name, role, "small")] for role in ("candidate", "baseline"))
-        assert candidate["outcome"] == ("wrong_result" if words else "profiled"), candidate
-        assert words in candidate["reason"]
-        assert baseline["outcome"] == "profiled", baseline
-        assert bool(baseline["strays"]) == bool(words)
-        assert words in baseline["strays"]
+        assert candidate.outcome == ("wrong_result" if words else "profiled"), candidate
+        assert words in candidate.reason
+        assert baseline.outcome == "profiled", baseline
+        assert bool(baseline.edge_case_fault) == bool(words)
+        assert words in baseline.edge_case_fault
 
 
 def test_tunables_reach_the_variant(found: Found) -> None:
-    assert found[name_of("tuned")]["outcome"] == "profiled"
+    assert found[name_of("tuned")].outcome == "profiled"
 
 
 def test_a_file_that_changed_since_the_plan_is_not_measured(found: Found) -> None:
-    assert found[name_of("changed")]["outcome"] == "crashed"
-    assert "has changed since the run was planned" in found[name_of("changed")]["reason"]
+    assert found[name_of("changed")].outcome == "crashed"
+    assert "has changed since the run was planned" in found[name_of("changed")].reason
 
 
 def test_what_does_not_fit_is_skipped_with_both_sizes(found: Found) -> None:
-    assert found[name_of("large")]["outcome"] == "skipped"
-    assert "GiB" in found[name_of("large")]["reason"]
+    assert found[name_of("large")].outcome == "skipped"
+    assert "GiB" in found[name_of("large")].reason
 
 
 def test_the_child_sees_nothing_of_the_harness_environment(found: Found) -> None:
     """It is loaded by path: neither the packages beside it nor its own files become importable names."""
-    assert found[name_of("spying")]["outcome"] == "profiled", found[name_of("spying")]
+    assert found[name_of("spying")].outcome == "profiled", found[name_of("spying")]
 
 
 def test_an_interpreter_without_a_gpu_says_so(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    (event,) = measure(tmp_path, [], device="cuda")
-    assert event["event"] == "unable"
-    assert "CUDA" in event["reason"]
+    unable = measure(tmp_path, [], device="cuda").unable
+    assert unable is not None
+    assert "CUDA" in unable
 
 
 def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps({"events": str(tmp_path / "events"), "device": "cuda", "cases": []}))
-    script = f"import sys, runpy; sys.modules['torch'] = None; sys.argv = ['x', {str(tmp_path / 'plan.json')!r}]\n"
+    (tmp_path / "plan.json").write_text(json.dumps({"device": "cuda", "cases": []}))
+    script = f"import sys, runpy; sys.modules['torch'] = None; sys.argv[1:1] = [{str(tmp_path / 'plan.json')!r}]\n"
     script += f"sys.path.insert(0, 'x'); runpy.run_path({str(CHILD)!r}, run_name='__main__')"
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=False)
-    event = json.loads((tmp_path / "events").read_text())
-    assert event["event"] == "unable"
-    assert "cannot import torch" in event["reason"]
+    heard: list[bytes] = []
+    child = Spawned([sys.executable, "-c", script], os.environ, tmp_path / "log", 10.0)
+    watch(child, 60.0, lambda line: not heard.append(line))
+    assert len(heard) == 1, (tmp_path / "log").read_text()
+    message = child_message(heard[0])
+    assert isinstance(message, Unable)
+    assert "cannot import torch" in message.reason
 
 
-def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
-    """In the middle of a call, and without a word from the starter, who may have been killed."""
-    case = case_of(tmp_path, "sleeping", "import time; time.sleep(60)")
-    write_plan(tmp_path, [case], leash=str(tmp_path / "leash"))
-    with leash(tmp_path / "leash"):
-        child = subprocess.Popen(
-            [sys.executable, str(CHILD), str(tmp_path / "plan.json")], env={**os.environ, "TRITON_INTERPRET": "1"}
-        )
-        while child.poll() is None and '"check"' not in read_if_there(tmp_path / "events"):
-            time.sleep(0.05)
-        assert child.poll() is None
-    assert child.wait(timeout=20) == LET_GO
-
-
-def read_if_there(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
+@pytest.mark.parametrize("entry", [CHILD, REFEREE], ids=["child", "referee"])
+def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path) -> None:
+    """In the middle of its work, and without a word from the starter, who may have been killed."""
+    write_plan(tmp_path, [case_of(tmp_path, "sleeping", "import time; time.sleep(60)")])
+    process = Spawned(
+        [sys.executable, str(entry), str(tmp_path / "plan.json")],
+        {**os.environ, "TRITON_INTERPRET": "1"},
+        tmp_path / "log",
+        10.0,
+    )
+    while not process.channel.lines(60.0):  # until it has begun
+        assert process.process.poll() is None
+    process.channel.close()
+    assert process.process.wait(timeout=20) == PARENT_GONE
 
 
 # --- comparing ---

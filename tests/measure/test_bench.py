@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,14 +18,15 @@ import torch
 
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.contenders import Pool, gradient_inputs
-from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, Row
+from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, TimedRow
 from stallgate.child.bench.work import measure
+from stallgate.child.channel import PARENT_GONE
 from stallgate.child.device import Interpreter
 from stallgate.child.load import load
-from stallgate.child.parent_watchdog import LET_GO
 from stallgate.errors import BrokenFile
 from stallgate.measure.bench import CHILD as ENTRY
-from stallgate.measure.lock import leash
+from stallgate.measure.messages import Unable, timer_message
+from stallgate.measure.process import Spawned, watch
 from stallgate.project.digests import text_digest
 from stallgate.runs.bench import Bench, load_bench
 from tests.child.test_child import REFERENCE, case_of
@@ -93,7 +93,7 @@ COPY = {"label": "copy", "role": "copy"}
 
 
 class Heard(list[dict[str, Any]]):
-    """Takes the place of a file of events."""
+    """Takes the place of the channel to the parent."""
 
     def tell(self, event: str, **facts: object) -> None:
         self.append({"event": event, **facts})
@@ -141,7 +141,7 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
         row["arguments"] = {"shape": [5, 8], "dim": 1, "dtype": "float32"}
         device = Interpreter()
         monkeypatch.setattr(device, "usable", lambda: usable)
-        Row(plan, row, device, clock, heard).measure()  # type: ignore[arg-type]
+        TimedRow(plan, row, device, clock, heard).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
     return run
@@ -347,11 +347,11 @@ def test_the_gpu_is_kept_busy_until_the_call_is_enqueued(monkeypatch: pytest.Mon
 # --- the parent, with a child that is made up -------------------------------------------------------------------------
 
 CHILD = """
-import json, os, sys, time
+import json, os, socket, sys, time
 plan = json.load(open(sys.argv[2]))
-events = open(plan["events"], "a")
+line = socket.socket(fileno=int(sys.argv[3]))
 def tell(event, **facts):
-    print(json.dumps({"event": event, "at": 0, **facts}), file=events, flush=True)
+    line.sendall(json.dumps({"event": event, **facts}).encode() + b"\\n")
 if os.environ["MADE_UP"] == "unable":
     tell("unable", reason="this python cannot import torch")
     sys.exit(1)
@@ -367,6 +367,11 @@ for row in plan["rows"]:
             if os.environ["MADE_UP"] == "wrong":
                 tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
                 continue
+            if os.environ["MADE_UP"] == "babbles":
+                line.sendall(b'{"event": "outcome", "row": 5}\\n[[[[\\n\\xff\\n')
+                tell("outcome", row="cumprod/nowhere", contender="nobody", outcome="timed", reason="")
+                tell("outcome", row=row["name"], contender="nobody", outcome="timed", reason="")
+                tell("outcome", **name, outcome="timed", reason="", samples_us=["abc"])
         if contender["role"] == "peer":
             tell("outcome", **name, outcome="absent", reason="No module named 'peer'")
             continue
@@ -479,6 +484,12 @@ def test_who_takes_the_process_along_costs_itself_only(
     assert "two_pass_scan on page" in told
 
 
+def test_what_a_child_says_that_is_no_message_or_of_nobody_costs_nothing(bench: Stallgate, tree: Path) -> None:
+    done = bench("cumprod/blocked_scan", MADE_UP="babbles")
+    assert done.returncode == 0, done.stderr
+    assert {one for name, one in outcomes(only_bench(tree)).items() if one != "absent"} == {"timed"}
+
+
 def test_an_interpreter_that_cannot(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
     done = bench(MADE_UP="unable")
     assert done.returncode == 3
@@ -499,25 +510,25 @@ def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> No
     """The real child, by its path: neither the packages beside it nor its own files become importable names."""
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with leash(tmp_path / "leash"):
-        child_of(tmp_path)
-    event = json.loads((tmp_path / "events").read_text())
-    assert event["event"] == "unable"
-    assert "CUDA" in event["reason"]
+    heard: list[bytes] = []
+    watch(child_of(tmp_path), 60, lambda line: not heard.append(line))
+    assert len(heard) == 1, (tmp_path / "log").read_text()
+    message = timer_message(heard[0])
+    assert isinstance(message, Unable)
+    assert "CUDA" in message.reason
 
 
-def test_the_child_ends_where_nobody_holds_its_leash(tmp_path: Path) -> None:
-    (tmp_path / "leash").touch()
-    assert child_of(tmp_path).returncode == LET_GO
+def test_the_child_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    child = child_of(tmp_path)
+    child.channel.close()
+    assert child.process.wait(timeout=60) == PARENT_GONE
 
 
-def child_of(folder: Path) -> subprocess.CompletedProcess[str]:
+def child_of(folder: Path) -> Spawned:
     """The real child with an empty plan, started as an engineer's own interpreter is."""
-    plan = {"events": str(folder / "events"), "leash": str(folder / "leash"), "rows": []}
-    (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "plan.json").write_text(json.dumps({"rows": []}))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, str(ENTRY), str(folder / "plan.json")]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return Spawned([sys.executable, str(ENTRY), str(folder / "plan.json")], environment, folder / "log", 10.0)
 
 
 def test_integers_have_no_gradient(bench: Stallgate) -> None:

@@ -28,7 +28,10 @@ KILLS = [(signal.SIGKILL, 8), (signal.SIGTERM, 16), (signal.SIGKILL, 12)]
 def test_a_run_that_is_killed_three_times_is_whole_in_the_end(tmp_path: Path) -> None:
     for name in ("kernels", "metrics"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]),
+    }
     begin = ["profile", "cumprod", "--live", "-w", "page", "--samples", "2"]
     for number, (how, steps) in enumerate(KILLS):
         arguments = ["profile", "--resume"] if number else begin

@@ -1,8 +1,9 @@
-"""Processes: watched, limited in time, ended whole."""
+"""Processes: heard line by line, limited in time, ended whole."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,26 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from stallgate.measure.ncu import Complaints
-from stallgate.measure.outcomes import Story
-from stallgate.measure.process import Ended, Event, Tail, watch
-from stallgate.model import Case
+from stallgate.measure.channel import LONGEST_LINE
+from stallgate.measure.process import Ended, Spawned, in_words, watch
 from tests.conftest import ROOT
 
-TELL = "import json,sys\ndef tell(**e):\n    open(sys.argv[1],'a').write(json.dumps(e)+chr(10))\n"
+SAY = """
+import os, socket, sys
+line = socket.socket(fileno=int(sys.argv[1]))
+def say(text): line.sendall(text + b'\\n')
+"""
 
 
-def run(tmp_path: Path, script: str, timeout_s: float = 20) -> tuple[Ended, list[Event]]:
-    heard: list[Event] = []
-    events = tmp_path / "events"
-    command = [sys.executable, "-c", TELL + script, str(events)]
-    ended = watch(command, os.environ, tmp_path / "log", events, timeout_s, heard.append)
-    return ended, heard
+def run(tmp_path: Path, script: str, timeout_s: float = 20, grace_s: float = 10) -> tuple[Ended, list[bytes]]:
+    """Runs a script; a line that begins with ``junk`` is no progress."""
+    heard: list[bytes] = []
+
+    def hear(line: bytes) -> bool:
+        heard.append(line)
+        return not line.startswith(b"junk")
+
+    spawned = Spawned([sys.executable, "-c", SAY + script], os.environ, tmp_path / "log", grace_s)
+    return watch(spawned, timeout_s, hear), heard
 
 
-def test_events_come_in_order_and_the_log_has_the_output(tmp_path: Path) -> None:
-    ended, heard = run(tmp_path, "tell(event='a'); tell(event='b'); print('hello')")
-    assert [event["event"] for event in heard] == ["a", "b"]
+def test_lines_come_in_order_and_the_log_has_the_output(tmp_path: Path) -> None:
+    ended, heard = run(tmp_path, "say(b'a'); say(b'b'); print('hello')")
+    assert heard == [b"a", b"b"]
     assert ended.exit_status == 0
     assert not ended.timed_out
     assert "hello" in (tmp_path / "log").read_text()
@@ -39,31 +46,70 @@ def test_an_exit_status_is_kept(tmp_path: Path) -> None:
     assert run(tmp_path, "sys.exit(9)")[0].exit_status == 9
 
 
+def test_a_signal_is_called_a_signal(tmp_path: Path) -> None:
+    ended, _ = run(tmp_path, "os.kill(os.getpid(), 9)")
+    assert in_words(ended.exit_status) == f"signal {signal.SIGKILL}"
+    assert in_words(3) == "status 3"
+
+
 def test_silence_ends_the_whole_group(tmp_path: Path) -> None:
     script = (
-        "import subprocess,time,signal\n"
+        "import subprocess,time\n"
         "child=subprocess.Popen([sys.executable,'-c','import time; time.sleep(60)'])\n"
-        "tell(event='child',pid=child.pid)\ntime.sleep(60)"
+        "say(str(child.pid).encode())\ntime.sleep(60)"
     )
     begin = time.monotonic()
     ended, heard = run(tmp_path, script, timeout_s=1.0)
     assert time.monotonic() - begin < 8
     assert ended.timed_out
     assert ended.exit_status is None
-    assert gone(heard[0]["pid"])
+    assert gone(int(heard[0]))
 
 
-@pytest.mark.parametrize("broken", ['{"event": "ca', "5", "{}", "\xff"])
-def test_a_line_that_is_no_event_is_passed_over(tmp_path: Path, broken: str) -> None:
-    script = f"tell(event='a')\nopen(sys.argv[1],'ab').write({broken.encode('latin-1')!r} + b'\\n')\ntell(event='b')"
-    assert [event["event"] for event in run(tmp_path, script)[1]] == ["a", "b"]
+def test_who_does_not_end_is_ended_after_the_grace(tmp_path: Path) -> None:
+    script = "import signal,time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(b'deaf')\ntime.sleep(60)"
+    begin = time.monotonic()
+    ended, _ = run(tmp_path, script, timeout_s=0.5, grace_s=0.5)
+    assert time.monotonic() - begin < 5
+    assert ended.timed_out
 
 
-def test_events_push_the_limit_on(tmp_path: Path) -> None:
-    script = "import time\nfor i in range(6):\n    tell(event='step'); time.sleep(0.4)"
-    ended, heard = run(tmp_path, script, timeout_s=1.5)
+def test_progress_pushes_the_limit_on_and_junk_does_not(tmp_path: Path) -> None:
+    script = "import time\nfor i in range({count}):\n    say(b'{word}'); time.sleep(0.3)"
+    ended, heard = run(tmp_path, script.format(count=6, word="step"), timeout_s=1.0)
     assert not ended.timed_out
     assert len(heard) == 6
+    ended, heard = run(tmp_path, script.format(count=60, word="junk"), timeout_s=1.0)
+    assert ended.timed_out
+    assert len(heard) < 10
+
+
+def test_a_line_is_whole_or_not_there_and_one_without_an_end_is_cut(tmp_path: Path) -> None:
+    script = "import time\nline.sendall(b'first ha'); time.sleep(0.2); say(b'lf'); line.sendall(b'second ha')"
+    assert run(tmp_path, script)[1] == [b"first half"]
+    _, heard = run(tmp_path, f"line.sendall(b'x' * {3 * LONGEST_LINE}); say(b''); say(b'after')")
+    assert heard[-1] == b"after"
+    assert sum(map(len, heard[:-1])) == 3 * LONGEST_LINE
+    assert len(heard) > 3
+
+
+def test_a_process_that_closes_its_end_is_limited_all_the_same(tmp_path: Path) -> None:
+    ended, _ = run(tmp_path, "import time\nline.close(); time.sleep(60)", timeout_s=0.5)
+    assert ended.timed_out
+
+
+def test_nothing_else_inherits_the_line(tmp_path: Path) -> None:
+    """Another process of ours that lives on does not keep a child alive, nor hold its line open."""
+    first = Spawned([sys.executable, "-c", "import time; time.sleep(60)"], os.environ, tmp_path / "1.log", 0)
+    with first:
+        _, heard = run(tmp_path, "say(' '.join(os.listdir('/proc/self/fd')).encode())")
+        assert len(heard[0].split()) <= 6  # its streams, its two descriptors, and the folder that it lists
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_flood_of_lines_is_heard_whole(tmp_path: Path, count: int) -> None:
+    _, heard = run(tmp_path, f"for i in range({count * 1000}): say(b'%d' % i)")
+    assert heard == [b"%d" % number for number in range(count * 1000)]
 
 
 def gone(pid: int) -> bool:
@@ -77,65 +123,6 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def test_a_half_written_event_waits_for_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "events"
-    tail = Tail(path)
-    assert tail.new() == []
-    path.write_text('{"event": "a"}\n{"event":')
-    assert tail.new() == [{"event": "a"}]
-    with path.open("a") as file:
-        file.write(' "b"}\n')
-    assert tail.new() == [{"event": "b"}]
-
-
-# --- what the events say ---
-
-CASE = Case(problem="p", variant="v", configuration="default", workload="w")
-ENDED = Ended(exit_status=9, timed_out=False, interrupted=False, seconds=1.0)
-QUIET = Complaints(errors=[], counters_blocked=False)
-
-
-def story(*events: Event) -> Story:
-    told = Story([CASE], lambda *_: None)
-    for event in events:
-        told.hear(event)
-    return told
-
-
-def at_work() -> Story:
-    return story({"event": "case", "name": CASE.name}, {"event": "step", "name": CASE.name, "step": "check"})
-
-
-def test_a_case_at_work_when_its_process_died_has_crashed() -> None:
-    told = at_work()
-    told.conclude(ENDED, Complaints(errors=["LaunchFailed"], counters_blocked=False), 120)
-    assert told.outcomes[CASE].outcome == "crashed"
-    assert told.outcomes[CASE].reason == "its process ended with status 9 in step 'check': LaunchFailed"
-
-
-def test_a_case_at_work_when_time_was_up_has_timed_out() -> None:
-    told = at_work()
-    told.conclude(Ended(exit_status=None, timed_out=True, interrupted=False, seconds=1.0), QUIET, 120)
-    assert told.outcomes[CASE].outcome == "timed_out"
-    assert "within 120 s" in told.outcomes[CASE].reason
-
-
-def test_an_interrupted_case_has_no_outcome() -> None:
-    told = at_work()
-    told.conclude(Ended(exit_status=None, timed_out=False, interrupted=True, seconds=1.0), QUIET, 120)
-    assert told.outcomes == {}
-
-
-def test_an_outcome_is_final() -> None:
-    told = story(
-        {"event": "case", "name": CASE.name},
-        {"event": "outcome", "name": CASE.name, "outcome": "skipped", "reason": "too slow"},
-        {"event": "something new"},
-    )
-    told.conclude(ENDED, QUIET, 120)
-    assert told.outcomes[CASE].outcome == "skipped"
 
 
 def test_neither_a_progress_bar_nor_a_verdict_waits_for_what_draws() -> None:

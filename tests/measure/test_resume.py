@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(
     variables = {
         **os.environ,
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "harness"),
         "TMPDIR": str(tmp_path / "tmp"),
         "FAKE_GPU_UUID": "one",
         "FAKE_NCU_PAUSE": "0.05",
@@ -109,7 +109,7 @@ def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(
         killed(
             tree,
             variables,
-            ["profile", *(["--resume"] if begun else SHORT)],
+            ["profile", *(["--resume"] if begun else [*SHORT, "--python", str(tmp_path / "bin" / "python")])],
             steps=chance.randrange(12),
             pause_s=chance.uniform(0, 0.2),
             how=how,

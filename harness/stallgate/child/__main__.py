@@ -1,7 +1,9 @@
-"""Entry of the child: ``python .../stallgate/child/__main__.py PLAN.json``, by any interpreter that has torch.
+"""Entry of the child: ``python .../stallgate/child/__main__.py PLAN.json CHANNEL LIFELINE``.
+
+Any interpreter that has torch will do. CHANNEL and LIFELINE are the numbers of descriptors that the child inherits.
 
 The package is made importable by path. The child's interpreter must not see the packages that stand beside
-``harness`` (they are another interpreter's), nor this folder's modules as top-level names.
+``stallgate`` (they are another interpreter's), nor this folder's modules as top-level names.
 """
 
 import importlib.util
@@ -25,4 +27,4 @@ if __name__ == "__main__":
     _make_importable(Path(__file__).resolve().parents[1])
     from stallgate.child.work import main
 
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

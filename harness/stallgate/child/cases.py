@@ -1,4 +1,4 @@
-"""One case: is it right, does it fit, then its labelled samples."""
+"""One case: is it right, does it fit, is it right on edge cases, then its labelled samples."""
 
 from __future__ import annotations
 
@@ -8,42 +8,34 @@ from typing import Any
 
 import torch
 
-from stallgate.child.compare import checksums, fault, shares_memory
+from stallgate.child.channel import Channel, first_line
+from stallgate.child.correctness import checksums, returned_fault, shares_memory
 from stallgate.child.device import Device, filled_memory
-from stallgate.child.edge_cases import stray
-from stallgate.child.events import Events
 from stallgate.child.load import load
+from stallgate.child.referee_client import Inputs, RefereeClient, ReferenceFailed, Skip, Wrong
 
 
-class Wrong(Exception):
-    """The variant's result is not the reference's."""
-
-
-class Skip(Exception):
-    """The case is not measured, for the reason that the message states."""
-
-
-def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> dict[str, object]:
+def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, channel: Channel) -> dict[str, object]:
     """What became of a case. Whatever a variant raises is its own outcome, never the end of the others."""
     try:
-        measured = _measure(plan, case, device, events)
+        measured = _measure(plan, case, device, channel)
     except Wrong as error:
         return {"outcome": "wrong_result", "reason": str(error)}
     except Skip as error:
         return {"outcome": "skipped", "reason": str(error)}
     except torch.OutOfMemoryError as error:
-        return {"outcome": "skipped", "reason": f"it does not fit in GPU memory: {_first_line(error)}"}
+        return {"outcome": "skipped", "reason": f"it does not fit in GPU memory: {first_line(error)}"}
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a variant's code can raise anything)
         traceback.print_exc()
-        return {"outcome": "crashed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+        return {"outcome": "crashed", "reason": f"{type(error).__name__}: {first_line(error)}"}
     return {"outcome": "profiled", "reason": "", **measured}
 
 
-def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events: Events) -> dict[str, object]:
+def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, channel: Channel) -> dict[str, object]:
     """Checks, times and samples a case.
 
-    Returns the time of one call in milliseconds, and where a variant that is not gated is wrong beside its workload:
-    its numbers are shown all the same. A candidate is right everywhere or wrong.
+    Returns the time of one call in milliseconds, and what is wrong on edge cases with a variant that is not gated: its
+    numbers are shown all the same. A candidate is right everywhere or wrong.
 
     Raises:
         Wrong: its result is wrong.
@@ -51,24 +43,24 @@ def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events:
     """
 
     def step(name: str) -> None:
-        events.tell("step", name=case["name"], step=name)
+        channel.tell("step", case=case["name"], step=name)
 
     step("load")
     _skip_if_too_large(case, device)
-    subject = Subject(plan["references"][case["problem"]], case, device)
+    subject = VariantUnderTest(case, device, RefereeClient(channel, case["name"], device.name))
     step("check")
     _skip_if_too_slow(plan, subject.check())
     step("warm-up")
     run_ms = subject.milliseconds()
     _skip_if_too_slow(plan, run_ms / 1e3)
-    step("trial")
-    strays = stray(plan["references"][case["problem"]], case, device.name)
-    if strays and case["role"] == "candidate":
-        raise Wrong(strays)
+    step("edge cases")
+    edge_case_fault = subject.edge_case_fault()
+    if edge_case_fault and case["role"] == "candidate":
+        raise Wrong(edge_case_fault)
     for number, label in enumerate(case["labels"], 1):
         step(f"sample {number} of {len(case['labels'])}")
-        subject.sample(label, seed=number)
-    return {"run_ms": run_ms, "strays": strays}
+        subject.sample(label, number)
+    return {"run_ms": run_ms, "edge_case_fault": edge_case_fault}
 
 
 def _skip_if_too_large(case: dict[str, Any], device: Device) -> None:
@@ -82,64 +74,99 @@ def _skip_if_too_slow(plan: dict[str, Any], run_s: float) -> None:
         raise Skip(f"one run takes {run_s:.1f} s, over the limit of {plan['run_limit_s']:g} s")
 
 
-class Subject:
-    """A variant with a workload, ready to be called."""
+class VariantUnderTest:
+    """A variant with a workload. Its inputs come from the referee, and its outputs go there."""
 
-    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: Device) -> None:
+    def __init__(self, case: dict[str, Any], device: Device, referee: RefereeClient) -> None:
+        self._case = case
         self._device = device
-        self._arguments: dict[str, Any] = case["arguments"]
-        self._reference = load(Path(reference["path"]), reference["digest"], "stallgate_reference")
-        self._expected = self._reference.expected_roof if case["role"] == "roof" else self._reference.expected
-        variant = load(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
-        self._model = variant.ModelNew(*self._reference.get_init_inputs(**self._arguments), **case["tunables"])
+        self._referee = referee
+        self._inputs = self._lent("check", 0)  # before the variant's code runs for the first time
+        self._variant = load(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
+        self._model = self._made(self._inputs.init)
 
     def check(self) -> float:
-        """Compares a whole output, in memory that held NaN before, so that an element never written shows.
+        """Has a whole output compared, in memory that held NaN before, so that an element never written shows.
 
         Returns the seconds that the call ran on after it had been launched: compilation is not among them.
         """
-        inputs = self._inputs(seed=0)
-        before = checksums(inputs)
+        before = checksums(self._inputs.tensors)
         with filled_memory():
-            output = self._model(*inputs)
+            output = self._model(*self._inputs.tensors)
         run_s = self._device.wait()
-        self._compare(output, inputs, before)
+        self._hand_over(output, self._inputs, before)
         return run_s
 
     def milliseconds(self) -> float:
         """One call, compiled and warm."""
-        inputs = self._inputs(seed=0)
-        return self._device.milliseconds(lambda: self._model(*inputs))
+        return self._device.milliseconds(lambda: self._model(*self._inputs.tensors))
 
-    def sample(self, label: str, seed: int) -> None:
+    def sample(self, label: str, number: int) -> None:
         """One profiled call on fresh data; its output is compared as well."""
-        inputs = self._inputs(seed)
-        before = checksums(inputs)
+        inputs = self._lent("sample", number)
+        before = checksums(inputs.tensors)
         self._device.release()
         with self._device.profiled(label):
-            output = self._model(*inputs)
-        self._compare(output, inputs, before)
+            output = self._model(*inputs.tensors)
+        self._hand_over(output, inputs, before)
 
-    def _inputs(self, seed: int) -> list[torch.Tensor]:
-        inputs: list[torch.Tensor] = self._reference.get_inputs(**self._arguments, device=self._device.name, seed=seed)
+    def edge_case_fault(self) -> str:
+        """What is wrong with the variant on small and special inputs, in a sentence; empty where nothing is."""
+        try:
+            self._try_edge_cases()
+        except Wrong as error:
+            return str(error)
+        return ""
+
+    def _try_edge_cases(self) -> None:
+        """Calls one model on every edge case, in the same tensors.
+
+        Raises:
+            Wrong: a result is wrong, or the variant raised an exception.
+        """
+        model, previous, number = self._model, None, 0
+        while (inputs := self._referee.inputs("edge", number)) is not None:
+            try:
+                model = self._made(inputs.init) if number == 0 else model
+                previous = self._edge_case(model, inputs, previous)
+            except (Wrong, Skip, ReferenceFailed):
+                raise
+            except Exception as error:
+                raise Wrong(f"on {inputs.about} it raises {type(error).__name__}: {first_line(error)}") from error
+            number += 1
+
+    def _edge_case(self, model: torch.nn.Module, inputs: Inputs, previous: torch.Tensor | None) -> torch.Tensor:
+        """One call; its output is kept alive until after the next one, so that its memory is not reused."""
+        before = checksums(inputs.tensors)
+        with filled_memory():
+            output = model(*inputs.tensors)
+        if shares_memory(output, previous):
+            raise Wrong(f"on {inputs.about}: its output shares memory with that of its previous call")
+        return self._hand_over(output, inputs, before)
+
+    def _lent(self, step: str, number: int) -> Inputs:
+        inputs = self._referee.inputs(step, number)
+        assert inputs is not None
         return inputs
 
-    def _compare(self, output: object, inputs: list[torch.Tensor], before: list[int]) -> None:
-        """What is right is computed of the inputs, so they have to be what they were."""
-        if checksums(inputs) != before:
-            raise Wrong("it changed its input")
-        if any(shares_memory(output, tensor) for tensor in inputs):
-            raise Wrong("its output shares memory with its input")
-        parts = self._expected(inputs, **self._arguments)
-        found = fault(output, parts, self._reference.tolerance(**self._arguments))
+    def _made(self, init: list[Any]) -> torch.nn.Module:
+        model: torch.nn.Module = self._variant.ModelNew(*init, **self._case["tunables"])
+        return model
+
+    def _hand_over(self, output: object, inputs: Inputs, before: list[int]) -> torch.Tensor:
+        """Has an output compared. The inputs have to be what they were: the right result is computed of them."""
+        where = f"on {inputs.about}: " if inputs.about else ""
+        if checksums(inputs.tensors) != before:
+            raise Wrong(f"{where}it changed its input")
+        if any(shares_memory(output, tensor) for tensor in inputs.tensors):
+            raise Wrong(f"{where}its output shares memory with its input")
+        found = returned_fault(output)
         if found is not None:
-            raise Wrong(found)
+            raise Wrong(f"{where}{found}")
+        assert isinstance(output, torch.Tensor)
+        self._referee.judge(output)
+        return output
 
 
 def _gib(count: int) -> str:
     return f"{count / 2**30:.1f} GiB"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "without a message"

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from stallgate.child.events import Events
-from stallgate.child.parent_watchdog import hold
+from stallgate.child.channel import Channel, readable
+from stallgate.child.parent_watchdog import end_with_parent
 
 UNABLE = 1
 """Exit status where this interpreter cannot measure at all."""
@@ -16,32 +16,37 @@ DEVICE_LOST = 3
 """Exit status after a fault that left the device unusable to this process."""
 
 
-def main(plan_path: Path) -> int:
+def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Measures a plan; the exit status is 0 where every case came to an outcome.
 
     torch and triton are imported here, not above, so that their absence is told as an event.
+
+    Args:
+        plan_path: the plan, a JSON file.
+        channel: descriptor of the socket to the parent.
+        lifeline: descriptor of a pipe that the parent holds open as long as it lives.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
-    if plan.get("leash") is not None:
-        hold(Path(plan["leash"]))
-    events = Events(Path(plan["events"]))
+    end_with_parent(lifeline)
+    parent = Channel(channel)
     try:
         from stallgate.child.cases import outcome
         from stallgate.child.device import Unable, open_device
     except ImportError as error:
-        events.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
+        parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
     try:
         device = open_device(plan["device"])
     except Unable as error:
-        events.tell("unable", reason=f"{sys.executable}: {error}")
+        parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
-    events.tell("environment", **device.describe())
+    parent.tell("environment", **device.describe())
     for case in plan["cases"]:
-        events.tell("case", name=case["name"])
-        events.tell("outcome", name=case["name"], **outcome(plan, case, device, events))
+        parent.tell("case", case=case["name"])
+        facts = outcome(plan, case, device, parent)
+        parent.tell("outcome", case=case["name"], **{**facts, "reason": readable(str(facts["reason"]))})
         if not device.usable():
-            events.tell("lost")
+            parent.tell("lost")
             return DEVICE_LOST
-    events.tell("end")
+    parent.tell("end")
     return 0

@@ -28,9 +28,9 @@ from stallgate.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import Result
+    from stallgate.measure.attempt import Machine
     from stallgate.measure.chip import Answer
-    from stallgate.measure.device import Device
-    from stallgate.model import Case, Run
+    from stallgate.model import Case, MeasureOptions, Run
     from stallgate.project.load import Project
 
 BUG = 70
@@ -61,6 +61,14 @@ timeout_option = click.option(
     default=120.0,
     show_default=True,
     help="Seconds that a step may take.",
+)
+grace_option = click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    callback=_finite,
+    default=10.0,
+    show_default=True,
+    help="Seconds that ncu may take to write its report after it was told to end.",
 )
 run_argument = click.argument("run", required=False)
 subjects_argument = click.argument("subjects", nargs=-1, metavar="[PROBLEM[/VARIANT]]...")
@@ -152,6 +160,7 @@ def stallgate() -> None:
 @click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
 @click.option("--isolate", is_flag=True, help="A process of its own for every variant.")
 @timeout_option
+@grace_option
 @click.option("--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own.")
 @click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
 @click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
@@ -175,6 +184,7 @@ def profile(
     detail: bool,
     isolate: bool,
     timeout: float,
+    grace: float,
     python: str | None,
     device: int | None,
     live: bool,
@@ -195,7 +205,7 @@ def profile(
     cases = _cases(project, subjects, workloads, configurations)
     wanted = metrics.split(",") if metrics is not None else None
     collected(project.catalogue, None, wanted)  # refuses unknown names, also where a recording is replayed
-    options = _options(python, samples, timeout, metrics, detail, isolate)
+    options = _options(click.get_current_context().params)
     devices = find_devices()
     if devices or live or record or device is not None:
         folder = _live(project, cases, options, devices, device, as_json, page)
@@ -207,23 +217,37 @@ def profile(
     return status
 
 
-def _options(python: str | None, samples: int, timeout: float, metrics: str | None, detail: bool, isolate: bool) -> Any:
+def _options(given: dict[str, Any]) -> MeasureOptions:
     """How to measure."""
-    from stallgate.measure.profile import Options
+    from stallgate.model import MeasureOptions
 
-    return Options(
-        python=_interpreter(python),
-        samples=samples,
-        timeout_s=timeout,
-        metrics=metrics.split(",") if metrics is not None else None,
-        detail=detail,
-        isolate=isolate,
+    return MeasureOptions(
+        python=_interpreter(given["python"]),
+        samples=given["samples"],
+        timeout_s=given["timeout"],
+        grace_s=given["grace"],
+        metrics=given["metrics"].split(",") if given["metrics"] is not None else None,
+        detail=given["detail"],
+        isolate=given["isolate"],
+        device=given["device"],
+        report=given["page"],
+        record=given["record"],
     )
 
 
 def _refuse_beside_resume() -> None:
     """Refuses arguments that would make another run of the one that is resumed."""
-    begun_with = ("subjects", "workloads", "configurations", "samples", "metrics", "detail", "isolate", "timeout")
+    begun_with = (
+        "subjects",
+        "workloads",
+        "configurations",
+        "samples",
+        "metrics",
+        "detail",
+        "isolate",
+        "timeout",
+        "grace",
+    )
     source = click.get_current_context().get_parameter_source
     for name in (*begun_with, "python", "device"):
         if source(name) is ParameterSource.COMMANDLINE:
@@ -236,21 +260,21 @@ def _refuse_beside_resume() -> None:
 def _resumed(project: Project, name: str, record: bool, page: bool, as_json: bool) -> int:
     """Finishes a run with the arguments that it was begun with."""
     from stallgate.measure.device import choose, find_devices
-    from stallgate.measure.ncu import find_ncu, version
-    from stallgate.measure.resume import resumable
+    from stallgate.measure.ncu import find_ncu
+    from stallgate.measure.profile import machine_of
+    from stallgate.measure.resume import options_of, resumable
     from stallgate.runs.folder import LATEST, find, load
 
     folder = find(project.reports, None if name == LATEST else name)
     run = load(folder)
-    given = profile.make_context("profile", run.arguments[1:]).params
-    options = _options(*(given[name] for name in ("python", "samples", "timeout", "metrics", "detail", "isolate")))
-    device, ncu = choose(find_devices(), given["device"]), find_ncu()
+    options = options_of(run)
+    machine = machine_of(project, choose(find_devices(), options.device), find_ncu())
     _end_on_signals()
-    run = resumable(project, folder, run, device, version(ncu))
-    page = page or given["page"]
-    _measured(project, folder, run, options, device, ncu, as_json, page)
+    run = resumable(project, folder, run, machine)
+    page = page or options.report
+    _measured(project, folder, run, machine, as_json, page)
     status = _finish(project, folder, as_json, page)
-    if record or given["record"]:
+    if record or options.record:
         _keep(project, folder)
     return status
 
@@ -360,23 +384,21 @@ def _live(
     from stallgate.measure.chip import unmeasurable
     from stallgate.measure.device import choose
     from stallgate.measure.ncu import find_ncu
-    from stallgate.measure.profile import chip_of, new_run
+    from stallgate.measure.profile import chip_of, machine_of, new_run
     from stallgate.runs.folder import create_folder
 
     device = choose(devices, index)
     for gap in unmeasurable(project, chip_of(project, device) or "", _problems(cases)):
         click.echo(gap, err=True)
-    ncu = find_ncu()
+    machine = machine_of(project, device, find_ncu())
     _end_on_signals()
-    run = new_run(project, cases, options, device, sys.argv[1:])
+    run = new_run(project, cases, options, machine, sys.argv[1:])
     folder = create_folder(project.reports, _subject_name(cases))
-    _measured(project, folder, run, options, device, ncu, as_json, page)
+    _measured(project, folder, run, machine, as_json, page)
     return folder
 
 
-def _measured(
-    project: Project, folder: Path, run: Run, options: Any, device: Device, ncu: Path, as_json: bool, page: bool
-) -> None:
+def _measured(project: Project, folder: Path, run: Run, machine: Machine, as_json: bool, page: bool) -> None:
     """Measures what is planned of a run; what was measured is read and drawn even if the run is cut short.
 
     What its results, or its ``page``, need is imported while the GPU works.
@@ -388,7 +410,7 @@ def _measured(
     threading.Thread(target=import_module, args=(wanted,), daemon=True).start()
     try:
         with terminal.Bar() as bar:
-            Profiler(project, run, options, device, ncu, bar).measure(folder)
+            Profiler(project, run, machine, bar).measure(folder)
     except StallgateError:
         _finish(project, folder, as_json, page=True)
         raise

@@ -133,7 +133,7 @@ def run_facts(result: Result, status: int) -> dict[str, object]:
                 "case": case.case.name,
                 "outcome": case.outcome,
                 "reason": case.reason,
-                "strays": case.strays,
+                "edge_case_fault": case.edge_case_fault,
                 "foreign_kernels": result.foreign_kernels.get(case.case, []),
             }
             for case in result.run.cases

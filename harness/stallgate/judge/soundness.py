@@ -54,9 +54,9 @@ def doubts(run: Run, foreign: dict[Case, list[str]], summaries: Summaries) -> di
 
 def _strays(result: CaseResult) -> Doubt | None:
     """A baseline may be wrong beside its workload; a candidate that it was promoted to may not."""
-    if not result.strays or result.role != "candidate":
+    if not result.edge_case_fault or result.role != "candidate":
         return None
-    return Doubt(status="fail", reason="wrong_result", sentence=f"wrong result: {result.strays}")
+    return Doubt(status="fail", reason="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
 
 
 # --- whose kernels ----------------------------------------------------------------------------------------------------

@@ -137,9 +137,9 @@ def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
     notes += dict.fromkeys(
-        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.strays}"
+        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.edge_case_fault}"
         for result in run.cases
-        if result.strays and result.role != "candidate"
+        if result.edge_case_fault and result.role != "candidate"
     )
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, NotMeasured
+from stallgate.measure.child_plan import RUN_LIMIT_S, as_json, child_case, references
+from stallgate.measure.conversation import EventLog
 from stallgate.measure.device import Device
-from stallgate.measure.lock import gpu_lock, leash
-from stallgate.measure.process import Ended, Event, watch
-from stallgate.measure.profile import LEASH, RUN_LIMIT_S, child_plan
+from stallgate.measure.lock import gpu_lock
+from stallgate.measure.messages import (
+    ContenderEnded,
+    ContenderStep,
+    End,
+    Lost,
+    RowBegun,
+    TimerDescribed,
+    Unable,
+    Unreadable,
+    timer_message,
+)
+from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import Case, Noun, Workload
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
 from stallgate.project.load import Project
-from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchOutcome, Entry, Gradient, Row, save_bench
+from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
 from stallgate.runs.folder import now, write_whole
 
 CHILD = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
@@ -40,6 +50,8 @@ class BenchOptions(Noun, frozen=True):
     rounds: int
     timeout_s: float
     """Seconds that a step of the child may take before its contender is given up."""
+    grace_s: float = 10.0
+    """Seconds that the child may take to end after it was told to."""
     gradient: Gradient | None = None
     zeros: int = 0
 
@@ -111,7 +123,7 @@ def gradient_file(project: Project, problem: str) -> Path:
     return project.root / "kernels" / problem / "gradient.py"
 
 
-def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
+def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow:
     """The row of cases that share a problem and a workload. A roof has no gradient."""
     problem, workload = cases[0].problem, cases[0].workload
     variants = project.problems[problem].variants
@@ -119,7 +131,7 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
     if options.gradient is not None:
         entries = [entry for entry in entries if entry.role != "roof"]
     peers = [Entry(name=path.stem, role="peer") for path in peer_files(project, problem)]
-    return Row(
+    return BenchRow(
         problem=problem,
         workload=project.problems[problem].workloads[workload],
         entries=[COPY, *entries, *peers],
@@ -142,31 +154,31 @@ def _digests(project: Project, problem: str) -> dict[str, str]:
     return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
 
 
-def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path, leash: Path) -> bytes:
+def bench_plan(project: Project, bench: Bench, rows: list[BenchRow]) -> bytes:
     """What the child is told, as JSON: the contenders of each row that have no outcome yet."""
-    cases = [_case(row, entry) for row in rows for entry in row.entries if entry.role not in ("peer", "copy")]
-    plan: dict[str, Any] = msgspec.json.decode(child_plan(project, cases, [], events, "cuda", leash))
-    told = {case["name"]: case for case in plan.pop("cases")}
-    plan["rounds"] = bench.rounds
-    plan["row_budget_s"] = bench.row_budget_s
-    plan["run_limit_s"] = RUN_LIMIT_S
-    plan["rows"] = [
+    return as_json(
         {
-            "name": row.name,
-            "problem": row.problem,
-            "arguments": row.workload.arguments,
-            "bytes": row.bytes,
-            "gradient": _gradient(project, row),
-            "contenders": [
-                _contender(project, row, entry, told) for entry in row.entries if entry.outcome == "planned"
-            ],
+            "rounds": bench.rounds,
+            "row_budget_s": bench.row_budget_s,
+            "run_limit_s": RUN_LIMIT_S,
+            "references": references(project),
+            "rows": [_planned_row(project, row) for row in rows],
         }
-        for row in rows
-    ]
-    return msgspec.json.format(msgspec.json.encode(plan), indent=2)
+    )
 
 
-def _gradient(project: Project, row: Row) -> dict[str, object] | None:
+def _planned_row(project: Project, row: BenchRow) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "problem": row.problem,
+        "arguments": row.workload.arguments,
+        "bytes": row.bytes,
+        "gradient": _gradient(project, row),
+        "contenders": [_contender(project, row, entry) for entry in row.entries if entry.outcome == "planned"],
+    }
+
+
+def _gradient(project: Project, row: BenchRow) -> dict[str, object] | None:
     """What a gradient is timed and compared with; None where the forward pass is timed."""
     if row.gradient is None:
         return None
@@ -175,20 +187,19 @@ def _gradient(project: Project, row: Row) -> dict[str, object] | None:
     return {"path": str(path), "digest": text_digest(path), "alone": alone, "zeros": row.zeros}
 
 
-def _contender(project: Project, row: Row, entry: Entry, told: dict[str, Any]) -> dict[str, Any]:
-    """A contender as the child loads it: a case as it is told for profiling, a file of the same form, or the copy."""
-    case: dict[str, Any] = {"label": entry.label, "role": entry.role}
-    if entry.role == "peer":
-        path = project.root / "kernels" / row.problem / "peers" / f"{entry.name}.py"
-        case |= {"variant": entry.name, "path": str(path), "digest": text_digest(path), "tunables": {}}
-        case |= {"arguments": row.workload.arguments}
-    elif entry.role != "copy":
-        case = told[_case(row, entry).name] | case
-    return case
-
-
-def _case(row: Row, entry: Entry) -> Case:
-    return Case(problem=row.problem, variant=entry.name, configuration=entry.configuration, workload=row.workload.name)
+def _contender(project: Project, row: BenchRow, entry: Entry) -> dict[str, object]:
+    """A contender as the child loads it: a case, a file of the same form, or the copy."""
+    contender: dict[str, object] = {"label": entry.label, "role": entry.role}
+    match entry.role:
+        case "copy":
+            return contender
+        case "peer":
+            path = project.root / "kernels" / row.problem / "peers" / f"{entry.name}.py"
+            file = {"path": str(path), "digest": text_digest(path)}
+            return {**contender, **file, "variant": entry.name, "tunables": {}, "arguments": row.workload.arguments}
+        case _:
+            case = Case(row.problem, entry.name, entry.configuration, row.workload.name)
+            return {**child_case(project, case, []), **contender}
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -216,50 +227,58 @@ class Bencher:
         self._folder = folder
         self._note(replace(self._bench, name=folder.name))
         self._watcher.begun(sum(len(row.entries) for row in self._bench.rows))
-        with (
-            gpu_lock(self._device.uuid, self._watcher.waiting),
-            tempfile.TemporaryDirectory(prefix="stallgate-bench-") as tmpdir,
-            leash(Path(tmpdir) / LEASH),
-        ):
+        with gpu_lock(self._device.uuid, self._watcher.waiting):
             number = 0
             while rows := [row for row in self._bench.rows if any(e.outcome == "planned" for e in row.entries)]:
                 number += 1
-                self._process(rows, folder / "processes" / str(number), Path(tmpdir) / LEASH)
+                self._process(rows, folder / "processes" / str(number))
         self._note(replace(self._bench, complete=True))
         return self._bench
 
-    def _process(self, rows: list[Row], stem: Path, leash: Path) -> None:
+    def _process(self, rows: list[BenchRow], stem: Path) -> None:
         """One child process, and what it says of each contender.
 
         Raises:
             NotMeasured: it says nothing of any, and the next would not either; or the user interrupted.
         """
         stem.parent.mkdir(exist_ok=True)
-        log, events, plan = (stem.with_suffix(suffix) for suffix in (".log", ".events.jsonl", ".plan.json"))
-        write_whole(plan, bench_plan(self._project, self._bench, rows, events, leash))
-        hearing = _Hearing(self._describe, self._conclude, self._watcher.at_work)
+        log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
+        write_whole(plan, bench_plan(self._project, self._bench, rows))
         command = [self._options.python, str(CHILD), str(plan)]
-        ended = watch(command, self._environment(), log, events, self._options.timeout_s, hearing.hear)
+        child = Spawned(command, self._environment(), log, self._options.grace_s)
+        contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
+        ended = watch(child, self._options.timeout_s, contenders.hear)
         if ended.interrupted:
             raise NotMeasured("interrupted", f"what was measured so far is in {self._folder}")
-        hearing.conclude(ended, self._options.timeout_s)
-        if hearing.unable is not None:
-            raise NotMeasured(hearing.unable, "name an interpreter that has a CUDA torch and triton with --python")
-        if not hearing.heard:
-            cause = f"it ended with status {ended.exit_status}" if not ended.timed_out else "nothing was heard of it"
-            raise NotMeasured(f"the timing child brought nothing: {cause}", f"its own words are in {log}")
+        contenders.conclude(ended, self._options.timeout_s)
+        if contenders.unable is not None:
+            raise NotMeasured(contenders.unable, "name an interpreter that has a CUDA torch and triton with --python")
+        if not contenders.heard:
+            how = "nothing was heard of it" if ended.timed_out else f"it ended with {in_words(ended.exit_status)}"
+            raise NotMeasured(f"the timing child brought nothing: {how}", f"its own words are in {log}")
 
-    def _describe(self, event: Event) -> None:
-        facts = {name: event[name] for name in BenchEnvironment.__struct_fields__ if name in event}
+    # --- what the child says ---
+
+    def describe(self, message: TimerDescribed) -> None:
+        """Writes down where the child runs."""
+        facts = to_builtins(message)
+        facts.pop("event")
         described = BenchEnvironment(**facts, device=self._device.index, driver=self._device.driver)
         self._note(replace(self._bench, environment=described))
 
-    def _conclude(self, row_name: str, label: str, facts: dict[str, Any]) -> None:
-        """Writes down what became of a contender."""
-        row = next(row for row in self._bench.rows if row.name == row_name)
-        new = replace(row.entry(label), **facts)
+    def at_work(self, contender: ContenderStep) -> None:
+        """Shows how far the child is."""
+        self._watcher.at_work(f"{contender.row}/{contender.contender}", contender.step)
+
+    def conclude(self, row_name: str, label: str, found: Entry) -> None:
+        """Writes down what became of a contender; one that is not planned, or not any more, is passed over."""
+        row = next((row for row in self._bench.rows if row.name == row_name), None)
+        old = next((entry for entry in row.entries if entry.label == label), None) if row is not None else None
+        if row is None or old is None or old.outcome != "planned":
+            return
+        new = replace(found, name=old.name, role=old.role, configuration=old.configuration)
         entries = [new if entry.label == label else entry for entry in row.entries]
-        rows = [replace(row, entries=entries) if old.name == row_name else old for old in self._bench.rows]
+        rows = [replace(row, entries=entries) if each.name == row_name else each for each in self._bench.rows]
         self._note(replace(self._bench, rows=rows))
         self._watcher.finished(row_name, new)
 
@@ -272,55 +291,69 @@ class Bencher:
         return {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": self._device.uuid}
 
 
-class _Hearing:
-    """Takes a child's events; knows who is to blame when it dies."""
+class _Contenders:
+    """Takes the child's lines; knows which contender is to blame when it dies."""
 
-    def __init__(
-        self,
-        describe: Callable[[Event], None],
-        conclude: Callable[[str, str, dict[str, Any]], None],
-        on_step: Callable[[str, str], None],
-    ) -> None:
-        self._describe = describe
-        self._conclude = conclude
-        self._on_step = on_step
-        self._at_work: tuple[str, str] | None = None
-        self._step = ""
+    def __init__(self, child: Spawned, log: EventLog, bencher: Bencher) -> None:
+        self._child = child
+        self._log = log
+        self._bencher = bencher
+        self._at_work: ContenderStep | None = None
         self.heard = False
         """Whether any contender came to an outcome."""
         self.unable: str | None = None
 
-    def hear(self, event: Event) -> None:
-        """Takes an event; an unknown one says nothing."""
-        match event["event"]:
-            case "environment":
-                self._describe(event)
-            case "unable":
-                self.unable = event["reason"]
-            case "step":
-                self._at_work, self._step = (event["row"], event["contender"]), event["step"]
-                self._on_step(f"{event['row']}/{event['contender']}", self._step)
-            case "outcome":
-                facts = {name: event[name] for name in OUTCOME_FACTS if name in event}
-                self._settle((event["row"], event["contender"]), facts)
+    def hear(self, line: bytes) -> bool:
+        """Takes a line; whether it was a message."""
+        try:
+            message = timer_message(line)
+        except Unreadable:
+            self._log.note(self._child.seconds, line, is_message=False)
+            return False
+        self._log.note(self._child.seconds, line, is_message=True)
+        match message:
+            case TimerDescribed():
+                self._bencher.describe(message)
+            case Unable():
+                self.unable = message.reason
+            case ContenderStep():
+                self._at_work = message
+                self._bencher.at_work(message)
+            case ContenderEnded():
+                self._settle(message.row, message.contender, _entry_of(message))
+            case RowBegun() | Lost() | End():
+                pass
+        return True
 
     def conclude(self, ended: Ended, timeout_s: float) -> None:
         """Blames whoever was at work when the process ended before its end."""
-        if self._at_work is None:
+        self._log.close()
+        at_work = self._at_work
+        if at_work is None:
             return
-        outcome: BenchOutcome = "timed_out" if ended.timed_out else "crashed"
-        how = f"no end within {timeout_s:g} s" if ended.timed_out else f"its process ended with {_status(ended)}"
-        self._settle(self._at_work, {"outcome": outcome, "reason": f"{how} in step '{self._step}'"})
+        how = (
+            f"no end within {timeout_s:g} s"
+            if ended.timed_out
+            else f"its process ended with {in_words(ended.exit_status)}"
+        )
+        found = Entry(
+            name="",
+            role="peer",
+            outcome="timed_out" if ended.timed_out else "crashed",
+            reason=f"{how} in step '{at_work.step}'",
+        )
+        self._settle(at_work.row, at_work.contender, found)
 
-    def _settle(self, contender: tuple[str, str], facts: dict[str, Any]) -> None:
-        self._conclude(*contender, facts)
+    def _settle(self, row: str, contender: str, found: Entry) -> None:
+        self._bencher.conclude(row, contender, found)
         self._at_work = None
         self.heard = True
 
 
+def _entry_of(message: ContenderEnded) -> Entry:
+    """What became of a contender; who that is stands in the plan."""
+    facts = {name: getattr(message, name) for name in OUTCOME_FACTS}
+    return Entry(name="", role="peer", **facts)
+
+
 OUTCOME_FACTS = ("outcome", "reason", "method", "calls", "samples_us", "host_us", "note")
-
-
-def _status(ended: Ended) -> str:
-    status = ended.exit_status
-    return f"signal {-status}" if status is not None and status < 0 else f"status {status}"

@@ -30,17 +30,6 @@ def gpu_lock(uuid: str, on_wait: Callable[[], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextmanager
-def leash(path: Path) -> Iterator[None]:
-    """Holds a lock that the measuring child waits for: it ends with this process, however that ends."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _open(path: Path) -> int:
     """A descriptor for a lock file that another user may have made: reading it is enough to lock it."""
     try:

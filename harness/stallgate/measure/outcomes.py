@@ -1,68 +1,283 @@
-"""What a child's events, and the way its process ended, say of each case."""
+"""What became of each case: by the child's word, the referee's, and the way the process ended.
+
+The child runs the variants' code, so its word alone proves nothing: a case counts as profiled only if the referee found
+the output of every planned step right. The child's word can make a case worse, never better. Whatever the child says
+out of turn, twice or in a form that is no message leaves the case *not profiled*, with the reason.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Protocol
 
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from stallgate.formatting import shortened
+from stallgate.measure.messages import (
+    CannotShare,
+    CaseBegun,
+    CaseEnded,
+    ChildMessage,
+    Described,
+    End,
+    InputsWanted,
+    Lost,
+    OutputReady,
+    OutputWritten,
+    StepBegun,
+    Unable,
+    Unreadable,
+    child_message,
+)
 from stallgate.measure.ncu import Complaints
-from stallgate.measure.process import Ended, Event
-from stallgate.model import Case, Noun, Outcome
+from stallgate.measure.process import Ended, in_words
+from stallgate.measure.referee import Answer
+from stallgate.model import Case, Noun, Outcome, Role
+
+OUT_OF_TURN: Answer = {"refused": "crashed", "reason": "it is not the turn of this case"}
 
 
-class Told(Noun, frozen=True):
-    """What is known of one case."""
+class Asked(Protocol):
+    """The referee, as far as outcomes depend on it."""
+
+    def ask(self, what: str, **arguments: object) -> Answer: ...
+
+
+class Finished(Noun, frozen=True):
+    """What became of one case."""
 
     outcome: Outcome
     reason: str
     run_ms: float | None = None
-    strays: str = ""
+    edge_case_fault: str = ""
 
 
-class Story:
-    """Takes a child's events one by one."""
+class _Turn:
+    """The case that is at work, and what the referee has said of it."""
 
-    def __init__(self, cases: list[Case], on_step: Callable[[str, str], None]) -> None:
-        self._cases = {case.name: case for case in cases}
+    def __init__(self, case: Case, role: Role, samples: int) -> None:
+        self.case = case
+        self.step = "load"
+        self.lent = ""
+        """The step whose inputs the child has."""
+        self.right: set[str] = set()
+        """Steps whose outputs the referee found right; ``edge`` after the last edge case."""
+        self.wrong = ""
+        self.edge_case_fault = ""
+        self.faults: list[str] = []
+        """What the child said that it should not have said."""
+        self._is_candidate = role == "candidate"
+        self._wanted = ["check", *(f"sample {number}" for number in range(1, samples + 1))]
+
+    def finished(self, said: CaseEnded) -> Finished:
+        """The outcome, from the child's word and the referee's."""
+        fault = self.edge_case_fault or said.edge_case_fault
+        if self.wrong or (self._is_candidate and fault):
+            return Finished(outcome="wrong_result", reason=self.wrong or fault)
+        if self.faults:
+            return Finished(outcome="not_profiled", reason=self.faults[0])
+        if said.outcome != "profiled":
+            return Finished(outcome=said.outcome, reason=said.reason)
+        missing = [step for step in self._wanted if step not in self.right]
+        if self._is_candidate and "edge" not in self.right:
+            missing.append("edge cases")
+        if missing:
+            reason = f"the child calls it profiled, and its output was never compared in: {', '.join(missing)}"
+            return Finished(outcome="not_profiled", reason=reason)
+        if "edge" not in self.right and not fault:
+            fault = "its outputs on edge cases were not compared"
+        return Finished(outcome="profiled", reason="", run_ms=said.run_ms, edge_case_fault=fault)
+
+
+class Outcomes:
+    """Takes a child's lines one by one, and passes on to the referee what is for it."""
+
+    def __init__(
+        self,
+        cases: list[tuple[Case, Role]],
+        samples: int,
+        gpu: str,
+        referee: Asked,
+        on_step: Callable[[str, str], None],
+    ) -> None:
+        """Starts with nothing heard.
+
+        Args:
+            cases: the cases of the plan, in its order.
+            samples: profiled calls of each.
+            gpu: the GPU's name by its driver.
+            referee: makes inputs and compares outputs.
+            on_step: called with the case's name and the step that it has come to.
+        """
+        self._gpu = gpu
+        self._left = list(cases)
+        self._cases = {case.name: case for case, _ in cases}
+        self._samples = samples
+        self._referee = referee
         self._on_step = on_step
-        self.outcomes: dict[Case, Told] = {}
-        self.at_work: Case | None = None
-        self.step = "start"
-        self.environment: Event | None = None
+        self._standing_faults: list[str] = []
+        self._turn: _Turn | None = None
+        self._last: Case | None = None
+        self.finished: dict[Case, Finished] = {}
+        self.environment: Described | None = None
         self.unable: str | None = None
         """Why this interpreter measures nothing at all."""
 
-    def hear(self, event: Event) -> None:
-        """Takes an event; an unknown one says nothing."""
-        match event["event"]:
-            case "environment":
-                self.environment = event
-            case "unable":
-                self.unable = event["reason"]
-            case "case":
-                self.at_work = self._cases[event["name"]]
-            case "step":
-                self.step = event["step"]
-                self._on_step(event["name"], self.step)
-            case "outcome":
-                self.outcomes[self._cases[event["name"]]] = Told(
-                    outcome=event["outcome"],
-                    reason=event["reason"],
-                    run_ms=event.get("run_ms"),
-                    strays=event.get("strays", ""),
-                )
-                self.at_work = None
+    @property
+    def step(self) -> str:
+        return self._turn.step if self._turn is not None else "start"
 
-    def conclude(self, ended: Ended, said: Complaints, timeout_s: float) -> None:
+    def hear(self, line: bytes, answer: Callable[[Answer], None]) -> bool:
+        """Takes a line; whether it was a message.
+
+        Args:
+            line: what the child said.
+            answer: sends the child the answer that it waits for.
+
+        Raises:
+            RefereeFailed: the referee has no answer.
+        """
+        try:
+            message = child_message(line)
+        except Unreadable as error:
+            self._blame(f"the child said what is no message: {error}")
+            return False
+        found = self._take(message)
+        if found is not None:
+            answer(found)
+        return True
+
+    def conclude(self, ended: Ended, said: Complaints, timeout_s: float, referee_failed: str = "") -> None:
         """Gives the case that was at work when the process ended its outcome; after an interrupt it has none."""
-        if self.at_work is None or ended.interrupted:
+        if self._turn is None or ended.interrupted:
             return
-        if ended.timed_out:
-            told = Told(outcome="timed_out", reason=f"no end of step '{self.step}' within {timeout_s:g} s")
+        step = self._turn.step
+        if referee_failed:
+            found = Finished(outcome="crashed", reason=f"{referee_failed} (in step '{step}')")
+        elif ended.timed_out:
+            found = Finished(outcome="timed_out", reason=f"no end of step '{step}' within {timeout_s:g} s")
         else:
             cause = f": {said.errors[0]}" if said.errors else ""
-            told = Told(
-                outcome="crashed",
-                reason=f"its process ended with status {ended.exit_status} in step '{self.step}'{cause}",
+            reason = f"its process ended with {in_words(ended.exit_status)} in step '{step}'{cause}"
+            found = Finished(outcome="crashed", reason=reason)
+        self._finish(self._turn.case, found)
+
+    # --- messages ---
+
+    def _take(self, message: ChildMessage) -> Answer | None:
+        """Takes a message; the answer that the child waits for, if it does."""
+        match message:
+            case Described():
+                self._describe(message)
+            case Unable():
+                self.unable = message.reason
+            case CaseBegun():
+                self._begin(message.case)
+            case CaseEnded():
+                self._end(message)
+            case StepBegun() | InputsWanted() | OutputReady() | OutputWritten() | CannotShare():
+                return self._in_turn(message)
+            case Lost() | End():
+                pass
+        return None
+
+    def _describe(self, message: Described) -> None:
+        """Where the child runs. The GPU has to bear its driver's name; torch adds the slice of a MIG device."""
+        if self.environment is not None:
+            self._blame("the child described its machine twice")
+            return
+        self.environment = message
+        if not re.fullmatch(rf"{re.escape(self._gpu)}( MIG \d+[a-z]*\.\d+gb)?", message.gpu):
+            fault = (
+                f"the child says that it ran on '{shortened(message.gpu, 80)}', and the driver calls it '{self._gpu}'"
             )
-        self.outcomes[self.at_work] = told
-        self.at_work = None
+            self._standing_faults.append(fault)
+
+    def _begin(self, name: str) -> None:
+        """A case has its turn, if it is the next of the plan and the one before has its outcome."""
+        if self._turn is not None or not self._left or self._left[0][0].name != name:
+            self._blame(f"the child began with {name} out of turn")
+            return
+        case, role = self._left.pop(0)
+        self._turn = _Turn(case, role, self._samples)
+        self._turn.faults += self._standing_faults
+
+    def _end(self, message: CaseEnded) -> None:
+        """A case has its outcome, if it is at work; a second outcome takes the first one's worth away."""
+        case = self._cases.get(message.case)
+        if self._turn is not None and self._turn.case == case:
+            self._finish(self._turn.case, self._turn.finished(message))
+        elif case in self.finished:
+            first = self.finished[case]
+            self._discredit(case, f"the child told two outcomes: {first.outcome}, then {message.outcome}")
+        else:
+            self._blame(f"the child told an outcome of {message.case} out of turn")
+
+    def _in_turn(self, message: StepBegun | InputsWanted | OutputReady | OutputWritten | CannotShare) -> Answer | None:
+        """The answer to what the case at work asks for; a step asks for nothing."""
+        turn = self._turn
+        if turn is None or turn.case.name != message.case:
+            self._blame(f"the child spoke of {message.case} out of turn")
+            return None if isinstance(message, StepBegun) else OUT_OF_TURN
+        match message:
+            case StepBegun():
+                turn.step = message.step
+                self._on_step(message.case, message.step)
+                return None
+            case InputsWanted():
+                return self._lend(turn, message)
+            case OutputReady():
+                return self._referee.ask("output", tensors=to_builtins(message.tensors))
+            case OutputWritten():
+                return self._compare(turn)
+            case CannotShare():
+                return self._referee.ask("use_host_memory")
+
+    def _lend(self, turn: _Turn, message: InputsWanted) -> Answer:
+        turn.lent = f"sample {message.number}" if message.step == "sample" else message.step
+        answer = self._referee.ask("inputs", case=message.case, step=message.step, number=message.number)
+        if message.step == "edge" and answer.get("end"):
+            turn.lent = ""
+            self._note(turn, "edge", answer)
+        return answer
+
+    def _compare(self, turn: _Turn) -> Answer:
+        """The referee's word on an output; of an edge case only what is wrong is noted before the last."""
+        step, turn.lent = turn.lent, ""
+        if not step:
+            self._blame("the child handed an output over for which it had no inputs")
+            return OUT_OF_TURN
+        answer = self._referee.ask("compare")
+        if step != "edge" or not answer.get("right"):
+            self._note(turn, step, answer)
+        return answer
+
+    def _note(self, turn: _Turn, step: str, answer: Answer) -> None:
+        """Writes down what the referee said of a step; what it refused to judge stays open."""
+        if answer.get("right") is True:
+            turn.right.add(step)
+        elif "reason" in answer and "refused" not in answer:
+            if step == "edge":
+                turn.edge_case_fault = turn.edge_case_fault or str(answer["reason"])
+            else:
+                turn.wrong = turn.wrong or str(answer["reason"])
+
+    # --- blame ---
+
+    def _finish(self, case: Case, found: Finished) -> None:
+        self.finished[case] = found
+        self._turn, self._last = None, case
+
+    def _blame(self, fault: str) -> None:
+        """Holds a fault against the case that is at work, or else against the last one that was."""
+        if self._turn is not None:
+            self._turn.faults.append(fault)
+        elif self._last is not None:
+            self._discredit(self._last, fault)
+
+    def _discredit(self, case: Case, fault: str) -> None:
+        """Takes an outcome back; a result that the referee found wrong stays wrong."""
+        if self.finished[case].outcome not in ("wrong_result", "not_profiled"):
+            self.finished[case] = replace(self.finished[case], outcome="not_profiled", reason=fault)

@@ -18,7 +18,9 @@ class Request(Noun, frozen=True):
 
 
 def plan_cases(project: Project, request: Request) -> list[Case]:
-    """The cases that a request asks for, grouped by workload, the roof first.
+    """The cases that a request asks for: the roofs of all workloads, then the rest, grouped by workload.
+
+    Roofs come first because cases share a process: no roof runs in an interpreter in which a variant's code ran before.
 
     Raises:
         UnknownName: a problem, variant, workload or configuration that does not exist.
@@ -41,11 +43,11 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
             "there is nothing to measure: no workload is named, and none is marked as a default",
             "name one with -w, or write `default = true` into a workload of problem.toml",
         )
-    return cases
+    return sorted(cases, key=lambda case: project.problems[case.problem].variants[case.variant].role != "roof")
 
 
 def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[Variant]]]:
-    """Each problem asked for with its variants: roofs first, then as problem.toml has them."""
+    """Each problem asked for with its variants, the roofs included, in the order of problem.toml."""
     named: dict[str, list[str]] = {}
     for subject in subjects or list(project.problems):
         problem, _, variant = subject.partition("/")
@@ -57,7 +59,7 @@ def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[V
     for name, wanted in named.items():
         problem_of = project.problems[name]
         variants = [v for v in problem_of.variants.values() if v.role == "roof" or v.name in wanted]
-        chosen.append((problem_of, sorted(variants, key=lambda variant: variant.role != "roof")))
+        chosen.append((problem_of, variants))
     return chosen
 
 

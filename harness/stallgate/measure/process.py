@@ -1,8 +1,7 @@
-"""A process with its own group, watched through the events that it writes, and ended whole."""
+"""A process with a group of its own, heard through its channel, limited in time, and ended whole."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,15 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Self
 
+from stallgate.measure.channel import Channel
 from stallgate.model import Noun
 
-Event = dict[str, Any]
-
 POLL_S = 0.05
-GRACE_S = 10.0
-"""How long ncu may take to write its report after it was told to end."""
+"""How often a silent process is looked at; a line is heard at once."""
 
 
 class Ended(Noun, frozen=True):
@@ -32,96 +29,101 @@ class Ended(Noun, frozen=True):
     seconds: float
 
 
-class Tail:
-    """Reads the lines that were added to a file of events since the last look."""
+class Spawned:
+    """A running process; its whole group is gone when the ``with`` block ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path, grace_s: float) -> None:
+        """Starts it.
 
-    def new(self) -> list[Event]:
-        """Events since the last look; a half-written last line waits for its end."""
-        if not self._path.is_file():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        return [event for event in map(_event, whole.splitlines()) if event is not None]
+        Args:
+            command: what to run; the numbers of the channel's descriptors are added to it.
+            environment: its environment, whole.
+            log: takes its standard output and standard error.
+            grace_s: seconds that it may take to end after it was told to, so that ncu can write its report.
+        """
+        self.channel = Channel()
+        self.begun = time.monotonic()
+        self._grace_s = grace_s
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, *map(str, self.channel.inherited)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                pass_fds=self.channel.inherited,
+                start_new_session=True,
+            )
+        self.channel.started()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return time.monotonic() - self.begun
+
+    @property
+    def how_it_ended(self) -> str:
+        """Its exit status in words."""
+        return in_words(self.process.returncode)
+
+    def end(self) -> None:
+        """Lets the leader write what it has, then ends everything in its group."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(self._grace_s)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.channel.close()
 
 
-def _event(line: bytes) -> Event | None:
-    """The event of a line; None for a line that a process did not live to write whole, which says nothing."""
-    with suppress(ValueError):
-        event = json.loads(line)
-        if isinstance(event, dict) and "event" in event:
-            return event
-    return None
+def in_words(exit_status: int | None) -> str:
+    """``status 1``, or ``signal 9``."""
+    return f"signal {-exit_status}" if exit_status is not None and exit_status < 0 else f"status {exit_status}"
 
 
-def watch(
-    command: list[str],
-    environment: Mapping[str, str],
-    log: Path,
-    events: Path,
-    timeout_s: float,
-    on_event: Callable[[Event], None],
-) -> Ended:
-    """Runs a command until it ends, no event comes for ``timeout_s``, or the user interrupts.
-
-    Its whole process group is gone when this returns.
+def watch(spawned: Spawned, timeout_s: float, hear: Callable[[bytes], bool]) -> Ended:
+    """Hears a process until it ends, makes no progress for ``timeout_s``, or the user interrupts; then ends its group.
 
     Args:
-        command: what to run.
-        environment: its environment, whole.
-        log: takes its standard output and standard error.
-        events: the file of events that it, or a child of it, writes.
-        timeout_s: seconds without an event after which it is ended.
-        on_event: called for each event, in order.
+        spawned: the process.
+        timeout_s: seconds without progress after which it is ended.
+        hear: takes each line, in order, and says whether it is progress. The time that it takes does not count.
     """
-    tail = Tail(events)
-    begin = last = time.monotonic()
     timed_out = interrupted = False
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,
-        )
+    with spawned:
         try:
-            while process.poll() is None:
-                time.sleep(POLL_S)
-                new = tail.new()
-                for event in new:
-                    on_event(event)
-                last = time.monotonic() if new else last
-                timed_out = time.monotonic() - last > timeout_s
-                if timed_out:
-                    break
+            timed_out = not _hear_to_the_end(spawned, timeout_s, hear)
         except KeyboardInterrupt:
             interrupted = True
-        finally:
-            ended_here = process.poll() is None
-            _end(process)
-    for event in tail.new():
-        on_event(event)
+        ended_here = spawned.process.poll() is None
     return Ended(
-        exit_status=None if ended_here else process.returncode,
+        exit_status=None if ended_here else spawned.process.returncode,
         timed_out=timed_out,
         interrupted=interrupted,
-        seconds=time.monotonic() - begin,
+        seconds=spawned.seconds,
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Lets the leader write what it has, then ends everything in its group."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _hear_to_the_end(spawned: Spawned, timeout_s: float, hear: Callable[[bytes], bool]) -> bool:
+    """Whether the process ended by itself, heard to its last line; False after too long without progress."""
+    last = time.monotonic()
+    while True:
+        has_ended = spawned.process.poll() is not None
+        lines = spawned.channel.lines(0 if has_ended else POLL_S)
+        for line in lines or []:
+            if hear(line):
+                last = time.monotonic()
+        if has_ended and not lines:
+            return True
+        if time.monotonic() - last > timeout_s:
+            return False
+        if lines is None:
+            time.sleep(POLL_S)  # it closed its end, and goes on

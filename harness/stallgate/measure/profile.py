@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import CountersBlocked, NotMeasured
 from stallgate.extract.evidence import read_attempt, read_details
 from stallgate.measure import ncu
+from stallgate.measure.attempt import Machine, Performed, Performer, Task, planned_attempt
 from stallgate.measure.device import Device
-from stallgate.measure.lock import gpu_lock, leash
-from stallgate.measure.outcomes import Story, Told
-from stallgate.measure.process import Event, watch
-from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, Environment, Noun, Run, Settings, Subject
+from stallgate.measure.lock import gpu_lock
+from stallgate.measure.outcomes import Finished, Outcomes
+from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, MeasureOptions, Role, Run, Settings, Subject
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
-from stallgate.project.digests import file_digest, subject_digests
+from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
-from stallgate.runs.folder import now, save, write_whole
+from stallgate.runs.folder import now, save
 
-CHILD = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
-
-RUN_LIMIT_S = 2.0
-"""A case whose single run takes longer is skipped: its passes under ncu would take minutes."""
-
-
-LEASH = "leash"
-"""The file, in the private TMPDIR, whose lock keeps the child alive."""
-
-
-class Options(Noun, frozen=True):
-    """How to measure."""
-
-    python: str
-    """The interpreter that has torch and triton."""
-    samples: int
-    timeout_s: float
-    """Seconds that a step of the child may take before its case is given up."""
-    metrics: list[str] | None = None
-    """Short names; None for the whole catalogue."""
-    detail: bool = False
-    isolate: bool = False
+NEEDS_A_WITNESS = ("wrong_result", "crashed")
+"""Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 
 class Watcher(Protocol):
@@ -64,7 +43,18 @@ class Watcher(Protocol):
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
 
-def new_run(project: Project, cases: list[Case], options: Options, device: Device, arguments: list[str]) -> Run:
+def machine_of(project: Project, device: Device, executable: Path) -> Machine:
+    """A GPU and an ncu, with what is known of both.
+
+    Raises:
+        NoProfiler: ncu does not start.
+    """
+    return Machine(device=device, ncu=executable, ncu_version=ncu.version(executable), chip=chip_of(project, device))
+
+
+def new_run(
+    project: Project, cases: list[Case], options: MeasureOptions, machine: Machine, arguments: list[str]
+) -> Run:
     """A run as it is planned: nothing measured yet."""
     commit, dirty = commit_of(project.root)
     return Run(
@@ -82,13 +72,19 @@ def new_run(project: Project, cases: list[Case], options: Options, device: Devic
             timeout_s=options.timeout_s,
             clock_control=ncu.CLOCK_CONTROL,
             cache_control=ncu.CACHE_CONTROL,
-            metrics=collected(project.catalogue, chip_of(project, device), options.metrics),
+            metrics=collected(project.catalogue, machine.chip, options.metrics),
         ),
         subjects={name: subject_of(project, name) for name in dict.fromkeys(case.problem for case in cases)},
         cases=[
             CaseResult(case=case, role=project.problems[case.problem].variants[case.variant].role) for case in cases
         ],
+        options=options,
     )
+
+
+def role_of(project: Project, case: Case) -> Role:
+    """The role of a case's variant."""
+    return project.problems[case.problem].variants[case.variant].role
 
 
 def subject_of(project: Project, name: str) -> Subject:
@@ -103,57 +99,12 @@ def subject_of(project: Project, name: str) -> Subject:
 
 
 def chip_of(project: Project, device: Device) -> str | None:
-    """The chip of a GPU: by its card, else by its compute capability; None where neither tells."""
+    """The chip of a GPU: by its data sheet, else by its compute capability; None where neither tells."""
     card = project.card_of(device.name)
     if card is not None:
         return card.chip
     chips = project.catalogue.chips.values()
     return next((chip.name for chip in chips if chip.compute_capability == device.compute_capability), None)
-
-
-def child_plan(
-    project: Project, cases: list[Case], samples: list[str], events: Path, target: str, leash: Path | None = None
-) -> bytes:
-    """What the child is told, as JSON.
-
-    Args:
-        project: the project.
-        cases: what to measure, in this order.
-        samples: the last part of each sample's label.
-        events: the file that takes the child's events.
-        target: ``cuda``; or ``cpu`` for Triton's interpreter, where nothing is profiled.
-        leash: a file whose lock is held as long as somebody waits for the child.
-    """
-    plan = {
-        "device": target,
-        "events": str(events),
-        "leash": str(leash) if leash is not None else None,
-        "run_limit_s": RUN_LIMIT_S,
-        "references": {
-            name: {"path": str(project.root / problem.reference), "digest": problem.reference_digest}
-            for name, problem in project.problems.items()
-        },
-        "cases": [_child_case(project, case, samples) for case in cases],
-    }
-    return msgspec.json.format(msgspec.json.encode(plan), indent=2)
-
-
-def _child_case(project: Project, case: Case, samples: list[str]) -> dict[str, object]:
-    problem = project.problems[case.problem]
-    variant = problem.variants[case.variant]
-    workload = problem.workloads[case.workload]
-    return {
-        "name": case.name,
-        "problem": case.problem,
-        "variant": case.variant,
-        "role": variant.role,
-        "path": str(project.root / variant.path),
-        "digest": variant.digest,
-        "tunables": variant.configurations[case.configuration],
-        "arguments": workload.arguments,
-        "bytes": workload.bytes,
-        "labels": [case.label(sample) for sample in samples],
-    }
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -162,17 +113,17 @@ def _child_case(project: Project, case: Case, samples: list[str]) -> dict[str, o
 class Profiler:
     """Measures the cases of a run, in as many ncu processes as it takes."""
 
-    def __init__(
-        self, project: Project, run: Run, options: Options, device: Device, executable: Path, watcher: Watcher
-    ) -> None:
+    def __init__(self, project: Project, run: Run, machine: Machine, watcher: Watcher) -> None:
+        assert run.options is not None
         self._project = project
         self._run = run
-        self._options = options
-        self._device = device
-        self._ncu = executable
+        self._options = run.options
+        self._machine = machine
         self._watcher = watcher
-        self._ncu_version = ""
         self._folder = Path()
+        self._tmpdir = Path()
+        self._to_be_confirmed: set[Case] = set()
+        """Cases that came out wrong, or crashed, where another variant's code had run before."""
 
     def measure(self, folder: Path) -> Run:
         """Brings every case to an outcome; what is known stands in ``folder`` at every moment.
@@ -184,40 +135,51 @@ class Profiler:
         self._note(replace(self._run, name=folder.name))
         copy_sources(self._project, list(self._run.subjects), folder)
         self._watcher.begun(sum(result.outcome == "planned" for result in self._run.cases))
-        with (
-            gpu_lock(self._device.uuid, self._watcher.waiting),
-            _private_tmpdir(self._device.uuid) as tmpdir,
-            leash(tmpdir / LEASH),
-        ):
-            self._ncu_version = ncu.version(self._ncu)
-            for cases in self._groups():
-                self._samples(cases, tmpdir)
+        uuid = self._machine.device.uuid
+        with gpu_lock(uuid, self._watcher.waiting), _private_tmpdir(uuid) as self._tmpdir:
+            self._take_samples()
             if self._options.detail:
-                self._detail(tmpdir)
+                self._take_details()
         self._note(replace(self._run, complete=True))
         return self._run
 
-    def _groups(self) -> list[list[Case]]:
-        """The cases that share a process while nothing goes wrong."""
-        cases = [result.case for result in self._run.cases]
-        if not self._options.isolate:
-            return [cases]
-        subjects = dict.fromkeys((case.problem, case.variant) for case in cases)
-        return [[case for case in cases if (case.problem, case.variant) == subject] for subject in subjects]
+    def _take_samples(self) -> None:
+        """Processes, one after the other, until each case has an outcome."""
+        while cases := self._next_group():
+            self._sample(cases)
 
-    def _samples(self, cases: list[Case], tmpdir: Path) -> None:
-        """Processes, one after the other, until each of the cases has an outcome."""
-        labels = [str(number) for number in range(self._options.samples)]
-        while pending := [case for case in cases if self._result(case).outcome == "planned"]:
-            self._attempt("samples", pending, labels, tmpdir)
+    def _next_group(self) -> list[Case]:
+        """The cases that share the next process: all that are left, or those of one variant.
 
-    def _detail(self, tmpdir: Path) -> None:
+        Variants are kept apart on request, and where a result has to be confirmed.
+        """
+        planned = [result.case for result in self._run.cases if result.outcome == "planned"]
+        fresh = [case for case in planned if case not in self._to_be_confirmed]
+        left = fresh or planned
+        if fresh and not self._options.isolate:
+            return fresh
+        return [case for case in left if _variant(case) == _variant(left[0])]
+
+    def _sample(self, cases: list[Case]) -> None:
+        """One ncu process for the samples of some cases.
+
+        Raises:
+            NotMeasured: it says nothing of any case, and the next would not either; or the user interrupted.
+        """
+        samples = [str(number) for number in range(self._options.samples)]
+        self._refuse_if_hopeless(self._process("samples", cases, samples))
+
+    def _take_details(self) -> None:
         """One more launch of each profiled case, with the whole section set: for drawing, not for judging."""
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
         there = self._detailed()
         missing = [case for case in profiled if case not in there]
         if missing:
-            self._attempt("detail", missing, [DETAIL], tmpdir)
+            performed = self._process("detail", missing, [DETAIL])
+            details = read_details(self._folder, performed.attempt)
+            attempt = replace(performed.attempt, details=details)
+            self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
+            self._refuse_if_hopeless(performed)
 
     def _detailed(self) -> set[Case]:
         """The cases that a resumed run has such a launch of."""
@@ -225,78 +187,59 @@ class Profiler:
         held = [read_attempt(self._folder, self._run, attempt, self._project.catalogue) for attempt in before]
         return {call.case for evidence in held for call in evidence.calls}
 
-    def _attempt(self, kind: str, cases: list[Case], samples: list[str], tmpdir: Path) -> None:
-        """One ncu process, and what it says of each of its cases.
+    # --- one process ---
+
+    def _process(self, kind: Literal["samples", "detail"], cases: list[Case], samples: list[str]) -> Performed:
+        """Runs one ncu process to its end; what becomes of samples is written down as soon as it is known.
 
         Raises:
-            NotMeasured: it says nothing of any, and the next would not either; or the user interrupted.
+            NotMeasured: the user interrupted.
         """
-        stem = self._folder / "ncu" / str(len(self._run.attempts) + 1)
-        log, events, report = stem.with_suffix(".log"), stem.with_suffix(".events.jsonl"), stem.with_suffix(".ncu-rep")
-        plan = stem.with_suffix(".plan.json")
-        write_whole(plan, child_plan(self._project, cases, samples, events, "cuda", tmpdir / LEASH))
-        invocation = ncu.Invocation(
-            report=report,
-            metrics=self._run.settings.metrics if self._run.settings is not None else [],
-            detail=kind == "detail",
-            application=[self._options.python, str(CHILD), str(plan)],
-        )
-        attempt = Attempt(
-            name=stem.name,
-            kind="detail" if kind == "detail" else "samples",
-            command=ncu.command(self._ncu, invocation),
-            started=now(),
-        )
+        name = str(len(self._run.attempts) + 1)
+        task = Task(folder=self._folder / "ncu", name=name, kind=kind, cases=cases, samples=samples)
+        metrics = self._run.settings.metrics if self._run.settings is not None else []
+        attempt = planned_attempt(task, self._machine, self._options.python, metrics)
         self._note(replace(self._run, attempts=[*self._run.attempts, attempt]))
-        story = Story(cases, self._watcher.at_work)
-
-        def hear(event: Event) -> None:
-            story.hear(event)
-            if event["event"] == "outcome" and kind == "samples":
-                self._settle(story, attempt)
-
-        ended = watch(attempt.command, self._environment(tmpdir), log, events, self._options.timeout_s, hear)
-        said = ncu.complaints(log.read_text(errors="replace"))
-        story.conclude(ended, said, self._options.timeout_s)
-        attempt = replace(
-            attempt,
-            seconds=ended.seconds,
-            exit_status=ended.exit_status,
-            errors=said.errors,
-            report=f"ncu/{report.name}" if report.is_file() else None,
-            sha256=file_digest(report) if report.is_file() else None,
-            environment=self._described(story),
-        )
-        if kind == "detail":
-            attempt = replace(attempt, details=read_details(self._folder, attempt))
-        self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
+        settle = partial(self._settle, task) if kind == "samples" else _ignore
+        performer = Performer(self._project, self._options, self._machine, self._tmpdir)
+        performed = performer.perform(task, attempt, self._watcher.at_work, settle)
+        self._note(replace(self._run, attempts=[*self._run.attempts[:-1], performed.attempt]))
+        settle(performed.outcomes)
         if kind == "samples":
-            self._settle(story, attempt)
-            self._hold(attempt)
-        if ended.interrupted:
+            self._hold(performed.attempt)
+        if performed.interrupted:
             raise NotMeasured(
                 "interrupted",
                 f"what was measured so far is in {self._folder}; `stallgate profile --resume` measures the rest",
             )
-        self._refuse_if_hopeless(story, said, attempt, log)
+        return performed
 
-    def _settle(self, story: Story, attempt: Attempt) -> None:
-        """Writes down the outcomes that are known by now."""
-        for case, told in story.outcomes.items():
-            if self._result(case).outcome == "planned":
-                self._conclude(case, told, attempt)
+    def _settle(self, task: Task, outcomes: Outcomes) -> None:
+        """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""
+        for case, finished in outcomes.finished.items():
+            if self._has_a_witness(task, case, finished):
+                self._conclude(case, finished, task.name)
+            else:
+                self._to_be_confirmed.add(case)
 
-    def _conclude(self, case: Case, told: Told, attempt: Attempt) -> None:
-        result = replace(
-            self._result(case),
-            outcome=told.outcome,
-            reason=told.reason,
-            run_ms=told.run_ms,
-            strays=told.strays,
-            attempt=attempt.name,
+    def _has_a_witness(self, task: Task, case: Case, finished: Finished) -> bool:
+        """Whether an outcome is the variant's own: nothing that another left in the process can be the cause."""
+        before = task.cases[: task.cases.index(case)]
+        return finished.outcome not in NEEDS_A_WITNESS or all(_variant(each) == _variant(case) for each in before)
+
+    def _conclude(self, case: Case, finished: Finished, attempt: str) -> None:
+        old = self._result(case)
+        new = replace(
+            old,
+            outcome=finished.outcome,
+            reason=finished.reason,
+            run_ms=finished.run_ms,
+            edge_case_fault=finished.edge_case_fault,
+            attempt=attempt,
         )
-        self._replace(result)
-        self._watcher.finished(result)
+        if new != old:
+            self._replace(new)
+            self._watcher.finished(new)
 
     def _hold(self, attempt: Attempt) -> None:
         """Holds the ncu report against the plan: what the child ran counts only if ncu saw it."""
@@ -306,17 +249,27 @@ class Profiler:
             if result.case.name in evidence.faults:
                 self._replace(replace(result, outcome="not_profiled", reason=evidence.faults[result.case.name]))
 
-    def _refuse_if_hopeless(self, story: Story, said: ncu.Complaints, attempt: Attempt, log: Path) -> None:
-        if said.counters_blocked:
+    def _refuse_if_hopeless(self, performed: Performed) -> None:
+        """Refuses to start another process where the next would do no better.
+
+        Raises:
+            NotMeasured: this one said nothing of any case.
+        """
+        if performed.complaints.counters_blocked:
             raise CountersBlocked(
                 "the driver denies hardware counters to this user (ERR_NVGPUCTRPERM)",
                 f"NVIDIA says how to allow them: {ncu.PERMISSION_PAGE}",
             )
-        if story.unable is not None:
-            raise NotMeasured(story.unable, "name an interpreter that has a CUDA torch and triton with --python")
-        if not story.outcomes:
+        if performed.outcomes.unable is not None:
+            hint = "name an interpreter that has a CUDA torch and triton with --python"
+            raise NotMeasured(performed.outcomes.unable, hint)
+        if not performed.outcomes.finished:
+            attempt = performed.attempt
             cause = attempt.errors[0] if attempt.errors else self._end_of(attempt)
-            raise NotMeasured(f"no case could begin: {cause}", f"ncu's own words are in {log}")
+            raise NotMeasured(f"no case could begin: {cause}", f"ncu's own words are in {self._log_of(attempt)}")
+
+    def _log_of(self, attempt: Attempt) -> Path:
+        return self._folder / "ncu" / f"{attempt.name}.log"
 
     def _end_of(self, attempt: Attempt) -> str:
         """How ncu ended, where it has no word of its own for it."""
@@ -336,31 +289,13 @@ class Profiler:
         self._run = run
         save(self._folder, run)
 
-    def _described(self, story: Story) -> Environment | None:
-        facts = story.environment
-        if facts is None:
-            return None
-        return Environment(
-            gpu=facts["gpu"],
-            device=self._device.index,
-            compute_capability=facts["compute_capability"],
-            chip=chip_of(self._project, self._device),
-            driver=self._device.driver,
-            ncu=self._ncu_version,
-            python=facts["python"],
-            torch=facts["torch"],
-            triton=facts["triton"],
-            cuda=facts["cuda"],
-        )
 
-    def _environment(self, tmpdir: Path) -> dict[str, str]:
-        """The child sees one GPU; ncu's lock file stays in a folder of our own."""
-        return {
-            **os.environ,
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "CUDA_VISIBLE_DEVICES": self._device.uuid,
-            "TMPDIR": str(tmpdir),
-        }
+def _variant(case: Case) -> tuple[str, str]:
+    return case.problem, case.variant
+
+
+def _ignore(outcomes: Outcomes) -> None:
+    """Of a detail launch nothing is judged, whatever becomes of it."""
 
 
 def copy_sources(project: Project, problems: list[str], folder: Path) -> None:

@@ -10,9 +10,9 @@ from stallgate import __version__
 from stallgate.errors import BadArgument
 from stallgate.extract.evidence import gather
 from stallgate.measure import ncu
-from stallgate.measure.device import Device
-from stallgate.measure.profile import subject_of
-from stallgate.model import DETAIL, Attempt, Case, CaseResult, Environment, Run
+from stallgate.measure.attempt import Machine
+from stallgate.measure.profile import role_of, subject_of
+from stallgate.model import DETAIL, Attempt, Case, CaseResult, Environment, MeasureOptions, Run
 from stallgate.project.commit import commit_of
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
@@ -21,7 +21,7 @@ ENDED = ("profiled", "wrong_result", "crashed", "timed_out", "skipped")
 """Outcomes that measuring the same code again would only repeat."""
 
 
-def resumable(project: Project, folder: Path, run: Run, device: Device, ncu_version: str) -> Run:
+def resumable(project: Project, folder: Path, run: Run, machine: Machine) -> Run:
     """A run that was begun here, with the cases to be measured again planned anew.
 
     Measured again is what has no outcome, what changed since, and what no intact ncu report shows.
@@ -30,7 +30,7 @@ def resumable(project: Project, folder: Path, run: Run, device: Device, ncu_vers
         BadArgument: the run cannot be gone on with: it was not measured live, under other conditions, or of cases
             that the project does not have any more.
     """
-    _refuse_other(project, run, device, ncu_version)
+    _refuse_other(project, run, machine)
     evidence = gather(folder, run, project.catalogue)
     changed = changes(run, project)
     results = [_kept_or_planned(project, result, evidence.faults, changed) for result in run.cases]
@@ -54,7 +54,7 @@ def _kept_or_planned(
     project: Project, result: CaseResult, faults: dict[str, str], changed: dict[str, list[str]]
 ) -> CaseResult:
     kept = result.outcome in ENDED and result.case.name not in faults and not stale_because(result.case, changed)
-    role = project.problems[result.case.problem].variants[result.case.variant].role
+    role = role_of(project, result.case)
     return replace(result, role=role) if kept else CaseResult(case=result.case, role=role)
 
 
@@ -63,7 +63,18 @@ def _without_details_of(run: Run, again: set[Case], detailed: set[Case]) -> list
     return [attempt for attempt in run.attempts if attempt.kind != "detail" or not again & detailed]
 
 
-def _refuse_other(project: Project, run: Run, device: Device, ncu_version: str) -> None:
+def options_of(run: Run) -> MeasureOptions:
+    """What was asked for when a run was begun.
+
+    Raises:
+        BadArgument: the run was not measured here.
+    """
+    if run.kind != "live" or run.options is None:
+        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
+    return run.options
+
+
+def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
         raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
@@ -71,7 +82,8 @@ def _refuse_other(project: Project, run: Run, device: Device, ncu_version: str) 
         if not _has(project, case):
             raise BadArgument(f"the project does not have {case.name} any more", "start a new run")
     begun = [attempt.environment for attempt in run.attempts if attempt.environment is not None]
-    now = (device.name, device.driver, ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
+    device = machine.device
+    now = (device.name, device.driver, machine.ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
     for environment in begun:
         then = (*_conditions(environment), run.settings.clock_control, run.settings.cache_control)
         if then != now:

@@ -7,7 +7,7 @@ from typing import Any
 
 from stallgate.formatting import spaced
 from stallgate.render.figures import BOUND, FAINT, INK, INKS, blank_figure, fitting, plain, rendered_png
-from stallgate.runs.bench import Bench, ContenderRole, Entry, Row
+from stallgate.runs.bench import Bench, BenchRow, ContenderRole, Entry
 from stallgate.runs.folder import write_whole
 
 FILE = "bench.png"
@@ -40,7 +40,7 @@ def draw_bench(bench: Bench, folder: Path) -> None:
     write_whole(folder / FILE, rendered_png(figure))
 
 
-def _panel(axis: Any, row: Row) -> None:
+def _panel(axis: Any, row: BenchRow) -> None:
     """A bar for each contender on a matplotlib Axes; its quartiles lie across its end."""
     shown = [(entry, row.fraction(entry, "copy")) for entry in _shown(row)]
     fractions = [fraction for _, fraction in shown if fraction is not None]
@@ -62,7 +62,7 @@ def _panel(axis: Any, row: Row) -> None:
     plain(axis)
 
 
-def _shown(row: Row) -> list[Entry]:
+def _shown(row: BenchRow) -> list[Entry]:
     """Whoever has a bar, or a reason to have none."""
     return [entry for entry in row.entries if entry.role != "copy" and entry.outcome != "absent"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a progress bar is wanted before they are there
     from stallgate.measure.chip import Answer
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
-    from stallgate.runs.bench import Bench, Entry, Method, Row
+    from stallgate.runs.bench import Bench, BenchRow, Entry, Method
 
 # Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
@@ -349,7 +349,7 @@ def bench(found: Bench) -> None:
         out.print(Text("This bench is not complete.", "bold yellow"))
 
 
-def _timed(row: Row) -> None:
+def _timed(row: BenchRow) -> None:
     """A row's table, and below it what to know of it."""
     out.print(Text(row.title, "bold"))
     arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
@@ -373,7 +373,7 @@ def _timed(row: Row) -> None:
     out.print()
 
 
-def _times(row: Row, entry: Entry) -> list[str]:
+def _times(row: BenchRow, entry: Entry) -> list[str]:
     """What a table says of a contender, column by column."""
     if entry.median_us is None or entry.quartiles_us is None:
         return ["–"] * 5
@@ -388,7 +388,7 @@ def _times(row: Row, entry: Entry) -> list[str]:
     ]
 
 
-def _remarks(row: Row) -> list[str]:
+def _remarks(row: BenchRow) -> list[str]:
     """Why somebody was not timed, what to know of a time, and whether the GPU was steady."""
     lines = [f"{e.label}: not reached" for e in row.entries if e.outcome == "planned"]
     lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason and e.outcome != "absent"]
@@ -399,7 +399,7 @@ def _remarks(row: Row) -> list[str]:
     return lines
 
 
-def _speedups(row: Row, entry: Entry) -> str:
+def _speedups(row: BenchRow, entry: Entry) -> str:
     """How fast a candidate is beside everybody else who does the work."""
     others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
     found = [(other.label, row.speedup(other, entry)) for other in others]

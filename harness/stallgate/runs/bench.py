@@ -78,7 +78,7 @@ def _quartiles(samples: list[float]) -> tuple[float, float] | None:
     return low, high
 
 
-class Row(Noun, frozen=True):
+class BenchRow(Noun, frozen=True):
     """One workload with everybody who was timed on it, in turn."""
 
     problem: str
@@ -157,7 +157,7 @@ class Bench(Noun, frozen=True):
     """``none``: clocks are left as they are."""
     digests: dict[str, dict[str, str]]
     """Problem -> SHA-256 of what was timed, by name."""
-    rows: list[Row]
+    rows: list[BenchRow]
     environment: BenchEnvironment | None = None
     complete: bool = False
 
@@ -229,7 +229,7 @@ def facts(bench: Bench, folder: Path) -> dict[str, object]:
     }
 
 
-def _entry_facts(row: Row, entry: Entry) -> dict[str, object]:
+def _entry_facts(row: BenchRow, entry: Entry) -> dict[str, object]:
     return {
         "name": entry.label,
         "role": entry.role,

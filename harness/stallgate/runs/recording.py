@@ -47,6 +47,7 @@ def _record_problem(project: Project, folder: Path, run: Run, gpu: str, problem:
         run,
         kind="recorded",
         arguments=_portable(run.arguments),
+        options=None,
         cases=cases,
         attempts=attempts,
         subjects={problem: run.subjects[problem]},

@@ -1,4 +1,4 @@
-"""Entry of the timing child: ``python .../stallgate/child/bench/__main__.py PLAN.json``.
+"""Entry of the timing child: ``python .../stallgate/child/bench/__main__.py PLAN.json CHANNEL LIFELINE``.
 
 The package is made importable as the measuring child does it: by path, and without the packages that stand beside it.
 """
@@ -13,4 +13,4 @@ if __name__ == "__main__":
     runpy.run_path(str(child / "__main__.py"))["_make_importable"](child.parent)
     from stallgate.child.bench.work import main
 
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

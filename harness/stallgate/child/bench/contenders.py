@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import torch
 
 from stallgate.child.bench.clock import Call
-from stallgate.child.cases import Skip, Subject, Wrong
-from stallgate.child.compare import checksums, fault, shares_memory
+from stallgate.child.bench.compared import ComparedVariant, raise_if_wrong
+from stallgate.child.correctness import checksums, shares_memory
 from stallgate.child.device import Device, filled_memory
+from stallgate.child.referee_client import Skip, Wrong
 
 
 class Pool:
@@ -48,7 +49,7 @@ class Contender(Protocol):
     def compare(self, output: object, place: int) -> None: ...
 
 
-class Implementation(Subject):
+class Implementation(ComparedVariant):
     """A variant or a peer."""
 
     def __init__(self, reference: dict[str, str], case: dict[str, Any], device: Device, pool: Pool) -> None:
@@ -76,7 +77,7 @@ def gradient_inputs(
     return found
 
 
-class Gradient(Subject):
+class Gradient(ComparedVariant):
     """The gradient of a variant's or a peer's input, with the forward pass or without; the pool has cotangents too."""
 
     def __init__(
@@ -130,9 +131,7 @@ class Gradient(Subject):
         if any(shares_memory(output, tensor) for tensor in inputs):
             raise Wrong("its gradient shares memory with its input or the cotangent")
         right = self._truth.expected_gradient(inputs[:-1], inputs[-1], **self._arguments)
-        found = fault(output, right, self._reference.tolerance(**self._arguments))
-        if found is not None:
-            raise Wrong(found)
+        raise_if_wrong(output, right, self._reference.tolerance(**self._arguments))
 
 
 class Copy:

@@ -16,10 +16,10 @@ import torch
 
 from stallgate.child.bench.clock import Call, Clock
 from stallgate.child.bench.contenders import Contender, Copy, Gradient, Implementation, Pool, gradient_inputs
-from stallgate.child.cases import Skip, Wrong
+from stallgate.child.channel import Channel, first_line, readable
 from stallgate.child.device import Device
-from stallgate.child.events import Events
 from stallgate.child.load import load
+from stallgate.child.referee_client import Skip, Wrong
 
 T = TypeVar("T")
 
@@ -65,15 +65,17 @@ class Entrant:
         return number * self.rounds // rounds != (number + 1) * self.rounds // rounds
 
 
-class Row:
+class TimedRow:
     """A workload of a plan."""
 
-    def __init__(self, plan: dict[str, Any], row: dict[str, Any], device: Device, clock: Clock, events: Events) -> None:
+    def __init__(
+        self, plan: dict[str, Any], row: dict[str, Any], device: Device, clock: Clock, parent: Channel
+    ) -> None:
         self._plan = plan
         self._row = row
         self._device = device
         self._clock = clock
-        self._events = events
+        self._parent = parent
         self._gradient: dict[str, Any] | None = row["gradient"]
         self._reference: dict[str, str] = plan["references"][row["problem"]]
 
@@ -87,7 +89,7 @@ class Row:
         Raises:
             Lost: the device cannot be used any more.
         """
-        self._events.tell("row", name=self._row["name"])
+        self._parent.tell("row", name=self._row["name"])
         try:
             self._pool = self._filled_pool()
         except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
@@ -169,7 +171,7 @@ class Row:
                 if not self._device.usable():
                     self._fail(entrant.spec, error)
                     raise Lost from error
-                entrant.note = f"single calls: no CUDA graph of it ({_in_words(error)})"
+                entrant.note = f"single calls: no CUDA graph of it ({first_line(error)})"
                 continue
             entrant.calls = count
 
@@ -234,11 +236,11 @@ class Row:
             return None
 
     def _step(self, spec: dict[str, Any], step: str) -> None:
-        self._events.tell("step", row=self._row["name"], contender=spec["label"], step=step)
+        self._parent.tell("step", row=self._row["name"], contender=spec["label"], step=step)
 
     def _fail(self, spec: dict[str, Any], error: BaseException) -> None:
         outcome, reason = _verdict(error, spec["role"])
-        self._tell(spec, outcome=outcome, reason=reason)
+        self._tell(spec, outcome=outcome, reason=readable(reason))
 
     def _conclude(self, entrant: Entrant) -> None:
         self._tell(
@@ -253,7 +255,7 @@ class Row:
         )
 
     def _tell(self, spec: dict[str, Any], **facts: object) -> None:
-        self._events.tell("outcome", row=self._row["name"], contender=spec["label"], **facts)
+        self._parent.tell("outcome", row=self._row["name"], contender=spec["label"], **facts)
 
 
 def _verdict(error: BaseException, role: str) -> tuple[str, str]:
@@ -264,17 +266,12 @@ def _verdict(error: BaseException, role: str) -> tuple[str, str]:
         case Skip():
             return "skipped", str(error)
         case torch.OutOfMemoryError():
-            return "skipped", f"it does not fit in GPU memory: {_in_words(error)}"
+            return "skipped", f"it does not fit in GPU memory: {first_line(error)}"
         case ImportError() if role == "peer":
-            return "absent", _in_words(error)
+            return "absent", first_line(error)
         case _:
             traceback.print_exception(error)
-            return "crashed", f"{type(error).__name__}: {_in_words(error)}"
-
-
-def _in_words(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+            return "crashed", f"{type(error).__name__}: {first_line(error)}"
 
 
 @contextmanager

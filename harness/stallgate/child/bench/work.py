@@ -8,39 +8,39 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from stallgate.child.events import Events
-from stallgate.child.parent_watchdog import hold
+from stallgate.child.channel import Channel
+from stallgate.child.parent_watchdog import end_with_parent
 from stallgate.child.work import DEVICE_LOST, UNABLE
 
 
-def main(plan_path: Path) -> int:
+def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Times a plan; the exit status is 0 where every contender came to an outcome.
 
     torch and triton are imported here, not above, so that their absence is told as an event.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
-    hold(Path(plan["leash"]))
-    events = Events(Path(plan["events"]))
+    end_with_parent(lifeline)
+    parent = Channel(channel)
     try:
         from stallgate.child.bench.clock import GpuClock
-        from stallgate.child.bench.row import Lost, Row
+        from stallgate.child.bench.row import Lost, TimedRow
         from stallgate.child.device import Unable, open_device
     except ImportError as error:
-        events.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
+        parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
     try:
         device = open_device("cuda")
     except Unable as error:
-        events.tell("unable", reason=f"{sys.executable}: {error}")
+        parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
     clock = GpuClock()
-    events.tell("environment", **device.describe(), **clock.describe())
+    parent.tell("environment", **device.describe(), **clock.describe())
     try:
-        measure(Row(plan, row, device, clock, events) for row in plan["rows"])
+        measure(TimedRow(plan, row, device, clock, parent) for row in plan["rows"])
     except Lost:
-        events.tell("lost")
+        parent.tell("lost")
         return DEVICE_LOST
-    events.tell("end")
+    parent.tell("end")
     return 0
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 
 Part = tuple[tuple[slice, ...], torch.Tensor]
-"""Slices into the output, and what stands there if it is right, in the output's own dtype."""
+"""Slices into the output, and the right elements there, in the output's own dtype."""
 
 
-def fault(output: object, parts: Iterable[Part], tolerance: float) -> str | None:
+class _Finding(NamedTuple):
+    """Wrong elements of a part: how many, and the first in words."""
+
+    wrong: int
+    first: str
+
+
+def fault(output: torch.Tensor, parts: Iterable[Part], tolerance: float) -> str | None:
     """What is wrong with an output, in a sentence; None where nothing is.
 
     Args:
@@ -18,26 +26,38 @@ def fault(output: object, parts: Iterable[Part], tolerance: float) -> str | None
         parts: the right result, part by part; together they cover the output.
         tolerance: relative, of each element; 0 for exact.
     """
-    # A class of its own could compute when it is looked at.
-    if not isinstance(output, torch.Tensor) or type(output) is not torch.Tensor:
-        return f"it returned {type(output).__name__}, not a tensor"
-    covered = wrong = 0
-    first = ""
+    covered, findings = 0, []
     for index, want in parts:
         got = output[index] if len(index) <= output.dim() else output
         if got.shape != want.shape or got.dtype != want.dtype:
             return f"it returned {_form(got)} where {_form(want)} is right"
         covered += want.numel()
-        if _is_close(got, want, tolerance):
-            continue
-        bad = _differs(got, want, tolerance)
-        count = int(bad.count_nonzero())
-        if count and not wrong:
-            first = _first(bad, got, want, index)
-        wrong += count
+        findings += _wrong_elements(got, want, tolerance, index)
     if covered != output.numel():
         return f"it returned {output.numel()} elements where {covered} are right"
-    return f"{wrong} of {covered} elements are wrong; the first: {first}" if wrong else None
+    if not findings:
+        return None
+    wrong = sum(finding.wrong for finding in findings)
+    return f"{wrong} of {covered} elements are wrong; the first: {findings[0].first}"
+
+
+def _wrong_elements(
+    got: torch.Tensor, want: torch.Tensor, tolerance: float, index: tuple[slice, ...]
+) -> list[_Finding]:
+    """The finding of a part; none where it is right."""
+    if _is_close(got, want, tolerance):
+        return []
+    bad = _differs(got, want, tolerance)
+    count = int(bad.count_nonzero())
+    return [_Finding(count, _first(bad, got, want, index))] if count else []
+
+
+def returned_fault(output: object) -> str | None:
+    """Why what a variant returned is no output at all, in a sentence; None where it is a plain tensor.
+
+    A class derived from torch's could compute when it is looked at.
+    """
+    return None if type(output) is torch.Tensor else f"it returned {type(output).__name__}, not a tensor"
 
 
 def checksums(tensors: Iterable[torch.Tensor]) -> list[int]:

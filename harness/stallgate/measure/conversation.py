@@ -1,0 +1,66 @@
+"""One process of the measuring child, heard to its end, with the referee that it talks to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from stallgate.measure.outcomes import Outcomes
+from stallgate.measure.process import Ended, Spawned, watch
+from stallgate.measure.referee import RefereeFailed
+
+MOST_UNREADABLE = 100
+"""Lines without a message that the log of events keeps."""
+
+
+class EventLog:
+    """What a child said and when, for whoever has to find out what went wrong; nothing reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._room = MOST_UNREADABLE
+
+    def note(self, seconds: float, line: bytes, *, is_message: bool) -> None:
+        """Writes a line down, with the seconds since the process began."""
+        if is_message:
+            self._file.write(f'{{"at": {seconds:.3f}, "said": {line.decode("utf-8")}}}\n')
+        elif self._room > 0:
+            self._room -= 1
+            said = line[:200].decode("utf-8", "replace")
+            self._file.write(json.dumps({"at": round(seconds, 3), "unreadable": said}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def converse(
+    child: Spawned, outcomes: Outcomes, timeout_s: float, log: EventLog, on_line: Callable[[], None]
+) -> tuple[Ended, str]:
+    """Hears a child to its end.
+
+    Args:
+        child: the child, or ncu around it.
+        outcomes: takes what it says.
+        timeout_s: seconds that a step may take.
+        log: keeps what it says.
+        on_line: called after each line.
+
+    Returns:
+        how it ended, and why the referee failed; empty where it did not.
+    """
+
+    def hear(line: bytes) -> bool:
+        is_message = outcomes.hear(line, child.channel.send)
+        log.note(child.seconds, line, is_message=is_message)
+        on_line()
+        return is_message
+
+    try:
+        return watch(child, timeout_s, hear), ""
+    except RefereeFailed as error:
+        ended = Ended(exit_status=None, timed_out=False, interrupted=False, seconds=child.seconds)
+        return ended, str(error)
+    finally:
+        log.close()

@@ -1,0 +1,211 @@
+"""What a child can say, as strict types: whatever does not decode as one of these is no message of ours.
+
+The measuring child and the timing child share the events about themselves; the rest is each one's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from stallgate.formatting import shortened
+from stallgate.runs.bench import Method
+
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0, lt=1e12)]
+"""Or a multiple of them; no infinity."""
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event"):
+    """One line of a child."""
+
+
+# --- both children ----------------------------------------------------------------------------------------------------
+
+
+class Unable(Message, frozen=True, tag="unable"):
+    """Its interpreter cannot measure at all."""
+
+    reason: str
+
+
+class Lost(Message, frozen=True, tag="lost"):
+    """A fault left the device unusable to the process."""
+
+
+class End(Message, frozen=True, tag="end"):
+    """Every case of the plan had its turn."""
+
+
+# --- the measuring child ----------------------------------------------------------------------------------------------
+
+
+class Described(Message, frozen=True, tag="environment"):
+    """Where the measuring child runs."""
+
+    gpu: str
+    compute_capability: str
+    python: str
+    torch: str
+    triton: str
+    cuda: str
+
+
+class CaseBegun(Message, frozen=True, tag="case"):
+    """A case has its turn."""
+
+    case: str
+
+
+class StepBegun(Message, frozen=True, tag="step"):
+    """A case has come to a step."""
+
+    case: str
+    step: str
+
+
+class InputsWanted(Message, frozen=True, tag="inputs"):
+    """The child waits for the inputs of a step."""
+
+    case: str
+    step: Literal["check", "edge", "sample"]
+    number: Count
+    """Which edge case from 0, or which sample from 1."""
+
+
+class CannotShare(Message, frozen=True, tag="cannot_share"):
+    """The child cannot open the memory that it was lent."""
+
+    case: str
+
+
+class TensorForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an output is to be laid into memory."""
+
+    dtype: str
+    shape: list[Count]
+    stride: list[Count]
+    device: str
+
+
+class OutputReady(Message, frozen=True, tag="output"):
+    """The child has an output and asks where to put it."""
+
+    case: str
+    tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=1)]
+
+
+class OutputWritten(Message, frozen=True, tag="written"):
+    """The output lies where it was to be put, to be compared."""
+
+    case: str
+
+
+class CaseEnded(Message, frozen=True, tag="outcome"):
+    """What the child says became of a case."""
+
+    case: str
+    outcome: Literal["profiled", "wrong_result", "crashed", "skipped"]
+    reason: str
+    run_ms: Seconds | None = None
+    edge_case_fault: str = ""
+
+
+ChildMessage = (
+    Described | Unable | CaseBegun | StepBegun | InputsWanted | CannotShare | OutputReady | OutputWritten | CaseEnded
+    | Lost | End
+)  # fmt: skip
+
+
+# --- the timing child -------------------------------------------------------------------------------------------------
+
+
+class TimerDescribed(Message, frozen=True, tag="environment"):
+    """Where the timing child runs, and what it knows of its clock."""
+
+    gpu: str
+    compute_capability: str
+    python: str
+    torch: str
+    triton: str
+    cuda: str
+    multiprocessors: Count
+    l2_bytes: Count
+    flush_us: Seconds
+    event_us: Seconds
+
+
+class RowBegun(Message, frozen=True, tag="row"):
+    """A row has its turn."""
+
+    name: str
+
+
+class ContenderStep(Message, frozen=True, tag="step"):
+    """A contender has come to a step."""
+
+    row: str
+    contender: str
+    step: str
+
+
+class ContenderEnded(Message, frozen=True, tag="outcome"):
+    """What became of a contender."""
+
+    row: str
+    contender: str
+    outcome: Literal["timed", "wrong_result", "crashed", "skipped", "absent"]
+    reason: str
+    method: Method | None = None
+    calls: Annotated[int, Meta(ge=1)] = 1
+    samples_us: list[Seconds] = []
+    host_us: list[Seconds] = []
+    note: str = ""
+
+
+TimerMessage = TimerDescribed | Unable | RowBegun | ContenderStep | ContenderEnded | Lost | End
+
+
+class Unreadable(ValueError):
+    """A line that is no message."""
+
+
+_CHILD = msgspec.json.Decoder(ChildMessage)
+_TIMER = msgspec.json.Decoder(TimerMessage)
+
+
+def child_message(line: bytes) -> ChildMessage:
+    """The message of a line of the measuring child.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        message: ChildMessage = _CHILD.decode(line)
+    except _NO_MESSAGE as error:
+        raise Unreadable(_why(line, error)) from None
+    return message
+
+
+def timer_message(line: bytes) -> TimerMessage:
+    """The message of a line of the timing child.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        message: TimerMessage = _TIMER.decode(line)
+    except _NO_MESSAGE as error:
+        raise Unreadable(_why(line, error)) from None
+    return message
+
+
+_NO_MESSAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _why(line: bytes, error: Exception) -> str:
+    """The line and what is wrong with it, in short."""
+    shown = shortened(line.decode("ascii", "replace"), 60)
+    return f"{shown!r} ({type(error).__name__ if isinstance(error, RecursionError) else error})"

@@ -1,0 +1,80 @@
+"""The parent's side of the referee: the process that makes inputs and compares outputs, and runs no variant's code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from stallgate.measure.process import POLL_S, Spawned
+
+ENTRY = Path(__file__).resolve().parents[1] / "child" / "referee" / "__main__.py"
+
+Answer = dict[str, Any]
+
+
+class RefereeFailed(Exception):
+    """The referee ended, or took too long; the message says which."""
+
+
+class Referee:
+    """A running referee, asked one thing at a time."""
+
+    def __init__(self, python: str, plan: Path, environment: Mapping[str, str], log: Path, timeout_s: float) -> None:
+        """Starts it.
+
+        Args:
+            python: the interpreter that has torch.
+            plan: the child's plan.
+            environment: its environment, whole.
+            log: takes what it prints.
+            timeout_s: seconds that an answer may take.
+        """
+        self._spawned = Spawned([python, str(ENTRY), str(plan)], environment, log, grace_s=0)
+        self._log = log
+        self._timeout_s = timeout_s
+        self._lines: list[bytes] = []
+        self._is_ready = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spawned.end()
+
+    def ask(self, what: str, **arguments: object) -> Answer:
+        """Its answer to a request; the first waits until it is ready.
+
+        Raises:
+            RefereeFailed: it has none.
+        """
+        if not self._is_ready:
+            greeting = self._answer()
+            if "unable" in greeting:
+                raise RefereeFailed(greeting["unable"])
+            self._is_ready = True
+        self._spawned.channel.send({"do": what, "with": arguments})
+        return self._answer()
+
+    def _answer(self) -> Answer:
+        """The next message.
+
+        Raises:
+            RefereeFailed: none comes.
+        """
+        begin = time.monotonic()
+        while not self._lines:
+            lines = self._spawned.channel.lines(POLL_S)
+            if lines is None:
+                self._spawned.end()
+                raise RefereeFailed(
+                    f"the referee ended with {self._spawned.how_it_ended}; its own words are in {self._log}"
+                )
+            self._lines += lines
+            if time.monotonic() - begin > self._timeout_s:
+                raise RefereeFailed(f"the referee did not answer within {self._timeout_s:g} s")
+        answer: Answer = msgspec.json.decode(self._lines.pop(0), type=dict[str, Any])
+        return answer
