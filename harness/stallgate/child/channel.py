@@ -18,18 +18,20 @@ class Channel:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._lines = self._socket.makefile("rb")
+        self._asked = 0
 
     def tell(self, event: str, **facts: object) -> None:
         """Sends an event; it has left this process when this returns."""
         self.send({"event": event, **facts})
 
     def ask(self, event: str, **facts: object) -> dict[str, Any]:
-        """Sends an event and waits for its answer."""
-        self.tell(event, **facts)
-        answer = self.receive()
-        if answer is None:
-            os._exit(PARENT_GONE)
-        return answer
+        """Sends an event and waits for its answer; an answer to anything else is passed over."""
+        self._asked += 1
+        self.tell(event, id=self._asked, **facts)
+        while (answer := self.receive()) is not None:
+            if answer.get("id") == self._asked:
+                return answer
+        os._exit(PARENT_GONE)
 
     def send(self, message: dict[str, object]) -> None:
         self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")

@@ -66,19 +66,24 @@ class StepBegun(Message, frozen=True, tag="step"):
     step: str
 
 
-class InputsWanted(Message, frozen=True, tag="inputs"):
+class Question(Message, frozen=True):
+    """A message that the child waits for an answer to."""
+
+    id: Count
+    """Comes back with the answer."""
+    case: str
+
+
+class InputsWanted(Question, frozen=True, tag="inputs"):
     """The child waits for the inputs of a step."""
 
-    case: str
     step: Literal["check", "edge", "sample"]
     number: Count
     """Which edge case from 0, or which sample from 1."""
 
 
-class CannotShare(Message, frozen=True, tag="cannot_share"):
+class CannotShare(Question, frozen=True, tag="cannot_share"):
     """The child cannot open the memory that it was lent."""
-
-    case: str
 
 
 class TensorForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,17 +95,14 @@ class TensorForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
 
 
-class OutputReady(Message, frozen=True, tag="output"):
+class OutputReady(Question, frozen=True, tag="output"):
     """The child has an output and asks where to put it."""
 
-    case: str
     tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=1)]
 
 
-class OutputWritten(Message, frozen=True, tag="written"):
+class OutputWritten(Question, frozen=True, tag="written"):
     """The output lies where it was to be put, to be compared."""
-
-    case: str
 
 
 class CaseEnded(Message, frozen=True, tag="outcome"):

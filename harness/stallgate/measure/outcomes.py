@@ -16,16 +16,14 @@ from msgspec.structs import replace
 
 from stallgate.formatting import shortened
 from stallgate.measure.messages import (
-    CannotShare,
     CaseBegun,
     CaseEnded,
     ChildMessage,
     Described,
-    End,
     InputsWanted,
-    Lost,
     OutputReady,
     OutputWritten,
+    Question,
     StepBegun,
     Unable,
     Unreadable,
@@ -144,9 +142,10 @@ class Outcomes:
         except Unreadable as error:
             self._blame(f"the child said what is no message: {error}")
             return False
-        found = self._take(message)
-        if found is not None:
-            answer(found)
+        if isinstance(message, Question):
+            answer({**self._answer(message), "id": message.id})
+        else:
+            self._take(message)
         return True
 
     def conclude(self, ended: Ended, said: Complaints, timeout_s: float, referee_failed: str = "") -> None:
@@ -166,8 +165,7 @@ class Outcomes:
 
     # --- messages ---
 
-    def _take(self, message: ChildMessage) -> Answer | None:
-        """Takes a message; the answer that the child waits for, if it does."""
+    def _take(self, message: ChildMessage) -> None:
         match message:
             case Described():
                 self._describe(message)
@@ -177,11 +175,13 @@ class Outcomes:
                 self._begin(message.case)
             case CaseEnded():
                 self._end(message)
-            case StepBegun() | InputsWanted() | OutputReady() | OutputWritten() | CannotShare():
-                return self._in_turn(message)
-            case Lost() | End():
+            case StepBegun():
+                turn = self._turn_of(message.case)
+                if turn is not None:
+                    turn.step = message.step
+                    self._on_step(message.case, message.step)
+            case _:
                 pass
-        return None
 
     def _describe(self, message: Described) -> None:
         """Where the child runs. The GPU has to bear its driver's name; torch adds the slice of a MIG device."""
@@ -198,7 +198,7 @@ class Outcomes:
     def _begin(self, name: str) -> None:
         """A case has its turn, if it is the next of the plan and the one before has its outcome."""
         if self._turn is not None or not self._left or self._left[0][0].name != name:
-            self._blame(f"the child began with {name} out of turn")
+            self._blame(f"the child began with {shortened(name, 80)} out of turn")
             return
         case, role = self._left.pop(0)
         self._turn = _Turn(case, role, self._samples)
@@ -213,26 +213,27 @@ class Outcomes:
             first = self.finished[case]
             self._discredit(case, f"the child told two outcomes: {first.outcome}, then {message.outcome}")
         else:
-            self._blame(f"the child told an outcome of {message.case} out of turn")
+            self._blame(f"the child told an outcome of {shortened(message.case, 80)} out of turn")
 
-    def _in_turn(self, message: StepBegun | InputsWanted | OutputReady | OutputWritten | CannotShare) -> Answer | None:
-        """The answer to what the case at work asks for; a step asks for nothing."""
-        turn = self._turn
-        if turn is None or turn.case.name != message.case:
-            self._blame(f"the child spoke of {message.case} out of turn")
-            return None if isinstance(message, StepBegun) else OUT_OF_TURN
+    def _turn_of(self, name: str) -> _Turn | None:
+        """The turn of a case; None where it is not at work, which is held against whoever is."""
+        if self._turn is not None and self._turn.case.name == name:
+            return self._turn
+        self._blame(f"the child spoke of {shortened(name, 80)} out of turn")
+        return None
+
+    def _answer(self, message: Question) -> Answer:
+        turn = self._turn_of(message.case)
+        if turn is None:
+            return OUT_OF_TURN
         match message:
-            case StepBegun():
-                turn.step = message.step
-                self._on_step(message.case, message.step)
-                return None
             case InputsWanted():
                 return self._lend(turn, message)
             case OutputReady():
                 return self._referee.ask("output", tensors=to_builtins(message.tensors))
             case OutputWritten():
                 return self._compare(turn)
-            case CannotShare():
+            case _:
                 return self._referee.ask("use_host_memory")
 
     def _lend(self, turn: _Turn, message: InputsWanted) -> Answer:
