@@ -1,6 +1,6 @@
 """What stallgate costs over bare ncu: both measure the same launches, one after the other, on a GPU.
 
-    python tests/side_by_side.py [PAIRS]
+    python tests/measure/side_by_side.py [PAIRS]
 
 The bare side is ncu, with the same options and metrics, around a script that does nothing but call the same variants
 on random data: no checks, no fresh data, no extraction. Prints the seconds of each pair and their ratio.
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 VARIANTS = ["copy_roof", "blocked_scan", "naive_serial"]
 WORKLOADS = {"square": [32768, 32768], "page": [4096, 4096]}

@@ -55,7 +55,10 @@ class MadeUpReferee:
         if what == "compare":
             right = self.step not in self.wrong
             return {"right": right, "reason": "" if right else f"wrong in {self.step}"}
-        return {"tensors": [], "memory": {"number": 1}}
+        if what == "returned":
+            right = f"inputs of {self.step}" not in self.wrong
+            return {"right": right, "reason": "" if right else f"wrong in inputs of {self.step}"}
+        return {"tensors": [], "memory": {}}
 
 
 class Child:
@@ -68,7 +71,7 @@ class Child:
         self.answers: list[Answer] = []
 
     def say(self, event: str, **facts: object) -> bool:
-        if event in ("inputs", "output", "written"):
+        if event in ("inputs", "returned", "output", "written"):
             facts = {"id": len(self.answers), **facts}
         return self.raw(json.dumps({"event": event, **facts}).encode())
 
@@ -77,6 +80,7 @@ class Child:
 
     def step(self, case: Case, step: str, number: int) -> None:
         self.say("inputs", case=case.name, step=step, number=number)
+        self.say("returned", case=case.name)
         self.say("output", case=case.name, tensors=[FORM])
         self.say("written", case=case.name)
 
@@ -125,7 +129,9 @@ def test_what_is_bad_is_believed(outcome: str) -> None:
 # --- the child's word against the referee's ---
 
 
-@pytest.mark.parametrize("wrong", ["check 0", "edge 1", "sample 1", "sample 2"])
+@pytest.mark.parametrize(
+    "wrong", ["check 0", "edge 1", "sample 1", "sample 2", "inputs of check 0", "inputs of edge 0"]
+)
 def test_a_child_that_calls_wrong_right_is_not_believed(wrong: str) -> None:
     child = Child(MadeUpReferee(wrong=(wrong,)))
     child.work()

@@ -10,13 +10,15 @@ import torch
 
 from stallgate.child.channel import Channel
 from stallgate.child.shared_memory import (
-    Borrower,
     CannotShare,
+    Handle,
     Place,
     contiguous_form,
     dtype_of,
     extent_of,
+    opened,
     seen_as,
+    span,
 )
 
 
@@ -45,14 +47,16 @@ class Inputs(NamedTuple):
 class RefereeClient:
     """Fetches the inputs of a case's steps and has its outputs compared.
 
-    The tensors of one step become those of the next: their contents change, as a caller's would.
+    The tensors of one step become those of the next: their contents change, as a caller's would. Shared memory is open
+    only while something is copied.
     """
 
     def __init__(self, channel: Channel, case: str, device: str) -> None:
         self._channel = channel
         self._case = case
         self._device = device
-        self._memory = Borrower()
+        self._memory: Handle = {}
+        self._lent: list[Place] = []
         self._buffers: dict[tuple[str, int], torch.Tensor] = {}
 
     def inputs(self, step: str, number: int) -> Inputs | None:
@@ -67,10 +71,23 @@ class RefereeClient:
         if answer.get("end"):
             _refuse_wrong(answer)
             return None
-        answer = self._opened(answer)
-        tensors = [self._own(step, place, number) for number, place in enumerate(answer["tensors"])]
+        try:
+            tensors = self._fetched(answer, step)
+        except CannotShare:
+            tensors = self._fetched(self._ask("cannot_share"), step)
         init = answer.get("init")
         return Inputs(tensors, answer["about"], pickle.loads(base64.b64decode(init)) if init else [])
+
+    def return_inputs(self) -> None:
+        """Puts the inputs back where they came from, to be compared with what they were.
+
+        Raises:
+            Wrong: they have changed.
+        """
+        with opened(self._memory) as memory:
+            for number, place in enumerate(self._lent):
+                span(memory, place).copy_(self._buffers[self._key(place, number)])
+        _refuse_wrong(self._ask("returned"))
 
     def judge(self, output: torch.Tensor) -> None:
         """Hands an output over and waits for what is said of it.
@@ -80,10 +97,10 @@ class RefereeClient:
             Skip: it does not fit a second time.
             ReferenceFailed: the reference cannot say what is right.
         """
-        (place,) = self._opened(self._ask("output", tensors=[contiguous_form(output)]))["tensors"]
-        self._memory.write(output.detach(), place)
-        if output.is_cuda:
-            torch.cuda.synchronize()
+        answer = self._ask("output", tensors=[contiguous_form(output)])
+        (place,) = answer["tensors"]
+        with opened(answer["memory"]) as memory:
+            seen_as(span(memory, place), place).copy_(output.detach())
         _refuse_wrong(self._ask("written"))
 
     def _ask(self, event: str, **facts: object) -> dict[str, Any]:
@@ -93,24 +110,29 @@ class RefereeClient:
             raise (Skip if refused == "skipped" else ReferenceFailed)(answer["reason"])
         return answer
 
-    def _opened(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """An answer whose memory is open here: the same, or one that lends memory of the host instead."""
-        try:
-            self._memory.open(answer["memory"])
-        except CannotShare:
-            answer = self._ask("cannot_share")
-            self._memory.open(answer["memory"])
-        return answer
+    def _fetched(self, answer: dict[str, Any], step: str) -> list[torch.Tensor]:
+        """Tensors of this process with the contents that were lent; they keep their memory from call to call."""
+        self._memory, self._lent = answer["memory"], [{**place, "step": step} for place in answer["tensors"]]
+        tensors = []
+        with opened(self._memory) as memory:
+            for number, place in enumerate(self._lent):
+                buffer = self._buffer(place, number)
+                buffer.copy_(span(memory, place))
+                tensors.append(seen_as(buffer, place))
+        return tensors
 
-    def _own(self, step: str, place: Place, number: int) -> torch.Tensor:
-        """A tensor of this process with the contents of a place; it keeps its memory from call to call."""
-        key = ("edge" if step == "edge" else "whole", number)
+    def _buffer(self, place: Place, number: int) -> torch.Tensor:
+        """Memory for an input: that of the step before, where it has the same extent."""
+        key = self._key(place, number)
         buffer = self._buffers.get(key)
         if buffer is None or buffer.numel() != extent_of(place) or buffer.dtype != dtype_of(place):
             device = "cpu" if place["device"] == "cpu" else self._device
             buffer = self._buffers[key] = torch.empty(extent_of(place), dtype=dtype_of(place), device=device)
-        self._memory.read_into(buffer, place)
-        return seen_as(buffer, place)
+        return buffer
+
+    def _key(self, place: Place, number: int) -> tuple[str, int]:
+        """Edge cases have memory of their own: the check's inputs stay what they are."""
+        return "edge" if place["step"] == "edge" else "whole", number
 
 
 def _refuse_wrong(answer: dict[str, Any]) -> None:

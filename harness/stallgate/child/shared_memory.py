@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import math
 import os
-import pickle
-from multiprocessing.reduction import ForkingPickler
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
-import torch.multiprocessing  # registers how CUDA tensors are pickled: as IPC handles
+
+from stallgate.child import cuda_ipc
 
 Place = dict[str, Any]
 Handle = dict[str, Any]
@@ -24,7 +25,7 @@ ALIGNMENT = 512
 
 
 class CannotShare(Exception):
-    """CUDA IPC does not work between these two processes."""
+    """The child cannot open the GPU memory that it was lent."""
 
 
 class Lender:
@@ -33,89 +34,85 @@ class Lender:
     def __init__(self, device: str) -> None:
         self._on_gpu = device == "cuda"
         self._memory = torch.empty(0, dtype=torch.uint8)
-        self.handle: Handle = {"number": 0}
+        self._address = 0
+        self._descriptor = -1
+        self.handle: Handle = {}
 
     def use_host_memory(self) -> None:
-        """Lends memory of the host from now on."""
+        """Lends memory of the host from now on; what the memory held is lost."""
         self._on_gpu = False
-        self._memory = torch.empty(0, dtype=torch.uint8)
+        self._let_go()
 
     def reserve(self, size: int) -> None:
-        """Makes room for so many bytes; what the memory held before is lost if it has to grow."""
-        if size <= self._memory.numel() and self.handle["number"]:
-            return None
-        self._memory = torch.empty(0, dtype=torch.uint8)
-        number = self.handle["number"] + 1
-        if self._on_gpu:
-            try:
-                self._memory = torch.empty(size, dtype=torch.uint8, device="cuda")
-                handle = base64.b64encode(bytes(ForkingPickler.dumps(self._memory))).decode("ascii")
-            except RuntimeError:  # neither room on the GPU, nor CUDA IPC on this machine, are certain
-                return self._lend_host_memory(size, number)
-            self.handle = {"number": number, "cuda": handle}
-            return None
-        return self._lend_host_memory(size, number)
-
-    def _lend_host_memory(self, size: int, number: int) -> None:
-        """Memory that has no name in any file system: it is gone when the last process that maps it is."""
-        descriptor = os.memfd_create("stallgate")
-        os.ftruncate(descriptor, size)
-        path = f"/proc/{os.getpid()}/fd/{descriptor}"
-        self._memory = torch.from_file(path, shared=True, size=size, dtype=torch.uint8)
-        self.handle = {"number": number, "host": path, "size": size}
-
-    def put(self, tensors: list[torch.Tensor], room: int = 0) -> list[Place]:
-        """Lays tensors into the memory.
-
-        Args:
-            tensors: strided ones, on any device.
-            room: bytes that the memory should have at least, for what is to be returned.
-        """
-        places = laid_out([form(tensor) for tensor in tensors])
-        self.reserve(max(end_of(places), room, 1))
-        for tensor, place in zip(tensors, places, strict=True):
-            span(self._memory, place).copy_(_span_of(tensor))
-        if self._on_gpu:
-            torch.cuda.synchronize()  # the other process's streams do not wait for ours
-        return places
-
-    def views(self, places: list[Place]) -> list[torch.Tensor]:
-        """The tensors that lie at places; they share the memory."""
-        return [view(self._memory, place) for place in places]
-
-
-class Borrower:
-    """The child's end: opens the memory that a handle names."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0, dtype=torch.uint8)
-        self._number = 0
-
-    def open(self, handle: Handle) -> None:
-        """Opens the memory, unless it is open.
-
-        Raises:
-            CannotShare: it cannot be opened here.
-        """
-        if handle["number"] == self._number:
+        """Makes room for so many bytes, at least one. What the memory held is lost if it has to grow."""
+        if size <= self._memory.numel() and self.handle:
             return
-        self._memory = torch.empty(0, dtype=torch.uint8)
-        if "host" in handle:
-            self._memory = torch.from_file(handle["host"], shared=True, size=handle["size"], dtype=torch.uint8)
-        else:
-            try:
-                self._memory = pickle.loads(base64.b64decode(handle["cuda"]))  # made by the referee, never by a variant
-            except RuntimeError as error:
-                raise CannotShare(str(error)) from error
-        self._number = handle["number"]
+        self._let_go()
+        if not (self._on_gpu and self._lend_gpu_memory(max(size, 1))):
+            self._lend_host_memory(max(size, 1))
 
-    def read_into(self, buffer: torch.Tensor, place: Place) -> None:
-        """Copies what lies at a place into a flat buffer of its extent."""
-        buffer.copy_(span(self._memory, place))
+    def _let_go(self) -> None:
+        self._memory, self.handle = torch.empty(0, dtype=torch.uint8), {}
+        if self._address:
+            cuda_ipc.free(self._address)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._address, self._descriptor = 0, -1
 
-    def write(self, tensor: torch.Tensor, place: Place) -> None:
-        """Copies a tensor to a place of its shape."""
-        view(self._memory, place).copy_(tensor)
+    def _lend_gpu_memory(self, size: int) -> bool:
+        """Whether GPU memory could be had and can be shared."""
+        with suppress(cuda_ipc.CudaError):
+            torch.cuda.empty_cache()
+            self._address = cuda_ipc.allocate(size)
+            handle = cuda_ipc.handle_of(self._address)
+            self._memory = cuda_ipc.as_tensor(self._address, size)
+            self.handle = {"cuda": base64.b64encode(handle).decode("ascii"), "size": size}
+        return bool(self.handle)
+
+    def _lend_host_memory(self, size: int) -> None:
+        """Memory that has no name in any file system: it is gone when the last process that maps it is."""
+        self._descriptor = os.memfd_create("stallgate")
+        os.ftruncate(self._descriptor, size)
+        path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        self._memory = torch.from_file(path, shared=True, size=size, dtype=torch.uint8)
+        self.handle = {"host": path, "size": size}
+
+    def put(self, tensors: list[torch.Tensor], places: list[Place]) -> None:
+        """Copies strided tensors, of any device, to their places."""
+        for tensor, place in zip(tensors, places, strict=True):
+            span(self._memory, place).copy_(span_of(tensor))
+        self.finish()
+
+    def finish(self) -> None:
+        """Waits for what was copied: the other process's streams do not wait for ours."""
+        if self._memory.is_cuda:
+            torch.cuda.synchronize()
+
+    def span(self, place: Place) -> torch.Tensor:
+        """The extent of a place as a flat tensor that shares the memory."""
+        return span(self._memory, place)
+
+    def view(self, place: Place) -> torch.Tensor:
+        """The tensor at a place; it shares the memory."""
+        return seen_as(span(self._memory, place), place)
+
+
+@contextmanager
+def opened(handle: Handle) -> Iterator[torch.Tensor]:
+    """The child's end: the memory of a handle as bytes, as long as it is open.
+
+    Raises:
+        CannotShare: it cannot be opened here.
+    """
+    if "host" in handle:
+        yield torch.from_file(handle["host"], shared=True, size=handle["size"], dtype=torch.uint8)
+        return
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(cuda_ipc.opened(base64.b64decode(handle["cuda"])))
+        except cuda_ipc.CudaError as error:
+            raise CannotShare(str(error)) from error
+        yield cuda_ipc.as_tensor(address, handle["size"])
 
 
 # --- forms and places -------------------------------------------------------------------------------------------------
@@ -180,16 +177,12 @@ def span(memory: torch.Tensor, place: Place) -> torch.Tensor:
     return memory[place["at"] : place["at"] + size_of(place)].view(dtype_of(place))
 
 
-def view(memory: torch.Tensor, place: Place) -> torch.Tensor:
-    """The tensor at a place."""
-    return seen_as(span(memory, place), place)
-
-
 def seen_as(flat: torch.Tensor, place: Place) -> torch.Tensor:
     """A flat extent, seen in the shape and stride of a place."""
     return flat.as_strided(place["shape"], place["stride"])
 
 
-def _span_of(tensor: torch.Tensor) -> torch.Tensor:
+def span_of(tensor: torch.Tensor) -> torch.Tensor:
+    """The extent of a tensor as a flat tensor that shares its memory."""
     plain = tensor.detach().resolve_conj().resolve_neg()
     return plain.as_strided([extent_of(form(plain))], [1])

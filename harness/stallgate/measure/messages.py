@@ -95,6 +95,10 @@ class TensorForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
 
 
+class InputsReturned(Question, frozen=True, tag="returned"):
+    """The inputs lie where they came from, to be compared with what they were."""
+
+
 class OutputReady(Question, frozen=True, tag="output"):
     """The child has an output and asks where to put it."""
 
@@ -116,8 +120,8 @@ class CaseEnded(Message, frozen=True, tag="outcome"):
 
 
 ChildMessage = (
-    Described | Unable | CaseBegun | StepBegun | InputsWanted | CannotShare | OutputReady | OutputWritten | CaseEnded
-    | Lost | End
+    Described | Unable | CaseBegun | StepBegun | InputsWanted | CannotShare | InputsReturned | OutputReady
+    | OutputWritten | CaseEnded | Lost | End
 )  # fmt: skip
 
 

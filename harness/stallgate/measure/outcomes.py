@@ -20,6 +20,7 @@ from stallgate.measure.messages import (
     CaseEnded,
     ChildMessage,
     Described,
+    InputsReturned,
     InputsWanted,
     OutputReady,
     OutputWritten,
@@ -229,6 +230,8 @@ class Outcomes:
         match message:
             case InputsWanted():
                 return self._lend(turn, message)
+            case InputsReturned():
+                return self._returned(turn)
             case OutputReady():
                 return self._referee.ask("output", tensors=to_builtins(message.tensors))
             case OutputWritten():
@@ -242,6 +245,13 @@ class Outcomes:
         if message.step == "edge" and answer.get("end"):
             turn.lent = ""
             self._note(turn, "edge", answer)
+        return answer
+
+    def _returned(self, turn: _Turn) -> Answer:
+        """The referee's word on the inputs after a call; what is wrong with them is wrong with the step."""
+        answer = self._referee.ask("returned")
+        if not answer.get("right"):
+            self._note(turn, turn.lent, answer)
         return answer
 
     def _compare(self, turn: _Turn) -> Answer:

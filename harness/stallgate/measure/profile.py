@@ -27,7 +27,7 @@ from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
 from stallgate.runs.folder import now, save
 
-NEEDS_A_WITNESS = ("wrong_result", "crashed")
+NEEDS_A_WITNESS = ("wrong_result", "crashed", "not_profiled")
 """Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 

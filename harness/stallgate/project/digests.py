@@ -28,8 +28,10 @@ def workload_digest(workload: Workload) -> str:
 
 
 def child_digest() -> str:
-    """SHA-256 of the measuring child's source, without the timing child below it, which takes no part."""
-    return package_digest(Path(stallgate.child.__file__).parent)
+    """SHA-256 of the measuring child's and the referee's source. The timing child takes no part."""
+    child = Path(stallgate.child.__file__).parent
+    digests = package_digest(child) + package_digest(child / "referee")
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def package_digest(folder: Path) -> str:

@@ -66,8 +66,12 @@ class EdgeCases:
         if found is not None and self._previous is not None and torch.equal(self._previous, output):
             found = "it returned the result of its previous call"
         self._previous = output
-        self.fault = f"on {self._current}: {found}" if found is not None else ""
-        return self.fault or None
+        return self.note(found) if found is not None else None
+
+    def note(self, fault: str) -> str:
+        """Keeps what is wrong with the current edge case; the sentence that says where."""
+        self.fault = f"on {self._current}: {fault}"
+        return self.fault
 
 
 def _edge_cases(reference: ModuleType, arguments: dict[str, Any]) -> Iterator[EdgeCase]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from stallgate.child.correctness import Part, fault
+from stallgate.child.correctness import Part, fault, same_bits
 from stallgate.child.load import load
 from stallgate.child.referee.edge_cases import EdgeCases
-from stallgate.child.shared_memory import Lender, Place, end_of, laid_out
+from stallgate.child.shared_memory import Lender, Place, end_of, form, laid_out, span_of
 
 Answer = dict[str, object]
 
@@ -43,8 +43,9 @@ class Referee:
         self._arguments: dict[str, Any] = {}
         self._step = ""
         self._inputs: list[torch.Tensor] = []
-        self._places: list[Place] = []
-        self._lend_again: Callable[[], Answer] = dict
+        self._lent: list[Place] = []
+        self._is_returned = False
+        self._output: list[Place] = []
 
     def inputs(self, case: str, step: str, number: int) -> Answer:
         """Fresh inputs of a step.
@@ -58,32 +59,48 @@ class Referee:
         if step == "edge":
             return self._edge(number)
         self._arguments = self._case["arguments"]
-        inputs = self._reference().get_inputs(**self._arguments, device=self._device, seed=number)
-        return self._lend(inputs, room=self._case["bytes"], about="", with_init=step == "check")
+        self._inputs = self._reference().get_inputs(**self._arguments, device=self._device, seed=number)
+        return {**self._lend(), "about": "", **(self._init() if step == "check" else {})}
+
+    def returned(self) -> Answer:
+        """Whether the inputs, which the child has put back where it got them, are what they were."""
+        same = all(
+            same_bits(self._lender.span(place), span_of(tensor))
+            for tensor, place in zip(self._inputs, self._lent, strict=True)
+        )
+        self._is_returned = True
+        return self._verdict(None if same else "it changed its input")
 
     def output(self, tensors: list[Place]) -> Answer:
-        """Places for an output of these forms."""
-        self._places = laid_out(tensors)
-        self._lend_again = self._lend_room
-        return self._lend_room()
+        """A place for an output of this form."""
+        self._output = laid_out(tensors)
+        self._lender.reserve(end_of(self._output))
+        return {"tensors": self._output, "memory": self._lender.handle}
 
     def compare(self) -> Answer:
         """Whether the output that now lies in the lent memory is right, and what is wrong with it."""
-        (output,) = self._lender.views(self._places)
+        if not self._is_returned:
+            return self._verdict("it did not return its inputs")
+        (place,) = self._output
+        output = self._lender.view(place)
         reference = self._reference()
         expected = reference.expected_roof if self._case["role"] == "roof" else reference.expected
         parts: Iterator[Part] = expected(self._inputs, **self._arguments)
         tolerance = reference.tolerance(**self._arguments)
         if self._step == "edge":
             found = self._edge_cases.compare(output.to("cpu", copy=True), parts, tolerance)
-        else:
-            found = fault(output, parts, tolerance)
-        return {"right": found is None, "reason": found or ""}
+            return {"right": found is None, "reason": found or ""}
+        return self._verdict(fault(output, parts, tolerance))
 
     def use_host_memory(self) -> Answer:
-        """The last answer again, with memory of the host: the child cannot open the GPU's."""
+        """The inputs again, in memory of the host: the child cannot open the GPU's."""
         self._lender.use_host_memory()
-        return self._lend_again()
+        return self._lend()
+
+    def _verdict(self, fault: str | None) -> Answer:
+        if fault is not None and self._step == "edge":
+            fault = self._edge_cases.note(fault)
+        return {"right": fault is None, "reason": fault or ""}
 
     def _edge(self, number: int) -> Answer:
         if number == 0:
@@ -91,28 +108,26 @@ class Referee:
         edge = self._edge_cases.next()
         if edge is None:
             return {"end": True, "right": not self._edge_cases.fault, "reason": self._edge_cases.fault}
-        self._arguments = self._edge_cases.arguments
-        return self._lend(edge.inputs, room=0, about=str(edge), with_init=number == 0)
+        self._arguments, self._inputs = self._edge_cases.arguments, edge.inputs
+        return {**self._lend(), "about": str(edge), **(self._init() if number == 0 else {})}
 
-    def _lend(self, inputs: list[torch.Tensor], *, room: int, about: str, with_init: bool) -> Answer:
-        self._inputs = inputs
-        facts: Answer = {"about": about}
-        if with_init:
-            init = self._reference().get_init_inputs(**self._arguments)
-            facts["init"] = base64.b64encode(pickle.dumps(init)).decode("ascii")
-        self._lend_again = lambda: {"tensors": self._put(room), "memory": self._lender.handle, **facts}
-        return self._lend_again()
+    def _lend(self) -> Answer:
+        """Lays the inputs into the lent memory, with room for an output that moves the rest of the case's bytes."""
+        self._is_returned = False
+        self._lent = laid_out([form(tensor) for tensor in self._inputs])
+        room = self._case["bytes"] - end_of(self._lent) if self._step != "edge" else 0
+        self._lender.reserve(max(end_of(self._lent), room))
+        self._lender.put(self._inputs, self._lent)
+        return {"tensors": [self._for_variant(place) for place in self._lent], "memory": self._lender.handle}
 
-    def _put(self, room: int) -> list[Place]:
-        """Lays the inputs into the lent memory; those that were made here because of the variant go to its device."""
-        places = self._lender.put(self._inputs, room)
-        if self._step == "edge" or self._device != self._variants_run_on:
-            return [{**place, "device": self._variants_run_on} for place in places]
-        return places
+    def _for_variant(self, place: Place) -> Place:
+        """A place whose tensor belongs on the variant's device, where it is here for our own reasons only."""
+        made_here = self._step == "edge" or self._device != self._variants_run_on
+        return {**place, "device": self._variants_run_on} if made_here else place
 
-    def _lend_room(self) -> Answer:
-        self._lender.reserve(end_of(self._places))
-        return {"tensors": self._places, "memory": self._lender.handle}
+    def _init(self) -> Answer:
+        init = self._reference().get_init_inputs(**self._arguments)
+        return {"init": base64.b64encode(pickle.dumps(init)).decode("ascii")}
 
     def _reference(self) -> ModuleType:
         problem = self._case["problem"]
