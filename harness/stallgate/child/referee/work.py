@@ -13,6 +13,8 @@ from stallgate.child.channel import Channel, first_line
 from stallgate.child.parent_watchdog import end_with_parent
 from stallgate.child.work import UNABLE
 
+Answer = dict[str, object]
+
 
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Answers requests until the parent closes the line.
@@ -28,10 +30,10 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         line.send({"unable": f"{sys.executable} cannot import {error.name}"})
         return UNABLE
     referee = Referee(plan, _usable(plan["device"]))
+    _answer(referee.prepare, {})  # a failure shows again when it is asked for
     line.send({"ready": True})
     while (request := line.receive()) is not None:
-        work: Callable[..., dict[str, object]] = getattr(referee, request["do"])
-        line.send(_answer(work, request["with"]))
+        line.send(_answer(getattr(referee, request["do"]), request["with"]))
     return 0
 
 
@@ -47,12 +49,12 @@ def _usable(device: str) -> str:
     return device
 
 
-def _answer(work: Callable[..., dict[str, object]], arguments: dict[str, Any]) -> dict[str, object]:
+def _answer(work: Callable[..., Answer | None], arguments: dict[str, Any]) -> Answer:
     """The answer to a request. Whatever the reference raises costs the case, never the referee."""
     import torch
 
     try:
-        return work(**arguments)
+        return work(**arguments) or {}
     except torch.OutOfMemoryError as error:
         return {"refused": "skipped", "reason": f"it does not fit in GPU memory twice: {first_line(error)}"}
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
