@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stallgate.measure.attempt import CHILD
+from stallgate.measure.attempt import CHILD_ENTRY
 from stallgate.measure.conversation import EventLog, converse
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.outcomes import Finished, Outcomes
 from stallgate.measure.process import Ended, Spawned
-from stallgate.measure.referee import Referee
+from stallgate.measure.referee import RefereeProcess
 from stallgate.model import Case
 
 GPU = "none"
@@ -47,9 +47,9 @@ def talk(folder: Path, plan: Path, *, timeout_s: float = 120.0, variables: Mappi
     environment.pop("PYTHONPATH", None)
     cases = [(Case(*case["name"].split("/")), case["role"]) for case in told["cases"]]
     samples = max((len(case["labels"]) for case in told["cases"]), default=0)
-    with Referee(sys.executable, plan, environment, folder / "referee.log", timeout_s) as referee:
+    with RefereeProcess(sys.executable, plan, environment, folder / "referee.log", timeout_s) as referee:
         outcomes = Outcomes(cases, samples, GPU, referee, lambda *_: None)
-        child = Spawned([sys.executable, str(CHILD), str(plan)], environment, folder / "child.log", 10.0)
+        child = Spawned([sys.executable, str(CHILD_ENTRY), str(plan)], environment, folder / "child.log", 10.0)
         ended, failed = converse(child, outcomes, timeout_s, EventLog(folder / "events"), lambda: None)
     outcomes.conclude(ended, QUIET, timeout_s, failed)
     said = [json.loads(line) for line in (folder / "events").read_text().splitlines()]

@@ -13,11 +13,11 @@ import torch
 
 from stallgate.child.channel import PARENT_GONE
 from stallgate.child.correctness import fault
-from stallgate.measure.attempt import CHILD
+from stallgate.measure.attempt import CHILD_ENTRY
 from stallgate.measure.messages import Unable, child_message
 from stallgate.measure.outcomes import Finished
 from stallgate.measure.process import Spawned, watch
-from stallgate.measure.referee import ENTRY as REFEREE
+from stallgate.measure.referee import REFEREE_ENTRY as REFEREE
 from stallgate.project.digests import text_digest
 from tests.child.talk import Talk, talk
 from tests.conftest import ROOT
@@ -236,7 +236,7 @@ def test_an_interpreter_without_a_gpu_says_so(tmp_path: Path) -> None:
 def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"device": "cuda", "cases": []}))
     script = f"import sys, runpy; sys.modules['torch'] = None; sys.argv[1:1] = [{str(tmp_path / 'plan.json')!r}]\n"
-    script += f"sys.path.insert(0, 'x'); runpy.run_path({str(CHILD)!r}, run_name='__main__')"
+    script += f"sys.path.insert(0, 'x'); runpy.run_path({str(CHILD_ENTRY)!r}, run_name='__main__')"
     heard: list[bytes] = []
     child = Spawned([sys.executable, "-c", script], os.environ, tmp_path / "log", 10.0)
     watch(child, 60.0, lambda line: not heard.append(line))
@@ -246,7 +246,7 @@ def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     assert "cannot import torch" in message.reason
 
 
-@pytest.mark.parametrize("entry", [CHILD, REFEREE], ids=["child", "referee"])
+@pytest.mark.parametrize("entry", [CHILD_ENTRY, REFEREE], ids=["child", "referee"])
 def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path) -> None:
     """In the middle of its work, and without a word from the starter, who may have been killed."""
     write_plan(tmp_path, [case_of(tmp_path, "sleeping", "import time; time.sleep(60)")])
@@ -256,8 +256,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path) -> None:
         tmp_path / "log",
         10.0,
     )
-    while not process.channel.lines(60.0):  # until it has begun
-        assert process.process.poll() is None
+    assert process.channel.receive(60.0), "it has begun"
     process.channel.close()
     assert process.process.wait(timeout=20) == PARENT_GONE
 

@@ -15,11 +15,11 @@ from stallgate.child.referee_client import RefereeClient
 from stallgate.child.shared_memory import (
     CannotShare,
     Lender,
+    borrowed,
     contiguous_form,
     end_of,
     form,
     laid_out,
-    opened,
     seen_as,
     span,
     span_of,
@@ -33,7 +33,7 @@ def travelled(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     lender, places = Lender("cpu"), laid_out([form(tensor) for tensor in tensors])
     lender.reserve(end_of(places))
     lender.put(tensors, places)
-    with opened(lender.handle) as memory:
+    with borrowed(lender.handle) as memory:
         return [seen_as(span(memory, place).clone(), place) for place in places]
 
 
@@ -83,13 +83,13 @@ def test_memory_grows_and_is_lent_anew() -> None:
     assert lender.handle == first
     lender.reserve(10**6)
     assert lender.handle["size"] == 10**6
-    with opened(lender.handle) as memory:
+    with borrowed(lender.handle) as memory:
         memory.fill_(7)
     assert int(lender.span({"dtype": "uint8", "shape": [10**6], "stride": [1], "at": 0}).sum()) == 7 * 10**6
 
 
 class MadeUpChannel:
-    """Lends GPU memory that cannot be opened, and then the host's."""
+    """Lends GPU memory that cannot be borrowed, and then the host's."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -110,8 +110,8 @@ def test_where_gpu_memory_cannot_be_opened_the_hosts_is_lent(monkeypatch: pytest
     def refused(handle: bytes) -> Any:
         raise cuda_ipc.CudaError("cuIpcOpenMemHandle failed with CUDA error 801")
 
-    monkeypatch.setattr(cuda_ipc, "opened", refused)
-    with pytest.raises(CannotShare, match="error 801"), opened({"cuda": "AAAA", "size": 1}):
+    monkeypatch.setattr(cuda_ipc, "mapped", refused)
+    with pytest.raises(CannotShare, match="error 801"), borrowed({"cuda": "AAAA", "size": 1}):
         pass
     channel = MadeUpChannel()
     found = RefereeClient(channel, "p/v/default/w", "cpu").inputs("check", 0)  # type: ignore[arg-type]

@@ -18,13 +18,13 @@ import torch
 
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.contenders import Pool, gradient_inputs
-from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, Lost, TimedRow
+from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
 from stallgate.child.channel import PARENT_GONE
 from stallgate.child.device import Interpreter
-from stallgate.child.load import load
+from stallgate.child.load import load_file
 from stallgate.errors import BrokenFile
-from stallgate.measure.bench import CHILD as ENTRY
+from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.project.digests import text_digest
@@ -226,13 +226,13 @@ def test_what_does_not_fit_is_skipped_for_everybody(times: Any, monkeypatch: pyt
 
 
 def test_a_capture_that_takes_the_device_along_is_blamed(times: Any, heard: Heard) -> None:
-    with pytest.raises(Lost):
+    with pytest.raises(DeviceLost):
         times(MadeUpClock(GRAPH_BELOW_US / 2, "refused"), "right", usable=False)
     assert {name: one["outcome"] for name, one in heard.outcomes.items()} == {"copy": "crashed"}
 
 
 def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, heard: Heard) -> None:
-    with pytest.raises(Lost):
+    with pytest.raises(DeviceLost):
         times(MadeUpClock(500), "raising", "right", usable=False)
     assert set(heard.outcomes) == {"raising"}
 
@@ -289,7 +289,7 @@ def test_the_forward_pass_is_in_the_time_of_both_and_not_in_that_of_the_backward
 @pytest.mark.parametrize(("shape", "dim"), [([5, 37], 1), ([40, 3], 0), ([33], 0)])
 def test_the_true_gradient_of_cumprod_is_that_of_autograd(shape: list[int], dim: int, zeros: int) -> None:
     reference, truth = (
-        load(path, text_digest(path), f"stallgate_{path.stem}")
+        load_file(path, text_digest(path), f"stallgate_{path.stem}")
         for path in (ROOT / "kernels/cumprod/reference.py", ROOT / "kernels/cumprod/gradient.py")
     )
     arguments = {"shape": shape, "dim": dim, "dtype": "float64"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.outcomes import OUT_OF_TURN, Finished, Outcomes
 from stallgate.measure.process import Ended
-from stallgate.measure.referee import Answer
+from stallgate.measure.referee import Reply
 from stallgate.model import Case, Role
 
 FIRST, SECOND, THIRD = (
@@ -44,7 +44,7 @@ class MadeUpReferee:
         self.step = ""
         self.asked: list[str] = []
 
-    def ask(self, what: str, **arguments: object) -> Answer:
+    def ask(self, what: str, **arguments: object) -> Reply:
         self.asked.append(what)
         if what == "inputs":
             number = arguments["number"]
@@ -68,7 +68,7 @@ class Child:
         self.referee = referee or MadeUpReferee()
         cases = list(zip((FIRST, SECOND, THIRD), roles, strict=True))
         self.outcomes = Outcomes(cases, SAMPLES, GPU, self.referee, lambda *_: None)
-        self.answers: list[Answer] = []
+        self.answers: list[Reply] = []
 
     def say(self, event: str, **facts: object) -> bool:
         if event in ("inputs", "returned", "output", "written"):
@@ -344,7 +344,7 @@ class Witness(MadeUpReferee):
         self.found: set[tuple[str, str]] = set()
         self.case: Any = ""
 
-    def ask(self, what: str, **arguments: object) -> Answer:
+    def ask(self, what: str, **arguments: object) -> Reply:
         answer = super().ask(what, **arguments)
         self.case = arguments.get("case", self.case)
         if what == "compare":

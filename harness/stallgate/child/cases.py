@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 
-from stallgate.child.channel import Channel, first_line
+from stallgate.child.channel import ParentChannel, first_line
 from stallgate.child.correctness import returned_fault, shares_memory
-from stallgate.child.device import Device, filled_memory
-from stallgate.child.load import load
+from stallgate.child.device import ComputeDevice, filled_memory
+from stallgate.child.load import load_file
 from stallgate.child.referee_client import Inputs, RefereeClient, ReferenceFailed, Skip, Wrong
 
 
-def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, channel: Channel) -> dict[str, object]:
+def outcome(
+    plan: dict[str, Any], case: dict[str, Any], device: ComputeDevice, channel: ParentChannel
+) -> dict[str, object]:
     """What became of a case. Whatever a variant raises is its own outcome, never the end of the others."""
     try:
         measured = _measure(plan, case, device, channel)
@@ -31,7 +33,9 @@ def outcome(plan: dict[str, Any], case: dict[str, Any], device: Device, channel:
     return {"outcome": "profiled", "reason": "", **measured}
 
 
-def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, channel: Channel) -> dict[str, object]:
+def _measure(
+    plan: dict[str, Any], case: dict[str, Any], device: ComputeDevice, channel: ParentChannel
+) -> dict[str, object]:
     """Checks, times and samples a case.
 
     Returns the time of one call in milliseconds, and what is wrong on edge cases with a variant that is not gated: its
@@ -63,7 +67,7 @@ def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, channel
     return {"run_ms": run_ms, "edge_case_fault": edge_case_fault}
 
 
-def _skip_if_too_large(case: dict[str, Any], device: Device) -> None:
+def _skip_if_too_large(case: dict[str, Any], device: ComputeDevice) -> None:
     free = device.free_bytes()
     if case["bytes"] > free:
         raise Skip(f"its tensors take {_gib(case['bytes'])}, and {_gib(free)} of GPU memory are free")
@@ -77,12 +81,12 @@ def _skip_if_too_slow(plan: dict[str, Any], run_s: float) -> None:
 class VariantUnderTest:
     """A variant with a workload. Its inputs come from the referee, and its outputs go there."""
 
-    def __init__(self, case: dict[str, Any], device: Device, referee: RefereeClient) -> None:
+    def __init__(self, case: dict[str, Any], device: ComputeDevice, referee: RefereeClient) -> None:
         self._case = case
         self._device = device
         self._referee = referee
         self._inputs = self._lent("check", 0)  # before the variant's code runs for the first time
-        self._variant = load(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
+        self._variant = load_file(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
         self._model = self._made(self._inputs.init)
 
     def check(self) -> float:

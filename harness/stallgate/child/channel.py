@@ -11,7 +11,7 @@ PARENT_GONE = 4
 """Exit status after the parent has ended."""
 
 
-class Channel:
+class ParentChannel:
     """One end of the line. Nothing that the child starts inherits it."""
 
     def __init__(self, descriptor: int) -> None:
@@ -43,7 +43,7 @@ class Channel:
         return message
 
 
-def readable(text: str) -> str:
+def printable(text: str) -> str:
     """A text that every JSON reader takes: a lone surrogate, which an exception's text can hold, becomes ``?``."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -51,4 +51,4 @@ def readable(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's text that is not blank, at most 300 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return readable(lines[0][:300]) if lines else "without a message"
+    return printable(lines[0][:300]) if lines else "without a message"

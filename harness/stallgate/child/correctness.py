@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-Part = tuple[tuple[slice, ...], torch.Tensor]
+ExpectedPart = tuple[tuple[slice, ...], torch.Tensor]
 """Slices into the output, and the right elements there, in the output's own dtype."""
 
 
@@ -18,7 +18,7 @@ class _Finding(NamedTuple):
     first: str
 
 
-def fault(output: torch.Tensor, parts: Iterable[Part], tolerance: float) -> str | None:
+def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float) -> str | None:
     """What is wrong with an output, in a sentence; None where nothing is.
 
     Args:

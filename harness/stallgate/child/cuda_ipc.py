@@ -1,4 +1,4 @@
-"""GPU memory that two processes share: allocated here, opened there, by the CUDA driver's own interface.
+"""GPU memory that two processes share: allocated here, mapped there, by the CUDA driver's own interface.
 
 torch can share tensors too, but keeps memory mapped that is no longer looked at. A mapping that is open while ncu
 profiles makes each launch 50 ms slower, so the child opens the memory to copy and closes it at once.
@@ -54,11 +54,11 @@ def handle_of(address: int) -> bytes:
 
 
 @contextmanager
-def opened(handle: bytes) -> Iterator[int]:
+def mapped(handle: bytes) -> Iterator[int]:
     """The address, here, of another process's memory, as long as it is open.
 
     Raises:
-        CudaError: it cannot be opened.
+        CudaError: it cannot be mapped.
     """
     torch.cuda.synchronize()  # torch's context is this thread's from here on
     address = ctypes.c_uint64()

@@ -14,11 +14,11 @@ import torch
 import triton
 
 
-class Unable(Exception):
+class CannotMeasure(Exception):
     """This interpreter cannot measure."""
 
 
-class Device(Protocol):
+class ComputeDevice(Protocol):
     """A place where variants run: a GPU under ncu, or Triton's interpreter where nothing is profiled."""
 
     name: str
@@ -32,11 +32,11 @@ class Device(Protocol):
     def milliseconds(self, call: Callable[[], object]) -> float: ...
 
 
-def open_device(name: str) -> Device:
+def open_device(name: str) -> ComputeDevice:
     """The device of a plan: ``cuda``, or ``cpu`` for the interpreter.
 
     Raises:
-        Unable: this interpreter cannot measure on it.
+        CannotMeasure: this interpreter cannot measure on it.
     """
     return Gpu() if name == Gpu.name else Interpreter()
 
@@ -71,9 +71,9 @@ class Gpu:
 
     def __init__(self) -> None:
         if torch.version.cuda is None:
-            raise Unable("its torch is built without CUDA")
+            raise CannotMeasure("its torch is built without CUDA")
         if not torch.cuda.is_available():
-            raise Unable("its torch finds no CUDA device")
+            raise CannotMeasure("its torch finds no CUDA device")
 
     def describe(self) -> dict[str, object]:
         facts = torch.cuda.get_device_properties(0)
@@ -132,7 +132,7 @@ class Interpreter:
 
     def __init__(self) -> None:
         if os.environ.get("TRITON_INTERPRET") != "1":
-            raise Unable("TRITON_INTERPRET=1 is not set")
+            raise CannotMeasure("TRITON_INTERPRET=1 is not set")
 
     def describe(self) -> dict[str, object]:
         return {"gpu": "none", "compute_capability": "0.0", **versions()}

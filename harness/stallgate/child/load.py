@@ -12,7 +12,7 @@ class Changed(Exception):
     """A file is not the one that was planned."""
 
 
-def load(path: Path, digest: str, name: str) -> ModuleType:
+def load_file(path: Path, digest: str, name: str) -> ModuleType:
     """The module of a file.
 
     Raises:

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from stallgate.child.channel import Channel
+from stallgate.child.channel import ParentChannel
 from stallgate.child.shared_memory import (
     CannotShare,
     Handle,
     Place,
+    borrowed,
     contiguous_form,
     dtype_of,
     extent_of,
-    opened,
     seen_as,
     span,
 )
@@ -51,7 +51,7 @@ class RefereeClient:
     only while something is copied.
     """
 
-    def __init__(self, channel: Channel, case: str, device: str) -> None:
+    def __init__(self, channel: ParentChannel, case: str, device: str) -> None:
         self._channel = channel
         self._case = case
         self._device = device
@@ -84,7 +84,7 @@ class RefereeClient:
         Raises:
             Wrong: they have changed.
         """
-        with opened(self._memory) as memory:
+        with borrowed(self._memory) as memory:
             for number, place in enumerate(self._lent):
                 span(memory, place).copy_(self._buffers[self._key(place, number)])
         _refuse_wrong(self._ask("returned"))
@@ -99,7 +99,7 @@ class RefereeClient:
         """
         answer = self._ask("output", tensors=[contiguous_form(output)])
         (place,) = answer["tensors"]
-        with opened(answer["memory"]) as memory:
+        with borrowed(answer["memory"]) as memory:
             seen_as(span(memory, place), place).copy_(output.detach())
         _refuse_wrong(self._ask("written"))
 
@@ -114,7 +114,7 @@ class RefereeClient:
         """Tensors of this process with the contents that were lent; they keep their memory from call to call."""
         self._memory, self._lent = answer["memory"], [{**place, "step": step} for place in answer["tensors"]]
         tensors = []
-        with opened(self._memory) as memory:
+        with borrowed(self._memory) as memory:
             for number, place in enumerate(self._lent):
                 buffer = self._buffer(place, number)
                 buffer.copy_(span(memory, place))

@@ -98,7 +98,7 @@ class Lender:
 
 
 @contextmanager
-def opened(handle: Handle) -> Iterator[torch.Tensor]:
+def borrowed(handle: Handle) -> Iterator[torch.Tensor]:
     """The child's end: the memory of a handle as bytes, as long as it is open.
 
     Raises:
@@ -109,7 +109,7 @@ def opened(handle: Handle) -> Iterator[torch.Tensor]:
         return
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(cuda_ipc.opened(base64.b64decode(handle["cuda"])))
+            address = stack.enter_context(cuda_ipc.mapped(base64.b64decode(handle["cuda"])))
         except cuda_ipc.CudaError as error:
             raise CannotShare(str(error)) from error
         yield cuda_ipc.as_tensor(address, handle["size"])

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from stallgate.child.channel import Channel, readable
+from stallgate.child.channel import ParentChannel, printable
 from stallgate.child.parent_watchdog import end_with_parent
 
 UNABLE = 1
@@ -28,23 +28,23 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     end_with_parent(lifeline)
-    parent = Channel(channel)
+    parent = ParentChannel(channel)
     try:
         from stallgate.child.cases import outcome
-        from stallgate.child.device import Unable, open_device
+        from stallgate.child.device import CannotMeasure, open_device
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
     try:
         device = open_device(plan["device"])
-    except Unable as error:
+    except CannotMeasure as error:
         parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
     parent.tell("environment", **device.describe())
     for case in plan["cases"]:
         parent.tell("case", case=case["name"])
         facts = outcome(plan, case, device, parent)
-        parent.tell("outcome", case=case["name"], **{**facts, "reason": readable(str(facts["reason"]))})
+        parent.tell("outcome", case=case["name"], **{**facts, "reason": printable(str(facts["reason"]))})
         if not device.usable():
             parent.tell("lost")
             return DEVICE_LOST

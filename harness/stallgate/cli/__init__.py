@@ -29,7 +29,7 @@ from stallgate.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import Result
     from stallgate.measure.attempt import Machine
-    from stallgate.measure.chip import Answer
+    from stallgate.measure.chip import CatalogueCheck
     from stallgate.model import Case, MeasureOptions, Run
     from stallgate.project.load import Project
 
@@ -744,7 +744,7 @@ def _chip_here(project: Project) -> str | None:
     return chip_of(project, choose(devices, None)) if devices else None
 
 
-def _on_chip(project: Project, chip: str | None, problems: list[str]) -> tuple[list[str], Answer | None]:
+def _on_chip(project: Project, chip: str | None, problems: list[str]) -> tuple[list[str], CatalogueCheck | None]:
     """The targets that a chip cannot be judged by, in words, and how an installed ncu stands to the catalogue."""
     from stallgate.measure.chip import installed, unmeasurable, verify
 

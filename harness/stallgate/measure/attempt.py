@@ -15,13 +15,13 @@ from stallgate.measure.conversation import EventLog, converse
 from stallgate.measure.device import Device
 from stallgate.measure.outcomes import Outcomes
 from stallgate.measure.process import Ended, Spawned
-from stallgate.measure.referee import Referee
+from stallgate.measure.referee import RefereeProcess
 from stallgate.model import Attempt, Case, Environment, MeasureOptions, Noun, Role
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
 from stallgate.runs.folder import now, write_whole
 
-CHILD = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
+CHILD_ENTRY = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
 
 
 class Machine(Noun, frozen=True):
@@ -67,7 +67,7 @@ def planned_attempt(task: Task, machine: Machine, python: str, metrics: list[str
         report=task.report,
         metrics=metrics,
         detail=task.kind == "detail",
-        application=[python, str(CHILD), str(task.file(".plan.json"))],
+        application=[python, str(CHILD_ENTRY), str(task.file(".plan.json"))],
     )
     command = ncu.command(machine.ncu, invocation)
     return Attempt(name=task.name, kind=task.kind, command=command, started=now())
@@ -100,9 +100,10 @@ class Performer:
         plan, log, timeout_s = task.file(".plan.json"), task.file(".log"), self._options.timeout_s
         write_whole(plan, child_plan(self._project, task.cases, task.samples, "cuda"))
         cases = [(case, self._role(case)) for case in task.cases]
-        with Referee(self._options.python, plan, self._environment(), task.file(".referee.log"), timeout_s) as referee:
+        environment = self._environment()
+        with RefereeProcess(self._options.python, plan, environment, task.file(".referee.log"), timeout_s) as referee:
             outcomes = Outcomes(cases, len(task.samples), self._machine.device.name, referee, on_step)
-            child = Spawned(attempt.command, self._environment(), log, self._options.grace_s)
+            child = Spawned(attempt.command, environment, log, self._options.grace_s)
             events = EventLog(task.file(".events.jsonl"))
             ended, failed = converse(child, outcomes, timeout_s, events, lambda: on_line(outcomes))
         complaints = ncu.complaints(log.read_text(errors="replace"))

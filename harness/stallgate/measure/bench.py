@@ -34,7 +34,7 @@ from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
 from stallgate.runs.folder import now, write_whole
 
-CHILD = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
+TIMER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
 
 ROW_BUDGET_S = 4.0
 """Seconds of timed calls that a row may take; whoever is slow has fewer rounds."""
@@ -148,7 +148,7 @@ def peer_files(project: Project, problem: str) -> list[Path]:
 def _digests(project: Project, problem: str) -> dict[str, str]:
     """Everything that times depend on: what the counters depend on, the peers, and the timing child."""
     digests = subject_digests(project.problems[problem])
-    digests["the timing child"] = package_digest(CHILD.parent)
+    digests["the timing child"] = package_digest(TIMER_ENTRY.parent)
     if gradient_file(project, problem).is_file():
         digests["the gradient"] = text_digest(gradient_file(project, problem))
     return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
@@ -244,7 +244,7 @@ class Bencher:
         stem.parent.mkdir(exist_ok=True)
         log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
         write_whole(plan, bench_plan(self._project, self._bench, rows))
-        command = [self._options.python, str(CHILD), str(plan)]
+        command = [self._options.python, str(TIMER_ENTRY), str(plan)]
         child = Spawned(command, self._environment(), log, self._options.grace_s)
         contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
         ended = watch(child, self._options.timeout_s, contenders.hear)

@@ -13,7 +13,7 @@ LONGEST_LINE = 1 << 20
 """Bytes of a message; what goes on for longer is no message of ours."""
 
 
-class Channel:
+class ChildChannel:
     """A stream of lines in both directions.
 
     The other process inherits the two descriptors in ``inherited``: the socket, and the reading end of a pipe that
@@ -34,28 +34,35 @@ class Channel:
     def close(self) -> None:
         """Closes the line; the other process ends."""
         self._ours.close()
-        with suppress(OSError):
+        if self._our_lifeline >= 0:
             os.close(self._our_lifeline)
+            self._our_lifeline = -1
 
     def send(self, message: Mapping[str, object]) -> None:
         """Sends a message; a process that is gone does not miss it."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self._ours.sendall(json.dumps(message).encode() + b"\n")
 
-    def lines(self, timeout_s: float) -> list[bytes] | None:
-        """The lines that have come, waiting for the first so long; None once the other end is closed.
+    def receive(self, timeout_s: float) -> bool:
+        """Takes what has come, waiting for it so long; whether anything has.
 
-        A line that is longer than ``LONGEST_LINE`` comes in pieces.
+        Raises:
+            EOFError: the other end is closed.
         """
         if not select.select([self._ours], [], [], timeout_s)[0]:
-            return []
+            return False
         try:
             received = self._ours.recv(1 << 16)
         except ConnectionResetError:
             received = b""
         if not received:
-            return None
-        *whole, self._held = (self._held + received).split(b"\n")
+            raise EOFError
+        self._held += received
+        return True
+
+    def lines(self) -> list[bytes]:
+        """The lines that are whole by now, each once. One that is longer than ``LONGEST_LINE`` comes in pieces."""
+        *whole, self._held = self._held.split(b"\n")
         if len(self._held) > LONGEST_LINE:
             whole, self._held = [*whole, self._held], b""
         return whole

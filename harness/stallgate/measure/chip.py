@@ -18,7 +18,7 @@ _OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_c
 _NAME = re.compile(r"[a-z][a-z0-9]*__[a-z0-9_]+")
 
 
-class Answer(Noun, frozen=True):
+class CatalogueCheck(Noun, frozen=True):
     """How the catalogue stands to an installed ncu."""
 
     chip: str
@@ -56,21 +56,23 @@ def _lacks(catalogue: Catalogue, metric: Metric, chip: str) -> list[str]:
     return [why for part in parts for why in _lacks(catalogue, part, chip)]
 
 
-def verify(catalogue: Catalogue, chip: str, tool: Path) -> Answer:
+def verify(catalogue: Catalogue, chip: str, tool: Path) -> CatalogueCheck:
     """Holds what the catalogue says of a chip against ``ncu --query-metrics``."""
     listed = query(tool, chip)
     if not listed:
-        return Answer(
+        return CatalogueCheck(
             chip=chip, text=f"{tool} lists no metrics of {chip}: the catalogue is not verified", differs=False
         )
     names = sorted({n for m in catalogue.metrics.values() for n in m.names if not n.startswith(_OWN)})
     wrong = [name for name in names if (_base(name) in listed) != exists_on(catalogue, name, chip)]
     if not wrong:
-        return Answer(
+        return CatalogueCheck(
             chip=chip, text=f"{tool} agrees with the catalogue on {len(names)} names of {chip}", differs=False
         )
     said = [f"{name} {'exists' if _base(name) in listed else 'does not exist'}" for name in wrong]
-    return Answer(chip=chip, text=f"{tool} contradicts the catalogue: on {chip} {', '.join(said)}", differs=True)
+    return CatalogueCheck(
+        chip=chip, text=f"{tool} contradicts the catalogue: on {chip} {', '.join(said)}", differs=True
+    )
 
 
 def query(tool: Path, chip: str) -> set[str]:

@@ -82,7 +82,7 @@ class InputsWanted(Question, frozen=True, tag="inputs"):
     """Which edge case from 0, or which sample from 1."""
 
 
-class CannotShare(Question, frozen=True, tag="cannot_share"):
+class MemoryRefused(Question, frozen=True, tag="cannot_share"):
     """The child cannot open the memory that it was lent."""
 
 
@@ -120,7 +120,7 @@ class CaseEnded(Message, frozen=True, tag="outcome"):
 
 
 ChildMessage = (
-    Described | Unable | CaseBegun | StepBegun | InputsWanted | CannotShare | InputsReturned | OutputReady
+    Described | Unable | CaseBegun | StepBegun | InputsWanted | MemoryRefused | InputsReturned | OutputReady
     | OutputWritten | CaseEnded | Lost | End
 )  # fmt: skip
 

@@ -32,16 +32,16 @@ from stallgate.measure.messages import (
 )
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.process import Ended, in_words
-from stallgate.measure.referee import Answer
+from stallgate.measure.referee import Reply
 from stallgate.model import Case, Noun, Outcome, Role
 
-OUT_OF_TURN: Answer = {"refused": "crashed", "reason": "it is not the turn of this case"}
+OUT_OF_TURN: Reply = {"refused": "crashed", "reason": "it is not the turn of this case"}
 
 
 class Asked(Protocol):
     """The referee, as far as outcomes depend on it."""
 
-    def ask(self, what: str, **arguments: object) -> Answer: ...
+    def ask(self, what: str, **arguments: object) -> Reply: ...
 
 
 class Finished(Noun, frozen=True):
@@ -128,7 +128,7 @@ class Outcomes:
     def step(self) -> str:
         return self._turn.step if self._turn is not None else "start"
 
-    def hear(self, line: bytes, answer: Callable[[Answer], None]) -> bool:
+    def hear(self, line: bytes, answer: Callable[[Reply], None]) -> bool:
         """Takes a line; whether it was a message.
 
         Args:
@@ -223,7 +223,7 @@ class Outcomes:
         self._blame(f"the child spoke of {shortened(name, 80)} out of turn")
         return None
 
-    def _answer(self, message: Question) -> Answer:
+    def _answer(self, message: Question) -> Reply:
         turn = self._turn_of(message.case)
         if turn is None:
             return OUT_OF_TURN
@@ -239,7 +239,7 @@ class Outcomes:
             case _:
                 return self._referee.ask("use_host_memory")
 
-    def _lend(self, turn: _Turn, message: InputsWanted) -> Answer:
+    def _lend(self, turn: _Turn, message: InputsWanted) -> Reply:
         turn.lent = f"sample {message.number}" if message.step == "sample" else message.step
         answer = self._referee.ask("inputs", case=message.case, step=message.step, number=message.number)
         if message.step == "edge" and answer.get("end"):
@@ -247,14 +247,14 @@ class Outcomes:
             self._note(turn, "edge", answer)
         return answer
 
-    def _returned(self, turn: _Turn) -> Answer:
+    def _returned(self, turn: _Turn) -> Reply:
         """The referee's word on the inputs after a call; what is wrong with them is wrong with the step."""
         answer = self._referee.ask("returned")
         if not answer.get("right"):
             self._note(turn, turn.lent, answer)
         return answer
 
-    def _compare(self, turn: _Turn) -> Answer:
+    def _compare(self, turn: _Turn) -> Reply:
         """The referee's word on an output; of an edge case only what is wrong is noted before the last."""
         step, turn.lent = turn.lent, ""
         if not step:
@@ -265,7 +265,7 @@ class Outcomes:
             self._note(turn, step, answer)
         return answer
 
-    def _note(self, turn: _Turn, step: str, answer: Answer) -> None:
+    def _note(self, turn: _Turn, step: str, answer: Reply) -> None:
         """Writes down what the referee said of a step; what it refused to judge stays open."""
         if answer.get("right") is True:
             turn.right.add(step)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from stallgate.measure.channel import Channel
+from stallgate.measure.channel import ChildChannel
 from stallgate.model import Noun
 
 POLL_S = 0.05
@@ -41,7 +41,7 @@ class Spawned:
             log: takes its standard output and standard error.
             grace_s: seconds that it may take to end after it was told to, so that ncu can write its report.
         """
-        self.channel = Channel()
+        self.channel = ChildChannel()
         self.begun = time.monotonic()
         self._grace_s = grace_s
         with log.open("wb") as output:
@@ -117,13 +117,15 @@ def _hear_to_the_end(spawned: Spawned, timeout_s: float, hear: Callable[[bytes],
     last = time.monotonic()
     while True:
         has_ended = spawned.process.poll() is not None
-        lines = spawned.channel.lines(0 if has_ended else POLL_S)
-        for line in lines or []:
+        try:
+            received = spawned.channel.receive(0 if has_ended else POLL_S)
+        except EOFError:  # it closed its end, and may go on
+            received = False
+            time.sleep(0 if has_ended else POLL_S)
+        for line in spawned.channel.lines():
             if hear(line):
                 last = time.monotonic()
-        if has_ended and not lines:
+        if has_ended and not received:
             return True
         if time.monotonic() - last > timeout_s:
             return False
-        if lines is None:
-            time.sleep(POLL_S)  # it closed its end, and goes on

@@ -11,16 +11,16 @@ import msgspec
 
 from stallgate.measure.process import POLL_S, Spawned
 
-ENTRY = Path(__file__).resolve().parents[1] / "child" / "referee" / "__main__.py"
+REFEREE_ENTRY = Path(__file__).resolve().parents[1] / "child" / "referee" / "__main__.py"
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
 class RefereeFailed(Exception):
     """The referee ended, or took too long; the message says which."""
 
 
-class Referee:
+class RefereeProcess:
     """A running referee, asked one thing at a time."""
 
     def __init__(self, python: str, plan: Path, environment: Mapping[str, str], log: Path, timeout_s: float) -> None:
@@ -33,7 +33,7 @@ class Referee:
             log: takes what it prints.
             timeout_s: seconds that an answer may take.
         """
-        self._spawned = Spawned([python, str(ENTRY), str(plan)], environment, log, grace_s=0)
+        self._spawned = Spawned([python, str(REFEREE_ENTRY), str(plan)], environment, log, grace_s=0)
         self._log = log
         self._timeout_s = timeout_s
         self._lines: list[bytes] = []
@@ -45,7 +45,7 @@ class Referee:
     def __exit__(self, *_: object) -> None:
         self._spawned.end()
 
-    def ask(self, what: str, **arguments: object) -> Answer:
+    def ask(self, what: str, **arguments: object) -> Reply:
         """Its answer to a request; the first waits until it is ready.
 
         Raises:
@@ -59,7 +59,7 @@ class Referee:
         self._spawned.channel.send({"do": what, "with": arguments})
         return self._answer()
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> Reply:
         """The next message.
 
         Raises:
@@ -67,14 +67,14 @@ class Referee:
         """
         begin = time.monotonic()
         while not self._lines:
-            lines = self._spawned.channel.lines(POLL_S)
-            if lines is None:
+            try:
+                self._spawned.channel.receive(POLL_S)
+            except EOFError:
                 self._spawned.end()
-                raise RefereeFailed(
-                    f"the referee ended with {self._spawned.how_it_ended}; its own words are in {self._log}"
-                )
-            self._lines += lines
+                how = self._spawned.how_it_ended
+                raise RefereeFailed(f"the referee ended with {how}; its own words are in {self._log}") from None
+            self._lines += self._spawned.channel.lines()
             if time.monotonic() - begin > self._timeout_s:
                 raise RefereeFailed(f"the referee did not answer within {self._timeout_s:g} s")
-        answer: Answer = msgspec.json.decode(self._lines.pop(0), type=dict[str, Any])
+        answer: Reply = msgspec.json.decode(self._lines.pop(0), type=dict[str, Any])
         return answer

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a progress bar is wanted before they are there
     from stallgate.compare.two_runs import Change, Comparison, Pair, Word
     from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
-    from stallgate.measure.chip import Answer
+    from stallgate.measure.chip import CatalogueCheck
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
@@ -226,7 +226,7 @@ def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
         out.print(Text(f"{old}\n    is read as {short}"))
 
 
-def on_chip(gaps: list[str], answer: Answer | None) -> None:
+def on_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
     """What a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
     for gap in gaps:
         out.print(Text(gap, "bold yellow"))

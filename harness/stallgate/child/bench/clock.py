@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-Call = Callable[[], object]
+TimedCall = Callable[[], object]
 
 HOLD_US = 3000.0
 """How long the L2 is overwritten before a time: Python enqueues a call meanwhile, and an H100 whose memory was idle
@@ -22,9 +22,9 @@ class Clock(Protocol):
     """Takes times; a stand-in can take its place where there is no GPU."""
 
     def describe(self) -> dict[str, object]: ...
-    def time(self, call: Call) -> tuple[float, object]: ...
-    def host_times(self, calls: Sequence[Call]) -> list[float]: ...
-    def graph(self, calls: Sequence[Call]) -> Callable[[], list[object]]: ...
+    def time(self, call: TimedCall) -> tuple[float, object]: ...
+    def host_times(self, calls: Sequence[TimedCall]) -> list[float]: ...
+    def graph(self, calls: Sequence[TimedCall]) -> Callable[[], list[object]]: ...
 
 
 class GpuClock:
@@ -47,7 +47,7 @@ class GpuClock:
             "event_us": median(self.time(lambda: None)[0] for _ in range(9)),
         }
 
-    def time(self, call: Call) -> tuple[float, object]:
+    def time(self, call: TimedCall) -> tuple[float, object]:
         """Microseconds between an event before and an event after what a call launches, and what it returned.
 
         The flush goes on until the host has enqueued the call, so that the GPU does not wait for Python, and nothing of
@@ -66,7 +66,7 @@ class GpuClock:
         end.synchronize()
         return float(begin.elapsed_time(end)) * 1e3, result
 
-    def host_times(self, calls: Sequence[Call]) -> list[float]:
+    def host_times(self, calls: Sequence[TimedCall]) -> list[float]:
         """Microseconds from each call to its return, with nothing waited for in between."""
         torch.cuda.synchronize()
         times = []
@@ -77,7 +77,7 @@ class GpuClock:
         torch.cuda.synchronize()
         return times
 
-    def graph(self, calls: Sequence[Call]) -> Callable[[], list[object]]:
+    def graph(self, calls: Sequence[TimedCall]) -> Callable[[], list[object]]:
         """A CUDA graph of calls, each with an output of its own; what it gives replays it and returns the outputs."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):

@@ -12,20 +12,20 @@ from typing import Any
 import torch
 
 from stallgate.child.correctness import checksums, fault, returned_fault, shares_memory
-from stallgate.child.device import Device, filled_memory
-from stallgate.child.load import load
+from stallgate.child.device import ComputeDevice, filled_memory
+from stallgate.child.load import load_file
 from stallgate.child.referee_client import Wrong
 
 
 class ComparedVariant:
     """A variant with a workload, ready to be called, and the reference beside it."""
 
-    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: Device) -> None:
+    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: ComputeDevice) -> None:
         self._device = device
         self._arguments: dict[str, Any] = case["arguments"]
-        self._reference = load(Path(reference["path"]), reference["digest"], "stallgate_reference")
+        self._reference = load_file(Path(reference["path"]), reference["digest"], "stallgate_reference")
         self._expected = self._reference.expected_roof if case["role"] == "roof" else self._reference.expected
-        variant = load(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
+        variant = load_file(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
         self._model = variant.ModelNew(*self._reference.get_init_inputs(**self._arguments), **case["tunables"])
 
     def check(self) -> float:

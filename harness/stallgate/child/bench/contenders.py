@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import torch
 
-from stallgate.child.bench.clock import Call
+from stallgate.child.bench.clock import TimedCall
 from stallgate.child.bench.compared import ComparedVariant, raise_if_wrong
 from stallgate.child.correctness import checksums, shares_memory
-from stallgate.child.device import Device, filled_memory
+from stallgate.child.device import ComputeDevice, filled_memory
 from stallgate.child.referee_client import Skip, Wrong
 
 
@@ -45,18 +45,18 @@ class Contender(Protocol):
     """Something that can be called on one of the inputs of a pool."""
 
     def check(self) -> float: ...
-    def ready(self, place: int) -> Call: ...
+    def ready(self, place: int) -> TimedCall: ...
     def compare(self, output: object, place: int) -> None: ...
 
 
 class Implementation(ComparedVariant):
     """A variant or a peer."""
 
-    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: Device, pool: Pool) -> None:
+    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: ComputeDevice, pool: Pool) -> None:
         super().__init__(reference, case, device)
         self._pool = pool
 
-    def ready(self, place: int) -> Call:
+    def ready(self, place: int) -> TimedCall:
         return partial(self._model, *self._pool.inputs[place])
 
     def compare(self, output: object, place: int) -> None:
@@ -77,11 +77,18 @@ def gradient_inputs(
     return found
 
 
-class Gradient(ComparedVariant):
+class GradientContender(ComparedVariant):
     """The gradient of a variant's or a peer's input, with the forward pass or without; the pool has cotangents too."""
 
     def __init__(
-        self, reference: dict[str, str], truth: Any, case: dict[str, Any], device: Device, pool: Pool, *, alone: bool
+        self,
+        reference: dict[str, str],
+        truth: Any,
+        case: dict[str, Any],
+        device: ComputeDevice,
+        pool: Pool,
+        *,
+        alone: bool,
     ) -> None:
         super().__init__(reference, case, device)
         self._truth = truth
@@ -96,7 +103,7 @@ class Gradient(ComparedVariant):
         self.compare(gradient, 0)
         return run_s
 
-    def ready(self, place: int) -> Call:
+    def ready(self, place: int) -> TimedCall:
         """The call; where the backward pass is alone, the result it starts from lives as long as the call does."""
         x, cotangent = self._pool.inputs[place]
         x = x.detach().requires_grad_()
@@ -149,7 +156,7 @@ class Copy:
     def check(self) -> float:
         return 0.0
 
-    def ready(self, place: int) -> Call:
+    def ready(self, place: int) -> TimedCall:
         source = self._source(place)
         return lambda: torch.empty_like(source).copy_(source)
 

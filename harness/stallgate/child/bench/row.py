@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from stallgate.child.bench.clock import Call, Clock
-from stallgate.child.bench.contenders import Contender, Copy, Gradient, Implementation, Pool, gradient_inputs
-from stallgate.child.channel import Channel, first_line, readable
-from stallgate.child.device import Device
-from stallgate.child.load import load
+from stallgate.child.bench.clock import Clock, TimedCall
+from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation, Pool, gradient_inputs
+from stallgate.child.channel import ParentChannel, first_line, printable
+from stallgate.child.device import ComputeDevice
+from stallgate.child.load import load_file
 from stallgate.child.referee_client import Skip, Wrong
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 ROTATION = (2, 4)
 """Least and most inputs that single calls take turns with."""
@@ -42,7 +42,7 @@ GRAPH_BYTES = 2**31
 """A graph has calls for so many bytes, within these limits."""
 
 
-class Lost(Exception):
+class DeviceLost(Exception):
     """A fault left the device unusable to this process."""
 
 
@@ -69,7 +69,7 @@ class TimedRow:
     """A workload of a plan."""
 
     def __init__(
-        self, plan: dict[str, Any], row: dict[str, Any], device: Device, clock: Clock, parent: Channel
+        self, plan: dict[str, Any], row: dict[str, Any], device: ComputeDevice, clock: Clock, parent: ParentChannel
     ) -> None:
         self._plan = plan
         self._row = row
@@ -87,7 +87,7 @@ class TimedRow:
         """Brings every contender to an outcome, whatever each of them raises.
 
         Raises:
-            Lost: the device cannot be used any more.
+            DeviceLost: the device cannot be used any more.
         """
         self._parent.tell("row", name=self._row["name"])
         try:
@@ -111,7 +111,7 @@ class TimedRow:
         if not self.fits():
             gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
             raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
-        reference = load(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
+        reference = load_file(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
         if self._gradient is None:
             get_inputs, (least, most), share = reference.get_inputs, ROTATION, ROTATION_SHARE
         else:
@@ -132,7 +132,7 @@ class TimedRow:
         contender = self._contender(spec)
         self._skip_if_too_slow(contender.check())
         self._step(spec, "warm-up")
-        calls: list[Call] = [contender.ready(place) for place in range(len(self._pool))]
+        calls: list[TimedCall] = [contender.ready(place) for place in range(len(self._pool))]
         call_us = min(self._clock.time(call)[0] for call in calls[:2])
         self._skip_if_too_slow(call_us / 1e6)
         count = max(5, min(HOST_CALLS, int(HOST_BUDGET_US / call_us)))
@@ -143,13 +143,13 @@ class TimedRow:
             return Copy(self._row["bytes"], self._pool, self._device.name)
         if self._gradient is not None:
             alone = bool(self._gradient["alone"])
-            return Gradient(self._reference, self._truth(), spec, self._device, self._pool, alone=alone)
+            return GradientContender(self._reference, self._truth(), spec, self._device, self._pool, alone=alone)
         return Implementation(self._reference, spec, self._device, self._pool)
 
     def _truth(self) -> ModuleType:
         """The problem's ``gradient.py``."""
         assert self._gradient is not None
-        return load(Path(self._gradient["path"]), self._gradient["digest"], "stallgate_gradient")
+        return load_file(Path(self._gradient["path"]), self._gradient["digest"], "stallgate_gradient")
 
     def _skip_if_too_slow(self, seconds: float) -> None:
         if seconds > self._plan["run_limit_s"]:
@@ -170,7 +170,7 @@ class TimedRow:
                 traceback.print_exc()
                 if not self._device.usable():
                     self._fail(entrant.spec, error)
-                    raise Lost from error
+                    raise DeviceLost from error
                 entrant.note = f"single calls: no CUDA graph of it ({first_line(error)})"
                 continue
             entrant.calls = count
@@ -220,11 +220,11 @@ class TimedRow:
 
     # --- what is told ---
 
-    def _attempt(self, spec: dict[str, Any], step: str, work: Callable[[], T]) -> T | None:
+    def _attempt(self, spec: dict[str, Any], step: str, work: Callable[[], _T]) -> _T | None:
         """What a step of a contender gives; None where it failed and has its outcome.
 
         Raises:
-            Lost: it took the device with it.
+            DeviceLost: it took the device with it.
         """
         self._step(spec, step)
         try:
@@ -232,7 +232,7 @@ class TimedRow:
         except (Exception, SystemExit) as error:
             self._fail(spec, error)
             if not self._device.usable():
-                raise Lost from error
+                raise DeviceLost from error
             return None
 
     def _step(self, spec: dict[str, Any], step: str) -> None:
@@ -240,7 +240,7 @@ class TimedRow:
 
     def _fail(self, spec: dict[str, Any], error: BaseException) -> None:
         outcome, reason = _verdict(error, spec["role"])
-        self._tell(spec, outcome=outcome, reason=readable(reason))
+        self._tell(spec, outcome=outcome, reason=printable(reason))
 
     def _conclude(self, entrant: Entrant) -> None:
         self._tell(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from stallgate.child.channel import Channel
+from stallgate.child.channel import ParentChannel
 from stallgate.child.parent_watchdog import end_with_parent
 from stallgate.child.work import DEVICE_LOST, UNABLE
 
@@ -20,24 +20,24 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     end_with_parent(lifeline)
-    parent = Channel(channel)
+    parent = ParentChannel(channel)
     try:
         from stallgate.child.bench.clock import GpuClock
-        from stallgate.child.bench.row import Lost, TimedRow
-        from stallgate.child.device import Unable, open_device
+        from stallgate.child.bench.row import DeviceLost, TimedRow
+        from stallgate.child.device import CannotMeasure, open_device
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
     try:
         device = open_device("cuda")
-    except Unable as error:
+    except CannotMeasure as error:
         parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
     clock = GpuClock()
     parent.tell("environment", **device.describe(), **clock.describe())
     try:
         measure(TimedRow(plan, row, device, clock, parent) for row in plan["rows"])
-    except Lost:
+    except DeviceLost:
         parent.tell("lost")
         return DEVICE_LOST
     parent.tell("end")

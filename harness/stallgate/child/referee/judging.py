@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from stallgate.child.correctness import Part, fault, same_bits
-from stallgate.child.load import load
+from stallgate.child.correctness import ExpectedPart, fault, same_bits
+from stallgate.child.load import load_file
 from stallgate.child.referee.edge_cases import EdgeCases
 from stallgate.child.shared_memory import Lender, Place, end_of, form, laid_out, span_of
 
-Answer = dict[str, object]
+_Answer = dict[str, object]
 
 
 class Referee:
@@ -46,7 +46,7 @@ class Referee:
         self._lent: list[Place] = []
         self._is_returned = False
         self._output: list[Place] = []
-        self._prepared: dict[tuple[str, str, int], Answer] = {}
+        self._prepared: dict[tuple[str, str, int], _Answer] = {}
 
     def prepare(self) -> None:
         """Makes the inputs that will be asked for first, while the child is still on its way."""
@@ -54,7 +54,7 @@ class Referee:
         if first is not None:
             self._prepared = {(first, "check", 0): self.inputs(first, "check", 0)}
 
-    def inputs(self, case: str, step: str, number: int) -> Answer:
+    def inputs(self, case: str, step: str, number: int) -> _Answer:
         """Fresh inputs of a step.
 
         Returns:
@@ -72,7 +72,7 @@ class Referee:
         self._inputs = self._reference().get_inputs(**self._arguments, device=self._device, seed=number)
         return {**self._lend(), "about": "", **(self._init() if step == "check" else {})}
 
-    def returned(self) -> Answer:
+    def returned(self) -> _Answer:
         """Whether the inputs, which the child has put back where it got them, are what they were."""
         same = all(
             same_bits(self._lender.span(place), span_of(tensor))
@@ -81,13 +81,13 @@ class Referee:
         self._is_returned = True
         return self._verdict(None if same else "it changed its input")
 
-    def output(self, tensors: list[Place]) -> Answer:
+    def output(self, tensors: list[Place]) -> _Answer:
         """A place for an output of this form."""
         self._output = laid_out(tensors)
         self._lender.reserve(end_of(self._output))
         return {"tensors": self._output, "memory": self._lender.handle}
 
-    def compare(self) -> Answer:
+    def compare(self) -> _Answer:
         """Whether the output that now lies in the lent memory is right, and what is wrong with it."""
         if not self._is_returned:
             return self._verdict("it did not return its inputs")
@@ -95,24 +95,24 @@ class Referee:
         output = self._lender.view(place)
         reference = self._reference()
         expected = reference.expected_roof if self._case["role"] == "roof" else reference.expected
-        parts: Iterator[Part] = expected(self._inputs, **self._arguments)
+        parts: Iterator[ExpectedPart] = expected(self._inputs, **self._arguments)
         tolerance = reference.tolerance(**self._arguments)
         if self._step == "edge":
             found = self._edge_cases.compare(output.to("cpu", copy=True), parts, tolerance)
             return {"right": found is None, "reason": found or ""}
         return self._verdict(fault(output, parts, tolerance))
 
-    def use_host_memory(self) -> Answer:
+    def use_host_memory(self) -> _Answer:
         """The inputs again, in memory of the host: the child cannot open the GPU's."""
         self._lender.use_host_memory()
         return self._lend()
 
-    def _verdict(self, fault: str | None) -> Answer:
+    def _verdict(self, fault: str | None) -> _Answer:
         if fault is not None and self._step == "edge":
             fault = self._edge_cases.note(fault)
         return {"right": fault is None, "reason": fault or ""}
 
-    def _edge(self, number: int) -> Answer:
+    def _edge(self, number: int) -> _Answer:
         if number == 0:
             self._edge_cases.begin(self._reference(), self._case)
         edge = self._edge_cases.next()
@@ -121,7 +121,7 @@ class Referee:
         self._arguments, self._inputs = self._edge_cases.arguments, edge.inputs
         return {**self._lend(), "about": str(edge), **(self._init() if number == 0 else {})}
 
-    def _lend(self) -> Answer:
+    def _lend(self) -> _Answer:
         """Lays the inputs into the lent memory, with room for an output that moves the rest of the case's bytes."""
         self._is_returned = False
         self._lent = laid_out([form(tensor) for tensor in self._inputs])
@@ -135,7 +135,7 @@ class Referee:
         made_here = self._step == "edge" or self._device != self._variants_run_on
         return {**place, "device": self._variants_run_on} if made_here else place
 
-    def _init(self) -> Answer:
+    def _init(self) -> _Answer:
         init = self._reference().get_init_inputs(**self._arguments)
         return {"init": base64.b64encode(pickle.dumps(init)).decode("ascii")}
 
@@ -143,5 +143,5 @@ class Referee:
         problem = self._case["problem"]
         if problem not in self._loaded:
             file = self._references[problem]
-            self._loaded[problem] = load(Path(file["path"]), file["digest"], "stallgate_reference")
+            self._loaded[problem] = load_file(Path(file["path"]), file["digest"], "stallgate_reference")
         return self._loaded[problem]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stallgate.child.channel import Channel, first_line
+from stallgate.child.channel import ParentChannel, first_line
 from stallgate.child.parent_watchdog import end_with_parent
 from stallgate.child.work import UNABLE
 
-Answer = dict[str, object]
+_Answer = dict[str, object]
 
 
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
@@ -23,7 +23,7 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))  # before any variant could change it
     end_with_parent(lifeline)
-    line = Channel(channel)
+    line = ParentChannel(channel)
     try:
         from stallgate.child.referee.judging import Referee
     except ImportError as error:
@@ -49,7 +49,7 @@ def _usable(device: str) -> str:
     return device
 
 
-def _answer(work: Callable[..., Answer | None], arguments: dict[str, Any]) -> Answer:
+def _answer(work: Callable[..., _Answer | None], arguments: dict[str, Any]) -> _Answer:
     """The answer to a request. Whatever the reference raises costs the case, never the referee."""
     import torch
 
