@@ -78,9 +78,10 @@ def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
         raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
-    for case in (result.case for result in run.cases):
-        if not _has(project, case):
-            raise BadArgument(f"the project does not have {case.name} any more", "start a new run")
+    gone = [name for name in run.subjects if name not in project.problems]
+    gone += [result.case.name for result in run.cases if not _has(project, result.case)]
+    if gone:
+        raise BadArgument(f"the project does not have {gone[0]} any more", "start a new run")
     begun = [attempt.environment for attempt in run.attempts if attempt.environment is not None]
     device = machine.device
     now = (device.name, device.driver, machine.ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
