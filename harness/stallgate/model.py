@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-RUN_FORMAT = 1
-"""Version of ``run.json``. History: 1, the first."""
+RUN_FORMAT = 2
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case is ``edge_case_fault``."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""
@@ -25,14 +25,14 @@ Role = Literal["candidate", "baseline", "roof", "unknown"]
 """candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
 
 
-class Noun(Struct, frozen=True, forbid_unknown_fields=True):
-    """What all nouns share: frozen, and strict about what a file may say."""
+class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of all nouns: frozen, and strict about what a file may say."""
 
 
 # --- what is computed -------------------------------------------------------------------------------------------------
 
 
-class Workload(Noun, frozen=True):
+class Workload(FrozenStruct, frozen=True):
     """Named arguments of the reference's inputs."""
 
     name: str
@@ -45,7 +45,7 @@ class Workload(Noun, frozen=True):
     """Whether a plan that names no workload contains it."""
 
 
-class Variant(Noun, frozen=True):
+class Variant(FrozenStruct, frozen=True):
     """One self-contained file that computes the problem (for a roof: that moves its bytes or does its flops)."""
 
     name: str
@@ -59,7 +59,7 @@ class Variant(Noun, frozen=True):
     """What a roof saturates; None for everything else."""
 
 
-class Waiver(Noun, frozen=True):
+class Waiver(FrozenStruct, frozen=True):
     """A promise to meet a target later: for one variant, with a reason, until a day."""
 
     variant: str
@@ -74,7 +74,7 @@ class Waiver(Noun, frozen=True):
     """Where it holds; empty: wherever the target is judged."""
 
 
-class AllowedKernel(Noun, frozen=True):
+class AllowedKernel(FrozenStruct, frozen=True):
     """Kernels of others that a candidate of the problem may launch."""
 
     pattern: str
@@ -82,7 +82,7 @@ class AllowedKernel(Noun, frozen=True):
     reason: str
 
 
-class Problem(Noun, frozen=True):
+class Problem(FrozenStruct, frozen=True):
     """What is computed: a reference, its workloads, its variants."""
 
     name: str
@@ -97,7 +97,7 @@ class Problem(Noun, frozen=True):
     allowed_kernels: list[AllowedKernel] = []
 
 
-class Case(Noun, frozen=True):
+class Case(FrozenStruct, frozen=True):
     """One variant in one configuration on one workload."""
 
     problem: str
@@ -118,7 +118,7 @@ DETAIL = "detail"
 """The sample of a launch that was profiled with the whole section set; no number is judged by it."""
 
 
-class Label(Noun, frozen=True):
+class Label(FrozenStruct, frozen=True):
     """A case and a sample, as an NVTX range names them."""
 
     case: Case
@@ -143,7 +143,7 @@ Family = Literal["memory", "shared", "sync", "issue", "compute", "other"]
 Comparison = Literal["at_least", "at_most", "above", "below"]
 
 
-class Metric(Noun, frozen=True):
+class Metric(FrozenStruct, frozen=True):
     """A row of the catalogue: what a short name means, and where ncu has it."""
 
     name: str
@@ -173,14 +173,14 @@ class Metric(Noun, frozen=True):
     """What it tells, in a sentence or two."""
 
 
-class Chip(Noun, frozen=True):
+class Chip(FrozenStruct, frozen=True):
     """A GPU chip as ncu names it."""
 
     name: str
     compute_capability: str | None = None
 
 
-class Catalogue(Noun, frozen=True):
+class Catalogue(FrozenStruct, frozen=True):
     """Every metric that stallgate knows, the old names it understands, and the chips where a name does not exist."""
 
     metrics: dict[str, Metric]
@@ -191,7 +191,7 @@ class Catalogue(Noun, frozen=True):
     """ncu name -> chips where it does not exist."""
 
 
-class Target(Noun, frozen=True):
+class Target(FrozenStruct, frozen=True):
     """A bound on a metric: exactly one of the four comparisons, or a tolerance around the accepted baseline."""
 
     metric: str
@@ -234,7 +234,7 @@ class Target(Noun, frozen=True):
         return next(((name, bound) for name, bound in bounds if bound is not None), None)
 
 
-class Stage(Noun, frozen=True):
+class Stage(FrozenStruct, frozen=True):
     """A focus of optimisation with its targets, rules and autotune space."""
 
     name: str
@@ -251,7 +251,7 @@ class Stage(Noun, frozen=True):
     autotune: dict[str, list[object]] = {}
 
 
-class Accepted(Noun, frozen=True):
+class Accepted(FrozenStruct, frozen=True):
     """What a metric of a case is accepted to be, from repeated runs."""
 
     low: float
@@ -272,7 +272,7 @@ class Accepted(Noun, frozen=True):
         return self.high - self.low
 
 
-class BaselineCase(Noun, frozen=True):
+class BaselineCase(FrozenStruct, frozen=True):
     """The accepted numbers of one case, and what they were measured of."""
 
     runs: int
@@ -284,7 +284,7 @@ class BaselineCase(Noun, frozen=True):
     metrics: dict[str, Accepted]
 
 
-class Baseline(Noun, frozen=True):
+class Baseline(FrozenStruct, frozen=True):
     """The accepted numbers of a problem on one GPU, measured under one clock and cache control."""
 
     format: int
@@ -297,8 +297,8 @@ class Baseline(Noun, frozen=True):
     """``<variant>/<configuration>/<workload>`` -> its numbers."""
 
 
-class Card(Noun, frozen=True):
-    """What a vendor's sheet says of a GPU: shown for orientation, never judged by."""
+class GpuSpec(FrozenStruct, frozen=True):
+    """A GPU's data sheet: shown for orientation, never judged by."""
 
     name: str
     title: str
@@ -326,7 +326,7 @@ Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed",
 """planned: not reached. measuring: begun, no word yet. not_profiled: it ran, and ncu delivered no usable launch."""
 
 
-class CaseResult(Noun, frozen=True):
+class CaseResult(FrozenStruct, frozen=True):
     """What became of one planned case."""
 
     case: Case
@@ -336,13 +336,13 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
-    strays: str = ""
-    """Where its result is wrong beside its workload, in a sentence: a baseline's numbers are shown all the same."""
+    edge_case_fault: str | None = None
+    """Why it failed on small edge-case inputs, or ''; None where it is not known. A baseline is shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
 
-class Environment(Noun, frozen=True):
+class Environment(FrozenStruct, frozen=True):
     """Where an attempt ran."""
 
     gpu: str
@@ -358,7 +358,7 @@ class Environment(Noun, frozen=True):
     cuda: str
 
 
-class Advice(Noun, frozen=True, omit_defaults=True):
+class Advice(FrozenStruct, frozen=True, omit_defaults=True):
     """What one of Nsight Compute's own rules says of a launch."""
 
     rule: str
@@ -371,7 +371,7 @@ class Advice(Noun, frozen=True, omit_defaults=True):
     scope: Literal["whole", "part"] | None = None
 
 
-class HotLine(Noun, frozen=True, omit_defaults=True):
+class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
     """A source line and how many samples of waiting or issuing warps fell on it."""
 
     file: str
@@ -389,7 +389,7 @@ class HotLine(Noun, frozen=True, omit_defaults=True):
     """Of a library: the function that the line is in."""
 
 
-class Detail(Noun, frozen=True):
+class Detail(FrozenStruct, frozen=True):
     """What a report with every section has of one launch beside its metrics: for reading, judged by nothing."""
 
     case: Case
@@ -401,7 +401,7 @@ class Detail(Noun, frozen=True):
     """The hottest first; those of libraries after the kernel's own."""
 
 
-class Attempt(Noun, frozen=True):
+class Attempt(FrozenStruct, frozen=True):
     """One ncu process."""
 
     name: str
@@ -422,7 +422,7 @@ class Attempt(Noun, frozen=True):
     """Where the report has every section."""
 
 
-class Settings(Noun, frozen=True):
+class Settings(FrozenStruct, frozen=True):
     """How it was measured; runs that differ here are not compared."""
 
     samples: int
@@ -433,7 +433,7 @@ class Settings(Noun, frozen=True):
     """ncu metric names that were asked for."""
 
 
-class Origin(Noun, frozen=True):
+class Origin(FrozenStruct, frozen=True):
     """The recording that a replayed run stands for."""
 
     path: str
@@ -442,7 +442,7 @@ class Origin(Noun, frozen=True):
     dirty: bool
 
 
-class Subject(Noun, frozen=True):
+class Subject(FrozenStruct, frozen=True):
     """A problem as it was when it was measured."""
 
     title: str
@@ -452,7 +452,7 @@ class Subject(Noun, frozen=True):
     """SHA-256 of what was measured, by name: each variant's file, the reference, each workload, the child."""
 
 
-class Run(Noun, frozen=True):
+class Run(FrozenStruct, frozen=True):
     """Everything one profile produced."""
 
     format: int
@@ -479,7 +479,7 @@ class Run(Noun, frozen=True):
 State = Literal["measured", "no_value", "absent", "not_finite", "out_of_range"]
 
 
-class Reading(Noun, frozen=True):
+class Reading(FrozenStruct, frozen=True):
     """One metric of one launch or call, with its state: never a bare float."""
 
     state: State
@@ -490,7 +490,7 @@ class Reading(Noun, frozen=True):
     source: Literal["ncu", "formula", "combined", "derived"]
 
 
-class RawMetric(Noun, frozen=True):
+class RawMetric(FrozenStruct, frozen=True):
     """A metric as ``ncu_report`` has it."""
 
     has_value: bool
@@ -498,7 +498,7 @@ class RawMetric(Noun, frozen=True):
     unit: str
 
 
-class Launch(Noun, frozen=True):
+class Launch(FrozenStruct, frozen=True):
     """One kernel launch as ncu saw it."""
 
     index: int
@@ -521,7 +521,7 @@ Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
 """waived: not met, and a waiver of problem.toml says why that is so and until when."""
 
 
-class Part(Noun, frozen=True):
+class Part(FrozenStruct, frozen=True):
     """One kernel's part in a number of a call of several."""
 
     kernel: str
@@ -529,7 +529,7 @@ class Part(Noun, frozen=True):
     """The median of its samples; None where it is not measured."""
 
 
-class Verdict(Noun, frozen=True):
+class Verdict(FrozenStruct, frozen=True):
     """What the gate says of one target for one case."""
 
     status: Status

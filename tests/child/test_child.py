@@ -205,8 +205,8 @@ def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(found:
         assert candidate["outcome"] == ("wrong_result" if words else "profiled"), candidate
         assert words in candidate["reason"]
         assert baseline["outcome"] == "profiled", baseline
-        assert bool(baseline["strays"]) == bool(words)
-        assert words in baseline["strays"]
+        assert bool(baseline["edge_case_fault"]) == bool(words)
+        assert words in baseline["edge_case_fault"]
 
 
 def test_tunables_reach_the_variant(found: Found) -> None:

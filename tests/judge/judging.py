@@ -14,6 +14,7 @@ from stallgate.judge.soundness import foreign_kernels
 from stallgate.judge.verdicts import Judgement, judge
 from stallgate.measure.profile import subject_of
 from stallgate.model import (
+    RUN_FORMAT,
     Accepted,
     Attempt,
     Baseline,
@@ -75,7 +76,7 @@ def environment(**changes: Any) -> Environment:
 
 def run_of(project: Project, results: list[CaseResult], **changes: Any) -> Run:
     run = Run(
-        format=1,
+        format=RUN_FORMAT,
         name="r",
         kind="live",
         created="2026-11-25T10:00:00Z",

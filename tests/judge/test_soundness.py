@@ -181,7 +181,7 @@ def test_a_roof_that_moved_too_little_is_none(repository: Project) -> None:
 
 
 def test_where_a_candidate_strays_it_is_wrong_though_it_was_measured(repository: Project) -> None:
-    results = [replace(r, strays="on 3x7 of zeros: 1 of 21 elements are wrong") for r in usual()]
+    results = [replace(r, edge_case_fault="on 3x7 of zeros: 1 of 21 elements are wrong") for r in usual()]
     found = doubts(run_of(repository, results), {}, summaries())
     assert {(of.variant, told.status, told.reason) for of, told in found.items()} == {
         ("blocked_scan", "fail", "wrong_result")
@@ -205,8 +205,8 @@ def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     """Its recording goes astray on small special data as well, which would be said first: here it does not."""
     recorded = next((current / "reports/recorded").glob("*/cumprod/run.json"))
     run = msgspec.json.decode(recorded.read_bytes())
-    strays = [case.pop("strays") for case in run["cases"] if case.get("strays")]
-    assert strays
+    faults = [case.update(edge_case_fault="") for case in run["cases"] if case.get("edge_case_fault")]
+    assert faults
     recorded.write_bytes(msgspec.json.encode(run))
     path = current / "kernels/cumprod/problem.toml"
     path.write_text(

@@ -62,13 +62,13 @@ def _measure(plan: dict[str, Any], case: dict[str, Any], device: Device, events:
     run_ms = subject.milliseconds()
     _skip_if_too_slow(plan, run_ms / 1e3)
     step("trial")
-    strays = stray(plan["references"][case["problem"]], case, device.name)
-    if strays and case["role"] == "candidate":
-        raise Wrong(strays)
+    edge_case_fault = stray(plan["references"][case["problem"]], case, device.name)
+    if edge_case_fault and case["role"] == "candidate":
+        raise Wrong(edge_case_fault)
     for number, label in enumerate(case["labels"], 1):
         step(f"sample {number} of {len(case['labels'])}")
         subject.sample(label, seed=number)
-    return {"run_ms": run_ms, "strays": strays}
+    return {"run_ms": run_ms, "edge_case_fault": edge_case_fault}
 
 
 def _skip_if_too_large(case: dict[str, Any], device: Device) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
-from stallgate.model import Case, CaseResult, Environment, Noun, Role, Run, Status
+from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Role, Run, Status
 from stallgate.project.digests import workload_key
 from stallgate.runs.folder import RECORDED, load
 
@@ -127,7 +127,7 @@ def read_summaries(path: Path, metrics: list[str]) -> Summaries:
 # --- lines through time -----------------------------------------------------------------------------------------------
 
 
-class Moment(Noun, frozen=True, order=True):
+class Moment(FrozenStruct, frozen=True, order=True):
     """When, and of what code, something was measured: a replay has its recording's, so that it counts once."""
 
     created: str
@@ -141,7 +141,7 @@ class Moment(Noun, frozen=True, order=True):
         return self.commit[:7] + ("+" if self.dirty else "") if self.commit else self.created[:10]
 
 
-class Conditions(Noun, frozen=True):
+class Conditions(FrozenStruct, frozen=True):
     """What has to be the same before two numbers are compared."""
 
     device: str
@@ -151,7 +151,7 @@ class Conditions(Noun, frozen=True):
     """A workload may keep its name and become another."""
 
 
-class Strand(Noun, frozen=True):
+class Strand(FrozenStruct, frozen=True):
     """What a line follows through time."""
 
     case: Case
@@ -159,7 +159,7 @@ class Strand(Noun, frozen=True):
     conditions: Conditions
 
 
-class Point(Noun, frozen=True):
+class Point(FrozenStruct, frozen=True):
     """One measurement on a line, or why there is none."""
 
     moment: Moment
@@ -181,7 +181,7 @@ class Point(Noun, frozen=True):
         return self.summary.high if self.summary is not None else None
 
 
-class Line(Noun, frozen=True):
+class Line(FrozenStruct, frozen=True):
     """A strand's points in the order of time."""
 
     strand: Strand

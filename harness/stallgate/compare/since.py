@@ -20,7 +20,7 @@ from stallgate.extract.evidence import Evidence
 from stallgate.formatting import spaced
 from stallgate.judge.evaluate import Result, evaluate, with_roles
 from stallgate.judge.verdicts import Judgement
-from stallgate.model import CaseResult, Noun, Run
+from stallgate.model import CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import RECORDED, load
 
@@ -30,7 +30,7 @@ ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable
 """Words as a reader wants them: what moved, and for the worse, comes first."""
 
 
-class Since(Noun, frozen=True):
+class Since(FrozenStruct, frozen=True):
     """One problem of a run, held against the last time that it was measured."""
 
     problem: str

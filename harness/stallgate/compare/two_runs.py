@@ -24,7 +24,7 @@ from stallgate.errors import NotMeasured
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, provenance, spaced
 from stallgate.judge.evaluate import Result
-from stallgate.model import Case, CaseResult, Environment, Metric, Noun, Role
+from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Role
 from stallgate.project.catalogue import ROOF_FRACTION, resolve
 from stallgate.project.digests import CHILD, REFERENCE, variant_key, workload_key
 from stallgate.project.load import Project
@@ -43,7 +43,7 @@ HEADLINES = 3
 # --- nouns ------------------------------------------------------------------------------------------------------------
 
 
-class Obstacle(Noun, frozen=True):
+class Obstacle(FrozenStruct, frozen=True):
     """Why something is not comparable."""
 
     reason: str
@@ -51,7 +51,7 @@ class Obstacle(Noun, frozen=True):
     sentence: str
 
 
-class Change(Noun, frozen=True):
+class Change(FrozenStruct, frozen=True):
     """One metric of one case in both runs.
 
     Where the samples of the two runs overlap, from the lowest to the highest, the word is ``same``; otherwise the
@@ -82,7 +82,7 @@ class Change(Noun, frozen=True):
         return min(low, self.change - SINGLE), max(high, self.change + SINGLE)
 
 
-class Pair(Noun, frozen=True):
+class Pair(FrozenStruct, frozen=True):
     """A case in both runs, or in one of them."""
 
     case: Case
@@ -103,14 +103,14 @@ class Pair(Noun, frozen=True):
         return next(change for change in self.changes if change.metric == "duration")
 
 
-class Side(Noun, frozen=True):
+class Side(FrozenStruct, frozen=True):
     """One of the two runs, as a reader knows it."""
 
     name: str
     provenance: str
 
 
-class Fact(Noun, frozen=True):
+class Fact(FrozenStruct, frozen=True):
     """Something that is known of both runs."""
 
     name: str
@@ -118,7 +118,7 @@ class Fact(Noun, frozen=True):
     run: str
 
 
-class Comparison(Noun, frozen=True):
+class Comparison(FrozenStruct, frozen=True):
     """Two runs, metric by metric."""
 
     base: Side

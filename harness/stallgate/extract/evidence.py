@@ -9,14 +9,14 @@ from pathlib import Path
 from stallgate.errors import DamagedReport
 from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import Report, read_report
-from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, Label, Launch, Noun, Run
+from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, FrozenStruct, Label, Launch, Run
 from stallgate.project.catalogue import readable
 from stallgate.project.digests import file_digest
 
 CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
 
 
-class Call(Noun, frozen=True):
+class Call(FrozenStruct, frozen=True):
     """One sample of a case: every launch within its range, in order."""
 
     case: Case
@@ -24,7 +24,7 @@ class Call(Noun, frozen=True):
     launches: list[Launch]
 
 
-class Evidence(Noun, frozen=True):
+class Evidence(FrozenStruct, frozen=True):
     """All calls that can be relied on, and why others cannot."""
 
     calls: list[Call]

@@ -15,7 +15,7 @@ import msgspec
 
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS
-from stallgate.model import Advice, HotLine, Launch, Metric, Noun, RawMetric, Reading
+from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
 from stallgate.project.catalogue import evaluate, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -27,7 +27,7 @@ FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
 READER_TIMEOUT_S = 300
 
 
-class Report(Noun, frozen=True):
+class Report(FrozenStruct, frozen=True):
     """What an ncu report holds."""
 
     reader: str

@@ -19,14 +19,14 @@ from msgspec.structs import astuple
 
 from stallgate.extract.evidence import Call
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
-from stallgate.model import DETAIL, Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
+from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Metric, Reading, Run, State, Workload
 from stallgate.project.catalogue import ROOF_FRACTION
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Row(Noun, frozen=True):
+class Row(FrozenStruct, frozen=True):
     """A metric of a launch, or of a whole call."""
 
     problem: str
@@ -261,7 +261,7 @@ def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -
 # --- samples of a case ------------------------------------------------------------------------------------------------
 
 
-class Summary(Noun, frozen=True):
+class Summary(FrozenStruct, frozen=True):
     """A metric of a case over its samples."""
 
     state: State

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, quantity
-from stallgate.model import Accepted, Comparison, Metric, Noun, Status, Target, Verdict
+from stallgate.model import Accepted, Comparison, FrozenStruct, Metric, Status, Target, Verdict
 
 HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
@@ -26,7 +26,7 @@ WORDS: dict[Comparison, str] = {
 }
 
 
-class Bound(Noun, frozen=True):
+class Bound(FrozenStruct, frozen=True):
     """What a number is held to."""
 
     comparison: Comparison

@@ -18,7 +18,7 @@ from stallgate.extract.evidence import Evidence, gather
 from stallgate.extract.table import Row, Summaries, as_csv, as_frame, rows_of, summarise, summarise_kernels
 from stallgate.judge.soundness import foreign_kernels
 from stallgate.judge.verdicts import Judgement, judge
-from stallgate.model import Card, Case, Run, State
+from stallgate.model import Case, GpuSpec, Run, State
 from stallgate.project.catalogue import resolve
 from stallgate.project.load import Project
 from stallgate.runs.folder import load, pretty, write_whole
@@ -38,8 +38,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     judgement: Judgement
     foreign_kernels: dict[Case, list[str]] = {}
     """Kernels that are neither a variant's own nor allowed: of candidates judged, of others shown."""
-    card: Card | None = None
-    """What the sheet of the run's GPU says: shown, never judged by."""
+    gpu_spec: GpuSpec | None = None
+    """The data sheet of the run's GPU: shown, never judged by."""
 
     @cached_property
     def places(self) -> dict[tuple[str, str], list[Row]]:
@@ -81,13 +81,13 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
         summaries=summaries,
         judgement=judgement,
         foreign_kernels=foreign,
-        card=_card(project, run),
+        gpu_spec=_gpu_spec(project, run),
     )
 
 
-def _card(project: Project, run: Run) -> Card | None:
+def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
     gpu = next((attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None), None)
-    return project.card_of(gpu) if gpu is not None else None
+    return project.gpu_spec_of(gpu) if gpu is not None else None
 
 
 def _judged(project: Project) -> set[str]:
@@ -133,7 +133,7 @@ def run_facts(result: Result, status: int) -> dict[str, object]:
                 "case": case.case.name,
                 "outcome": case.outcome,
                 "reason": case.reason,
-                "strays": case.strays,
+                "edge_case_fault": case.edge_case_fault,
                 "foreign_kernels": result.foreign_kernels.get(case.case, []),
             }
             for case in result.run.cases
@@ -179,7 +179,7 @@ def verdicts(result: Result) -> dict[str, object]:
         "exit_status": result.judgement.exit_status,
         "stages": result.judgement.stages,
         "notes": result.judgement.notes,
-        "card": result.card,
+        "gpu_spec": result.gpu_spec,
         "verdicts": result.judgement.verdicts,
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from stallgate.extract.evidence import Call, Evidence
 from stallgate.extract.table import Summaries
 from stallgate.formatting import scaled, shortened, spaced
-from stallgate.model import Case, CaseResult, Noun, Problem, Run, Status
+from stallgate.model import Case, CaseResult, FrozenStruct, Problem, Run, Status
 from stallgate.project.catalogue import L2_SECTORS, ROOF_FRACTION
 from stallgate.project.load import Project
 
@@ -27,7 +27,7 @@ LONGEST_NAME = 120
 """Characters of a kernel's name in a sentence."""
 
 
-class Doubt(Noun, frozen=True):
+class Doubt(FrozenStruct, frozen=True):
     """Why the numbers of a case are not judged."""
 
     status: Status
@@ -45,18 +45,18 @@ def doubts(run: Run, foreign: dict[Case, list[str]], summaries: Summaries) -> di
         summaries: its metrics.
     """
     found = {
-        result.case: _strays(result) or _foreign(result, foreign) or _implausible(result, run, summaries)
+        result.case: _edge_case_fault(result) or _foreign(result, foreign) or _implausible(result, run, summaries)
         for result in run.cases
         if result.outcome == "profiled" and result.role in ("candidate", "roof")
     }
     return {case: doubt for case, doubt in found.items() if doubt is not None}
 
 
-def _strays(result: CaseResult) -> Doubt | None:
+def _edge_case_fault(result: CaseResult) -> Doubt | None:
     """A baseline may be wrong beside its workload; a candidate that it was promoted to may not."""
-    if not result.strays or result.role != "candidate":
+    if not result.edge_case_fault or result.role != "candidate":
         return None
-    return Doubt(status="fail", reason="wrong_result", sentence=f"wrong result: {result.strays}")
+    return Doubt(status="fail", reason="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
 
 
 # --- whose kernels ----------------------------------------------------------------------------------------------------

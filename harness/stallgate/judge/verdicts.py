@@ -49,8 +49,8 @@ from stallgate.judge.soundness import doubts
 from stallgate.model import (
     Case,
     CaseResult,
+    FrozenStruct,
     Metric,
-    Noun,
     Part,
     Run,
     Stage,
@@ -64,7 +64,7 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
 
 
-class Judgement(Noun, frozen=True):
+class Judgement(FrozenStruct, frozen=True):
     """Everything that the gate says of a run."""
 
     stages: list[str]
@@ -137,9 +137,9 @@ def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
     notes += dict.fromkeys(
-        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.strays}"
+        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.edge_case_fault}"
         for result in run.cases
-        if result.strays and result.role != "candidate"
+        if result.edge_case_fault and result.role != "candidate"
     )
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")

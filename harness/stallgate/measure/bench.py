@@ -17,7 +17,7 @@ from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock, leash
 from stallgate.measure.process import Ended, Event, watch
 from stallgate.measure.profile import LEASH, RUN_LIMIT_S, child_plan
-from stallgate.model import Case, Noun, Workload
+from stallgate.model import Case, FrozenStruct, Workload
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
 from stallgate.project.load import Project
@@ -32,7 +32,7 @@ ROW_BUDGET_S = 4.0
 COPY = Entry(name="copy", role="copy")
 
 
-class BenchOptions(Noun, frozen=True):
+class BenchOptions(FrozenStruct, frozen=True):
     """How to measure."""
 
     python: str

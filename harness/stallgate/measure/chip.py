@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stallgate.errors import NoProfiler
 from stallgate.measure import ncu
-from stallgate.model import Catalogue, Metric, Noun
+from stallgate.model import Catalogue, FrozenStruct, Metric
 from stallgate.project.catalogue import COMPUTED_OF, exists_on, name_on, resolve
 from stallgate.project.load import Project
 
@@ -18,7 +18,7 @@ _OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_c
 _NAME = re.compile(r"[a-z][a-z0-9]*__[a-z0-9_]+")
 
 
-class Answer(Noun, frozen=True):
+class Answer(FrozenStruct, frozen=True):
     """How the catalogue stands to an installed ncu."""
 
     chip: str

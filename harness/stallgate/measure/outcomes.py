@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.process import Ended, Event
-from stallgate.model import Case, Noun, Outcome
+from stallgate.model import Case, FrozenStruct, Outcome
 
 
-class Told(Noun, frozen=True):
+class Told(FrozenStruct, frozen=True):
     """What is known of one case."""
 
     outcome: Outcome
     reason: str
     run_ms: float | None = None
-    strays: str = ""
+    edge_case_fault: str = ""
 
 
 class Story:
@@ -48,7 +48,7 @@ class Story:
                     outcome=event["outcome"],
                     reason=event["reason"],
                     run_ms=event.get("run_ms"),
-                    strays=event.get("strays", ""),
+                    edge_case_fault=event.get("edge_case_fault", ""),
                 )
                 self.at_work = None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Case, Noun, Problem, Variant, Workload
+from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
 from stallgate.project.load import Project
 
 
-class Request(Noun, frozen=True):
+class Request(FrozenStruct, frozen=True):
     """What a user asks to have measured; empty means the default."""
 
     subjects: list[str] = []

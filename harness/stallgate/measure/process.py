@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 
 Event = dict[str, Any]
 
@@ -21,7 +21,7 @@ GRACE_S = 10.0
 """How long ncu may take to write its report after it was told to end."""
 
 
-class Ended(Noun, frozen=True):
+class Ended(FrozenStruct, frozen=True):
     """How a process ended."""
 
     exit_status: int | None

@@ -21,7 +21,18 @@ from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock, leash
 from stallgate.measure.outcomes import Story, Told
 from stallgate.measure.process import Event, watch
-from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, Environment, Noun, Run, Settings, Subject
+from stallgate.model import (
+    DETAIL,
+    RUN_FORMAT,
+    Attempt,
+    Case,
+    CaseResult,
+    Environment,
+    FrozenStruct,
+    Run,
+    Settings,
+    Subject,
+)
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import file_digest, subject_digests
@@ -38,7 +49,7 @@ LEASH = "leash"
 """The file, in the private TMPDIR, whose lock keeps the child alive."""
 
 
-class Options(Noun, frozen=True):
+class Options(FrozenStruct, frozen=True):
     """How to measure."""
 
     python: str
@@ -103,10 +114,10 @@ def subject_of(project: Project, name: str) -> Subject:
 
 
 def chip_of(project: Project, device: Device) -> str | None:
-    """The chip of a GPU: by its card, else by its compute capability; None where neither tells."""
-    card = project.card_of(device.name)
-    if card is not None:
-        return card.chip
+    """The chip of a GPU: by its data sheet, else by its compute capability; None where neither tells."""
+    spec = project.gpu_spec_of(device.name)
+    if spec is not None:
+        return spec.chip
     chips = project.catalogue.chips.values()
     return next((chip.name for chip in chips if chip.compute_capability == device.compute_capability), None)
 
@@ -292,7 +303,7 @@ class Profiler:
             outcome=told.outcome,
             reason=told.reason,
             run_ms=told.run_ms,
-            strays=told.strays,
+            edge_case_fault=told.edge_case_fault,
             attempt=attempt.name,
         )
         self._replace(result)

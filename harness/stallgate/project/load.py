@@ -14,11 +14,11 @@ from stallgate.model import (
     LABEL_PART,
     AllowedKernel,
     Baseline,
-    Card,
     Catalogue,
     Chip,
+    FrozenStruct,
+    GpuSpec,
     Metric,
-    Noun,
     Problem,
     Role,
     Stage,
@@ -36,14 +36,14 @@ T = TypeVar("T")
 CATALOGUE = "metrics/catalogue.toml"
 
 
-class Project(Noun, frozen=True):
+class Project(FrozenStruct, frozen=True):
     """Everything that a project's files say, read once and checked whole."""
 
     root: Path
     problems: dict[str, Problem]
     stages: dict[str, Stage]
     catalogue: Catalogue
-    cards: dict[str, Card]
+    gpu_specs: dict[str, GpuSpec]
     baselines: dict[str, list[Baseline]] = {}
     """Problem -> what is accepted of it, one for each GPU."""
 
@@ -78,14 +78,14 @@ class Project(Noun, frozen=True):
             add(name)
         return list(found.values())
 
-    def card_of(self, gpu: str) -> Card | None:
-        """The card of a GPU by the name that its driver reports; None where there is none."""
-        return next((card for card in self.cards.values() if gpu in card.device_names), None)
+    def gpu_spec_of(self, gpu: str) -> GpuSpec | None:
+        """The data sheet of a GPU, by the name that its driver reports; None where there is none."""
+        return next((spec for spec in self.gpu_specs.values() if gpu in spec.device_names), None)
 
     def folder_of(self, gpu: str) -> str:
-        """The folder of what is kept of a GPU: its card's name; of a GPU without one, its own name as a slug."""
-        card = self.card_of(gpu)
-        return card.name if card is not None else "-".join(gpu.lower().split())
+        """The folder of what is kept of a GPU: its data sheet's name; of a GPU without one, its own name as a slug."""
+        spec = self.gpu_spec_of(gpu)
+        return spec.name if spec is not None else "-".join(gpu.lower().split())
 
 
 def find_root(start: Path) -> Path:
@@ -115,7 +115,7 @@ def load_project(root: Path) -> Project:
         problems={path.parent.name: _problem(root, path) for path in sorted(root.glob("kernels/*/problem.toml"))},
         stages={path.stem: _stage(root, path, catalogue) for path in sorted(root.glob("metrics/stages/*.toml"))},
         catalogue=catalogue,
-        cards={path.stem: _card(root, path) for path in sorted(root.glob("metrics/gpus/*.toml"))},
+        gpu_specs={path.stem: _gpu_spec(root, path) for path in sorted(root.glob("metrics/gpus/*.toml"))},
         baselines=_baselines(root, catalogue),
     )
     for stage in project.stages.values():
@@ -171,20 +171,20 @@ def _check_waiver(project: Project, problem: Problem, waiver: Waiver, where: str
 # --- problems ---------------------------------------------------------------------------------------------------------
 
 
-class _VariantTable(Noun, frozen=True):
+class _VariantTable(FrozenStruct, frozen=True):
     role: Role
     ceiling: str | None = None
     configurations: dict[str, dict[str, object]] = {}
 
 
-class _WorkloadTable(Noun, frozen=True):
+class _WorkloadTable(FrozenStruct, frozen=True):
     arguments: dict[str, object]
     bytes: int
     flops: int
     default: bool = False
 
 
-class _ProblemFile(Noun, frozen=True):
+class _ProblemFile(FrozenStruct, frozen=True):
     title: str
     stages: list[str]
     variants: dict[str, _VariantTable]
@@ -295,7 +295,7 @@ def _check_argument(key: str, value: object) -> None:
 # --- yardsticks -------------------------------------------------------------------------------------------------------
 
 
-class _CatalogueFile(Noun, frozen=True):
+class _CatalogueFile(FrozenStruct, frozen=True):
     metrics: dict[str, dict[str, object]]
     aliases: dict[str, str]
     chips: dict[str, dict[str, object]]
@@ -408,9 +408,9 @@ def _baseline(root: Path, path: Path, catalogue: Catalogue) -> Baseline:
     return baseline
 
 
-def _card(root: Path, path: Path) -> Card:
+def _gpu_spec(root: Path, path: Path) -> GpuSpec:
     shown = _shown(root, path)
-    return _with_name(path.stem, read_toml(path, shown), Card, shown)
+    return _with_name(path.stem, read_toml(path, shown), GpuSpec, shown)
 
 
 def _with_name(name: str, row: dict[str, object], kind: type[T], shown: str, key: str = "") -> T:

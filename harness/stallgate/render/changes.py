@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from stallgate.compare.since import ORDER, Since
 from stallgate.compare.two_runs import Word
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 from stallgate.render.compare_page import CLASSES, MARKS, Line, line_of
 
 MOST_LINES = 40
 """Rows of the table; of more, what moved is shown first, and ``stallgate compare`` shows the rest."""
 
 
-class Changes(Noun, frozen=True):
+class Changes(FrozenStruct, frozen=True):
     """A problem of a run beside its base."""
 
     mark: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, Row, blank_figure, plain, rendered
 
 SLOWER = BOUND
@@ -17,7 +17,7 @@ TITLE_WIDTH = 90
 """Characters; a longer finding takes another line."""
 
 
-class Shift(Noun, frozen=True):
+class Shift(FrozenStruct, frozen=True):
     """The relative change of a variant's time, or why there is none."""
 
     change: float | None

@@ -10,7 +10,7 @@ from stallgate.compare.since import ORDER
 from stallgate.compare.two_runs import Change, Comparison, Pair, Word, finding
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, scaled, spaced
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 from stallgate.render.compare_figures import Shift, times_drawing
 from stallgate.render.figures import Row
 from stallgate.render.template import template
@@ -31,7 +31,7 @@ CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_compar
 """Classes of the page's style."""
 
 
-class Cell(Noun, frozen=True):
+class Cell(FrozenStruct, frozen=True):
     """A metric of one run in the table."""
 
     text: str
@@ -45,7 +45,7 @@ class Cell(Noun, frozen=True):
     """The lowest and the highest sample, likewise."""
 
 
-class Line(Noun, frozen=True):
+class Line(FrozenStruct, frozen=True):
     """A row of the table."""
 
     case: str
@@ -63,7 +63,7 @@ class Line(Noun, frozen=True):
     why: str
 
 
-class Section(Noun, frozen=True):
+class Section(FrozenStruct, frozen=True):
     """One workload of one problem."""
 
     anchor: str

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stallgate.model import Advice, Case, Detail, HotLine, Noun, Role
+from stallgate.model import Advice, Case, Detail, FrozenStruct, HotLine, Role
 from stallgate.project.digests import text_digest, variant_key
 from stallgate.render.view import View, case_name
 
@@ -19,7 +19,7 @@ LONGEST_CODE = 4000
 ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
 
 
-class Hot(Noun, frozen=True):
+class Hot(FrozenStruct, frozen=True):
     """A row in the table of hot lines."""
 
     line: HotLine
@@ -29,7 +29,7 @@ class Hot(Noun, frozen=True):
     """The line in the code below; empty where it is not there."""
 
 
-class Kernel(Noun, frozen=True):
+class Kernel(FrozenStruct, frozen=True):
     """What is told of one launch."""
 
     name: str
@@ -40,7 +40,7 @@ class Kernel(Noun, frozen=True):
     advice: list[Advice]
 
 
-class CodeLine(Noun, frozen=True):
+class CodeLine(FrozenStruct, frozen=True):
     """A line of the variant's file."""
 
     number: int
@@ -52,7 +52,7 @@ class CodeLine(Noun, frozen=True):
     """Of a line with samples."""
 
 
-class Said(Noun, frozen=True):
+class Said(FrozenStruct, frozen=True):
     """The details of one case, for a reader."""
 
     name: str

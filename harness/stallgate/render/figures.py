@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from stallgate.formatting import SIGNS
-from stallgate.model import Comparison, Family, Metric, Noun, Role
+from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
 mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
@@ -56,7 +56,7 @@ SMALL_SHARE = 0.75
 """Warp states below this share, in per cent, in every bar are drawn as one."""
 
 
-class Dot(Noun, frozen=True):
+class Dot(FrozenStruct, frozen=True):
     """A metric of one variant: median and spread, or why there is none."""
 
     median: float | None
@@ -66,14 +66,14 @@ class Dot(Noun, frozen=True):
     """Said in place of a dot."""
 
 
-class Limit(Noun, frozen=True):
+class Limit(FrozenStruct, frozen=True):
     """A bound in a panel."""
 
     comparison: Comparison
     bound: float
 
 
-class Panel(Noun, frozen=True):
+class Panel(FrozenStruct, frozen=True):
     """One metric of every variant, in the order of the rows."""
 
     metric: Metric
@@ -84,7 +84,7 @@ class Panel(Noun, frozen=True):
     roof_label: str = "roof"
 
 
-class Row(Noun, frozen=True):
+class Row(FrozenStruct, frozen=True):
     """A variant as the figures name it."""
 
     name: str
@@ -224,7 +224,7 @@ def _draw_roof(axis: Axes, roof: float, right: float, label: str) -> None:
     )
 
 
-class Share(Noun, frozen=True):
+class Share(FrozenStruct, frozen=True):
     """A warp state's share of resident warp time in every bar, in per cent; None where it is not measured."""
 
     state: str
@@ -306,7 +306,7 @@ def _on(colour: str) -> str:
     return LIGHT_ON_BAR if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else DARK_ON_BAR
 
 
-class Occupancy(Noun, frozen=True):
+class Occupancy(FrozenStruct, frozen=True):
     """Resident warps of one variant against the most that a multiprocessor holds, in per cent; None where unknown."""
 
     achieved: float | None
@@ -336,7 +336,7 @@ def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]
     return figure
 
 
-class Point(Noun, frozen=True):
+class Point(FrozenStruct, frozen=True):
     """A configuration in the trade between speed and waiting."""
 
     name: str
@@ -400,7 +400,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 TERA = 1e12
 
 
-class Ceiling(Noun, frozen=True):
+class Ceiling(FrozenStruct, frozen=True):
     """A limit of a roofline: bytes a second (a slope) or operations a second (a level)."""
 
     name: str
@@ -408,7 +408,7 @@ class Ceiling(Noun, frozen=True):
     flops_per_second: float | None = None
 
 
-class Work(Noun, frozen=True):
+class Work(FrozenStruct, frozen=True):
     """What a variant did in a second, by its counters."""
 
     name: str
@@ -471,7 +471,7 @@ def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
     axis.set_ylim(len(rows) - 0.4, -0.6)
 
 
-class Drawing(Noun, frozen=True):
+class Drawing(FrozenStruct, frozen=True):
     """A figure, rendered."""
 
     png: bytes
@@ -561,7 +561,7 @@ def plain(axis: Axes) -> None:
 # --- through time -----------------------------------------------------------------------------------------------------
 
 
-class Stretch(Noun, frozen=True):
+class Stretch(FrozenStruct, frozen=True):
     """Measurements of one metric under the same conditions, in the order of time."""
 
     conditions: int
@@ -571,14 +571,14 @@ class Stretch(Noun, frozen=True):
     dots: list[Dot]
 
 
-class Trend(Noun, frozen=True):
+class Trend(FrozenStruct, frozen=True):
     """One metric of one variant through time; empty where it was measured less than twice."""
 
     stretches: list[Stretch]
     limit: Limit | None
 
 
-class Trends(Noun, frozen=True):
+class Trends(FrozenStruct, frozen=True):
     """Small multiples: a row for each variant, a column for each metric."""
 
     labels: list[str]

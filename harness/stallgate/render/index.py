@@ -11,7 +11,7 @@ from markupsafe import Markup
 from stallgate.compare.history import Conditions, Line, Moment, Past, Point, environment_of, lines, moment_of, past_runs
 from stallgate.compare.two_runs import compare_metric
 from stallgate.formatting import MARKS, number, percent, quantity, spaced
-from stallgate.model import Case, Metric, Noun, Role, Status
+from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.catalogue import resolve
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -26,7 +26,7 @@ COLUMNS = 4
 ANSWERS = {0: "meets its targets", 1: "does not meet its targets", 3: "cannot be decided"}
 
 
-class Cell(Noun, frozen=True):
+class Cell(FrozenStruct, frozen=True):
     """A number of a run in a table, or the gap where it should be."""
 
     text: str
@@ -34,7 +34,7 @@ class Cell(Noun, frozen=True):
     gap: bool
 
 
-class Listed(Noun, frozen=True):
+class Listed(FrozenStruct, frozen=True):
     """A run in the list."""
 
     name: str
@@ -55,7 +55,7 @@ class Listed(Noun, frozen=True):
     gaps: list[str]
 
 
-class Measured(Noun, frozen=True):
+class Measured(FrozenStruct, frozen=True):
     """A row of the table under the figures: one variant, measured once."""
 
     when: str
@@ -65,7 +65,7 @@ class Measured(Noun, frozen=True):
     cells: list[Cell]
 
 
-class Section(Noun, frozen=True):
+class Section(FrozenStruct, frozen=True):
     """One workload of one problem through time."""
 
     anchor: str
@@ -161,7 +161,7 @@ def _answer(past: Past) -> str:
 # --- trends -----------------------------------------------------------------------------------------------------------
 
 
-class _Scale(Noun, frozen=True):
+class _Scale(FrozenStruct, frozen=True):
     """A unit that a reader takes in at a glance, and what a value is multiplied by for it."""
 
     factor: float

@@ -11,7 +11,7 @@ from stallgate.compare.since import since_last
 from stallgate.extract.foreign import slug
 from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, provenance, spaced
 from stallgate.judge.evaluate import Result
-from stallgate.model import Noun, Stage, Status, Verdict
+from stallgate.model import FrozenStruct, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_LINES, Said, said
@@ -41,7 +41,7 @@ MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
 
 
-class Section(Noun, frozen=True):
+class Section(FrozenStruct, frozen=True):
     """One workload of one problem."""
 
     anchor: str
@@ -57,7 +57,7 @@ class Section(Noun, frozen=True):
     said: list[Said]
 
 
-class Answer(Noun, frozen=True):
+class Answer(FrozenStruct, frozen=True):
     """What the gate says of one candidate by one stage."""
 
     variant: str
@@ -106,7 +106,7 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
         provenance=provenance(result.run),
         changes=changes,
         environment=environment,
-        card=result.card,
+        gpu_spec=result.gpu_spec,
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stallgate.formatting import number, percent, scaled, spaced
-from stallgate.model import Case, CaseResult, Metric, Noun, Verdict
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
@@ -30,7 +30,7 @@ from stallgate.render.figures import (
 from stallgate.render.view import View, case_name, name_of, shortened
 
 
-class Picture(Noun, frozen=True):
+class Picture(FrozenStruct, frozen=True):
     """A figure on the page and beside it."""
 
     name: str

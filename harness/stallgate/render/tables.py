@@ -7,7 +7,7 @@ from statistics import median
 
 from stallgate.extract.table import Row
 from stallgate.formatting import number, spaced
-from stallgate.model import DETAIL, Case, CaseResult, Metric, Noun
+from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.render.view import View, case_name, name_of
 
 MOST_COLUMNS = 8
@@ -16,7 +16,7 @@ MOST_COLUMNS = 8
 KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
 
 
-class Cell(Noun, frozen=True):
+class Cell(FrozenStruct, frozen=True):
     """A metric of a case."""
 
     text: str
@@ -28,7 +28,7 @@ class Cell(Noun, frozen=True):
     """Both empty in a long table, where they would be most of the page."""
 
 
-class Heading(Noun, frozen=True):
+class Heading(FrozenStruct, frozen=True):
     """The head of a row or column."""
 
     text: str
@@ -38,7 +38,7 @@ class Heading(Noun, frozen=True):
     role: str = ""
 
 
-class Grid(Noun, frozen=True):
+class Grid(FrozenStruct, frozen=True):
     """Every metric of every case, in the direction that can be read."""
 
     corner: str
@@ -91,7 +91,7 @@ def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: floa
 # --- kernels of a call ------------------------------------------------------------------------------------------------
 
 
-class KernelRow(Noun, frozen=True):
+class KernelRow(FrozenStruct, frozen=True):
     """One kernel of a call, by medians over the call's samples."""
 
     variant: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from stallgate.model import CaseResult, Noun, Run
+from stallgate.model import CaseResult, FrozenStruct, Run
 
 TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cache control"}
 """The conditions, and how a reader knows them."""
 
 
-class Conditions(Noun, frozen=True):
+class Conditions(FrozenStruct, frozen=True):
     """The GPU by its driver's name, and how clocks and caches were controlled; None where that is not known."""
 
     gpu: str | None
