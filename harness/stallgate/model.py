@@ -25,6 +25,10 @@ Role = Literal["candidate", "baseline", "roof", "unknown"]
 """candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
 
 
+CeilingKind = Literal["bytes", "flops", "library"]
+"""bytes, flops: the hardware's limit, which nothing beats. library: the best known implementation, which may be."""
+
+
 class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
     """The base of all nouns: frozen, and strict about what a file may say."""
 
@@ -38,11 +42,17 @@ class Workload(FrozenStruct, frozen=True):
     name: str
     arguments: dict[str, object]
     bytes: int
-    """Bytes that any implementation has to move: each input read once, each output written once."""
+    """Bytes that any implementation has to move, at least 1: each input read once, each output written once."""
     flops: int
     """Arithmetic operations that any implementation has to do."""
     default: bool = False
     """Whether a plan that names no workload contains it."""
+
+    def __post_init__(self) -> None:
+        if self.bytes <= 0:
+            raise ValueError("`bytes` has to be above 0: every implementation moves some")
+        if self.flops < 0:
+            raise ValueError("`flops` cannot be below 0")
 
 
 class Variant(FrozenStruct, frozen=True):
@@ -55,18 +65,18 @@ class Variant(FrozenStruct, frozen=True):
     digest: str
     configurations: dict[str, dict[str, object]]
     """Named tunables; ``default`` is the empty one: the wrapper's own keyword defaults."""
-    ceiling: Literal["bytes", "flops"] | None = None
-    """What a roof saturates; None for everything else."""
+    ceiling: CeilingKind | None = None
+    """What limits a roof; None for every other role."""
 
 
 class Waiver(FrozenStruct, frozen=True):
-    """A promise to meet a target later: for one variant, with a reason, until a day."""
+    """A missed target that is tolerated: for one variant, with a reason, until a day."""
 
     variant: str
     stage: str
     """The stage that names the target."""
     metric: str
-    """What the target bounds, by any name that the catalogue resolves."""
+    """The short name of the target's metric; problem.toml may use any name that the catalogue knows."""
     until: date
     """The last day on which it holds, UTC."""
     reason: str
@@ -97,6 +107,11 @@ class Problem(FrozenStruct, frozen=True):
     allowed_kernels: list[AllowedKernel] = []
 
 
+def display_name(variant: str, configuration: str) -> str:
+    """A variant, with its configuration unless it is the default."""
+    return variant if configuration == "default" else f"{variant} ({configuration})"
+
+
 class Case(FrozenStruct, frozen=True):
     """One variant in one configuration on one workload."""
 
@@ -108,6 +123,11 @@ class Case(FrozenStruct, frozen=True):
     @property
     def name(self) -> str:
         return f"{self.problem}/{self.variant}/{self.configuration}/{self.workload}"
+
+    @property
+    def display_name(self) -> str:
+        """The case among others of its workload: the variant, with the configuration unless it is the default."""
+        return display_name(self.variant, self.configuration)
 
     def label(self, sample: str) -> str:
         """The NVTX range that marks the launches of one sample; a launch has no other identity."""
@@ -191,22 +211,21 @@ class Catalogue(FrozenStruct, frozen=True):
     """ncu name -> chips where it does not exist."""
 
 
-class Target(FrozenStruct, frozen=True):
-    """A bound on a metric: exactly one of the four comparisons, or a tolerance around the accepted baseline."""
+class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
+    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
 
-    metric: str
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
     tolerance: float | None = None
-    """How much worse than the accepted baseline it may be, as a fraction of the baseline's value."""
+    """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
     workloads: list[str] = []
-    """Where it is judged; empty: everywhere."""
+    """The workloads that it is judged on; empty: all."""
     variants: list[str] = []
-    """Whom it is for; empty: every candidate."""
+    """The variants that it is for; empty: every candidate."""
     scope: Literal["call", "kernel"] = "call"
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
@@ -229,9 +248,17 @@ class Target(FrozenStruct, frozen=True):
 
     @property
     def bound(self) -> tuple[Comparison, float] | None:
-        """The comparison and its bound, an absolute value or a fraction of the roof's; None of a tolerance."""
+        """The comparison and its bound, an absolute value or a fraction of the roof's; None for a tolerance."""
         bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
         return next(((name, bound) for name, bound in bounds if bound is not None), None)
+
+
+class Target(TargetTerms, frozen=True, kw_only=True):
+    """A bound on a metric of the catalogue."""
+
+    metric: Metric
+    written_as: str | None = None
+    """The metric's name in the stage's file, where it is not the short name."""
 
 
 class Stage(FrozenStruct, frozen=True):
@@ -245,8 +272,8 @@ class Stage(FrozenStruct, frozen=True):
     """Stages whose targets have to be met as well."""
     undecided: Literal["stop", "warn"] = "stop"
     """``warn``: samples on both sides of a bound are shown, and do not keep the gate from saying yes."""
-    shown: list[str] = []
-    """Metrics that are drawn beside the targets and judged by nothing."""
+    shown: list[Metric] = []
+    """Metrics that are drawn beside the targets and not judged."""
     rules: list[str] = []
     autotune: dict[str, list[object]] = {}
 
@@ -521,12 +548,20 @@ Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
 """waived: not met, and a waiver of problem.toml says why that is so and until when."""
 
 
-class Part(FrozenStruct, frozen=True):
-    """One kernel's part in a number of a call of several."""
+class KernelPart(FrozenStruct, frozen=True):
+    """What one kernel of a call shows of a metric."""
 
     kernel: str
     value: float | None
     """The median of its samples; None where it is not measured."""
+
+
+class Reason(FrozenStruct, frozen=True):
+    """Why something is not judged or not compared."""
+
+    code: str
+    """Stable: see ``stallgate/judge/reasons.py`` and ``stallgate/compare/two_runs.py``."""
+    sentence: str
 
 
 class Verdict(FrozenStruct, frozen=True):
@@ -534,7 +569,7 @@ class Verdict(FrozenStruct, frozen=True):
 
     status: Status
     reason: str
-    """A stable code: see ``stallgate/judge/verdicts.py``."""
+    """A stable code: see ``stallgate/judge/reasons.py``."""
     sentence: str
     stage: str | None
     problem: str
@@ -562,7 +597,7 @@ class Verdict(FrozenStruct, frozen=True):
     low: float | None = None
     high: float | None = None
     samples: int = 0
-    parts: list[Part] = []
+    parts: list[KernelPart] = []
     """What each kernel of the call shows, where there are several."""
     warning: bool = False
     """Undecided, and shown only: the stage says that this does not keep the gate from saying yes."""

@@ -17,7 +17,7 @@ from stallgate.judge.evaluate import Result, evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import CaseResult
 from stallgate.project.load import Project, load_project
-from stallgate.render.changes import MOST_LINES, changes_of
+from stallgate.render.changes import MOST_CHANGES, changes_of
 from stallgate.render.summary import summary
 from stallgate.runs.folder import create_folder, load
 from stallgate.runs.recording import find_recording, replay
@@ -205,7 +205,7 @@ def test_of_many_configurations_what_moved_is_shown(measured: Any, before: Calla
     slow = base.summaries[cases[-1].case, "duration"]
     base.summaries[cases[-1].case, "duration"] = replace(slow, low=1.0, median=1.0, high=1.0)
     shown = changes_of(Since(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
-    assert (len(shown.lines), shown.left_out) == (MOST_LINES, 13 * 5 - MOST_LINES)
+    assert (len(shown.lines), shown.left_out) == (MOST_CHANGES, 13 * 5 - MOST_CHANGES)
     assert (shown.lines[0].variant, shown.lines[0].mark) == ("blocked_scan (c11)", "✗ worse")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.two_runs import Change, Comparison, Pair, compare, compare_metric, refuse_empty
+from stallgate.compare.two_runs import Change, Pair, RunComparison, compare, compare_metric, refuse_empty
 from stallgate.errors import NotMeasured
 from stallgate.extract.evidence import Evidence
 from stallgate.extract.table import Summaries, Summary
@@ -86,7 +86,7 @@ def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, 
     return {"cumprod": replace(subject, digests={**subject.digests, key: digest})}
 
 
-def pair_of(found: Comparison, variant: str = "blocked_scan") -> Pair:
+def pair_of(found: RunComparison, variant: str = "blocked_scan") -> Pair:
     return next(pair for pair in found.pairs if pair.case.variant == variant)
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
 # --- reasons ----------------------------------------------------------------------------------------------------------
 
 
-def reason(found: Comparison, variant: str = "blocked_scan") -> str:
+def reason(found: RunComparison, variant: str = "blocked_scan") -> str:
     pair = pair_of(found, variant)
     assert pair.obstacle is not None
     assert {change.word for change in pair.changes} == {"not_comparable"}
@@ -278,7 +278,7 @@ def test_notes_say_what_else_differs(repository: Project) -> None:
 # --- terminal and page ------------------------------------------------------------------------------------------------
 
 
-def moved(project: Project) -> Comparison:
+def moved(project: Project) -> RunComparison:
     """One variant slower, one not measured, one metric absent."""
     results = [*USUAL, replace(profiled(case("naive_serial"))[0], outcome="crashed", reason="why")]
     base = result(project, results=[*USUAL, *profiled(case("naive_serial"))], numbers={"l2_throughput": samples(2, 2)})

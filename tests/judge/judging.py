@@ -25,11 +25,15 @@ from stallgate.model import (
     Run,
     Settings,
     State,
+    Target,
     Waiver,
 )
 from stallgate.project.digests import REFERENCE, variant_key, workload_key
 from stallgate.project.load import Project
+from stallgate.project.yardsticks import read_catalogue
+from tests.conftest import ROOT
 
+CATALOGUE = read_catalogue(ROOT)
 STALL = "memory_dependency_stall"
 GPU = "NVIDIA H100 80GB HBM3"
 TODAY = date(2026, 11, 25)
@@ -131,6 +135,11 @@ def judged(
 
 def reasons(found: Judgement) -> set[tuple[str, str]]:
     return {(verdict.status, verdict.reason) for verdict in found.verdicts}
+
+
+def target(metric: str, **terms: Any) -> Target:
+    """A target on a metric of this repository's catalogue."""
+    return Target(metric=CATALOGUE.metrics[metric], **terms)
 
 
 # --- projects with other yardsticks -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from stallgate.errors import BadArgument, BrokenFile, NotMeasured, StallgateError
 from stallgate.extract.evidence import Evidence
 from stallgate.extract.table import Summaries, Summary
-from stallgate.judge.accept import accept, text, write
+from stallgate.judge.accept import accept, baseline_text, write
 from stallgate.judge.evaluate import Result, evaluate, with_roles
 from stallgate.judge.verdicts import judge
 from stallgate.model import Attempt, Baseline
@@ -147,10 +147,10 @@ def test_a_file_is_what_was_accepted(tree: Path, baseline: Baseline) -> None:
 
 
 def test_a_changed_number_is_a_changed_line(baseline: Baseline) -> None:
-    moved = json.loads(text(baseline))
+    moved = json.loads(baseline_text(baseline))
     moved["cases"]["blocked_scan/default/square"]["metrics"]["duration"]["median"] = 102.0
-    after = text(msgspec.convert({**moved, "problem": "cumprod"}, Baseline))
-    pairs = zip(text(baseline).splitlines(), after.splitlines(), strict=True)
+    after = baseline_text(msgspec.convert({**moved, "problem": "cumprod"}, Baseline))
+    pairs = zip(baseline_text(baseline).splitlines(), after.splitlines(), strict=True)
     changed = [line.strip() for line, other in pairs if line != other]
     assert changed == ['"duration": {"low": 99.0, "median": 101.0, "high": 105.0, "unit": "ns"},']
 

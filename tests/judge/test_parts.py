@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stallgate.extract.table import Parts, Row, summarise_kernels
+from stallgate.extract.table import MetricRow, Parts, summarise_kernels
 from tests.judge.judging import case
 
 Part = tuple[str, str, float | None]
@@ -24,7 +24,7 @@ def parts_of(*parts: Part, metric: str = "duration") -> Parts:
         "device": "",
     }
     rows = [
-        Row(
+        MetricRow(
             **shared,
             sample=sample,
             kernel=kernel,

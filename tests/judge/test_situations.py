@@ -28,6 +28,7 @@ from tests.judge.judging import (
     judged,
     reasons,
     summary,
+    target,
     usual,
     with_baseline,
     with_stage,
@@ -46,14 +47,14 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "a value, higher": Kind(Target(metric="dram_throughput", at_least=88), 88.5, 87.5),
-    "a value, lower": Kind(Target(metric=STALL, below=20), 19.5, 20.5),
-    "of the roof, higher": Kind(Target(metric="dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
-    "of the roof, lower": Kind(Target(metric="duration", at_most=1.03, of="roof"), 100.0, 102.0),
-    "the baseline, higher": Kind(Target(metric="dram_throughput", tolerance=0.02), 87.0, 86.0),
-    "the baseline, lower": Kind(Target(metric="duration", tolerance=0.02), 101.0, 103.0),
-    "each kernel, higher": Kind(Target(metric="dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
-    "each kernel, lower": Kind(Target(metric=STALL, at_most=20, scope="kernel"), 20.0, 20.5),
+    "a value, higher": Kind(target("dram_throughput", at_least=88), 88.5, 87.5),
+    "a value, lower": Kind(target(STALL, below=20), 19.5, 20.5),
+    "of the roof, higher": Kind(target("dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
+    "of the roof, lower": Kind(target("duration", at_most=1.03, of="roof"), 100.0, 102.0),
+    "the baseline, higher": Kind(target("dram_throughput", tolerance=0.02), 87.0, 86.0),
+    "the baseline, lower": Kind(target("duration", tolerance=0.02), 101.0, 103.0),
+    "each kernel, higher": Kind(target("dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
+    "each kernel, lower": Kind(target(STALL, at_most=20, scope="kernel"), 20.0, 20.5),
 }
 
 MISSED = {"the baseline, higher": "regressed", "the baseline, lower": "regressed"}
@@ -76,7 +77,7 @@ BASELINE = {"dram_throughput": accepted(88.0, unit="%"), "duration": accepted(10
 
 def judged_by(project: Project, kind: Kind, found: Summary, **changes: Any) -> Judgement:
     """A run whose candidate has this for the target's metric, in the call and in its kernels."""
-    metric = kind.target.metric
+    metric = kind.target.metric.name
     kernels = {"scan": found, "fix": found}
     parts = {(case("blocked_scan", workload), metric): kernels for workload in ("square", "page")}
     return judged(with_stage(project, kind.target), candidate={metric: found}, parts=parts, **changes)
@@ -93,9 +94,9 @@ def test_samples_against_a_bound(repository: Project, kind: str, samples: str) -
 
 # --- everything else that can be the matter ---------------------------------------------------------------------------
 
-ROOF_TARGET = Target(metric="dram_throughput", at_least=0.97, of="roof")
-STALL_TARGET = Target(metric=STALL, below=20)
-REGRESSION = Target(metric="duration", tolerance=0.02)
+ROOF_TARGET = target("dram_throughput", at_least=0.97, of="roof")
+STALL_TARGET = target(STALL, below=20)
+REGRESSION = target("duration", tolerance=0.02)
 
 HIGH_STALL = {STALL: summary(*[35.0] * 5)}
 ODD_STALL = {STALL: summary(19.0, 21.0)}
@@ -121,13 +122,15 @@ def plain(*targets: Target, **changes: Any) -> Callable[[Project], Project]:
 def waived(until: date, *targets: Target, **changes: Any) -> Callable[[Project], Project]:
     stage = {name: changes.pop(name) for name in list(changes) if name == "undecided"}
     judged_on = targets or (STALL_TARGET,)
-    return lambda project: with_waiver(with_stage(project, *judged_on, **stage), judged_on[0].metric, until, **changes)
+    return lambda project: with_waiver(
+        with_stage(project, *judged_on, **stage), judged_on[0].metric.name, until, **changes
+    )
 
 
 def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) -> Callable[[Project], Project]:
     kept = {metric: accepted(GOODS[metric], spread)}
-    target = Target(metric=metric, tolerance=0.02)
-    return lambda project: with_baseline(with_stage(project, target), kept, **changes)
+    bound = target(metric, tolerance=0.02)
+    return lambda project: with_baseline(with_stage(project, bound), kept, **changes)
 
 
 GOODS = {"duration": 100.0, "roof_fraction": 0.985}
@@ -184,39 +187,37 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
     "a case is missing": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
+        plain(target(STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
     ),
     "a case of the default plan is missing": Situation(
         plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
     ),
     "no candidate in the run": Situation(plain(STALL_TARGET), {"results": usual()[:1]}, "not_measured", "no_case", 3),
     "no target for the candidate": Situation(
-        plain(Target(metric=STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
+        plain(target(STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
     ),
     "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
     "workloads of another problem": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
+        plain(target(STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
     ),
     "one of the named workloads is another problem's": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
+        plain(target(STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
     ),
     "a kernel is not in every sample": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(state="absent")}}},
         "not_measured",
         "absent",
         3,
     ),
     "one kernel of two misses": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(50.0)}}},
         "fail",
         "missed",
         1,
     ),
-    "no kernel is known": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel")), {}, "not_measured", "absent", 3
-    ),
+    "no kernel is known": Situation(plain(target(STALL, below=20, scope="kernel")), {}, "not_measured", "absent", 3),
     # --- the roof ---
     "no roof was measured": Situation(
         plain(ROOF_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
@@ -224,7 +225,9 @@ SITUATIONS: dict[str, Situation] = {
     "the roof is wrong": Situation(
         plain(ROOF_TARGET), {"results": outcome("wrong_result", 0)}, "not_measured", "no_roof", 3
     ),
-    "the roof lacks the metric": Situation(plain(replace(ROOF_TARGET, metric=STALL)), {}, "not_measured", "no_roof", 3),
+    "the roof lacks the metric": Situation(
+        plain(target(STALL, at_least=0.97, of="roof")), {}, "not_measured", "no_roof", 3
+    ),
     # --- the baseline ---
     "no baseline": Situation(plain(REGRESSION), {}, "not_measured", "no_baseline", 3),
     "no baseline of the case": Situation(regression(cases={}), {}, "not_measured", "no_baseline", 3),
@@ -385,8 +388,8 @@ def test_making_a_value_better_never_makes_the_verdict_worse(
     undecided: str,
     until: date | None,
 ) -> None:
-    target, metric = KINDS[kind].target, KINDS[kind].target.metric
-    project = with_stage(repository, target, undecided=undecided)
+    metric = KINDS[kind].target.metric.name
+    project = with_stage(repository, KINDS[kind].target, undecided=undecided)
     project = with_baseline(project, {metric: accepted(95.0, spread)})
     if until is not None:
         project = with_waiver(project, metric, until)
@@ -440,7 +443,7 @@ def test_a_waiver_that_nothing_needs_is_noted(repository: Project, until: date) 
 
 def test_what_limits_a_metric_is_named(repository: Project) -> None:
     found = judged(
-        with_stage(repository, Target(metric="achieved_occupancy", above=50)),
+        with_stage(repository, target("achieved_occupancy", above=50)),
         candidate={
             "achieved_occupancy": summary(25.0),
             "occupancy_limit_registers": summary(1.0),

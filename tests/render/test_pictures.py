@@ -7,7 +7,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from stallgate.extract.table import COLUMNS
+from stallgate.extract.table import METRIC_COLUMNS
 from stallgate.judge.evaluate import Result, evaluate
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.plan import Request, plan_cases
@@ -15,7 +15,7 @@ from stallgate.model import Verdict
 from stallgate.project.load import Project, load_project
 from stallgate.render.figures import LONGEST_TITLE, Share, rendered_svg, warp_states_figure
 from stallgate.render.page import answers
-from stallgate.render.pictures import finding, glance, joined, targets_panels, titled, waits
+from stallgate.render.pictures import glance, joined, targets_panels, titled, waits, workload_finding
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recording, replay
@@ -45,7 +45,7 @@ def verdict(result: Result, metric: str) -> Verdict:
 def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, Result]) -> None:
     _, result = measured
     table = result.table
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(METRIC_COLUMNS)
     assert len(table) == len(result.rows)
     whole = table[table["launch"].isna() & (table["metric"] == "duration") & (table["variant"] == "blocked_scan")]
     assert whole["value"].median() == view(measured).median(result.run.cases[-1], "duration")
@@ -72,8 +72,8 @@ def test_a_warp_that_is_ready_does_not_wait(measured: tuple[Project, Result]) ->
 
 def test_only_what_its_own_configuration_missed_is_counted(measured: tuple[Project, Result]) -> None:
     missed = replace(verdict(measured[1], "roof_fraction"), status="fail")
-    assert finding(view(measured, [missed])).endswith("on square and misses 1 target")
-    assert finding(view(measured, [replace(missed, configuration="other")])).endswith("on square")
+    assert workload_finding(view(measured, [missed])).endswith("on square and misses 1 target")
+    assert workload_finding(view(measured, [replace(missed, configuration="other")])).endswith("on square")
 
 
 def test_titles_fit(measured: tuple[Project, Result]) -> None:

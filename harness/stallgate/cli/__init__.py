@@ -347,7 +347,7 @@ def _show_bench(folder: Path, as_json: bool) -> int:
     if as_json:
         click.echo(pretty(facts(found, folder)).decode(), nl=False)
     else:
-        terminal.bench(found)
+        terminal.show_bench(found)
         for path in sorted(folder.glob("bench.*")):
             terminal.out.print(_near(path), soft_wrap=True)
     return status(found)
@@ -478,9 +478,9 @@ def import_(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
 @json_option
 def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
     """Judge a run: may it be merged?"""
-    from stallgate.formatting import provenance
     from stallgate.judge.evaluate import verdicts
     from stallgate.render import terminal
+    from stallgate.runs.conditions import provenance
     from stallgate.runs.folder import is_recording, pretty
 
     project = _project(root)
@@ -708,7 +708,7 @@ def metrics(chip: str | None, root: Path | None, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        terminal.metrics(rows, project.catalogue.aliases)
+        terminal.show_metrics(rows, project.catalogue.aliases)
         terminal.on_chip(*_on_chip(project, chip, list(project.problems)))
     return 0
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from stallgate.compare.history import moment_of, read_summaries, run_folders
-from stallgate.compare.two_runs import Change, Comparison, Pair, Word, compare, main_metrics
+from stallgate.compare.history import read_summaries, run_folders, time_of
+from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, compare, main_metrics
 from stallgate.errors import StallgateError
 from stallgate.extract.evidence import Evidence
 from stallgate.formatting import spaced
@@ -24,9 +24,9 @@ from stallgate.model import CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import RECORDED, load
 
-JUDGED = ("candidate", "unknown")
+_JUDGED = ("candidate", "unknown")
 
-ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
+WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
 """Words as a reader wants them: what moved, and for the worse, comes first."""
 
 
@@ -36,7 +36,7 @@ class Since(FrozenStruct, frozen=True):
     problem: str
     base: str = ""
     """The base as ``stallgate compare`` takes it."""
-    found: Comparison | None = None
+    found: RunComparison | None = None
     """None where there is nothing to compare with."""
     because: str = ""
     """Why there is nothing, in a sentence without its full stop."""
@@ -53,7 +53,7 @@ class Since(FrozenStruct, frozen=True):
     def tally(self) -> str:
         """How many of the changes have which word."""
         words = [change.word for _, change in self.changes]
-        return ", ".join(f"{words.count(word)} {spaced(word)}" for word in ORDER if word in words)
+        return ", ".join(f"{words.count(word)} {spaced(word)}" for word in WORD_ORDER if word in words)
 
 
 def since_last(project: Project, result: Result) -> list[Since]:
@@ -87,15 +87,15 @@ def _of_problem(result: Result, problem: str) -> Result:
     return replace(result, run=replace(result.run, cases=[case for case in cases if case.case in kept]))
 
 
-Judged = TypeVar("Judged", CaseResult, Pair)
+_Judged = TypeVar("_Judged", CaseResult, Pair)
 
 
-def _candidates(found: list[Judged]) -> list[Judged]:
+def _candidates(found: list[_Judged]) -> list[_Judged]:
     """The candidates; everything where there is none."""
-    return [each for each in found if each.role in JUDGED] or found
+    return [each for each in found if each.role in _JUDGED] or found
 
 
-def _why(found: Comparison) -> str:
+def _why(found: RunComparison) -> str:
     """Why nothing of a base can be compared, in its first sentence."""
     sentences = [obstacle.sentence for obstacle in found.obstacles]
     sentences += [pair.obstacle.sentence for pair in _candidates(found.pairs) if pair.obstacle is not None]
@@ -126,11 +126,11 @@ def _earlier(project: Project, mine: Result, problem: str) -> list[tuple[Path, R
         for folder, run in runs
         if run.kind != "imported" and problem in run.subjects and _is_before(run, mine.run)
     ]
-    return sorted(known, key=lambda pair: (moment_of(pair[1]), pair[0].name), reverse=True)
+    return sorted(known, key=lambda pair: (time_of(pair[1]), pair[0].name), reverse=True)
 
 
 def _is_before(run: Run, mine: Run) -> bool:
-    return moment_of(run).created < moment_of(mine).created
+    return time_of(run).created < time_of(mine).created
 
 
 def _loaded(folder: Path) -> Run | None:

@@ -22,22 +22,22 @@ from typing import Literal, NamedTuple
 
 from stallgate.errors import NotMeasured
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, provenance, spaced
+from stallgate.formatting import listed, spaced
 from stallgate.judge.evaluate import Result
-from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Role
-from stallgate.project.catalogue import ROOF_FRACTION, resolve
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import CHILD, REFERENCE, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.conditions import TITLES, conditions
+from stallgate.runs.conditions import TITLES, conditions, environment_of, provenance
 
 Word = Literal["better", "worse", "same", "changed", "not_comparable"]
 """changed: beyond the noise, in a metric of which neither way is better."""
 
-SINGLE = 0.02
+_SINGLE = 0.02
 """Relative change that a single sample does not prove: its noise is unknown."""
 
-HEADLINES = 3
-"""So many times are told in the finding; the others are counted."""
+_HEADLINES = 3
+"""So many times are told in the times_finding; the others are counted."""
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Change(FrozenStruct, frozen=True):
         low, high = run.low / base.high - 1, run.high / base.low - 1
         if not _single(base, run):
             return low, high
-        return min(low, self.change - SINGLE), max(high, self.change + SINGLE)
+        return min(low, self.change - _SINGLE), max(high, self.change + _SINGLE)
 
 
 class Pair(FrozenStruct, frozen=True):
@@ -95,8 +95,7 @@ class Pair(FrozenStruct, frozen=True):
 
     @property
     def name(self) -> str:
-        case = self.case
-        return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
+        return self.case.display_name
 
     @property
     def duration(self) -> Change:
@@ -118,7 +117,7 @@ class Fact(FrozenStruct, frozen=True):
     run: str
 
 
-class Comparison(FrozenStruct, frozen=True):
+class RunComparison(FrozenStruct, frozen=True):
     """Two runs, metric by metric."""
 
     base: Side
@@ -143,7 +142,7 @@ class Comparison(FrozenStruct, frozen=True):
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def compare(project: Project, base: Result, run: Result) -> Comparison:
+def compare(project: Project, base: Result, run: Result) -> RunComparison:
     """Holds a run against a base, every metric of the catalogue for every case of either.
 
     Args:
@@ -153,10 +152,10 @@ def compare(project: Project, base: Result, run: Result) -> Comparison:
     """
     sides = _Sides(project, base, run)
     pairs = [sides.pair(case) for case in sides.cases]
-    return Comparison(
+    return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=finding(pairs),
+        finding=times_finding(pairs),
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=_facts(base, run),
@@ -165,7 +164,7 @@ def compare(project: Project, base: Result, run: Result) -> Comparison:
     )
 
 
-def refuse_empty(found: Comparison) -> None:
+def refuse_empty(found: RunComparison) -> None:
     """Refuses a comparison that compares nothing.
 
     Raises:
@@ -243,7 +242,7 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
     if run.low <= base.high and base.low <= run.high:
         return True
     change = _relative(base.median, run.median)
-    return _single(base, run) and change is not None and abs(change) < SINGLE
+    return _single(base, run) and change is not None and abs(change) < _SINGLE
 
 
 # --- what may be compared ---------------------------------------------------------------------------------------------
@@ -362,7 +361,7 @@ def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def finding(pairs: list[Pair]) -> str:
+def times_finding(pairs: list[Pair]) -> str:
     """What moved beyond the noise, in a sentence without its full stop."""
     compared = [pair for pair in pairs if pair.duration.word != "not_comparable"]
     if not compared:
@@ -370,8 +369,8 @@ def finding(pairs: list[Pair]) -> str:
     moved = sorted((pair for pair in compared if pair.duration.word != "same"), key=_weight)
     if not moved:
         return "No time moved beyond the noise"
-    rest = [f"{len(moved) - HEADLINES} more moved"] if len(moved) > HEADLINES else []
-    return "; ".join([_told(pair) for pair in moved[:HEADLINES]] + rest)
+    rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
+    return "; ".join([_told(pair) for pair in moved[:_HEADLINES]] + rest)
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
@@ -410,7 +409,7 @@ def _about_code(pairs: list[Pair]) -> list[str]:
 def _about_samples(pairs: list[Pair]) -> list[str]:
     times = [(pair.duration.base, pair.duration.run) for pair in pairs if pair.duration.word != "not_comparable"]
     if any(summary is not None and summary.samples == 1 for time in times for summary in time):
-        return [f"a single sample does not show its noise: a change below {100 * SINGLE:g} % counts as the same"]
+        return [f"a single sample does not show its noise: a change below {100 * _SINGLE:g} % counts as the same"]
     return []
 
 
@@ -430,13 +429,9 @@ def _settings(base: Result, run: Result) -> list[Fact]:
 
 
 def _versions(base: Result, run: Result) -> list[Fact]:
-    before, after = _environment(base), _environment(run)
+    before, after = environment_of(base.run), environment_of(run.run)
     names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
     return [_fact(title, getattr(before, name, None), getattr(after, name, None)) for name, title in names.items()]
-
-
-def _environment(side: Result) -> Environment | None:
-    return next((attempt.environment for attempt in side.run.attempts if attempt.environment is not None), None)
 
 
 def _fact(name: str, base: object, run: object) -> Fact:
@@ -450,7 +445,6 @@ def _said(value: object) -> str:
 def main_metrics(project: Project, run: Result) -> list[str]:
     """The duration, then the metrics of the run's stages: those with targets, and those that are shown."""
     stages = [project.stage(name) for name in run.judgement.stages]
-    named = [target.metric for stage in stages for target in stage.targets] + [
-        n for stage in stages for n in stage.shown
-    ]
-    return list(dict.fromkeys(["duration", *(resolve(project.catalogue, name).name for name in named)]))
+    metrics = [target.metric for stage in stages for target in stage.targets]
+    metrics += [metric for stage in stages for metric in stage.shown]
+    return list(dict.fromkeys(["duration", *(metric.name for metric in metrics)]))

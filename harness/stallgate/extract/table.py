@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Row(FrozenStruct, frozen=True):
+class MetricRow(FrozenStruct, frozen=True):
     """A metric of a launch, or of a whole call."""
 
     problem: str
@@ -53,45 +53,45 @@ class Row(FrozenStruct, frozen=True):
         return Case(self.problem, self.variant, self.configuration, self.workload)
 
 
-COLUMNS = dict.fromkeys(Row.__struct_fields__, "string") | {"launch": "Int64", "value": "float64"}
+METRIC_COLUMNS = dict.fromkeys(MetricRow.__struct_fields__, "string") | {"launch": "Int64", "value": "float64"}
 """Name -> what pandas holds it as."""
 
 Readings = dict[str, Reading]
 """Metric -> reading."""
 
 
-def rows_of(run: Run, calls: list[Call], catalogue: Catalogue) -> list[Row]:
+def rows_of(run: Run, calls: list[Call], catalogue: Catalogue) -> list[MetricRow]:
     """The table of a run's calls, in the order of its cases."""
     whole = _whole_calls(run, calls, catalogue)
     return [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
 
 
-def as_frame(rows: list[Row]) -> pd.DataFrame:
+def as_frame(rows: list[MetricRow]) -> pd.DataFrame:
     """The table for pandas: what a whole call does not have is NA."""
     import pandas as pd
 
-    return pd.DataFrame(map(astuple, rows), columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(map(astuple, rows), columns=list(METRIC_COLUMNS)).astype(METRIC_COLUMNS)
 
 
-def as_csv(rows: list[Row]) -> str:
+def as_csv(rows: list[MetricRow]) -> str:
     """The table as ``metrics.csv`` has it: what is NaN or None is left empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(METRIC_COLUMNS)
     writer.writerows(["" if cell != cell else cell for cell in astuple(row)] for row in rows)  # NaN is not itself
     return file.getvalue()
 
 
-def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
+def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
     """What ``metrics.csv`` says of some metrics of whole calls.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: it is not what stallgate writes.
     """
-    columns = list(COLUMNS)
+    columns = list(METRIC_COLUMNS)
     launch, metric = columns.index("launch"), columns.index("metric")
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(_LONGEST_CELL)
     rows = []
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
@@ -108,14 +108,14 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
     return rows
 
 
-LONGEST_CELL = 2**31 - 1
+_LONGEST_CELL = 2**31 - 1
 """A C++ name of a kernel can be longer than the 128 KiB that csv reads of a cell by itself."""
 
 
-def _from_text(line: list[str]) -> Row:
+def _from_text(line: list[str]) -> MetricRow:
     """A row of a whole call."""
-    cells = dict(zip(COLUMNS, line, strict=True))
-    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, Row, strict=False)
+    cells = dict(zip(METRIC_COLUMNS, line, strict=True))
+    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, MetricRow, strict=False)
 
 
 def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tuple[Call, list[Readings], Readings]]:
@@ -217,7 +217,9 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue) -> Iterator[Row]:
+def _rows(
+    run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue
+) -> Iterator[MetricRow]:
     case = call.case
     shared: dict[str, Any] = {
         "problem": case.problem,
@@ -242,12 +244,12 @@ def _device(run: Run, call: Call) -> str:
     return f"{device_of(call.launches[0])}, device {index or 'unknown'}"
 
 
-def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[Row]:
+def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[MetricRow]:
     for name, metric in catalogue.metrics.items():
         if name not in readings:
             continue
         found = readings[name]
-        yield Row(
+        yield MetricRow(
             **shared,
             metric=name,
             value=found.value if found.value is not None else math.nan,
@@ -277,9 +279,9 @@ Summaries = dict[tuple[Case, str], Summary]
 """(case, metric) -> what its samples say."""
 
 
-def summarise(rows: Iterable[Row]) -> Summaries:
+def summarise(rows: Iterable[MetricRow]) -> Summaries:
     """Median and spread of every metric of every case, over whole calls; detail launches count for nothing."""
-    grouped: dict[tuple[Case, str], list[Row]] = {}
+    grouped: dict[tuple[Case, str], list[MetricRow]] = {}
     for row in rows:
         if row.launch is None and row.sample != DETAIL:
             grouped.setdefault((row.case, row.metric), []).append(row)
@@ -290,12 +292,12 @@ Parts = dict[tuple[Case, str], dict[str, Summary]]
 """(case, metric) -> kernel -> what the samples say of that kernel alone."""
 
 
-def summarise_kernels(rows: Iterable[Row], metrics: Collection[str]) -> Parts:
+def summarise_kernels(rows: Iterable[MetricRow], metrics: Collection[str]) -> Parts:
     """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
 
     A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
     """
-    found: dict[tuple[Case, str], dict[str, list[Row]]] = {}
+    found: dict[tuple[Case, str], dict[str, list[MetricRow]]] = {}
     seen: Counter[tuple[Case, str, str, str]] = Counter()
     samples: dict[tuple[Case, str], set[str]] = {}
     for row in rows:
@@ -313,13 +315,13 @@ def summarise_kernels(rows: Iterable[Row], metrics: Collection[str]) -> Parts:
     }
 
 
-def _of_kernel(rows: list[Row], samples: int) -> Summary:
+def _of_kernel(rows: list[MetricRow], samples: int) -> Summary:
     if len(rows) < samples:
         return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0].ncu_name)
     return _summary(rows)
 
 
-def _summary(rows: list[Row]) -> Summary:
+def _summary(rows: list[MetricRow]) -> Summary:
     odd = next((row for row in rows if row.state != "measured"), None)
     if odd is not None:
         return Summary(state=odd.state, median=None, low=None, high=None, samples=len(rows), ncu_name=odd.ncu_name)

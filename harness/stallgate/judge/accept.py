@@ -20,6 +20,7 @@ from stallgate.formatting import listed
 from stallgate.judge.baselines import comparable_digests, key_of
 from stallgate.judge.evaluate import Result
 from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
+from stallgate.project.layout import baseline_file
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, Conditions, conditions
 from stallgate.runs.folder import write_whole
@@ -27,7 +28,7 @@ from stallgate.runs.folder import write_whole
 FEWEST = 3
 """Runs that it takes to know how far runs lie apart."""
 
-HEAD = ("format", "gpu", "clock_control", "cache_control")
+_HEAD = ("format", "gpu", "clock_control", "cache_control")
 
 
 def accept(project: Project, results: list[Result], today: date) -> list[Baseline]:
@@ -53,14 +54,14 @@ def accept(project: Project, results: list[Result], today: date) -> list[Baselin
 
 def path_of(project: Project, baseline: Baseline) -> Path:
     """Where a baseline is kept."""
-    return project.root / "metrics" / "baselines" / project.folder_of(baseline.gpu) / f"{baseline.problem}.json"
+    return baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
 
 
 def write(project: Project, baseline: Baseline) -> Path:
     """Writes a baseline; its path."""
     path = path_of(project, baseline)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text(baseline).encode())
+    write_whole(path, baseline_text(baseline).encode())
     return path
 
 
@@ -198,10 +199,10 @@ def _metric(metric: Metric, summaries: list[Summary | None]) -> Accepted | None:
 # --- as a file --------------------------------------------------------------------------------------------------------
 
 
-def text(baseline: Baseline) -> str:
+def baseline_text(baseline: Baseline) -> str:
     """A baseline as JSON with a line for each entry, so that a change of one number is a change of one line."""
     plain = msgspec.to_builtins(baseline)
-    lines = [f" {json.dumps(name)}: {json.dumps(plain[name])}," for name in HEAD]
+    lines = [f" {json.dumps(name)}: {json.dumps(plain[name])}," for name in _HEAD]
     cases = [_case_text(name, case) for name, case in plain["cases"].items()]
     return "\n".join(["{", *lines, ' "cases": {', ",\n".join(cases), " }", "}"]) + "\n"
 

@@ -15,12 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from stallgate.extract.evidence import Evidence, gather
-from stallgate.extract.table import Row, Summaries, as_csv, as_frame, rows_of, summarise, summarise_kernels
+from stallgate.extract.table import MetricRow, Summaries, as_csv, as_frame, rows_of, summarise, summarise_kernels
 from stallgate.judge.soundness import foreign_kernels
 from stallgate.judge.verdicts import Judgement, judge
 from stallgate.model import Case, GpuSpec, Run, State
-from stallgate.project.catalogue import resolve
 from stallgate.project.load import Project
+from stallgate.runs.conditions import environment_of
 from stallgate.runs.folder import load, pretty, write_whole
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     folder: Path
     run: Run
     evidence: Evidence
-    rows: list[Row]
+    rows: list[MetricRow]
     summaries: Summaries
     judgement: Judgement
     foreign_kernels: dict[Case, list[str]] = {}
@@ -42,9 +42,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The data sheet of the run's GPU: shown, never judged by."""
 
     @cached_property
-    def places(self) -> dict[tuple[str, str], list[Row]]:
+    def places(self) -> dict[tuple[str, str], list[MetricRow]]:
         """(problem, workload) -> the rows there."""
-        found: dict[tuple[str, str], list[Row]] = {}
+        found: dict[tuple[str, str], list[MetricRow]] = {}
         for row in self.rows:
             found.setdefault((row.problem, row.workload), []).append(row)
         return found
@@ -86,14 +86,13 @@ def evaluate(project: Project, folder: Path, stages: list[str], *, only_judge: b
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
-    gpu = next((attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None), None)
-    return project.gpu_spec_of(gpu) if gpu is not None else None
+    environment = environment_of(run)
+    return project.gpu_spec_of(environment.gpu) if environment is not None else None
 
 
 def _judged(project: Project) -> set[str]:
     """The metrics that any stage has a target for."""
-    targets = [target for stage in project.stages.values() for target in stage.targets]
-    return {resolve(project.catalogue, target.metric).name for target in targets}
+    return {target.metric.name for stage in project.stages.values() for target in stage.targets}
 
 
 def with_roles(run: Run, project: Project) -> Run:
@@ -184,7 +183,7 @@ def verdicts(result: Result) -> dict[str, object]:
     }
 
 
-def ncu_metrics(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
+def ncu_metrics(rows: Iterable[MetricRow]) -> dict[str, dict[str, dict[str, float]]]:
     """Case -> kernel -> ncu name -> median over samples, as prompts for kernel writers take it."""
     values: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:

@@ -23,7 +23,7 @@ BEYOND_ROOF = 1.15
 JITS = ("triton.jit", "triton.runtime.jit.jit", "triton.experimental.gluon.jit")
 """The decorators whose functions become kernels under their own names."""
 
-LONGEST_NAME = 120
+_LONGEST_NAME = 120
 """Characters of a kernel's name in a sentence."""
 
 
@@ -133,7 +133,7 @@ def _foreign(result: CaseResult, foreign: dict[Case, list[str]]) -> Doubt | None
     if result.role != "candidate" or result.case not in foreign:
         return None
     names = foreign[result.case]
-    shown = [shortened(name.removeprefix("void "), LONGEST_NAME) for name in names[:3]]
+    shown = [shortened(name.removeprefix("void "), _LONGEST_NAME) for name in names[:3]]
     said = ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     kernels = "a kernel" if len(names) == 1 else "kernels"
     sentence = f"it launches {kernels} that it does not define and problem.toml does not allow: {said}"

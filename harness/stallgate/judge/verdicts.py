@@ -50,8 +50,8 @@ from stallgate.model import (
     Case,
     CaseResult,
     FrozenStruct,
+    KernelPart,
     Metric,
-    Part,
     Run,
     Stage,
     Status,
@@ -59,7 +59,7 @@ from stallgate.model import (
     Verdict,
     Waiver,
 )
-from stallgate.project.catalogue import ROOF_FRACTION, resolve
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
 
@@ -111,7 +111,7 @@ def judge(
     verdicts: list[Verdict] = []
     judged_by: list[str] = []
     for problem in _problems(run):
-        stages = project.with_included(stage_names or _stages_of(problem, project))
+        stages = project.with_included(stage_names or project.stages_of(problem))
         judged_by += [stage.name for stage in stages]
         found = [v for stage in stages for target in stage.targets for v in court.target(problem, stage, target)]
         verdicts += [*court.outcomes(problem), *court.untargeted(problem, found), *found]
@@ -121,13 +121,6 @@ def judge(
 
 def _problems(run: Run) -> list[str]:
     return list(dict.fromkeys(result.case.problem for result in run.cases))
-
-
-def _stages_of(problem: str, project: Project) -> list[str]:
-    """The stages that a problem names; of one that the project does not have, those of all others."""
-    if problem in project.problems:
-        return project.problems[problem].stages
-    return list(dict.fromkeys(name for known in project.problems.values() for name in known.stages))
 
 
 def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
@@ -150,16 +143,17 @@ def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> li
     """Waivers of targets that are met everywhere: nothing needs them any more."""
     notes = []
     for waiver in project.problems[problem].waivers if problem in project.problems else []:
-        metric = resolve(project.catalogue, waiver.metric).name
-        covered = [v for v in verdicts if v.problem == problem and _covers(waiver, metric, v)]
+        covered = [v for v in verdicts if v.problem == problem and _covers(waiver, v)]
         if covered and all(v.status == "pass" for v in covered):
-            notes.append(f"{waiver.variant} meets {metric} of {waiver.stage}: take its waiver out of problem.toml")
+            notes.append(
+                f"{waiver.variant} meets {waiver.metric} of {waiver.stage}: take its waiver out of problem.toml"
+            )
     return notes
 
 
-def _covers(waiver: Waiver, metric: str, verdict: Verdict) -> bool:
-    """Whether a waiver of a metric, by its short name, is about what a verdict says."""
-    here = (waiver.variant, waiver.stage, metric) == (verdict.variant, verdict.stage, verdict.metric)
+def _covers(waiver: Waiver, verdict: Verdict) -> bool:
+    """Whether a waiver is about what a verdict says."""
+    here = (waiver.variant, waiver.stage, waiver.metric) == (verdict.variant, verdict.stage, verdict.metric)
     return here and (not waiver.workloads or verdict.workload in waiver.workloads)
 
 
@@ -255,7 +249,7 @@ class _Court:
 
     def target(self, problem: str, stage: Stage, target: Target) -> list[Verdict]:
         """The verdicts of one target on every case that it is for."""
-        metric = resolve(self._project.catalogue, target.metric)
+        metric = target.metric
         if self._run.kind == "imported":
             relative = target.of is not None or target.tolerance is not None or metric.name == ROOF_FRACTION
             return [] if relative else [v for r in self._usable(problem) for v in self._on_case(stage, target, r)]
@@ -290,13 +284,13 @@ class _Court:
 
     def _draft(self, case: Case, stage: Stage, target: Target, summary: Summary | None = None) -> Verdict:
         """What a verdict of a target on a case has, whatever it will say."""
-        metric = resolve(self._project.catalogue, target.metric)
+        metric = target.metric
         comparison, bound, of_roof = asked(target)
         return replace(
             _verdict(case, "not_measured", "", ""),
             stage=stage.name,
             metric=metric.name,
-            written_as=target.metric if target.metric != metric.name else None,
+            written_as=target.written_as,
             unit=metric.unit,
             comparison=comparison,
             bound=bound,
@@ -311,7 +305,7 @@ class _Court:
 
     def _on_case(self, stage: Stage, target: Target, result: CaseResult) -> list[Verdict]:
         """One target on one case that has numbers: one verdict, or one for each kernel."""
-        metric = resolve(self._project.catalogue, target.metric)
+        metric = target.metric
         kernels = self._parts.get((result.case, metric.name), {})
         if target.scope == "call":
             judged: dict[str | None, Summary] = {None: self._summary(result.case, metric)}
@@ -412,11 +406,7 @@ class _Court:
     def _waiver(self, verdict: Verdict) -> Waiver | None:
         """The waiver of what a verdict is about; of several, the one that holds longest."""
         problem = self._project.problems.get(verdict.problem)
-        covering = [
-            waiver
-            for waiver in (problem.waivers if problem is not None else [])
-            if _covers(waiver, resolve(self._project.catalogue, waiver.metric).name, verdict)
-        ]
+        covering = [waiver for waiver in (problem.waivers if problem is not None else []) if _covers(waiver, verdict)]
         return max(covering, key=lambda waiver: waiver.until, default=None)
 
 
@@ -443,7 +433,7 @@ LONGEST_KERNEL = 60
 """Characters of a kernel's name in a sentence: a template's has hundreds."""
 
 
-def _in_words(parts: list[Part]) -> str:
+def _in_words(parts: list[KernelPart]) -> str:
     shown = [
         f"{shortened(part.kernel, LONGEST_KERNEL)} {number(part.value) if part.value is not None else '–'}"
         for part in parts[:MOST_PARTS]
@@ -451,11 +441,11 @@ def _in_words(parts: list[Part]) -> str:
     return ", ".join(shown) + (f" and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else "")
 
 
-def _parts(kernels: dict[str, Summary]) -> list[Part]:
+def _parts(kernels: dict[str, Summary]) -> list[KernelPart]:
     """What each kernel shows, where there are several."""
     if len(kernels) < 2:
         return []
-    return [Part(kernel=kernel, value=summary.median) for kernel, summary in kernels.items()]
+    return [KernelPart(kernel=kernel, value=summary.median) for kernel, summary in kernels.items()]
 
 
 def _verdict(case: Case, status: Status, reason: str, sentence: str) -> Verdict:

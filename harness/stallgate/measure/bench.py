@@ -20,6 +20,7 @@ from stallgate.measure.profile import LEASH, RUN_LIMIT_S, child_plan
 from stallgate.model import Case, FrozenStruct, Workload
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
+from stallgate.project.layout import gradient_file, peer_file, peer_files
 from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchOutcome, Entry, Gradient, Row, save_bench
 from stallgate.runs.folder import now, write_whole
@@ -90,7 +91,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
 
 
 def _demand_gradient(project: Project, problem: str) -> None:
-    if not gradient_file(project, problem).is_file():
+    if not gradient_file(project.root, problem).is_file():
         raise BadArgument(
             f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
             "docs/bench.md says what is in it; or leave out --gradient",
@@ -106,11 +107,6 @@ def _demand_differentiable(workload: Workload) -> None:
         )
 
 
-def gradient_file(project: Project, problem: str) -> Path:
-    """What is right of a problem's gradient; beside its reference, which recordings depend on."""
-    return project.root / "kernels" / problem / "gradient.py"
-
-
 def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
     """The row of cases that share a problem and a workload. A roof has no gradient."""
     problem, workload = cases[0].problem, cases[0].workload
@@ -118,7 +114,7 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
     entries = [Entry(name=c.variant, configuration=c.configuration, role=variants[c.variant].role) for c in cases]
     if options.gradient is not None:
         entries = [entry for entry in entries if entry.role != "roof"]
-    peers = [Entry(name=path.stem, role="peer") for path in peer_files(project, problem)]
+    peers = [Entry(name=path.stem, role="peer") for path in peer_files(project.root, problem)]
     return Row(
         problem=problem,
         workload=project.problems[problem].workloads[workload],
@@ -128,18 +124,13 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> Row:
     )
 
 
-def peer_files(project: Project, problem: str) -> list[Path]:
-    """Other people's implementations, in the form of variants: ``kernels/<problem>/peers/*.py``."""
-    return sorted((project.root / "kernels" / problem / "peers").glob("*.py"))
-
-
 def _digests(project: Project, problem: str) -> dict[str, str]:
     """Everything that times depend on: what the counters depend on, the peers, and the timing child."""
     digests = subject_digests(project.problems[problem])
     digests["the timing child"] = package_digest(CHILD.parent)
-    if gradient_file(project, problem).is_file():
-        digests["the gradient"] = text_digest(gradient_file(project, problem))
-    return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
+    if gradient_file(project.root, problem).is_file():
+        digests["the gradient"] = text_digest(gradient_file(project.root, problem))
+    return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project.root, problem)}
 
 
 def bench_plan(project: Project, bench: Bench, rows: list[Row], events: Path, leash: Path) -> bytes:
@@ -170,7 +161,7 @@ def _gradient(project: Project, row: Row) -> dict[str, object] | None:
     """What a gradient is timed and compared with; None where the forward pass is timed."""
     if row.gradient is None:
         return None
-    path = gradient_file(project, row.problem)
+    path = gradient_file(project.root, row.problem)
     alone = row.gradient == "backward"
     return {"path": str(path), "digest": text_digest(path), "alone": alone, "zeros": row.zeros}
 
@@ -179,7 +170,7 @@ def _contender(project: Project, row: Row, entry: Entry, told: dict[str, Any]) -
     """A contender as the child loads it: a case as it is told for profiling, a file of the same form, or the copy."""
     case: dict[str, Any] = {"label": entry.label, "role": entry.role}
     if entry.role == "peer":
-        path = project.root / "kernels" / row.problem / "peers" / f"{entry.name}.py"
+        path = peer_file(project.root, row.problem, entry.name)
         case |= {"variant": entry.name, "path": str(path), "digest": text_digest(path), "tunables": {}}
         case |= {"arguments": row.workload.arguments}
     elif entry.role != "copy":

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from stallgate.model import FrozenStruct
-from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, Row, blank_figure, plain, rendered
+from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, FigureRow, blank_figure, rendered, strip_axis
 
 SLOWER = BOUND
 FASTER = INKS["candidate"]
@@ -35,7 +35,7 @@ class Shift(FrozenStruct, frozen=True):
         return SLOWER if self.low > 0 else FASTER
 
 
-def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> Drawing:
+def times_drawing(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift]) -> Drawing:
     """A row for each variant: a dot at its change in per cent, a bar over what the noise allows."""
     figure = blank_figure(textwrap.fill(title, TITLE_WIDTH), 10.0, 1.25 + 0.36 * len(rows))
     axis = figure.subplots()
@@ -51,7 +51,7 @@ def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> D
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-_reach(shifts), _reach(shifts))
     axis.set_xlabel("change of time [%]: faster to the left, slower to the right", fontsize=9, color=INK)
-    plain(axis)
+    strip_axis(axis)
     return rendered(figure)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stallgate.formatting import MARKS, provenance, whom
+from stallgate.formatting import MARKS, whom
 from stallgate.judge.evaluate import Result
+from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
 _BELOW = "\n### "
@@ -16,8 +17,8 @@ def head(result: Result) -> str:
     """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
     judged = result.judgement
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {text(whom(v))}: {text(v.sentence)}" for v in judged.verdicts]
-    lines += ["", *(f"> {text(note)}" for note in judged.notes)] if judged.notes else []
+    lines += [f"- **{MARKS[v.status]}** {markdown(whom(v))}: {markdown(v.sentence)}" for v in judged.verdicts]
+    lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
     return "\n".join(lines) + "\n"
 
 
@@ -36,7 +37,7 @@ def headline(result: Result) -> str:
     return words.get(result.judgement.exit_status, "Cannot be decided")
 
 
-def text(words: str) -> str:
+def markdown(words: str) -> str:
     """Words as Markdown shows them: nothing in them is markup."""
     for sign in "\\`*_[]<>|#":
         words = words.replace(sign, f"\\{sign}")

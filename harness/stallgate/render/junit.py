@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as Xml
 
-from stallgate.formatting import provenance
 from stallgate.judge.evaluate import Result
 from stallgate.model import Status, Verdict
+from stallgate.runs.conditions import provenance
 
 OUTCOMES: dict[Status, str] = {
     "fail": "failure",

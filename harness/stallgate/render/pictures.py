@@ -9,14 +9,14 @@ from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
-    Ceiling,
     Dot,
     Drawing,
     Limit,
     Occupancy,
     Panel,
-    Point,
+    RooflineCeiling,
     Share,
+    TradePoint,
     Work,
     fitting,
     front,
@@ -27,7 +27,7 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
-from stallgate.render.view import View, case_name, name_of, shortened
+from stallgate.render.view import View, figure_name
 
 
 class Picture(FrozenStruct, frozen=True):
@@ -54,7 +54,7 @@ def _targets(view: View) -> Picture | None:
     panels = targets_panels(view)
     if not panels:
         return None
-    title = titled(view, finding(view))
+    title = titled(view, workload_finding(view))
     drawing = rendered(panels_figure(title, view.rows, panels))
     return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
 
@@ -75,14 +75,14 @@ def joined(sentences: list[str]) -> str:
     return both if len(both) <= LONGEST_TITLE else sentences[0]
 
 
-def finding(view: View) -> str:
+def workload_finding(view: View) -> str:
     """What a workload's numbers say, in a sentence."""
     return joined([_found(view, case) for case in view.cases if case.role == "candidate"] or [_fastest(view)])
 
 
 def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why nobody knows."""
-    name, share = shortened(name_of(case)), view.median(case, ROOF_FRACTION)
+    name, share = figure_name(case.case.display_name), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
@@ -101,7 +101,7 @@ def _fastest(view: View) -> str:
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{shortened(name_of(case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{figure_name(case.case.display_name)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
 
 
 def _gap(view: View, case: CaseResult, metric: str) -> str:
@@ -173,7 +173,7 @@ def _distance_in_words(view: View) -> str:
         first = next(iter(said), worst.case)
         said = {first: f"{said[first]} and {told}"} if first == worst.case else {first: said[first], worst.case: told}
     return joined(
-        [f"{shortened(case_name(case))} {words}" for case, words in said.items()] or ["Distance from the roof"]
+        [f"{figure_name(case.display_name)} {words}" for case, words in said.items()] or ["Distance from the roof"]
     )
 
 
@@ -213,7 +213,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {shortened(name_of(first))} wait most for {states}"
+    return f"Warps of {figure_name(first.case.display_name)} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -226,7 +226,7 @@ def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
     return [wait for wait in sorted(known, key=lambda wait: -wait[1])[:2] if wait[1]]
 
 
-MOST_GLANCES = 2
+_MOST_GLANCES = 2
 """Candidates of a workload that the top of the page tells of: the fastest."""
 
 
@@ -234,12 +234,12 @@ def glance(view: View) -> list[str]:
     """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for."""
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
-    fastest = sorted(timed, key=lambda pair: pair[0])[:MOST_GLANCES]
+    fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{shortened(name_of(case))} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{figure_name(case.case.display_name)} on {view.place} takes {scaled(time, 'ns')}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {percent(share)} of the roof"
@@ -297,7 +297,7 @@ def _trade(view: View) -> Picture | None:
     if len(points) < 2:
         return None
     best = front(points)[-1]
-    of = f" of {shortened(next(iter(several)))}" if alone else ""
+    of = f" of {figure_name(next(iter(several)))}" if alone else ""
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof("duration") is not None else "calls a second"
@@ -306,22 +306,22 @@ def _trade(view: View) -> Picture | None:
     return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
-def _point(view: View, case: CaseResult, alone: bool) -> list[Point]:
+def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
     """A case among others; of a variant that stands alone the configuration says it all."""
     stall, share = view.median(case, "memory_dependency_stall"), view.median(case, ROOF_FRACTION)
     duration = view.median(case, "duration")
     speed = share if view.roof("duration") is not None else 1e9 / duration if duration else None
     if stall is None or speed is None:
         return []
-    name = case.case.configuration if alone else name_of(case)
-    return [Point(name=shortened(name), role=case.role, stall=stall, speed=speed)]
+    name = case.case.configuration if alone else case.case.display_name
+    return [TradePoint(name=figure_name(name), role=case.role, stall=stall, speed=speed)]
 
 
 def _roofline(view: View) -> Picture | None:
     rates = view.rates()
     works = [
         Work(
-            name=shortened(name_of(case)),
+            name=figure_name(case.case.display_name),
             role=case.role,
             bytes_per_second=found["dram_rate"],
             flops_per_second=found["flop_rate"],
@@ -338,15 +338,15 @@ def _roofline(view: View) -> Picture | None:
     return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
 
 
-def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[Ceiling]:
+def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[RooflineCeiling]:
     """The roof's traffic as it was measured, and what the counters say that the units could do."""
     roofs = [case.case for case in view.cases if case.role == "roof" and case.case in rates]
     first = next(found for found in rates.values() if "flop_peak_rate" in found)
-    ceilings = [Ceiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
+    ceilings = [RooflineCeiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
     if "dram_peak_rate" in first:
         peak = first["dram_peak_rate"]
-        ceilings.append(Ceiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
+        ceilings.append(RooflineCeiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
     if roofs:
         measured = max(rates[roof]["dram_rate"] for roof in roofs)
-        return [ceilings[0], Ceiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
+        return [ceilings[0], RooflineCeiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
     return ceilings

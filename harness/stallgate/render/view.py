@@ -7,9 +7,8 @@ from statistics import median
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import Result
 from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
-from stallgate.project.catalogue import resolve
 from stallgate.project.load import Project
-from stallgate.render.figures import Row, fitting
+from stallgate.render.figures import FigureRow, fitting
 
 MOST_ROWS = 8
 """Rows of a figure; of more cases the fastest are drawn, and the table has all."""
@@ -17,7 +16,7 @@ MOST_ROWS = 8
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
 """What only launches with every section have."""
 
-LONGEST_NAME = 44
+_LONGEST_NAME = 44
 """Characters of a name in a figure."""
 
 
@@ -50,12 +49,12 @@ class View:
     @property
     def place(self) -> str:
         """The workload as figures name it."""
-        return shortened(self.workload)
+        return figure_name(self.workload)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [Row(name=shortened(name_of(case)), role=case.role) for case in self.drawn]
+        return [FigureRow(name=figure_name(case.case.display_name), role=case.role) for case in self.drawn]
 
     @property
     def cut(self) -> str:
@@ -76,13 +75,14 @@ class View:
         return self.median(fastest, metric) if fastest is not None else None
 
     def metric(self, name: str) -> Metric:
-        return resolve(self.project.catalogue, name)
+        """A metric by its short name."""
+        return self.project.catalogue.metrics[name]
 
     def stage_metrics(self) -> list[Metric]:
         """The metrics that the stages judge or show, in their order, each once."""
-        names = [target.metric for stage in self.stages for target in stage.targets]
-        names += [name for stage in self.stages for name in stage.shown]
-        return list({metric.name: metric for metric in map(self.metric, names)}.values())
+        metrics = [target.metric for stage in self.stages for target in stage.targets]
+        metrics += [metric for stage in self.stages for metric in stage.shown]
+        return list({metric.name: metric for metric in metrics}.values())
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts here."""
@@ -105,16 +105,6 @@ class View:
         return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
 
 
-def name_of(result: CaseResult) -> str:
-    """A case as a reader tells it from its neighbours: the variant, and the configuration if it is not the default."""
-    return case_name(result.case)
-
-
-def case_name(case: Case) -> str:
-    """The same of a case alone."""
-    return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
-
-
-def shortened(name: str) -> str:
+def figure_name(name: str) -> str:
     """A name that fits into a figure."""
-    return fitting(name, LONGEST_NAME)
+    return fitting(name, _LONGEST_NAME)

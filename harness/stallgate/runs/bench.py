@@ -7,7 +7,7 @@ from statistics import median, quantiles
 from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
-from stallgate.model import FrozenStruct, Role, Workload
+from stallgate.model import FrozenStruct, Role, Workload, display_name
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -49,7 +49,7 @@ class Entry(FrozenStruct, frozen=True):
 
     @property
     def label(self) -> str:
-        return self.name if self.configuration == "default" else f"{self.name} ({self.configuration})"
+        return display_name(self.name, self.configuration)
 
     @property
     def median_us(self) -> float | None:
