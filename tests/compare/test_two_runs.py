@@ -13,10 +13,8 @@ from msgspec.structs import replace
 
 from stallgate.compare.two_runs import Change, Pair, RunComparison, compare, compare_metric, refuse_empty
 from stallgate.errors import NotMeasured
-from stallgate.extract.evidence import Evidence
+from stallgate.extract.read_run import MeasuredRun
 from stallgate.extract.table import Summaries, Summary
-from stallgate.judge.evaluate import Result
-from stallgate.judge.verdicts import Judgement
 from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, Metric, Run, Settings
 from stallgate.project.load import Project
 from stallgate.render.compare_page import draw_comparison
@@ -66,19 +64,12 @@ def result(
     numbers: dict[str, Summary] | None = None,
     faults: dict[str, str] | None = None,
     **changes: Any,
-) -> Result:
+) -> MeasuredRun:
     results = USUAL if results is None else results
     run: Run = replace(run_of(project, results, settings=SETTINGS, attempts=[attempt()]), **changes)
     usable = [r.case for r in results if r.outcome == "profiled" and r.case.name not in (faults or {})]
     summaries: Summaries = {(c, m): s for c in usable for m, s in (NUMBERS | (numbers or {})).items()}
-    return Result(
-        folder=Path(name),
-        run=run,
-        evidence=Evidence(calls=[], faults=faults or {}, reader=""),
-        rows=[],
-        summaries=summaries,
-        judgement=Judgement(stages=["memory_access"], verdicts=[], notes=[]),
-    )
+    return MeasuredRun(folder=Path(name), run=run, faults=faults or {}, summaries=summaries)
 
 
 def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, Any]:
@@ -155,7 +146,7 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
     change = compare_metric(metric("lower"), samples(1), ABSENT)
     assert (change.word, change.change) == ("not_comparable", None)
     assert change.obstacle is not None
-    assert (change.obstacle.reason, change.obstacle.sentence) == ("not_measured", "absent in the run")
+    assert (change.obstacle.code, change.obstacle.sentence) == ("not_measured", "absent in the run")
     both = compare_metric(metric("lower"), None, ABSENT).obstacle
     assert both is not None
     assert both.sentence == "not asked for in the base and absent in the run"
@@ -169,7 +160,7 @@ def reason(found: RunComparison, variant: str = "blocked_scan") -> str:
     assert pair.obstacle is not None
     assert {change.word for change in pair.changes} == {"not_comparable"}
     assert {change.obstacle for change in pair.changes} == {pair.obstacle}
-    return pair.obstacle.reason
+    return pair.obstacle.code
 
 
 def test_a_case_of_one_run_only(repository: Project) -> None:
@@ -252,7 +243,7 @@ def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
 def test_fractions_of_another_roof_are_not_comparable(repository: Project) -> None:
     subjects = with_digest(repository, "variant copy_roof")
     pair = pair_of(compare(repository, result(repository), result(repository, "run", subjects=subjects)))
-    assert metric_of(pair, "roof_fraction").obstacle.reason == "roof_changed"  # type: ignore[union-attr]
+    assert metric_of(pair, "roof_fraction").obstacle.code == "roof_changed"  # type: ignore[union-attr]
     assert pair.duration.word == "same"
 
 

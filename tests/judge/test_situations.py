@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Call
+from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.table import Summary
+from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
 from stallgate.model import Attempt, CaseResult, Launch, Settings, Target, Verdict
@@ -32,6 +33,7 @@ from tests.judge.judging import (
     usual,
     with_baseline,
     with_stage,
+    with_variant,
     with_waiver,
 )
 
@@ -143,10 +145,10 @@ def outcome(name: str, number: int = 1) -> list[CaseResult]:
     return results
 
 
-def launches(signature: str) -> list[Call]:
+def launches(signature: str) -> list[ProfiledCall]:
     """A call of the candidate that launches a kernel, whose name C++ spells so."""
     launch = Launch(index=0, kernel="scan", ranges=[], metrics={}, signature=signature)
-    return [Call(case=case("blocked_scan"), sample="0", launches=[launch])]
+    return [ProfiledCall(case=case("blocked_scan"), sample="0", launches=[launch])]
 
 
 def on(gpu: str) -> list[Attempt]:
@@ -183,7 +185,7 @@ SITUATIONS: dict[str, Situation] = {
         plain(STALL_TARGET), {"candidate": {"l2_sectors": summary(1.0)}}, "not_measured", "implausible", 3
     ),
     "far beyond the roof": Situation(
-        plain(STALL_TARGET), {"candidate": {"roof_fraction": summary(1.2)}}, "not_measured", "implausible", 3
+        plain(STALL_TARGET), {"candidate": {"duration": summary(80.0)}}, "not_measured", "implausible", 3
     ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
     "a case is missing": Situation(
@@ -244,7 +246,7 @@ SITUATIONS: dict[str, Situation] = {
     "other cache control": Situation(
         regression(), {"settings": controls(cache_control="none")}, "not_measured", "other_cache_control", 3
     ),
-    "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "other_clock_control", 3),
+    "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "facts_missing", 3),
     "a baseline of another workload": Situation(
         regression(digests={"workload square": "other", "workload page": "other"}),
         {},
@@ -270,7 +272,11 @@ SITUATIONS: dict[str, Situation] = {
         regression(spread=4.0), {"candidate": SLOWER}, "fail", "regressed", 1
     ),
     "much better than the baseline": Situation(
-        regression(), {"candidate": {"duration": summary(50.0)}}, "pass", "met", 0
+        regression(),
+        {"candidate": {"duration": summary(50.0)}, "roof": {"duration": summary(49.0)}},
+        "pass",
+        "met",
+        0,
     ),
     # --- waivers ---
     "waived": Situation(waived(LATER), {"candidate": HIGH_STALL}, "waived", "waived", 0),
@@ -353,14 +359,17 @@ def test_no_situation_without_a_measurement_is_green(repository: Project) -> Non
     assert [judgement for judgement in lacking if judgement.exit_status == 0] == []
 
 
-def test_every_reason_code_has_a_row(repository: Project) -> None:
-    """The table at the head of ``stallgate/judge/verdicts.py`` and the one here are of the same codes."""
-    import stallgate.judge.verdicts
-
-    listing = (stallgate.judge.verdicts.__doc__ or "").split("\n====")[2].partition("\n")[2]
-    codes = {code.strip() for line in listing.splitlines() for code in line[:25].split(",") if code.strip()}
+def test_every_reason_code_has_a_row() -> None:
+    """The table of ``stallgate/judge/reasons.py`` and the one here are of the same codes."""
     rows = {situation.reason for situation in SITUATIONS.values()} | {reason for _, _, reason, _ in SAMPLES.values()}
-    assert codes == rows
+    assert set(STATUS_OF_REASON) == rows
+
+
+def test_every_reason_code_has_one_status() -> None:
+    statuses = {(situation.reason, situation.status) for situation in SITUATIONS.values()}
+    statuses |= {(reason, status) for _, status, reason, _ in SAMPLES.values()}
+    assert dict(statuses) == STATUS_OF_REASON
+    assert len(statuses) == len(STATUS_OF_REASON)
 
 
 # --- a better number is never worse -----------------------------------------------------------------------------------
@@ -389,7 +398,8 @@ def test_making_a_value_better_never_makes_the_verdict_worse(
     until: date | None,
 ) -> None:
     metric = KINDS[kind].target.metric.name
-    project = with_stage(repository, KINDS[kind].target, undecided=undecided)
+    beatable = with_variant(repository, "copy_roof", ceiling="library")  # what beats another roof is no measurement
+    project = with_stage(beatable, KINDS[kind].target, undecided=undecided)
     project = with_baseline(project, {metric: accepted(95.0, spread)})
     if until is not None:
         project = with_waiver(project, metric, until)

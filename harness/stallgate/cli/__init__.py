@@ -27,7 +27,7 @@ from stallgate.cli.stdio import install, unwritten
 from stallgate.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 
 if TYPE_CHECKING:
-    from stallgate.judge.evaluate import Result
+    from stallgate.judge.evaluate import JudgedRun
     from stallgate.measure.chip import Answer
     from stallgate.measure.device import Device
     from stallgate.model import Case, Run
@@ -450,7 +450,7 @@ def _finish(project: Project, folder: Path, as_json: bool, page: bool = False) -
     return status
 
 
-def _draw(project: Project, result: Result) -> list[Path]:
+def _draw(project: Project, result: JudgedRun) -> list[Path]:
     from stallgate.render.page import draw
 
     return draw(project, result)
@@ -474,9 +474,16 @@ def import_(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
 @stallgate.command()
 @run_argument
 @stage_option
+@click.option(
+    "--targets",
+    type=click.Choice(["all", "absolute"]),
+    default="all",
+    show_default=True,
+    help="absolute: leave out targets that need a roof or a baseline, as an imported run has none.",
+)
 @root_option
 @json_option
-def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+def gate(run: str | None, stages: tuple[str, ...], targets: Any, root: Path | None, as_json: bool) -> int:
     """Judge a run: may it be merged?"""
     from stallgate.judge.evaluate import verdicts
     from stallgate.render import terminal
@@ -484,7 +491,7 @@ def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: b
     from stallgate.runs.folder import is_recording, pretty
 
     project = _project(root)
-    result = _result(project, run, stages, only_judge=True)
+    result = _result(project, run, stages, targets=targets, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -505,7 +512,7 @@ def _if_possible(write: Callable[..., None], *what: object) -> None:
         click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
 
 
-def _write_verdicts(result: Result) -> None:
+def _write_verdicts(result: JudgedRun) -> None:
     from stallgate.judge.evaluate import write_verdicts
     from stallgate.render.head import write_head
     from stallgate.render.junit import junit
@@ -516,7 +523,7 @@ def _write_verdicts(result: Result) -> None:
     write_head(result)
 
 
-def _tell_github(project: Project, result: Result) -> None:
+def _tell_github(project: Project, result: JudgedRun) -> None:
     """Annotates the log of a job on GitHub Actions, and shows the verdicts on its page."""
     from stallgate.render.github import annotated, append_summary
     from stallgate.render.head import head
@@ -638,11 +645,13 @@ def compare(base: str, run: str | None, every: bool, page: bool, root: Path | No
     return 0
 
 
-def _result(project: Project, run: str | None, stages: tuple[str, ...], *, only_judge: bool = False) -> Result:
+def _result(
+    project: Project, run: str | None, stages: tuple[str, ...], *, targets: Any = "all", only_judge: bool = False
+) -> JudgedRun:
     from stallgate.judge.evaluate import evaluate
     from stallgate.runs.folder import find
 
-    return evaluate(project, find(project.reports, run), list(stages), only_judge=only_judge)
+    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
 
 
 # --- looking around: no GPU needed ------------------------------------------------------------------------------------

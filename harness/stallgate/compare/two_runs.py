@@ -1,4 +1,4 @@
-"""Two runs side by side, metric by metric: what is better, what is worse, what the noise hides.
+"""Two runs side by side, metric by metric: what is better, worse, or hidden by noise.
 
 Reasons why a case or a metric is not comparable, each with a sentence:
 
@@ -13,18 +13,19 @@ workload_changed, reference_changed    what is computed is not the same
 roof_changed                           of ``roof_fraction``: it is held against another roof
 ====================================== ===============================================================================
 
-That the code of a variant changed between the runs is what one compares for: it is allowed, and noted.
+A change of a variant's code is what runs are compared for: it is allowed, and noted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from stallgate.errors import NotMeasured
+from stallgate.extract.read_run import MeasuredRun
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
-from stallgate.judge.evaluate import Result
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Role
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import CHILD, REFERENCE, variant_key, workload_key
 from stallgate.project.load import Project
@@ -34,21 +35,13 @@ Word = Literal["better", "worse", "same", "changed", "not_comparable"]
 """changed: beyond the noise, in a metric of which neither way is better."""
 
 _SINGLE = 0.02
-"""Relative change that a single sample does not prove: its noise is unknown."""
+"""A smaller relative change of a single sample proves nothing: its noise is unknown."""
 
 _HEADLINES = 3
-"""So many times are told in the times_finding; the others are counted."""
+"""Times that the finding names; further ones are counted."""
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
-
-
-class Obstacle(FrozenStruct, frozen=True):
-    """Why something is not comparable."""
-
-    reason: str
-    """A stable code: see the head of ``stallgate/compare/two_runs.py``."""
-    sentence: str
 
 
 class Change(FrozenStruct, frozen=True):
@@ -67,7 +60,7 @@ class Change(FrozenStruct, frozen=True):
     change: float | None
     """(run - base) / base of the medians; None where it is not comparable, or the base is 0 and the run is not."""
     word: Word
-    obstacle: Obstacle | None = None
+    obstacle: Reason | None = None
     """Set where, and only where, the word is ``not_comparable``."""
 
     @property
@@ -89,7 +82,7 @@ class Pair(FrozenStruct, frozen=True):
     role: Role
     code: Literal["same", "changed", "unknown"]
     """Whether the variant's file is the same in both runs."""
-    obstacle: Obstacle | None
+    obstacle: Reason | None
     """Why none of its metrics is comparable; None where some may be."""
     changes: list[Change]
 
@@ -103,14 +96,14 @@ class Pair(FrozenStruct, frozen=True):
 
 
 class Side(FrozenStruct, frozen=True):
-    """One of the two runs, as a reader knows it."""
+    """One of the two runs, for a reader."""
 
     name: str
     provenance: str
 
 
 class Fact(FrozenStruct, frozen=True):
-    """Something that is known of both runs."""
+    """A fact of both runs."""
 
     name: str
     base: str
@@ -124,8 +117,8 @@ class RunComparison(FrozenStruct, frozen=True):
     run: Side
     finding: str
     """What moved, in a sentence: times beyond the noise, candidates first."""
-    obstacles: list[Obstacle]
-    """Conditions that keep numbers of the two runs apart, each once."""
+    obstacles: list[Reason]
+    """Conditions that differ, so that numbers are not compared, each once."""
     notes: list[str]
     """What a reader has to know beside the numbers."""
     facts: list[Fact]
@@ -142,13 +135,16 @@ class RunComparison(FrozenStruct, frozen=True):
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def compare(project: Project, base: Result, run: Result) -> RunComparison:
-    """Holds a run against a base, every metric of the catalogue for every case of either.
+def compare(
+    project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None = None
+) -> RunComparison:
+    """Compares a run with a base: every metric of the catalogue for every case of either.
 
     Args:
-        project: the catalogue, and the stages that say which metrics are looked at first.
-        base: what it was.
-        run: what it is now.
+        project: the catalogue, and the stages.
+        base: the run before.
+        run: the run after.
+        stages: those whose metrics are looked at first; None for those that the run's problems name.
     """
     sides = _Sides(project, base, run)
     pairs = [sides.pair(case) for case in sides.cases]
@@ -159,7 +155,7 @@ def compare(project: Project, base: Result, run: Result) -> RunComparison:
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=_facts(base, run),
-        main=main_metrics(project, run),
+        main=main_metrics(project, run, stages),
         pairs=pairs,
     )
 
@@ -183,13 +179,13 @@ def compare_metric(metric: Metric, base: Summary | None, run: Summary | None) ->
     before, after = _spread(base), _spread(run)
     if before is None or after is None:
         where = [_gap("base", base)] * (before is None) + [_gap("run", run)] * (after is None)
-        return _apart(metric, base, run, Obstacle(reason="not_measured", sentence=listed(where)))
+        return _apart(metric, base, run, Reason(code="not_measured", sentence=listed(where)))
     change = _relative(before.median, after.median)
     word = _word(metric, before, after)
     return Change(metric=metric.name, unit=metric.unit, base=base, run=run, change=change, word=word)
 
 
-def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: Obstacle) -> Change:
+def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: Reason) -> Change:
     return Change(
         metric=metric.name,
         unit=metric.unit,
@@ -249,11 +245,13 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
 
 
 class _Sides:
-    """Two runs with all that it takes to hold them against each other."""
+    """The two runs, and what differs between them."""
 
-    def __init__(self, project: Project, base: Result, run: Result) -> None:
-        told = {metric for side in (base, run) for _, metric in side.summaries}
-        self._metrics = [metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in told]
+    def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
+        measured = {metric for side in (base, run) for _, metric in side.summaries}
+        self._metrics = [
+            metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in measured
+        ]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
@@ -271,91 +269,94 @@ class _Sides:
         changes = [self._change(case, metric, obstacle) for metric in self._metrics]
         return Pair(case=case, role=result.role, code=self._code(case), obstacle=obstacle, changes=changes)
 
-    def _change(self, case: Case, metric: Metric, obstacle: Obstacle | None) -> Change:
+    def _change(self, case: Case, metric: Metric, obstacle: Reason | None) -> Change:
         base, run = self.base.summaries.get((case, metric.name)), self.run.summaries.get((case, metric.name))
         if obstacle is None and metric.name == ROOF_FRACTION and self._roofs_differ(case):
-            obstacle = Obstacle(reason="roof_changed", sentence="the roof's code changed")
+            obstacle = Reason(code="roof_changed", sentence="the roof's code changed")
         return compare_metric(metric, base, run) if obstacle is None else _apart(metric, base, run, obstacle)
 
-    def _obstacle(self, case: Case) -> Obstacle | None:
+    def _obstacle(self, case: Case) -> Reason | None:
         """The first reason why no metric of a case is comparable."""
         lack = self._lack(case)
         if lack is not None:
             return lack
-        return next(iter([*self.conditions(case), *_given(self._subject(case))]), None)
+        return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
 
-    def _lack(self, case: Case) -> Obstacle | None:
+    def _lack(self, case: Case) -> Reason | None:
         """Why one of the runs has no numbers of a case."""
         if case not in self._of_run:
-            return Obstacle(reason="only_in_base", sentence="only in the base")
+            return Reason(code="only_in_base", sentence="only in the base")
         if case not in self._of_base:
-            return Obstacle(reason="only_in_run", sentence="only in the run")
+            return Reason(code="only_in_run", sentence="only in the run")
         base, run = _outcome(self.base, self._of_base[case]), _outcome(self.run, self._of_run[case])
         where = [f"{said} in the {side}" for said, side in ((base, "base"), (run, "run")) if said]
-        return Obstacle(reason="not_measured", sentence=listed(where)) if where else None
+        return Reason(code="not_measured", sentence=listed(where)) if where else None
 
-    def conditions(self, case: Case) -> list[Obstacle]:
+    def conditions(self, case: Case) -> list[Reason]:
         """The conditions that differ, or are not known, between the measurements of a case that both runs have."""
         before = conditions(self.base.run, self._of_base[case])
         after = conditions(self.run.run, self._of_run[case])
         pairs = [(name, getattr(before, name), getattr(after, name)) for name in TITLES]
-        return [found for name, base, run in pairs for found in _given(_condition(name, base, run))]
+        return [found for name, base, run in pairs for found in _as_list(_condition(name, base, run))]
 
-    def _subject(self, case: Case) -> Obstacle | None:
-        if self._differs(case.problem, workload_key(case.workload)):
-            return Obstacle(reason="workload_changed", sentence=f"the workload {case.workload} changed")
-        if self._differs(case.problem, REFERENCE):
-            return Obstacle(reason="reference_changed", sentence="the reference changed")
+    def _subject(self, case: Case) -> Reason | None:
+        """Why the two runs do not compute the same on a case's workload."""
+        parts = {
+            "workload_changed": (workload_key(case.workload), f"the workload {case.workload}"),
+            "reference_changed": (REFERENCE, REFERENCE),
+        }
+        for code, (key, name) in parts.items():
+            state = self._state(case.problem, key)
+            if state != "same":
+                changed = "changed" if state == "changed" else "is not known to be the same"
+                return Reason(code=code, sentence=f"{name} {changed}")
         return None
 
     # --- digests ---
 
-    def _digests(self, problem: str, key: str) -> tuple[str | None, str | None]:
-        return _digest(self.base, problem, key), _digest(self.run, problem, key)
-
-    def _differs(self, problem: str, key: str) -> bool:
-        before, after = self._digests(problem, key)
-        return before != after
-
-    def _code(self, case: Case) -> Literal["same", "changed", "unknown"]:
-        before, after = self._digests(case.problem, variant_key(case.variant))
+    def _state(self, problem: str, key: str) -> Literal["same", "changed", "unknown"]:
+        """Whether both runs measured the same, by a digest."""
+        before, after = _digest(self.base, problem, key), _digest(self.run, problem, key)
         if before is None or after is None:
             return "unknown"
         return "same" if before == after else "changed"
 
+    def _code(self, case: Case) -> Literal["same", "changed", "unknown"]:
+        return self._state(case.problem, variant_key(case.variant))
+
     def _roofs_differ(self, case: Case) -> bool:
         mine = [variant for problem, variant in self._roofs if problem == case.problem]
-        return any(self._differs(case.problem, variant_key(roof)) for roof in mine)
+        return any(self._state(case.problem, variant_key(roof)) != "same" for roof in mine)
 
     def child_differs(self) -> bool:
-        return any(self._differs(problem, CHILD) for problem in {case.problem for case in self.measured})
+        return any(self._state(problem, CHILD) != "same" for problem in {case.problem for case in self.measured})
 
 
-def _given(obstacle: Obstacle | None) -> list[Obstacle]:
+def _as_list(obstacle: Reason | None) -> list[Reason]:
     return [] if obstacle is None else [obstacle]
 
 
-def _outcome(side: Result, result: CaseResult) -> str:
-    """Why a run has no numbers of its case, in words; empty where it has."""
+def _outcome(side: MeasuredRun, result: CaseResult) -> str:
+    """Why a run has no numbers of a case, or ''."""
     if result.outcome != "profiled":
         return spaced(result.outcome)
-    return "a damaged ncu report" if result.case.name in side.evidence.faults else ""
+    return "a damaged ncu report" if result.case.name in side.faults else ""
 
 
-def _digest(side: Result, problem: str, key: str) -> str | None:
+def _digest(side: MeasuredRun, problem: str, key: str) -> str | None:
     subject = side.run.subjects.get(problem)
     return subject.digests.get(key) if subject is not None else None
 
 
-def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:
-    """An obstacle where a condition differs; also where it is not known, which proves nothing."""
+def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
+    """Why numbers are not compared where a condition differs, or is not known."""
     reason, title = f"other_{name}", TITLES[name]
     if base is None or run is None:
         side = listed([side for side, value in (("base", base), ("run", run)) if value is None])
-        return Obstacle(reason=reason, sentence=f"the {title} of the {side} is not known")
-    return None if base == run else Obstacle(reason=reason, sentence=f"other {title}: {base} and {run}")
+        return Reason(code=reason, sentence=f"the {title} of the {side} is not known")
+    return None if base == run else Reason(code=reason, sentence=f"other {title}: {base} and {run}")
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -370,7 +371,7 @@ def times_finding(pairs: list[Pair]) -> str:
     if not moved:
         return "No time moved beyond the noise"
     rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
-    return "; ".join([_told(pair) for pair in moved[:_HEADLINES]] + rest)
+    return "; ".join([_change_in_words(pair) for pair in moved[:_HEADLINES]] + rest)
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
@@ -378,7 +379,7 @@ def _weight(pair: Pair) -> tuple[bool, bool, float]:
     return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
 
 
-def _told(pair: Pair) -> str:
+def _change_in_words(pair: Pair) -> str:
     """How a time moved."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
@@ -386,10 +387,10 @@ def _told(pair: Pair) -> str:
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
-    """What explains a change, or casts doubt on one."""
+    """What may explain a change, or put it in doubt."""
     notes = _about_code(pairs)
-    if sides.measured and _reports(sides.base) == _reports(sides.run):
-        notes.append("both runs hold the same ncu reports")
+    if sides.measured and sides.base.measurements & sides.run.measurements:
+        notes.append(_shared(sides))
     if sides.child_differs():
         notes.append(f"{CHILD} changed")
     facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
@@ -403,7 +404,7 @@ def _about_code(pairs: list[Pair]) -> list[str]:
     changed = list(dict.fromkeys(pair.case.variant for pair in pairs if pair.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
-    return notes + [f"{_told(pair)}, though its code is the same" for pair in moved]
+    return notes + [f"{_change_in_words(pair)}, though its code is the same" for pair in moved]
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:
@@ -413,38 +414,48 @@ def _about_samples(pairs: list[Pair]) -> list[str]:
     return []
 
 
-def _reports(side: Result) -> set[str | None]:
-    return {attempt.sha256 for attempt in side.run.attempts}
+def _shared(sides: _Sides) -> str:
+    if sides.base.measurements == sides.run.measurements:
+        return "both runs hold the same ncu reports"
+    return "the two runs have an ncu report in common"
 
 
-def _facts(base: Result, run: Result) -> list[Fact]:
+def _facts(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     """The two runs side by side: where, how and with what they were measured."""
     return [_fact("kind", base.run.kind, run.run.kind), *_settings(base, run), *_versions(base, run)]
 
 
-def _settings(base: Result, run: Result) -> list[Fact]:
+def _settings(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     before, after = base.run.settings, run.run.settings
     names = ("samples", "clock_control", "cache_control")
     return [_fact(spaced(name), getattr(before, name, None), getattr(after, name, None)) for name in names]
 
 
-def _versions(base: Result, run: Result) -> list[Fact]:
+def _versions(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     before, after = environment_of(base.run), environment_of(run.run)
     names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
     return [_fact(title, getattr(before, name, None), getattr(after, name, None)) for name, title in names.items()]
 
 
 def _fact(name: str, base: object, run: object) -> Fact:
-    return Fact(name=name, base=_said(base), run=_said(run))
+    return Fact(name=name, base=_or_unknown(base), run=_or_unknown(run))
 
 
-def _said(value: object) -> str:
+def _or_unknown(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def main_metrics(project: Project, run: Result) -> list[str]:
-    """The duration, then the metrics of the run's stages: those with targets, and those that are shown."""
-    stages = [project.stage(name) for name in run.judgement.stages]
-    metrics = [target.metric for stage in stages for target in stage.targets]
-    metrics += [metric for stage in stages for metric in stage.shown]
+def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | None = None) -> list[str]:
+    """The duration, then the metrics that stages judge or show.
+
+    Args:
+        project: the stages.
+        run: the run whose problems name its stages.
+        stages: other stages to look at.
+    """
+    problems = dict.fromkeys(result.case.problem for result in run.run.cases)
+    names = stages if stages is not None else [name for problem in problems for name in project.stages_of(problem)]
+    known = project.with_included(names)
+    metrics = [target.metric for stage in known for target in stage.targets]
+    metrics += [metric for stage in known for metric in stage.shown]
     return list(dict.fromkeys(["duration", *(metric.name for metric in metrics)]))

@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import convert
 from msgspec.structs import astuple
 
-from stallgate.extract.evidence import Call
+from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
-from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Metric, Reading, Run, State, Workload
+from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.load import Project
+from stallgate.project.staleness import measured_workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class MetricRow(FrozenStruct, frozen=True):
-    """A metric of a launch, or of a whole call."""
+    """One metric of a launch, or of a whole call."""
 
     problem: str
     variant: str
@@ -36,9 +38,9 @@ class MetricRow(FrozenStruct, frozen=True):
     workload: str
     sample: str
     kernel: str
-    """Empty of a whole call."""
+    """Empty for a whole call."""
     launch: int | None
-    """None of a whole call."""
+    """None for a whole call."""
     metric: str
     value: float
     """NaN wherever the state is not ``measured``."""
@@ -60,10 +62,29 @@ Readings = dict[str, Reading]
 """Metric -> reading."""
 
 
-def rows_of(run: Run, calls: list[Call], catalogue: Catalogue) -> list[MetricRow]:
-    """The table of a run's calls, in the order of its cases."""
-    whole = _whole_calls(run, calls, catalogue)
-    return [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
+def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[MetricRow]:
+    """The table of a run's calls, in the order of its cases.
+
+    ``roof_fraction`` is absent in every row: whether a roof is sound is not known here.
+    """
+    order = {result.case: number for number, result in enumerate(run.cases)}
+    needed = {case: _needed_bytes(run, project, case) for case in order}
+    rows: list[MetricRow] = []
+    for call in sorted(calls, key=lambda call: order[call.case]):
+        launches = [_readings(launch, project.catalogue) for launch in call.launches]
+        combined = combine_launches(project.catalogue, launches)
+        combined |= _computed(combined, needed[call.case], project.catalogue)
+        rows += _rows(run, call, launches, combined, project.catalogue)
+    return rows
+
+
+def _readings(launch: Launch, catalogue: Catalogue) -> Readings:
+    return {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
+
+
+def _needed_bytes(run: Run, project: Project, case: Case) -> int | None:
+    workload = measured_workload(run, project, case)
+    return workload.bytes if workload is not None else None
 
 
 def as_frame(rows: list[MetricRow]) -> pd.DataFrame:
@@ -118,22 +139,6 @@ def _from_text(line: list[str]) -> MetricRow:
     return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, MetricRow, strict=False)
 
 
-def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tuple[Call, list[Readings], Readings]]:
-    """Each call with the readings of its launches and of itself."""
-    order = {result.case: number for number, result in enumerate(run.cases)}
-    whole = []
-    for call in sorted(calls, key=lambda call: order[call.case]):
-        launches = [
-            {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
-            for launch in call.launches
-        ]
-        whole.append((call, launches, combine_launches(catalogue, launches)))
-    roofs = _roof_durations(run, [(call, combined) for call, _, combined in whole])
-    for call, _, combined in whole:
-        combined |= _derived(run, call, combined, roofs, catalogue)
-    return whole
-
-
 # --- several launches of one call -------------------------------------------------------------------------------------
 
 
@@ -167,47 +172,27 @@ def _weighted(values: list[float], weights: list[float]) -> float:
 # --- what only a call has ---------------------------------------------------------------------------------------------
 
 
-def _roof_durations(run: Run, calls: list[tuple[Call, Readings]]) -> dict[tuple[str, str], float]:
-    """(problem, workload) -> the roof's duration: the median of its samples, of its fastest configuration."""
-    roofs = {result.case for result in run.cases if result.role == "roof"}
-    samples: dict[Case, list[float]] = {}
-    for call, combined in calls:
-        value = combined["duration"].value
-        if call.case in roofs and call.sample != DETAIL and value is not None:
-            samples.setdefault(call.case, []).append(value)
-    fastest: dict[tuple[str, str], float] = {}
-    for case, values in samples.items():
-        key, median = (case.problem, case.workload), statistics.median(values)
-        fastest[key] = min(median, fastest.get(key, median))
-    return fastest
+def _computed(combined: Readings, needed: int | None, catalogue: Catalogue) -> Readings:
+    """effective_bandwidth and traffic of a call; roof_fraction, which is not known yet.
 
-
-def _derived(
-    run: Run, call: Call, combined: Readings, roofs: dict[tuple[str, str], float], catalogue: Catalogue
-) -> Readings:
-    """roof_fraction, effective_bandwidth and traffic of a call."""
-    case = call.case
-    needed = _needed_bytes(run, case)
-    duration, roof = combined["duration"].value, roofs.get((case.problem, case.workload))
+    Args:
+        combined: the readings of the call.
+        needed: bytes that its workload needs, where that is known.
+        catalogue: the metrics.
+    """
+    duration = combined["duration"].value
     read, written = combined["dram_bytes_read"].value, combined["dram_bytes_written"].value
     moved = read + written if read is not None and written is not None else None
     values = {
-        ROOF_FRACTION: (_ratio(roof, duration), "roof duration / duration"),
         "effective_bandwidth": (_ratio(needed, duration), "bytes needed / duration"),
         "traffic": (_ratio(moved, needed), "(dram_bytes_read + dram_bytes_written) / bytes needed"),
     }
-    return {
-        name: absent(catalogue.metrics[name])
-        if value is None
-        else checked(catalogue.metrics[name], value, how, "derived")
-        for name, (value, how) in values.items()
-    }
+    found = {name: _derived(catalogue.metrics[name], value, how) for name, (value, how) in values.items()}
+    return {**found, ROOF_FRACTION: absent(catalogue.metrics[ROOF_FRACTION])}
 
 
-def _needed_bytes(run: Run, case: Case) -> int | None:
-    subject = run.subjects.get(case.problem)
-    workload: Workload | None = subject.workloads.get(case.workload) if subject else None
-    return workload.bytes if workload else None
+def _derived(metric: Metric, value: float | None, how: str) -> Reading:
+    return absent(metric) if value is None else checked(metric, value, how, "derived")
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:
@@ -218,7 +203,7 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 
 def _rows(
-    run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue
+    run: Run, call: ProfiledCall, launches: list[Readings], combined: Readings, catalogue: Catalogue
 ) -> Iterator[MetricRow]:
     case = call.case
     shared: dict[str, Any] = {
@@ -235,7 +220,7 @@ def _rows(
     yield from _rows_of(combined, {**shared, "kernel": "", "launch": None}, catalogue)
 
 
-def _device(run: Run, call: Call) -> str:
+def _device(run: Run, call: ProfiledCall) -> str:
     """The GPU by its driver's name, and its index on its machine: two of a kind are two devices."""
     attempts = {attempt.name: attempt for attempt in run.attempts}
     result = next(result for result in run.cases if result.case == call.case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stallgate.formatting import MARKS, whom
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
@@ -13,7 +13,7 @@ _BELOW = "\n### "
 """What begins below the verdicts: the parts that a report draws."""
 
 
-def head(result: Result) -> str:
+def head(result: JudgedRun) -> str:
     """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
     judged = result.judgement
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
@@ -22,7 +22,7 @@ def head(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_head(result: Result) -> Path:
+def write_head(result: JudgedRun) -> Path:
     """Writes the verdicts into ``summary.md``; what a report has drawn below them stays."""
     path = result.folder / "summary.md"
     drawn = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -31,7 +31,7 @@ def write_head(result: Result) -> Path:
     return path
 
 
-def headline(result: Result) -> str:
+def headline(result: JudgedRun) -> str:
     """The verdict of the whole run, in words."""
     words = {0: "Meets its targets", 1: "Does not meet its targets"}
     return words.get(result.judgement.exit_status, "Cannot be decided")

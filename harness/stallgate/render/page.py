@@ -10,7 +10,7 @@ from markupsafe import Markup
 from stallgate.compare.since import since_last
 from stallgate.extract.foreign import slug
 from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, spaced
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import FrozenStruct, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.render.changes import Changes, changes_of
@@ -67,7 +67,7 @@ class StageAnswer(FrozenStruct, frozen=True):
     words: str
 
 
-def draw(project: Project, result: Result) -> list[Path]:
+def draw(project: Project, result: JudgedRun) -> list[Path]:
     """Writes the page, its summary and the PNGs into the run's folder, and the index of all runs.
 
     Returns their paths, the page first and the index last.
@@ -83,12 +83,12 @@ def draw(project: Project, result: Result) -> list[Path]:
     return [page, text, *files, write_index(project)]
 
 
-def _write(result: Result, file: str, picture: Picture) -> Path:
+def _write(result: JudgedRun, file: str, picture: Picture) -> Path:
     write_whole(result.folder / file, picture.drawing.png)
     return result.folder / file
 
 
-def _places(result: Result) -> list[tuple[str, str]]:
+def _places(result: JudgedRun) -> list[tuple[str, str]]:
     return list(dict.fromkeys((r.case.problem, r.case.workload) for r in result.run.cases))
 
 
@@ -96,7 +96,7 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
-def _html(project: Project, result: Result, sections: list[PageSection], changes: list[Changes]) -> str:
+def _html(project: Project, result: JudgedRun, sections: list[PageSection], changes: list[Changes]) -> str:
     environment = environment_of(result.run)
     return template("report.html.j2").render(
         run=result.run,
@@ -124,7 +124,7 @@ def _html(project: Project, result: Result, sections: list[PageSection], changes
     )
 
 
-def answers(project: Project, result: Result) -> list[StageAnswer]:
+def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
     """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
     found = []
     stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
@@ -192,5 +192,5 @@ def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
     troubles = [f"{case.case.display_name}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
-    faults = view.result.evidence.faults
+    faults = view.result.faults
     return troubles + [f"{c.case.display_name}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stallgate.formatting import number
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.render.changes import Changes
 from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
@@ -20,7 +20,7 @@ _COLUMNS = (
 )
 
 
-def summary(result: Result, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
+def summary(result: JudgedRun, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
     """Verdicts, a table for each workload, and its figures.
 
     Args:

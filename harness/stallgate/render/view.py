@@ -5,7 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 from stallgate.extract.table import Summary
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
 from stallgate.project.load import Project
 from stallgate.render.figures import FigureRow, fitting
@@ -23,7 +24,7 @@ _LONGEST_NAME = 44
 class View:
     """The cases of a workload, with their numbers."""
 
-    def __init__(self, project: Project, result: Result, problem: str, workload: str) -> None:
+    def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
         self.project = project
         self.result = result
         self.problem = problem
@@ -68,11 +69,16 @@ class View:
         summary = self.summary(case, metric)
         return summary.median if summary is not None else None
 
-    def roof(self, metric: str) -> float | None:
-        """The median of the fastest roof here; None where none was measured."""
-        roofs = [case for case in self.cases if case.role == "roof" and self.median(case, "duration") is not None]
-        fastest = min(roofs, key=lambda case: self.median(case, "duration") or 0.0, default=None)
-        return self.median(fastest, metric) if fastest is not None else None
+    @property
+    def roof(self) -> Roof | None:
+        """The roof that fractions here are of; None where there is none to rely on."""
+        found = self.result.roofs[self.problem, self.workload].deciding
+        return found if isinstance(found, Roof) else None
+
+    def of_roof(self, metric: str) -> float | None:
+        """The median of a metric of the roof."""
+        summary = self.result.summaries.get((self.roof.case, metric)) if self.roof is not None else None
+        return summary.median if summary is not None else None
 
     def metric(self, name: str) -> Metric:
         """A metric by its short name."""
