@@ -88,7 +88,7 @@ class AllowedKernel(FrozenStruct, frozen=True):
     """Kernels of others that a candidate of the problem may launch."""
 
     pattern: str
-    """Of their names as C++ spells them; ``*`` stands for anything."""
+    """Of their names as C++ spells them, with ``*``, ``?`` and ``[...]`` as wildcards."""
     reason: str
 
 

@@ -12,6 +12,7 @@ from stallgate.project.checks import convert_named
 from stallgate.project.decode import convert, read_toml
 from stallgate.project.digests import text_digest
 from stallgate.project.layout import reference_file, relative, variant_file
+from stallgate.project.patterns import too_wide
 
 
 class _VariantTable(FrozenStruct, frozen=True):
@@ -57,8 +58,9 @@ def read_problem(root: Path, path: Path) -> Problem:
 def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
     """Refuses what would allow everything, and what nobody could review."""
     key = f"{shown}: allowed_kernels[{number}]"
-    if not row.pattern.strip("*? "):
-        raise BrokenFile(f"{key}.pattern: '{row.pattern}' allows every kernel", "name the one that a wrapper needs")
+    wide = too_wide(row.pattern)
+    if wide:
+        raise BrokenFile(f"{key}.pattern: {wide}", "name the one that a wrapper needs")
     if not row.reason.strip():
         raise BrokenFile(f"{key}.reason: it is empty", "say what a wrapper needs the kernel for")
     return row
