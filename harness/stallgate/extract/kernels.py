@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.model import Case, Problem, Run
@@ -13,18 +15,22 @@ from stallgate.project.variant import kernels_of
 
 def foreign_kernels(run: Run, project: Project, calls: list[ProfiledCall]) -> dict[Case, list[str]]:
     """Case -> the kernels that neither its variant's file defines nor its problem allows, as C++ spells them."""
-    own: dict[tuple[str, str], set[str]] = {}
     found: dict[Case, list[str]] = {}
     for call in calls:
         problem = project.problems.get(call.case.problem)
         if run.kind == "imported" or problem is None or call.case.variant not in problem.variants:
             continue
-        key = (call.case.problem, call.case.variant)
-        if key not in own:
-            own[key] = kernels_of(project.root / problem.variants[call.case.variant].path)
-        foreign = [name for name in _names(call) if name not in own[key] and not _is_allowed(problem, name)]
+        variant = problem.variants[call.case.variant]
+        own = _own_kernels(project.root / variant.path, variant.digest)
+        foreign = [name for name in _names(call) if name not in own and not _is_allowed(problem, name)]
         found[call.case] = list(dict.fromkeys([*found.get(call.case, []), *foreign]))
     return {case: names for case, names in found.items() if names}
+
+
+@lru_cache(maxsize=64)
+def _own_kernels(path: Path, digest: str) -> set[str]:  # noqa: ARG001  (the digest is the key)
+    """The kernels that a file defines: it is parsed once for all runs and calls."""
+    return kernels_of(path)
 
 
 def _names(call: ProfiledCall) -> Iterator[str]:
