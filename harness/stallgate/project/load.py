@@ -38,6 +38,9 @@ class Project(FrozenStruct, frozen=True):
     baselines: dict[str, list[Baseline]] = {}
     """Problem -> its accepted baselines, one for each GPU."""
 
+    def __repr__(self) -> str:
+        return f"Project({str(self.root)!r})"  # all of it is tens of kilobytes in a failing test
+
     @property
     def reports(self) -> Path:
         return self.root / "reports"
