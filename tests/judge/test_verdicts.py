@@ -184,6 +184,14 @@ def test_a_run_that_does_not_say_what_it_measured_is_stale(repository: Project, 
     assert found.exit_status == 3
 
 
+@pytest.mark.parametrize(
+    "unknown", [case("gone"), case("blocked_scan", "gone"), case("blocked_scan", "square", "gone")]
+)
+def test_what_neither_the_tree_nor_the_run_has_a_digest_of_is_stale(repository: Project, unknown: Case) -> None:
+    run = run_of(repository, [CaseResult(case=unknown, role="candidate", outcome="profiled", edge_case_fault="")])
+    assert stale_because(unknown, changes(run, repository)) != []
+
+
 def test_changed_tunables_make_their_configuration_stale(repository: Project) -> None:
     problem = repository.problem("cumprod")
 
