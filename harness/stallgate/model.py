@@ -1,7 +1,7 @@
-"""The nouns of stallgate: immutable values that every stage of the flow hands to the next.
+"""The nouns of stallgate: immutable values that each step of the flow hands to the next.
 
-They are msgspec structs, so that the same type is the checked shape of a TOML or JSON file: unknown keys
-and wrong types are refused where the file is read (``stallgate/project/decode.py``).
+They are msgspec structs, so that a noun is also the checked shape of its TOML or JSON file: unknown keys and wrong
+types are refused where the file is read (``stallgate/project/decode.py``).
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ BASELINE_FORMAT = 1
 LABEL_PART = r"[a-z0-9_.-]+"
 
 Role = Literal["candidate", "baseline", "roof", "unknown"]
-"""candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
-
+"""candidate: gated. baseline: shown, never gated. roof: the speed of light. unknown: of an imported ncu report."""
 
 CeilingKind = Literal["bytes", "flops", "library"]
-"""bytes, flops: the hardware's limit, which nothing beats. library: the best known implementation, which may be."""
+"""bytes, flops: a limit of the hardware, which nothing beats. library: the best known code, which may be beaten."""
 
 
 class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +45,7 @@ class Workload(FrozenStruct, frozen=True):
     flops: int
     """Arithmetic operations that any implementation has to do."""
     default: bool = False
-    """Whether a plan that names no workload contains it."""
+    """Whether it is measured where no workload is named."""
 
     def __post_init__(self) -> None:
         if self.bytes <= 0:
@@ -56,7 +55,7 @@ class Workload(FrozenStruct, frozen=True):
 
 
 class Variant(FrozenStruct, frozen=True):
-    """One self-contained file that computes the problem (for a roof: that moves its bytes or does its flops)."""
+    """One self-contained file that computes the problem; a roof may only move its bytes or do its flops."""
 
     name: str
     role: Role
@@ -81,14 +80,14 @@ class Waiver(FrozenStruct, frozen=True):
     """The last day on which it holds, UTC."""
     reason: str
     workloads: list[str] = []
-    """Where it holds; empty: wherever the target is judged."""
+    """The workloads that it holds on; empty: all that the target is judged on."""
 
 
 class AllowedKernel(FrozenStruct, frozen=True):
-    """Kernels of others that a candidate of the problem may launch."""
+    """Foreign kernels that a candidate of the problem may launch."""
 
     pattern: str
-    """Of their names as C++ spells them, with ``*``, ``?`` and ``[...]`` as wildcards."""
+    """Matches their names as C++ spells them; ``*``, ``?`` and ``[...]`` are wildcards."""
     reason: str
 
 
@@ -164,21 +163,21 @@ Comparison = Literal["at_least", "at_most", "above", "below"]
 
 
 class Metric(FrozenStruct, frozen=True):
-    """A row of the catalogue: what a short name means, and where ncu has it."""
+    """A row of the catalogue: the meaning of a short name, and its ncu names."""
 
     name: str
     title: str
     unit: str
     direction: Direction = "neither"
-    """Which way is better; ``neither`` where a value alone says nothing."""
+    """The better direction; ``neither`` where a value alone says nothing."""
     names: list[str] = []
     """ncu metric names, the preferred one first."""
     formula: str | None = None
     """Arithmetic over ncu names, for reports that carry none of ``names``."""
     combine: Literal["sum", "max", "weighted"] = "sum"
-    """How the launches of one call make the call's value."""
+    """How the values of a call's launches are combined."""
     weight: str | None = None
-    """The metric that weighs, where ``combine`` is ``weighted``."""
+    """The metric to weight by, where ``combine`` is ``weighted``."""
     least: float | None = None
     """Values below are implausible."""
     most: float | None = None
@@ -186,11 +185,11 @@ class Metric(FrozenStruct, frozen=True):
     state: str | None = None
     """The warp state whose share of resident warp time this is."""
     family: Family | None = None
-    """What kind of waiting, or of work, the state is."""
+    """The kind of waiting or work that the state is."""
     limiters: dict[str, str] = {}
-    """Metrics of which the smallest holds this one down -> what they are limits of, in words."""
+    """Metric that limits this one -> the limited resource in words. The smallest is the limit."""
     about: str = ""
-    """What it tells, in a sentence or two."""
+    """Its meaning, in a sentence or two."""
 
 
 class Chip(FrozenStruct, frozen=True):
@@ -201,7 +200,7 @@ class Chip(FrozenStruct, frozen=True):
 
 
 class Catalogue(FrozenStruct, frozen=True):
-    """Every metric that stallgate knows, the old names it understands, and the chips where a name does not exist."""
+    """All metrics, the old names that are understood, and the chips on which an ncu name does not exist."""
 
     metrics: dict[str, Metric]
     aliases: dict[str, str]
@@ -271,7 +270,7 @@ class Stage(FrozenStruct, frozen=True):
     includes: list[str] = []
     """Stages whose targets have to be met as well."""
     undecided: Literal["stop", "warn"] = "stop"
-    """``warn``: samples on both sides of a bound are shown, and do not keep the gate from saying yes."""
+    """``warn``: samples on both sides of a bound are shown, but do not shut the gate."""
     shown: list[Metric] = []
     """Metrics that are drawn beside the targets and not judged."""
     rules: list[str] = []
@@ -279,7 +278,7 @@ class Stage(FrozenStruct, frozen=True):
 
 
 class Accepted(FrozenStruct, frozen=True):
-    """What a metric of a case is accepted to be, from repeated runs."""
+    """The accepted value of a case's metric, from repeated runs."""
 
     low: float
     """The lowest sample of all runs."""
@@ -295,19 +294,19 @@ class Accepted(FrozenStruct, frozen=True):
 
     @property
     def spread(self) -> float:
-        """How far samples of repeated runs lie apart, in the metric's unit."""
+        """The range of all samples, in the metric's unit."""
         return self.high - self.low
 
 
 class BaselineCase(FrozenStruct, frozen=True):
-    """The accepted numbers of one case, and what they were measured of."""
+    """The accepted numbers of one case, and the digests of what was measured."""
 
     runs: int
-    """How many runs stand behind them."""
+    """The number of runs."""
     accepted: date
     commit: str | None
     digests: dict[str, str]
-    """Of what has to be the same to compare: the reference, the workload, the roofs."""
+    """Those that have to be the same to compare: of the reference, the workload, the roofs."""
     metrics: dict[str, Accepted]
 
 
@@ -350,7 +349,7 @@ class GpuSpec(FrozenStruct, frozen=True):
 # --- what happened ----------------------------------------------------------------------------------------------------
 
 Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed", "timed_out", "skipped", "not_profiled"]
-"""planned: not reached. measuring: begun, no word yet. not_profiled: it ran, and ncu delivered no usable launch."""
+"""planned: not reached. measuring: begun, not ended. not_profiled: it ran, but ncu delivered no usable launch."""
 
 
 class CaseResult(FrozenStruct, frozen=True):
@@ -386,7 +385,7 @@ class Environment(FrozenStruct, frozen=True):
 
 
 class Advice(FrozenStruct, frozen=True, omit_defaults=True):
-    """What one of Nsight Compute's own rules says of a launch."""
+    """The result of one of Nsight Compute's own rules for a launch."""
 
     rule: str
     section: str
@@ -394,12 +393,12 @@ class Advice(FrozenStruct, frozen=True, omit_defaults=True):
     message: str
     kind: Literal["note", "optimisation", "warning", "error"]
     speedup: float | None = None
-    """What ncu estimates could be gained, in per cent; of the whole launch, or of what the rule looks at."""
+    """ncu's estimate of the possible gain in per cent, of the whole launch or of the part that the rule looks at."""
     scope: Literal["whole", "part"] | None = None
 
 
 class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
-    """A source line and how many samples of waiting or issuing warps fell on it."""
+    """A source line and the number of warp samples on it."""
 
     file: str
     """Without its folders; of a library from the package on, as in ``triton/language/standard.py``."""
@@ -408,7 +407,7 @@ class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
     """Empty where the report has no source, or the line is a library's."""
     samples: int
     reason: str
-    """The warp state of most of them."""
+    """The most frequent warp state."""
     reason_samples: int
     library: bool = False
     """Whether the file is an installed package's, whose code the compiler put into the kernel."""
@@ -417,12 +416,12 @@ class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
 
 
 class Detail(FrozenStruct, frozen=True):
-    """What a report with every section has of one launch beside its metrics: for reading, judged by nothing."""
+    """Advice and hot lines of one launch, from a report with every section: shown, never judged by."""
 
     case: Case
     kernel: str
     samples: int
-    """Samples of warps in all; 0 where none were taken."""
+    """All warp samples; 0 where none were taken."""
     advice: list[Advice]
     lines: list[HotLine]
     """The hottest first; those of libraries after the kernel's own."""
@@ -440,17 +439,17 @@ class Attempt(FrozenStruct, frozen=True):
     exit_status: int | None = None
     """ncu's; None where stallgate ended it."""
     errors: list[str] = []
-    """Error lines of ncu and what stallgate makes of them."""
+    """ncu's error lines, explained where stallgate knows them."""
     report: str | None = None
     """The ncu report, relative to the run's folder."""
     sha256: str | None = None
     environment: Environment | None = None
     details: list[Detail] = []
-    """Where the report has every section."""
+    """Set where the report has every section."""
 
 
 class Settings(FrozenStruct, frozen=True):
-    """How it was measured; runs that differ here are not compared."""
+    """How a run was measured."""
 
     samples: int
     timeout_s: float
@@ -461,7 +460,7 @@ class Settings(FrozenStruct, frozen=True):
 
 
 class Origin(FrozenStruct, frozen=True):
-    """The recording that a replayed run stands for."""
+    """The recording that a run replays."""
 
     path: str
     created: str
@@ -476,11 +475,11 @@ class Subject(FrozenStruct, frozen=True):
     workloads: dict[str, Workload]
     roles: dict[str, Role]
     digests: dict[str, str]
-    """SHA-256 of what was measured, by name: each variant's file, the reference, each workload, the child."""
+    """Name -> SHA-256 of each variant's file, the reference, each workload and the child."""
 
 
 class Run(FrozenStruct, frozen=True):
-    """Everything one profile produced."""
+    """Everything that one profile produced."""
 
     format: int
     name: str
@@ -511,9 +510,9 @@ class Reading(FrozenStruct, frozen=True):
 
     state: State
     value: float | None
-    """Set where, and only where, the state is ``measured``."""
+    """Set exactly where the state is ``measured``."""
     ncu_name: str
-    """The ncu name, or the formula, that the value comes from; the preferred name where there is none."""
+    """The ncu name or formula of the value; without a value, the preferred name."""
     source: Literal["ncu", "formula", "combined", "derived"]
 
 
@@ -535,25 +534,25 @@ class Launch(FrozenStruct, frozen=True):
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
     signature: str = ""
-    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
+    """The kernel's C++ name with namespace and arguments; a Triton kernel's is its plain name."""
     samples: int = 0
     advice: list[Advice] = []
     lines: list[HotLine] = []
-    """These three where they were asked for."""
+    """``samples``, ``advice`` and ``lines`` are read where details are asked for."""
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------
 
 Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
-"""waived: not met, and a waiver of problem.toml says why that is so and until when."""
+"""waived: not met, but tolerated by a waiver in problem.toml."""
 
 
 class KernelPart(FrozenStruct, frozen=True):
-    """What one kernel of a call shows of a metric."""
+    """One kernel's value of a metric, within a call of several kernels."""
 
     kernel: str
     value: float | None
-    """The median of its samples; None where it is not measured."""
+    """Median of its samples; None where it is not measured."""
 
 
 class Reason(FrozenStruct, frozen=True):
@@ -565,7 +564,7 @@ class Reason(FrozenStruct, frozen=True):
 
 
 class Verdict(FrozenStruct, frozen=True):
-    """What the gate says of one target for one case."""
+    """The gate's answer to one target on one case, or why a case cannot be judged."""
 
     status: Status
     reason: str
@@ -585,11 +584,11 @@ class Verdict(FrozenStruct, frozen=True):
     unit: str | None = None
     comparison: Comparison | None = None
     bound: float | None = None
-    """The absolute bound that was judged by; None where it takes a roof or a baseline that is not there."""
+    """The absolute bound; None where it depends on a missing roof or baseline."""
     of_roof: float | None = None
-    """The fraction of the roof that the bound stands for, where it does."""
+    """The fraction of the roof that the bound is."""
     tolerance: float | None = None
-    """The part of the baseline that the bound allows it to be worse, where it does."""
+    """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
     baseline: float | None = None
     """The accepted value that the tolerance is around."""
     value: float | None = None
@@ -598,8 +597,8 @@ class Verdict(FrozenStruct, frozen=True):
     high: float | None = None
     samples: int = 0
     parts: list[KernelPart] = []
-    """What each kernel of the call shows, where there are several."""
+    """The value of each kernel, where the call has several."""
     warning: bool = False
-    """Undecided, and shown only: the stage says that this does not keep the gate from saying yes."""
+    """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None
-    """The waiver that was looked at, also one that has ended."""
+    """The waiver that covers the target, also one that has ended."""

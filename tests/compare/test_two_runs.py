@@ -229,6 +229,18 @@ def test_what_computes_something_else_is_not_comparable(repository: Project, key
     assert reason(found) == code
 
 
+@pytest.mark.parametrize(
+    ("key", "code"), [("workload square", "workload_changed"), ("the reference", "reference_changed")]
+)
+def test_what_may_compute_something_else_is_not_comparable(repository: Project, key: str, code: str) -> None:
+    """A digest that both runs lack proves nothing."""
+    subject = result(repository).run.subjects["cumprod"]
+    unknown = {"cumprod": replace(subject, digests={k: v for k, v in subject.digests.items() if k != key})}
+    found = compare(repository, result(repository, subjects=unknown), result(repository, "run", subjects=unknown))
+    assert reason(found) == code
+    assert pair_of(found).obstacle.sentence.endswith("is not known to be the same")  # type: ignore[union-attr]
+
+
 def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
     subjects = with_digest(repository, "variant blocked_scan")
     slower = {"duration": samples(104, 105, 106)}

@@ -187,6 +187,13 @@ SITUATIONS: dict[str, Situation] = {
     "far beyond the roof": Situation(
         plain(STALL_TARGET), {"candidate": {"duration": summary(80.0)}}, "not_measured", "implausible", 3
     ),
+    "nothing says whether it is right on edge cases": Situation(
+        plain(STALL_TARGET),
+        {"results": [replace(result, edge_case_fault=None) for result in usual()]},
+        "not_measured",
+        "facts_missing",
+        3,
+    ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
     "a case is missing": Situation(
         plain(target(STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
@@ -223,6 +230,16 @@ SITUATIONS: dict[str, Situation] = {
     # --- the roof ---
     "no roof was measured": Situation(
         plain(ROOF_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
+    ),
+    "no roof says whether it is too fast": Situation(
+        plain(STALL_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
+    ),
+    "faster than a library": Situation(
+        lambda project: with_variant(with_stage(project, STALL_TARGET), "copy_roof", ceiling="library"),
+        {"candidate": {"duration": summary(50.0)}},
+        "pass",
+        "met",
+        0,
     ),
     "the roof is wrong": Situation(
         plain(ROOF_TARGET), {"results": outcome("wrong_result", 0)}, "not_measured", "no_roof", 3

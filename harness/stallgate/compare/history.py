@@ -194,7 +194,7 @@ class Series(FrozenStruct, frozen=True):
 
 
 def series_of(runs: Iterable[StoredRun], metrics: Iterable[str]) -> list[Series]:
-    """Every series of the runs. Imported runs have none: how and of what code they were measured is not known."""
+    """Every series of the runs. Imported runs have none: their code and conditions are not known."""
     wanted = list(metrics)
     found: dict[SeriesKey, dict[MeasurementTime, Measurement]] = {}
     for stored in sorted(runs, key=lambda run: run.age):

@@ -1,4 +1,4 @@
-"""What became of a run's numbers since the same problem was measured last.
+"""How a run's numbers changed since the same problem was measured last.
 
 The base is the newest earlier run under ``reports/`` that can be compared; where there is none and the run was measured
 here, a recording. Words, noise and reasons are those of ``two_runs.py``. A base under ``reports/`` is read from its
@@ -26,7 +26,7 @@ from stallgate.runs.folder import RECORDED, load
 _JUDGED = ("candidate", "unknown")
 
 WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
-"""Words in a reader's order: what moved comes first, and of that what became worse."""
+"""Words in the order of a table: changes first, of them the worse ones first."""
 
 
 class Since(FrozenStruct, frozen=True):
@@ -38,7 +38,7 @@ class Since(FrozenStruct, frozen=True):
     found: RunComparison | None = None
     """None where there is nothing to compare with."""
     because: str = ""
-    """Why there is nothing, in a sentence without its full stop."""
+    """Why there is nothing, in a sentence without full stop."""
 
     @property
     def changes(self) -> list[tuple[Pair, Change]]:

@@ -10,7 +10,7 @@ not_measured                           in one of the runs the case has no number
 other_gpu, other_clock_control,        measured under other conditions, or under conditions that are not known
 other_cache_control
 workload_changed, reference_changed    what is computed is not the same
-roof_changed                           of ``roof_fraction``: it is held against another roof
+roof_changed                           of ``roof_fraction``: the two refer to different roofs
 ====================================== ===============================================================================
 
 A change of a variant's code is what runs are compared for: it is allowed, and noted.
@@ -32,7 +32,7 @@ from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environment_of, provenance
 
 Word = Literal["better", "worse", "same", "changed", "not_comparable"]
-"""changed: beyond the noise, in a metric of which neither way is better."""
+"""changed: beyond the noise, in a metric without a better direction."""
 
 _SINGLE = 0.02
 """A smaller relative change of a single sample proves nothing: its noise is unknown."""
@@ -55,13 +55,13 @@ class Change(FrozenStruct, frozen=True):
     metric: str
     unit: str
     base: Summary | None
-    """None where the base has no numbers of the case."""
+    """None where the base does not have the metric."""
     run: Summary | None
     change: float | None
     """(run - base) / base of the medians; None where it is not comparable, or the base is 0 and the run is not."""
     word: Word
     obstacle: Reason | None = None
-    """Set where, and only where, the word is ``not_comparable``."""
+    """Set exactly where the word is ``not_comparable``."""
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -83,7 +83,7 @@ class Pair(FrozenStruct, frozen=True):
     code: Literal["same", "changed", "unknown"]
     """Whether the variant's file is the same in both runs."""
     obstacle: Reason | None
-    """Why none of its metrics is comparable; None where some may be."""
+    """Why none of its metrics is comparable, if none is."""
     changes: list[Change]
 
     @property
@@ -120,10 +120,10 @@ class RunComparison(FrozenStruct, frozen=True):
     obstacles: list[Reason]
     """Conditions that differ, so that numbers are not compared, each once."""
     notes: list[str]
-    """What a reader has to know beside the numbers."""
+    """Remarks for the reader of the numbers."""
     facts: list[Fact]
     main: list[str]
-    """Metrics that are looked at first: the duration and those of the stages."""
+    """The metrics to look at first: the duration and those of the stages."""
     pairs: list[Pair]
 
     @property
@@ -259,7 +259,7 @@ class _Sides:
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
         results = [*self._of_base.values(), *self._of_run.values()]
         self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
-        self.measured = [case for case in self.cases if self._lack(case) is None]
+        self.measured = [case for case in self.cases if self._gap_of(case) is None]
         """Cases with numbers in both runs."""
 
     def pair(self, case: Case) -> Pair:
@@ -277,14 +277,14 @@ class _Sides:
 
     def _obstacle(self, case: Case) -> Reason | None:
         """The first reason why no metric of a case is comparable."""
-        lack = self._lack(case)
-        if lack is not None:
-            return lack
+        gap = self._gap_of(case)
+        if gap is not None:
+            return gap
         return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
 
-    def _lack(self, case: Case) -> Reason | None:
+    def _gap_of(self, case: Case) -> Reason | None:
         """Why one of the runs has no numbers of a case."""
         if case not in self._of_run:
             return Reason(code="only_in_base", sentence="only in the base")
@@ -295,7 +295,7 @@ class _Sides:
         return Reason(code="not_measured", sentence=listed(where)) if where else None
 
     def conditions(self, case: Case) -> list[Reason]:
-        """The conditions that differ, or are not known, between the measurements of a case that both runs have."""
+        """The conditions that differ or are not known, for a case that both runs have."""
         before = conditions(self.base.run, self._of_base[case])
         after = conditions(self.run.run, self._of_run[case])
         pairs = [(name, getattr(before, name), getattr(after, name)) for name in TITLES]
@@ -363,7 +363,7 @@ def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
 
 
 def times_finding(pairs: list[Pair]) -> str:
-    """What moved beyond the noise, in a sentence without its full stop."""
+    """What moved beyond the noise, in a sentence without full stop."""
     compared = [pair for pair in pairs if pair.duration.word != "not_comparable"]
     if not compared:
         return "No time can be compared"
@@ -375,12 +375,12 @@ def times_finding(pairs: list[Pair]) -> str:
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
-    """Candidates first, of them what became slower, and of that what moved furthest."""
+    """Sorts candidates first; of them slower ones first; of those the largest change first."""
     return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
 
 
 def _change_in_words(pair: Pair) -> str:
-    """How a time moved."""
+    """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
     return f"{pair.name} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
@@ -421,7 +421,7 @@ def _shared(sides: _Sides) -> str:
 
 
 def _facts(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
-    """The two runs side by side: where, how and with what they were measured."""
+    """Where, how and with which software the two runs were measured."""
     return [_fact("kind", base.run.kind, run.run.kind), *_settings(base, run), *_versions(base, run)]
 
 

@@ -1,4 +1,4 @@
-"""What the ncu reports of a run show, launch by launch, held against what the run planned."""
+"""The calls in a run's ncu reports, checked against the run's plan."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _unattempted(run: Run) -> dict[str, str]:
 
 
 def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue) -> Evidence:
-    """The calls of one attempt, held against the cases that it was to measure."""
+    """The calls of one attempt, checked against the cases that it had to measure."""
     try:
         report = _intact_report(folder, attempt, catalogue)
     except DamagedReport as error:
@@ -159,7 +159,7 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
 
     Args:
         calls: what the report has.
-        results: the cases that the attempt was to measure.
+        results: the cases that the attempt had to measure.
         samples: how many of each were planned; None where the plan is not known (an import).
 
     Returns:

@@ -70,7 +70,7 @@ def read_run(project: Project, folder: Path, *, only_judge: bool = False) -> Rea
     """Reads a run's ncu reports and builds its table.
 
     Args:
-        project: the catalogue, and the code that the run is held against.
+        project: the catalogue, and the code to compare with.
         folder: the run's.
         only_judge: leave out the detail reports, which nothing is judged by and which take as long as the others.
     """

@@ -1,6 +1,6 @@
 """The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
 
-No command needs it as a DataFrame, which is made for a program that asks: to import pandas takes longer than to judge.
+Commands do not need it as a DataFrame: importing pandas takes longer than judging. Programs can have one.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ def _needed_bytes(run: Run, project: Project, case: Case) -> int | None:
 
 
 def as_frame(rows: list[MetricRow]) -> pd.DataFrame:
-    """The table for pandas: what a whole call does not have is NA."""
+    """The table for pandas; kernel and launch of a whole call are NA."""
     import pandas as pd
 
     return pd.DataFrame(map(astuple, rows), columns=list(METRIC_COLUMNS)).astype(METRIC_COLUMNS)
 
 
 def as_csv(rows: list[MetricRow]) -> str:
-    """The table as ``metrics.csv`` has it: what is NaN or None is left empty."""
+    """The table as ``metrics.csv``; NaN and None are empty cells."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(METRIC_COLUMNS)
@@ -104,7 +104,7 @@ def as_csv(rows: list[MetricRow]) -> str:
 
 
 def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
-    """What ``metrics.csv`` says of some metrics of whole calls.
+    """The rows of ``metrics.csv`` for some metrics of whole calls.
 
     Raises:
         OSError: it cannot be opened.
@@ -149,7 +149,7 @@ def combine_launches(catalogue: Catalogue, launches: list[Readings]) -> Readings
 
 
 def _combined(metric: Metric, launches: list[Readings]) -> Reading:
-    """One metric of a call; where a part, or what weighs it, is not measured, neither is the whole."""
+    """One metric of a call; not measured where a launch, or its weight, is not measured."""
     parts = [readings[metric.name] for readings in launches]
     if len(parts) == 1:
         return parts[0]
@@ -261,11 +261,11 @@ class Summary(FrozenStruct, frozen=True):
 
 
 Summaries = dict[tuple[Case, str], Summary]
-"""(case, metric) -> what its samples say."""
+"""(case, metric) -> summary of its samples."""
 
 
 def summarise(rows: Iterable[MetricRow]) -> Summaries:
-    """Median and spread of every metric of every case, over whole calls; detail launches count for nothing."""
+    """Median and spread of every metric of every case, over whole calls without detail launches."""
     grouped: dict[tuple[Case, str], list[MetricRow]] = {}
     for row in rows:
         if row.launch is None and row.sample != DETAIL:
@@ -274,13 +274,13 @@ def summarise(rows: Iterable[MetricRow]) -> Summaries:
 
 
 Parts = dict[tuple[Case, str], dict[str, Summary]]
-"""(case, metric) -> kernel -> what the samples say of that kernel alone."""
+"""(case, metric) -> kernel -> summary of that kernel alone."""
 
 
 def summarise_kernels(rows: Iterable[MetricRow], metrics: Collection[str]) -> Parts:
-    """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
+    """Median and spread of some metrics of every kernel of a case; a second launch of a kernel is a part of its own.
 
-    A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
+    A kernel that is not in every sample is absent.
     """
     found: dict[tuple[Case, str], dict[str, list[MetricRow]]] = {}
     seen: Counter[tuple[Case, str, str, str]] = Counter()

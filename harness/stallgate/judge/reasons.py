@@ -17,7 +17,7 @@ skipped, not_profiled,
 planned, measuring
 implausible               not_measured  fewer bytes moved than are needed, or far faster than the roof
 damaged_report            not_measured  the ncu report does not show the case as it was planned
-facts_missing             not_measured  run.json lacks what a check of the case needs
+facts_missing             not_measured  run.json does not have a fact that a check of the case needs
 no_case                   not_measured  the run has no case that the target could be judged by
 no_target                 not_measured  no target of the stages is for the candidate
 no_roof                   not_measured  a kind of roof has no sound measurement on the workload in this run
@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from stallgate.model import Outcome, State, Status
+from stallgate.model import State, Status
 
 STATUS_OF_REASON: dict[str, Status] = {
     "met": "pass",
@@ -71,7 +71,4 @@ STATUS_OF_REASON: dict[str, Status] = {
 }
 
 UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "facts_missing", "implausible", "stale"}
-"""Codes which say that a number of the run itself is missing: `stallgate profile` does not end with 0 on them."""
-
-NOT_PROFILED = {*get_args(Outcome)} - {"profiled", "wrong_result"}
-"""Outcomes that are reason codes by themselves."""
+"""Codes of numbers that are missing in the run itself: with one of them `stallgate profile` does not end with 0."""

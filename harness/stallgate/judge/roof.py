@@ -1,13 +1,13 @@
-"""Which roof a workload has: the speed that its candidates are held against.
+"""The roof of a workload: the speed that its candidates are compared with.
 
 For each kind of ceiling the fastest sound roof counts; of the kinds, the slowest: a kernel can be no faster than
 moving its bytes *and* doing its arithmetic. Gate, tables and page all take the roof from here.
 
-A kind that the problem has roofs of, and the run no sound one, leaves the workload without a roof: judged by the other
-kinds alone a candidate could look better than it is.
+Where the problem has roofs of a kind, but the run has no sound one, the workload has no roof: by the other kinds alone
+a candidate could look better than it is.
 
-A roof of kind ``library`` is the best known implementation. It may be beaten; the other kinds are the hardware's, and
-what is far faster than they are did not do its work.
+A roof of kind ``library`` is the best known implementation. It may be beaten. The other kinds are limits of the
+hardware: a kernel that is far faster than they are did not do its work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 
 BEYOND_ROOF = 1.15
-"""A speed above this fraction of the hardware's roof is no merit: work was left out, or the roof is none."""
+"""A speed above this fraction of the hardware's roof is implausible: work was left out, or the roof is too slow."""
 
 
 class Roof(FrozenStruct, frozen=True):
@@ -38,7 +38,7 @@ class Roof(FrozenStruct, frozen=True):
 
     @property
     def noun(self) -> str:
-        """What a reader calls it."""
+        """Its name in sentences."""
         return "library" if self.ceiling == "library" else "roof"
 
     def speed(self, fraction: float) -> str:
@@ -48,7 +48,7 @@ class Roof(FrozenStruct, frozen=True):
         return f"{percent(fraction)} of the roof"
 
     def remark(self, fraction: float) -> str:
-        """What such a fraction means where a reader may not expect it, or ''."""
+        """A remark on a fraction that a reader may not expect, or ''."""
         return ": faster than it" if self.ceiling == "library" and fraction > 1 else ""
 
 
@@ -60,12 +60,12 @@ class WorkloadRoofs(FrozenStruct, frozen=True):
 
     @property
     def deciding(self) -> Roof | Reason:
-        """The roof that fractions are of, or why there is none."""
+        """The roof that fractions refer to, or why there is none."""
         return _slowest(list(self.fastest.values()))
 
     @property
     def hardware(self) -> Roof | Reason | None:
-        """The roof that no kernel is faster than, or why it is not known; None where the problem has none."""
+        """The limit of the hardware, or why it is not known; None where the problem has no such roof."""
         kinds = [found for kind, found in self.fastest.items() if kind != "library"]
         return _slowest(kinds) if kinds else None
 
@@ -80,7 +80,7 @@ def _slowest(kinds: list[Roof | Reason]) -> Roof | Reason:
     if gaps:
         return gaps[0]
     if not roofs:
-        return Reason(code="no_roof", sentence="there is no roof to hold it against")
+        return Reason(code="no_roof", sentence="there is no roof to compare with")
     return max(roofs, key=lambda roof: roof.duration)
 
 
@@ -117,7 +117,7 @@ def _roofs_on(
 def _fastest(
     kind: CeilingKind, variants: list[Variant], cases: list[Case], summaries: Summaries, unsound: dict[Case, Reason]
 ) -> Roof | Reason:
-    """The fastest sound roof of a kind. A roof that the run never had might have been faster than the others."""
+    """The fastest sound roof of a kind. One that the run has no case of might have been faster than the others."""
     mine = {variant.name: [case for case in cases if case.variant == variant.name] for variant in variants}
     missing = [name for name, found in mine.items() if not found]
     if missing:
@@ -134,17 +134,17 @@ def _fastest(
 
 
 def _because(mine: dict[str, list[Case]], unsound: dict[Case, Reason]) -> str:
-    """Why roofs cannot be relied on, each in its own sentence."""
+    """The reason against each roof that is not sound."""
     faulty = [case for found in mine.values() for case in found if case in unsound]
     said = [f"{case.display_name}: {unsound[case].sentence}" for case in faulty]
     return f" ({'; '.join(said)})" if said else ""
 
 
-# --- what is held against them ----------------------------------------------------------------------------------------
+# --- plausible speeds -------------------------------------------------------------------------------------------------
 
 
 def too_fast(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
-    """Why a candidate is too fast to have done its work; None where it is not, or where that is not known."""
+    """Why a candidate is too fast to have done its work; None where it is not, or where no roof tells."""
     limit, duration = _hardware(roofs, result.case), read.summaries.get((result.case, "duration"))
     if not isinstance(limit, Roof) or duration is None or not duration.median:
         return None
@@ -156,11 +156,11 @@ def too_fast(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
 
 
 def unproven(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
-    """Why it is not known whether a candidate is too fast, where its problem has a roof that would tell."""
+    """Why it is not known whether a candidate is too fast; None where it is known, or its problem has no such roof."""
     limit, duration = _hardware(roofs, result.case), read.summaries.get((result.case, "duration"))
     if limit is None:
         return None
-    unknown = "nobody knows whether it is faster than the hardware can be"
+    unknown = "it is not known whether it is faster than the hardware can be"
     if isinstance(limit, Reason):
         return Reason(code=limit.code, sentence=f"{limit.sentence}: {unknown}")
     if duration is None or not duration.median:
@@ -177,7 +177,7 @@ def _hardware(roofs: Roofs, case: Case) -> Roof | Reason | None:
 
 
 def with_roof_fractions(read: ReadRun, roofs: Roofs, metric: Metric) -> ReadRun:
-    """The run with ``roof_fraction``, of every call whose workload has a roof.
+    """The run with ``roof_fraction`` for every call whose workload has a roof.
 
     Args:
         read: the run.

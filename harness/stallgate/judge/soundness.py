@@ -1,7 +1,7 @@
-"""Whether a case's numbers are of the work that its variant is there for.
+"""Whether a case's numbers are a measurement of the work that its variant has to do.
 
-What is checked here concerns the case alone: is it measured, of the code in the tree, right, made by its own kernels,
-and did it move the bytes that its workload needs. ``roof.py`` checks whether it is too fast to be true.
+The checks here concern a case alone: it was measured, with the code in the tree; its result is right; it launched its
+own kernels; it moved the bytes that its workload needs. ``roof.py`` checks whether it is too fast to be true.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LONGEST_NAME = 120
 
 
 def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
-    """Case -> why its numbers cannot be judged; sound cases are not in it.
+    """Case -> why its numbers cannot be judged; without the sound cases.
 
-    A case that a damaged run.json has twice is as good as the worse of the two.
+    Of a case that a damaged run.json has twice, the first reason is kept.
     """
     changed = changes(read.run, project)
     found: dict[Case, Reason] = {}
@@ -34,7 +34,7 @@ def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
     return found
 
 
-# --- is there a measurement -------------------------------------------------------------------------------------------
+# --- measured ---------------------------------------------------------------------------------------------------------
 
 
 def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
@@ -71,11 +71,11 @@ def _missing(what: str) -> Reason:
     return Reason(code="facts_missing", sentence=f"run.json does not say {what}: it is damaged")
 
 
-# --- is it of the right work ------------------------------------------------------------------------------------------
+# --- sound ------------------------------------------------------------------------------------------------------------
 
 
 def _unsound(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
-    """Why a measurement is not of the work. Baselines and imported cases are shown whatever they did."""
+    """Why a measurement is not one of the work. Baselines and imported cases are shown in any case."""
     if result.role == "candidate":
         return _edge_case_fault(result) or _foreign(read, result) or _moved_too_little(read, project, result)
     if result.role == "roof" and _moves_the_bytes(project, result.case):
@@ -84,12 +84,12 @@ def _unsound(read: ReadRun, project: Project, result: CaseResult) -> Reason | No
 
 
 def _moves_the_bytes(project: Project, case: Case) -> bool:
-    """Whether a roof has to move what its workload needs: one that only computes may move less."""
+    """Whether a roof has to move the bytes of its workload: one of kind ``flops`` may only compute."""
     return project.problems[case.problem].variants[case.variant].ceiling != "flops"
 
 
 def _edge_case_fault(result: CaseResult) -> Reason | None:
-    """The child lets only baselines fail on edge cases; one of them may have become a candidate since."""
+    """A wrong result on edge-case inputs. The child lets only baselines pass with one; a baseline can be promoted."""
     if result.edge_case_fault is None:
         return _missing(f"whether {result.case.variant} is right on small edge-case inputs")
     if result.edge_case_fault:
@@ -109,14 +109,14 @@ def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:
 
 
 def _moved_too_little(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
-    """Whether fewer bytes went through L2 than the workload needs; what cannot be checked is not measured."""
+    """Fewer bytes through L2 than the workload needs. Where that cannot be checked, the case is not measured."""
     workload = measured_workload(read.run, project, result.case)
     if workload is None:
         return _missing(f"what {result.case.workload} needs")
     sectors = read.summaries.get((result.case, L2_SECTORS))
     if sectors is None or sectors.low is None:
         state = "absent" if sectors is None else sectors.state
-        sentence = f"{L2_SECTORS} is {spaced(state)}, so that nobody knows whether the bytes needed were moved"
+        sentence = f"{L2_SECTORS} is {spaced(state)}, so that it is not known whether the bytes needed were moved"
         return Reason(code=state, sentence=sentence)
     moved = sectors.low * _SECTOR_BYTES
     if moved >= workload.bytes:

@@ -1,4 +1,4 @@
-"""Verdicts: what a run's numbers say of its stages' targets. ``reasons.py`` lists their reason codes.
+"""Verdicts on the targets of a run's stages. ``reasons.py`` lists their reason codes.
 
 A waiver covers a target that was measured and is not met; what is not measured stays so.
 """
@@ -35,16 +35,16 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 
 Targets = Literal["all", "absolute"]
-"""Which targets are judged. absolute: only those with a bound that needs neither a roof nor a baseline."""
+"""The targets that are judged. absolute: only those that need neither a roof nor a baseline."""
 
 
 class Judgement(FrozenStruct, frozen=True):
-    """Everything that the gate says of a run."""
+    """The gate's answer for a run."""
 
     stages: list[str]
     verdicts: list[Verdict]
     notes: list[str]
-    """What a reader has to know beside the verdicts."""
+    """Remarks for the reader of the verdicts."""
     targets: Targets = "all"
 
     @property
@@ -57,7 +57,7 @@ class Judgement(FrozenStruct, frozen=True):
 
 
 class Grounds(FrozenStruct, frozen=True):
-    """What a run is judged by."""
+    """A run with everything that its verdicts depend on."""
 
     read: ReadRun
     project: Project
@@ -95,7 +95,7 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
     """Judges every candidate of a run; of an imported run, whose roles are unknown, every case.
 
     Args:
-        grounds: what the run is judged by.
+        grounds: the run with everything that its verdicts depend on.
         stage_names: stages to judge by; empty for those that each problem names.
 
     Raises:
@@ -118,7 +118,7 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
 
 
 def _problems(run: Run) -> list[str]:
-    """The problems that a run was made for, also one whose cases it has lost."""
+    """The problems that a run was made for, also one whose cases are missing."""
     return list(dict.fromkeys([*(result.case.problem for result in run.cases), *run.subjects]))
 
 
@@ -152,7 +152,7 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
 
 
 def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> list[str]:
-    """Waivers of targets that are met everywhere: nothing needs them any more."""
+    """A note for each waiver of a target that is met everywhere."""
     notes = []
     for waiver in project.problems[problem].waivers if problem in project.problems else []:
         covered = [v for v in verdicts if v.problem == problem and _covers(waiver, v)]
@@ -163,7 +163,7 @@ def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> li
 
 
 def _covers(waiver: Waiver, verdict: Verdict) -> bool:
-    """Whether a waiver is about what a verdict says."""
+    """Whether a waiver is for the target and case of a verdict."""
     here = (waiver.variant, waiver.stage, waiver.metric) == (verdict.variant, verdict.stage, verdict.metric)
     return here and (not waiver.workloads or verdict.workload in waiver.workloads)
 
@@ -186,21 +186,21 @@ def _usable(grounds: Grounds, problem: str) -> list[CaseResult]:
 
 
 def _without_numbers(grounds: Grounds, problem: str) -> list[Verdict]:
-    """Verdicts that no target has to do with: cases whose numbers cannot be judged, and candidates without a case."""
+    """Verdicts without a target: on cases whose numbers cannot be judged, and on candidates without a case."""
     judged = _judged(grounds, problem)
     found = [_verdict(r.case, grounds.unsound[r.case]) for r in judged if r.case in grounds.unsound]
     return found + _unproven(grounds, problem) + _missing(grounds, problem)
 
 
 def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
-    """A verdict for every candidate that may be faster than the hardware, for all that is known."""
+    """A verdict for every candidate that may be faster than the hardware: its roof is not known."""
     usable = [result for result in _usable(grounds, problem) if result.role == "candidate"]
     reasons = [(result.case, unproven(grounds.read, grounds.roofs, result)) for result in usable]
     return [_verdict(case, reason) for case, reason in reasons if reason is not None]
 
 
 def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
-    """A verdict for every candidate of the tree that the run has no case of: it is not left out of a gate."""
+    """A verdict for every candidate of the tree that the run has no case of: no gate passes it over."""
     if grounds.run.kind == "imported" or problem not in grounds.project.problems:
         return []
     judged = {result.case.variant for result in _judged(grounds, problem)}
@@ -216,7 +216,7 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
 
 
 def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
-    """A verdict for every candidate with numbers that no target is for: nothing was asked of it."""
+    """A verdict for every candidate with numbers that no target is for."""
     if grounds.run.kind == "imported":
         return []
     asked_of = {verdict.variant for verdict in verdicts}
@@ -250,8 +250,8 @@ def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> 
 def _wanted(project: Project, problem: str, target: Target) -> list[str]:
     """The workloads that a target has to be judged on, whether the run has them or not.
 
-    Of those that the target names, the ones that the problem has: stages are shared by problems. Where it names none,
-    those of the problem's default plan. Where the problem has none of them: all, so that it shows.
+    Stages are shared by problems: a target that names workloads is judged on those that the problem has. If it has
+    none of them, all are wanted, so that the gap shows. A target that names none is judged on the default plan.
     """
     if problem not in project.problems:
         return target.workloads
@@ -267,7 +267,7 @@ def _without_case(case: Case, stage: Stage, target: Target) -> Verdict:
 
 
 def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
-    """A verdict of a target on a case, with all that does not depend on its answer."""
+    """A verdict of a target on a case, without its answer."""
     comparison, bound, of_roof = terms_of(target)
     return replace(
         _verdict(case, Reason(code="absent", sentence="")),
@@ -317,7 +317,7 @@ def _weighed(grounds: Grounds, draft: Verdict, target: Target, result: CaseResul
 
 
 def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
-    """A verdict that also says what limits the metric, which library is beaten, and what each kernel shows."""
+    """Adds to a verdict's sentence what limits the metric, that a library is beaten, and each kernel's value."""
     case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
     more = ""
     if verdict.status in ("fail", "undecided") and metric.limiters:
@@ -345,7 +345,7 @@ def _limited(grounds: Grounds, case: Case, metric: Metric) -> str:
 
 
 def _bound(grounds: Grounds, target: Target, result: CaseResult) -> Bound | Reason:
-    """What a target holds a case to, or why that is not known."""
+    """The bound of a target for a case, or why there is none."""
     if target.bound is None:
         accepted = accepted_of(grounds.project, grounds.run, result, target.metric)
         return accepted if isinstance(accepted, Reason) else around(accepted, target.tolerance or 0.0, target.metric)
@@ -364,7 +364,7 @@ def _bound(grounds: Grounds, target: Target, result: CaseResult) -> Bound | Reas
 
 
 def _summary(grounds: Grounds, case: Case, metric: Metric) -> Summary:
-    """A metric of a case; absent where no launch has what it is computed from."""
+    """The summary of a case's metric; absent where the reports do not have it."""
     return grounds.read.summaries.get((case, metric.name)) or _absent(metric)
 
 
@@ -425,7 +425,7 @@ def _parts(kernels: dict[str, Summary]) -> list[KernelPart]:
 
 
 def _verdict(case: Case, reason: Reason) -> Verdict:
-    """A verdict of a case that no target has to do with."""
+    """A verdict on a case as a whole."""
     return Verdict(
         status=STATUS_OF_REASON[reason.code],
         reason=reason.code,

@@ -22,7 +22,7 @@ def file_digest(path: Path) -> str:
 
 
 def workload_digest(workload: Workload) -> str:
-    """SHA-256 of what a workload computes: its arguments and its needs; its name and its place in a plan are not."""
+    """SHA-256 of a workload's arguments, bytes and flops; its name and its place in a plan do not count."""
     measured = {"arguments": workload.arguments, "bytes": workload.bytes, "flops": workload.flops}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
 

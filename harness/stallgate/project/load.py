@@ -123,7 +123,7 @@ def load_project(root: Path) -> Project:
     return replace(project, problems={name: _checked(project, found) for name, found in project.problems.items()})
 
 
-# --- what one file says of another ------------------------------------------------------------------------------------
+# --- references between files -----------------------------------------------------------------------------------------
 
 
 def _check_stage(project: Project, stage: Stage) -> None:

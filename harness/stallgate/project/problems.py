@@ -56,7 +56,7 @@ def read_problem(root: Path, path: Path) -> Problem:
 
 
 def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
-    """Refuses what would allow everything, and what nobody could review."""
+    """Refuses a pattern that is too wide, and an allowance without a reason."""
     key = f"{shown}: allowed_kernels[{number}]"
     wide = too_wide(row.pattern)
     if wide:

@@ -16,13 +16,13 @@ from stallgate.project.digests import (
 from stallgate.project.load import Project
 
 PROBLEM = "the problem"
-"""Differs where the tree has no such problem, or the run does not say what it measured of it."""
+"""Differs where the tree does not have the problem, or the run does not have its digests."""
 
 
 def changes(run: Run, project: Project) -> dict[str, list[str]]:
-    """Problem -> what differs between what a run measured and what the tree holds, by names for a reader.
+    """Problem -> the things that differ between the run's measurement and the tree, by names for a reader.
 
-    Of imported runs nothing is compared: they are of no tree.
+    Imported runs were not measured from a tree: nothing differs.
     """
     if run.kind == "imported":
         return {}
@@ -47,7 +47,7 @@ def _dependencies(case: Case) -> list[str]:
 
 
 def stale_because(case: Case, changed: dict[str, list[str]]) -> list[str]:
-    """What has changed of all that the numbers of a case depend on."""
+    """The changed things that the numbers of a case depend on."""
     depends = [PROBLEM, *_dependencies(case)]
     return [key for key in changed.get(case.problem, []) if key in depends]
 

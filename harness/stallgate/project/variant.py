@@ -1,4 +1,4 @@
-"""What a variant's file says of itself, by its syntax tree: no variant is imported to be looked at."""
+"""The kernels of a variant's file, by its syntax tree: the file is not imported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _statements(tree: ast.Module) -> list[ast.AST]:
 
 
 def _imported(statements: list[ast.AST]) -> dict[str, str]:
-    """Name in the file -> the full name of what was imported."""
+    """Name in the file -> full name of the import."""
     found: dict[str, str] = {}
     for node in statements:
         if isinstance(node, ast.Import):
