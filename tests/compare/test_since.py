@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.since import Since, since_last
+from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.compare.two_runs import compare
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
@@ -53,7 +53,7 @@ def before(measured: tuple[Project, JudgedRun]) -> Iterator[Callable[..., Path]]
         shutil.rmtree(folder)
 
 
-def since(measured: tuple[Project, JudgedRun], **changes: Any) -> Since:
+def since(measured: tuple[Project, JudgedRun], **changes: Any) -> ChangesSinceLast:
     """The one problem of the replay, or of a run that differs from it."""
     project, result = measured
     (found,) = since_last(project, replace(result, run=replace(result.run, **changes)))
@@ -204,7 +204,7 @@ def test_of_many_configurations_what_moved_is_shown(measured: Any, before: Calla
     base = replace(mine, folder=folder, run=replace(load(folder), cases=cases), summaries=dict(summaries))
     slow = base.summaries[cases[-1].case, "duration"]
     base.summaries[cases[-1].case, "duration"] = replace(slow, low=1.0, median=1.0, high=1.0)
-    shown = changes_of(Since(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
+    shown = changes_of(ChangesSinceLast(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
     assert (len(shown.lines), shown.left_out) == (MOST_CHANGES, 13 * 5 - MOST_CHANGES)
     assert (shown.lines[0].variant, shown.lines[0].mark) == ("blocked_scan (c11)", "✗ worse")
 

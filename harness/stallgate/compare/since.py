@@ -29,7 +29,7 @@ WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_compa
 """Words in the order of a table: changes first, of them the worse ones first."""
 
 
-class Since(FrozenStruct, frozen=True):
+class ChangesSinceLast(FrozenStruct, frozen=True):
     """One problem of a run, compared with its last measurement."""
 
     problem: str
@@ -55,27 +55,29 @@ class Since(FrozenStruct, frozen=True):
         return ", ".join(f"{words.count(word)} {spaced(word)}" for word in WORD_ORDER if word in words)
 
 
-def since_last(project: Project, judged: JudgedRun) -> list[Since]:
+def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
     """Compares each problem of a run with its newest earlier measurement."""
     problems = dict.fromkeys(case.case.problem for case in judged.run.cases)
     return [_since(project, judged, problem) for problem in problems]
 
 
-def _since(project: Project, judged: JudgedRun, problem: str) -> Since:
+def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLast:
     if judged.run.kind == "imported":
-        return Since(problem=problem, because="imported ncu reports do not say how clocks and caches were controlled")
+        return ChangesSinceLast(
+            problem=problem, because="imported ncu reports do not say how clocks and caches were controlled"
+        )
     mine, stages = _of_problem(judged, problem), judged.judgement.stages
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
-        return Since(problem=problem, because="this run has no numbers of a candidate")
+        return ChangesSinceLast(problem=problem, because="this run has no numbers of a candidate")
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, main_metrics(project, mine, stages)):
         found = compare(project, base, mine, stages)
-        if any(change.word != "not_comparable" for _, change in Since(problem=problem, found=found).changes):
-            return Since(problem=problem, base=name, found=found)
+        if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
+            return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")
     what = "the recording is the first measurement" if judged.run.kind == "recorded" else "this is the first run"
-    return Since(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
+    return ChangesSinceLast(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
 
 
 def _of_problem(measured: MeasuredRun, problem: str) -> MeasuredRun:

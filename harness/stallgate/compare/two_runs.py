@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from stallgate.errors import NotMeasured
-from stallgate.extract.read_run import MeasuredRun
+from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Role
@@ -389,8 +389,7 @@ def _change_in_words(pair: Pair) -> str:
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
     """What may explain a change, or put it in doubt."""
     notes = _about_code(pairs)
-    if sides.measured and sides.base.measurements & sides.run.measurements:
-        notes.append(_shared(sides))
+    notes += _about_reports(sides) if sides.measured else []
     if sides.child_differs():
         notes.append(f"{CHILD} changed")
     facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
@@ -414,10 +413,11 @@ def _about_samples(pairs: list[Pair]) -> list[str]:
     return []
 
 
-def _shared(sides: _Sides) -> str:
-    if sides.base.measurements == sides.run.measurements:
-        return "both runs hold the same ncu reports"
-    return "the two runs have an ncu report in common"
+def _about_reports(sides: _Sides) -> list[str]:
+    base, run = measurements_of(sides.base), measurements_of(sides.run)
+    if not base & run:
+        return []
+    return ["both runs hold the same ncu reports" if base == run else "the two runs have an ncu report in common"]
 
 
 def _facts(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run and the summaries of its cases: what two runs are compared by."""
 
     folder: Path
@@ -30,13 +30,6 @@ class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     faults: dict[str, str]
     """Case name -> why its numbers cannot be relied on."""
     summaries: Summaries
-
-    @cached_property
-    def measurements(self) -> frozenset[str]:
-        """Digests of its ncu reports: runs that share one hold the same measurement, as a run and its recording do."""
-        judged = [attempt for attempt in self.run.attempts if attempt.kind != "detail" and attempt.report is not None]
-        paths = [self.folder / str(attempt.report) for attempt in judged]
-        return frozenset(content_digest(path) for path in paths if path.is_file())
 
 
 class ReadRun(MeasuredRun, frozen=True, kw_only=True, dict=True):
@@ -64,6 +57,13 @@ class ReadRun(MeasuredRun, frozen=True, kw_only=True, dict=True):
     def table(self) -> pd.DataFrame:
         """The rows for pandas."""
         return as_frame(self.rows)
+
+
+def measurements_of(measured: MeasuredRun) -> frozenset[str]:
+    """Digests of a run's ncu reports: runs that share one hold the same measurement, as a run and its recording do."""
+    judged = [attempt for attempt in measured.run.attempts if attempt.kind != "detail" and attempt.report is not None]
+    paths = [measured.folder / str(attempt.report) for attempt in judged]
+    return frozenset(content_digest(path) for path in paths if path.is_file())
 
 
 def read_run(project: Project, folder: Path, *, only_judge: bool = False) -> ReadRun:

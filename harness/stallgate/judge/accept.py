@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from stallgate.errors import BadArgument, NotMeasured
+from stallgate.extract.read_run import measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed
 from stallgate.judge.baselines import comparable_digests, key_of
@@ -78,8 +79,9 @@ def _check_runs(results: list[JudgedRun]) -> None:
         if result.run.kind == "imported":
             name = result.folder.name
             raise BadArgument(f"{name} is imported: nothing says which code it is of", "profile with stallgate")
-    for one, other in combinations(results, 2):
-        if one.measurements & other.measurements:
+    measurements = [(result, measurements_of(result)) for result in results]
+    for (one, mine), (other, others) in combinations(measurements, 2):
+        if mine & others:
             raise BadArgument(
                 f"{one.folder.name} and {other.folder.name} hold the same measurement",
                 "replays of one recording show no spread: name runs that were measured",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from stallgate.extract.launches import checked
 from stallgate.extract.read_run import ReadRun
@@ -189,7 +189,8 @@ def with_roof_fractions(read: ReadRun, roofs: Roofs, metric: Metric) -> ReadRun:
         _with_fraction(row, durations.get((row.case, row.sample)), roofs, metric) if _is_fraction(row) else row
         for row in read.rows
     ]
-    return replace(read, rows=rows, summaries=read.summaries | summarise(filter(_is_fraction, rows)))
+    summaries = read.summaries | summarise(filter(_is_fraction, rows))
+    return ReadRun(**{**asdict(read), "rows": rows, "summaries": summaries})  # replace() keeps what was cached of rows
 
 
 def _is_fraction(row: MetricRow) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stallgate.compare.since import WORD_ORDER, Since
+from stallgate.compare.since import WORD_ORDER, ChangesSinceLast
 from stallgate.compare.two_runs import Word
 from stallgate.model import FrozenStruct
 from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, ChangeLine, line_of
@@ -39,7 +39,7 @@ class Changes(FrozenStruct, frozen=True):
         return any(line.why for line in self.lines)
 
 
-def changes_of(since: Since) -> Changes:
+def changes_of(since: ChangesSinceLast) -> Changes:
     """One problem, put into words."""
     if since.found is None:
         return Changes(
