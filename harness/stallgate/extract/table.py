@@ -265,12 +265,18 @@ Summaries = dict[tuple[Case, str], Summary]
 
 
 def summarise(rows: Iterable[MetricRow]) -> Summaries:
-    """Median and spread of every metric of every case, over whole calls without detail launches."""
+    """Median and spread of every metric of every case, over whole calls without detail launches.
+
+    A metric that some of the calls do not have is absent.
+    """
     grouped: dict[tuple[Case, str], list[MetricRow]] = {}
+    samples: dict[Case, set[str]] = {}
     for row in rows:
         if row.launch is None and row.sample != DETAIL:
-            grouped.setdefault((row.case, row.metric), []).append(row)
-    return {key: _summary(samples) for key, samples in grouped.items()}
+            case = row.case
+            grouped.setdefault((case, row.metric), []).append(row)
+            samples.setdefault(case, set()).add(row.sample)
+    return {(case, metric): _summary(found, len(samples[case])) for (case, metric), found in grouped.items()}
 
 
 Parts = dict[tuple[Case, str], dict[str, Summary]]
@@ -282,34 +288,44 @@ def summarise_kernels(rows: Iterable[MetricRow], metrics: Collection[str]) -> Pa
 
     A kernel that is not in every sample is absent.
     """
+    launches = [row for row in rows if row.launch is not None and row.sample != DETAIL]
+    labels = _kernel_labels(launches)
+    kernels: dict[Case, dict[str, None]] = {}
+    samples: dict[Case, set[str]] = {}
     found: dict[tuple[Case, str], dict[str, list[MetricRow]]] = {}
-    seen: Counter[tuple[Case, str, str, str]] = Counter()
-    samples: dict[tuple[Case, str], set[str]] = {}
-    for row in rows:
-        if row.launch is None or row.sample == DETAIL or row.metric not in metrics:
-            continue
-        key = (row.case, row.metric)
-        seen[*key, row.sample, row.kernel] += 1
-        nth = seen[*key, row.sample, row.kernel]
-        label = row.kernel if nth == 1 else f"{row.kernel} ({nth})"
-        found.setdefault(key, {}).setdefault(label, []).append(row)
-        samples.setdefault(key, set()).add(row.sample)
+    for row in launches:
+        case = row.case
+        label = labels[case, row.sample, row.launch]
+        kernels.setdefault(case, {})[label] = None
+        samples.setdefault(case, set()).add(row.sample)
+        if row.metric in metrics:
+            found.setdefault((case, row.metric), {}).setdefault(label, []).append(row)
     return {
-        key: {label: _of_kernel(launches, len(samples[key])) for label, launches in kernels.items()}
-        for key, kernels in found.items()
+        (case, metric): {label: _summary(of_kernel.get(label, []), len(samples[case])) for label in kernels[case]}
+        for (case, metric), of_kernel in found.items()
     }
 
 
-def _of_kernel(rows: list[MetricRow], samples: int) -> Summary:
-    if len(rows) < samples:
-        return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0].ncu_name)
-    return _summary(rows)
+def _kernel_labels(launches: list[MetricRow]) -> dict[tuple[Case, str, int | None], str]:
+    """(case, sample, launch) -> the kernel's name, numbered where the call launches it again."""
+    seen: Counter[tuple[Case, str, str]] = Counter()
+    labels: dict[tuple[Case, str, int | None], str] = {}
+    for row in launches:
+        case = row.case
+        key = (case, row.sample, row.launch)
+        if key not in labels:
+            seen[case, row.sample, row.kernel] += 1
+            nth = seen[case, row.sample, row.kernel]
+            labels[key] = row.kernel if nth == 1 else f"{row.kernel} ({nth})"
+    return labels
 
 
-def _summary(rows: list[MetricRow]) -> Summary:
+def _summary(rows: list[MetricRow], samples: int) -> Summary:
+    """The summary of a metric's rows, which have to be one for each sample."""
     odd = next((row for row in rows if row.state != "measured"), None)
-    if odd is not None:
-        return Summary(state=odd.state, median=None, low=None, high=None, samples=len(rows), ncu_name=odd.ncu_name)
+    if odd is not None or len(rows) < samples:
+        state, name = (odd.state, odd.ncu_name) if odd is not None else ("absent", rows[0].ncu_name if rows else "")
+        return Summary(state=state, median=None, low=None, high=None, samples=samples, ncu_name=name)
     values = [row.value for row in rows]
     return Summary(
         state="measured",
