@@ -30,7 +30,7 @@ from stallgate.model import (
     Target,
     Waiver,
 )
-from stallgate.project.digests import REFERENCE, variant_key, workload_key
+from stallgate.project.digests import REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.project.yardsticks import read_catalogue
 from tests.conftest import ROOT
@@ -208,7 +208,7 @@ def with_baseline(
 ) -> Project:
     """A project in which these numbers are accepted of the candidate, on both of its workloads."""
     known = subject_of(project, "cumprod").digests
-    same = {key: known[key] for key in (REFERENCE, variant_key("copy_roof"))}
+    same = {key: known[key] for key in (REFERENCE_KEY, variant_key("copy_roof"))}
     cases = {
         f"blocked_scan/default/{workload}": BaselineCase(
             runs=10,

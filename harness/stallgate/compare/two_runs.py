@@ -27,7 +27,7 @@ from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Role
 from stallgate.project.catalogue import ROOF_FRACTION
-from stallgate.project.digests import CHILD, REFERENCE, variant_key, workload_key
+from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environment_of, provenance
 
@@ -305,7 +305,7 @@ class _Sides:
         """Why the two runs do not compute the same on a case's workload."""
         parts = {
             "workload_changed": (workload_key(case.workload), f"the workload {case.workload}"),
-            "reference_changed": (REFERENCE, REFERENCE),
+            "reference_changed": (REFERENCE_KEY, REFERENCE_KEY),
         }
         for code, (key, name) in parts.items():
             state = self._state(case.problem, key)
@@ -331,7 +331,7 @@ class _Sides:
         return any(self._state(case.problem, variant_key(roof)) != "same" for roof in mine)
 
     def child_differs(self) -> bool:
-        return any(self._state(problem, CHILD) != "same" for problem in {case.problem for case in self.measured})
+        return any(self._state(problem, CHILD_KEY) != "same" for problem in {case.problem for case in self.measured})
 
 
 def _as_list(obstacle: Reason | None) -> list[Reason]:
@@ -391,7 +391,7 @@ def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
     notes = _about_code(pairs)
     notes += _about_reports(sides) if sides.measured else []
     if sides.child_differs():
-        notes.append(f"{CHILD} changed")
+        notes.append(f"{CHILD_KEY} changed")
     facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
     notes += [f"other {fact.name}: {fact.base} and {fact.run}" for fact in facts]
     named = [("base", sides.base.run), ("run", sides.run.run)]

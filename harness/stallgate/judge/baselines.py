@@ -5,7 +5,7 @@ from __future__ import annotations
 from stallgate.formatting import listed, spaced
 from stallgate.model import Accepted, Baseline, BaselineCase, Case, CaseResult, Metric, Reason, Run
 from stallgate.project.catalogue import ROOF_FRACTION
-from stallgate.project.digests import REFERENCE, variant_key, workload_key
+from stallgate.project.digests import REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import Conditions, conditions
 
@@ -24,7 +24,7 @@ def comparable_digests(run: Run, case: Case) -> dict[str, str]:
     if subject is None:
         return {}
     roofs = [variant_key(r.case.variant) for r in run.cases if r.role == "roof" and r.case.problem == case.problem]
-    keys = [REFERENCE, workload_key(case.workload), *dict.fromkeys(roofs)]
+    keys = [REFERENCE_KEY, workload_key(case.workload), *dict.fromkeys(roofs)]
     return {key: subject.digests[key] for key in keys if key in subject.digests}
 
 
@@ -64,7 +64,7 @@ def _baseline(project: Project, problem: str, measured: Conditions) -> Baseline 
 def _moved(entry: BaselineCase, run: Run, case: Case, metric: Metric) -> list[str]:
     """The digests that differ between a baseline and a run, of those that the metric depends on."""
     now = comparable_digests(run, case)
-    keys = [REFERENCE, workload_key(case.workload)]
+    keys = [REFERENCE_KEY, workload_key(case.workload)]
     if metric.name == ROOF_FRACTION:
         keys += [key for key in dict.fromkeys([*entry.digests, *now]) if key not in keys]
     return [key for key in keys if now.get(key) is None or entry.digests.get(key) != now[key]]

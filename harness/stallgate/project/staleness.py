@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stallgate.model import Case, Run, Workload
 from stallgate.project.digests import (
-    CHILD,
+    CHILD_KEY,
     DEFAULT,
-    REFERENCE,
+    REFERENCE_KEY,
     configuration_key,
     subject_digests,
     variant_key,
@@ -40,7 +40,7 @@ def _differing(run: Run, project: Project, name: str) -> list[str]:
 
 def _dependencies(case: Case) -> list[str]:
     """The digests that have to be the same: one that neither side has is as good as changed."""
-    keys = [CHILD, REFERENCE, variant_key(case.variant), workload_key(case.workload)]
+    keys = [CHILD_KEY, REFERENCE_KEY, variant_key(case.variant), workload_key(case.workload)]
     if case.configuration != DEFAULT:
         keys.append(configuration_key(case.variant, case.configuration))
     return keys
