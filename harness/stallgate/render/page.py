@@ -13,6 +13,7 @@ from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, spaced
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import FrozenStruct, Stage, Status, Verdict
 from stallgate.project.load import Project
+from stallgate.project.staleness import measured_workload
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
@@ -180,10 +181,10 @@ def _section(view: View, place: int, pictured: bool) -> PageSection:
 
 
 def _needs(view: View) -> str:
-    subject = view.result.run.subjects.get(view.problem)
-    if subject is None or view.workload not in subject.workloads:
+    """Arguments and traffic of the workload as it was measured, or ''."""
+    found = measured_workload(view.result.run, view.project, view.cases[0].case)
+    if found is None:
         return ""
-    found = subject.workloads[view.workload]
     arguments = ", ".join(f"{name} {value}" for name, value in found.arguments.items())
     return f"{arguments}; needs {found.bytes / 1e9:.4g} GB of memory traffic"
 
