@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.model import Comparison, Run, Status, Verdict
+from stallgate.model import Comparison, Status, Verdict
 
 MARKS: dict[Status, str] = {
     "pass": "✓ pass",
@@ -67,21 +67,6 @@ def scaled(value: float, unit: str) -> str:
     scales = SCALES.get(unit, COUNTS)
     factor, sign = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
     return f"{number(value / factor)}{sign}"
-
-
-def provenance(run: Run) -> str:
-    """Where a run's numbers come from, in a sentence."""
-    environment = next((a.environment for a in run.attempts if a.environment is not None), None)
-    gpu = environment.gpu if environment is not None else "an unknown GPU"
-    if run.kind == "imported":
-        return f"Imported ncu reports from {gpu}."
-    when, commit, dirty = run.created, run.commit, run.dirty
-    if run.origin is not None:
-        when, commit, dirty = run.origin.created, run.origin.commit, run.origin.dirty
-    at = f"at commit {commit[:12]}{' with local changes' if dirty else ''}" if commit else "at an unknown commit"
-    if run.kind == "recorded":
-        return f"A RECORDING, nothing was measured here: {gpu}, {when}, {at}."
-    return f"Measured on {gpu}, {when}, {at}."
 
 
 def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""The nouns of stallgate: immutable values that every stage of the flow hands to the next.
+"""The nouns of stallgate: immutable values that each step of the flow hands to the next.
 
-They are msgspec structs, so that the same type is the checked shape of a TOML or JSON file: unknown keys
-and wrong types are refused where the file is read (``stallgate/project/decode.py``).
+They are msgspec structs, so that a noun is also the checked shape of its TOML or JSON file: unknown keys and wrong
+types are refused where the file is read (``stallgate/project/decode.py``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-RUN_FORMAT = 1
-"""Version of ``run.json``. History: 1, the first."""
+RUN_FORMAT = 2
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case is ``edge_case_fault``."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""
@@ -22,31 +22,40 @@ BASELINE_FORMAT = 1
 LABEL_PART = r"[a-z0-9_.-]+"
 
 Role = Literal["candidate", "baseline", "roof", "unknown"]
-"""candidate: gated. baseline: shown, never gated. roof: the ceiling kernel. unknown: of an imported ncu report."""
+"""candidate: gated. baseline: shown, never gated. roof: the speed of light. unknown: of an imported ncu report."""
+
+CeilingKind = Literal["bytes", "flops", "library"]
+"""bytes, flops: a limit of the hardware, which nothing beats. library: the best known code, which may be beaten."""
 
 
-class Noun(Struct, frozen=True, forbid_unknown_fields=True):
-    """What all nouns share: frozen, and strict about what a file may say."""
+class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of all nouns: frozen, and strict about what a file may say."""
 
 
 # --- what is computed -------------------------------------------------------------------------------------------------
 
 
-class Workload(Noun, frozen=True):
+class Workload(FrozenStruct, frozen=True):
     """Named arguments of the reference's inputs."""
 
     name: str
     arguments: dict[str, object]
     bytes: int
-    """Bytes that any implementation has to move: each input read once, each output written once."""
+    """Bytes that any implementation has to move, at least 1: each input read once, each output written once."""
     flops: int
     """Arithmetic operations that any implementation has to do."""
     default: bool = False
-    """Whether a plan that names no workload contains it."""
+    """Whether it is measured where no workload is named."""
+
+    def __post_init__(self) -> None:
+        if self.bytes <= 0:
+            raise ValueError("`bytes` has to be above 0: every implementation moves some")
+        if self.flops < 0:
+            raise ValueError("`flops` cannot be below 0")
 
 
-class Variant(Noun, frozen=True):
-    """One self-contained file that computes the problem (for a roof: that moves its bytes or does its flops)."""
+class Variant(FrozenStruct, frozen=True):
+    """One self-contained file that computes the problem; a roof may only move its bytes or do its flops."""
 
     name: str
     role: Role
@@ -55,34 +64,34 @@ class Variant(Noun, frozen=True):
     digest: str
     configurations: dict[str, dict[str, object]]
     """Named tunables; ``default`` is the empty one: the wrapper's own keyword defaults."""
-    ceiling: Literal["bytes", "flops"] | None = None
-    """What a roof saturates; None for everything else."""
+    ceiling: CeilingKind | None = None
+    """What limits a roof; None for every other role."""
 
 
-class Waiver(Noun, frozen=True):
-    """A promise to meet a target later: for one variant, with a reason, until a day."""
+class Waiver(FrozenStruct, frozen=True):
+    """A missed target that is tolerated: for one variant, with a reason, until a day."""
 
     variant: str
     stage: str
     """The stage that names the target."""
     metric: str
-    """What the target bounds, by any name that the catalogue resolves."""
+    """The short name of the target's metric; problem.toml may use any name that the catalogue knows."""
     until: date
     """The last day on which it holds, UTC."""
     reason: str
     workloads: list[str] = []
-    """Where it holds; empty: wherever the target is judged."""
+    """The workloads that it holds on; empty: all that the target is judged on."""
 
 
-class AllowedKernel(Noun, frozen=True):
-    """Kernels of others that a candidate of the problem may launch."""
+class AllowedKernel(FrozenStruct, frozen=True):
+    """Foreign kernels that a candidate of the problem may launch."""
 
     pattern: str
-    """Of their names as C++ spells them; ``*`` stands for anything."""
+    """Matches their names as C++ spells them; ``*``, ``?`` and ``[...]`` are wildcards."""
     reason: str
 
 
-class Problem(Noun, frozen=True):
+class Problem(FrozenStruct, frozen=True):
     """What is computed: a reference, its workloads, its variants."""
 
     name: str
@@ -97,7 +106,12 @@ class Problem(Noun, frozen=True):
     allowed_kernels: list[AllowedKernel] = []
 
 
-class Case(Noun, frozen=True):
+def display_name(variant: str, configuration: str) -> str:
+    """A variant, with its configuration unless it is the default."""
+    return variant if configuration == "default" else f"{variant} ({configuration})"
+
+
+class Case(FrozenStruct, frozen=True):
     """One variant in one configuration on one workload."""
 
     problem: str
@@ -109,6 +123,11 @@ class Case(Noun, frozen=True):
     def name(self) -> str:
         return f"{self.problem}/{self.variant}/{self.configuration}/{self.workload}"
 
+    @property
+    def display_name(self) -> str:
+        """The case among others of its workload: the variant, with the configuration unless it is the default."""
+        return display_name(self.variant, self.configuration)
+
     def label(self, sample: str) -> str:
         """The NVTX range that marks the launches of one sample; a launch has no other identity."""
         return f"stallgate/{self.name}/{sample}"
@@ -118,7 +137,7 @@ DETAIL = "detail"
 """The sample of a launch that was profiled with the whole section set; no number is judged by it."""
 
 
-class Label(Noun, frozen=True):
+class Label(FrozenStruct, frozen=True):
     """A case and a sample, as an NVTX range names them."""
 
     case: Case
@@ -143,22 +162,22 @@ Family = Literal["memory", "shared", "sync", "issue", "compute", "other"]
 Comparison = Literal["at_least", "at_most", "above", "below"]
 
 
-class Metric(Noun, frozen=True):
-    """A row of the catalogue: what a short name means, and where ncu has it."""
+class Metric(FrozenStruct, frozen=True):
+    """A row of the catalogue: the meaning of a short name, and its ncu names."""
 
     name: str
     title: str
     unit: str
     direction: Direction = "neither"
-    """Which way is better; ``neither`` where a value alone says nothing."""
+    """The better direction; ``neither`` where a value alone says nothing."""
     names: list[str] = []
     """ncu metric names, the preferred one first."""
     formula: str | None = None
     """Arithmetic over ncu names, for reports that carry none of ``names``."""
     combine: Literal["sum", "max", "weighted"] = "sum"
-    """How the launches of one call make the call's value."""
+    """How the values of a call's launches are combined."""
     weight: str | None = None
-    """The metric that weighs, where ``combine`` is ``weighted``."""
+    """The metric to weight by, where ``combine`` is ``weighted``."""
     least: float | None = None
     """Values below are implausible."""
     most: float | None = None
@@ -166,22 +185,22 @@ class Metric(Noun, frozen=True):
     state: str | None = None
     """The warp state whose share of resident warp time this is."""
     family: Family | None = None
-    """What kind of waiting, or of work, the state is."""
+    """The kind of waiting or work that the state is."""
     limiters: dict[str, str] = {}
-    """Metrics of which the smallest holds this one down -> what they are limits of, in words."""
+    """Metric that limits this one -> the limited resource in words. The smallest is the limit."""
     about: str = ""
-    """What it tells, in a sentence or two."""
+    """Its meaning, in a sentence or two."""
 
 
-class Chip(Noun, frozen=True):
+class Chip(FrozenStruct, frozen=True):
     """A GPU chip as ncu names it."""
 
     name: str
     compute_capability: str | None = None
 
 
-class Catalogue(Noun, frozen=True):
-    """Every metric that stallgate knows, the old names it understands, and the chips where a name does not exist."""
+class Catalogue(FrozenStruct, frozen=True):
+    """All metrics, the old names that are understood, and the chips on which an ncu name does not exist."""
 
     metrics: dict[str, Metric]
     aliases: dict[str, str]
@@ -191,22 +210,21 @@ class Catalogue(Noun, frozen=True):
     """ncu name -> chips where it does not exist."""
 
 
-class Target(Noun, frozen=True):
-    """A bound on a metric: exactly one of the four comparisons, or a tolerance around the accepted baseline."""
+class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
+    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
 
-    metric: str
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
     tolerance: float | None = None
-    """How much worse than the accepted baseline it may be, as a fraction of the baseline's value."""
+    """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
     workloads: list[str] = []
-    """Where it is judged; empty: everywhere."""
+    """The workloads that it is judged on; empty: all."""
     variants: list[str] = []
-    """Whom it is for; empty: every candidate."""
+    """The variants that it is for; empty: every candidate."""
     scope: Literal["call", "kernel"] = "call"
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
@@ -229,12 +247,20 @@ class Target(Noun, frozen=True):
 
     @property
     def bound(self) -> tuple[Comparison, float] | None:
-        """The comparison and its bound, an absolute value or a fraction of the roof's; None of a tolerance."""
+        """The comparison and its bound, an absolute value or a fraction of the roof's; None for a tolerance."""
         bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
         return next(((name, bound) for name, bound in bounds if bound is not None), None)
 
 
-class Stage(Noun, frozen=True):
+class Target(TargetTerms, frozen=True, kw_only=True):
+    """A bound on a metric of the catalogue."""
+
+    metric: Metric
+    written_as: str | None = None
+    """The metric's name in the stage's file, where it is not the short name."""
+
+
+class Stage(FrozenStruct, frozen=True):
     """A focus of optimisation with its targets, rules and autotune space."""
 
     name: str
@@ -244,15 +270,15 @@ class Stage(Noun, frozen=True):
     includes: list[str] = []
     """Stages whose targets have to be met as well."""
     undecided: Literal["stop", "warn"] = "stop"
-    """``warn``: samples on both sides of a bound are shown, and do not keep the gate from saying yes."""
-    shown: list[str] = []
-    """Metrics that are drawn beside the targets and judged by nothing."""
+    """``warn``: samples on both sides of a bound are shown, but do not shut the gate."""
+    shown: list[Metric] = []
+    """Metrics that are drawn beside the targets and not judged."""
     rules: list[str] = []
     autotune: dict[str, list[object]] = {}
 
 
-class Accepted(Noun, frozen=True):
-    """What a metric of a case is accepted to be, from repeated runs."""
+class Accepted(FrozenStruct, frozen=True):
+    """The accepted value of a case's metric, from repeated runs."""
 
     low: float
     """The lowest sample of all runs."""
@@ -268,23 +294,23 @@ class Accepted(Noun, frozen=True):
 
     @property
     def spread(self) -> float:
-        """How far samples of repeated runs lie apart, in the metric's unit."""
+        """The range of all samples, in the metric's unit."""
         return self.high - self.low
 
 
-class BaselineCase(Noun, frozen=True):
-    """The accepted numbers of one case, and what they were measured of."""
+class BaselineCase(FrozenStruct, frozen=True):
+    """The accepted numbers of one case, and the digests of what was measured."""
 
     runs: int
-    """How many runs stand behind them."""
+    """The number of runs."""
     accepted: date
     commit: str | None
     digests: dict[str, str]
-    """Of what has to be the same to compare: the reference, the workload, the roofs."""
+    """Those that have to be the same to compare: of the reference, the workload, the roofs."""
     metrics: dict[str, Accepted]
 
 
-class Baseline(Noun, frozen=True):
+class Baseline(FrozenStruct, frozen=True):
     """The accepted numbers of a problem on one GPU, measured under one clock and cache control."""
 
     format: int
@@ -297,8 +323,8 @@ class Baseline(Noun, frozen=True):
     """``<variant>/<configuration>/<workload>`` -> its numbers."""
 
 
-class Card(Noun, frozen=True):
-    """What a vendor's sheet says of a GPU: shown for orientation, never judged by."""
+class GpuSpec(FrozenStruct, frozen=True):
+    """A GPU's data sheet: shown for orientation, never judged by."""
 
     name: str
     title: str
@@ -323,10 +349,10 @@ class Card(Noun, frozen=True):
 # --- what happened ----------------------------------------------------------------------------------------------------
 
 Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed", "timed_out", "skipped", "not_profiled"]
-"""planned: not reached. measuring: begun, no word yet. not_profiled: it ran, and ncu delivered no usable launch."""
+"""planned: not reached. measuring: begun, not ended. not_profiled: it ran, but ncu delivered no usable launch."""
 
 
-class CaseResult(Noun, frozen=True):
+class CaseResult(FrozenStruct, frozen=True):
     """What became of one planned case."""
 
     case: Case
@@ -336,13 +362,13 @@ class CaseResult(Noun, frozen=True):
     """Why it was not profiled, in a sentence."""
     attempt: str | None = None
     """The attempt that holds its launches."""
-    edge_case_fault: str = ""
-    """Why it failed on small edge-case inputs, or ''. A baseline's numbers are shown all the same."""
+    edge_case_fault: str | None = None
+    """Why it failed on small edge-case inputs, or ''; None where it is not known. A baseline is shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
 
 
-class Environment(Noun, frozen=True):
+class Environment(FrozenStruct, frozen=True):
     """Where an attempt ran."""
 
     gpu: str
@@ -358,8 +384,8 @@ class Environment(Noun, frozen=True):
     cuda: str
 
 
-class Advice(Noun, frozen=True, omit_defaults=True):
-    """What one of Nsight Compute's own rules says of a launch."""
+class Advice(FrozenStruct, frozen=True, omit_defaults=True):
+    """The result of one of Nsight Compute's own rules for a launch."""
 
     rule: str
     section: str
@@ -367,12 +393,12 @@ class Advice(Noun, frozen=True, omit_defaults=True):
     message: str
     kind: Literal["note", "optimisation", "warning", "error"]
     speedup: float | None = None
-    """What ncu estimates could be gained, in per cent; of the whole launch, or of what the rule looks at."""
+    """ncu's estimate of the possible gain in per cent, of the whole launch or of the part that the rule looks at."""
     scope: Literal["whole", "part"] | None = None
 
 
-class HotLine(Noun, frozen=True, omit_defaults=True):
-    """A source line and how many samples of waiting or issuing warps fell on it."""
+class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
+    """A source line and the number of warp samples on it."""
 
     file: str
     """Without its folders; of a library from the package on, as in ``triton/language/standard.py``."""
@@ -381,7 +407,7 @@ class HotLine(Noun, frozen=True, omit_defaults=True):
     """Empty where the report has no source, or the line is a library's."""
     samples: int
     reason: str
-    """The warp state of most of them."""
+    """The most frequent warp state."""
     reason_samples: int
     library: bool = False
     """Whether the file is an installed package's, whose code the compiler put into the kernel."""
@@ -389,19 +415,19 @@ class HotLine(Noun, frozen=True, omit_defaults=True):
     """Of a library: the function that the line is in."""
 
 
-class Detail(Noun, frozen=True):
-    """What a report with every section has of one launch beside its metrics: for reading, judged by nothing."""
+class Detail(FrozenStruct, frozen=True):
+    """Advice and hot lines of one launch, from a report with every section: shown, never judged by."""
 
     case: Case
     kernel: str
     samples: int
-    """Samples of warps in all; 0 where none were taken."""
+    """All warp samples; 0 where none were taken."""
     advice: list[Advice]
     lines: list[HotLine]
     """The hottest first; those of libraries after the kernel's own."""
 
 
-class Attempt(Noun, frozen=True):
+class Attempt(FrozenStruct, frozen=True):
     """One ncu process."""
 
     name: str
@@ -413,17 +439,17 @@ class Attempt(Noun, frozen=True):
     exit_status: int | None = None
     """ncu's; None where stallgate ended it."""
     errors: list[str] = []
-    """Error lines of ncu and what stallgate makes of them."""
+    """ncu's error lines, explained where stallgate knows them."""
     report: str | None = None
     """The ncu report, relative to the run's folder."""
     sha256: str | None = None
     environment: Environment | None = None
     details: list[Detail] = []
-    """Where the report has every section."""
+    """Set where the report has every section."""
 
 
-class Settings(Noun, frozen=True):
-    """How it was measured; runs that differ here are not compared."""
+class Settings(FrozenStruct, frozen=True):
+    """How a run was measured."""
 
     samples: int
     timeout_s: float
@@ -433,7 +459,7 @@ class Settings(Noun, frozen=True):
     """ncu metric names that were asked for."""
 
 
-class MeasureOptions(Noun, frozen=True):
+class MeasureOptions(FrozenStruct, frozen=True):
     """What was asked for when a run was begun, so that it can be gone on with."""
 
     python: str
@@ -457,8 +483,8 @@ class MeasureOptions(Noun, frozen=True):
     """Whether the run was to be kept as a recording."""
 
 
-class Origin(Noun, frozen=True):
-    """The recording that a replayed run stands for."""
+class Origin(FrozenStruct, frozen=True):
+    """The recording that a run replays."""
 
     path: str
     created: str
@@ -466,18 +492,18 @@ class Origin(Noun, frozen=True):
     dirty: bool
 
 
-class Subject(Noun, frozen=True):
+class Subject(FrozenStruct, frozen=True):
     """A problem as it was when it was measured."""
 
     title: str
     workloads: dict[str, Workload]
     roles: dict[str, Role]
     digests: dict[str, str]
-    """SHA-256 of what was measured, by name: each variant's file, the reference, each workload, the child."""
+    """Name -> SHA-256 of each variant's file, the reference, each workload and the child."""
 
 
-class Run(Noun, frozen=True):
-    """Everything one profile produced."""
+class Run(FrozenStruct, frozen=True):
+    """Everything that one profile produced."""
 
     format: int
     name: str
@@ -506,18 +532,18 @@ class Run(Noun, frozen=True):
 State = Literal["measured", "no_value", "absent", "not_finite", "out_of_range"]
 
 
-class Reading(Noun, frozen=True):
+class Reading(FrozenStruct, frozen=True):
     """One metric of one launch or call, with its state: never a bare float."""
 
     state: State
     value: float | None
-    """Set where, and only where, the state is ``measured``."""
+    """Set exactly where the state is ``measured``."""
     ncu_name: str
-    """The ncu name, or the formula, that the value comes from; the preferred name where there is none."""
+    """The ncu name or formula of the value; without a value, the preferred name."""
     source: Literal["ncu", "formula", "combined", "derived"]
 
 
-class RawMetric(Noun, frozen=True):
+class RawMetric(FrozenStruct, frozen=True):
     """A metric as ``ncu_report`` has it."""
 
     has_value: bool
@@ -525,7 +551,7 @@ class RawMetric(Noun, frozen=True):
     unit: str
 
 
-class Launch(Noun, frozen=True):
+class Launch(FrozenStruct, frozen=True):
     """One kernel launch as ncu saw it."""
 
     index: int
@@ -535,33 +561,41 @@ class Launch(Noun, frozen=True):
     """Open NVTX push/pop ranges, outermost first."""
     metrics: dict[str, RawMetric]
     signature: str = ""
-    """The kernel's name as C++ spells it, with namespace and arguments; of a Triton kernel just its name."""
+    """The kernel's C++ name with namespace and arguments; a Triton kernel's is its plain name."""
     samples: int = 0
     advice: list[Advice] = []
     lines: list[HotLine] = []
-    """These three where they were asked for."""
+    """``samples``, ``advice`` and ``lines`` are read where details are asked for."""
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------
 
 Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
-"""waived: not met, and a waiver of problem.toml says why that is so and until when."""
+"""waived: not met, but tolerated by a waiver in problem.toml."""
 
 
-class Part(Noun, frozen=True):
-    """One kernel's part in a number of a call of several."""
+class KernelPart(FrozenStruct, frozen=True):
+    """One kernel's value of a metric, within a call of several kernels."""
 
     kernel: str
     value: float | None
-    """The median of its samples; None where it is not measured."""
+    """Median of its samples; None where it is not measured."""
 
 
-class Verdict(Noun, frozen=True):
-    """What the gate says of one target for one case."""
+class Reason(FrozenStruct, frozen=True):
+    """Why something is not judged or not compared."""
+
+    code: str
+    """Stable: see ``stallgate/judge/reasons.py`` and ``stallgate/compare/two_runs.py``."""
+    sentence: str
+
+
+class Verdict(FrozenStruct, frozen=True):
+    """The gate's answer to one target on one case, or why a case cannot be judged."""
 
     status: Status
     reason: str
-    """A stable code: see ``stallgate/judge/verdicts.py``."""
+    """A stable code: see ``stallgate/judge/reasons.py``."""
     sentence: str
     stage: str | None
     problem: str
@@ -577,11 +611,11 @@ class Verdict(Noun, frozen=True):
     unit: str | None = None
     comparison: Comparison | None = None
     bound: float | None = None
-    """The absolute bound that was judged by; None where it takes a roof or a baseline that is not there."""
+    """The absolute bound; None where it depends on a missing roof or baseline."""
     of_roof: float | None = None
-    """The fraction of the roof that the bound stands for, where it does."""
+    """The fraction of the roof that the bound is."""
     tolerance: float | None = None
-    """The part of the baseline that the bound allows it to be worse, where it does."""
+    """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
     baseline: float | None = None
     """The accepted value that the tolerance is around."""
     value: float | None = None
@@ -589,9 +623,9 @@ class Verdict(Noun, frozen=True):
     low: float | None = None
     high: float | None = None
     samples: int = 0
-    parts: list[Part] = []
-    """What each kernel of the call shows, where there are several."""
+    parts: list[KernelPart] = []
+    """The value of each kernel, where the call has several."""
     warning: bool = False
-    """Undecided, and shown only: the stage says that this does not keep the gate from saying yes."""
+    """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None
-    """The waiver that was looked at, also one that has ended."""
+    """The waiver that covers the target, also one that has ended."""

@@ -86,6 +86,7 @@ VARIANTS = {
 ROOFS = {"copy": "return x.clone()", "scan": "return x.cumprod(1)"}
 
 SMALL = """
+def expected_flops_roof(inputs, **_): yield (slice(None),), inputs[0] * 2
 def small_arguments(*, shape, dim, dtype): return {"shape": [3, 7], "dim": dim, "dtype": dtype}
 def get_special_inputs(**arguments):
     (x,) = get_inputs(**arguments)
@@ -114,6 +115,7 @@ def case_of(tmp_path: Path, name: str, body: str, **changes: Any) -> dict[str, A
         "problem": "p",
         "variant": name,
         "role": "candidate",
+        "ceiling": None,
         "path": str(path),
         "digest": text_digest(path),
         "tunables": {},
@@ -140,6 +142,10 @@ def every_case(folder: Path) -> list[dict[str, Any]]:
             for role in ("candidate", "baseline")
             for name, (body, _) in STRAYING.items()
         ],
+        case_of(folder, "library_scan", ROOFS["scan"], role="roof", ceiling="library"),
+        case_of(folder, "library_copy", ROOFS["copy"], role="roof", ceiling="library"),
+        case_of(folder, "flops_copy", ROOFS["copy"], role="roof", ceiling="flops"),
+        case_of(folder, "flops_double", "return x * 2", role="roof", ceiling="flops", problem="small"),
         case_of(folder, "tuned", tuned, tunables={"factor": 1}),
         case_of(folder, "changed", right, digest="0" * 64),
         case_of(folder, "large", right, bytes=2**60),
@@ -194,6 +200,14 @@ def test_every_outcome_is_one_variants_own(everything: Talk, found: Found) -> No
 def test_the_roof_is_held_against_what_a_roof_does(found: Found) -> None:
     assert found[name_of("copy", "roof")].outcome == "profiled"
     assert found[name_of("scan", "roof")].outcome == "wrong_result"
+
+
+def test_what_a_roof_has_to_return_depends_on_its_ceiling(found: Found) -> None:
+    """A library computes the problem; a roof of arithmetic may have a right result of its own."""
+    assert found[name_of("library_scan", "roof")].outcome == "profiled"
+    assert found[name_of("library_copy", "roof")].outcome == "wrong_result"
+    assert found[name_of("flops_copy", "roof")].outcome == "profiled"
+    assert found[name_of("flops_double", "roof", "small")].outcome == "profiled"
 
 
 def test_a_candidate_is_right_beside_its_workload_and_a_baseline_is_shown(found: Found) -> None:

@@ -297,7 +297,7 @@ def test_broken_toml(stallgate: Stallgate, tree: Path) -> None:
 
 def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> None:
     path = replayed / "run.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2
     said(done, "has format 99", "hint:")

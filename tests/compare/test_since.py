@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.since import Since, since_last
+from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.compare.two_runs import compare
-from stallgate.judge.evaluate import Result, evaluate, write_results
+from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import CaseResult
 from stallgate.project.load import Project, load_project
-from stallgate.render.changes import MOST_LINES, changes_of
+from stallgate.render.changes import MOST_CHANGES, changes_of
 from stallgate.render.summary import summary
 from stallgate.runs.folder import create_folder, load
 from stallgate.runs.recording import find_recording, replay
@@ -28,7 +28,7 @@ SLOWER = {"duration": 1.1, "roof_fraction": 1 / 1.1}
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedRun]:
     """A replay of two cases, its tables written; no test changes its folder."""
     project = load_project(copy_tree(tmp_path_factory.mktemp("since") / "project"))
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
@@ -40,7 +40,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]
 
 
 @pytest.fixture
-def before(measured: tuple[Project, Result]) -> Iterator[Callable[..., Path]]:
+def before(measured: tuple[Project, JudgedRun]) -> Iterator[Callable[..., Path]]:
     """Makes earlier runs beside the replay, gone after the test."""
     made: list[Path] = []
 
@@ -53,7 +53,7 @@ def before(measured: tuple[Project, Result]) -> Iterator[Callable[..., Path]]:
         shutil.rmtree(folder)
 
 
-def since(measured: tuple[Project, Result], **changes: Any) -> Since:
+def since(measured: tuple[Project, JudgedRun], **changes: Any) -> ChangesSinceLast:
     """The one problem of the replay, or of a run that differs from it."""
     project, result = measured
     (found,) = since_last(project, replace(result, run=replace(result.run, **changes)))
@@ -204,8 +204,8 @@ def test_of_many_configurations_what_moved_is_shown(measured: Any, before: Calla
     base = replace(mine, folder=folder, run=replace(load(folder), cases=cases), summaries=dict(summaries))
     slow = base.summaries[cases[-1].case, "duration"]
     base.summaries[cases[-1].case, "duration"] = replace(slow, low=1.0, median=1.0, high=1.0)
-    shown = changes_of(Since(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
-    assert (len(shown.lines), shown.left_out) == (MOST_LINES, 13 * 5 - MOST_LINES)
+    shown = changes_of(ChangesSinceLast(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
+    assert (len(shown.lines), shown.left_out) == (MOST_CHANGES, 13 * 5 - MOST_CHANGES)
     assert (shown.lines[0].variant, shown.lines[0].mark) == ("blocked_scan (c11)", "✗ worse")
 
 

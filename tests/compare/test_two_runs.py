@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.two_runs import Change, Comparison, Pair, compare, compare_metric, refuse_empty
+from stallgate.compare.two_runs import Change, Pair, RunComparison, compare, compare_metric, refuse_empty
 from stallgate.errors import NotMeasured
-from stallgate.extract.evidence import Evidence
+from stallgate.extract.read_run import MeasuredRun
 from stallgate.extract.table import Summaries, Summary
-from stallgate.judge.evaluate import Result
-from stallgate.judge.verdicts import Judgement
 from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, Metric, Run, Settings
 from stallgate.project.load import Project
 from stallgate.render.compare_page import draw_comparison
@@ -66,19 +64,12 @@ def result(
     numbers: dict[str, Summary] | None = None,
     faults: dict[str, str] | None = None,
     **changes: Any,
-) -> Result:
+) -> MeasuredRun:
     results = USUAL if results is None else results
     run: Run = replace(run_of(project, results, settings=SETTINGS, attempts=[attempt()]), **changes)
     usable = [r.case for r in results if r.outcome == "profiled" and r.case.name not in (faults or {})]
     summaries: Summaries = {(c, m): s for c in usable for m, s in (NUMBERS | (numbers or {})).items()}
-    return Result(
-        folder=Path(name),
-        run=run,
-        evidence=Evidence(calls=[], faults=faults or {}, reader=""),
-        rows=[],
-        summaries=summaries,
-        judgement=Judgement(stages=["memory_access"], verdicts=[], notes=[]),
-    )
+    return MeasuredRun(folder=Path(name), run=run, faults=faults or {}, summaries=summaries)
 
 
 def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, Any]:
@@ -86,7 +77,7 @@ def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, 
     return {"cumprod": replace(subject, digests={**subject.digests, key: digest})}
 
 
-def pair_of(found: Comparison, variant: str = "blocked_scan") -> Pair:
+def pair_of(found: RunComparison, variant: str = "blocked_scan") -> Pair:
     return next(pair for pair in found.pairs if pair.case.variant == variant)
 
 
@@ -155,7 +146,7 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
     change = compare_metric(metric("lower"), samples(1), ABSENT)
     assert (change.word, change.change) == ("not_comparable", None)
     assert change.obstacle is not None
-    assert (change.obstacle.reason, change.obstacle.sentence) == ("not_measured", "absent in the run")
+    assert (change.obstacle.code, change.obstacle.sentence) == ("not_measured", "absent in the run")
     both = compare_metric(metric("lower"), None, ABSENT).obstacle
     assert both is not None
     assert both.sentence == "not asked for in the base and absent in the run"
@@ -164,12 +155,12 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
 # --- reasons ----------------------------------------------------------------------------------------------------------
 
 
-def reason(found: Comparison, variant: str = "blocked_scan") -> str:
+def reason(found: RunComparison, variant: str = "blocked_scan") -> str:
     pair = pair_of(found, variant)
     assert pair.obstacle is not None
     assert {change.word for change in pair.changes} == {"not_comparable"}
     assert {change.obstacle for change in pair.changes} == {pair.obstacle}
-    return pair.obstacle.reason
+    return pair.obstacle.code
 
 
 def test_a_case_of_one_run_only(repository: Project) -> None:
@@ -238,6 +229,18 @@ def test_what_computes_something_else_is_not_comparable(repository: Project, key
     assert reason(found) == code
 
 
+@pytest.mark.parametrize(
+    ("key", "code"), [("workload square", "workload_changed"), ("the reference", "reference_changed")]
+)
+def test_what_may_compute_something_else_is_not_comparable(repository: Project, key: str, code: str) -> None:
+    """A digest that both runs lack proves nothing."""
+    subject = result(repository).run.subjects["cumprod"]
+    unknown = {"cumprod": replace(subject, digests={k: v for k, v in subject.digests.items() if k != key})}
+    found = compare(repository, result(repository, subjects=unknown), result(repository, "run", subjects=unknown))
+    assert reason(found) == code
+    assert pair_of(found).obstacle.sentence.endswith("is not known to be the same")  # type: ignore[union-attr]
+
+
 def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
     subjects = with_digest(repository, "variant blocked_scan")
     slower = {"duration": samples(104, 105, 106)}
@@ -252,7 +255,7 @@ def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
 def test_fractions_of_another_roof_are_not_comparable(repository: Project) -> None:
     subjects = with_digest(repository, "variant copy_roof")
     pair = pair_of(compare(repository, result(repository), result(repository, "run", subjects=subjects)))
-    assert metric_of(pair, "roof_fraction").obstacle.reason == "roof_changed"  # type: ignore[union-attr]
+    assert metric_of(pair, "roof_fraction").obstacle.code == "roof_changed"  # type: ignore[union-attr]
     assert pair.duration.word == "same"
 
 
@@ -278,7 +281,7 @@ def test_notes_say_what_else_differs(repository: Project) -> None:
 # --- terminal and page ------------------------------------------------------------------------------------------------
 
 
-def moved(project: Project) -> Comparison:
+def moved(project: Project) -> RunComparison:
     """One variant slower, one not measured, one metric absent."""
     results = [*USUAL, replace(profiled(case("naive_serial"))[0], outcome="crashed", reason="why")]
     base = result(project, results=[*USUAL, *profiled(case("naive_serial"))], numbers={"l2_throughput": samples(2, 2)})

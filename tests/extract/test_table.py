@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import asdict, replace
 
-from stallgate.extract.table import Row, as_csv, from_csv
+from stallgate.extract.table import MetricRow, as_csv, from_csv
 
-WHOLE = Row(
+WHOLE = MetricRow(
     problem="cumprod",
     variant='nan, or "other"',
     role="candidate",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Call, Evidence
+from stallgate.extract.evidence import ProfiledCall
+from stallgate.extract.kernels import foreign_kernels
+from stallgate.extract.read_run import ReadRun, with_roles
 from stallgate.extract.table import Parts, Summaries, Summary
-from stallgate.judge.evaluate import with_roles
-from stallgate.judge.soundness import foreign_kernels
-from stallgate.judge.verdicts import Judgement, judge
+from stallgate.judge.evaluate import judge
+from stallgate.judge.verdicts import Judgement, Targets
 from stallgate.measure.profile import subject_of
 from stallgate.model import (
+    RUN_FORMAT,
     Accepted,
     Attempt,
     Baseline,
@@ -24,11 +27,15 @@ from stallgate.model import (
     Run,
     Settings,
     State,
+    Target,
     Waiver,
 )
-from stallgate.project.digests import REFERENCE, variant_key, workload_key
+from stallgate.project.digests import REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
+from stallgate.project.yardsticks import read_catalogue
+from tests.conftest import ROOT
 
+CATALOGUE = read_catalogue(ROOT)
 STALL = "memory_dependency_stall"
 GPU = "NVIDIA H100 80GB HBM3"
 TODAY = date(2026, 11, 25)
@@ -75,7 +82,7 @@ def environment(**changes: Any) -> Environment:
 
 def run_of(project: Project, results: list[CaseResult], **changes: Any) -> Run:
     run = Run(
-        format=1,
+        format=RUN_FORMAT,
         name="r",
         kind="live",
         created="2026-11-25T10:00:00Z",
@@ -99,9 +106,33 @@ def usual() -> list[CaseResult]:
     roles += [("naive_serial", "square", "baseline"), ("blocked_scan", "page", "candidate")]
     roles += [("copy_roof", "page", "roof")]
     return [
-        CaseResult(case=case(variant, workload), role=role, outcome="profiled", attempt="1")  # type: ignore[arg-type]
+        CaseResult(
+            case=case(variant, workload),
+            role=role,  # type: ignore[arg-type]
+            outcome="profiled",
+            attempt="1",
+            edge_case_fault="",
+        )
         for variant, workload, role in roles
     ]
+
+
+def read(run: Run, summaries: Summaries | None = None, **changes: Any) -> ReadRun:
+    """A run as if it had been read, with these numbers and nothing else."""
+    empty: dict[str, Any] = {"folder": Path(run.name), "faults": {}, "calls": [], "rows": [], "parts": {}, "reader": ""}
+    return ReadRun(**{**empty, "run": run, "summaries": summaries or {}, "foreign_kernels": {}, **changes})
+
+
+def numbers(
+    results: list[CaseResult], candidate: dict[str, Summary] | None = None, roof: dict[str, Summary] | None = None
+) -> Summaries:
+    """Summaries of every profiled case: those of its role, with changes."""
+    found: Summaries = {}
+    for result in results:
+        if result.outcome == "profiled":
+            of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
+            found |= {(result.case, metric): summary for metric, summary in of.items()}
+    return found
 
 
 def judged(
@@ -111,25 +142,31 @@ def judged(
     roof: dict[str, Summary] | None = None,
     faults: dict[str, str] | None = None,
     parts: Parts | None = None,
-    calls: list[Call] | None = None,
+    calls: list[ProfiledCall] | None = None,
+    targets: Targets = "all",
     **changes: Any,
 ) -> Judgement:
     """What the gate says of a run with these numbers, which are those of every case of a role."""
     results = usual() if results is None else results
     project = with_one_candidate(project)
-    summaries: Summaries = {}
-    for result in results:
-        if result.outcome == "profiled":
-            of = ROOF | (roof or {}) if result.role == "roof" else GOOD | (candidate or {})
-            summaries |= {(result.case, metric): found for metric, found in of.items()}
-    evidence = Evidence(calls=calls or [], faults=faults or {}, reader="")
     run = with_roles(run_of(project, results, **changes), project)
-    foreign = foreign_kernels(run, project, evidence)
-    return judge(run, project, evidence, summaries, [], parts=parts or {}, foreign=foreign, today=TODAY)
+    found = read(
+        run,
+        numbers(results, candidate, roof),
+        faults=faults or {},
+        parts=parts or {},
+        foreign_kernels=foreign_kernels(run, project, calls or []),
+    )
+    return judge(found, project, [], today=TODAY, targets=targets).judgement
 
 
 def reasons(found: Judgement) -> set[tuple[str, str]]:
     return {(verdict.status, verdict.reason) for verdict in found.verdicts}
+
+
+def target(metric: str, **terms: Any) -> Target:
+    """A target on a metric of this repository's catalogue."""
+    return Target(metric=CATALOGUE.metrics[metric], **terms)
 
 
 # --- projects with other yardsticks -----------------------------------------------------------------------------------
@@ -140,6 +177,14 @@ def with_one_candidate(project: Project) -> Project:
     problem = project.problem("cumprod")
     kept = {name: variant for name, variant in problem.variants.items() if name != "adaptive_scan"}
     return replace(project, problems={**project.problems, "cumprod": replace(problem, variants=kept)})
+
+
+def with_variant(project: Project, name: str, **changes: Any) -> Project:
+    """A project whose problem says something else of a variant, which may be a new one: a copy of the roof's entry."""
+    problem = project.problem("cumprod")
+    entry = problem.variants.get(name, replace(problem.variants["copy_roof"], name=name))
+    variants = {**problem.variants, name: replace(entry, **changes)}
+    return replace(project, problems={**project.problems, "cumprod": replace(problem, variants=variants)})
 
 
 def with_stage(project: Project, *targets: Any, **changes: Any) -> Project:
@@ -163,7 +208,7 @@ def with_baseline(
 ) -> Project:
     """A project in which these numbers are accepted of the candidate, on both of its workloads."""
     known = subject_of(project, "cumprod").digests
-    same = {key: known[key] for key in (REFERENCE, variant_key("copy_roof"))}
+    same = {key: known[key] for key in (REFERENCE_KEY, variant_key("copy_roof"))}
     cases = {
         f"blocked_scan/default/{workload}": BaselineCase(
             runs=10,

@@ -14,49 +14,55 @@ import zstandard
 from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, BrokenFile, NotMeasured, StallgateError
-from stallgate.extract.evidence import Evidence
-from stallgate.extract.table import Summaries, Summary
-from stallgate.judge.accept import accept, text, write
-from stallgate.judge.evaluate import Result, evaluate, with_roles
-from stallgate.judge.verdicts import judge
+from stallgate.extract.read_run import with_roles
+from stallgate.extract.table import Summary
+from stallgate.judge.accept import accept, baseline_text, write
+from stallgate.judge.evaluate import JudgedRun, evaluate, judge
 from stallgate.model import Attempt, Baseline
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project, load_project
 from tests.conftest import Stallgate
-from tests.judge.judging import GOOD, ROOF, TODAY, environment, run_of, summary, usual
+from tests.judge.judging import TODAY, environment, numbers, read, run_of, summary, usual
 
 FOLDER = "metrics/baselines/h100_sxm"
 
 
-def result(project: Project, name: str, candidate: dict[str, Summary] | None = None, **changes: Any) -> Result:
-    """A run of the usual cases with these numbers of its candidate."""
-    attempt = Attempt(name="1", kind="samples", command=[], started="", sha256=f"of {name}", environment=environment())
-    run = with_roles(run_of(project, usual(), **{"name": name, "attempts": [attempt], **changes}), project)
-    summaries: Summaries = {
-        (found.case, metric): value
-        for found in run.cases
-        for metric, value in (ROOF if found.role == "roof" else GOOD | (candidate or {})).items()
-    }
-    evidence = Evidence(calls=[], faults={}, reader="")
-    judgement = judge(run, project, evidence, summaries, [], parts={}, foreign={}, today=TODAY)
-    return Result(
-        folder=Path(name),
-        run=run,
-        evidence=evidence,
-        rows=[],
-        summaries=summaries,
-        judgement=judgement,  # type: ignore[arg-type]
-    )
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
 
 
-def results(project: Project, *durations: float) -> list[Result]:
-    """A run for each median of the duration; samples lie 1 ns around it."""
-    times = {f"run{number}": summary(d - 1, d, d + 1) for number, d in enumerate(durations)}
-    return [result(project, name, {"duration": found}) for name, found in times.items()]
+class Runs:
+    """Makes runs of the usual cases, each in a folder with an ncu report of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def one(
+        self, project: Project, name: str, candidate: dict[str, Summary] | None = None, **changes: Any
+    ) -> JudgedRun:
+        """A run with these numbers of its candidate; the content of its report is its name."""
+        folder = self._folder / name
+        (folder / "ncu").mkdir(parents=True, exist_ok=True)
+        (folder / "ncu/1.ncu-rep").write_text(name)
+        run = with_roles(run_of(project, usual(), **{"name": name, "attempts": [ATTEMPT], **changes}), project)
+        return judge(read(run, numbers(run.cases, candidate), folder=folder), project, [], today=TODAY)
+
+    def several(self, project: Project, *durations: float) -> list[JudgedRun]:
+        """A run for each median of the duration; samples lie 1 ns around it."""
+        times = {f"run{number}": summary(d - 1, d, d + 1) for number, d in enumerate(durations)}
+        return [self.one(project, name, {"duration": found}) for name, found in times.items()]
+
+    def with_odd(self, project: Project, **changes: Any) -> list[JudgedRun]:
+        """Three runs of which the last differs."""
+        return [*self.several(project, 100.0, 101.0), self.one(project, "odd", **changes)]
 
 
-def test_the_median_of_medians_and_the_range_of_all_samples_are_accepted(repository: Project) -> None:
-    [baseline] = accept(repository, results(repository, 100.0, 104.0, 101.0), TODAY)
+ATTEMPT = Attempt(name="1", kind="samples", command=[], started="", report="ncu/1.ncu-rep", environment=environment())
+
+
+def test_the_median_of_medians_and_the_range_of_all_samples_are_accepted(repository: Project, runs: Runs) -> None:
+    [baseline] = accept(repository, runs.several(repository, 100.0, 104.0, 101.0), TODAY)
     assert (baseline.problem, baseline.gpu) == ("cumprod", "NVIDIA H100 80GB HBM3")
     assert list(baseline.cases) == ["blocked_scan/default/page", "blocked_scan/default/square"]
     square = baseline.cases["blocked_scan/default/square"]
@@ -66,69 +72,65 @@ def test_the_median_of_medians_and_the_range_of_all_samples_are_accepted(reposit
     assert set(square.digests) == {"the reference", "workload square", "variant copy_roof"}
 
 
-def test_only_metrics_with_a_direction_that_every_run_has_are_accepted(repository: Project) -> None:
-    runs = [result(repository, f"run{n}", {"l2_hit_rate": summary(50.0)}) for n in range(2)]
-    runs.append(result(repository, "run2", {"dram_throughput": summary(state="absent")}))
-    [baseline] = accept(repository, runs, TODAY)
+def test_only_metrics_with_a_direction_that_every_run_has_are_accepted(repository: Project, runs: Runs) -> None:
+    several = [runs.one(repository, f"run{n}", {"l2_hit_rate": summary(50.0)}) for n in range(2)]
+    several.append(runs.one(repository, "run2", {"dram_throughput": summary(state="absent")}))
+    [baseline] = accept(repository, several, TODAY)
     metrics = baseline.cases["blocked_scan/default/square"].metrics
     assert set(metrics) == {"duration", "roof_fraction", "memory_dependency_stall"}
 
 
-def others(project: Project, number: int = 2, **changes: Any) -> list[Result]:
-    """Three runs of which one differs."""
-    runs = results(project, 100.0, 101.0, 102.0)
-    runs[number] = result(project, "odd", **changes)
-    return runs
-
-
-REFUSED: dict[str, tuple[Callable[[Project], list[Result]], type[StallgateError], str]] = {
-    "too few": (lambda p: results(p, 100.0, 101.0), BadArgument, "takes 3 runs or more, and here are 2"),
+REFUSED: dict[str, tuple[Callable[[Runs, Project], list[JudgedRun]], type[StallgateError], str]] = {
+    "too few": (lambda runs, p: runs.several(p, 100.0, 101.0), BadArgument, "takes 3 runs or more, and here are 2"),
     "the same measurement": (
-        lambda p: others(p, attempts=result(p, "run0").run.attempts),
+        lambda runs, p: [*runs.several(p, 100.0, 101.0), runs.one(p, "run0")],
         BadArgument,
-        "run0 and odd hold the same measurement",
+        "run0 and run0 hold the same measurement",
     ),
-    "imported": (lambda p: others(p, kind="imported"), BadArgument, "odd is imported"),
+    "imported": (lambda runs, p: runs.with_odd(p, kind="imported"), BadArgument, "odd is imported"),
     "no candidate": (
-        lambda p: [replace(r, run=replace(r.run, cases=r.run.cases[:1])) for r in results(p, 1.0, 2.0, 3.0)],
+        lambda runs, p: [replace(r, run=replace(r.run, cases=r.run.cases[:1])) for r in runs.several(p, 1.0, 2.0, 3.0)],
         BadArgument,
         "no candidate",
     ),
     "another GPU": (
-        lambda p: others(
+        lambda runs, p: runs.with_odd(
             p,
-            attempts=[
-                Attempt(name="1", kind="samples", command=[], started="", environment=environment(gpu="NVIDIA H200"))
-            ],
+            attempts=[replace(ATTEMPT, environment=environment(gpu="NVIDIA H200"))],
         ),
         NotMeasured,
         "the GPU of the runs is NVIDIA H100 80GB HBM3 and NVIDIA H200",
     ),
     "unknown controls": (
-        lambda p: [result(p, f"run{n}", settings=None) for n in range(3)],
+        lambda runs, p: [runs.one(p, f"run{n}", settings=None) for n in range(3)],
         NotMeasured,
-        "the clock control of the runs is unknown",
+        "run0: cumprod/blocked_scan/default/square: run.json does not say how many samples were planned",
+    ),
+    "other controls": (
+        lambda runs, p: runs.with_odd(p, settings=replace(run_of(p, []).settings, clock_control="base")),
+        NotMeasured,
+        "the clock control of the runs is base and none",
     ),
     "other cases": (
-        lambda p: others(p, cases=usual()[:3]),
+        lambda runs, p: runs.with_odd(p, cases=usual()[:3]),
         NotMeasured,
         "odd has no cumprod/blocked_scan/default/page",
     ),
     "a crash": (
-        lambda p: others(p, cases=[replace(r, outcome="crashed", reason="why") for r in usual()]),
+        lambda runs, p: runs.with_odd(p, cases=[replace(r, outcome="crashed", reason="why") for r in usual()]),
         NotMeasured,
         "odd: cumprod/blocked_scan/default/square: crashed: why",
     ),
-    "other code": (lambda p: others(p, subjects={}), NotMeasured, "measured before the problem changed"),
+    "other code": (lambda runs, p: runs.with_odd(p, subjects={}), NotMeasured, "measured before the problem changed"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_makes_no_baseline(repository: Project, name: str) -> None:
+def test_what_makes_no_baseline(repository: Project, runs: Runs, name: str) -> None:
     make, kind, message = REFUSED[name]
-    runs = make(repository)
+    found = make(runs, repository)
     with pytest.raises(kind, match=message) as refused:
-        accept(repository, runs, TODAY)
+        accept(repository, found, TODAY)
     assert refused.value.hint
 
 
@@ -136,8 +138,8 @@ def test_what_makes_no_baseline(repository: Project, name: str) -> None:
 
 
 @pytest.fixture
-def baseline(repository: Project) -> Baseline:
-    return accept(repository, results(repository, 100.0, 104.0, 101.0), TODAY)[0]
+def baseline(repository: Project, runs: Runs) -> Baseline:
+    return accept(repository, runs.several(repository, 100.0, 104.0, 101.0), TODAY)[0]
 
 
 def test_a_file_is_what_was_accepted(tree: Path, baseline: Baseline) -> None:
@@ -147,10 +149,10 @@ def test_a_file_is_what_was_accepted(tree: Path, baseline: Baseline) -> None:
 
 
 def test_a_changed_number_is_a_changed_line(baseline: Baseline) -> None:
-    moved = json.loads(text(baseline))
+    moved = json.loads(baseline_text(baseline))
     moved["cases"]["blocked_scan/default/square"]["metrics"]["duration"]["median"] = 102.0
-    after = text(msgspec.convert({**moved, "problem": "cumprod"}, Baseline))
-    pairs = zip(text(baseline).splitlines(), after.splitlines(), strict=True)
+    after = baseline_text(msgspec.convert({**moved, "problem": "cumprod"}, Baseline))
+    pairs = zip(baseline_text(baseline).splitlines(), after.splitlines(), strict=True)
     changed = [line.strip() for line, other in pairs if line != other]
     assert changed == ['"duration": {"low": 99.0, "median": 101.0, "high": 105.0, "unit": "ns"},']
 
@@ -182,41 +184,77 @@ def test_a_gpu_has_one_baseline(tree: Path, baseline: Baseline) -> None:
         load_project(tree)
 
 
-def test_cases_that_were_not_measured_again_stay_accepted(repository: Project, baseline: Baseline) -> None:
+def test_cases_that_were_not_measured_again_stay_accepted(repository: Project, runs: Runs, baseline: Baseline) -> None:
     other = baseline.cases["blocked_scan/default/square"]
     kept = {"blocked_scan/default/flat": other, "gone/default/square": other}
     project = replace(repository, baselines={"cumprod": [replace(baseline, cases={**baseline.cases, **kept})]})
-    [again] = accept(project, results(repository, 90.0, 91.0, 92.0), TODAY)
+    [again] = accept(project, runs.several(repository, 90.0, 91.0, 92.0), TODAY)
     assert list(again.cases) == [f"blocked_scan/default/{name}" for name in ("flat", "page", "square")]
     assert again.cases["blocked_scan/default/square"].metrics["duration"].median == 91.0
 
 
-def test_cases_of_other_conditions_are_not_kept(repository: Project, baseline: Baseline) -> None:
+def test_cases_of_other_conditions_are_not_kept(repository: Project, runs: Runs, baseline: Baseline) -> None:
     kept = {"blocked_scan/default/flat": baseline.cases["blocked_scan/default/square"]}
     project = replace(repository, baselines={"cumprod": [replace(baseline, clock_control="base", cases=kept)]})
-    [again] = accept(project, results(repository, 90.0, 91.0, 92.0), TODAY)
+    [again] = accept(project, runs.several(repository, 90.0, 91.0, 92.0), TODAY)
     assert "blocked_scan/default/flat" not in again.cases
 
 
 # --- through the command line -----------------------------------------------------------------------------------------
 
 
+def as_live(tree: Path, recording: Path, name: str, pack: Callable[[bytes], tuple[str, bytes]]) -> str:
+    """The recording as a live run of a name, its ncu reports packed anew: content -> suffix and bytes."""
+    folder = tree / "reports" / name
+    shutil.copytree(recording, folder)
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    for attempt in run["attempts"]:
+        old = folder / attempt["report"]
+        suffix, packed = pack(zstandard.ZstdDecompressor().decompressobj().decompress(old.read_bytes()))
+        old.unlink()
+        path = old.with_suffix(suffix)
+        path.write_bytes(packed)
+        attempt.update(report=f"ncu/{path.name}", sha256=file_digest(path))
+    (folder / "run.json").write_bytes(msgspec.json.encode({**run, "name": name, "kind": "live"}))
+    return name
+
+
 @pytest.fixture
 def repeated(tree: Path, recording: Path) -> list[str]:
-    """Runs that hold the recording's numbers and count as measured one by one: their ncu reports differ as files."""
-    names = []
-    for level in (1, 2, 3):
-        folder = tree / "reports" / f"run{level}"
-        shutil.copytree(recording, folder)
-        run = msgspec.json.decode((folder / "run.json").read_bytes())
-        for attempt in run["attempts"]:
-            path = folder / attempt["report"]
-            content = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
-            path.write_bytes(zstandard.ZstdCompressor(level=level).compress(content))
-            attempt["sha256"] = file_digest(path)
-        (folder / "run.json").write_bytes(msgspec.json.encode({**run, "name": folder.name, "kind": "live"}))
-        names.append(folder.name)
-    return names
+    """Runs with the recording's numbers that count as measured one by one: each report names another processor."""
+
+    def on_processor(number: int) -> Callable[[bytes], tuple[str, bytes]]:
+        return lambda content: (".ncu-rep", content.replace(b"Xeon(R)", f"Xeon({number})".encode()))
+
+    return [as_live(tree, recording, f"run{number}", on_processor(number)) for number in (1, 2, 3)]
+
+
+PACKINGS: dict[str, Callable[[bytes], tuple[str, bytes]]] = {
+    "as ncu wrote it": lambda content: (".ncu-rep", content),
+    "at another level": lambda content: (".ncu-repz", zstandard.ZstdCompressor(level=1).compress(content)),
+    "without its size": lambda content: (
+        ".ncu-repz",
+        zstandard.ZstdCompressor(write_content_size=False, write_checksum=True).compress(content),
+    ),
+    "in two frames": lambda content: (
+        ".ncu-repz",
+        zstandard.compress(content[: len(content) // 2]) + zstandard.compress(content[len(content) // 2 :]),
+    ),
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_run_and_its_own_recording_are_one_measurement(
+    stallgate: Stallgate, tree: Path, recording: Path, repeated: list[str], packing: str
+) -> None:
+    live = as_live(tree, recording, "live", PACKINGS[packing])
+    replay = f"recorded/{recording.parent.name}/{recording.name}"
+    done = stallgate("baseline", live, replay, repeated[0])
+    assert done.returncode == 2, done.stdout
+    assert "live and cumprod hold the same measurement" in " ".join(done.stderr.split())
+    assert not (tree / "metrics/baselines").exists()
+    compared = stallgate("compare", replay, live)
+    assert "both runs hold the same ncu reports" in compared.stdout
 
 
 def test_accepted_numbers_are_gated_by(

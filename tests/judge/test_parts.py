@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stallgate.extract.table import Parts, Row, summarise_kernels
+from msgspec.structs import replace
+
+from stallgate.extract.table import MetricRow, Parts, summarise, summarise_kernels
 from tests.judge.judging import case
 
 Part = tuple[str, str, float | None]
 """Sample, kernel, value; None where it has none."""
 
 
-def parts_of(*parts: Part, metric: str = "duration") -> Parts:
+def rows_of(*parts: Part, metric: str = "duration") -> list[MetricRow]:
     place = {"problem": "cumprod", "variant": "blocked_scan", "configuration": "default", "workload": "square"}
     shared: dict[str, Any] = {
         **place,
@@ -23,8 +25,8 @@ def parts_of(*parts: Part, metric: str = "duration") -> Parts:
         "source": "ncu",
         "device": "",
     }
-    rows = [
-        Row(
+    return [
+        MetricRow(
             **shared,
             sample=sample,
             kernel=kernel,
@@ -34,7 +36,10 @@ def parts_of(*parts: Part, metric: str = "duration") -> Parts:
         )
         for number, (sample, kernel, value) in enumerate(parts)
     ]
-    return summarise_kernels(rows, ["duration"])
+
+
+def parts_of(*parts: Part, metric: str = "duration") -> Parts:
+    return summarise_kernels(rows_of(*parts, metric=metric), ["duration"])
 
 
 def test_each_kernel_has_its_own_median_and_spread() -> None:
@@ -61,6 +66,28 @@ def test_a_kernel_that_some_samples_lack_is_absent() -> None:
 def test_a_sample_without_a_value_and_a_detail_launch() -> None:
     found = parts_of(("0", "scan", 5.0), ("1", "scan", None), ("detail", "scan", 9.0))[case("blocked_scan"), "duration"]
     assert (found["scan"].state, found["scan"].samples) == ("no_value", 2)
+
+
+def test_a_kernel_without_the_metric_is_absent_beside_one_that_has_it() -> None:
+    """So that a bound on every kernel is not met by those kernels alone that have the metric."""
+    rows = rows_of(("0", "scan", 5.0), ("1", "scan", 5.0)) + rows_of(
+        ("0", "fix", 1.0), ("1", "fix", 1.0), metric="other"
+    )
+    both = [replace(row, launch=number) for number, row in enumerate(rows)]
+    found = summarise_kernels(both, ["duration"])[case("blocked_scan"), "duration"]
+    assert {name: (s.state, s.median) for name, s in found.items()} == {
+        "scan": ("measured", 5.0),
+        "fix": ("absent", None),
+    }
+
+
+def test_a_metric_that_a_call_lacks_is_absent() -> None:
+    """So that no median is of the calls alone that have it."""
+    whole = [replace(row, launch=None) for row in rows_of(("0", "", 5.0), ("1", "", 5.0))]
+    partly = [replace(row, launch=None) for row in rows_of(("0", "", 1.0), metric="other")]
+    found = summarise([*whole, *partly])
+    assert found[case("blocked_scan"), "duration"].median == 5.0
+    assert found[case("blocked_scan"), "other"].state == "absent"
 
 
 def test_other_metrics_are_left_out() -> None:

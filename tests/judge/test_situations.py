@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Call
+from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.table import Summary
+from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
 from stallgate.model import Attempt, CaseResult, Launch, Settings, Target, Verdict
@@ -28,9 +29,11 @@ from tests.judge.judging import (
     judged,
     reasons,
     summary,
+    target,
     usual,
     with_baseline,
     with_stage,
+    with_variant,
     with_waiver,
 )
 
@@ -46,14 +49,14 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "a value, higher": Kind(Target(metric="dram_throughput", at_least=88), 88.5, 87.5),
-    "a value, lower": Kind(Target(metric=STALL, below=20), 19.5, 20.5),
-    "of the roof, higher": Kind(Target(metric="dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
-    "of the roof, lower": Kind(Target(metric="duration", at_most=1.03, of="roof"), 100.0, 102.0),
-    "the baseline, higher": Kind(Target(metric="dram_throughput", tolerance=0.02), 87.0, 86.0),
-    "the baseline, lower": Kind(Target(metric="duration", tolerance=0.02), 101.0, 103.0),
-    "each kernel, higher": Kind(Target(metric="dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
-    "each kernel, lower": Kind(Target(metric=STALL, at_most=20, scope="kernel"), 20.0, 20.5),
+    "a value, higher": Kind(target("dram_throughput", at_least=88), 88.5, 87.5),
+    "a value, lower": Kind(target(STALL, below=20), 19.5, 20.5),
+    "of the roof, higher": Kind(target("dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
+    "of the roof, lower": Kind(target("duration", at_most=1.03, of="roof"), 100.0, 102.0),
+    "the baseline, higher": Kind(target("dram_throughput", tolerance=0.02), 87.0, 86.0),
+    "the baseline, lower": Kind(target("duration", tolerance=0.02), 101.0, 103.0),
+    "each kernel, higher": Kind(target("dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
+    "each kernel, lower": Kind(target(STALL, at_most=20, scope="kernel"), 20.0, 20.5),
 }
 
 MISSED = {"the baseline, higher": "regressed", "the baseline, lower": "regressed"}
@@ -76,7 +79,7 @@ BASELINE = {"dram_throughput": accepted(88.0, unit="%"), "duration": accepted(10
 
 def judged_by(project: Project, kind: Kind, found: Summary, **changes: Any) -> Judgement:
     """A run whose candidate has this for the target's metric, in the call and in its kernels."""
-    metric = kind.target.metric
+    metric = kind.target.metric.name
     kernels = {"scan": found, "fix": found}
     parts = {(case("blocked_scan", workload), metric): kernels for workload in ("square", "page")}
     return judged(with_stage(project, kind.target), candidate={metric: found}, parts=parts, **changes)
@@ -93,9 +96,9 @@ def test_samples_against_a_bound(repository: Project, kind: str, samples: str) -
 
 # --- everything else that can be the matter ---------------------------------------------------------------------------
 
-ROOF_TARGET = Target(metric="dram_throughput", at_least=0.97, of="roof")
-STALL_TARGET = Target(metric=STALL, below=20)
-REGRESSION = Target(metric="duration", tolerance=0.02)
+ROOF_TARGET = target("dram_throughput", at_least=0.97, of="roof")
+STALL_TARGET = target(STALL, below=20)
+REGRESSION = target("duration", tolerance=0.02)
 
 HIGH_STALL = {STALL: summary(*[35.0] * 5)}
 ODD_STALL = {STALL: summary(19.0, 21.0)}
@@ -121,13 +124,15 @@ def plain(*targets: Target, **changes: Any) -> Callable[[Project], Project]:
 def waived(until: date, *targets: Target, **changes: Any) -> Callable[[Project], Project]:
     stage = {name: changes.pop(name) for name in list(changes) if name == "undecided"}
     judged_on = targets or (STALL_TARGET,)
-    return lambda project: with_waiver(with_stage(project, *judged_on, **stage), judged_on[0].metric, until, **changes)
+    return lambda project: with_waiver(
+        with_stage(project, *judged_on, **stage), judged_on[0].metric.name, until, **changes
+    )
 
 
 def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) -> Callable[[Project], Project]:
     kept = {metric: accepted(GOODS[metric], spread)}
-    target = Target(metric=metric, tolerance=0.02)
-    return lambda project: with_baseline(with_stage(project, target), kept, **changes)
+    bound = target(metric, tolerance=0.02)
+    return lambda project: with_baseline(with_stage(project, bound), kept, **changes)
 
 
 GOODS = {"duration": 100.0, "roof_fraction": 0.985}
@@ -140,10 +145,10 @@ def outcome(name: str, number: int = 1) -> list[CaseResult]:
     return results
 
 
-def launches(signature: str) -> list[Call]:
+def launches(signature: str) -> list[ProfiledCall]:
     """A call of the candidate that launches a kernel, whose name C++ spells so."""
     launch = Launch(index=0, kernel="scan", ranges=[], metrics={}, signature=signature)
-    return [Call(case=case("blocked_scan"), sample="0", launches=[launch])]
+    return [ProfiledCall(case=case("blocked_scan"), sample="0", launches=[launch])]
 
 
 def on(gpu: str) -> list[Attempt]:
@@ -180,51 +185,68 @@ SITUATIONS: dict[str, Situation] = {
         plain(STALL_TARGET), {"candidate": {"l2_sectors": summary(1.0)}}, "not_measured", "implausible", 3
     ),
     "far beyond the roof": Situation(
-        plain(STALL_TARGET), {"candidate": {"roof_fraction": summary(1.2)}}, "not_measured", "implausible", 3
+        plain(STALL_TARGET), {"candidate": {"duration": summary(80.0)}}, "not_measured", "implausible", 3
+    ),
+    "nothing says whether it is right on edge cases": Situation(
+        plain(STALL_TARGET),
+        {"results": [replace(result, edge_case_fault=None) for result in usual()]},
+        "not_measured",
+        "facts_missing",
+        3,
     ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
     "a case is missing": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
+        plain(target(STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
     ),
     "a case of the default plan is missing": Situation(
         plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
     ),
     "no candidate in the run": Situation(plain(STALL_TARGET), {"results": usual()[:1]}, "not_measured", "no_case", 3),
     "no target for the candidate": Situation(
-        plain(Target(metric=STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
+        plain(target(STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
     ),
     "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
     "workloads of another problem": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
+        plain(target(STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
     ),
     "one of the named workloads is another problem's": Situation(
-        plain(Target(metric=STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
+        plain(target(STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
     ),
     "a kernel is not in every sample": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(state="absent")}}},
         "not_measured",
         "absent",
         3,
     ),
     "one kernel of two misses": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(50.0)}}},
         "fail",
         "missed",
         1,
     ),
-    "no kernel is known": Situation(
-        plain(Target(metric=STALL, below=20, scope="kernel")), {}, "not_measured", "absent", 3
-    ),
+    "no kernel is known": Situation(plain(target(STALL, below=20, scope="kernel")), {}, "not_measured", "absent", 3),
     # --- the roof ---
     "no roof was measured": Situation(
         plain(ROOF_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
     ),
+    "no roof says whether it is too fast": Situation(
+        plain(STALL_TARGET), {"results": outcome("crashed", 0)}, "not_measured", "no_roof", 3
+    ),
+    "faster than a library": Situation(
+        lambda project: with_variant(with_stage(project, STALL_TARGET), "copy_roof", ceiling="library"),
+        {"candidate": {"duration": summary(50.0)}},
+        "pass",
+        "met",
+        0,
+    ),
     "the roof is wrong": Situation(
         plain(ROOF_TARGET), {"results": outcome("wrong_result", 0)}, "not_measured", "no_roof", 3
     ),
-    "the roof lacks the metric": Situation(plain(replace(ROOF_TARGET, metric=STALL)), {}, "not_measured", "no_roof", 3),
+    "the roof lacks the metric": Situation(
+        plain(target(STALL, at_least=0.97, of="roof")), {}, "not_measured", "no_roof", 3
+    ),
     # --- the baseline ---
     "no baseline": Situation(plain(REGRESSION), {}, "not_measured", "no_baseline", 3),
     "no baseline of the case": Situation(regression(cases={}), {}, "not_measured", "no_baseline", 3),
@@ -241,7 +263,7 @@ SITUATIONS: dict[str, Situation] = {
     "other cache control": Situation(
         regression(), {"settings": controls(cache_control="none")}, "not_measured", "other_cache_control", 3
     ),
-    "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "other_clock_control", 3),
+    "unknown controls": Situation(regression(), {"settings": None}, "not_measured", "facts_missing", 3),
     "a baseline of another workload": Situation(
         regression(digests={"workload square": "other", "workload page": "other"}),
         {},
@@ -267,7 +289,11 @@ SITUATIONS: dict[str, Situation] = {
         regression(spread=4.0), {"candidate": SLOWER}, "fail", "regressed", 1
     ),
     "much better than the baseline": Situation(
-        regression(), {"candidate": {"duration": summary(50.0)}}, "pass", "met", 0
+        regression(),
+        {"candidate": {"duration": summary(50.0)}, "roof": {"duration": summary(49.0)}},
+        "pass",
+        "met",
+        0,
     ),
     # --- waivers ---
     "waived": Situation(waived(LATER), {"candidate": HIGH_STALL}, "waived", "waived", 0),
@@ -350,14 +376,17 @@ def test_no_situation_without_a_measurement_is_green(repository: Project) -> Non
     assert [judgement for judgement in lacking if judgement.exit_status == 0] == []
 
 
-def test_every_reason_code_has_a_row(repository: Project) -> None:
-    """The table at the head of ``stallgate/judge/verdicts.py`` and the one here are of the same codes."""
-    import stallgate.judge.verdicts
-
-    listing = (stallgate.judge.verdicts.__doc__ or "").split("\n====")[2].partition("\n")[2]
-    codes = {code.strip() for line in listing.splitlines() for code in line[:25].split(",") if code.strip()}
+def test_every_reason_code_has_a_row() -> None:
+    """The table of ``stallgate/judge/reasons.py`` and the one here are of the same codes."""
     rows = {situation.reason for situation in SITUATIONS.values()} | {reason for _, _, reason, _ in SAMPLES.values()}
-    assert codes == rows
+    assert set(STATUS_OF_REASON) == rows
+
+
+def test_every_reason_code_has_one_status() -> None:
+    statuses = {(situation.reason, situation.status) for situation in SITUATIONS.values()}
+    statuses |= {(reason, status) for _, status, reason, _ in SAMPLES.values()}
+    assert dict(statuses) == STATUS_OF_REASON
+    assert len(statuses) == len(STATUS_OF_REASON)
 
 
 # --- a better number is never worse -----------------------------------------------------------------------------------
@@ -385,8 +414,9 @@ def test_making_a_value_better_never_makes_the_verdict_worse(
     undecided: str,
     until: date | None,
 ) -> None:
-    target, metric = KINDS[kind].target, KINDS[kind].target.metric
-    project = with_stage(repository, target, undecided=undecided)
+    metric = KINDS[kind].target.metric.name
+    beatable = with_variant(repository, "copy_roof", ceiling="library")  # what beats another roof is no measurement
+    project = with_stage(beatable, KINDS[kind].target, undecided=undecided)
     project = with_baseline(project, {metric: accepted(95.0, spread)})
     if until is not None:
         project = with_waiver(project, metric, until)
@@ -440,7 +470,7 @@ def test_a_waiver_that_nothing_needs_is_noted(repository: Project, until: date) 
 
 def test_what_limits_a_metric_is_named(repository: Project) -> None:
     found = judged(
-        with_stage(repository, Target(metric="achieved_occupancy", above=50)),
+        with_stage(repository, target("achieved_occupancy", above=50)),
         candidate={
             "achieved_occupancy": summary(25.0),
             "occupancy_limit_registers": summary(1.0),

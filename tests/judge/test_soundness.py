@@ -10,16 +10,19 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Call, Evidence
+from stallgate.extract.evidence import ProfiledCall
+from stallgate.extract.kernels import foreign_kernels
 from stallgate.extract.table import Summaries
-from stallgate.judge.soundness import doubts, foreign_kernels, kernels_of
-from stallgate.model import Launch
+from stallgate.judge.reasons import STATUS_OF_REASON
+from stallgate.judge.verdicts import grounds_of
+from stallgate.model import Case, Launch, Reason, Run
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
+from stallgate.project.variant import kernels_of
 from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
 from tests.conftest import Stallgate
-from tests.judge.judging import GOOD, ROOF, case, judged, reasons, run_of, summary, usual
+from tests.judge.judging import TODAY, case, judged, numbers, read, reasons, run_of, summary, usual
 
 NEEDED = 8_589_934_592
 """Bytes that `square` needs."""
@@ -71,48 +74,46 @@ def test_any_other_is_none(tmp_path: Path, source: str) -> None:
 # --- launches of others ---
 
 
-def evidence(*names: str) -> Evidence:
+def calls(*names: str) -> list[ProfiledCall]:
     """A call of the candidate that launches these kernels, as C++ spells them."""
     launches = [
         Launch(index=i, kernel=name.split("<")[0].split("::")[-1], ranges=[], metrics={}, signature=name)
         for i, name in enumerate(names)
     ]
-    return Evidence(calls=[Call(case=case("blocked_scan"), sample="0", launches=launches)], faults={}, reader="")
+    return [ProfiledCall(case=case("blocked_scan"), sample="0", launches=launches)]
 
 
 def summaries(
     sectors: float | None = NEEDED / 32, fraction: float = 0.98, roof_sectors: float = NEEDED / 32
 ) -> Summaries:
-    found: Summaries = {}
-    for result in usual():
-        of = (
-            ROOF | {"l2_sectors": summary(roof_sectors)}
-            if result.role == "roof"
-            else GOOD | {"l2_sectors": summary(NEEDED / 32)}
-        )
-        found |= {(result.case, metric): value for metric, value in of.items()}
+    """Numbers of the usual cases; of the candidate on ``square`` with these sectors, at this fraction of the roof."""
+    found = numbers(usual(), {"l2_sectors": summary(NEEDED / 32)}, {"l2_sectors": summary(roof_sectors)})
     mine = case("blocked_scan")
-    found[mine, "roof_fraction"] = summary(fraction)
+    found[mine, "duration"] = summary(98.0 / fraction)
     found[mine, "l2_sectors"] = summary(state="absent") if sectors is None else summary(sectors)
     return found
 
 
-def doubt(project: Project, seen: Evidence, numbers: Summaries) -> tuple[str, str, str] | None:
-    run = run_of(project, usual())
-    found = doubts(run, foreign_kernels(run, project, seen), numbers).get(case("blocked_scan"))
-    return None if found is None else (found.status, found.reason, found.sentence)
+def unsound(project: Project, run: Run, seen: list[ProfiledCall], found: Summaries) -> dict[Case, Reason]:
+    whole = read(run, found, foreign_kernels=foreign_kernels(run, project, seen))
+    return grounds_of(whole, project, TODAY, "all").unsound
+
+
+def doubt(project: Project, seen: list[ProfiledCall], found: Summaries) -> tuple[str, str, str] | None:
+    reason = unsound(project, run_of(project, usual()), seen, found).get(case("blocked_scan"))
+    return None if reason is None else (STATUS_OF_REASON[reason.code], reason.code, reason.sentence)
 
 
 @pytest.mark.parametrize("names", [["_blocked_scan_kernel"], ["_blocked_scan_kernel", FILL, COPY]])
 def test_its_own_kernels_and_allowed_helpers_are_sound(repository: Project, names: list[str]) -> None:
-    assert doubt(repository, evidence(*names), summaries()) is None
+    assert doubt(repository, calls(*names), summaries()) is None
 
 
 @pytest.mark.parametrize(
     "name", [SCAN, CUB, "triton_red_fused_cumprod_0", "void at::native::_blocked_scan_kernel<int>()"]
 )
 def test_a_kernel_of_others_fails_by_name(repository: Project, name: str) -> None:
-    found = doubt(repository, evidence("_blocked_scan_kernel", FILL, name), summaries())
+    found = doubt(repository, calls("_blocked_scan_kernel", FILL, name), summaries())
     assert found is not None
     assert found[:2] == ("fail", "foreign_kernel")
     assert name.removeprefix("void ")[:100] in found[2]
@@ -120,11 +121,10 @@ def test_a_kernel_of_others_fails_by_name(repository: Project, name: str) -> Non
 
 
 def test_what_a_baseline_launches_is_shown_and_not_judged(repository: Project) -> None:
-    seen = evidence(SCAN)
+    seen = calls(SCAN)
     run = run_of(repository, [replace(result, role="baseline") for result in usual()])
-    foreign = foreign_kernels(run, repository, seen)
-    assert foreign == {case("blocked_scan"): [SCAN]}
-    assert doubts(run, foreign, summaries()) == {}
+    assert foreign_kernels(run, repository, seen) == {case("blocked_scan"): [SCAN]}
+    assert unsound(repository, run, seen, summaries()) == {}
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_an_allowance_that_nobody_can_review_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "reason", "words"),
+    ("found_", "reason", "words"),
     [
         ({"sectors": NEEDED / 32 - 1}, "implausible", "8.59 GB went through L2, and the workload needs 8.59 GB"),
         ({"sectors": NEEDED / 64}, "implausible", "4.295 GB went through L2, and the workload needs 8.59 GB"),
         ({"fraction": 1.16}, "implausible", "1.16 of the roof, and nothing beats it by over 15%"),
-        ({"sectors": None}, "absent", "nobody knows whether the bytes needed were moved"),
+        ({"sectors": None}, "absent", "it is not known whether the bytes needed were moved"),
     ],
 )
-def test_what_cannot_be_is_not_measured(repository: Project, numbers: dict[str, Any], reason: str, words: str) -> None:
-    found = doubt(repository, evidence("_blocked_scan_kernel"), summaries(**numbers))
+def test_what_cannot_be_is_not_measured(repository: Project, found_: dict[str, Any], reason: str, words: str) -> None:
+    found = doubt(repository, calls("_blocked_scan_kernel"), summaries(**found_))
     assert found is not None
     assert found[:2] == ("not_measured", reason)
     assert words in found[2]
@@ -172,20 +172,18 @@ def test_without_a_plausible_roof_nothing_is_judged_by_it(repository: Project) -
 
 
 def test_as_much_as_needed_and_the_margin_are_plausible(repository: Project) -> None:
-    assert doubt(repository, evidence("_blocked_scan_kernel"), summaries(NEEDED / 32, 1.15)) is None
+    assert doubt(repository, calls("_blocked_scan_kernel"), summaries(NEEDED / 32, 1.15)) is None
 
 
 def test_a_roof_that_moved_too_little_is_none(repository: Project) -> None:
-    found = doubts(run_of(repository, usual()), {}, summaries(roof_sectors=1.0))
-    assert {of.variant: told.reason for of, told in found.items()} == {"copy_roof": "implausible"}
+    found = unsound(repository, run_of(repository, usual()), [], summaries(roof_sectors=1.0))
+    assert {of.variant: reason.code for of, reason in found.items()} == {"copy_roof": "implausible"}
 
 
-def test_where_a_candidate_strays_it_is_wrong_though_it_was_measured(repository: Project) -> None:
-    results = [replace(r, strays="on 3x7 of zeros: 1 of 21 elements are wrong") for r in usual()]
-    found = doubts(run_of(repository, results), {}, summaries())
-    assert {(of.variant, told.status, told.reason) for of, told in found.items()} == {
-        ("blocked_scan", "fail", "wrong_result")
-    }
+def test_a_candidate_that_fails_on_edge_cases_is_wrong_though_it_was_measured(repository: Project) -> None:
+    results = [replace(r, edge_case_fault="on 3x7 of zeros: 1 of 21 elements are wrong") for r in usual()]
+    found = unsound(repository, run_of(repository, results), [], summaries())
+    assert {(of.variant, reason.code) for of, reason in found.items()} == {("blocked_scan", "wrong_result")}
 
 
 # --- through the command line, with what a GPU launched ---
@@ -205,8 +203,8 @@ def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     """Its recording goes astray on small special data as well, which would be said first: here it does not."""
     recorded = next((current / "reports/recorded").glob("*/cumprod/run.json"))
     run = msgspec.json.decode(recorded.read_bytes())
-    strays = [case.pop("strays") for case in run["cases"] if case.get("strays")]
-    assert strays
+    faults = [case.update(edge_case_fault="") for case in run["cases"] if case.get("edge_case_fault")]
+    assert faults
     recorded.write_bytes(msgspec.json.encode(run))
     path = current / "kernels/cumprod/problem.toml"
     path.write_text(

@@ -90,7 +90,7 @@ def test_without_a_roof_nothing_is_judged_by_it(repository: Project, outcome: An
     results[0] = replace(results[0], outcome=outcome, reason="why")
     found = judged(repository, results)
     by_metric = {verdict.metric: verdict.reason for verdict in found.verdicts}
-    assert by_metric == {"roof_fraction": "no_roof", "dram_throughput": "no_roof", STALL: "met"}
+    assert by_metric == {None: "no_roof", "roof_fraction": "no_roof", "dram_throughput": "no_roof", STALL: "met"}
     assert found.exit_status == 3
 
 
@@ -141,7 +141,7 @@ def test_each_candidate_needs_the_judged_workload(repository: Project) -> None:
     promoted = replace(problem.variants["two_pass_scan"], role="candidate")
     variants = {**problem.variants, "two_pass_scan": promoted}
     project = replace(repository, problems={"cumprod": replace(problem, variants=variants)})
-    extra = CaseResult(case=case("two_pass_scan", "page"), role="candidate", outcome="profiled")
+    extra = replace(usual()[3], case=case("two_pass_scan", "page"))
     found = judged(project, [*usual(), extra])
     lacking = {(verdict.variant, verdict.workload) for verdict in found.verdicts if verdict.reason == "no_case"}
     assert lacking == {("two_pass_scan", "square")}
@@ -184,6 +184,14 @@ def test_a_run_that_does_not_say_what_it_measured_is_stale(repository: Project, 
     assert found.exit_status == 3
 
 
+@pytest.mark.parametrize(
+    "unknown", [case("gone"), case("blocked_scan", "gone"), case("blocked_scan", "square", "gone")]
+)
+def test_what_neither_the_tree_nor_the_run_has_a_digest_of_is_stale(repository: Project, unknown: Case) -> None:
+    run = run_of(repository, [CaseResult(case=unknown, role="candidate", outcome="profiled", edge_case_fault="")])
+    assert stale_because(unknown, changes(run, repository)) != []
+
+
 def test_changed_tunables_make_their_configuration_stale(repository: Project) -> None:
     problem = repository.problem("cumprod")
 
@@ -220,7 +228,9 @@ def test_a_changed_bound_is_applied_to_old_numbers(repository: Project) -> None:
     assert judged(replace(repository, stages={"memory_access": tighter})).exit_status == 1
 
 
-def test_an_imported_run_is_judged_by_absolute_targets_everywhere(repository: Project) -> None:
+def test_an_imported_run_cannot_be_judged_by_what_needs_a_roof_unless_that_is_left_out_on_purpose(
+    repository: Project,
+) -> None:
     results = [
         CaseResult(
             case=Case(problem="imported", variant=name, configuration="file", workload="w"),
@@ -230,5 +240,18 @@ def test_an_imported_run_is_judged_by_absolute_targets_everywhere(repository: Pr
         for name in ("one", "two")
     ]
     found = judged(repository, results, kind="imported", subjects={}, settings=None)
-    assert [(verdict.variant, verdict.metric) for verdict in found.verdicts] == [("one", STALL), ("two", STALL)]
-    assert found.exit_status == 0
+    judged_by = [(v.variant, v.metric, v.reason) for v in found.verdicts]
+    assert judged_by == [
+        (variant, metric, reason)
+        for metric, reason in [("roof_fraction", "no_roof"), ("dram_throughput", "no_roof"), (STALL, "met")]
+        for variant in ("one", "two")
+    ]
+    assert found.exit_status == 3
+    absolute = judged(repository, results, kind="imported", subjects={}, settings=None, targets="absolute")
+    assert [(v.variant, v.metric, v.reason) for v in absolute.verdicts] == [
+        ("one", STALL, "met"),
+        ("two", STALL, "met"),
+    ]
+    assert absolute.exit_status == 0
+    assert absolute.targets == "absolute"
+    assert any("2 targets that need a roof or a baseline were left out" in note for note in absolute.notes)

@@ -50,6 +50,7 @@ def test_a_kernel_is_right_on_small_and_special_data(name: str, arguments: dict[
         "problem": "cumprod",
         "variant": name,
         "role": "candidate",
+        "ceiling": None,
         "path": str(path),
         "digest": text_digest(path),
         "tunables": {},

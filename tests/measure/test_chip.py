@@ -60,7 +60,7 @@ def test_the_catalogue_says_what_judges(stallgate: Stallgate, with_gmma: Path) -
     ],
 )
 def test_unmeasurable(repository: Project, metric: str, chip: str, gaps: list[str]) -> None:
-    project = with_stage(repository, Target(metric=metric, above=0))
+    project = with_stage(repository, Target(metric=repository.catalogue.metrics[metric], above=0))
     assert unmeasurable(project, chip, ["cumprod"]) == gaps
 
 

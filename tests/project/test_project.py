@@ -274,8 +274,8 @@ def test_digests_name_everything_that_is_measured(repository: Project) -> None:
     assert {"the measuring child", "the reference", "variant blocked_scan", "workload square"} <= keys
 
 
-def test_cards_know_their_devices(repository: Project) -> None:
-    card = repository.card_of("NVIDIA GeForce RTX 4090")
-    assert card is not None
-    assert (card.name, card.chip, card.dram_bandwidth_gb_s) == ("rtx_4090", "AD102", 1008)
-    assert repository.card_of("Some other GPU") is None
+def test_data_sheets_know_their_devices(repository: Project) -> None:
+    spec = repository.gpu_spec_of("NVIDIA GeForce RTX 4090")
+    assert spec is not None
+    assert (spec.name, spec.chip, spec.dram_bandwidth_gb_s) == ("rtx_4090", "AD102", 1008)
+    assert repository.gpu_spec_of("Some other GPU") is None

@@ -234,7 +234,7 @@ def _of_run(files: Files) -> Iterator[str]:
         its = attempt["environment"]
         yield f"device {its['device']}, compute capability {its['compute_capability']}, {its['chip']}"
         yield f"CUDA {its['cuda']}"
-    yield f"its sheet says {files.judged['card']['dram_bandwidth_gb_s']:g} GB/s"
+    yield f"its sheet says {files.judged['gpu_spec']['dram_bandwidth_gb_s']:g} GB/s"
     counted = Counter((verdict["variant"], verdict["stage"]) for verdict in files.judged["verdicts"])
     for (variant, stage), number in counted.items():
         yield f"{variant} · {files.stages[stage]['title']}: meets all {number} targets"

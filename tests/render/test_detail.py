@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from stallgate.extract.reader import function_of
-from stallgate.judge.evaluate import Result, evaluate
+from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import Project, load_project
 from stallgate.render.detail import Said, said
@@ -20,7 +20,7 @@ from tests.conftest import copy_tree
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedRun]:
     project = load_project(copy_tree(tmp_path_factory.mktemp("detail") / "project", detail=True))
     request = Request(
         subjects=["cumprod/blocked_scan", "cumprod/two_pass_scan"], workloads=["square"], configurations=[]
@@ -31,11 +31,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]
     return project, evaluate(project, folder, [], only_judge=True)
 
 
-def details(project: Project, result: Result) -> dict[str, Said]:
+def details(project: Project, result: JudgedRun) -> dict[str, Said]:
     return {told.name: told for told in said(View(project, result, "cumprod", "square"), "here")}
 
 
-def test_own_lines_are_linked_to_the_code_and_those_of_libraries_stand_apart(measured: tuple[Project, Result]) -> None:
+def test_own_lines_are_linked_to_the_code_and_those_of_libraries_stand_apart(
+    measured: tuple[Project, JudgedRun],
+) -> None:
     found = details(*measured)
     assert list(found) == ["blocked_scan", "two_pass_scan", "copy_roof"], "the candidate comes first"
     blocked = found["blocked_scan"]
@@ -52,7 +54,7 @@ def test_own_lines_are_linked_to_the_code_and_those_of_libraries_stand_apart(mea
     assert 50 < sum(row.share for row in kernel.own + kernel.library) <= 100 + 1e-9
 
 
-def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Project, Result]) -> None:
+def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Project, JudgedRun]) -> None:
     project, _ = measured
     told = details(*measured)["two_pass_scan"]
     path = project.root / project.problems["cumprod"].variants["two_pass_scan"].path
@@ -64,7 +66,7 @@ def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Proje
     assert hottest.share == pytest.approx(100 * hottest.samples / sum(kernel.samples for kernel in told.kernels))
 
 
-def test_code_that_is_not_what_was_measured_is_not_shown(measured: tuple[Project, Result], tmp_path: Path) -> None:
+def test_code_that_is_not_what_was_measured_is_not_shown(measured: tuple[Project, JudgedRun], tmp_path: Path) -> None:
     project, result = measured
     variant = project.problems["cumprod"].variants["blocked_scan"]
     elsewhere = replace(project, root=tmp_path)

@@ -8,10 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from stallgate.extract.evidence import Evidence
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.verdicts import Judgement
 from stallgate.model import Verdict
 from stallgate.project.load import Project
@@ -19,7 +18,7 @@ from stallgate.render.github import MOST_SUMMARY, annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
 from tests.conftest import Stallgate
-from tests.judge.judging import run_of, usual
+from tests.judge.judging import read, run_of, usual
 
 VERDICTS = [
     Verdict(
@@ -46,16 +45,10 @@ VERDICTS = [
 ]
 
 
-def result(project: Project, verdicts: list[Verdict], folder: Path = Path("run")) -> Result:
+def result(project: Project, verdicts: list[Verdict], folder: Path = Path("run")) -> JudgedRun:
     judgement = Judgement(stages=["memory_access"], verdicts=verdicts, notes=["a note"])
-    return Result(
-        folder=folder,
-        run=run_of(project, usual()),
-        evidence=Evidence(calls=[], faults={}, reader=""),
-        rows=[],
-        summaries={},
-        judgement=judgement,
-    )
+    found = read(run_of(project, usual()), folder=folder)
+    return JudgedRun(**asdict(found), judgement=judgement, roofs={}, gpu_spec=None)
 
 
 def suite_of(project: Project, verdicts: list[Verdict]) -> Xml.Element:

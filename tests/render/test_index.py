@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stallgate.compare.history import Line, lines, past_runs
+from stallgate.compare.history import Series, series_of, stored_runs
 from stallgate.judge.evaluate import evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import load_project
@@ -75,10 +75,10 @@ def row(text: str, name: str) -> str:
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found).split()))
 
 
-def line(tree: Path, variant: str = "blocked_scan", workload: str = "square") -> list[Line]:
-    found = lines(past_runs(tree / "reports", METRICS), METRICS)
+def line(tree: Path, variant: str = "blocked_scan", workload: str = "square") -> list[Series]:
+    found = series_of(stored_runs(tree / "reports", METRICS), METRICS)
     wanted = (variant, workload, "duration")
-    return [n for n in found if (n.strand.case.variant, n.strand.case.workload, n.strand.metric) == wanted]
+    return [n for n in found if (n.key.case.variant, n.key.case.workload, n.key.metric) == wanted]
 
 
 def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
@@ -136,7 +136,7 @@ def test_two_commits_make_a_line_with_the_finding_as_its_title(replayed: Path, t
     table = folder / "metrics.csv"
     table.write_text(re.sub(r",duration,([\d.]+),", lambda m: f",duration,{float(m[1]) / 2},", table.read_text()))
     (found,) = line(tree)
-    assert [point.moment.label for point in found.points][-1] == "abc1234"
+    assert [point.time.label for point in found.points][-1] == "abc1234"
     text = page(tree)
     assert text.count("<svg") == 1
     assert re.search(r"blocked_scan takes 1\.4\d\d ms on square at abc1234, 50\.0 % less than at \w{7}", text)

@@ -7,15 +7,15 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from stallgate.extract.table import COLUMNS
-from stallgate.judge.evaluate import Result, evaluate
+from stallgate.extract.table import METRIC_COLUMNS
+from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Verdict
 from stallgate.project.load import Project, load_project
 from stallgate.render.figures import LONGEST_TITLE, Share, rendered_svg, warp_states_figure
 from stallgate.render.page import answers
-from stallgate.render.pictures import finding, glance, joined, targets_panels, titled, waits
+from stallgate.render.pictures import glance, joined, targets_panels, titled, waits, workload_finding
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recording, replay
@@ -23,7 +23,7 @@ from tests.conftest import copy_tree
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedRun]:
     project = load_project(copy_tree(tmp_path_factory.mktemp("pictures") / "project"))
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
@@ -31,21 +31,21 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Result]
     return project, evaluate(project, folder, [], only_judge=True)
 
 
-def view(measured: tuple[Project, Result], verdicts: list[Verdict] | None = None) -> View:
+def view(measured: tuple[Project, JudgedRun], verdicts: list[Verdict] | None = None) -> View:
     project, result = measured
     if verdicts is not None:
         result = replace(result, judgement=replace(result.judgement, verdicts=verdicts))
     return View(project, result, "cumprod", "square")
 
 
-def verdict(result: Result, metric: str) -> Verdict:
+def verdict(result: JudgedRun, metric: str) -> Verdict:
     return next(found for found in result.judgement.verdicts if found.metric == metric)
 
 
-def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, Result]) -> None:
+def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, JudgedRun]) -> None:
     _, result = measured
     table = result.table
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(METRIC_COLUMNS)
     assert len(table) == len(result.rows)
     whole = table[table["launch"].isna() & (table["metric"] == "duration") & (table["variant"] == "blocked_scan")]
     assert whole["value"].median() == view(measured).median(result.run.cases[-1], "duration")
@@ -54,13 +54,13 @@ def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, Result]) -> Non
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
-def test_a_glance_tells_time_roof_and_what_warps_wait_for(measured: tuple[Project, Result]) -> None:
+def test_a_glance_tells_time_roof_and_what_warps_wait_for(measured: tuple[Project, JudgedRun]) -> None:
     (said,) = glance(view(measured))
     pattern = r"blocked_scan on square takes 2\.8\d+ ms, 9\d\.\d % of the roof; its warps wait most for \w+, \d+ %"
     assert re.fullmatch(pattern, said)
 
 
-def test_a_warp_that_is_ready_does_not_wait(measured: tuple[Project, Result]) -> None:
+def test_a_warp_that_is_ready_does_not_wait(measured: tuple[Project, JudgedRun]) -> None:
     place = view(measured)
     case = next(case for case in place.cases if case.role == "candidate")
     (first, share), (second, less) = waits(place, case)
@@ -70,13 +70,13 @@ def test_a_warp_that_is_ready_does_not_wait(measured: tuple[Project, Result]) ->
     assert share == place.median(case, f"stall_{first}")
 
 
-def test_only_what_its_own_configuration_missed_is_counted(measured: tuple[Project, Result]) -> None:
+def test_only_what_its_own_configuration_missed_is_counted(measured: tuple[Project, JudgedRun]) -> None:
     missed = replace(verdict(measured[1], "roof_fraction"), status="fail")
-    assert finding(view(measured, [missed])).endswith("on square and misses 1 target")
-    assert finding(view(measured, [replace(missed, configuration="other")])).endswith("on square")
+    assert workload_finding(view(measured, [missed])).endswith("on square and misses 1 target")
+    assert workload_finding(view(measured, [replace(missed, configuration="other")])).endswith("on square")
 
 
-def test_titles_fit(measured: tuple[Project, Result]) -> None:
+def test_titles_fit(measured: tuple[Project, JudgedRun]) -> None:
     assert len(titled(view(measured), "word " * 60)) <= LONGEST_TITLE
     assert joined(["a" * 80, "b" * 80]) == "a" * 80
     assert joined(["a", "b", "c"]) == "a; b"
@@ -90,7 +90,7 @@ def test_titles_fit(measured: tuple[Project, Result]) -> None:
     ],
 )
 def test_a_missed_target_says_by_how_much(
-    measured: tuple[Project, Result], metric: str, value: float, bound: float, said: str
+    measured: tuple[Project, JudgedRun], metric: str, value: float, bound: float, said: str
 ) -> None:
     project, result = measured
     failed = replace(verdict(result, metric), status="fail", value=value, bound=bound, sentence="why")
@@ -102,7 +102,7 @@ def test_a_missed_target_says_by_how_much(
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_bound_that_nothing_was_judged_by_is_not_drawn(measured: tuple[Project, Result]) -> None:
+def test_a_bound_that_nothing_was_judged_by_is_not_drawn(measured: tuple[Project, JudgedRun]) -> None:
     """A fraction of the roof's value is no value: without one to take it of there is no bound."""
     judged = verdict(measured[1], "dram_throughput")
     unjudged = replace(judged, status="not_measured", value=None, bound=0.97, of_roof=None)
@@ -115,7 +115,7 @@ def test_a_bound_that_nothing_was_judged_by_is_not_drawn(measured: tuple[Project
     assert limits == [judged.bound]
 
 
-def test_numbers_on_bars_are_as_dark_or_light_in_either_theme(measured: tuple[Project, Result]) -> None:
+def test_numbers_on_bars_are_as_dark_or_light_in_either_theme(measured: tuple[Project, JudgedRun]) -> None:
     rows = view(measured).rows
     shares = [
         Share(state, family, [50.0, 50.0], "Meaning of it.") for state, family in (("a", "memory"), ("b", "issue"))

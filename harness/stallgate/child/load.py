@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 class Changed(Exception):
@@ -26,3 +27,17 @@ def load_file(path: Path, digest: str, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def expected_of(reference: ModuleType, case: dict[str, Any]) -> Any:
+    """The reference's function that yields what is right for a case, part by part.
+
+    A roof does less than the problem: what it has to return is ``expected_flops_roof``, where its ceiling is ``flops``
+    and the reference has that, else ``expected_roof``. A library as a roof computes the problem itself.
+    """
+    ceiling = case.get("ceiling")
+    if case["role"] != "roof" or ceiling == "library":
+        return reference.expected
+    if ceiling == "flops" and hasattr(reference, "expected_flops_roof"):
+        return reference.expected_flops_roof
+    return reference.expected_roof

@@ -27,7 +27,7 @@ from stallgate.cli.stdio import install, unwritten
 from stallgate.errors import BadArgument, BrokenFile, NoDevice, StallgateError
 
 if TYPE_CHECKING:
-    from stallgate.judge.evaluate import Result
+    from stallgate.judge.evaluate import JudgedRun
     from stallgate.measure.attempt import Machine
     from stallgate.measure.chip import CatalogueCheck
     from stallgate.model import Case, MeasureOptions, Run
@@ -371,7 +371,7 @@ def _show_bench(folder: Path, as_json: bool) -> int:
     if as_json:
         click.echo(pretty(facts(found, folder)).decode(), nl=False)
     else:
-        terminal.bench(found)
+        terminal.show_bench(found)
         for path in sorted(folder.glob("bench.*")):
             terminal.out.print(_near(path), soft_wrap=True)
     return status(found)
@@ -472,7 +472,7 @@ def _finish(project: Project, folder: Path, as_json: bool, page: bool = False) -
     return status
 
 
-def _draw(project: Project, result: Result) -> list[Path]:
+def _draw(project: Project, result: JudgedRun) -> list[Path]:
     from stallgate.render.page import draw
 
     return draw(project, result)
@@ -496,17 +496,24 @@ def import_(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
 @stallgate.command()
 @run_argument
 @stage_option
+@click.option(
+    "--targets",
+    type=click.Choice(["all", "absolute"]),
+    default="all",
+    show_default=True,
+    help="absolute: leave out targets that need a roof or a baseline, as an imported run has none.",
+)
 @root_option
 @json_option
-def gate(run: str | None, stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+def gate(run: str | None, stages: tuple[str, ...], targets: Any, root: Path | None, as_json: bool) -> int:
     """Judge a run: may it be merged?"""
-    from stallgate.formatting import provenance
     from stallgate.judge.evaluate import verdicts
     from stallgate.render import terminal
+    from stallgate.runs.conditions import provenance
     from stallgate.runs.folder import is_recording, pretty
 
     project = _project(root)
-    result = _result(project, run, stages, only_judge=True)
+    result = _result(project, run, stages, targets=targets, only_judge=True)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -527,7 +534,7 @@ def _if_possible(write: Callable[..., None], *what: object) -> None:
         click.echo(f"stallgate: the results are not written: {_unusable(error).message}", err=True)
 
 
-def _write_verdicts(result: Result) -> None:
+def _write_verdicts(result: JudgedRun) -> None:
     from stallgate.judge.evaluate import write_verdicts
     from stallgate.render.head import write_head
     from stallgate.render.junit import junit
@@ -538,7 +545,7 @@ def _write_verdicts(result: Result) -> None:
     write_head(result)
 
 
-def _tell_github(project: Project, result: Result) -> None:
+def _tell_github(project: Project, result: JudgedRun) -> None:
     """Annotates the log of a job on GitHub Actions, and shows the verdicts on its page."""
     from stallgate.render.github import annotated, append_summary
     from stallgate.render.head import head
@@ -660,11 +667,13 @@ def compare(base: str, run: str | None, every: bool, page: bool, root: Path | No
     return 0
 
 
-def _result(project: Project, run: str | None, stages: tuple[str, ...], *, only_judge: bool = False) -> Result:
+def _result(
+    project: Project, run: str | None, stages: tuple[str, ...], *, targets: Any = "all", only_judge: bool = False
+) -> JudgedRun:
     from stallgate.judge.evaluate import evaluate
     from stallgate.runs.folder import find
 
-    return evaluate(project, find(project.reports, run), list(stages), only_judge=only_judge)
+    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
 
 
 # --- looking around: no GPU needed ------------------------------------------------------------------------------------
@@ -730,7 +739,7 @@ def metrics(chip: str | None, root: Path | None, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        terminal.metrics(rows, project.catalogue.aliases)
+        terminal.show_metrics(rows, project.catalogue.aliases)
         terminal.on_chip(*_on_chip(project, chip, list(project.problems)))
     return 0
 

@@ -1,7 +1,7 @@
-"""All runs of this machine, as their folders have them, and how the same measurement went from run to run.
+"""All runs of this machine, as their folders have them, and the same measurement from run to run.
 
 No ncu report is read again: ``run.json``, ``verdicts.json`` and ``metrics.csv`` are enough to look back. What is
-damaged or missing of one run is a gap with a reason; the others are not touched by it.
+damaged or missing of one run is a gap with a reason, and does not touch the others.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ import msgspec
 from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
-from stallgate.model import Case, CaseResult, Environment, Noun, Role, Run, Status
+from stallgate.model import Case, CaseResult, FrozenStruct, Role, Run, Status
 from stallgate.project.digests import workload_key
+from stallgate.runs.conditions import Conditions, environment_of
 from stallgate.runs.folder import RECORDED, load
 
-LARGEST = 1e30
-"""No counter comes near; a table that says more is damaged, and no axis could hold it."""
+_LARGEST = 1e30
+"""No counter comes near; a table with larger values is damaged, and no axis could hold them."""
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """What matters here of a verdict; the rest of it is let pass."""
+class StoredVerdict(msgspec.Struct, frozen=True):
+    """The part of a verdict that is needed here; other keys are ignored."""
 
     status: Status
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What the gate said when it looked last."""
+class StoredJudgement(msgspec.Struct, frozen=True):
+    """The gate's latest answer."""
 
     exit_status: Literal[0, 1, 3]
-    verdicts: list[Judged]
+    verdicts: list[StoredVerdict]
 
     @property
     def status(self) -> Status:
-        """The whole run's answer, in the words of a verdict."""
+        """The answer for the whole run, as a verdict's status."""
         if self.exit_status == 3:
             return "undecided" if "undecided" in self.statuses else "not_measured"
         return "pass" if self.exit_status == 0 else "fail"
@@ -49,12 +50,12 @@ class Answer(msgspec.Struct, frozen=True):
         return [verdict.status for verdict in self.verdicts]
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as its folder has it; of what is None or empty, ``gaps`` says why."""
+class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored run; `gaps` explains missing fields."""
 
     folder: Path
     run: Run | None = None
-    answer: Answer | None = None
+    judgement: StoredJudgement | None = None
     summaries: Summaries = {}
     gaps: list[str] = []
 
@@ -65,38 +66,40 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
         return "".join(filter(str.isdigit, created))[:14], self.folder.name
 
 
-def past_runs(reports: Path, metrics: Iterable[str]) -> list[Past]:
-    """Every run under ``reports/``, newest first, with what its samples say of some metrics."""
+def stored_runs(reports: Path, metrics: Iterable[str]) -> list[StoredRun]:
+    """Every run under ``reports/``, newest first, with the summaries of some metrics."""
     wanted = list(metrics)
-    return sorted((_past(folder, wanted) for folder in run_folders(reports)), key=lambda past: past.age, reverse=True)
+    return sorted(
+        (_stored_run(folder, wanted) for folder in run_folders(reports)), key=lambda run: run.age, reverse=True
+    )
 
 
 def run_folders(reports: Path) -> list[Path]:
-    """The folders of all runs under ``reports/``, by name; recordings are none of them."""
+    """The folders of all runs under ``reports/``, by name; without recordings."""
     links = [path.parent for path in sorted(reports.glob("*/run.json"))]
     return [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
 
 
-def _past(folder: Path, metrics: list[str]) -> Past:
+def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     try:
         run = load(folder)
     except (StallgateError, OSError) as error:
-        return Past(folder=folder, gaps=[_reason(folder, "run.json", error)])
+        return StoredRun(folder=folder, gaps=[_reason(folder, "run.json", error)])
     gaps = _unmeasured(run)
-    answer, summaries = None, {}
+    judgement, summaries = None, {}
     try:
-        answer = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=Answer)
+        judgement = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=StoredJudgement)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
         summaries = read_summaries(folder / "metrics.csv", metrics)
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "metrics.csv", error))
-    return Past(folder=folder, run=run, answer=answer, summaries=summaries, gaps=gaps)
+    return StoredRun(folder=folder, run=run, judgement=judgement, summaries=summaries, gaps=gaps)
 
 
 def _unmeasured(run: Run) -> list[str]:
-    """How many cases became something else than measured, and what."""
+    """How many cases were not measured, by outcome."""
     outcomes = Counter(result.outcome for result in run.cases if result.outcome != "profiled")
     found = [f"{count} {spaced(outcome)}" for outcome, count in outcomes.items()]
     return found if run.complete else ["the run did not come to its end", *found]
@@ -111,28 +114,28 @@ def _reason(folder: Path, name: str, error: Exception) -> str:
     return f"{name}: {text.lstrip(': ').strip()}"
 
 
-def read_summaries(path: Path, metrics: list[str]) -> Summaries:
-    """Medians and spreads over the samples of whole calls, of some metrics.
+def read_summaries(path: Path, metrics: Iterable[str]) -> Summaries:
+    """Medians and spreads of some metrics over the samples of whole calls.
 
     Raises:
         OSError: the table cannot be opened.
         ValueError: it is not what stallgate writes.
     """
-    rows = from_csv(path, metrics)
-    if any((abs(row.value) < LARGEST) != (row.state == "measured") for row in rows):
+    rows = from_csv(path, list(metrics))
+    if any((abs(row.value) < _LARGEST) != (row.state == "measured") for row in rows):
         raise ValueError("a value and its state contradict each other")
     return summarise(rows)
 
 
-# --- lines through time -----------------------------------------------------------------------------------------------
+# --- through time -----------------------------------------------------------------------------------------------------
 
 
-class Moment(Noun, frozen=True, order=True):
-    """When, and of what code, something was measured: a replay has its recording's, so that it counts once."""
+class MeasurementTime(FrozenStruct, frozen=True, order=True):
+    """Time and commit of a measurement; replays use the recording's."""
 
     created: str
     commit: str
-    """Empty where nobody knows."""
+    """Empty where it is unknown."""
     dirty: bool
 
     @property
@@ -141,28 +144,26 @@ class Moment(Noun, frozen=True, order=True):
         return self.commit[:7] + ("+" if self.dirty else "") if self.commit else self.created[:10]
 
 
-class Conditions(Noun, frozen=True):
-    """What has to be the same before two numbers are compared."""
+class Circumstances(FrozenStruct, frozen=True):
+    """What the measurements of a series have in common."""
 
-    device: str
-    clock_control: str
-    cache_control: str
+    conditions: Conditions
     workload_digest: str
-    """A workload may keep its name and become another."""
+    """A workload may keep its name and change."""
 
 
-class Strand(Noun, frozen=True):
-    """What a line follows through time."""
+class SeriesKey(FrozenStruct, frozen=True):
+    """What is followed through time."""
 
     case: Case
     metric: str
-    conditions: Conditions
+    circumstances: Circumstances
 
 
-class Point(Noun, frozen=True):
-    """One measurement on a line, or why there is none."""
+class Measurement(FrozenStruct, frozen=True):
+    """One measurement of a series, or why there is none."""
 
-    moment: Moment
+    time: MeasurementTime
     role: Role
     summary: Summary | None
     """None where the case has no numbers."""
@@ -181,72 +182,65 @@ class Point(Noun, frozen=True):
         return self.summary.high if self.summary is not None else None
 
 
-class Line(Noun, frozen=True):
-    """A strand's points in the order of time."""
+class Series(FrozenStruct, frozen=True):
+    """Measurements of the same thing, oldest first."""
 
-    strand: Strand
-    points: list[Point]
+    key: SeriesKey
+    points: list[Measurement]
 
     @property
-    def measured(self) -> list[Point]:
+    def measured(self) -> list[Measurement]:
         return [point for point in self.points if point.median is not None]
 
 
-def lines(pasts: Iterable[Past], metrics: Iterable[str]) -> list[Line]:
-    """Every line that runs draw. Imported runs draw none: nobody knows how, or of what code, they were measured."""
+def series_of(runs: Iterable[StoredRun], metrics: Iterable[str]) -> list[Series]:
+    """Every series of the runs. Imported runs have none: their code and conditions are not known."""
     wanted = list(metrics)
-    found: dict[Strand, dict[Moment, Point]] = {}
-    for past in sorted(pasts, key=lambda past: past.age):
-        for strand, point in _points(past, wanted):
-            points = found.setdefault(strand, {})
-            if point.median is not None or point.moment not in points:
-                points[point.moment] = point
-    return [Line(strand=strand, points=[points[m] for m in sorted(points)]) for strand, points in found.items()]
+    found: dict[SeriesKey, dict[MeasurementTime, Measurement]] = {}
+    for stored in sorted(runs, key=lambda run: run.age):
+        for key, point in _points(stored, wanted):
+            points = found.setdefault(key, {})
+            if point.median is not None or point.time not in points:
+                points[point.time] = point
+    return [Series(key=key, points=[points[time] for time in sorted(points)]) for key, points in found.items()]
 
 
-def _points(past: Past, metrics: list[str]) -> Iterator[tuple[Strand, Point]]:
-    run = past.run
+def _points(stored: StoredRun, metrics: list[str]) -> Iterator[tuple[SeriesKey, Measurement]]:
+    run = stored.run
     if run is None:
         return
     for result in run.cases:
-        conditions = _conditions(run, result)
-        if conditions is None or result.role == "unknown":
+        circumstances = _circumstances(run, result)
+        if circumstances is None or result.role == "unknown":
             continue
         for metric in metrics:
-            summary = past.summaries.get((result.case, metric))
-            yield Strand(case=result.case, metric=metric, conditions=conditions), _point(run, result, summary)
+            key = SeriesKey(case=result.case, metric=metric, circumstances=circumstances)
+            yield key, _measurement(run, result, stored.summaries.get((result.case, metric)))
 
 
-def _point(run: Run, result: CaseResult, summary: Summary | None) -> Point:
+def _measurement(run: Run, result: CaseResult, summary: Summary | None) -> Measurement:
     usable = summary if result.outcome == "profiled" else None
     gap = result.outcome if result.outcome != "profiled" else usable.state if usable is not None else "no_value"
-    return Point(
-        moment=moment_of(run),
-        role=result.role,
-        summary=usable,
-        gap=spaced(gap),
-    )
+    return Measurement(time=time_of(run), role=result.role, summary=usable, gap=spaced(gap))
 
 
-def moment_of(run: Run) -> Moment:
-    """When a run's numbers were measured, which for a replay is when its recording was made."""
+def time_of(run: Run) -> MeasurementTime:
+    """When a run's numbers were measured: for a replay, when its recording was made."""
     made = run.origin if run.origin is not None else run
-    return Moment(created=made.created, commit=made.commit or "", dirty=made.dirty)
+    return MeasurementTime(created=made.created, commit=made.commit or "", dirty=made.dirty)
 
 
-def _conditions(run: Run, result: CaseResult) -> Conditions | None:
+def _circumstances(run: Run, result: CaseResult) -> Circumstances | None:
+    """None where they are not known. A case that was never measured has those of the run's other cases."""
     environment, subject = environment_of(run, result), run.subjects.get(result.case.problem)
     if environment is None or subject is None or run.settings is None:
         return None
-    return Conditions(
-        device=f"{environment.gpu}, device {environment.device}",
-        clock_control=run.settings.clock_control,
-        cache_control=run.settings.cache_control,
+    return Circumstances(
+        conditions=Conditions(
+            gpu=environment.gpu,
+            device=environment.device,
+            clock_control=run.settings.clock_control,
+            cache_control=run.settings.cache_control,
+        ),
         workload_digest=subject.digests.get(workload_key(result.case.workload), ""),
     )
-
-
-def environment_of(run: Run, result: CaseResult | None = None) -> Environment | None:
-    """Where a case was measured; where it was to be, for one that never was."""
-    mine = [attempt for attempt in run.attempts if result is not None and attempt.name == result.attempt]
-    return next((a.environment for a in [*mine, *run.attempts] if a.environment is not None), None)

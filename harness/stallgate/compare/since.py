@@ -1,4 +1,4 @@
-"""What became of a run's numbers since the same problem was measured last.
+"""How a run's numbers changed since the same problem was measured last.
 
 The base is the newest earlier run under ``reports/`` that can be compared; where there is none and the run was measured
 here, a recording. Words, noise and reasons are those of ``two_runs.py``. A base under ``reports/`` is read from its
@@ -13,90 +13,91 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from stallgate.compare.history import moment_of, read_summaries, run_folders
-from stallgate.compare.two_runs import Change, Comparison, Pair, Word, compare, main_metrics
+from stallgate.compare.history import read_summaries, run_folders, time_of
+from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, compare, main_metrics
 from stallgate.errors import StallgateError
-from stallgate.extract.evidence import Evidence
+from stallgate.extract.read_run import MeasuredRun, with_roles
 from stallgate.formatting import spaced
-from stallgate.judge.evaluate import Result, evaluate, with_roles
-from stallgate.judge.verdicts import Judgement
-from stallgate.model import CaseResult, Noun, Run
+from stallgate.judge.evaluate import JudgedRun, evaluate
+from stallgate.model import CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import RECORDED, load
 
-JUDGED = ("candidate", "unknown")
+_JUDGED = ("candidate", "unknown")
 
-ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
-"""Words as a reader wants them: what moved, and for the worse, comes first."""
+WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
+"""Words in the order of a table: changes first, of them the worse ones first."""
 
 
-class Since(Noun, frozen=True):
-    """One problem of a run, held against the last time that it was measured."""
+class ChangesSinceLast(FrozenStruct, frozen=True):
+    """One problem of a run, compared with its last measurement."""
 
     problem: str
     base: str = ""
     """The base as ``stallgate compare`` takes it."""
-    found: Comparison | None = None
+    found: RunComparison | None = None
     """None where there is nothing to compare with."""
     because: str = ""
-    """Why there is nothing, in a sentence without its full stop."""
+    """Why there is nothing, in a sentence without full stop."""
 
     @property
     def changes(self) -> list[tuple[Pair, Change]]:
         """Time and stage metrics of the run's candidates, in the order of its plan."""
         if self.found is None:
             return []
-        mine = [p for p in self.found.pairs if p.obstacle is None or p.obstacle.reason != "only_in_base"]
+        mine = [p for p in self.found.pairs if p.obstacle is None or p.obstacle.code != "only_in_base"]
         return [(p, c) for p in _candidates(mine) for c in p.changes if c.metric in self.found.main]
 
     @property
     def tally(self) -> str:
-        """How many of the changes have which word."""
+        """How many changes there are of each word."""
         words = [change.word for _, change in self.changes]
-        return ", ".join(f"{words.count(word)} {spaced(word)}" for word in ORDER if word in words)
+        return ", ".join(f"{words.count(word)} {spaced(word)}" for word in WORD_ORDER if word in words)
 
 
-def since_last(project: Project, result: Result) -> list[Since]:
-    """Holds each problem of a run against the newest earlier measurement of it."""
-    problems = dict.fromkeys(case.case.problem for case in result.run.cases)
-    return [_since(project, result, problem) for problem in problems]
+def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
+    """Compares each problem of a run with its newest earlier measurement."""
+    problems = dict.fromkeys(case.case.problem for case in judged.run.cases)
+    return [_since(project, judged, problem) for problem in problems]
 
 
-def _since(project: Project, result: Result, problem: str) -> Since:
-    if result.run.kind == "imported":
-        return Since(problem=problem, because="imported ncu reports do not say how clocks and caches were controlled")
-    mine = _of_problem(result, problem)
+def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLast:
+    if judged.run.kind == "imported":
+        return ChangesSinceLast(
+            problem=problem, because="imported ncu reports do not say how clocks and caches were controlled"
+        )
+    mine, stages = _of_problem(judged, problem), judged.judgement.stages
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
-        return Since(problem=problem, because="this run has no numbers of a candidate")
+        return ChangesSinceLast(problem=problem, because="this run has no numbers of a candidate")
     refused: list[str] = []
-    for name, base in _bases(project, mine, problem):
-        found = compare(project, base, mine)
-        if any(change.word != "not_comparable" for _, change in Since(problem=problem, found=found).changes):
-            return Since(problem=problem, base=name, found=found)
+    for name, base in _bases(project, mine, problem, main_metrics(project, mine, stages)):
+        found = compare(project, base, mine, stages)
+        if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
+            return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")
-    what = "the recording is the first measurement" if result.run.kind == "recorded" else "this is the first run"
-    return Since(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
+    what = "the recording is the first measurement" if judged.run.kind == "recorded" else "this is the first run"
+    return ChangesSinceLast(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
 
 
-def _of_problem(result: Result, problem: str) -> Result:
+def _of_problem(measured: MeasuredRun, problem: str) -> MeasuredRun:
     """A run's candidates and roofs of a problem; all of its cases where it has no candidate."""
-    cases = [case for case in result.run.cases if case.case.problem == problem]
+    cases = [case for case in measured.run.cases if case.case.problem == problem]
     roofs = [case for case in cases if case.role == "roof"]
     kept = {case.case for case in [*_candidates(cases), *roofs]}
-    return replace(result, run=replace(result.run, cases=[case for case in cases if case.case in kept]))
+    return replace(measured, run=replace(measured.run, cases=[case for case in cases if case.case in kept]))
 
 
-Judged = TypeVar("Judged", CaseResult, Pair)
+_Judged = TypeVar("_Judged", CaseResult, Pair)
 
 
-def _candidates(found: list[Judged]) -> list[Judged]:
+def _candidates(found: list[_Judged]) -> list[_Judged]:
     """The candidates; everything where there is none."""
-    return [each for each in found if each.role in JUDGED] or found
+    return [each for each in found if each.role in _JUDGED] or found
 
 
-def _why(found: Comparison) -> str:
-    """Why nothing of a base can be compared, in its first sentence."""
+def _why(found: RunComparison) -> str:
+    """The first reason why nothing of a base can be compared."""
     sentences = [obstacle.sentence for obstacle in found.obstacles]
     sentences += [pair.obstacle.sentence for pair in _candidates(found.pairs) if pair.obstacle is not None]
     sentences += [change.obstacle.sentence for pair in found.pairs for change in pair.changes if change.obstacle]
@@ -106,11 +107,10 @@ def _why(found: Comparison) -> str:
 # --- bases ------------------------------------------------------------------------------------------------------------
 
 
-def _bases(project: Project, mine: Result, problem: str) -> Iterator[tuple[str, Result]]:
-    """What a run may be held against, the newest measurement first, each read when it is asked for."""
-    metrics = main_metrics(project, mine)
+def _bases(project: Project, mine: MeasuredRun, problem: str, metrics: list[str]) -> Iterator[tuple[str, MeasuredRun]]:
+    """The runs that a run may be compared with, the newest measurement first; each is read when it is asked for."""
     for folder, run in _earlier(project, mine, problem):
-        base = _as_written(project, folder, run, metrics)
+        base = _from_table(project, folder, run, metrics)
         if base is not None:
             yield folder.name, _of_problem(base, problem)
     if mine.run.kind == "live":
@@ -118,7 +118,7 @@ def _bases(project: Project, mine: Result, problem: str) -> Iterator[tuple[str, 
             yield from _recording(project, path.parent, mine.run, problem)
 
 
-def _earlier(project: Project, mine: Result, problem: str) -> list[tuple[Path, Run]]:
+def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[tuple[Path, Run]]:
     """The runs that measured a problem before, the newest first; a replay measured when its recording did."""
     runs = [(folder, run) for folder in run_folders(project.reports) if (run := _loaded(folder)) is not None]
     known = [
@@ -126,11 +126,11 @@ def _earlier(project: Project, mine: Result, problem: str) -> list[tuple[Path, R
         for folder, run in runs
         if run.kind != "imported" and problem in run.subjects and _is_before(run, mine.run)
     ]
-    return sorted(known, key=lambda pair: (moment_of(pair[1]), pair[0].name), reverse=True)
+    return sorted(known, key=lambda pair: (time_of(pair[1]), pair[0].name), reverse=True)
 
 
 def _is_before(run: Run, mine: Run) -> bool:
-    return moment_of(run).created < moment_of(mine).created
+    return time_of(run).created < time_of(mine).created
 
 
 def _loaded(folder: Path) -> Run | None:
@@ -140,27 +140,19 @@ def _loaded(folder: Path) -> Run | None:
         return None
 
 
-def _as_written(project: Project, folder: Path, run: Run, metrics: list[str]) -> Result | None:
-    """A run as its tables have it; None where they are missing or damaged."""
+def _from_table(project: Project, folder: Path, run: Run, metrics: list[str]) -> MeasuredRun | None:
+    """A run with some metrics of its ``metrics.csv``; None where that is missing or damaged."""
     try:
         summaries = read_summaries(folder / "metrics.csv", metrics)
     except (OSError, ValueError):
         return None
-    run = with_roles(run, project)
-    told = {case for case, _ in summaries}
-    profiled = [case.case for case in run.cases if case.outcome == "profiled"]
-    faults = {case.name: "it is not in metrics.csv" for case in profiled if case not in told}
-    return Result(
-        folder=folder,
-        run=run,
-        evidence=Evidence(calls=[], faults=faults, reader=""),
-        rows=[],
-        summaries=summaries,
-        judgement=Judgement(stages=[], verdicts=[], notes=[]),
-    )
+    in_table = {case for case, _ in summaries}
+    profiled = [result.case for result in run.cases if result.outcome == "profiled"]
+    faults = {case.name: "it is not in metrics.csv" for case in profiled if case not in in_table}
+    return MeasuredRun(folder=folder, run=with_roles(run, project), faults=faults, summaries=summaries)
 
 
-def _recording(project: Project, folder: Path, mine: Run, problem: str) -> Iterator[tuple[str, Result]]:
+def _recording(project: Project, folder: Path, mine: Run, problem: str) -> Iterator[tuple[str, MeasuredRun]]:
     """A recording that is older than the run, read as the gate reads it; nothing where it is damaged."""
     run = _loaded(folder)
     if run is None or not _is_before(run, mine):

@@ -1,4 +1,4 @@
-"""Two runs side by side, metric by metric: what is better, what is worse, what the noise hides.
+"""Two runs side by side, metric by metric: what is better, worse, or hidden by noise.
 
 Reasons why a case or a metric is not comparable, each with a sentence:
 
@@ -10,48 +10,41 @@ not_measured                           in one of the runs the case has no number
 other_gpu, other_clock_control,        measured under other conditions, or under conditions that are not known
 other_cache_control
 workload_changed, reference_changed    what is computed is not the same
-roof_changed                           of ``roof_fraction``: it is held against another roof
+roof_changed                           of ``roof_fraction``: the two refer to different roofs
 ====================================== ===============================================================================
 
-That the code of a variant changed between the runs is what one compares for: it is allowed, and noted.
+A change of a variant's code is what runs are compared for: it is allowed, and noted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from stallgate.errors import NotMeasured
+from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, provenance, spaced
-from stallgate.judge.evaluate import Result
-from stallgate.model import Case, CaseResult, Environment, Metric, Noun, Role
-from stallgate.project.catalogue import ROOF_FRACTION, resolve
-from stallgate.project.digests import CHILD, REFERENCE, variant_key, workload_key
+from stallgate.formatting import listed, spaced
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Role
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.conditions import TITLES, conditions
+from stallgate.runs.conditions import TITLES, conditions, environment_of, provenance
 
 Word = Literal["better", "worse", "same", "changed", "not_comparable"]
-"""changed: beyond the noise, in a metric of which neither way is better."""
+"""changed: beyond the noise, in a metric without a better direction."""
 
-SINGLE = 0.02
-"""Relative change that a single sample does not prove: its noise is unknown."""
+_SINGLE = 0.02
+"""A smaller relative change of a single sample proves nothing: its noise is unknown."""
 
-HEADLINES = 3
-"""So many times are told in the finding; the others are counted."""
+_HEADLINES = 3
+"""Times that the finding names; further ones are counted."""
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
 
 
-class Obstacle(Noun, frozen=True):
-    """Why something is not comparable."""
-
-    reason: str
-    """A stable code: see the head of ``stallgate/compare/two_runs.py``."""
-    sentence: str
-
-
-class Change(Noun, frozen=True):
+class Change(FrozenStruct, frozen=True):
     """One metric of one case in both runs.
 
     Where the samples of the two runs overlap, from the lowest to the highest, the word is ``same``; otherwise the
@@ -62,13 +55,13 @@ class Change(Noun, frozen=True):
     metric: str
     unit: str
     base: Summary | None
-    """None where the base has no numbers of the case."""
+    """None where the base does not have the metric."""
     run: Summary | None
     change: float | None
     """(run - base) / base of the medians; None where it is not comparable, or the base is 0 and the run is not."""
     word: Word
-    obstacle: Obstacle | None = None
-    """Set where, and only where, the word is ``not_comparable``."""
+    obstacle: Reason | None = None
+    """Set exactly where the word is ``not_comparable``."""
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -79,59 +72,58 @@ class Change(Noun, frozen=True):
         low, high = run.low / base.high - 1, run.high / base.low - 1
         if not _single(base, run):
             return low, high
-        return min(low, self.change - SINGLE), max(high, self.change + SINGLE)
+        return min(low, self.change - _SINGLE), max(high, self.change + _SINGLE)
 
 
-class Pair(Noun, frozen=True):
+class Pair(FrozenStruct, frozen=True):
     """A case in both runs, or in one of them."""
 
     case: Case
     role: Role
     code: Literal["same", "changed", "unknown"]
     """Whether the variant's file is the same in both runs."""
-    obstacle: Obstacle | None
-    """Why none of its metrics is comparable; None where some may be."""
+    obstacle: Reason | None
+    """Why none of its metrics is comparable, if none is."""
     changes: list[Change]
 
     @property
     def name(self) -> str:
-        case = self.case
-        return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
+        return self.case.display_name
 
     @property
     def duration(self) -> Change:
         return next(change for change in self.changes if change.metric == "duration")
 
 
-class Side(Noun, frozen=True):
-    """One of the two runs, as a reader knows it."""
+class Side(FrozenStruct, frozen=True):
+    """One of the two runs, for a reader."""
 
     name: str
     provenance: str
 
 
-class Fact(Noun, frozen=True):
-    """Something that is known of both runs."""
+class Fact(FrozenStruct, frozen=True):
+    """A fact of both runs."""
 
     name: str
     base: str
     run: str
 
 
-class Comparison(Noun, frozen=True):
+class RunComparison(FrozenStruct, frozen=True):
     """Two runs, metric by metric."""
 
     base: Side
     run: Side
     finding: str
     """What moved, in a sentence: times beyond the noise, candidates first."""
-    obstacles: list[Obstacle]
-    """Conditions that keep numbers of the two runs apart, each once."""
+    obstacles: list[Reason]
+    """Conditions that differ, so that numbers are not compared, each once."""
     notes: list[str]
-    """What a reader has to know beside the numbers."""
+    """Remarks for the reader of the numbers."""
     facts: list[Fact]
     main: list[str]
-    """Metrics that are looked at first: the duration and those of the stages."""
+    """The metrics to look at first: the duration and those of the stages."""
     pairs: list[Pair]
 
     @property
@@ -143,29 +135,32 @@ class Comparison(Noun, frozen=True):
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def compare(project: Project, base: Result, run: Result) -> Comparison:
-    """Holds a run against a base, every metric of the catalogue for every case of either.
+def compare(
+    project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None = None
+) -> RunComparison:
+    """Compares a run with a base: every metric of the catalogue for every case of either.
 
     Args:
-        project: the catalogue, and the stages that say which metrics are looked at first.
-        base: what it was.
-        run: what it is now.
+        project: the catalogue, and the stages.
+        base: the run before.
+        run: the run after.
+        stages: those whose metrics are looked at first; None for those that the run's problems name.
     """
     sides = _Sides(project, base, run)
     pairs = [sides.pair(case) for case in sides.cases]
-    return Comparison(
+    return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=finding(pairs),
+        finding=times_finding(pairs),
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=_facts(base, run),
-        main=main_metrics(project, run),
+        main=main_metrics(project, run, stages),
         pairs=pairs,
     )
 
 
-def refuse_empty(found: Comparison) -> None:
+def refuse_empty(found: RunComparison) -> None:
     """Refuses a comparison that compares nothing.
 
     Raises:
@@ -184,13 +179,13 @@ def compare_metric(metric: Metric, base: Summary | None, run: Summary | None) ->
     before, after = _spread(base), _spread(run)
     if before is None or after is None:
         where = [_gap("base", base)] * (before is None) + [_gap("run", run)] * (after is None)
-        return _apart(metric, base, run, Obstacle(reason="not_measured", sentence=listed(where)))
+        return _apart(metric, base, run, Reason(code="not_measured", sentence=listed(where)))
     change = _relative(before.median, after.median)
     word = _word(metric, before, after)
     return Change(metric=metric.name, unit=metric.unit, base=base, run=run, change=change, word=word)
 
 
-def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: Obstacle) -> Change:
+def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: Reason) -> Change:
     return Change(
         metric=metric.name,
         unit=metric.unit,
@@ -243,18 +238,20 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
     if run.low <= base.high and base.low <= run.high:
         return True
     change = _relative(base.median, run.median)
-    return _single(base, run) and change is not None and abs(change) < SINGLE
+    return _single(base, run) and change is not None and abs(change) < _SINGLE
 
 
 # --- what may be compared ---------------------------------------------------------------------------------------------
 
 
 class _Sides:
-    """Two runs with all that it takes to hold them against each other."""
+    """The two runs, and what differs between them."""
 
-    def __init__(self, project: Project, base: Result, run: Result) -> None:
-        told = {metric for side in (base, run) for _, metric in side.summaries}
-        self._metrics = [metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in told]
+    def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
+        measured = {metric for side in (base, run) for _, metric in side.summaries}
+        self._metrics = [
+            metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in measured
+        ]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
@@ -262,7 +259,7 @@ class _Sides:
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
         results = [*self._of_base.values(), *self._of_run.values()]
         self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
-        self.measured = [case for case in self.cases if self._lack(case) is None]
+        self.measured = [case for case in self.cases if self._gap_of(case) is None]
         """Cases with numbers in both runs."""
 
     def pair(self, case: Case) -> Pair:
@@ -272,127 +269,129 @@ class _Sides:
         changes = [self._change(case, metric, obstacle) for metric in self._metrics]
         return Pair(case=case, role=result.role, code=self._code(case), obstacle=obstacle, changes=changes)
 
-    def _change(self, case: Case, metric: Metric, obstacle: Obstacle | None) -> Change:
+    def _change(self, case: Case, metric: Metric, obstacle: Reason | None) -> Change:
         base, run = self.base.summaries.get((case, metric.name)), self.run.summaries.get((case, metric.name))
         if obstacle is None and metric.name == ROOF_FRACTION and self._roofs_differ(case):
-            obstacle = Obstacle(reason="roof_changed", sentence="the roof's code changed")
+            obstacle = Reason(code="roof_changed", sentence="the roof's code changed")
         return compare_metric(metric, base, run) if obstacle is None else _apart(metric, base, run, obstacle)
 
-    def _obstacle(self, case: Case) -> Obstacle | None:
+    def _obstacle(self, case: Case) -> Reason | None:
         """The first reason why no metric of a case is comparable."""
-        lack = self._lack(case)
-        if lack is not None:
-            return lack
-        return next(iter([*self.conditions(case), *_given(self._subject(case))]), None)
+        gap = self._gap_of(case)
+        if gap is not None:
+            return gap
+        return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
 
-    def _lack(self, case: Case) -> Obstacle | None:
+    def _gap_of(self, case: Case) -> Reason | None:
         """Why one of the runs has no numbers of a case."""
         if case not in self._of_run:
-            return Obstacle(reason="only_in_base", sentence="only in the base")
+            return Reason(code="only_in_base", sentence="only in the base")
         if case not in self._of_base:
-            return Obstacle(reason="only_in_run", sentence="only in the run")
+            return Reason(code="only_in_run", sentence="only in the run")
         base, run = _outcome(self.base, self._of_base[case]), _outcome(self.run, self._of_run[case])
         where = [f"{said} in the {side}" for said, side in ((base, "base"), (run, "run")) if said]
-        return Obstacle(reason="not_measured", sentence=listed(where)) if where else None
+        return Reason(code="not_measured", sentence=listed(where)) if where else None
 
-    def conditions(self, case: Case) -> list[Obstacle]:
-        """The conditions that differ, or are not known, between the measurements of a case that both runs have."""
+    def conditions(self, case: Case) -> list[Reason]:
+        """The conditions that differ or are not known, for a case that both runs have."""
         before = conditions(self.base.run, self._of_base[case])
         after = conditions(self.run.run, self._of_run[case])
         pairs = [(name, getattr(before, name), getattr(after, name)) for name in TITLES]
-        return [found for name, base, run in pairs for found in _given(_condition(name, base, run))]
+        return [found for name, base, run in pairs for found in _as_list(_condition(name, base, run))]
 
-    def _subject(self, case: Case) -> Obstacle | None:
-        if self._differs(case.problem, workload_key(case.workload)):
-            return Obstacle(reason="workload_changed", sentence=f"the workload {case.workload} changed")
-        if self._differs(case.problem, REFERENCE):
-            return Obstacle(reason="reference_changed", sentence="the reference changed")
+    def _subject(self, case: Case) -> Reason | None:
+        """Why the two runs do not compute the same on a case's workload."""
+        parts = {
+            "workload_changed": (workload_key(case.workload), f"the workload {case.workload}"),
+            "reference_changed": (REFERENCE_KEY, REFERENCE_KEY),
+        }
+        for code, (key, name) in parts.items():
+            state = self._state(case.problem, key)
+            if state != "same":
+                changed = "changed" if state == "changed" else "is not known to be the same"
+                return Reason(code=code, sentence=f"{name} {changed}")
         return None
 
     # --- digests ---
 
-    def _digests(self, problem: str, key: str) -> tuple[str | None, str | None]:
-        return _digest(self.base, problem, key), _digest(self.run, problem, key)
-
-    def _differs(self, problem: str, key: str) -> bool:
-        before, after = self._digests(problem, key)
-        return before != after
-
-    def _code(self, case: Case) -> Literal["same", "changed", "unknown"]:
-        before, after = self._digests(case.problem, variant_key(case.variant))
+    def _state(self, problem: str, key: str) -> Literal["same", "changed", "unknown"]:
+        """Whether both runs measured the same, by a digest."""
+        before, after = _digest(self.base, problem, key), _digest(self.run, problem, key)
         if before is None or after is None:
             return "unknown"
         return "same" if before == after else "changed"
 
+    def _code(self, case: Case) -> Literal["same", "changed", "unknown"]:
+        return self._state(case.problem, variant_key(case.variant))
+
     def _roofs_differ(self, case: Case) -> bool:
         mine = [variant for problem, variant in self._roofs if problem == case.problem]
-        return any(self._differs(case.problem, variant_key(roof)) for roof in mine)
+        return any(self._state(case.problem, variant_key(roof)) != "same" for roof in mine)
 
     def child_differs(self) -> bool:
-        return any(self._differs(problem, CHILD) for problem in {case.problem for case in self.measured})
+        return any(self._state(problem, CHILD_KEY) != "same" for problem in {case.problem for case in self.measured})
 
 
-def _given(obstacle: Obstacle | None) -> list[Obstacle]:
+def _as_list(obstacle: Reason | None) -> list[Reason]:
     return [] if obstacle is None else [obstacle]
 
 
-def _outcome(side: Result, result: CaseResult) -> str:
-    """Why a run has no numbers of its case, in words; empty where it has."""
+def _outcome(side: MeasuredRun, result: CaseResult) -> str:
+    """Why a run has no numbers of a case, or ''."""
     if result.outcome != "profiled":
         return spaced(result.outcome)
-    return "a damaged ncu report" if result.case.name in side.evidence.faults else ""
+    return "a damaged ncu report" if result.case.name in side.faults else ""
 
 
-def _digest(side: Result, problem: str, key: str) -> str | None:
+def _digest(side: MeasuredRun, problem: str, key: str) -> str | None:
     subject = side.run.subjects.get(problem)
     return subject.digests.get(key) if subject is not None else None
 
 
-def _condition(name: str, base: str | None, run: str | None) -> Obstacle | None:
-    """An obstacle where a condition differs; also where it is not known, which proves nothing."""
+def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
+    """Why numbers are not compared where a condition differs, or is not known."""
     reason, title = f"other_{name}", TITLES[name]
     if base is None or run is None:
         side = listed([side for side, value in (("base", base), ("run", run)) if value is None])
-        return Obstacle(reason=reason, sentence=f"the {title} of the {side} is not known")
-    return None if base == run else Obstacle(reason=reason, sentence=f"other {title}: {base} and {run}")
+        return Reason(code=reason, sentence=f"the {title} of the {side} is not known")
+    return None if base == run else Reason(code=reason, sentence=f"other {title}: {base} and {run}")
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def finding(pairs: list[Pair]) -> str:
-    """What moved beyond the noise, in a sentence without its full stop."""
+def times_finding(pairs: list[Pair]) -> str:
+    """What moved beyond the noise, in a sentence without full stop."""
     compared = [pair for pair in pairs if pair.duration.word != "not_comparable"]
     if not compared:
         return "No time can be compared"
     moved = sorted((pair for pair in compared if pair.duration.word != "same"), key=_weight)
     if not moved:
         return "No time moved beyond the noise"
-    rest = [f"{len(moved) - HEADLINES} more moved"] if len(moved) > HEADLINES else []
-    return "; ".join([_told(pair) for pair in moved[:HEADLINES]] + rest)
+    rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
+    return "; ".join([_change_in_words(pair) for pair in moved[:_HEADLINES]] + rest)
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
-    """Candidates first, of them what became slower, and of that what moved furthest."""
+    """Sorts candidates first; of them slower ones first; of those the largest change first."""
     return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
 
 
-def _told(pair: Pair) -> str:
-    """How a time moved."""
+def _change_in_words(pair: Pair) -> str:
+    """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
     return f"{pair.name} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
-    """What explains a change, or casts doubt on one."""
+    """What may explain a change, or put it in doubt."""
     notes = _about_code(pairs)
-    if sides.measured and _reports(sides.base) == _reports(sides.run):
-        notes.append("both runs hold the same ncu reports")
+    notes += _about_reports(sides) if sides.measured else []
     if sides.child_differs():
-        notes.append(f"{CHILD} changed")
+        notes.append(f"{CHILD_KEY} changed")
     facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
     notes += [f"other {fact.name}: {fact.base} and {fact.run}" for fact in facts]
     named = [("base", sides.base.run), ("run", sides.run.run)]
@@ -404,53 +403,59 @@ def _about_code(pairs: list[Pair]) -> list[str]:
     changed = list(dict.fromkeys(pair.case.variant for pair in pairs if pair.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
-    return notes + [f"{_told(pair)}, though its code is the same" for pair in moved]
+    return notes + [f"{_change_in_words(pair)}, though its code is the same" for pair in moved]
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:
     times = [(pair.duration.base, pair.duration.run) for pair in pairs if pair.duration.word != "not_comparable"]
     if any(summary is not None and summary.samples == 1 for time in times for summary in time):
-        return [f"a single sample does not show its noise: a change below {100 * SINGLE:g} % counts as the same"]
+        return [f"a single sample does not show its noise: a change below {100 * _SINGLE:g} % counts as the same"]
     return []
 
 
-def _reports(side: Result) -> set[str | None]:
-    return {attempt.sha256 for attempt in side.run.attempts}
+def _about_reports(sides: _Sides) -> list[str]:
+    base, run = measurements_of(sides.base), measurements_of(sides.run)
+    if not base & run:
+        return []
+    return ["both runs hold the same ncu reports" if base == run else "the two runs have an ncu report in common"]
 
 
-def _facts(base: Result, run: Result) -> list[Fact]:
-    """The two runs side by side: where, how and with what they were measured."""
+def _facts(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
+    """Where, how and with which software the two runs were measured."""
     return [_fact("kind", base.run.kind, run.run.kind), *_settings(base, run), *_versions(base, run)]
 
 
-def _settings(base: Result, run: Result) -> list[Fact]:
+def _settings(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     before, after = base.run.settings, run.run.settings
     names = ("samples", "clock_control", "cache_control")
     return [_fact(spaced(name), getattr(before, name, None), getattr(after, name, None)) for name in names]
 
 
-def _versions(base: Result, run: Result) -> list[Fact]:
-    before, after = _environment(base), _environment(run)
+def _versions(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
+    before, after = environment_of(base.run), environment_of(run.run)
     names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
     return [_fact(title, getattr(before, name, None), getattr(after, name, None)) for name, title in names.items()]
 
 
-def _environment(side: Result) -> Environment | None:
-    return next((attempt.environment for attempt in side.run.attempts if attempt.environment is not None), None)
-
-
 def _fact(name: str, base: object, run: object) -> Fact:
-    return Fact(name=name, base=_said(base), run=_said(run))
+    return Fact(name=name, base=_or_unknown(base), run=_or_unknown(run))
 
 
-def _said(value: object) -> str:
+def _or_unknown(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def main_metrics(project: Project, run: Result) -> list[str]:
-    """The duration, then the metrics of the run's stages: those with targets, and those that are shown."""
-    stages = [project.stage(name) for name in run.judgement.stages]
-    named = [target.metric for stage in stages for target in stage.targets] + [
-        n for stage in stages for n in stage.shown
-    ]
-    return list(dict.fromkeys(["duration", *(resolve(project.catalogue, name).name for name in named)]))
+def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | None = None) -> list[str]:
+    """The duration, then the metrics that stages judge or show.
+
+    Args:
+        project: the stages.
+        run: the run whose problems name its stages.
+        stages: other stages to look at.
+    """
+    problems = dict.fromkeys(result.case.problem for result in run.run.cases)
+    names = stages if stages is not None else [name for problem in problems for name in project.stages_of(problem)]
+    known = project.with_included(names)
+    metrics = [target.metric for stage in known for target in stage.targets]
+    metrics += [metric for stage in known for metric in stage.shown]
+    return list(dict.fromkeys(["duration", *(metric.name for metric in metrics)]))

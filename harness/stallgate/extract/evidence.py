@@ -1,4 +1,4 @@
-"""What the ncu reports of a run show, launch by launch, held against what the run planned."""
+"""The calls in a run's ncu reports, checked against the run's plan."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from stallgate.errors import DamagedReport
 from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import Report, read_report
-from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, Label, Launch, Noun, Run
+from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, FrozenStruct, Label, Launch, Run
 from stallgate.project.catalogue import readable
 from stallgate.project.digests import file_digest
 
 CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
 
 
-class Call(Noun, frozen=True):
+class ProfiledCall(FrozenStruct, frozen=True):
     """One sample of a case: every launch within its range, in order."""
 
     case: Case
@@ -24,10 +24,10 @@ class Call(Noun, frozen=True):
     launches: list[Launch]
 
 
-class Evidence(Noun, frozen=True):
-    """All calls that can be relied on, and why others cannot."""
+class Evidence(FrozenStruct, frozen=True):
+    """The calls that can be relied on, and why others cannot."""
 
-    calls: list[Call]
+    calls: list[ProfiledCall]
     faults: dict[str, str]
     """Case name -> why its launches are no measurement."""
     reader: str
@@ -36,47 +36,62 @@ class Evidence(Noun, frozen=True):
 
 def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
     """Reads every ncu report of a run. A case with a fault has no calls; damage to a detail report costs only it."""
-    calls: list[Call] = []
+    calls: list[ProfiledCall] = []
     faults = _unattempted(run)
     reader = ""
     for attempt in run.attempts:
-        held = read_attempt(folder, run, attempt, catalogue)
-        calls += held.calls
-        faults |= held.faults
-        reader = held.reader or reader
+        found = read_attempt(folder, run, attempt, catalogue)
+        calls += found.calls
+        faults |= found.faults
+        reader = found.reader or reader
     return Evidence(calls=[call for call in calls if call.case.name not in faults], faults=faults, reader=reader)
 
 
 def _unattempted(run: Run) -> dict[str, str]:
-    """The cases that count as profiled in no attempt that the run has: case name -> that."""
+    """Case name -> fault, for each profiled case whose attempt the run does not have."""
     attempts = {attempt.name for attempt in run.attempts if attempt.kind != "detail"}
     lost = [result for result in run.cases if result.outcome == "profiled" and result.attempt not in attempts]
     return {result.case.name: "the run does not say which attempt measured it: run.json is damaged" for result in lost}
 
 
 def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue) -> Evidence:
-    """The calls of one attempt, held against the cases that it was to measure."""
-    results = [result for result in run.cases if result.attempt == attempt.name and result.outcome == "profiled"]
+    """The calls of one attempt, checked against the cases that it had to measure."""
     try:
         report = _intact_report(folder, attempt, catalogue)
     except DamagedReport as error:
-        return Evidence(calls=[], faults={result.case.name: error.message for result in results}, reader="")
-    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
-        return Evidence(calls=[], faults={result.case.name: CUT_SHORT for result in results}, reader="")
+        return Evidence(calls=[], faults=dict.fromkeys(_names(_measured_by(run, attempt)), error.message), reader="")
     calls = calls_of(attempt, report.launches)
-    if attempt.kind != "detail":
-        faults = hold(calls, results, run.settings.samples if run.settings is not None else None)
-        measured = {result.case for result in results if result.case.name not in faults}
-        return Evidence(calls=[call for call in calls if call.case in measured], faults=faults, reader=report.reader)
+    if attempt.kind == "detail":
+        return _of_details(run, calls, report.reader)
+    return _of_samples(run, attempt, calls, report.reader)
+
+
+def _measured_by(run: Run, attempt: Attempt) -> list[CaseResult]:
+    return [result for result in run.cases if result.attempt == attempt.name and result.outcome == "profiled"]
+
+
+def _names(results: list[CaseResult]) -> list[str]:
+    return [result.case.name for result in results]
+
+
+def _of_details(run: Run, calls: list[ProfiledCall], reader: str) -> Evidence:
+    """The detail launches of profiled cases. They are shown, never judged: a missing one is no fault."""
     profiled = {result.case for result in run.cases if result.outcome == "profiled"}
-    return Evidence(calls=[call for call in calls if call.case in profiled], faults={}, reader=report.reader)
+    return Evidence(calls=[call for call in calls if call.case in profiled], faults={}, reader=reader)
+
+
+def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], reader: str) -> Evidence:
+    results = _measured_by(run, attempt)
+    faults = check_calls(calls, results, run.settings.samples if run.settings is not None else None)
+    measured = {result.case for result in results if result.case.name not in faults}
+    return Evidence(calls=[call for call in calls if call.case in measured], faults=faults, reader=reader)
 
 
 def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Report:
     """The report of an attempt, if it is the one that was written.
 
     Raises:
-        DamagedReport: there is none, it has changed, or it cannot be read.
+        DamagedReport: there is none, it has changed, it was cut short, or it cannot be read.
     """
     if attempt.report is None:
         what = attempt.errors[0] if attempt.errors else "ncu wrote no report"
@@ -88,26 +103,29 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
             f"the ncu report {path.name} is not the one that was written (its SHA-256 differs)",
             "restore the file or profile again: nothing is judged by it",
         )
-    return _read_once(path, digest, tuple(readable(catalogue)))
+    report = _read_once(path, digest, tuple(readable(catalogue)))
+    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
+        raise DamagedReport(CUT_SHORT, "make the report again, or copy it again")
+    return report
 
 
 @lru_cache(maxsize=8)
 def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # noqa: ARG001  (the digest is the key)
-    """A report is held against its plan as soon as it is there, and evaluated later: it is read once for both."""
+    """A report is checked against its plan as soon as it is written, and evaluated later: it is read once for both."""
     return read_report(path, list(names))
 
 
-def calls_of(attempt: Attempt, launches: list[Launch]) -> list[Call]:
+def calls_of(attempt: Attempt, launches: list[Launch]) -> list[ProfiledCall]:
     """The launches of a report, grouped into calls by their labels."""
     named = identify_foreign(launches, attempt.name) if attempt.kind == "import" else _identify(launches)
     grouped: dict[tuple[Case, str], list[Launch]] = {}
     for label, launch in named:
         grouped.setdefault((label.case, label.sample), []).append(launch)
-    return [Call(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
+    return [ProfiledCall(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
 
 
-def details_of(calls: list[Call]) -> list[Detail]:
-    """What the launches of each case's first call have beside their metrics."""
+def details_of(calls: list[ProfiledCall]) -> list[Detail]:
+    """Advice and hot lines of the launches of each case's first call."""
     first = {call.case: call for call in reversed(calls)}
     return [
         Detail(case=case, kernel=launch.kernel or "", samples=launch.samples, advice=launch.advice, lines=launch.lines)
@@ -136,15 +154,16 @@ def _identify(launches: list[Launch]) -> Iterator[tuple[Label, Launch]]:
                 yield label, launch
 
 
-def hold(calls: list[Call], results: list[CaseResult], samples: int | None) -> dict[str, str]:
-    """Holds calls against the cases that they should show: case name -> what is missing or wrong.
-
-    A case wants every sample, each launch named, and as many launches in one sample as in another.
+def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: int | None) -> dict[str, str]:
+    """Checks that each case has every sample, each launch a name, and each sample as many launches.
 
     Args:
         calls: what the report has.
-        results: the cases that the attempt was to measure.
-        samples: how many of each were planned; None where nothing was planned (an import).
+        results: the cases that the attempt had to measure.
+        samples: how many of each were planned; None where the plan is not known (an import).
+
+    Returns:
+        Case name -> what is missing or wrong.
     """
     faults = {}
     for result in results:
@@ -155,8 +174,8 @@ def hold(calls: list[Call], results: list[CaseResult], samples: int | None) -> d
     return faults
 
 
-def _fault(calls: list[Call], wanted: int) -> str | None:
-    """What a case's calls lack, in a sentence."""
+def _fault(calls: list[ProfiledCall], wanted: int) -> str | None:
+    """What is missing or wrong in a case's calls, in a sentence."""
     if len(calls) != wanted or not calls:
         return f"the ncu report has {len(calls)} of its {wanted} samples"
     if any(launch.kernel is None for call in calls for launch in call.launches):

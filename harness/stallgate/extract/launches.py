@@ -15,7 +15,7 @@ import msgspec
 
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS
-from stallgate.model import Advice, HotLine, Launch, Metric, Noun, RawMetric, Reading
+from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
 from stallgate.project.catalogue import evaluate, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -27,7 +27,7 @@ FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
 READER_TIMEOUT_S = 300
 
 
-class Report(Noun, frozen=True):
+class Report(FrozenStruct, frozen=True):
     """What an ncu report holds."""
 
     reader: str
@@ -55,7 +55,7 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
             env=_environment(),
             capture_output=True,
             text=True,
-            errors="replace",  # of what a dying reader says
+            errors="replace",  # a reader that dies may print anything
             timeout=READER_TIMEOUT_S,
             check=False,
         )
@@ -122,7 +122,7 @@ def device_of(launch: Launch) -> str:
 
 
 def is_read(launch: Launch, metric: Metric) -> bool:
-    """Whether a launch has a reading of a metric: of one that is only computed, where all of its parts are there."""
+    """Whether a launch has a reading of a metric; one that is only computed needs all of its parts."""
     if metric.names or metric.formula is None:
         return bool(metric.names)
     return all(name in launch.metrics for name in names_in(metric.formula))
@@ -131,7 +131,7 @@ def is_read(launch: Launch, metric: Metric) -> bool:
 def reading(launch: Launch, metric: Metric) -> Reading:
     """A metric of a launch: by the first of its names that has a value, else by its formula.
 
-    Where there is neither, the state is the preferred name's.
+    Without either, the state is that of the preferred name.
     """
     direct = [_by_name(launch, metric, name) for name in metric.names]
     for found in direct:
@@ -144,13 +144,13 @@ def reading(launch: Launch, metric: Metric) -> Reading:
 
 
 def absent(metric: Metric) -> Reading:
-    """The reading of a metric that is not there."""
+    """The reading of a metric that a report does not have."""
     name = metric.names[0] if metric.names else metric.name
     return Reading(state="absent", value=None, ncu_name=name, source="ncu" if metric.names else "derived")
 
 
 def checked(metric: Metric, value: float, ncu_name: str, source: Any) -> Reading:
-    """A reading of a number, unless it is not finite or implausible for the metric."""
+    """The reading of a number, which may be not finite or out of the metric's range."""
     if not math.isfinite(value):
         return Reading(state="not_finite", value=None, ncu_name=ncu_name, source=source)
     too_small = metric.least is not None and value < metric.least

@@ -1,6 +1,6 @@
 """The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
 
-No command needs it as a DataFrame, which is made for a program that asks: to import pandas takes longer than to judge.
+Commands do not need it as a DataFrame: importing pandas takes longer than judging. Programs can have one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import convert
 from msgspec.structs import astuple
 
-from stallgate.extract.evidence import Call
+from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
-from stallgate.model import DETAIL, Case, Catalogue, Metric, Noun, Reading, Run, State, Workload
+from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.load import Project
+from stallgate.project.staleness import measured_workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Row(Noun, frozen=True):
-    """A metric of a launch, or of a whole call."""
+class MetricRow(FrozenStruct, frozen=True):
+    """One metric of a launch, or of a whole call."""
 
     problem: str
     variant: str
@@ -36,9 +38,9 @@ class Row(Noun, frozen=True):
     workload: str
     sample: str
     kernel: str
-    """Empty of a whole call."""
+    """Empty for a whole call."""
     launch: int | None
-    """None of a whole call."""
+    """None for a whole call."""
     metric: str
     value: float
     """NaN wherever the state is not ``measured``."""
@@ -53,45 +55,64 @@ class Row(Noun, frozen=True):
         return Case(self.problem, self.variant, self.configuration, self.workload)
 
 
-COLUMNS = dict.fromkeys(Row.__struct_fields__, "string") | {"launch": "Int64", "value": "float64"}
+METRIC_COLUMNS = dict.fromkeys(MetricRow.__struct_fields__, "string") | {"launch": "Int64", "value": "float64"}
 """Name -> what pandas holds it as."""
 
 Readings = dict[str, Reading]
 """Metric -> reading."""
 
 
-def rows_of(run: Run, calls: list[Call], catalogue: Catalogue) -> list[Row]:
-    """The table of a run's calls, in the order of its cases."""
-    whole = _whole_calls(run, calls, catalogue)
-    return [row for call, launches, combined in whole for row in _rows(run, call, launches, combined, catalogue)]
+def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[MetricRow]:
+    """The table of a run's calls, in the order of its cases.
+
+    ``roof_fraction`` is absent in every row: whether a roof is sound is not known here.
+    """
+    order = {result.case: number for number, result in enumerate(run.cases)}
+    needed = {case: _needed_bytes(run, project, case) for case in order}
+    rows: list[MetricRow] = []
+    for call in sorted(calls, key=lambda call: order[call.case]):
+        launches = [_readings(launch, project.catalogue) for launch in call.launches]
+        combined = combine_launches(project.catalogue, launches)
+        combined |= _computed(combined, needed[call.case], project.catalogue)
+        rows += _rows(run, call, launches, combined, project.catalogue)
+    return rows
 
 
-def as_frame(rows: list[Row]) -> pd.DataFrame:
-    """The table for pandas: what a whole call does not have is NA."""
+def _readings(launch: Launch, catalogue: Catalogue) -> Readings:
+    return {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
+
+
+def _needed_bytes(run: Run, project: Project, case: Case) -> int | None:
+    workload = measured_workload(run, project, case)
+    return workload.bytes if workload is not None else None
+
+
+def as_frame(rows: list[MetricRow]) -> pd.DataFrame:
+    """The table for pandas; kernel and launch of a whole call are NA."""
     import pandas as pd
 
-    return pd.DataFrame(map(astuple, rows), columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(map(astuple, rows), columns=list(METRIC_COLUMNS)).astype(METRIC_COLUMNS)
 
 
-def as_csv(rows: list[Row]) -> str:
-    """The table as ``metrics.csv`` has it: what is NaN or None is left empty."""
+def as_csv(rows: list[MetricRow]) -> str:
+    """The table as ``metrics.csv``; NaN and None are empty cells."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(METRIC_COLUMNS)
     writer.writerows(["" if cell != cell else cell for cell in astuple(row)] for row in rows)  # NaN is not itself
     return file.getvalue()
 
 
-def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
-    """What ``metrics.csv`` says of some metrics of whole calls.
+def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
+    """The rows of ``metrics.csv`` for some metrics of whole calls.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: it is not what stallgate writes.
     """
-    columns = list(COLUMNS)
+    columns = list(METRIC_COLUMNS)
     launch, metric = columns.index("launch"), columns.index("metric")
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(_LONGEST_CELL)
     rows = []
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
@@ -108,30 +129,14 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[Row]:
     return rows
 
 
-LONGEST_CELL = 2**31 - 1
+_LONGEST_CELL = 2**31 - 1
 """A C++ name of a kernel can be longer than the 128 KiB that csv reads of a cell by itself."""
 
 
-def _from_text(line: list[str]) -> Row:
+def _from_text(line: list[str]) -> MetricRow:
     """A row of a whole call."""
-    cells = dict(zip(COLUMNS, line, strict=True))
-    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, Row, strict=False)
-
-
-def _whole_calls(run: Run, calls: list[Call], catalogue: Catalogue) -> list[tuple[Call, list[Readings], Readings]]:
-    """Each call with the readings of its launches and of itself."""
-    order = {result.case: number for number, result in enumerate(run.cases)}
-    whole = []
-    for call in sorted(calls, key=lambda call: order[call.case]):
-        launches = [
-            {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
-            for launch in call.launches
-        ]
-        whole.append((call, launches, combine_launches(catalogue, launches)))
-    roofs = _roof_durations(run, [(call, combined) for call, _, combined in whole])
-    for call, _, combined in whole:
-        combined |= _derived(run, call, combined, roofs, catalogue)
-    return whole
+    cells = dict(zip(METRIC_COLUMNS, line, strict=True))
+    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, MetricRow, strict=False)
 
 
 # --- several launches of one call -------------------------------------------------------------------------------------
@@ -144,7 +149,7 @@ def combine_launches(catalogue: Catalogue, launches: list[Readings]) -> Readings
 
 
 def _combined(metric: Metric, launches: list[Readings]) -> Reading:
-    """One metric of a call; where a part, or what weighs it, is not measured, neither is the whole."""
+    """One metric of a call; not measured where a launch, or its weight, is not measured."""
     parts = [readings[metric.name] for readings in launches]
     if len(parts) == 1:
         return parts[0]
@@ -167,47 +172,27 @@ def _weighted(values: list[float], weights: list[float]) -> float:
 # --- what only a call has ---------------------------------------------------------------------------------------------
 
 
-def _roof_durations(run: Run, calls: list[tuple[Call, Readings]]) -> dict[tuple[str, str], float]:
-    """(problem, workload) -> the roof's duration: the median of its samples, of its fastest configuration."""
-    roofs = {result.case for result in run.cases if result.role == "roof"}
-    samples: dict[Case, list[float]] = {}
-    for call, combined in calls:
-        value = combined["duration"].value
-        if call.case in roofs and call.sample != DETAIL and value is not None:
-            samples.setdefault(call.case, []).append(value)
-    fastest: dict[tuple[str, str], float] = {}
-    for case, values in samples.items():
-        key, median = (case.problem, case.workload), statistics.median(values)
-        fastest[key] = min(median, fastest.get(key, median))
-    return fastest
+def _computed(combined: Readings, needed: int | None, catalogue: Catalogue) -> Readings:
+    """effective_bandwidth and traffic of a call; roof_fraction, which is not known yet.
 
-
-def _derived(
-    run: Run, call: Call, combined: Readings, roofs: dict[tuple[str, str], float], catalogue: Catalogue
-) -> Readings:
-    """roof_fraction, effective_bandwidth and traffic of a call."""
-    case = call.case
-    needed = _needed_bytes(run, case)
-    duration, roof = combined["duration"].value, roofs.get((case.problem, case.workload))
+    Args:
+        combined: the readings of the call.
+        needed: bytes that its workload needs, where that is known.
+        catalogue: the metrics.
+    """
+    duration = combined["duration"].value
     read, written = combined["dram_bytes_read"].value, combined["dram_bytes_written"].value
     moved = read + written if read is not None and written is not None else None
     values = {
-        ROOF_FRACTION: (_ratio(roof, duration), "roof duration / duration"),
         "effective_bandwidth": (_ratio(needed, duration), "bytes needed / duration"),
         "traffic": (_ratio(moved, needed), "(dram_bytes_read + dram_bytes_written) / bytes needed"),
     }
-    return {
-        name: absent(catalogue.metrics[name])
-        if value is None
-        else checked(catalogue.metrics[name], value, how, "derived")
-        for name, (value, how) in values.items()
-    }
+    found = {name: _derived(catalogue.metrics[name], value, how) for name, (value, how) in values.items()}
+    return {**found, ROOF_FRACTION: absent(catalogue.metrics[ROOF_FRACTION])}
 
 
-def _needed_bytes(run: Run, case: Case) -> int | None:
-    subject = run.subjects.get(case.problem)
-    workload: Workload | None = subject.workloads.get(case.workload) if subject else None
-    return workload.bytes if workload else None
+def _derived(metric: Metric, value: float | None, how: str) -> Reading:
+    return absent(metric) if value is None else checked(metric, value, how, "derived")
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:
@@ -217,7 +202,9 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(run: Run, call: Call, launches: list[Readings], combined: Readings, catalogue: Catalogue) -> Iterator[Row]:
+def _rows(
+    run: Run, call: ProfiledCall, launches: list[Readings], combined: Readings, catalogue: Catalogue
+) -> Iterator[MetricRow]:
     case = call.case
     shared: dict[str, Any] = {
         "problem": case.problem,
@@ -233,7 +220,7 @@ def _rows(run: Run, call: Call, launches: list[Readings], combined: Readings, ca
     yield from _rows_of(combined, {**shared, "kernel": "", "launch": None}, catalogue)
 
 
-def _device(run: Run, call: Call) -> str:
+def _device(run: Run, call: ProfiledCall) -> str:
     """The GPU by its driver's name, and its index on its machine: two of a kind are two devices."""
     attempts = {attempt.name: attempt for attempt in run.attempts}
     result = next(result for result in run.cases if result.case == call.case)
@@ -242,12 +229,12 @@ def _device(run: Run, call: Call) -> str:
     return f"{device_of(call.launches[0])}, device {index or 'unknown'}"
 
 
-def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[Row]:
+def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[MetricRow]:
     for name, metric in catalogue.metrics.items():
         if name not in readings:
             continue
         found = readings[name]
-        yield Row(
+        yield MetricRow(
             **shared,
             metric=name,
             value=found.value if found.value is not None else math.nan,
@@ -261,7 +248,7 @@ def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -
 # --- samples of a case ------------------------------------------------------------------------------------------------
 
 
-class Summary(Noun, frozen=True):
+class Summary(FrozenStruct, frozen=True):
     """A metric of a case over its samples."""
 
     state: State
@@ -274,55 +261,71 @@ class Summary(Noun, frozen=True):
 
 
 Summaries = dict[tuple[Case, str], Summary]
-"""(case, metric) -> what its samples say."""
+"""(case, metric) -> summary of its samples."""
 
 
-def summarise(rows: Iterable[Row]) -> Summaries:
-    """Median and spread of every metric of every case, over whole calls; detail launches count for nothing."""
-    grouped: dict[tuple[Case, str], list[Row]] = {}
+def summarise(rows: Iterable[MetricRow]) -> Summaries:
+    """Median and spread of every metric of every case, over whole calls without detail launches.
+
+    A metric that some of the calls do not have is absent.
+    """
+    grouped: dict[tuple[Case, str], list[MetricRow]] = {}
+    samples: dict[Case, set[str]] = {}
     for row in rows:
         if row.launch is None and row.sample != DETAIL:
-            grouped.setdefault((row.case, row.metric), []).append(row)
-    return {key: _summary(samples) for key, samples in grouped.items()}
+            case = row.case
+            grouped.setdefault((case, row.metric), []).append(row)
+            samples.setdefault(case, set()).add(row.sample)
+    return {(case, metric): _summary(found, len(samples[case])) for (case, metric), found in grouped.items()}
 
 
 Parts = dict[tuple[Case, str], dict[str, Summary]]
-"""(case, metric) -> kernel -> what the samples say of that kernel alone."""
+"""(case, metric) -> kernel -> summary of that kernel alone."""
 
 
-def summarise_kernels(rows: Iterable[Row], metrics: Collection[str]) -> Parts:
-    """Median and spread of some metrics of every kernel of a case; the second launch of a kernel counts for itself.
+def summarise_kernels(rows: Iterable[MetricRow], metrics: Collection[str]) -> Parts:
+    """Median and spread of some metrics of every kernel of a case; a second launch of a kernel is a part of its own.
 
-    A kernel that is not in every sample is absent: that it ran in some of them says nothing of the case.
+    A kernel that is not in every sample is absent.
     """
-    found: dict[tuple[Case, str], dict[str, list[Row]]] = {}
-    seen: Counter[tuple[Case, str, str, str]] = Counter()
-    samples: dict[tuple[Case, str], set[str]] = {}
-    for row in rows:
-        if row.launch is None or row.sample == DETAIL or row.metric not in metrics:
-            continue
-        key = (row.case, row.metric)
-        seen[*key, row.sample, row.kernel] += 1
-        nth = seen[*key, row.sample, row.kernel]
-        label = row.kernel if nth == 1 else f"{row.kernel} ({nth})"
-        found.setdefault(key, {}).setdefault(label, []).append(row)
-        samples.setdefault(key, set()).add(row.sample)
+    launches = [row for row in rows if row.launch is not None and row.sample != DETAIL]
+    labels = _kernel_labels(launches)
+    kernels: dict[Case, dict[str, None]] = {}
+    samples: dict[Case, set[str]] = {}
+    found: dict[tuple[Case, str], dict[str, list[MetricRow]]] = {}
+    for row in launches:
+        case = row.case
+        label = labels[case, row.sample, row.launch]
+        kernels.setdefault(case, {})[label] = None
+        samples.setdefault(case, set()).add(row.sample)
+        if row.metric in metrics:
+            found.setdefault((case, row.metric), {}).setdefault(label, []).append(row)
     return {
-        key: {label: _of_kernel(launches, len(samples[key])) for label, launches in kernels.items()}
-        for key, kernels in found.items()
+        (case, metric): {label: _summary(of_kernel.get(label, []), len(samples[case])) for label in kernels[case]}
+        for (case, metric), of_kernel in found.items()
     }
 
 
-def _of_kernel(rows: list[Row], samples: int) -> Summary:
-    if len(rows) < samples:
-        return Summary(state="absent", median=None, low=None, high=None, samples=samples, ncu_name=rows[0].ncu_name)
-    return _summary(rows)
+def _kernel_labels(launches: list[MetricRow]) -> dict[tuple[Case, str, int | None], str]:
+    """(case, sample, launch) -> the kernel's name, numbered where the call launches it again."""
+    seen: Counter[tuple[Case, str, str]] = Counter()
+    labels: dict[tuple[Case, str, int | None], str] = {}
+    for row in launches:
+        case = row.case
+        key = (case, row.sample, row.launch)
+        if key not in labels:
+            seen[case, row.sample, row.kernel] += 1
+            nth = seen[case, row.sample, row.kernel]
+            labels[key] = row.kernel if nth == 1 else f"{row.kernel} ({nth})"
+    return labels
 
 
-def _summary(rows: list[Row]) -> Summary:
+def _summary(rows: list[MetricRow], samples: int) -> Summary:
+    """The summary of a metric's rows, which have to be one for each sample."""
     odd = next((row for row in rows if row.state != "measured"), None)
-    if odd is not None:
-        return Summary(state=odd.state, median=None, low=None, high=None, samples=len(rows), ncu_name=odd.ncu_name)
+    if odd is not None or len(rows) < samples:
+        state, name = (odd.state, odd.ncu_name) if odd is not None else ("absent", rows[0].ncu_name if rows else "")
+        return Summary(state=state, median=None, low=None, high=None, samples=samples, ncu_name=name)
     values = [row.value for row in rows]
     return Summary(
         state="measured",

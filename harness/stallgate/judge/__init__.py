@@ -1,1 +1,1 @@
-"""Verdicts: what the readings of a run say of the targets of its stages."""
+"""Verdicts on the targets of a run's stages, by its readings."""

@@ -1,7 +1,7 @@
 """Accepting numbers: from repeated runs to ``metrics/baselines/<gpu>/<problem>.json``, which is reviewed like code.
 
-A baseline is made of runs of the code that the tree holds, each measured for itself, all under the same conditions.
-Their spread is part of it: a regression smaller than what unchanged code does from run to run is none.
+A baseline is made of separate measurements of the code in the tree, all under the same conditions. Their spread is
+part of it: a regression that is smaller than the spread of unchanged code is none.
 """
 
 from __future__ import annotations
@@ -15,32 +15,34 @@ from pathlib import Path
 import msgspec
 
 from stallgate.errors import BadArgument, NotMeasured
+from stallgate.extract.read_run import measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed
 from stallgate.judge.baselines import comparable_digests, key_of
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
+from stallgate.project.layout import baseline_file
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, Conditions, conditions
 from stallgate.runs.folder import write_whole
 
 FEWEST = 3
-"""Runs that it takes to know how far runs lie apart."""
+"""Fewer runs do not show how far repeated runs lie apart."""
 
-HEAD = ("format", "gpu", "clock_control", "cache_control")
+_HEAD = ("format", "gpu", "clock_control", "cache_control")
 
 
-def accept(project: Project, results: list[Result], today: date) -> list[Baseline]:
-    """The baselines of the problems that runs have candidates of, the accepted cases of other runs kept.
+def accept(project: Project, results: list[JudgedRun], today: date) -> list[Baseline]:
+    """The baselines of the problems that runs have candidates of; cases that were accepted before are kept.
 
     Args:
-        project: what is accepted so far, and the code that the numbers have to be of.
+        project: the baselines so far, and the code that the numbers have to be of.
         results: repeated runs.
         today: the day of acceptance, UTC.
 
     Raises:
         BadArgument: too few runs, or the same measurement twice, or nothing in them is gated.
-        NotMeasured: they differ in what they measured or in their conditions, or a case has no numbers to accept.
+        NotMeasured: the runs differ in their cases or conditions, or a case has no numbers to accept.
     """
     _check_runs(results)
     cases = _cases(results)
@@ -52,22 +54,22 @@ def accept(project: Project, results: list[Result], today: date) -> list[Baselin
 
 
 def path_of(project: Project, baseline: Baseline) -> Path:
-    """Where a baseline is kept."""
-    return project.root / "metrics" / "baselines" / project.folder_of(baseline.gpu) / f"{baseline.problem}.json"
+    """The file of a baseline."""
+    return baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
 
 
 def write(project: Project, baseline: Baseline) -> Path:
-    """Writes a baseline; its path."""
+    """Writes a baseline and returns its path."""
     path = path_of(project, baseline)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text(baseline).encode())
+    write_whole(path, baseline_text(baseline).encode())
     return path
 
 
 # --- which runs -------------------------------------------------------------------------------------------------------
 
 
-def _check_runs(results: list[Result]) -> None:
+def _check_runs(results: list[JudgedRun]) -> None:
     if len(results) < FEWEST:
         raise BadArgument(
             f"a baseline takes {FEWEST} runs or more, and here {'is' if len(results) == 1 else 'are'} {len(results)}",
@@ -77,51 +79,47 @@ def _check_runs(results: list[Result]) -> None:
         if result.run.kind == "imported":
             name = result.folder.name
             raise BadArgument(f"{name} is imported: nothing says which code it is of", "profile with stallgate")
-    for one, other in combinations(results, 2):
-        if _reports(one) & _reports(other):
+    measurements = [(result, measurements_of(result)) for result in results]
+    for (one, mine), (other, others) in combinations(measurements, 2):
+        if mine & others:
             raise BadArgument(
                 f"{one.folder.name} and {other.folder.name} hold the same measurement",
                 "replays of one recording show no spread: name runs that were measured",
             )
 
 
-def _reports(result: Result) -> set[str]:
-    """SHA-256 of a run's ncu reports: what tells a measurement from its copies."""
-    return {attempt.sha256 for attempt in result.run.attempts if attempt.sha256 is not None}
-
-
-def _cases(results: list[Result]) -> list[Case]:
-    """The gated cases, which every run has with numbers to rely on.
+def _cases(results: list[JudgedRun]) -> list[Case]:
+    """The gated cases, which every run has with sound numbers.
 
     Raises:
         BadArgument: there is none.
-        NotMeasured: a run lacks one, or has it without such numbers.
+        NotMeasured: a run lacks one, or its numbers of it cannot be judged.
     """
-    gated = [
-        list(
-            dict.fromkeys(
-                r.case for r in result.run.cases if r.role == "candidate" and r.case.configuration == "default"
-            )
-        )
-        for result in results
-    ]
-    cases = list(dict.fromkeys(case for of_run in gated for case in of_run))
+    cases = list(dict.fromkeys(case for result in results for case in _gated(result)))
     if not cases:
         raise BadArgument("the runs have no candidate, and nothing else is gated", "give one its role in problem.toml")
-    again = "profile the same cases with the code that is here"
-    for result, of_run in zip(results, gated, strict=True):
-        faults = {(v.problem, v.variant, v.workload): v for v in result.judgement.verdicts if v.stage is None}
+    for result in results:
         for case in cases:
-            if case not in of_run:
-                raise NotMeasured(f"{result.folder.name} has no {case.name}, which another of the runs has", again)
-            fault = faults.get((case.problem, case.variant, case.workload))
-            if fault is not None:
-                raise NotMeasured(f"{result.folder.name}: {case.name}: {fault.sentence}", again)
+            _check_case(result, case)
     return cases
 
 
-def _conditions(results: list[Result], cases: list[Case]) -> Conditions:
-    """What all cases of all runs were measured under.
+def _gated(result: JudgedRun) -> list[Case]:
+    return [r.case for r in result.run.cases if r.role == "candidate" and r.case.configuration == "default"]
+
+
+def _check_case(result: JudgedRun, case: Case) -> None:
+    again = "profile the same cases with the code that is here"
+    if case not in _gated(result):
+        raise NotMeasured(f"{result.folder.name} has no {case.name}, which another of the runs has", again)
+    about = (case.problem, case.variant, case.workload)
+    for verdict in result.judgement.verdicts:
+        if verdict.stage is None and (verdict.problem, verdict.variant, verdict.workload) == about:
+            raise NotMeasured(f"{result.folder.name}: {case.name}: {verdict.sentence}", again)
+
+
+def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
+    """The conditions that all cases of all runs share.
 
     Raises:
         NotMeasured: they differ, or are not known.
@@ -145,7 +143,7 @@ def _conditions(results: list[Result], cases: list[Case]) -> Conditions:
 
 
 def _accepted(
-    project: Project, results: list[Result], problem: str, cases: list[Case], measured: Conditions, today: date
+    project: Project, results: list[JudgedRun], problem: str, cases: list[Case], measured: Conditions, today: date
 ) -> Baseline:
     made = {key_of(case): _case(project, results, case, today) for case in cases}
     return Baseline(
@@ -167,8 +165,8 @@ def _kept(project: Project, problem: str, measured: Conditions) -> dict[str, Bas
     return {key: case for baseline in same for key, case in baseline.cases.items() if key in names}
 
 
-def _case(project: Project, results: list[Result], case: Case, today: date) -> BaselineCase:
-    """A case's numbers, of each metric of which one way is worse and that every run measured."""
+def _case(project: Project, results: list[JudgedRun], case: Case, today: date) -> BaselineCase:
+    """A case's numbers: of each metric that has a direction and that every run measured."""
     last = results[-1].run
     judged = [metric for metric in project.catalogue.metrics.values() if metric.direction != "neither"]
     metrics = {
@@ -198,10 +196,10 @@ def _metric(metric: Metric, summaries: list[Summary | None]) -> Accepted | None:
 # --- as a file --------------------------------------------------------------------------------------------------------
 
 
-def text(baseline: Baseline) -> str:
+def baseline_text(baseline: Baseline) -> str:
     """A baseline as JSON with a line for each entry, so that a change of one number is a change of one line."""
     plain = msgspec.to_builtins(baseline)
-    lines = [f" {json.dumps(name)}: {json.dumps(plain[name])}," for name in HEAD]
+    lines = [f" {json.dumps(name)}: {json.dumps(plain[name])}," for name in _HEAD]
     cases = [_case_text(name, case) for name, case in plain["cases"].items()]
     return "\n".join(["{", *lines, ' "cases": {', ",\n".join(cases), " }", "}"]) + "\n"
 

@@ -1,4 +1,4 @@
-"""A number against a bound: where the bound comes from, on which side the samples lie, and how that is said."""
+"""A number against a bound: where the bound comes from, on which side the samples lie, and the sentence for it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, quantity
-from stallgate.model import Accepted, Comparison, Metric, Noun, Status, Target, Verdict
+from stallgate.judge.reasons import STATUS_OF_REASON
+from stallgate.model import Accepted, Comparison, FrozenStruct, Metric, Target, Verdict
 
-HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
+_HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
     "at_most": operator.le,
     "above": operator.gt,
     "below": operator.lt,
 }
 
-WORDS: dict[Comparison, str] = {
+_WORDS: dict[Comparison, str] = {
     "at_least": "at least",
     "at_most": "at most",
     "above": "above",
@@ -26,29 +27,29 @@ WORDS: dict[Comparison, str] = {
 }
 
 
-class Bound(Noun, frozen=True):
+class Bound(FrozenStruct, frozen=True):
     """What a number is held to."""
 
     comparison: Comparison
     value: float
     """In the metric's unit."""
     of_roof: float | None = None
-    """The fraction of the roof's value that it is, where it is one."""
+    """Set where the bound is a fraction of the roof's value."""
     baseline: float | None = None
-    """The accepted value, where the bound is a tolerance around it."""
+    """The accepted value; set where the bound is a tolerance around it."""
     slack: float | None = None
     """How far the bound lies from the baseline, in the metric's unit."""
     noisy: bool = False
-    """The slack is how far repeated runs lie apart, which is more than the tolerance that was asked for."""
+    """Whether repeated runs lie further apart than the tolerance that was asked for: their spread is allowed."""
 
 
 def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
-    """The bound of a tolerance: never tighter than repeated runs of the same code lie apart.
+    """The bound for a tolerance around a baseline: never tighter than the spread of repeated runs of the same code.
 
     Args:
         accepted: the baseline.
         tolerance: the fraction of the baseline's value that the stage allows it to be worse.
-        metric: it has a direction.
+        metric: one with a direction.
     """
     asked = tolerance * abs(accepted.median)
     slack = max(asked, accepted.spread)
@@ -63,20 +64,19 @@ def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
 
 
 def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Verdict:
-    """Median and spread against a bound: all on the right side, none, or some."""
+    """A verdict by median and spread: passed where all meet the bound, failed where none does, else undecided."""
     assert summary.median is not None
     assert summary.low is not None
     assert summary.high is not None
-    holds = [HOLDS[bound.comparison](value, bound.value) for value in (summary.low, summary.median, summary.high)]
-    status: Status = "pass" if all(holds) else "undecided" if any(holds) else "fail"
+    holds = [_HOLDS[bound.comparison](value, bound.value) for value in (summary.low, summary.median, summary.high)]
     missed = "missed" if bound.baseline is None else "regressed"
-    reason = {"pass": "met", "fail": missed, "undecided": "straddles"}[status]
+    reason = "met" if all(holds) else "straddles" if any(holds) else missed
     sentence = f"{draft.metric}{_of_kernel(draft)} is {_value(metric, summary, bound)}; wanted {_wanted(metric, bound)}"
-    if status == "undecided":
+    if reason == "straddles":
         sentence += f"; its samples reach from {number(summary.low)} to {number(summary.high)}"
     return replace(
         draft,
-        status=status,
+        status=STATUS_OF_REASON[reason],
         reason=reason,
         sentence=sentence,
         comparison=bound.comparison,
@@ -87,8 +87,8 @@ def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Ver
     )
 
 
-def asked(target: Target) -> tuple[Comparison | None, float | None, float | None]:
-    """The comparison, the absolute bound and the fraction of the roof that a target names, each where it does."""
+def terms_of(target: Target) -> tuple[Comparison | None, float | None, float | None]:
+    """A target's comparison, absolute bound and fraction of the roof; None for what it does not have."""
     if target.bound is None:
         return None, None, None
     comparison, value = target.bound
@@ -104,7 +104,7 @@ def _relative(part: float | None, whole: float | None) -> float | None:
 
 
 def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
-    """The median, and how it stands to the baseline where there is one."""
+    """The median, beside the baseline where there is one."""
     assert summary.median is not None
     shown = quantity(summary.median, metric.unit)
     if bound.baseline is None:
@@ -119,7 +119,7 @@ def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
 
 def _wanted(metric: Metric, bound: Bound) -> str:
     """The bound in words."""
-    limit = f"{WORDS[bound.comparison]} {quantity(bound.value, metric.unit)}"
+    limit = f"{_WORDS[bound.comparison]} {quantity(bound.value, metric.unit)}"
     if bound.of_roof is not None:
         return f"{limit} ({bound.of_roof:g} of the roof's)"
     tolerance = _relative(bound.slack, bound.baseline)

@@ -1,167 +1,126 @@
-"""Whether a case's numbers are of the work that its variant is there for: its own launches, possible figures."""
+"""Whether a case's numbers are a measurement of the work that its variant has to do.
+
+The checks here concern a case alone: it was measured, with the code in the tree; its result is right; it launched its
+own kernels; it moved the bytes that its workload needs. ``roof.py`` checks whether it is too fast to be true.
+"""
 
 from __future__ import annotations
 
-import ast
-import fnmatch
-from collections.abc import Iterator
-from pathlib import Path
-
-from stallgate.extract.evidence import Call, Evidence
-from stallgate.extract.table import Summaries
-from stallgate.formatting import scaled, shortened, spaced
-from stallgate.model import Case, CaseResult, Noun, Problem, Run, Status
-from stallgate.project.catalogue import L2_SECTORS, ROOF_FRACTION
+from stallgate.extract.read_run import ReadRun
+from stallgate.formatting import listed, scaled, shortened, spaced
+from stallgate.model import Case, CaseResult, Reason
+from stallgate.project.catalogue import L2_SECTORS
 from stallgate.project.load import Project
+from stallgate.project.staleness import changes, measured_workload, stale_because
 
-SECTOR_BYTES = 32
+_SECTOR_BYTES = 32
 """Of an L2 cache, on every chip that ncu knows."""
 
-BEYOND_ROOF = 1.15
-"""Fractions of the roof above this are no merit: something was not done, or the roof is none."""
-
-JITS = ("triton.jit", "triton.runtime.jit.jit", "triton.experimental.gluon.jit")
-"""The decorators whose functions become kernels under their own names."""
-
-LONGEST_NAME = 120
+_LONGEST_NAME = 120
 """Characters of a kernel's name in a sentence."""
 
 
-class Doubt(Noun, frozen=True):
-    """Why the numbers of a case are not judged."""
+def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
+    """Case -> why its numbers cannot be judged; without the sound cases.
 
-    status: Status
-    reason: str
-    """A code of ``stallgate/judge/verdicts.py``."""
-    sentence: str
-
-
-def doubts(run: Run, foreign: dict[Case, list[str]], summaries: Summaries) -> dict[Case, Doubt]:
-    """The cases of candidates and roofs whose numbers are unsound. Baselines are shown, not judged.
-
-    Args:
-        run: the run.
-        foreign: what `foreign_kernels` found in it.
-        summaries: its metrics.
+    Of a case that a damaged run.json has twice, the first reason is kept.
     """
-    found = {
-        result.case: _strays(result) or _foreign(result, foreign) or _implausible(result, run, summaries)
-        for result in run.cases
-        if result.outcome == "profiled" and result.role in ("candidate", "roof")
-    }
-    return {case: doubt for case, doubt in found.items() if doubt is not None}
-
-
-def _strays(result: CaseResult) -> Doubt | None:
-    """A baseline may be wrong beside its workload; a candidate that it was promoted to may not."""
-    if not result.edge_case_fault or result.role != "candidate":
-        return None
-    return Doubt(status="fail", reason="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
-
-
-# --- whose kernels ----------------------------------------------------------------------------------------------------
-
-
-def foreign_kernels(run: Run, project: Project, evidence: Evidence) -> dict[Case, list[str]]:
-    """The kernels of each case that neither its variant's file defines nor its problem allows, as C++ spells them."""
-    known: dict[tuple[str, str], set[str]] = {}
-    found: dict[Case, list[str]] = {}
-    for call in evidence.calls:
-        problem = project.problems.get(call.case.problem)
-        if run.kind == "imported" or problem is None or call.case.variant not in problem.variants:
-            continue
-        key = (call.case.problem, call.case.variant)
-        if key not in known:
-            known[key] = kernels_of(project.root / problem.variants[call.case.variant].path)
-        strangers = [name for name in _names(call) if name not in known[key] and not _allowed(problem, name)]
-        found[call.case] = list(dict.fromkeys([*found.get(call.case, []), *strangers]))
-    return {case: names for case, names in found.items() if names}
-
-
-def _names(call: Call) -> Iterator[str]:
-    """What a kernel of C++ calls itself has its namespace and its arguments: no Triton kernel can bear it."""
-    for launch in call.launches:
-        yield launch.signature or launch.kernel or "a launch without a name"
-
-
-def _allowed(problem: Problem, name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, allowed.pattern) for allowed in problem.allowed_kernels)
-
-
-def kernels_of(path: Path) -> set[str]:
-    """The names of the Triton kernels that a file defines, by its syntax tree; none where it has no valid one."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return set()
-    statements = _statements(tree)
-    names = _imported(statements)
-    return {
-        node.name
-        for node in statements
-        if isinstance(node, ast.FunctionDef) and any(_full_name(d, names) in JITS for d in node.decorator_list)
-    }
-
-
-def _statements(tree: ast.Module) -> list[ast.AST]:
-    """A syntax tree without its expressions, which are most of it, and neither import nor define."""
-    found: list[ast.AST] = [tree]
-    for node in found:
-        found += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
+    changed = changes(read.run, project)
+    found: dict[Case, Reason] = {}
+    for result in read.run.cases:
+        reason = _unmeasured(read, project, changed, result) or _unsound(read, project, result)
+        if reason is not None:
+            found.setdefault(result.case, reason)
     return found
 
 
-def _imported(statements: list[ast.AST]) -> dict[str, str]:
-    """Name in a file -> what it stands for."""
-    found: dict[str, str] = {}
-    for node in statements:
-        if isinstance(node, ast.Import):
-            found |= {alias.asname: alias.name for alias in node.names if alias.asname is not None}
-        if isinstance(node, ast.ImportFrom):
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+# --- measured ---------------------------------------------------------------------------------------------------------
 
 
-def _full_name(decorator: ast.expr, names: dict[str, str]) -> str:
-    """What a decorator is, whether it is called or not, under whatever name it was imported."""
-    written = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    first, dot, rest = written.partition(".")
-    return names.get(first, first) + dot + rest
+def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
+    """Why there is no measurement of the code in the tree."""
+    return _stale(read, project, changed, result.case) or _outcome(result) or _damaged(read, result)
 
 
-def _foreign(result: CaseResult, foreign: dict[Case, list[str]]) -> Doubt | None:
-    if result.role != "candidate" or result.case not in foreign:
+def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], case: Case) -> Reason | None:
+    if case.problem in read.run.subjects and case.problem not in project.problems:
+        sentence = f"measured when there was a problem {case.problem}; the project does not have it any more"
+        return Reason(code="stale", sentence=sentence)
+    stale = stale_because(case, changed)
+    return Reason(code="stale", sentence=f"measured before {listed(stale)} changed") if stale else None
+
+
+def _outcome(result: CaseResult) -> Reason | None:
+    if result.outcome == "profiled":
         return None
-    names = foreign[result.case]
-    shown = [shortened(name.removeprefix("void "), LONGEST_NAME) for name in names[:3]]
+    if result.outcome == "wrong_result":
+        return Reason(code="wrong_result", sentence=f"wrong result: {result.reason}")
+    why = result.reason or "the run ended before it"
+    return Reason(code=result.outcome, sentence=f"{spaced(result.outcome)}: {why}")
+
+
+def _damaged(read: ReadRun, result: CaseResult) -> Reason | None:
+    if result.case.name in read.faults:
+        return Reason(code="damaged_report", sentence=read.faults[result.case.name])
+    if read.run.settings is None and read.run.kind != "imported":
+        return _missing("how many samples were planned")
+    return None
+
+
+def _missing(what: str) -> Reason:
+    return Reason(code="facts_missing", sentence=f"run.json does not say {what}: it is damaged")
+
+
+# --- sound ------------------------------------------------------------------------------------------------------------
+
+
+def _unsound(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
+    """Why a measurement is not one of the work. Baselines and imported cases are shown in any case."""
+    if result.role == "candidate":
+        return _edge_case_fault(result) or _foreign(read, result) or _moved_too_little(read, project, result)
+    if result.role == "roof" and _moves_the_bytes(project, result.case):
+        return _moved_too_little(read, project, result)
+    return None
+
+
+def _moves_the_bytes(project: Project, case: Case) -> bool:
+    """Whether a roof has to move the bytes of its workload: one of kind ``flops`` may only compute."""
+    return project.problems[case.problem].variants[case.variant].ceiling != "flops"
+
+
+def _edge_case_fault(result: CaseResult) -> Reason | None:
+    """A wrong result on edge-case inputs. The child lets only baselines pass with one; a baseline can be promoted."""
+    if result.edge_case_fault is None:
+        return _missing(f"whether {result.case.variant} is right on small edge-case inputs")
+    if result.edge_case_fault:
+        return Reason(code="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
+    return None
+
+
+def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:
+    names = read.foreign_kernels.get(result.case, [])
+    if not names:
+        return None
+    shown = [shortened(name.removeprefix("void "), _LONGEST_NAME) for name in names[:3]]
     said = ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     kernels = "a kernel" if len(names) == 1 else "kernels"
     sentence = f"it launches {kernels} that it does not define and problem.toml does not allow: {said}"
-    return Doubt(status="fail", reason="foreign_kernel", sentence=sentence)
+    return Reason(code="foreign_kernel", sentence=sentence)
 
 
-# --- whether the figures can be ---------------------------------------------------------------------------------------
-
-
-def _implausible(result: CaseResult, run: Run, summaries: Summaries) -> Doubt | None:
-    """Too little moved, or too fast; without the reading that would tell, neither is known."""
-    subject = run.subjects.get(result.case.problem)
-    workload = subject.workloads.get(result.case.workload) if subject is not None else None
-    sectors, fraction = summaries.get((result.case, L2_SECTORS)), summaries.get((result.case, ROOF_FRACTION))
+def _moved_too_little(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
+    """Fewer bytes through L2 than the workload needs. Where that cannot be checked, the case is not measured."""
+    workload = measured_workload(read.run, project, result.case)
     if workload is None:
-        return None
+        return _missing(f"what {result.case.workload} needs")
+    sectors = read.summaries.get((result.case, L2_SECTORS))
     if sectors is None or sectors.low is None:
         state = "absent" if sectors is None else sectors.state
-        sentence = f"{L2_SECTORS} is {spaced(state)}, so that nobody knows whether the bytes needed were moved"
-        return Doubt(status="not_measured", reason=state, sentence=sentence)
-    moved = sectors.low * SECTOR_BYTES
-    if moved < workload.bytes:
-        sentence = (
-            f"implausible: {scaled(moved, 'byte')} went through L2, and the workload needs "
-            f"{scaled(workload.bytes, 'byte')}"
-        )
-        return Doubt(status="not_measured", reason="implausible", sentence=sentence)
-    if fraction is not None and fraction.median is not None and fraction.median > BEYOND_ROOF:
-        sentence = f"implausible: {fraction.median:.3g} of the roof, and nothing beats it by over {BEYOND_ROOF - 1:.0%}"
-        return Doubt(status="not_measured", reason="implausible", sentence=sentence)
-    return None
+        sentence = f"{L2_SECTORS} is {spaced(state)}, so that it is not known whether the bytes needed were moved"
+        return Reason(code=state, sentence=sentence)
+    moved = sectors.low * _SECTOR_BYTES
+    if moved >= workload.bytes:
+        return None
+    needed = scaled(workload.bytes, "byte")
+    sentence = f"implausible: {scaled(moved, 'byte')} went through L2, and the workload needs {needed}"
+    return Reason(code="implausible", sentence=sentence)

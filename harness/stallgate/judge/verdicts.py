@@ -1,76 +1,51 @@
-"""Verdicts: what a run's numbers say of its stages' targets.
+"""Verdicts on the targets of a run's stages. ``reasons.py`` lists their reason codes.
 
-Reason codes, each of one status:
-
-========================= ============= ==========================================================================
-code                      status        meaning
-========================= ============= ==========================================================================
-met                       pass          every sample is on the right side of the bound
-missed                    fail          every sample is on the wrong side
-regressed                 fail          every sample is worse than the baseline by more than the tolerance
-waiver_expired            fail          missed or regressed, and the waiver that covered it has ended
-wrong_result              fail          the output is not the reference's
-waived                    waived        not met, and a waiver of problem.toml holds
-foreign_kernel            fail          it launches kernels that are neither its own nor allowed by problem.toml
-straddles                 undecided     samples lie on both sides of the bound
-stale                     not_measured  what was measured is not what the tree holds now
-crashed, timed_out,       not_measured  the case's outcome
-skipped, not_profiled,
-planned, measuring
-implausible               not_measured  fewer bytes moved than are needed, or far faster than the roof
-damaged_report            not_measured  the ncu report does not show the case as it was planned
-no_case                   not_measured  the run has no case that the target could be judged by
-no_target                 not_measured  no target of the stages is for the candidate
-no_roof                   not_measured  the run has no measured roof to compare with
-no_baseline               not_measured  no number is accepted that the metric could be held to
-other_gpu,                not_measured  the baseline was measured under other conditions, or those of the run are
-other_clock_control,                    not known
-other_cache_control
-stale_baseline            not_measured  the baseline was accepted of another reference, workload or roof
-absent, no_value,         not_measured  the state of the metric's reading
-not_finite, out_of_range
-========================= ============= ==========================================================================
-
-What is not measured stays so: a waiver covers what was measured and is not met, nothing else.
+A waiver covers a target that was measured and is not met; what is not measured stays so.
 """
 
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Evidence
-from stallgate.extract.table import Parts, Summaries, Summary
+from stallgate.extract.read_run import ReadRun
+from stallgate.extract.table import Summary
 from stallgate.formatting import listed, number, shortened, spaced
-from stallgate.judge.baselines import Gap, accepted_of
-from stallgate.judge.bounds import Bound, around, asked, weigh
-from stallgate.judge.soundness import doubts
+from stallgate.judge.baselines import accepted_of
+from stallgate.judge.bounds import Bound, around, terms_of, weigh
+from stallgate.judge.reasons import STATUS_OF_REASON
+from stallgate.judge.roof import Roof, Roofs, find_roofs, too_fast, unproven
+from stallgate.judge.soundness import unsound_cases
 from stallgate.model import (
     Case,
     CaseResult,
+    FrozenStruct,
+    KernelPart,
     Metric,
-    Noun,
-    Part,
+    Reason,
     Run,
     Stage,
-    Status,
     Target,
     Verdict,
     Waiver,
 )
-from stallgate.project.catalogue import ROOF_FRACTION, resolve
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
-from stallgate.project.staleness import changes, stale_because
+
+Targets = Literal["all", "absolute"]
+"""The targets that are judged. absolute: only those that need neither a roof nor a baseline."""
 
 
-class Judgement(Noun, frozen=True):
-    """Everything that the gate says of a run."""
+class Judgement(FrozenStruct, frozen=True):
+    """The gate's answer for a run."""
 
     stages: list[str]
     verdicts: list[Verdict]
     notes: list[str]
-    """What a reader has to know beside the verdicts."""
+    """Remarks for the reader of the verdicts."""
+    targets: Targets = "all"
 
     @property
     def exit_status(self) -> int:
@@ -81,61 +56,91 @@ class Judgement(Noun, frozen=True):
         return 0 if self.verdicts and statuses <= {"pass", "waived"} else 3
 
 
-def judge(
-    run: Run,
-    project: Project,
-    evidence: Evidence,
-    summaries: Summaries,
-    stage_names: list[str],
-    *,
-    parts: Parts,
-    foreign: dict[Case, list[str]],
-    today: date,
-) -> Judgement:
+class Grounds(FrozenStruct, frozen=True):
+    """A run with everything that its verdicts depend on."""
+
+    read: ReadRun
+    project: Project
+    unsound: dict[Case, Reason]
+    """Case -> why its numbers cannot be judged."""
+    roofs: Roofs
+    today: date
+    """The day by which waivers end, UTC."""
+    targets: Targets
+
+    @property
+    def run(self) -> Run:
+        return self.read.run
+
+
+def grounds_of(read: ReadRun, project: Project, today: date, targets: Targets) -> Grounds:
+    """Finds the sound cases of a run and its roofs.
+
+    Args:
+        read: the run.
+        project: yardsticks as they stand now, and the code that the numbers have to be of.
+        today: the day by which waivers end, UTC.
+        targets: which targets are judged.
+    """
+    unsound = unsound_cases(read, project)
+    roofs = find_roofs(read, project, unsound)
+    for result in read.run.cases:
+        reason = too_fast(read, roofs, result) if result.role == "candidate" else None
+        if reason is not None:
+            unsound.setdefault(result.case, reason)
+    return Grounds(read=read, project=project, unsound=unsound, roofs=roofs, today=today, targets=targets)
+
+
+def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
     """Judges every candidate of a run; of an imported run, whose roles are unknown, every case.
 
     Args:
-        run: the run.
-        project: yardsticks as they stand now, and the code that the numbers have to be of.
-        evidence: which cases have launches that can be relied on.
-        summaries: their metrics.
+        grounds: the run with everything that its verdicts depend on.
         stage_names: stages to judge by; empty for those that each problem names.
-        parts: the metrics of each kernel on its own.
-        foreign: the kernels of each case that are neither its own nor allowed.
-        today: the day by which waivers end, UTC.
 
     Raises:
         UnknownName: no such stage.
     """
-    court = _Court(run, project, evidence, summaries, parts, foreign, today)
     verdicts: list[Verdict] = []
     judged_by: list[str] = []
-    for problem in _problems(run):
-        stages = project.with_included(stage_names or _stages_of(problem, project))
+    left_out = 0
+    for problem in _problems(grounds.run):
+        stages = grounds.project.with_included(stage_names or grounds.project.stages_of(problem))
         judged_by += [stage.name for stage in stages]
-        found = [v for stage in stages for target in stage.targets for v in court.target(problem, stage, target)]
-        verdicts += [*court.outcomes(problem), *court.untargeted(problem, found), *found]
+        asked = [(stage, target) for stage in stages for target in stage.targets]
+        wanted = [(stage, target) for stage, target in asked if _is_wanted(grounds, target)]
+        left_out += len(asked) - len(wanted)
+        found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
+        verdicts += [*_without_numbers(grounds, problem), *_untargeted(grounds, problem, found), *found]
+    notes = _notes(grounds, verdicts, left_out)
     stages_once = list(dict.fromkeys(judged_by))
-    return Judgement(stages=stages_once, verdicts=verdicts, notes=_notes(run, project, verdicts))
+    return Judgement(stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets)
 
 
 def _problems(run: Run) -> list[str]:
-    return list(dict.fromkeys(result.case.problem for result in run.cases))
+    """The problems that a run was made for, also one whose cases are missing."""
+    return list(dict.fromkeys([*(result.case.problem for result in run.cases), *run.subjects]))
 
 
-def _stages_of(problem: str, project: Project) -> list[str]:
-    """The stages that a problem names; of one that the project does not have, those of all others."""
-    if problem in project.problems:
-        return project.problems[problem].stages
-    return list(dict.fromkeys(name for known in project.problems.values() for name in known.stages))
+def _is_wanted(grounds: Grounds, target: Target) -> bool:
+    return grounds.targets == "all" or not (
+        target.of is not None or target.tolerance is not None or target.metric.name == ROOF_FRACTION
+    )
 
 
-def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+
+def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str]:
+    run = grounds.run
     notes = []
     if not verdicts:
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
+    if grounds.targets == "absolute":
+        targets = f"{left_out} target{'s' * (left_out != 1)}"
+        notes.append(f"judged by absolute targets only: {targets} that need a roof or a baseline were left out")
     if run.kind == "imported":
-        notes.append("imported: roles and workloads are unknown; absolute targets are judged on every case")
+        notes.append("imported: roles and workloads are unknown; every case is judged")
     notes += dict.fromkeys(
         f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.edge_case_fault}"
         for result in run.cases
@@ -143,292 +148,224 @@ def _notes(run: Run, project: Project, verdicts: list[Verdict]) -> list[str]:
     )
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
-    return notes + [note for name in _problems(run) for note in _idle_waivers(name, project, verdicts)]
+    return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
 
 
 def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> list[str]:
-    """Waivers of targets that are met everywhere: nothing needs them any more."""
+    """A note for each waiver of a target that is met everywhere."""
     notes = []
     for waiver in project.problems[problem].waivers if problem in project.problems else []:
-        metric = resolve(project.catalogue, waiver.metric).name
-        covered = [v for v in verdicts if v.problem == problem and _covers(waiver, metric, v)]
+        covered = [v for v in verdicts if v.problem == problem and _covers(waiver, v)]
         if covered and all(v.status == "pass" for v in covered):
-            notes.append(f"{waiver.variant} meets {metric} of {waiver.stage}: take its waiver out of problem.toml")
+            met = f"{waiver.variant} meets {waiver.metric} of {waiver.stage}"
+            notes.append(f"{met}: take its waiver out of problem.toml")
     return notes
 
 
-def _covers(waiver: Waiver, metric: str, verdict: Verdict) -> bool:
-    """Whether a waiver of a metric, by its short name, is about what a verdict says."""
-    here = (waiver.variant, waiver.stage, metric) == (verdict.variant, verdict.stage, verdict.metric)
+def _covers(waiver: Waiver, verdict: Verdict) -> bool:
+    """Whether a waiver is for the target and case of a verdict."""
+    here = (waiver.variant, waiver.stage, waiver.metric) == (verdict.variant, verdict.stage, verdict.metric)
     return here and (not waiver.workloads or verdict.workload in waiver.workloads)
 
 
-class _Court:
-    """A run with all that it takes to judge it."""
+# --- which cases are judged -------------------------------------------------------------------------------------------
 
-    def __init__(
-        self,
-        run: Run,
-        project: Project,
-        evidence: Evidence,
-        summaries: Summaries,
-        parts: Parts,
-        foreign: dict[Case, list[str]],
-        today: date,
-    ) -> None:
-        self._run = run
-        self._project = project
-        self._faults = evidence.faults
-        self._summaries = summaries
-        self._parts = parts
-        self._today = today
-        self._changed = changes(run, project)
-        self._doubts = doubts(run, foreign, summaries)
 
-    # --- which cases ---
+def _judged(grounds: Grounds, problem: str) -> list[CaseResult]:
+    """The cases that the gate looks at: candidates in their default configuration; all of an imported run."""
+    return [
+        result
+        for result in grounds.run.cases
+        if result.case.problem == problem
+        and (result.role == "unknown" or (result.role == "candidate" and result.case.configuration == "default"))
+    ]
 
-    def _judged(self, problem: str) -> list[CaseResult]:
-        """The cases that the gate looks at: candidates as they are called by default; all of an imported run."""
-        return [
-            result
-            for result in self._run.cases
-            if result.case.problem == problem
-            and (result.role == "unknown" or (result.role == "candidate" and _by_default(result.case)))
-        ]
 
-    # --- whether a case can be judged ---
+def _usable(grounds: Grounds, problem: str) -> list[CaseResult]:
+    return [result for result in _judged(grounds, problem) if result.case not in grounds.unsound]
 
-    def outcomes(self, problem: str) -> list[Verdict]:
-        """A verdict for every case that has no numbers to judge by."""
-        verdicts = [self._unusable(result) for result in self._judged(problem)]
-        return [verdict for verdict in verdicts if verdict is not None] + self._lacking(problem)
 
-    def _lacking(self, problem: str) -> list[Verdict]:
-        """A verdict for every candidate of the tree that the run has no case of: it is not left out of a gate."""
-        if self._run.kind == "imported" or problem not in self._project.problems:
-            return []
-        judged = {result.case.variant for result in self._judged(problem)}
-        variants = self._project.problems[problem].variants.values()
-        return [
-            _verdict(
-                Case(problem=problem, variant=variant.name, configuration="default", workload=""),
-                "not_measured",
-                "no_case",
-                f"{variant.name} is a candidate, and the run has no case of it",
-            )
-            for variant in variants
-            if variant.role == "candidate" and variant.name not in judged
-        ]
+def _without_numbers(grounds: Grounds, problem: str) -> list[Verdict]:
+    """Verdicts without a target: on cases whose numbers cannot be judged, and on candidates without a case."""
+    judged = _judged(grounds, problem)
+    found = [_verdict(r.case, grounds.unsound[r.case]) for r in judged if r.case in grounds.unsound]
+    return found + _unproven(grounds, problem) + _missing(grounds, problem)
 
-    def untargeted(self, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
-        """A verdict for every candidate with numbers that no target is for: nothing was asked of it."""
-        if self._run.kind == "imported":
-            return []
-        asked_of = {verdict.variant for verdict in verdicts}
-        silent = {r.case.variant: r.case for r in self._usable(problem) if r.case.variant not in asked_of}
-        return [
-            _verdict(
-                replace(case, workload=""), "not_measured", "no_target", f"no target of the stages is for {variant}"
-            )
-            for variant, case in silent.items()
-        ]
 
-    def _unusable(self, result: CaseResult) -> Verdict | None:
-        """Why a case has no numbers to judge by; None where it has."""
-        if result.case.problem in self._run.subjects and result.case.problem not in self._project.problems:
-            sentence = f"measured when there was a problem {result.case.problem}; the project does not have it any more"
-            return _verdict(result.case, "not_measured", "stale", sentence)
-        stale = stale_because(result.case, self._changed)
-        if stale:
-            return _verdict(result.case, "not_measured", "stale", f"measured before {listed(stale)} changed")
-        if result.outcome == "wrong_result":
-            return _verdict(result.case, "fail", "wrong_result", f"wrong result: {result.reason}")
-        if result.outcome != "profiled":
-            reason = result.reason or "the run ended before it"
-            return _verdict(result.case, "not_measured", result.outcome, f"{spaced(result.outcome)}: {reason}")
-        if result.case.name in self._faults:
-            return _verdict(result.case, "not_measured", "damaged_report", self._faults[result.case.name])
-        doubt = self._doubts.get(result.case)
-        return _verdict(result.case, doubt.status, doubt.reason, doubt.sentence) if doubt is not None else None
+def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
+    """A verdict for every candidate that may be faster than the hardware: its roof is not known."""
+    usable = [result for result in _usable(grounds, problem) if result.role == "candidate"]
+    reasons = [(result.case, unproven(grounds.read, grounds.roofs, result)) for result in usable]
+    return [_verdict(case, reason) for case, reason in reasons if reason is not None]
 
-    # --- targets ---
 
-    def target(self, problem: str, stage: Stage, target: Target) -> list[Verdict]:
-        """The verdicts of one target on every case that it is for."""
-        metric = resolve(self._project.catalogue, target.metric)
-        if self._run.kind == "imported":
-            relative = target.of is not None or target.tolerance is not None or metric.name == ROOF_FRACTION
-            return [] if relative else [v for r in self._usable(problem) for v in self._on_case(stage, target, r)]
-        candidates = [r for r in self._judged(problem) if not target.variants or r.case.variant in target.variants]
-        usable = [r for r in candidates if self._unusable(r) is None and _in_scope(target, r.case)]
-        verdicts = [verdict for result in usable for verdict in self._on_case(stage, target, result)]
-        cases = [result.case for result in candidates]
-        scope = [replace(case, workload=name) for case in cases for name in self._wanted(problem, target)]
-        missing = [case for case in dict.fromkeys(scope) if case not in cases]
-        return verdicts + [self._without_case(case, stage, target) for case in missing]
-
-    def _wanted(self, problem: str, target: Target) -> list[str]:
-        """The workloads that a target has to be judged on, whether the run has them or not.
-
-        Of those that the target names, the ones that the problem has: stages are shared by problems. Where it names
-        none, those of the problem's default plan. Where the problem has none of them: all, so that it shows.
-        """
-        if problem not in self._project.problems:
-            return target.workloads
-        known = self._project.problems[problem].workloads
-        if not target.workloads:
-            return [workload.name for workload in known.values() if workload.default]
-        return [name for name in target.workloads if name in known] or target.workloads
-
-    def _usable(self, problem: str) -> list[CaseResult]:
-        return [result for result in self._judged(problem) if self._unusable(result) is None]
-
-    def _without_case(self, case: Case, stage: Stage, target: Target) -> Verdict:
-        draft = self._draft(case, stage, target)
-        sentence = f"{draft.metric} is judged on {case.workload}, which the run does not have of {case.variant}"
-        return replace(draft, reason="no_case", sentence=sentence)
-
-    def _draft(self, case: Case, stage: Stage, target: Target, summary: Summary | None = None) -> Verdict:
-        """What a verdict of a target on a case has, whatever it will say."""
-        metric = resolve(self._project.catalogue, target.metric)
-        comparison, bound, of_roof = asked(target)
-        return replace(
-            _verdict(case, "not_measured", "", ""),
-            stage=stage.name,
-            metric=metric.name,
-            written_as=target.metric if target.metric != metric.name else None,
-            unit=metric.unit,
-            comparison=comparison,
-            bound=bound,
-            of_roof=of_roof,
-            tolerance=target.tolerance,
-            ncu_name=summary.ncu_name if summary else None,
-            value=summary.median if summary else None,
-            low=summary.low if summary else None,
-            high=summary.high if summary else None,
-            samples=summary.samples if summary else 0,
+def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
+    """A verdict for every candidate of the tree that the run has no case of: no gate passes it over."""
+    if grounds.run.kind == "imported" or problem not in grounds.project.problems:
+        return []
+    judged = {result.case.variant for result in _judged(grounds, problem)}
+    variants = grounds.project.problems[problem].variants.values()
+    return [
+        _verdict(
+            Case(problem=problem, variant=variant.name, configuration="default", workload=""),
+            Reason(code="no_case", sentence=f"{variant.name} is a candidate, and the run has no case of it"),
         )
-
-    def _on_case(self, stage: Stage, target: Target, result: CaseResult) -> list[Verdict]:
-        """One target on one case that has numbers: one verdict, or one for each kernel."""
-        metric = resolve(self._project.catalogue, target.metric)
-        kernels = self._parts.get((result.case, metric.name), {})
-        if target.scope == "call":
-            judged: dict[str | None, Summary] = {None: self._summary(result.case, metric)}
-            parts = _parts(kernels)
-        else:
-            judged = dict(kernels.items()) if kernels else {None: _absent(metric)}
-            parts = []
-        verdicts = []
-        for kernel, summary in judged.items():
-            draft = replace(self._draft(result.case, stage, target, summary), kernel=kernel, parts=parts)
-            verdict = self._weighed(draft, target, result, metric, summary)
-            verdicts.append(self._settled(self._explained(verdict, result, metric), stage))
-        return verdicts
-
-    def _weighed(self, draft: Verdict, target: Target, result: CaseResult, metric: Metric, summary: Summary) -> Verdict:
-        if summary.median is None:
-            sentence = f"{metric.name} is not measured: {summary.ncu_name} is {spaced(summary.state)}"
-            return replace(draft, reason=summary.state, sentence=sentence)
-        bound = self._bound(target, result, metric)
-        if isinstance(bound, Gap):
-            sentence = f"{metric.name} cannot be judged: {bound.sentence}"
-            return replace(draft, reason=bound.reason, sentence=sentence)
-        return weigh(draft, metric, summary, bound)
-
-    def _explained(self, verdict: Verdict, result: CaseResult, metric: Metric) -> Verdict:
-        """A verdict that says what holds a number down, and what each kernel of the call shows."""
-        more = ""
-        if verdict.status in ("fail", "undecided") and metric.limiters:
-            more += self._limited(result.case, metric)
-        if verdict.parts:
-            more += f"; its kernels: {_in_words(verdict.parts)}"
-        return replace(verdict, sentence=verdict.sentence + more)
-
-    def _limited(self, case: Case, metric: Metric) -> str:
-        """The smallest of the limits that hold a metric down, by name."""
-        medians = {name: self._summary(case, self._metric(name)).median for name in metric.limiters}
-        known = {name: value for name, value in medians.items() if value is not None}
-        if not known:
-            return "; what limits it is not measured"
-        least = min(known.values())
-        words = [metric.limiters[name] for name, value in known.items() if value == least]
-        return f"; limited by {listed(words)}"
-
-    # --- what bounds are made of ---
-
-    def _bound(self, target: Target, result: CaseResult, metric: Metric) -> Bound | Gap:
-        if target.bound is None:
-            accepted = accepted_of(self._project, self._run, result, metric)
-            return accepted if isinstance(accepted, Gap) else around(accepted, target.tolerance or 0.0, metric)
-        comparison, value = target.bound
-        if target.of is None and metric.name != ROOF_FRACTION:
-            return Bound(comparison=comparison, value=value)
-        roof = self._roof(result.case, metric)
-        if roof is None:
-            return Gap("no_roof", "the run has no roof to rely on")
-        if target.of is None:
-            return Bound(comparison=comparison, value=value)
-        return Bound(comparison=comparison, value=value * roof, of_roof=value)
-
-    def _roof(self, case: Case, metric: Metric) -> float | None:
-        """The median of a metric of the fastest roof on the same workload that can be relied on."""
-        roofs = [
-            result.case
-            for result in self._run.cases
-            if (result.case.problem, result.case.workload) == (case.problem, case.workload)
-            and result.role == "roof"
-            and self._unusable(result) is None
-        ]
-        durations = {roof: self._summary(roof, self._metric("duration")).median for roof in roofs}
-        timed = {roof: value for roof, value in durations.items() if value is not None}
-        return self._summary(min(timed, key=lambda roof: timed[roof]), metric).median if timed else None
-
-    def _metric(self, name: str) -> Metric:
-        return self._project.catalogue.metrics[name]
-
-    def _summary(self, case: Case, metric: Metric) -> Summary:
-        """A metric of a case; absent where no launch has what it is computed from."""
-        return self._summaries.get((case, metric.name)) or _absent(metric)
-
-    # --- what a missed target may still do ---
-
-    def _settled(self, verdict: Verdict, stage: Stage) -> Verdict:
-        """A verdict with what its stage and the problem's waivers say of it; what is not measured stays so."""
-        if verdict.status not in ("fail", "undecided"):
-            return verdict
-        waiver = self._waiver(verdict)
-        if waiver is not None and self._today <= waiver.until:
-            sentence = f"{verdict.sentence}; waived until {waiver.until}: {waiver.reason}"
-            return replace(verdict, status="waived", reason="waived", sentence=sentence, waiver=waiver)
-        if waiver is not None:
-            sentence = f"{verdict.sentence}; its waiver ended on {waiver.until}: {waiver.reason}"
-            reason = "waiver_expired" if verdict.status == "fail" else verdict.reason
-            verdict = replace(verdict, reason=reason, sentence=sentence, waiver=waiver)
-        if verdict.status == "undecided" and stage.undecided == "warn":
-            return replace(verdict, warning=True, sentence=f"{verdict.sentence}; {stage.name} takes this as a warning")
-        return verdict
-
-    def _waiver(self, verdict: Verdict) -> Waiver | None:
-        """The waiver of what a verdict is about; of several, the one that holds longest."""
-        problem = self._project.problems.get(verdict.problem)
-        covering = [
-            waiver
-            for waiver in (problem.waivers if problem is not None else [])
-            if _covers(waiver, resolve(self._project.catalogue, waiver.metric).name, verdict)
-        ]
-        return max(covering, key=lambda waiver: waiver.until, default=None)
+        for variant in variants
+        if variant.role == "candidate" and variant.name not in judged
+    ]
 
 
-# --- small things -----------------------------------------------------------------------------------------------------
+def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
+    """A verdict for every candidate with numbers that no target is for."""
+    if grounds.run.kind == "imported":
+        return []
+    asked_of = {verdict.variant for verdict in verdicts}
+    silent = {r.case.variant: r.case for r in _usable(grounds, problem) if r.case.variant not in asked_of}
+    return [
+        _verdict(
+            replace(case, workload=""),
+            Reason(code="no_target", sentence=f"no target of the stages is for {variant}"),
+        )
+        for variant, case in silent.items()
+    ]
 
 
-def _in_scope(target: Target, case: Case) -> bool:
-    return not target.workloads or case.workload in target.workloads
+# --- targets ----------------------------------------------------------------------------------------------------------
 
 
-def _by_default(case: Case) -> bool:
-    return case.configuration == "default"
+def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> list[Verdict]:
+    """The verdicts of one target on every case that it is for."""
+    if grounds.run.kind == "imported":
+        return [v for result in _usable(grounds, problem) for v in _on_case(grounds, stage, target, result)]
+    mine = [r for r in _judged(grounds, problem) if not target.variants or r.case.variant in target.variants]
+    here = [r for r in mine if not target.workloads or r.case.workload in target.workloads]
+    usable = [result for result in here if result.case not in grounds.unsound]
+    verdicts = [verdict for result in usable for verdict in _on_case(grounds, stage, target, result)]
+    cases = [result.case for result in mine]
+    wanted = [replace(case, workload=name) for case in cases for name in _wanted(grounds.project, problem, target)]
+    missing = [case for case in dict.fromkeys(wanted) if case not in cases]
+    return verdicts + [_without_case(case, stage, target) for case in missing]
+
+
+def _wanted(project: Project, problem: str, target: Target) -> list[str]:
+    """The workloads that a target has to be judged on, whether the run has them or not.
+
+    Stages are shared by problems: a target that names workloads is judged on those that the problem has. If it has
+    none of them, all are wanted, so that the gap shows. A target that names none is judged on the default plan.
+    """
+    if problem not in project.problems:
+        return target.workloads
+    known = project.problems[problem].workloads
+    if not target.workloads:
+        return [workload.name for workload in known.values() if workload.default]
+    return [name for name in target.workloads if name in known] or target.workloads
+
+
+def _without_case(case: Case, stage: Stage, target: Target) -> Verdict:
+    sentence = f"{target.metric.name} is judged on {case.workload}, which the run does not have of {case.variant}"
+    return _unjudged(_draft(case, stage, target), Reason(code="no_case", sentence=sentence))
+
+
+def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
+    """A verdict of a target on a case, without its answer."""
+    comparison, bound, of_roof = terms_of(target)
+    return replace(
+        _verdict(case, Reason(code="absent", sentence="")),
+        stage=stage.name,
+        metric=target.metric.name,
+        written_as=target.written_as,
+        unit=target.metric.unit,
+        comparison=comparison,
+        bound=bound,
+        of_roof=of_roof,
+        tolerance=target.tolerance,
+    )
+
+
+def _on_case(grounds: Grounds, stage: Stage, target: Target, result: CaseResult) -> list[Verdict]:
+    """One target on one case that has numbers: one verdict, or one for each kernel."""
+    draft = _draft(result.case, stage, target)
+    kernels = grounds.read.parts.get((result.case, target.metric.name), {})
+    if target.scope == "call":
+        drafts = [(replace(draft, parts=_parts(kernels)), _summary(grounds, result.case, target.metric))]
+    elif kernels:
+        drafts = [(replace(draft, kernel=kernel), summary) for kernel, summary in kernels.items()]
+    else:
+        drafts = [(draft, _absent(target.metric))]
+    weighed = [_weighed(grounds, found, target, result, summary) for found, summary in drafts]
+    return [_settled(grounds, _explained(grounds, verdict, target.metric), stage) for verdict in weighed]
+
+
+def _weighed(grounds: Grounds, draft: Verdict, target: Target, result: CaseResult, summary: Summary) -> Verdict:
+    """The verdict of a target by a case's numbers, or why there is none."""
+    draft = replace(
+        draft,
+        ncu_name=summary.ncu_name,
+        value=summary.median,
+        low=summary.low,
+        high=summary.high,
+        samples=summary.samples,
+    )
+    name = target.metric.name
+    bound = _bound(grounds, target, result)
+    if summary.median is None and not (isinstance(bound, Reason) and name == ROOF_FRACTION):
+        sentence = f"{name} is not measured: {summary.ncu_name} is {spaced(summary.state)}"
+        return _unjudged(draft, Reason(code=summary.state, sentence=sentence))
+    if isinstance(bound, Reason):
+        return _unjudged(draft, replace(bound, sentence=f"{name} cannot be judged: {bound.sentence}"))
+    return weigh(draft, target.metric, summary, bound)
+
+
+def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
+    """Adds to a verdict's sentence what limits the metric, that a library is beaten, and each kernel's value."""
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    more = ""
+    if verdict.status in ("fail", "undecided") and metric.limiters:
+        more += f"; {_limited(grounds, case, metric)}"
+    roof = grounds.roofs[case.problem, case.workload].deciding
+    if metric.name == ROOF_FRACTION and isinstance(roof, Roof) and roof.ceiling == "library" and verdict.value:
+        more += f"; {roof.speed(verdict.value)}{roof.remark(verdict.value)}"
+    if verdict.parts:
+        more += f"; its kernels: {_in_words(verdict.parts)}"
+    return replace(verdict, sentence=verdict.sentence + more)
+
+
+def _limited(grounds: Grounds, case: Case, metric: Metric) -> str:
+    """The smallest of the limits that hold a metric down, by name."""
+    metrics = grounds.project.catalogue.metrics
+    medians = {name: _summary(grounds, case, metrics[name]).median for name in metric.limiters}
+    known = {name: value for name, value in medians.items() if value is not None}
+    if not known:
+        return "what limits it is not measured"
+    least = min(known.values())
+    return f"limited by {listed([metric.limiters[name] for name, value in known.items() if value == least])}"
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def _bound(grounds: Grounds, target: Target, result: CaseResult) -> Bound | Reason:
+    """The bound of a target for a case, or why there is none."""
+    if target.bound is None:
+        accepted = accepted_of(grounds.project, grounds.run, result, target.metric)
+        return accepted if isinstance(accepted, Reason) else around(accepted, target.tolerance or 0.0, target.metric)
+    comparison, value = target.bound
+    if target.of is None and target.metric.name != ROOF_FRACTION:
+        return Bound(comparison=comparison, value=value)
+    roof = grounds.roofs[result.case.problem, result.case.workload].deciding
+    if isinstance(roof, Reason):
+        return roof
+    if target.of is None:
+        return Bound(comparison=comparison, value=value)
+    of_roof = _summary(grounds, roof.case, target.metric).median
+    if of_roof is None:
+        return Reason(code="no_roof", sentence=f"the {roof.noun} {roof.case.variant} has no {target.metric.name}")
+    return Bound(comparison=comparison, value=value * of_roof, of_roof=value)
+
+
+def _summary(grounds: Grounds, case: Case, metric: Metric) -> Summary:
+    """The summary of a case's metric; absent where the reports do not have it."""
+    return grounds.read.summaries.get((case, metric.name)) or _absent(metric)
 
 
 def _absent(metric: Metric) -> Summary:
@@ -436,37 +373,71 @@ def _absent(metric: Metric) -> Summary:
     return Summary(state="absent", median=None, low=None, high=None, samples=0, ncu_name=name)
 
 
-MOST_PARTS = 4
+# --- waivers and warnings ---------------------------------------------------------------------------------------------
+
+
+def _settled(grounds: Grounds, verdict: Verdict, stage: Stage) -> Verdict:
+    """Applies waivers and warnings to failed or undecided verdicts."""
+    if verdict.status not in ("fail", "undecided"):
+        return verdict
+    waiver = _waiver(grounds.project, verdict)
+    if waiver is not None and grounds.today <= waiver.until:
+        sentence = f"{verdict.sentence}; waived until {waiver.until}: {waiver.reason}"
+        return replace(verdict, status=STATUS_OF_REASON["waived"], reason="waived", sentence=sentence, waiver=waiver)
+    if waiver is not None:
+        sentence = f"{verdict.sentence}; its waiver ended on {waiver.until}: {waiver.reason}"
+        reason = "waiver_expired" if verdict.status == "fail" else verdict.reason
+        verdict = replace(verdict, reason=reason, sentence=sentence, waiver=waiver)
+    if verdict.status == "undecided" and stage.undecided == "warn":
+        return replace(verdict, warning=True, sentence=f"{verdict.sentence}; {stage.name} takes this as a warning")
+    return verdict
+
+
+def _waiver(project: Project, verdict: Verdict) -> Waiver | None:
+    """The waiver that covers a verdict; of several, the one that holds longest."""
+    problem = project.problems.get(verdict.problem)
+    covering = [waiver for waiver in (problem.waivers if problem is not None else []) if _covers(waiver, verdict)]
+    return max(covering, key=lambda waiver: waiver.until, default=None)
+
+
+# --- parts of verdicts ------------------------------------------------------------------------------------------------
+
+_MOST_PARTS = 4
 """Kernels of a call that a sentence names; the verdict has all."""
 
-LONGEST_KERNEL = 60
+_LONGEST_KERNEL = 60
 """Characters of a kernel's name in a sentence: a template's has hundreds."""
 
 
-def _in_words(parts: list[Part]) -> str:
+def _in_words(parts: list[KernelPart]) -> str:
     shown = [
-        f"{shortened(part.kernel, LONGEST_KERNEL)} {number(part.value) if part.value is not None else '–'}"
-        for part in parts[:MOST_PARTS]
+        f"{shortened(part.kernel, _LONGEST_KERNEL)} {number(part.value) if part.value is not None else '–'}"
+        for part in parts[:_MOST_PARTS]
     ]
-    return ", ".join(shown) + (f" and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else "")
+    return ", ".join(shown) + (f" and {len(parts) - _MOST_PARTS} more" if len(parts) > _MOST_PARTS else "")
 
 
-def _parts(kernels: dict[str, Summary]) -> list[Part]:
+def _parts(kernels: dict[str, Summary]) -> list[KernelPart]:
     """What each kernel shows, where there are several."""
     if len(kernels) < 2:
         return []
-    return [Part(kernel=kernel, value=summary.median) for kernel, summary in kernels.items()]
+    return [KernelPart(kernel=kernel, value=summary.median) for kernel, summary in kernels.items()]
 
 
-def _verdict(case: Case, status: Status, reason: str, sentence: str) -> Verdict:
-    """A verdict of a case that no target has to do with."""
+def _verdict(case: Case, reason: Reason) -> Verdict:
+    """A verdict on a case as a whole."""
     return Verdict(
-        status=status,
-        reason=reason,
-        sentence=sentence,
+        status=STATUS_OF_REASON[reason.code],
+        reason=reason.code,
+        sentence=reason.sentence,
         stage=None,
         problem=case.problem,
         variant=case.variant,
         configuration=case.configuration,
         workload=case.workload,
     )
+
+
+def _unjudged(draft: Verdict, reason: Reason) -> Verdict:
+    """A verdict of a target that could not be judged."""
+    return replace(draft, status=STATUS_OF_REASON[reason.code], reason=reason.code, sentence=reason.sentence)

@@ -16,7 +16,7 @@ from stallgate.measure.device import Device
 from stallgate.measure.outcomes import Outcomes
 from stallgate.measure.process import Ended, Spawned
 from stallgate.measure.referee import RefereeProcess
-from stallgate.model import Attempt, Case, Environment, MeasureOptions, Noun, Role
+from stallgate.model import Attempt, Case, Environment, FrozenStruct, MeasureOptions, Role
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
 from stallgate.runs.folder import now, write_whole
@@ -24,7 +24,7 @@ from stallgate.runs.folder import now, write_whole
 CHILD_ENTRY = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
 
 
-class Machine(Noun, frozen=True):
+class Machine(FrozenStruct, frozen=True):
     """The GPU and the tool that a run is measured with."""
 
     device: Device
@@ -33,7 +33,7 @@ class Machine(Noun, frozen=True):
     chip: str | None
 
 
-class Task(Noun, frozen=True):
+class Task(FrozenStruct, frozen=True):
     """What one process is to do, and where its files stand."""
 
     folder: Path

@@ -27,9 +27,10 @@ from stallgate.measure.messages import (
     timer_message,
 )
 from stallgate.measure.process import Ended, Spawned, in_words, watch
-from stallgate.model import Case, Noun, Workload
+from stallgate.model import Case, FrozenStruct, Workload
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
+from stallgate.project.layout import gradient_file, peer_file, peer_files
 from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
 from stallgate.runs.folder import now, write_whole
@@ -42,7 +43,7 @@ ROW_BUDGET_S = 4.0
 COPY = Entry(name="copy", role="copy")
 
 
-class BenchOptions(Noun, frozen=True):
+class BenchOptions(FrozenStruct, frozen=True):
     """How to measure."""
 
     python: str
@@ -102,7 +103,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
 
 
 def _demand_gradient(project: Project, problem: str) -> None:
-    if not gradient_file(project, problem).is_file():
+    if not gradient_file(project.root, problem).is_file():
         raise BadArgument(
             f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
             "docs/bench.md says what is in it; or leave out --gradient",
@@ -118,11 +119,6 @@ def _demand_differentiable(workload: Workload) -> None:
         )
 
 
-def gradient_file(project: Project, problem: str) -> Path:
-    """What is right of a problem's gradient; beside its reference, which recordings depend on."""
-    return project.root / "kernels" / problem / "gradient.py"
-
-
 def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow:
     """The row of cases that share a problem and a workload. A roof has no gradient."""
     problem, workload = cases[0].problem, cases[0].workload
@@ -130,7 +126,7 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow
     entries = [Entry(name=c.variant, configuration=c.configuration, role=variants[c.variant].role) for c in cases]
     if options.gradient is not None:
         entries = [entry for entry in entries if entry.role != "roof"]
-    peers = [Entry(name=path.stem, role="peer") for path in peer_files(project, problem)]
+    peers = [Entry(name=path.stem, role="peer") for path in peer_files(project.root, problem)]
     return BenchRow(
         problem=problem,
         workload=project.problems[problem].workloads[workload],
@@ -140,18 +136,13 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow
     )
 
 
-def peer_files(project: Project, problem: str) -> list[Path]:
-    """Other people's implementations, in the form of variants: ``kernels/<problem>/peers/*.py``."""
-    return sorted((project.root / "kernels" / problem / "peers").glob("*.py"))
-
-
 def _digests(project: Project, problem: str) -> dict[str, str]:
     """Everything that times depend on: what the counters depend on, the peers, and the timing child."""
     digests = subject_digests(project.problems[problem])
     digests["the timing child"] = package_digest(TIMER_ENTRY.parent)
-    if gradient_file(project, problem).is_file():
-        digests["the gradient"] = text_digest(gradient_file(project, problem))
-    return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project, problem)}
+    if gradient_file(project.root, problem).is_file():
+        digests["the gradient"] = text_digest(gradient_file(project.root, problem))
+    return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project.root, problem)}
 
 
 def bench_plan(project: Project, bench: Bench, rows: list[BenchRow]) -> bytes:
@@ -182,7 +173,7 @@ def _gradient(project: Project, row: BenchRow) -> dict[str, object] | None:
     """What a gradient is timed and compared with; None where the forward pass is timed."""
     if row.gradient is None:
         return None
-    path = gradient_file(project, row.problem)
+    path = gradient_file(project.root, row.problem)
     alone = row.gradient == "backward"
     return {"path": str(path), "digest": text_digest(path), "alone": alone, "zeros": row.zeros}
 
@@ -194,7 +185,7 @@ def _contender(project: Project, row: BenchRow, entry: Entry) -> dict[str, objec
         case "copy":
             return contender
         case "peer":
-            path = project.root / "kernels" / row.problem / "peers" / f"{entry.name}.py"
+            path = peer_file(project.root, row.problem, entry.name)
             file = {"path": str(path), "digest": text_digest(path)}
             return {**contender, **file, "variant": entry.name, "tunables": {}, "arguments": row.workload.arguments}
         case _:

@@ -52,6 +52,7 @@ def child_case(project: Project, case: Case, samples: list[str]) -> dict[str, ob
         "problem": case.problem,
         "variant": case.variant,
         "role": variant.role,
+        "ceiling": variant.ceiling,
         "path": str(project.root / variant.path),
         "digest": variant.digest,
         "tunables": variant.configurations[case.configuration],

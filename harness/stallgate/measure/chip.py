@@ -8,8 +8,8 @@ from pathlib import Path
 
 from stallgate.errors import NoProfiler
 from stallgate.measure import ncu
-from stallgate.model import Catalogue, Metric, Noun
-from stallgate.project.catalogue import COMPUTED_OF, exists_on, name_on, resolve
+from stallgate.model import Catalogue, FrozenStruct, Metric
+from stallgate.project.catalogue import COMPUTED_OF, exists_on, name_on
 from stallgate.project.load import Project
 
 _OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_cycle_pct")
@@ -18,7 +18,7 @@ _OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_c
 _NAME = re.compile(r"[a-z][a-z0-9]*__[a-z0-9_]+")
 
 
-class CatalogueCheck(Noun, frozen=True):
+class CatalogueCheck(FrozenStruct, frozen=True):
     """How the catalogue stands to an installed ncu."""
 
     chip: str
@@ -32,7 +32,7 @@ def judged_by(project: Project, problems: list[str]) -> dict[str, list[str]]:
     stages = project.with_included(name for problem in problems for name in project.problems[problem].stages)
     found: dict[str, list[str]] = {}
     for stage in stages:
-        for metric in dict.fromkeys(resolve(project.catalogue, target.metric).name for target in stage.targets):
+        for metric in dict.fromkeys(target.metric.name for target in stage.targets):
             found.setdefault(metric, []).append(stage.name)
     return found
 

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 
 from stallgate.errors import BadArgument, NoDevice
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 
 _QUERY = ("index", "uuid", "name", "driver_version", "compute_cap", "memory.total", "memory.free")
 
 
-class Device(Noun, frozen=True):
+class Device(FrozenStruct, frozen=True):
     """One GPU as its driver describes it."""
 
     index: int

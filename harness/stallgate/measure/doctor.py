@@ -13,7 +13,7 @@ from stallgate.errors import StallgateError
 from stallgate.formatting import listed
 from stallgate.measure import ncu
 from stallgate.measure.device import find_devices
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.folder import RECORDED, load, missing_reports
@@ -35,7 +35,7 @@ else:
 """A torch that was built without CUDA says so in a file; its import, which takes seconds, is not tried."""
 
 
-class Finding(Noun, frozen=True):
+class Finding(FrozenStruct, frozen=True):
     """One fact about the machine."""
 
     name: str

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from stallgate.errors import NoProfiler
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 
 CLOCK_CONTROL = "none"
 """Clocks are left as they are: the time decides, and a locked base clock is nobody's production clock."""
@@ -19,7 +19,7 @@ CACHE_CONTROL = "all"
 PERMISSION_PAGE = "https://developer.nvidia.com/ERR_NVGPUCTRPERM"
 
 
-class Invocation(Noun, frozen=True):
+class Invocation(FrozenStruct, frozen=True):
     """One ncu process to be."""
 
     report: Path
@@ -87,7 +87,7 @@ def command(ncu: Path, invocation: Invocation) -> list[str]:
     ]
 
 
-class Complaints(Noun, frozen=True):
+class Complaints(FrozenStruct, frozen=True):
     """What an ncu process complained of."""
 
     errors: list[str]

@@ -33,7 +33,7 @@ from stallgate.measure.messages import (
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.process import Ended, in_words
 from stallgate.measure.referee import Reply
-from stallgate.model import Case, Noun, Outcome, Role
+from stallgate.model import Case, FrozenStruct, Outcome, Role
 
 OUT_OF_TURN: Reply = {"refused": "crashed", "reason": "it is not the turn of this case"}
 
@@ -44,7 +44,7 @@ class Asked(Protocol):
     def ask(self, what: str, **arguments: object) -> Reply: ...
 
 
-class Finished(Noun, frozen=True):
+class Finished(FrozenStruct, frozen=True):
     """What became of one case."""
 
     outcome: Outcome

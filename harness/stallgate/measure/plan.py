@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Case, Noun, Problem, Variant, Workload
+from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
+from stallgate.project.layout import variant_file
 from stallgate.project.load import Project
 
 
-class Request(Noun, frozen=True):
+class Request(FrozenStruct, frozen=True):
     """What a user asks to have measured; empty means the default."""
 
     subjects: list[str] = []
@@ -65,7 +66,7 @@ def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[V
 
 def _unknown_variant(project: Project, problem: str, variant: str) -> UnknownName:
     error = UnknownName("variant", variant, project.problems[problem].variants)
-    if (project.root / "kernels" / problem / f"{variant}.py").is_file():
+    if variant_file(project.root, problem, variant).is_file():
         error.hint = f"{variant}.py is there: give it a role in kernels/{problem}/problem.toml"
     return error
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Self
 
 from stallgate.measure.channel import ChildChannel
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 
 POLL_S = 0.05
 """How often a silent process is looked at; a line is heard at once."""
 
 
-class Ended(Noun, frozen=True):
+class Ended(FrozenStruct, frozen=True):
     """How a process ended."""
 
     exit_status: int | None

@@ -100,9 +100,9 @@ def subject_of(project: Project, name: str) -> Subject:
 
 def chip_of(project: Project, device: Device) -> str | None:
     """The chip of a GPU: by its data sheet, else by its compute capability; None where neither tells."""
-    card = project.card_of(device.name)
-    if card is not None:
-        return card.chip
+    spec = project.gpu_spec_of(device.name)
+    if spec is not None:
+        return spec.chip
     chips = project.catalogue.chips.values()
     return next((chip.name for chip in chips if chip.compute_capability == device.compute_capability), None)
 

@@ -22,7 +22,7 @@ def file_digest(path: Path) -> str:
 
 
 def workload_digest(workload: Workload) -> str:
-    """SHA-256 of what a workload computes: its arguments and its needs; its name and its place in a plan are not."""
+    """SHA-256 of a workload's arguments, bytes and flops; its name and its place in a plan do not count."""
     measured = {"arguments": workload.arguments, "bytes": workload.bytes, "flops": workload.flops}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
 
@@ -47,7 +47,7 @@ def tunables_digest(tunables: dict[str, object]) -> str:
 
 def subject_digests(problem: Problem) -> dict[str, str]:
     """Everything that the numbers of a problem depend on, by the name that a person would give it."""
-    digests = {CHILD: child_digest(), REFERENCE: problem.reference_digest}
+    digests = {CHILD_KEY: child_digest(), REFERENCE_KEY: problem.reference_digest}
     digests |= {
         configuration_key(variant.name, name): tunables_digest(tunables)
         for variant in problem.variants.values()
@@ -59,8 +59,8 @@ def subject_digests(problem: Problem) -> dict[str, str]:
     return digests
 
 
-CHILD = "the measuring child"
-REFERENCE = "the reference"
+CHILD_KEY = "the measuring child"
+REFERENCE_KEY = "the reference"
 DEFAULT = "default"
 """The configuration that passes no tunables: nothing about it can change but the variant's file."""
 

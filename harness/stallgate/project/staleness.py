@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from stallgate.model import Case, Run
+from stallgate.model import Case, Run, Workload
 from stallgate.project.digests import (
-    CHILD,
+    CHILD_KEY,
     DEFAULT,
-    REFERENCE,
+    REFERENCE_KEY,
     configuration_key,
     subject_digests,
     variant_key,
+    workload_digest,
     workload_key,
 )
 from stallgate.project.load import Project
 
 PROBLEM = "the problem"
-"""Differs where the tree has no such problem, or the run does not say what it measured of it."""
+"""Differs where the tree does not have the problem, or the run does not have its digests."""
 
 
 def changes(run: Run, project: Project) -> dict[str, list[str]]:
-    """Problem -> what differs between what a run measured and what the tree holds, named as a person would.
+    """Problem -> the things that differ between the run's measurement and the tree, by names for a reader.
 
-    Nothing of an imported run is of a tree.
+    Imported runs were not measured from a tree: nothing differs.
     """
     if run.kind == "imported":
         return {}
@@ -32,12 +33,31 @@ def _differing(run: Run, project: Project, name: str) -> list[str]:
     if name not in project.problems or name not in run.subjects:
         return [PROBLEM]
     measured, current = run.subjects[name].digests, subject_digests(project.problems[name])
-    return [key for key in {**measured, **current} if measured.get(key) != current.get(key)]
+    needed = [key for result in run.cases if result.case.problem == name for key in _dependencies(result.case)]
+    known = dict.fromkeys([*measured, *current, *needed])
+    return [key for key in known if measured.get(key) is None or measured.get(key) != current.get(key)]
+
+
+def _dependencies(case: Case) -> list[str]:
+    """The digests that have to be the same: one that neither side has is as good as changed."""
+    keys = [CHILD_KEY, REFERENCE_KEY, variant_key(case.variant), workload_key(case.workload)]
+    if case.configuration != DEFAULT:
+        keys.append(configuration_key(case.variant, case.configuration))
+    return keys
 
 
 def stale_because(case: Case, changed: dict[str, list[str]]) -> list[str]:
-    """What has changed of all that the numbers of a case depend on."""
-    depends = [PROBLEM, CHILD, REFERENCE, variant_key(case.variant), workload_key(case.workload)]
-    if case.configuration != DEFAULT:
-        depends.append(configuration_key(case.variant, case.configuration))
+    """The changed things that the numbers of a case depend on."""
+    depends = [PROBLEM, *_dependencies(case)]
     return [key for key in changed.get(case.problem, []) if key in depends]
+
+
+def measured_workload(run: Run, project: Project, case: Case) -> Workload | None:
+    """The workload that a case was measured on: the tree's or the run's, whichever has the digest of the measurement.
+
+    None where neither has it: then it is not known what the workload needs.
+    """
+    subject, problem = run.subjects.get(case.problem), project.problems.get(case.problem)
+    digest = subject.digests.get(workload_key(case.workload)) if subject is not None else None
+    known = [found.workloads.get(case.workload) for found in (problem, subject) if found is not None]
+    return next((load for load in known if load is not None and workload_digest(load) == digest), None)

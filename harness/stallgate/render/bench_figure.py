@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from stallgate.formatting import spaced
-from stallgate.render.figures import BOUND, FAINT, INK, INKS, blank_figure, fitting, plain, rendered_png
+from stallgate.render.figures import BOUND, FAINT, INK, INKS, blank_figure, fitting, rendered_png, strip_axis
 from stallgate.runs.bench import Bench, BenchRow, ContenderRole, Entry
 from stallgate.runs.folder import write_whole
 
-FILE = "bench.png"
+_FILE = "bench.png"
 
-WIDTH = 8.0
-COLUMNS = 2
-BAR = 0.22
+_WIDTH = 8.0
+_COLUMNS = 2
+_BAR = 0.22
 """Inches that a bar takes."""
-HEAD = 0.62
+_HEAD = 0.62
 """Inches above and below the bars of a panel: its title and its axis."""
-LONGEST_NAME = 22
+_LONGEST_NAME = 22
 
 
 def draw_bench(bench: Bench, folder: Path) -> None:
@@ -26,18 +26,18 @@ def draw_bench(bench: Bench, folder: Path) -> None:
     rows = [row for row in bench.rows if any(entry.samples_us for entry in row.entries)]
     if not rows:
         return
-    columns = min(COLUMNS, len(rows))
+    columns = min(_COLUMNS, len(rows))
     lines = [rows[start : start + columns] for start in range(0, len(rows), columns)]
-    heights = [HEAD + BAR * max(len(_shown(row)) for row in line) for line in lines]
+    heights = [_HEAD + _BAR * max(len(_shown(row)) for row in line) for line in lines]
     gpu = bench.environment.gpu if bench.environment is not None else "an unknown GPU"
-    figure = blank_figure(f"Speed as a fraction of a copy of the same bytes, {gpu}", WIDTH, 0.5 + sum(heights))
+    figure = blank_figure(f"Speed as a fraction of a copy of the same bytes, {gpu}", _WIDTH, 0.5 + sum(heights))
     grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
     for line, axes in zip(lines, grid, strict=True):
         for row, axis in zip(line, axes, strict=False):
             _panel(axis, row)
         for axis in axes[len(line) :]:
             axis.set_axis_off()
-    write_whole(folder / FILE, rendered_png(figure))
+    write_whole(folder / _FILE, rendered_png(figure))
 
 
 def _panel(axis: Any, row: BenchRow) -> None:
@@ -55,11 +55,11 @@ def _panel(axis: Any, row: BenchRow) -> None:
         axis.hlines([place], ends[1:], ends[:1], color=INK, linewidth=2, zorder=3)
         axis.text(max(fraction, *ends) + 0.012 * right, place, f"{fraction:.3f}", va="center", fontsize=8.5, color=INK)
     axis.axvline(1.0, color=INK, linewidth=1.1, linestyle=":", zorder=1)
-    axis.set_yticks(range(len(shown)), [fitting(entry.label, LONGEST_NAME) for entry, _ in shown])
+    axis.set_yticks(range(len(shown)), [fitting(entry.label, _LONGEST_NAME) for entry, _ in shown])
     axis.set_ylim(len(shown) - 0.4, -0.6)
     axis.set_xlim(0, right)
     axis.set_title(row.title, fontsize=9.5, color=INK, loc="left")
-    plain(axis)
+    strip_axis(axis)
 
 
 def _shown(row: BenchRow) -> list[Entry]:

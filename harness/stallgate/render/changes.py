@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from stallgate.compare.since import ORDER, Since
+from stallgate.compare.since import WORD_ORDER, ChangesSinceLast
 from stallgate.compare.two_runs import Word
-from stallgate.model import Noun
-from stallgate.render.compare_page import CLASSES, MARKS, Line, line_of
+from stallgate.model import FrozenStruct
+from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, ChangeLine, line_of
 
-MOST_LINES = 40
+MOST_CHANGES = 40
 """Rows of the table; of more, what moved is shown first, and ``stallgate compare`` shows the rest."""
 
 
-class Changes(Noun, frozen=True):
+class Changes(FrozenStruct, frozen=True):
     """A problem of a run beside its base."""
 
     mark: str
@@ -25,13 +25,13 @@ class Changes(Noun, frozen=True):
     """What moved, or why nothing can be said, without its full stop."""
     tally: str
     notes: list[str]
-    lines: list[Line]
+    lines: list[ChangeLine]
     left_out: int
     """Rows that the table does not have."""
 
     @property
     def moved(self) -> bool:
-        return any(line.mark not in (MARKS["same"], MARKS["not_comparable"]) for line in self.lines)
+        return any(line.mark not in (WORD_MARKS["same"], WORD_MARKS["not_comparable"]) for line in self.lines)
 
     @property
     def is_gappy(self) -> bool:
@@ -39,7 +39,7 @@ class Changes(Noun, frozen=True):
         return any(line.why for line in self.lines)
 
 
-def changes_of(since: Since) -> Changes:
+def changes_of(since: ChangesSinceLast) -> Changes:
     """One problem, put into words."""
     if since.found is None:
         return Changes(
@@ -56,16 +56,16 @@ def changes_of(since: Since) -> Changes:
     told = since.changes
     words = {change.word for _, change in told}
     word: Word = "worse" if "worse" in words else "better" if "better" in words else "same"
-    if len(told) > MOST_LINES:
-        told = sorted(told, key=lambda pair: ORDER.index(pair[1].word))
+    if len(told) > MOST_CHANGES:
+        told = sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))
     return Changes(
-        mark=MARKS[word],
-        style=CLASSES.get(word, ""),
+        mark=WORD_MARKS[word],
+        style=WORD_CLASSES.get(word, ""),
         base=since.base,
         provenance=since.found.base.provenance,
         words=since.found.finding,
         tally=since.tally,
         notes=since.found.notes,
-        lines=[line_of(*pair) for pair in told[:MOST_LINES]],
-        left_out=max(0, len(told) - MOST_LINES),
+        lines=[line_of(*pair) for pair in told[:MOST_CHANGES]],
+        left_out=max(0, len(told) - MOST_CHANGES),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from stallgate.model import Noun
-from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, Row, blank_figure, plain, rendered
+from stallgate.model import FrozenStruct
+from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, FigureRow, blank_figure, rendered, strip_axis
 
 SLOWER = BOUND
 FASTER = INKS["candidate"]
@@ -17,7 +17,7 @@ TITLE_WIDTH = 90
 """Characters; a longer finding takes another line."""
 
 
-class Shift(Noun, frozen=True):
+class Shift(FrozenStruct, frozen=True):
     """The relative change of a variant's time, or why there is none."""
 
     change: float | None
@@ -35,7 +35,7 @@ class Shift(Noun, frozen=True):
         return SLOWER if self.low > 0 else FASTER
 
 
-def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> Drawing:
+def times_drawing(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift]) -> Drawing:
     """A row for each variant: a dot at its change in per cent, a bar over what the noise allows."""
     figure = blank_figure(textwrap.fill(title, TITLE_WIDTH), 10.0, 1.25 + 0.36 * len(rows))
     axis = figure.subplots()
@@ -51,7 +51,7 @@ def times_drawing(title: str, rows: Sequence[Row], shifts: Sequence[Shift]) -> D
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-_reach(shifts), _reach(shifts))
     axis.set_xlabel("change of time [%]: faster to the left, slower to the right", fontsize=9, color=INK)
-    plain(axis)
+    strip_axis(axis)
     return rendered(figure)
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.compare.since import ORDER
-from stallgate.compare.two_runs import Change, Comparison, Pair, Word, finding
+from stallgate.compare.since import WORD_ORDER
+from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, times_finding
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, scaled, spaced
-from stallgate.model import Noun
+from stallgate.model import FrozenStruct
 from stallgate.render.compare_figures import Shift, times_drawing
-from stallgate.render.figures import Row
+from stallgate.render.figures import FigureRow
 from stallgate.render.template import template
 from stallgate.runs.folder import write_whole
 
-MARKS: dict[Word, str] = {
+WORD_MARKS: dict[Word, str] = {
     "better": "✓ better",
     "worse": "✗ worse",
     "same": "same",
@@ -27,11 +27,11 @@ MARKS: dict[Word, str] = {
 COMPARED = "compare-"
 """The page's name begins so, and goes on with the base's."""
 
-CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
+WORD_CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
 """Classes of the page's style."""
 
 
-class Cell(Noun, frozen=True):
+class SideCell(FrozenStruct, frozen=True):
     """A metric of one run in the table."""
 
     text: str
@@ -45,7 +45,7 @@ class Cell(Noun, frozen=True):
     """The lowest and the highest sample, likewise."""
 
 
-class Line(Noun, frozen=True):
+class ChangeLine(FrozenStruct, frozen=True):
     """A row of the table."""
 
     case: str
@@ -53,8 +53,8 @@ class Line(Noun, frozen=True):
     variant: str
     metric: str
     unit: str
-    base: Cell
-    run: Cell
+    base: SideCell
+    run: SideCell
     change: str
     value: float | None
     """The change in per cent."""
@@ -63,7 +63,7 @@ class Line(Noun, frozen=True):
     why: str
 
 
-class Section(Noun, frozen=True):
+class ComparedWorkload(FrozenStruct, frozen=True):
     """One workload of one problem."""
 
     anchor: str
@@ -73,26 +73,26 @@ class Section(Noun, frozen=True):
     alt: str
 
 
-def draw_comparison(found: Comparison, folder: Path) -> Path:
+def draw_comparison(found: RunComparison, folder: Path) -> Path:
     """Writes the page into a folder, the run's; returns its path."""
     page = folder / f"{COMPARED}{found.base.name}.html"
     write_whole(page, _html(found).encode())
     return page
 
 
-def _html(found: Comparison) -> str:
+def _html(found: RunComparison) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
     told = [(pair, change) for pair in found.pairs for change in pair.changes]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
         sections=[_section(found, problem, workload) for problem, workload in places],
-        lines=[line_of(*told) for told in sorted(told, key=lambda pair: ORDER.index(pair[1].word))],
+        lines=[line_of(*told) for told in sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))],
         markup=Markup,
     )
 
 
-def _style(found: Comparison) -> str:
+def _style(found: RunComparison) -> str:
     """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
     words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
     known = "fail" if "worse" in words else "pass" if "better" in words else ""
@@ -102,21 +102,21 @@ def _style(found: Comparison) -> str:
 # --- workloads --------------------------------------------------------------------------------------------------------
 
 
-def _section(found: Comparison, problem: str, workload: str) -> Section:
+def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkload:
     pairs = [pair for pair in found.pairs if (pair.case.problem, pair.case.workload) == (problem, workload)]
-    rows = [Row(name=pair.name, role=pair.role) for pair in pairs]
+    rows = [FigureRow(name=pair.name, role=pair.role) for pair in pairs]
     shifts = [_shift(pair.duration) for pair in pairs]
     title = f"{problem} · {workload}"
-    return Section(
+    return ComparedWorkload(
         anchor=f"{problem}-{workload}",
         title=title,
         obstacles=[f"{name}: {sentence}" for name, sentence in _told_here(found, pairs)],
-        svg=times_drawing(finding(pairs), rows, shifts).svg,
+        svg=times_drawing(times_finding(pairs), rows, shifts).svg,
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
     )
 
 
-def _told_here(found: Comparison, pairs: list[Pair]) -> list[tuple[str, str]]:
+def _told_here(found: RunComparison, pairs: list[Pair]) -> list[tuple[str, str]]:
     """Cases that are not comparable, each with its reason, where it is not told at the top."""
     named = [(pair.name, pair.obstacle) for pair in pairs if pair.obstacle not in found.obstacles]
     return [(name, obstacle.sentence) for name, obstacle in named if obstacle is not None]
@@ -134,9 +134,9 @@ def _shift(duration: Change) -> Shift:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def line_of(pair: Pair, change: Change) -> Line:
+def line_of(pair: Pair, change: Change) -> ChangeLine:
     """A change as a row shows it."""
-    return Line(
+    return ChangeLine(
         case=pair.case.name,
         workload=pair.case.workload,
         variant=pair.name,
@@ -146,19 +146,19 @@ def line_of(pair: Pair, change: Change) -> Line:
         run=_cell(change.run, change.unit),
         change=_percent(change.change) if change.change is not None else "–",
         value=100 * change.change if change.change is not None else None,
-        mark=MARKS[change.word],
-        style=CLASSES.get(change.word, ""),
+        mark=WORD_MARKS[change.word],
+        style=WORD_CLASSES.get(change.word, ""),
         why=change.obstacle.sentence if change.obstacle else "",
     )
 
 
-def _cell(summary: Summary | None, unit: str) -> Cell:
+def _cell(summary: Summary | None, unit: str) -> SideCell:
     if summary is None:
-        return Cell(text="–", value=None, title="no numbers")
+        return SideCell(text="–", value=None, title="no numbers")
     if summary.median is None or summary.low is None or summary.high is None:
-        return Cell(text=spaced(summary.state), value=None, title=summary.ncu_name)
+        return SideCell(text=spaced(summary.state), value=None, title=summary.ncu_name)
     spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
-    return Cell(
+    return SideCell(
         text=number(summary.median),
         value=summary.median,
         title=spread,

@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stallgate.model import Advice, Case, Detail, HotLine, Noun, Role
+from stallgate.model import Advice, Case, Detail, FrozenStruct, HotLine, Role
 from stallgate.project.digests import text_digest, variant_key
-from stallgate.render.view import View, case_name
+from stallgate.render.view import View
 
-MOST_LINES = 12
+MOST_HOT_LINES = 12
 """Rows in a table of hot lines; the code has them all."""
 
 LONGEST_CODE = 4000
 """Lines of a file that a page shows."""
 
-ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
+_ROLE_ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
 
 
-class Hot(Noun, frozen=True):
+class HotRow(FrozenStruct, frozen=True):
     """A row in the table of hot lines."""
 
     line: HotLine
@@ -29,18 +29,18 @@ class Hot(Noun, frozen=True):
     """The line in the code below; empty where it is not there."""
 
 
-class Kernel(Noun, frozen=True):
+class HotKernel(FrozenStruct, frozen=True):
     """What is told of one launch."""
 
     name: str
     samples: int
-    own: list[Hot]
+    own: list[HotRow]
     """Lines of the files that the kernel was written in."""
-    library: list[Hot]
+    library: list[HotRow]
     advice: list[Advice]
 
 
-class CodeLine(Noun, frozen=True):
+class CodeLine(FrozenStruct, frozen=True):
     """A line of the variant's file."""
 
     number: int
@@ -52,13 +52,13 @@ class CodeLine(Noun, frozen=True):
     """Of a line with samples."""
 
 
-class Said(Noun, frozen=True):
+class Said(FrozenStruct, frozen=True):
     """The details of one case, for a reader."""
 
     name: str
     case: str
     file: str
-    kernels: list[Kernel]
+    kernels: list[HotKernel]
     code: list[CodeLine]
     """Empty where the file is not at hand as it was measured."""
 
@@ -74,7 +74,7 @@ def said(view: View, anchor: str) -> list[Said]:
     for detail in view.details():
         details.setdefault(detail.case, []).append(detail)
     roles = {result.case: result.role for result in view.cases}
-    order = sorted(details, key=lambda case: ORDER.index(roles[case]))
+    order = sorted(details, key=lambda case: _ROLE_ORDER.index(roles[case]))
     return [_said(view, case, details[case], f"{anchor}-code-{number + 1}") for number, case in enumerate(order)]
 
 
@@ -84,12 +84,12 @@ def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
     code = _code(path, details, anchor) if path is not None else []
     shown = {line.number for line in code}
     kernels = [_kernel(detail, file, anchor, shown) for detail in details]
-    return Said(name=case_name(case), case=case.name, file=file, kernels=kernels, code=code)
+    return Said(name=case.display_name, case=case.name, file=file, kernels=kernels, code=code)
 
 
-def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> Kernel:
+def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> HotKernel:
     rows = [
-        Hot(
+        HotRow(
             line=line,
             share=100 * line.samples / detail.samples,
             anchor=f"{anchor}-{line.line}" if line.file == file and not line.library and line.line in shown else "",
@@ -97,7 +97,7 @@ def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> Kernel:
         for line in detail.lines
         if line.samples and detail.samples
     ]
-    return Kernel(
+    return HotKernel(
         name=detail.kernel,
         samples=detail.samples,
         own=[row for row in rows if not row.line.library],

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from stallgate.formatting import SIGNS
-from stallgate.model import Comparison, Family, Metric, Noun, Role
+from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
 mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
@@ -56,7 +56,7 @@ SMALL_SHARE = 0.75
 """Warp states below this share, in per cent, in every bar are drawn as one."""
 
 
-class Dot(Noun, frozen=True):
+class Dot(FrozenStruct, frozen=True):
     """A metric of one variant: median and spread, or why there is none."""
 
     median: float | None
@@ -66,14 +66,14 @@ class Dot(Noun, frozen=True):
     """Said in place of a dot."""
 
 
-class Limit(Noun, frozen=True):
+class Limit(FrozenStruct, frozen=True):
     """A bound in a panel."""
 
     comparison: Comparison
     bound: float
 
 
-class Panel(Noun, frozen=True):
+class Panel(FrozenStruct, frozen=True):
     """One metric of every variant, in the order of the rows."""
 
     metric: Metric
@@ -84,20 +84,20 @@ class Panel(Noun, frozen=True):
     roof_label: str = "roof"
 
 
-class Row(Noun, frozen=True):
+class FigureRow(FrozenStruct, frozen=True):
     """A variant as the figures name it."""
 
     name: str
     role: Role
 
 
-def panels_figure(title: str, rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
+def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel]) -> Figure:
     """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
-    room = (WIDTH - _beside(rows)) / len(panels) * CHARACTERS
+    room = (_WIDTH - _beside(rows)) / len(panels) * CHARACTERS
     names = [textwrap.fill(_named(panel.metric), max(10, int(room))) for panel in panels]
     more = 0.17 * max(name.count("\n") for name in names)
     height = 1.15 + more + 0.34 * len(rows)
-    figure = blank_figure(title, WIDTH, height)
+    figure = blank_figure(title, _WIDTH, height)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, name, panel in zip(axes, names, panels, strict=True):
         _panel(axis, rows, panel)
@@ -116,24 +116,24 @@ def _named(metric: Metric) -> str:
     return fitting(metric.title, 36) + fitting(unit, 12)
 
 
-WIDTH = 10.0
+_WIDTH = 10.0
 """Of every figure, in inches."""
 
 
-def _beside(rows: Sequence[Row]) -> float:
+def _beside(rows: Sequence[FigureRow]) -> float:
     """Room for the names of the rows, in inches."""
     return 0.25 + 0.082 * max(len(row.name) for row in rows)
 
 
 def _place(
-    figure: Figure, rows: Sequence[Row], height: float, below: float, above: float = 0.45, right: float = 0.15
+    figure: Figure, rows: Sequence[FigureRow], height: float, below: float, above: float = 0.45, right: float = 0.15
 ) -> None:
     """Places the axes by hand, in inches: a layout engine would measure every text for a third of the time."""
     figure.set_layout_engine(None)
-    figure.subplots_adjust(_beside(rows) / WIDTH, below / height, 1 - right / WIDTH, 1 - above / height, wspace=0.12)
+    figure.subplots_adjust(_beside(rows) / _WIDTH, below / height, 1 - right / _WIDTH, 1 - above / height, wspace=0.12)
 
 
-def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
+def _panel(axis: Axes, rows: Sequence[FigureRow], panel: Panel) -> None:
     axis.set_gid(f"{METRIC}{panel.metric.name}")
     right = _right_end(panel)
     axis.set_xlim(0, right)
@@ -152,7 +152,7 @@ def _panel(axis: Axes, rows: Sequence[Row], panel: Panel) -> None:
     for place, dot in enumerate(panel.dots):
         if dot.median is None:
             _draw_gap(axis, right * 0.03, place, dot.gap)
-    plain(axis)
+    strip_axis(axis)
 
 
 def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
@@ -161,7 +161,7 @@ def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
     axis.text(at, place, why, va="center", fontsize=8, style="italic", color=BOUND, bbox=box, zorder=5)
 
 
-def _draw_dot(axis: Axes, place: int, row: Row, dot: Dot, unit: str, median: float, right: float) -> None:
+def _draw_dot(axis: Axes, place: int, row: FigureRow, dot: Dot, unit: str, median: float, right: float) -> None:
     """The median of a row with its value beside it, and its spread when it is pointed at."""
     (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
     mark.set_gid(f"{HOVER}{row.name}: {median:.6g} {unit} ({dot.low:.6g} to {dot.high:.6g})")
@@ -224,7 +224,7 @@ def _draw_roof(axis: Axes, roof: float, right: float, label: str) -> None:
     )
 
 
-class Share(Noun, frozen=True):
+class Share(FrozenStruct, frozen=True):
     """A warp state's share of resident warp time in every bar, in per cent; None where it is not measured."""
 
     state: str
@@ -234,12 +234,12 @@ class Share(Noun, frozen=True):
     """What the state means, said when it is pointed at."""
 
 
-def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share]) -> Figure:
+def warp_states_figure(title: str, rows: Sequence[FigureRow], shares: Sequence[Share]) -> Figure:
     """A stacked bar for each variant: what its warps did, or waited for."""
     segments = _segments(shares)
     below = 0.62 + 0.2 * -(-len(segments) // 5)
     height = 0.45 + below + 0.38 * len(rows)
-    figure = blank_figure(title, WIDTH, height)
+    figure = blank_figure(title, _WIDTH, height)
     axis = figure.subplots()
     left = [0.0] * len(rows)
     for name, colour, values, about in segments:
@@ -255,7 +255,7 @@ def warp_states_figure(title: str, rows: Sequence[Row], shares: Sequence[Share])
     _name_rows(axis, rows)
     axis.set_xlim(0, max(100.0, *left))
     axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
-    plain(axis)
+    strip_axis(axis)
     _place(figure, rows, height, below)
     figure.legend(loc="lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
     return figure
@@ -306,7 +306,7 @@ def _on(colour: str) -> str:
     return LIGHT_ON_BAR if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else DARK_ON_BAR
 
 
-class Occupancy(Noun, frozen=True):
+class Occupancy(FrozenStruct, frozen=True):
     """Resident warps of one variant against the most that a multiprocessor holds, in per cent; None where unknown."""
 
     achieved: float | None
@@ -315,10 +315,10 @@ class Occupancy(Noun, frozen=True):
     """What keeps it from more."""
 
 
-def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]) -> Figure:
+def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy]) -> Figure:
     """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
     height = 1.0 + 0.32 * len(rows)
-    figure = blank_figure(title, WIDTH, height)
+    figure = blank_figure(title, _WIDTH, height)
     axis = figure.subplots()
     for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
         if occupancy.achieved is None or occupancy.possible is None:
@@ -331,12 +331,12 @@ def occupancy_figure(title: str, rows: Sequence[Row], found: Sequence[Occupancy]
     _name_rows(axis, rows)
     axis.set_xlim(0, 100)
     axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
-    plain(axis)
+    strip_axis(axis)
     _place(figure, rows, height, below=0.55, right=0.3 + 0.07 * max(len(each.limiter) for each in found))
     return figure
 
 
-class Point(Noun, frozen=True):
+class TradePoint(FrozenStruct, frozen=True):
     """A configuration in the trade between speed and waiting."""
 
     name: str
@@ -352,7 +352,7 @@ MOST_NAMES = 16
 """Points of a scatter that bear their name; the others say it when they are pointed at."""
 
 
-def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> Figure:
+def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]) -> Figure:
     """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
     figure = blank_figure(title, 10.0, 5.2)
     axis = figure.subplots()
@@ -369,12 +369,12 @@ def trade_figure(title: str, points: Sequence[Point], axes: tuple[str, str]) -> 
     axis.set_xlabel(axes[0], fontsize=9, color=INK)
     axis.set_ylabel(axes[1], fontsize=9, color=INK)
     axis.margins(x=0.12, y=0.1)
-    plain(axis)
+    strip_axis(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
 
 
-def _name_point(axis: Axes, point: Point, *, above: bool, leftwards: bool) -> None:
+def _name_point(axis: Axes, point: TradePoint, *, above: bool, leftwards: bool) -> None:
     """Neighbours bear their names on different sides; the rightmost within the panel."""
     axis.annotate(
         point.name,
@@ -388,9 +388,9 @@ def _name_point(axis: Axes, point: Point, *, above: bool, leftwards: bool) -> No
     )
 
 
-def front(points: Sequence[Point]) -> list[Point]:
+def front(points: Sequence[TradePoint]) -> list[TradePoint]:
     """The points that no other beats in speed and stall together, by rising stall."""
-    best: list[Point] = []
+    best: list[TradePoint] = []
     for point in sorted(points, key=lambda point: (point.stall, -point.speed)):
         if not best or point.speed > best[-1].speed:
             best.append(point)
@@ -400,7 +400,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 TERA = 1e12
 
 
-class Ceiling(Noun, frozen=True):
+class RooflineCeiling(FrozenStruct, frozen=True):
     """A limit of a roofline: bytes a second (a slope) or operations a second (a level)."""
 
     name: str
@@ -408,7 +408,7 @@ class Ceiling(Noun, frozen=True):
     flops_per_second: float | None = None
 
 
-class Work(Noun, frozen=True):
+class Work(FrozenStruct, frozen=True):
     """What a variant did in a second, by its counters."""
 
     name: str
@@ -417,7 +417,7 @@ class Work(Noun, frozen=True):
     flops_per_second: float
 
 
-def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceiling]) -> Figure:
+def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> Figure:
     """Operations a second against operations a byte, both logarithmic, under the ceilings."""
     figure = blank_figure(title, 10.0, 4.2)
     axis = figure.subplots()
@@ -438,12 +438,12 @@ def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Ceilin
     axis.set_xlim(left, right)
     axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
     axis.set_ylabel("FP32 operations a second [Tflop/s]", fontsize=9, color=INK)
-    plain(axis)
+    strip_axis(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
 
 
-def _draw_ceiling(axis: Axes, ceiling: Ceiling, left: float, right: float, levels: Sequence[float]) -> None:
+def _draw_ceiling(axis: Axes, ceiling: RooflineCeiling, left: float, right: float, levels: Sequence[float]) -> None:
     level = ceiling.flops_per_second or max(levels)
     slope = ceiling.bytes_per_second
     start = level / slope if slope is not None else left
@@ -462,7 +462,7 @@ def _draw_ceiling(axis: Axes, ceiling: Ceiling, left: float, right: float, level
     )
 
 
-def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
+def _name_rows(axis: Axes, rows: Sequence[FigureRow]) -> None:
     """Variants down the left side, the candidates in their own ink."""
     axis.set_yticks(range(len(rows)), [row.name for row in rows])
     for label, row in zip(axis.get_yticklabels(), rows, strict=True):
@@ -471,7 +471,7 @@ def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
     axis.set_ylim(len(rows) - 0.4, -0.6)
 
 
-class Drawing(Noun, frozen=True):
+class Drawing(FrozenStruct, frozen=True):
     """A figure, rendered."""
 
     png: bytes
@@ -548,7 +548,7 @@ def fitting(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - length // 4]}…{text[-(length // 4 - 1) :]}"
 
 
-def plain(axis: Axes) -> None:
+def strip_axis(axis: Axes) -> None:
     """Takes from a panel what says nothing: the frame, the ticks of its rows."""
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color(FAINT)
@@ -561,7 +561,7 @@ def plain(axis: Axes) -> None:
 # --- through time -----------------------------------------------------------------------------------------------------
 
 
-class Stretch(Noun, frozen=True):
+class Stretch(FrozenStruct, frozen=True):
     """Measurements of one metric under the same conditions, in the order of time."""
 
     conditions: int
@@ -571,20 +571,20 @@ class Stretch(Noun, frozen=True):
     dots: list[Dot]
 
 
-class Trend(Noun, frozen=True):
+class Trend(FrozenStruct, frozen=True):
     """One metric of one variant through time; empty where it was measured less than twice."""
 
     stretches: list[Stretch]
     limit: Limit | None
 
 
-class Trends(Noun, frozen=True):
+class Trends(FrozenStruct, frozen=True):
     """Small multiples: a row for each variant, a column for each metric."""
 
     labels: list[str]
     """Every measurement, oldest first."""
     conditions: list[str]
-    rows: list[Row]
+    rows: list[FigureRow]
     columns: list[str]
     """Metrics with their units."""
     panels: list[list[Trend]]
@@ -634,12 +634,12 @@ def _grid(title: str, trends: Trends) -> tuple[Figure, list[list[Axes]]]:
     return figure, grid.tolist()
 
 
-def _trend(axis: Axes, row: Row, trend: Trend) -> None:
+def _trend(axis: Axes, row: FigureRow, trend: Trend) -> None:
     for stretch in trend.stretches:
         _stretch(axis, stretch, INKS[row.role])
     if trend.limit is not None:
         axis.axhline(trend.limit.bound, color=BOUND, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
-    plain(axis)
+    strip_axis(axis)
     axis.tick_params(axis="y", labelsize=7)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     if not trend.stretches:

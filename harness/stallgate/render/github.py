@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from stallgate.formatting import whom
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Verdict
 from stallgate.project.load import Project
 
@@ -18,7 +18,7 @@ MOST_SUMMARY = 1_000_000
 """Bytes; GitHub refuses a step's summary of over 1 MiB as a whole."""
 
 
-def annotated(project: Project, result: Result, workspace: Path) -> list[str]:
+def annotated(project: Project, result: JudgedRun, workspace: Path) -> list[str]:
     """A line for every verdict that is no plain pass, at the file that it is about; what keeps the gate shut first.
 
     Args:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stallgate.formatting import MARKS, provenance, whom
-from stallgate.judge.evaluate import Result
+from stallgate.formatting import MARKS, whom
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
 _BELOW = "\n### "
 """What begins below the verdicts: the parts that a report draws."""
 
 
-def head(result: Result) -> str:
+def head(result: JudgedRun) -> str:
     """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
     judged = result.judgement
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {text(whom(v))}: {text(v.sentence)}" for v in judged.verdicts]
-    lines += ["", *(f"> {text(note)}" for note in judged.notes)] if judged.notes else []
+    lines += [f"- **{MARKS[v.status]}** {markdown(whom(v))}: {markdown(v.sentence)}" for v in judged.verdicts]
+    lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
     return "\n".join(lines) + "\n"
 
 
-def write_head(result: Result) -> Path:
+def write_head(result: JudgedRun) -> Path:
     """Writes the verdicts into ``summary.md``; what a report has drawn below them stays."""
     path = result.folder / "summary.md"
     drawn = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -30,13 +31,13 @@ def write_head(result: Result) -> Path:
     return path
 
 
-def headline(result: Result) -> str:
+def headline(result: JudgedRun) -> str:
     """The verdict of the whole run, in words."""
     words = {0: "Meets its targets", 1: "Does not meet its targets"}
     return words.get(result.judgement.exit_status, "Cannot be decided")
 
 
-def text(words: str) -> str:
+def markdown(words: str) -> str:
     """Words as Markdown shows them: nothing in them is markup."""
     for sign in "\\`*_[]<>|#":
         words = words.replace(sign, f"\\{sign}")

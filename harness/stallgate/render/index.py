@@ -8,25 +8,34 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from stallgate.compare.history import Conditions, Line, Moment, Past, Point, environment_of, lines, moment_of, past_runs
+from stallgate.compare.history import (
+    Circumstances,
+    Measurement,
+    MeasurementTime,
+    Series,
+    StoredRun,
+    series_of,
+    stored_runs,
+    time_of,
+)
 from stallgate.compare.two_runs import compare_metric
 from stallgate.formatting import MARKS, number, percent, quantity, spaced
-from stallgate.model import Case, Metric, Noun, Role, Status
-from stallgate.project.catalogue import resolve
+from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
-from stallgate.render.figures import Dot, Limit, Row, Stretch, Trend, Trends, rendered_svg, trends_figure
+from stallgate.render.figures import Dot, FigureRow, Limit, Stretch, Trend, Trends, rendered_svg, trends_figure
 from stallgate.render.template import template
+from stallgate.runs.conditions import environment_of
 from stallgate.runs.folder import write_whole
 
-COLUMNS = 4
+_COLUMNS = 4
 """Metrics in one figure."""
 
 ANSWERS = {0: "meets its targets", 1: "does not meet its targets", 3: "cannot be decided"}
 
 
-class Cell(Noun, frozen=True):
+class TrendCell(FrozenStruct, frozen=True):
     """A number of a run in a table, or the gap where it should be."""
 
     text: str
@@ -34,7 +43,7 @@ class Cell(Noun, frozen=True):
     gap: bool
 
 
-class Listed(Noun, frozen=True):
+class RunEntry(FrozenStruct, frozen=True):
     """A run in the list."""
 
     name: str
@@ -55,17 +64,17 @@ class Listed(Noun, frozen=True):
     gaps: list[str]
 
 
-class Measured(Noun, frozen=True):
+class TrendTableRow(FrozenStruct, frozen=True):
     """A row of the table under the figures: one variant, measured once."""
 
     when: str
     commit: str
     conditions: str
     variant: str
-    cells: list[Cell]
+    cells: list[TrendCell]
 
 
-class Section(Noun, frozen=True):
+class TrendSection(FrozenStruct, frozen=True):
     """One workload of one problem through time."""
 
     anchor: str
@@ -75,18 +84,18 @@ class Section(Noun, frozen=True):
     single: str
     """What was measured only once, in a sentence."""
     headings: list[str]
-    rows: list[Measured]
+    rows: list[TrendTableRow]
 
 
 def write_index(project: Project) -> Path:
     """Writes the page that lists all runs; returns its path."""
     metrics = {name: _metrics(project, name) for name in project.problems}
     wanted = list(dict.fromkeys(["duration", *(metric.name for found in metrics.values() for metric in found)]))
-    pasts = past_runs(project.reports, wanted)
-    drawn = [line for line in lines(pasts, wanted) if line.strand.metric in _names(metrics, line.strand.case.problem)]
-    places = dict.fromkeys((line.strand.case.problem, line.strand.case.workload) for line in drawn)
+    runs = stored_runs(project.reports, wanted)
+    drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
+    places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     html = template("index.html.j2").render(
-        runs=[_listed(past) for past in pasts],
+        runs=[_listed(stored) for stored in runs],
         sections=[_Place(project, drawn, problem, workload).section() for problem, workload in places],
         markup=Markup,
     )
@@ -99,8 +108,7 @@ def write_index(project: Project) -> Path:
 def _metrics(project: Project, problem: str) -> list[Metric]:
     """The duration, and what the problem's stages have targets for."""
     stages = project.with_included(project.problems[problem].stages)
-    names = ["duration", *(target.metric for stage in stages for target in stage.targets)]
-    metrics = [resolve(project.catalogue, name) for name in names]
+    metrics = [project.catalogue.metrics["duration"], *(t.metric for stage in stages for t in stage.targets)]
     return list({metric.name: metric for metric in metrics}.values())
 
 
@@ -111,20 +119,20 @@ def _names(metrics: dict[str, list[Metric]], problem: str) -> list[str]:
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
-def _listed(past: Past) -> Listed:
-    status: Status = past.answer.status if past.answer is not None else "not_measured"
-    page = past.folder / "report.html"
-    return Listed(
-        name=past.folder.name,
+def _listed(stored: StoredRun) -> RunEntry:
+    status: Status = stored.judgement.status if stored.judgement is not None else "not_measured"
+    page = stored.folder / "report.html"
+    return RunEntry(
+        name=stored.folder.name,
         page=_place(page) if page.is_file() else "",
         compared=[
-            (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in past.folder.glob(f"{COMPARED}*.html")
+            (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
         ],
         status=status,
         mark=MARKS[status],
-        answer=_answer(past),
-        gaps=past.gaps,
-        **_facts(past),
+        answer=_answer(stored),
+        gaps=stored.gaps,
+        **_facts(stored),
     )
 
 
@@ -133,35 +141,35 @@ def _place(page: Path) -> str:
     return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
-def _facts(past: Past) -> dict[str, str]:
+def _facts(stored: StoredRun) -> dict[str, str]:
     """What ``run.json`` says; of a run whose ``run.json`` cannot be read, nothing."""
-    run = past.run
+    run = stored.run
     if run is None:
         return dict.fromkeys(("kind", "gpu", "commit", "when", "replays", "measured"), "")
-    environment, moment = environment_of(run), moment_of(run)
+    environment, time = environment_of(run), time_of(run)
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     return {
         "kind": run.kind,
         "gpu": environment.gpu if environment is not None else "",
-        "commit": moment.label if moment.commit else "",
+        "commit": time.label if time.commit else "",
         "when": run.created,
-        "replays": moment.created if run.origin is not None else "",
+        "replays": time.created if run.origin is not None else "",
         "measured": f"{profiled} of {len(run.cases)}",
     }
 
 
-def _answer(past: Past) -> str:
-    if past.answer is None:
+def _answer(stored: StoredRun) -> str:
+    if stored.judgement is None:
         return "not judged"
-    statuses = past.answer.statuses
+    statuses = stored.judgement.statuses
     counted = ", ".join(f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses)
-    return f"{ANSWERS[past.answer.exit_status]}: {counted or 'nothing was judged'}"
+    return f"{ANSWERS[stored.judgement.exit_status]}: {counted or 'nothing was judged'}"
 
 
 # --- trends -----------------------------------------------------------------------------------------------------------
 
 
-class _Scale(Noun, frozen=True):
+class _Scale(FrozenStruct, frozen=True):
     """A unit that a reader takes in at a glance, and what a value is multiplied by for it."""
 
     factor: float
@@ -171,25 +179,25 @@ class _Scale(Noun, frozen=True):
 class _Place:
     """Everything that was ever measured of one workload of one problem."""
 
-    def __init__(self, project: Project, drawn: list[Line], problem: str, workload: str) -> None:
-        cases = [(line, line.strand.case) for line in drawn]
+    def __init__(self, project: Project, drawn: list[Series], problem: str, workload: str) -> None:
+        cases = [(line, line.key.case) for line in drawn]
         self._lines = [line for line, case in cases if (case.problem, case.workload) == (problem, workload)]
         self._problem, self._workload = problem, workload
         self._project = project
         self._trends = [line for line in self._lines if len(line.measured) >= 2]
-        moments = {point.moment for line in self._trends for point in line.points}
-        self._moments = sorted(moments)
-        self._conditions = list(dict.fromkeys(line.strand.conditions for line in self._trends))
-        names = list(dict.fromkeys(line.strand.metric for line in self._lines))
+        times = {point.time for line in self._trends for point in line.points}
+        self._times = sorted(times)
+        self._circumstances = list(dict.fromkeys(line.key.circumstances for line in self._trends))
+        names = list(dict.fromkeys(line.key.metric for line in self._lines))
         self._metrics = [project.catalogue.metrics[name] for name in names]
         self._scales = {metric.name: self._scale(metric) for metric in self._metrics}
 
-    def section(self) -> Section:
+    def section(self) -> TrendSection:
         """The figures and what is said beside them."""
         rows, finding = self._rows(), self._finding()
-        groups = [self._metrics[start : start + COLUMNS] for start in range(0, len(self._metrics), COLUMNS)]
+        groups = [self._metrics[start : start + _COLUMNS] for start in range(0, len(self._metrics), _COLUMNS)]
         figures = [trends_figure(finding, self._figure(rows, group)) for group in groups if rows]
-        return Section(
+        return TrendSection(
             anchor=f"{self._problem}-{self._workload}",
             title=f"{self._problem} · {self._workload}",
             finding=finding,
@@ -201,7 +209,7 @@ class _Place:
 
     def _scale(self, metric: Metric) -> _Scale:
         """Times as ms or µs, whichever the longest one is read in; everything else as it is."""
-        mine = [line for line in self._lines if line.strand.metric == metric.name]
+        mine = [line for line in self._lines if line.key.metric == metric.name]
         longest = max((point.median or 0.0 for line in mine for point in line.points), default=0.0)
         if metric.unit != "ns" or longest < 1e3:
             return _Scale(factor=1.0, unit=metric.unit)
@@ -211,42 +219,45 @@ class _Place:
         unit = self._scales[metric.name].unit
         return f"{metric.title} [{unit}]" if unit else metric.title
 
-    def _words(self, conditions: Conditions) -> str:
-        """Conditions for a reader; a workload that the tree no longer has is named by its digest."""
+    def _words(self, found: Circumstances) -> str:
+        """Circumstances for a reader; a workload that the tree no longer has is named by its digest."""
         problem = self._project.problems.get(self._problem)
         workload = problem.workloads.get(self._workload) if problem is not None else None
-        now = workload is not None and workload_digest(workload) == conditions.workload_digest
-        other = "" if now else f", another {self._workload} than the tree's ({conditions.workload_digest[:7]})"
-        control = f"clock control {conditions.clock_control}, cache control {conditions.cache_control}"
-        return f"{conditions.device}, {control}{other}"
+        now = workload is not None and workload_digest(workload) == found.workload_digest
+        other = "" if now else f", another {self._workload} than the tree's ({found.workload_digest[:7]})"
+        under = found.conditions
+        control = f"clock control {under.clock_control}, cache control {under.cache_control}"
+        return f"{under.gpu}, device {under.device}, {control}{other}"
 
     # --- figures ---
 
-    def _rows(self) -> dict[tuple[str, str], Row]:
+    def _rows(self) -> dict[tuple[str, str], FigureRow]:
         """(variant, configuration) -> its row, of everything that has a line."""
-        return {_who(line.strand.case): Row(name=_name(line.strand.case), role=_role(line)) for line in self._trends}
+        return {
+            _who(line.key.case): FigureRow(name=line.key.case.display_name, role=_role(line)) for line in self._trends
+        }
 
-    def _figure(self, rows: dict[tuple[str, str], Row], metrics: list[Metric]) -> Trends:
+    def _figure(self, rows: dict[tuple[str, str], FigureRow], metrics: list[Metric]) -> Trends:
         return Trends(
-            labels=[moment.label for moment in self._moments],
-            conditions=[self._words(conditions) for conditions in self._conditions],
+            labels=[time.label for time in self._times],
+            conditions=[self._words(found) for found in self._circumstances],
             rows=list(rows.values()),
             columns=[self._heading(metric) for metric in metrics],
             panels=[[self._panel(who, row, metric) for metric in metrics] for who, row in rows.items()],
         )
 
-    def _panel(self, who: tuple[str, str], row: Row, metric: Metric) -> Trend:
-        mine = [n for n in self._trends if _who(n.strand.case) == who and n.strand.metric == metric.name]
+    def _panel(self, who: tuple[str, str], row: FigureRow, metric: Metric) -> Trend:
+        mine = [n for n in self._trends if _who(n.key.case) == who and n.key.metric == metric.name]
         return Trend(
             stretches=[self._stretch(line) for line in mine],
             limit=self._limit(metric) if row.role == "candidate" else None,
         )
 
-    def _stretch(self, line: Line) -> Stretch:
-        factor = self._scales[line.strand.metric].factor
+    def _stretch(self, line: Series) -> Stretch:
+        factor = self._scales[line.key.metric].factor
         return Stretch(
-            conditions=self._conditions.index(line.strand.conditions),
-            places=[self._moments.index(point.moment) for point in line.points],
+            conditions=self._circumstances.index(line.key.circumstances),
+            places=[self._times.index(point.time) for point in line.points],
             dots=[_dot(point, factor) for point in line.points],
         )
 
@@ -255,8 +266,13 @@ class _Place:
         stages = self._project.with_included(self._project.problems[self._problem].stages)
         for target in (target for stage in stages for target in stage.targets):
             here = not target.workloads or self._workload in target.workloads
-            named = resolve(self._project.catalogue, target.metric).name == metric.name
-            if here and named and target.of is None and target.scope == "call" and target.bound is not None:
+            if (
+                here
+                and target.metric.name == metric.name
+                and target.of is None
+                and target.scope == "call"
+                and target.bound is not None
+            ):
                 comparison, bound = target.bound
                 return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
         return None
@@ -265,53 +281,55 @@ class _Place:
 
     def _finding(self) -> str:
         """How the newest duration of a candidate compares with the one before it."""
-        timed = [line for line in self._trends if line.strand.metric == "duration"]
+        timed = [line for line in self._trends if line.key.metric == "duration"]
         if not timed:
             return f"{self._workload}: trends need two measurements under the same conditions"
-        line = max(timed, key=lambda line: (_role(line) == "candidate", line.measured[-1].moment))
+        line = max(timed, key=lambda line: (_role(line) == "candidate", line.measured[-1].time))
         before, after = line.measured[-2:]
         scale = self._scales["duration"]
-        time = quantity((after.median or 0.0) * scale.factor, scale.unit)
-        what = f"{_name(line.strand.case)} takes {time} on {self._workload} at {after.moment.label}"
-        return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.moment.label}"
+        took = quantity((after.median or 0.0) * scale.factor, scale.unit)
+        what = f"{line.key.case.display_name} takes {took} on {self._workload} at {after.time.label}"
+        return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.time.label}"
 
     def _single(self) -> str:
         """What has no line because it was measured once only."""
-        drawn = {(*_who(line.strand.case), line.strand.conditions) for line in self._trends}
+        drawn = {(*_who(line.key.case), line.key.circumstances) for line in self._trends}
         rest = {
-            f"{_name(line.strand.case)} on {self._words(line.strand.conditions)}": None
+            f"{line.key.case.display_name} on {self._words(line.key.circumstances)}": None
             for line in self._lines
-            if (*_who(line.strand.case), line.strand.conditions) not in drawn
+            if (*_who(line.key.case), line.key.circumstances) not in drawn
         }
         return f"No line, with less than two measurements: {'; '.join(rest)}." if rest and self._trends else ""
 
     # --- the table ---
 
-    def _table(self) -> list[Measured]:
+    def _table(self) -> list[TrendTableRow]:
         """Every measurement of every variant, the newest first."""
-        found: dict[tuple[Moment, Conditions, Case], dict[str, Point]] = {}
+        found: dict[tuple[MeasurementTime, Circumstances, Case], dict[str, Measurement]] = {}
         for line in self._lines:
             for point in line.points:
-                key = (point.moment, line.strand.conditions, line.strand.case)
-                found.setdefault(key, {})[line.strand.metric] = point
+                key = (point.time, line.key.circumstances, line.key.case)
+                found.setdefault(key, {})[line.key.metric] = point
         newest = sorted(found.items(), key=lambda item: item[0][0], reverse=True)
         return [self._measured(*key, points) for key, points in newest]
 
-    def _measured(self, moment: Moment, conditions: Conditions, case: Case, points: dict[str, Point]) -> Measured:
-        return Measured(
-            when=moment.created,
-            commit=moment.label if moment.commit else "unknown",
-            conditions=self._words(conditions),
-            variant=_name(case),
+    def _measured(
+        self, time: MeasurementTime, found: Circumstances, case: Case, points: dict[str, Measurement]
+    ) -> TrendTableRow:
+        return TrendTableRow(
+            when=time.created,
+            commit=time.label if time.commit else "unknown",
+            conditions=self._words(found),
+            variant=case.display_name,
             cells=[self._cell(metric, points.get(metric.name)) for metric in self._metrics],
         )
 
-    def _cell(self, metric: Metric, point: Point | None) -> Cell:
+    def _cell(self, metric: Metric, point: Measurement | None) -> TrendCell:
         if point is None or point.median is None or point.low is None or point.high is None:
-            return Cell(text=point.gap if point is not None else "–", title="not measured", gap=True)
+            return TrendCell(text=point.gap if point is not None else "–", title="not measured", gap=True)
         factor = self._scales[metric.name].factor
         spread = f"{point.low * factor:,.6g} to {point.high * factor:,.6g}"
-        return Cell(text=number(point.median * factor), title=spread, gap=False)
+        return TrendCell(text=number(point.median * factor), title=spread, gap=False)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -321,20 +339,16 @@ def _who(case: Case) -> tuple[str, str]:
     return case.variant, case.configuration
 
 
-def _name(case: Case) -> str:
-    return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
-
-
-def _role(line: Line) -> Role:
+def _role(line: Series) -> Role:
     return line.points[-1].role
 
 
-def _dot(point: Point, factor: float) -> Dot:
+def _dot(point: Measurement, factor: float) -> Dot:
     low, median, high = (None if v is None else v * factor for v in (point.low, point.median, point.high))
     return Dot(median=median, low=low, high=high, gap=point.gap)
 
 
-def _change(metric: Metric, before: Point, after: Point) -> str:
+def _change(metric: Metric, before: Measurement, after: Measurement) -> str:
     """The change of a median, or that the noise hides it: as ``stallgate compare`` judges."""
     change = compare_metric(metric, before.summary, after.summary)
     if change.word == "same" or change.change is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as Xml
 
-from stallgate.formatting import provenance
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Status, Verdict
+from stallgate.runs.conditions import provenance
 
 OUTCOMES: dict[Status, str] = {
     "fail": "failure",
@@ -24,7 +24,7 @@ OUTCOMES: dict[Status, str] = {
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(result: Result) -> bytes:
+def junit(result: JudgedRun) -> bytes:
     """The verdicts of a run as JUnit XML; a run without any is one error, so that no reader takes it for a pass."""
     judged = result.judgement
     tests = [_test(verdict) for verdict in judged.verdicts]
@@ -42,6 +42,7 @@ def junit(result: Result) -> bytes:
     facts = {
         "provenance": provenance(result.run),
         "stages": ", ".join(judged.stages),
+        "targets": judged.targets,
         "exit_status": str(judged.exit_status),
         **{f"note {number}": note for number, note in enumerate(judged.notes, 1)},
     }

@@ -9,29 +9,31 @@ from markupsafe import Markup
 
 from stallgate.compare.since import since_last
 from stallgate.extract.foreign import slug
-from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, provenance, spaced
-from stallgate.judge.evaluate import Result
-from stallgate.model import Noun, Stage, Status, Verdict
+from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, spaced
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import FrozenStruct, Stage, Status, Verdict
 from stallgate.project.load import Project
+from stallgate.project.staleness import measured_workload
 from stallgate.render.changes import Changes, changes_of
-from stallgate.render.detail import MOST_LINES, Said, said
+from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
 from stallgate.render.index import write_index
-from stallgate.render.pictures import Picture, finding, glance, pictures
+from stallgate.render.pictures import Picture, glance, pictures, workload_finding
 from stallgate.render.summary import summary
 from stallgate.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
 from stallgate.render.template import template
-from stallgate.render.view import View, name_of
+from stallgate.render.view import View
+from stallgate.runs.conditions import environment_of, provenance
 from stallgate.runs.folder import write_whole
 
-CLASSES = {0: "pass", 1: "fail"}
+_CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
 
 MOST_PICTURED = 12
 """Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
 
 
-MOST_GLANCES = 6
+_MOST_GLANCES = 6
 """Sentences at the top of the page; those of further workloads stand in their sections."""
 
 
@@ -41,7 +43,7 @@ MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
 
 
-class Section(Noun, frozen=True):
+class PageSection(FrozenStruct, frozen=True):
     """One workload of one problem."""
 
     anchor: str
@@ -57,7 +59,7 @@ class Section(Noun, frozen=True):
     said: list[Said]
 
 
-class Answer(Noun, frozen=True):
+class StageAnswer(FrozenStruct, frozen=True):
     """What the gate says of one candidate by one stage."""
 
     variant: str
@@ -66,7 +68,7 @@ class Answer(Noun, frozen=True):
     words: str
 
 
-def draw(project: Project, result: Result) -> list[Path]:
+def draw(project: Project, result: JudgedRun) -> list[Path]:
     """Writes the page, its summary and the PNGs into the run's folder, and the index of all runs.
 
     Returns their paths, the page first and the index last.
@@ -82,12 +84,12 @@ def draw(project: Project, result: Result) -> list[Path]:
     return [page, text, *files, write_index(project)]
 
 
-def _write(result: Result, file: str, picture: Picture) -> Path:
+def _write(result: JudgedRun, file: str, picture: Picture) -> Path:
     write_whole(result.folder / file, picture.drawing.png)
     return result.folder / file
 
 
-def _places(result: Result) -> list[tuple[str, str]]:
+def _places(result: JudgedRun) -> list[tuple[str, str]]:
     return list(dict.fromkeys((r.case.problem, r.case.workload) for r in result.run.cases))
 
 
@@ -95,26 +97,26 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
-def _html(project: Project, result: Result, sections: list[Section], changes: list[Changes]) -> str:
-    environment = next((a.environment for a in result.run.attempts if a.environment is not None), None)
+def _html(project: Project, result: JudgedRun, sections: list[PageSection], changes: list[Changes]) -> str:
+    environment = environment_of(result.run)
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
-        headline=(CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
+        headline=(_CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
         provenance=provenance(result.run),
         changes=changes,
         environment=environment,
-        card=result.card,
+        gpu_spec=result.gpu_spec,
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
-        most_lines=MOST_LINES,
+        most_lines=MOST_HOT_LINES,
         kernel_columns=[project.catalogue.metrics[name] for name in KERNEL_COLUMNS],
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
-        glances=[said for section in sections for said in section.glances][:MOST_GLANCES],
+        glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
@@ -123,7 +125,7 @@ def _html(project: Project, result: Result, sections: list[Section], changes: li
     )
 
 
-def answers(project: Project, result: Result) -> list[Answer]:
+def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
     """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
     found = []
     stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
@@ -135,14 +137,14 @@ def answers(project: Project, result: Result) -> list[Answer]:
     return sorted(found, key=lambda answer: WORST.index(answer.status))
 
 
-def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> Answer:
+def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
     statuses = [verdict.status for verdict in verdicts]
     worst = next(status for status in WORST if status in statuses)
     if worst == "pass":
         words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"
     else:
         words = _told([verdict for verdict in verdicts if verdict.status == worst])
-    return Answer(variant=variant, stage=stage, status=worst, words=words)
+    return StageAnswer(variant=variant, stage=stage, status=worst, words=words)
 
 
 def _told(verdicts: list[Verdict]) -> str:
@@ -161,13 +163,13 @@ def _short_by(verdict: Verdict) -> str:
     return f" (missed by {missed})"
 
 
-def _section(view: View, place: int, pictured: bool) -> Section:
+def _section(view: View, place: int, pictured: bool) -> PageSection:
     stem = f"{slug(view.problem)}-{slug(view.workload)}"
     drawn = pictures(view) if pictured else []
-    return Section(
+    return PageSection(
         anchor=f"workload-{place + 1}",
         title=view.title,
-        finding=finding(view),
+        finding=workload_finding(view),
         glances=glance(view),
         needs=_needs(view),
         troubles=_troubles(view),
@@ -179,10 +181,10 @@ def _section(view: View, place: int, pictured: bool) -> Section:
 
 
 def _needs(view: View) -> str:
-    subject = view.result.run.subjects.get(view.problem)
-    if subject is None or view.workload not in subject.workloads:
+    """Arguments and traffic of the workload as it was measured, or ''."""
+    found = measured_workload(view.result.run, view.project, view.cases[0].case)
+    if found is None:
         return ""
-    found = subject.workloads[view.workload]
     arguments = ", ".join(f"{name} {value}" for name, value in found.arguments.items())
     return f"{arguments}; needs {found.bytes / 1e9:.4g} GB of memory traffic"
 
@@ -190,6 +192,6 @@ def _needs(view: View) -> str:
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{name_of(case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
-    faults = view.result.evidence.faults
-    return troubles + [f"{name_of(c)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
+    troubles = [f"{case.case.display_name}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    faults = view.result.faults
+    return troubles + [f"{c.case.display_name}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

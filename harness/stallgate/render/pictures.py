@@ -5,18 +5,19 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stallgate.formatting import number, percent, scaled, spaced
-from stallgate.model import Case, CaseResult, Metric, Noun, Verdict
+from stallgate.judge.roof import Roof
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
-    Ceiling,
     Dot,
     Drawing,
     Limit,
     Occupancy,
     Panel,
-    Point,
+    RooflineCeiling,
     Share,
+    TradePoint,
     Work,
     fitting,
     front,
@@ -27,10 +28,10 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
-from stallgate.render.view import View, case_name, name_of, shortened
+from stallgate.render.view import View, figure_name
 
 
-class Picture(Noun, frozen=True):
+class Picture(FrozenStruct, frozen=True):
     """A figure on the page and beside it."""
 
     name: str
@@ -54,7 +55,7 @@ def _targets(view: View) -> Picture | None:
     panels = targets_panels(view)
     if not panels:
         return None
-    title = titled(view, finding(view))
+    title = titled(view, workload_finding(view))
     drawing = rendered(panels_figure(title, view.rows, panels))
     return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
 
@@ -75,20 +76,27 @@ def joined(sentences: list[str]) -> str:
     return both if len(both) <= LONGEST_TITLE else sentences[0]
 
 
-def finding(view: View) -> str:
+def workload_finding(view: View) -> str:
     """What a workload's numbers say, in a sentence."""
     return joined([_found(view, case) for case in view.cases if case.role == "candidate"] or [_fastest(view)])
 
 
 def _found(view: View, case: CaseResult) -> str:
-    """How far a candidate is from the roof, or why nobody knows."""
-    name, share = shortened(name_of(case)), view.median(case, ROOF_FRACTION)
+    """How far a candidate is from the roof, or why that is not known."""
+    name, share = figure_name(case.case.display_name), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
     missed = sum(v.status == "fail" and _case_of(v) == case.case for v in view.verdicts())
     targets = f" and misses {missed} target{'s' * (missed > 1)}" if missed else ""
-    return f"{name} runs at {percent(share)} of the roof on {view.place}{targets}"
+    speed, remark = _speed(view, share)
+    return f"{name} runs at {speed} on {view.place}{remark}{targets}"
+
+
+def _speed(view: View, share: float) -> tuple[str, str]:
+    """A fraction of the roof in words, and a remark on it or ''."""
+    roof = view.roof
+    return (roof.speed(share), roof.remark(share)) if roof is not None else (f"{percent(share)} of the roof", "")
 
 
 def _case_of(verdict: Verdict) -> Case:
@@ -101,7 +109,7 @@ def _fastest(view: View) -> str:
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{shortened(name_of(case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{figure_name(case.case.display_name)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
 
 
 def _gap(view: View, case: CaseResult, metric: str) -> str:
@@ -112,12 +120,13 @@ def _gap(view: View, case: CaseResult, metric: str) -> str:
 
 
 def _panel(view: View, metric: Metric, scale: float = 1.0) -> Panel:
-    roof = view.roof(metric.name) if metric.name != ROOF_FRACTION else None
+    roof = view.of_roof(metric.name) if metric.name != ROOF_FRACTION else None
     return Panel(
         metric=metric,
         dots=[_dot(view, case, metric, scale) for case in view.drawn],
         limit=_limit(view, metric),
         roof=roof * scale if roof is not None else None,
+        roof_label=view.roof.noun if view.roof is not None else "roof",
     )
 
 
@@ -151,37 +160,55 @@ def _in_words(view: View, panels: list[Panel]) -> str:
 
 def _distance(view: View) -> Picture | None:
     """Time, achieved bytes a second and wasted traffic, beside the roof."""
-    if view.roof("duration") is None:
+    if view.roof is None:
         return None
     time = _panel(view, replace(view.metric("duration"), title="Time", unit="ms"), 1e-6)
     traffic = replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed")
     panels = [time, _panel(view, view.metric("effective_bandwidth")), traffic]
-    title = titled(view, _distance_in_words(view))
+    title = titled(view, _distance_in_words(view, view.roof))
     drawing = rendered(panels_figure(title, view.rows, panels))
     return Picture(name="distance", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
 
 
-def _distance_in_words(view: View) -> str:
-    roof = view.roof("duration") or 1.0
-    timed = [(case, view.median(case, "duration")) for case in view.cases if case.role != "roof"]
-    ordered = sorted(timed, key=lambda pair: (pair[0].role != "candidate", pair[1] or 0))
-    said = {case.case: _longer(time / roof) for case, time in ordered if time is not None}
-    wasted = [(case, view.median(case, "traffic") or 0.0) for case in view.cases]
-    worst, most = max(wasted, key=lambda pair: pair[1], default=(None, 0.0))
-    if worst is not None and most > 1.1:
-        told = f"moves {most:.2g} times the bytes needed"
-        first = next(iter(said), worst.case)
-        said = {first: f"{said[first]} and {told}"} if first == worst.case else {first: said[first], worst.case: told}
+def _distance_in_words(view: View, roof: Roof) -> str:
+    """How much longer than the roof cases take, and which one moves far more bytes than needed."""
+    distances = _distances(view, roof)
+    wasteful = _wasteful(view)
+    if wasteful is None:
+        sentences = [f"{figure_name(case.display_name)} {words}" for case, words in distances.items()]
+        return joined(sentences or ["Distance from the roof"])
+    worst, waste = wasteful
+    first = next(iter(distances), worst)
+    if first == worst:
+        words = [distances[worst], waste] if worst in distances else [waste]
+        return f"{figure_name(worst.display_name)} {' and '.join(words)}"
     return joined(
-        [f"{shortened(case_name(case))} {words}" for case, words in said.items()] or ["Distance from the roof"]
+        [f"{figure_name(case.display_name)} {words}" for case, words in ((first, distances[first]), wasteful)]
     )
 
 
-def _longer(ratio: float) -> str:
-    """A time beside the roof's, in words."""
+def _distances(view: View, roof: Roof) -> dict[Case, str]:
+    """Case -> its time beside the roof's in words; candidates first, of them the fastest."""
+    timed = [(case, view.median(case, "duration")) for case in view.cases if case.role != "roof"]
+    ordered = sorted(timed, key=lambda pair: (pair[0].role != "candidate", pair[1] or 0))
+    return {case.case: _longer(time / roof.duration, roof.noun) for case, time in ordered if time is not None}
+
+
+def _longer(ratio: float, roof: str) -> str:
     if ratio >= 2:
-        return f"takes {ratio:.3g} times as long as the roof"
-    return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than the roof"
+        return f"takes {ratio:.3g} times as long as the {roof}"
+    return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than the {roof}"
+
+
+_WASTE = 1.1
+"""Traffic above this multiple of the bytes needed is told."""
+
+
+def _wasteful(view: View) -> tuple[Case, str] | None:
+    """The case with the most traffic, and how much that is; None where no case has much more than needed."""
+    traffic = [(view.median(case, "traffic") or 0.0, case.case) for case in view.cases]
+    most, worst = max(traffic, key=lambda pair: pair[0])
+    return (worst, f"moves {most:.2g} times the bytes needed") if most > _WASTE else None
 
 
 # --- warps ------------------------------------------------------------------------------------------------------------
@@ -213,7 +240,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {shortened(name_of(first))} wait most for {states}"
+    return f"Warps of {figure_name(first.case.display_name)} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -226,7 +253,7 @@ def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
     return [wait for wait in sorted(known, key=lambda wait: -wait[1])[:2] if wait[1]]
 
 
-MOST_GLANCES = 2
+_MOST_GLANCES = 2
 """Candidates of a workload that the top of the page tells of: the fastest."""
 
 
@@ -234,15 +261,15 @@ def glance(view: View) -> list[str]:
     """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for."""
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
-    fastest = sorted(timed, key=lambda pair: pair[0])[:MOST_GLANCES]
+    fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{shortened(name_of(case))} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{figure_name(case.case.display_name)} on {view.place} takes {scaled(time, 'ns')}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
-        said += f", {percent(share)} of the roof"
+        said += f", {''.join(_speed(view, share))}"
     for state, waited in waits(view, case)[:1]:
         said += f"; its warps wait most for {state}, {waited:.0f} %"
     return said
@@ -297,31 +324,31 @@ def _trade(view: View) -> Picture | None:
     if len(points) < 2:
         return None
     best = front(points)[-1]
-    of = f" of {shortened(next(iter(several)))}" if alone else ""
+    of = f" of {figure_name(next(iter(several)))}" if alone else ""
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
-    speed = "fraction of the roof" if view.roof("duration") is not None else "calls a second"
+    speed = "fraction of the roof" if view.roof is not None else "calls a second"
     figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
-def _point(view: View, case: CaseResult, alone: bool) -> list[Point]:
+def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
     """A case among others; of a variant that stands alone the configuration says it all."""
     stall, share = view.median(case, "memory_dependency_stall"), view.median(case, ROOF_FRACTION)
     duration = view.median(case, "duration")
-    speed = share if view.roof("duration") is not None else 1e9 / duration if duration else None
+    speed = share if view.roof is not None else 1e9 / duration if duration else None
     if stall is None or speed is None:
         return []
-    name = case.case.configuration if alone else name_of(case)
-    return [Point(name=shortened(name), role=case.role, stall=stall, speed=speed)]
+    name = case.case.configuration if alone else case.case.display_name
+    return [TradePoint(name=figure_name(name), role=case.role, stall=stall, speed=speed)]
 
 
 def _roofline(view: View) -> Picture | None:
     rates = view.rates()
     works = [
         Work(
-            name=shortened(name_of(case)),
+            name=figure_name(case.case.display_name),
             role=case.role,
             bytes_per_second=found["dram_rate"],
             flops_per_second=found["flop_rate"],
@@ -338,15 +365,15 @@ def _roofline(view: View) -> Picture | None:
     return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
 
 
-def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[Ceiling]:
-    """The roof's traffic as it was measured, and what the counters say that the units could do."""
-    roofs = [case.case for case in view.cases if case.role == "roof" and case.case in rates]
+def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[RooflineCeiling]:
+    """The measured traffic of the roof that is limited by bytes, and the peaks of the units by their counters."""
+    roof = view.result.roofs[view.problem, view.workload].fastest.get("bytes")
     first = next(found for found in rates.values() if "flop_peak_rate" in found)
-    ceilings = [Ceiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
+    ceilings = [RooflineCeiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
     if "dram_peak_rate" in first:
         peak = first["dram_peak_rate"]
-        ceilings.append(Ceiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
-    if roofs:
-        measured = max(rates[roof]["dram_rate"] for roof in roofs)
-        return [ceilings[0], Ceiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
+        ceilings.append(RooflineCeiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
+    if isinstance(roof, Roof) and "dram_rate" in rates.get(roof.case, {}):
+        measured = rates[roof.case]["dram_rate"]
+        return [ceilings[0], RooflineCeiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
     return ceilings

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from stallgate.formatting import number
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.render.changes import Changes
-from stallgate.render.compare_page import MARKS, Line
-from stallgate.render.head import head, text
-from stallgate.render.view import View, name_of
+from stallgate.render.compare_page import WORD_MARKS, ChangeLine
+from stallgate.render.head import head, markdown
+from stallgate.render.view import View
 
-SAME = MARKS["same"]
+SAME = WORD_MARKS["same"]
 
-COLUMNS = (
+_COLUMNS = (
     ("time [ms]", "duration", 1e-6),
     ("of the roof", "roof_fraction", 1.0),
     ("DRAM [%]", "dram_throughput", 1.0),
@@ -20,7 +20,7 @@ COLUMNS = (
 )
 
 
-def summary(result: Result, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
+def summary(result: JudgedRun, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
     """Verdicts, a table for each workload, and its figures.
 
     Args:
@@ -32,7 +32,7 @@ def summary(result: Result, views: list[View], files: list[list[str]], changes: 
     lines = head(result).splitlines()
     lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
     for view, pictured in zip(views, files, strict=True):
-        lines += ["", f"### {text(view.title)}", "", *_table(view)]
+        lines += ["", f"### {markdown(view.title)}", "", *_table(view)]
         lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
     return "\n".join(lines) + "\n"
 
@@ -40,18 +40,21 @@ def summary(result: Result, views: list[View], files: list[list[str]], changes: 
 def _changes(found: Changes) -> list[str]:
     """A sentence, what explains it, and a table of what moved or cannot be compared."""
     if not found.base:
-        return ["", f"{text(found.mark)}: {text(found.words)}."]
+        return ["", f"{markdown(found.mark)}: {markdown(found.words)}."]
     moved = [line for line in found.lines if line.mark != SAME]
-    lines = ["", f"**{found.mark}** since {text(found.base)}: {text(found.words)}. Of the candidates: {found.tally}."]
-    lines += ["", *(f"- {text(note)}" for note in found.notes)] if found.notes else []
+    lines = [
+        "",
+        f"**{found.mark}** since {markdown(found.base)}: {markdown(found.words)}. Of the candidates: {found.tally}.",
+    ]
+    lines += ["", *(f"- {markdown(note)}" for note in found.notes)] if found.notes else []
     lines += ["", *_row(CHANGED), *_row(["---"] * len(CHANGED))] if moved else []
-    return lines + [row for line in moved for row in _row([text(word) for word in _words(line)])]
+    return lines + [row for line in moved for row in _row([markdown(word) for word in _words(line)])]
 
 
 CHANGED = ["variant", "workload", "metric", "before", "now", "change", "", ""]
 
 
-def _words(line: Line) -> list[str]:
+def _words(line: ChangeLine) -> list[str]:
     sides = [f"{cell.scaled} ({cell.spread})" if cell.scaled else cell.text for cell in (line.base, line.run)]
     return [line.variant, line.workload, line.metric, *sides, line.change, line.mark, line.why]
 
@@ -61,10 +64,10 @@ def _row(cells: list[str]) -> list[str]:
 
 
 def _table(view: View) -> list[str]:
-    heads = ["variant", "role", *(heading for heading, _, _ in COLUMNS)]
+    heads = ["variant", "role", *(heading for heading, _, _ in _COLUMNS)]
     rows = [*_row(heads), *_row(["---"] * len(heads))]
     for case in view.drawn:
-        medians = [(view.median(case, metric), factor) for _, metric, factor in COLUMNS]
+        medians = [(view.median(case, metric), factor) for _, metric, factor in _COLUMNS]
         values = [number(value * factor) if value is not None else "–" for value, factor in medians]
-        rows += _row([text(name_of(case)), case.role, *values])
+        rows += _row([markdown(case.case.display_name), case.role, *values])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]

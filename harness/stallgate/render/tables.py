@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from stallgate.extract.table import Row
+from stallgate.extract.table import MetricRow
 from stallgate.formatting import number, spaced
-from stallgate.model import DETAIL, Case, CaseResult, Metric, Noun
-from stallgate.render.view import View, case_name, name_of
+from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
+from stallgate.render.view import View
 
 MOST_COLUMNS = 8
 """Cases that stand side by side, a metric a row; more of them stand one below the other, a metric a column."""
@@ -16,7 +16,7 @@ MOST_COLUMNS = 8
 KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
 
 
-class Cell(Noun, frozen=True):
+class MetricCell(FrozenStruct, frozen=True):
     """A metric of a case."""
 
     text: str
@@ -28,7 +28,7 @@ class Cell(Noun, frozen=True):
     """Both empty in a long table, where they would be most of the page."""
 
 
-class Heading(Noun, frozen=True):
+class Heading(FrozenStruct, frozen=True):
     """The head of a row or column."""
 
     text: str
@@ -38,19 +38,19 @@ class Heading(Noun, frozen=True):
     role: str = ""
 
 
-class Grid(Noun, frozen=True):
+class Grid(FrozenStruct, frozen=True):
     """Every metric of every case, in the direction that can be read."""
 
     corner: str
     columns: list[Heading]
-    rows: list[tuple[Heading, list[Cell]]]
+    rows: list[tuple[Heading, list[MetricCell]]]
 
 
 def grid(view: View) -> Grid:
     """The whole metric table of a workload."""
     metrics = [metric for metric in view.project.catalogue.metrics.values() if _is_told(view, metric)]
     heads = [_metric_heading(view, metric) for metric in metrics]
-    names = [Heading(text=name_of(case), below=case.role, role=case.role) for case in view.cases]
+    names = [Heading(text=case.case.display_name, below=case.role, role=case.role) for case in view.cases]
     if len(view.cases) <= MOST_COLUMNS:
         rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
         return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
@@ -70,7 +70,7 @@ def _metric_heading(view: View, metric: Metric) -> Heading:
     return Heading(text=f"{metric.name}{unit}", below=" or ".join(names[:2]), title=metric.about)
 
 
-def _cell(view: View, case: CaseResult, metric: Metric) -> Cell:
+def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
     summary = view.summary(case, metric.name)
     if summary is None:
         return _filled(case, metric, "–", case.reason[:300] or spaced(case.outcome))
@@ -80,18 +80,18 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> Cell:
     return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
 
 
-def _bare(cell: Cell) -> Cell:
-    return Cell(text=cell.text, title="", value=cell.value)
+def _bare(cell: MetricCell) -> MetricCell:
+    return MetricCell(text=cell.text, title="", value=cell.value)
 
 
-def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: float | None = None) -> Cell:
-    return Cell(text=text, title=title, value=value, metric=metric.name, case=case.case.name)
+def _filled(case: CaseResult, metric: Metric, text: str, title: str, value: float | None = None) -> MetricCell:
+    return MetricCell(text=text, title=title, value=value, metric=metric.name, case=case.case.name)
 
 
 # --- kernels of a call ------------------------------------------------------------------------------------------------
 
 
-class KernelRow(Noun, frozen=True):
+class KernelRow(FrozenStruct, frozen=True):
     """One kernel of a call, by medians over the call's samples."""
 
     variant: str
@@ -105,7 +105,7 @@ class KernelRow(Noun, frozen=True):
 
 def kernels(view: View) -> list[KernelRow]:
     """The kernels of the calls that have more than one."""
-    launches: dict[Case, list[Row]] = {}
+    launches: dict[Case, list[MetricRow]] = {}
     for row in view.readings:
         if row.launch is not None and row.sample != DETAIL and row.metric in KERNEL_COLUMNS:
             launches.setdefault(row.case, []).append(row)
@@ -113,7 +113,7 @@ def kernels(view: View) -> list[KernelRow]:
     return [kernel for call in calls if len(call) > 1 for kernel in call]
 
 
-def _kernels_of(case: Case, rows: list[Row]) -> list[KernelRow]:
+def _kernels_of(case: Case, rows: list[MetricRow]) -> list[KernelRow]:
     """The launches of a call in their order: the first of one sample is the first of another."""
     places = _places(rows)
     names: dict[int, str] = {}
@@ -127,7 +127,7 @@ def _kernels_of(case: Case, rows: list[Row]) -> list[KernelRow]:
     total = sum(value for (_, metric), value in medians.items() if metric == "duration")
     return [
         KernelRow(
-            variant=case_name(case),
+            variant=case.display_name,
             case=case.name,
             kernel=names[place],
             share=medians.get((place, "duration"), 0.0) / total if total else 0.0,
@@ -137,7 +137,7 @@ def _kernels_of(case: Case, rows: list[Row]) -> list[KernelRow]:
     ]
 
 
-def _places(rows: list[Row]) -> dict[tuple[str, int | None], int]:
+def _places(rows: list[MetricRow]) -> dict[tuple[str, int | None], int]:
     """(sample, launch) -> which launch of its sample it is."""
     places: dict[tuple[str, int | None], int] = {}
     before: Counter[str] = Counter()

@@ -10,12 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, aliases, listed, provenance, scaled, spaced, whom
+from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.runs.conditions import provenance
 
 if TYPE_CHECKING:  # a progress bar is wanted before they are there
-    from stallgate.compare.two_runs import Change, Comparison, Pair, Word
+    from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
     from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.chip import CatalogueCheck
@@ -35,7 +36,7 @@ STYLES: dict[Status, str] = {
     "waived": "yellow",
 }
 
-COLUMNS = (
+_COLUMNS = (
     ("time ms", "duration", 1e-6),
     ("of roof", ROOF_FRACTION, 1.0),
     ("DRAM %", "dram_throughput", 1.0),
@@ -84,7 +85,7 @@ def cases(run: Run, summaries: Summaries) -> None:
         results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
         table = Table(title=f"{problem} · {workload}", title_justify="left", box=None, pad_edge=False)
         table.add_column("variant", overflow="fold", min_width=14)
-        for heading, _, _ in COLUMNS:
+        for heading, _, _ in _COLUMNS:
             table.add_column(heading, justify="right", no_wrap=True)
         for result in results:
             table.add_row(_variant(result), *_numbers(result, summaries))
@@ -97,14 +98,11 @@ def cases(run: Run, summaries: Summaries) -> None:
 
 
 def _variant(result: CaseResult) -> Text:
-    name = result.case.variant
-    if result.case.configuration != "default":
-        name += f" ({result.case.configuration})"
-    return Text(name, style="bold" if result.role == "candidate" else "")
+    return Text(result.case.display_name, style="bold" if result.role == "candidate" else "")
 
 
 def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
-    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in COLUMNS]
+    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in _COLUMNS]
     return [_number(summary, factor) for summary, factor in found]
 
 
@@ -143,7 +141,7 @@ def _count(verdicts: list[Verdict]) -> str:
 WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
 
 
-def comparison(found: Comparison, every: bool) -> None:
+def comparison(found: RunComparison, every: bool) -> None:
     """Two runs: a table for each workload, then what moved.
 
     Args:
@@ -198,7 +196,7 @@ def _word(change: Change) -> Text:
     return Text(spaced(change.word), WORD_STYLES.get(change.word, ""))
 
 
-def _obstacles(found: Comparison, pairs: list[Pair]) -> list[str]:
+def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
     """Why a workload's cases and metrics are not comparable, where it was not said at the top."""
     lines = [
         f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
@@ -213,7 +211,7 @@ def _obstacles(found: Comparison, pairs: list[Pair]) -> list[str]:
     return lines
 
 
-def metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
+def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
     """The catalogue: each metric's short name, unit and ncu name; then the old names."""
     for row in rows:
         unit = f" [{row['unit']}]" if row["unit"] else ""
@@ -330,7 +328,7 @@ NOTABLE_DRIFT = 0.01
 """A copy or a roof that moved by more within a row is mentioned."""
 
 
-def bench(found: Bench) -> None:
+def show_bench(found: Bench) -> None:
     """A table for each row, and where its numbers come from."""
     for row in found.rows:
         _timed(row)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from statistics import median
 
 from stallgate.extract.table import Summary
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
-from stallgate.project.catalogue import resolve
 from stallgate.project.load import Project
-from stallgate.render.figures import Row, fitting
+from stallgate.render.figures import FigureRow, fitting
 
 MOST_ROWS = 8
 """Rows of a figure; of more cases the fastest are drawn, and the table has all."""
@@ -17,14 +17,14 @@ MOST_ROWS = 8
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
 """What only launches with every section have."""
 
-LONGEST_NAME = 44
+_LONGEST_NAME = 44
 """Characters of a name in a figure."""
 
 
 class View:
     """The cases of a workload, with their numbers."""
 
-    def __init__(self, project: Project, result: Result, problem: str, workload: str) -> None:
+    def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
         self.project = project
         self.result = result
         self.problem = problem
@@ -50,12 +50,12 @@ class View:
     @property
     def place(self) -> str:
         """The workload as figures name it."""
-        return shortened(self.workload)
+        return figure_name(self.workload)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [Row(name=shortened(name_of(case)), role=case.role) for case in self.drawn]
+        return [FigureRow(name=figure_name(case.case.display_name), role=case.role) for case in self.drawn]
 
     @property
     def cut(self) -> str:
@@ -69,20 +69,26 @@ class View:
         summary = self.summary(case, metric)
         return summary.median if summary is not None else None
 
-    def roof(self, metric: str) -> float | None:
-        """The median of the fastest roof here; None where none was measured."""
-        roofs = [case for case in self.cases if case.role == "roof" and self.median(case, "duration") is not None]
-        fastest = min(roofs, key=lambda case: self.median(case, "duration") or 0.0, default=None)
-        return self.median(fastest, metric) if fastest is not None else None
+    @property
+    def roof(self) -> Roof | None:
+        """The roof that fractions here are of; None where there is none to rely on."""
+        found = self.result.roofs[self.problem, self.workload].deciding
+        return found if isinstance(found, Roof) else None
+
+    def of_roof(self, metric: str) -> float | None:
+        """The median of a metric of the roof."""
+        summary = self.result.summaries.get((self.roof.case, metric)) if self.roof is not None else None
+        return summary.median if summary is not None else None
 
     def metric(self, name: str) -> Metric:
-        return resolve(self.project.catalogue, name)
+        """A metric by its short name."""
+        return self.project.catalogue.metrics[name]
 
     def stage_metrics(self) -> list[Metric]:
         """The metrics that the stages judge or show, in their order, each once."""
-        names = [target.metric for stage in self.stages for target in stage.targets]
-        names += [name for stage in self.stages for name in stage.shown]
-        return list({metric.name: metric for metric in map(self.metric, names)}.values())
+        metrics = [target.metric for stage in self.stages for target in stage.targets]
+        metrics += [metric for stage in self.stages for metric in stage.shown]
+        return list({metric.name: metric for metric in metrics}.values())
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts here."""
@@ -105,16 +111,6 @@ class View:
         return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
 
 
-def name_of(result: CaseResult) -> str:
-    """A case as a reader tells it from its neighbours: the variant, and the configuration if it is not the default."""
-    return case_name(result.case)
-
-
-def case_name(case: Case) -> str:
-    """The same of a case alone."""
-    return case.variant if case.configuration == "default" else f"{case.variant} ({case.configuration})"
-
-
-def shortened(name: str) -> str:
+def figure_name(name: str) -> str:
     """A name that fits into a figure."""
-    return fitting(name, LONGEST_NAME)
+    return fitting(name, _LONGEST_NAME)

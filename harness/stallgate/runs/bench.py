@@ -7,7 +7,7 @@ from statistics import median, quantiles
 from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
-from stallgate.model import Noun, Role, Workload
+from stallgate.model import FrozenStruct, Role, Workload, display_name
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -28,7 +28,7 @@ Method = Literal["events", "graph"]
 """events: single calls between two CUDA events. graph: a CUDA graph of many, divided by their number."""
 
 
-class Entry(Noun, frozen=True):
+class Entry(FrozenStruct, frozen=True):
     """One contender on one workload."""
 
     name: str
@@ -49,7 +49,7 @@ class Entry(Noun, frozen=True):
 
     @property
     def label(self) -> str:
-        return self.name if self.configuration == "default" else f"{self.name} ({self.configuration})"
+        return display_name(self.name, self.configuration)
 
     @property
     def median_us(self) -> float | None:
@@ -78,7 +78,7 @@ def _quartiles(samples: list[float]) -> tuple[float, float] | None:
     return low, high
 
 
-class BenchRow(Noun, frozen=True):
+class BenchRow(FrozenStruct, frozen=True):
     """One workload with everybody who was timed on it, in turn."""
 
     problem: str
@@ -119,7 +119,7 @@ class BenchRow(Noun, frozen=True):
         return next(entry for entry in self.entries if entry.label == label)
 
 
-class BenchEnvironment(Noun, frozen=True):
+class BenchEnvironment(FrozenStruct, frozen=True):
     """Where it was measured."""
 
     gpu: str
@@ -139,7 +139,7 @@ class BenchEnvironment(Noun, frozen=True):
     """Microseconds between two events with nothing in between."""
 
 
-class Bench(Noun, frozen=True):
+class Bench(FrozenStruct, frozen=True):
     """Everything that one ``stallgate bench`` produced."""
 
     format: int

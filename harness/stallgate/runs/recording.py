@@ -12,6 +12,7 @@ from stallgate.errors import NoRecording, NotMeasured, StallgateError
 from stallgate.model import Attempt, Case, Origin, Run
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
+from stallgate.runs.conditions import environment_of
 from stallgate.runs.folder import RECORDED, load, missing_reports, now, save
 
 SHORTEST_MATCHES = (3, 4)
@@ -81,7 +82,10 @@ def _portable(command: list[str]) -> list[str]:
 
 def _gpu_of(project: Project, run: Run) -> str:
     """The folder of the recorded GPU."""
-    return project.folder_of(next(a.environment.gpu for a in run.attempts if a.environment is not None))
+    environment = environment_of(run)
+    if environment is None:
+        raise NotMeasured("the run does not say which GPU it was measured on", "profile again")
+    return project.folder_of(environment.gpu)
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------

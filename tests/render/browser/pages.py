@@ -16,9 +16,9 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from stallgate.extract.evidence import Call, Evidence, gather
+from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
-from stallgate.judge.evaluate import Result, evaluate, write_results
+from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMetric, Run
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
     """A run with its page."""
 
     page: Path
-    result: Result
+    result: JudgedRun
     seconds: float
     """What reading its numbers, judging and drawing took this process; what else the machine does is not in it."""
 
@@ -50,9 +50,9 @@ def drawn(project: Project, folder: Path, evidence: Evidence | None = None, run:
     """
     with pytest.MonkeyPatch.context() as patch:
         if run is not None:
-            patch.setattr("stallgate.judge.evaluate.load", lambda _: run)
+            patch.setattr("stallgate.extract.read_run.load", lambda _: run)
         if evidence is not None:
-            patch.setattr("stallgate.judge.evaluate.gather", lambda *_: evidence)
+            patch.setattr("stallgate.extract.read_run.gather", lambda *_: evidence)
         started = time.process_time()
         result = evaluate(project, folder, [])
         page = draw(project, result)[0]
@@ -160,7 +160,7 @@ def _unreadable(result: CaseResult) -> bool:
     return result.case.variant == UNREADABLE
 
 
-def _with_gaps(call: Call) -> Call:
+def _with_gaps(call: ProfiledCall) -> ProfiledCall:
     return call if call.case.variant != "blocked_scan" else replace(call, launches=list(map(_gappy, call.launches)))
 
 
@@ -233,9 +233,9 @@ def _run_of(start: Replayed, results: list[CaseResult]) -> Run:
     return replace(start.run, cases=results, subjects={"cumprod": subject})
 
 
-def _like(call: Call, case: Case, random: Random) -> Call:
+def _like(call: ProfiledCall, case: Case, random: Random) -> ProfiledCall:
     launches = [replace(launch, metrics=_jittered(launch, random)) for launch in call.launches]
-    return Call(case=case, sample="0", launches=launches)
+    return ProfiledCall(case=case, sample="0", launches=launches)
 
 
 def _jittered(launch: Launch, random: Random) -> dict[str, RawMetric]:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from stallgate.compare.two_runs import compare
 from stallgate.extract.table import Summary
-from stallgate.judge.evaluate import Result
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Environment
 from stallgate.project.load import load_project
 from stallgate.render.compare_page import draw_comparison
@@ -22,19 +22,19 @@ VARIANTS = ("blocked_scan", "naive_serial")
 
 
 @pytest.fixture(scope="module")
-def run(make: Make) -> Result:
+def run(make: Make) -> JudgedRun:
     """Two cases of the recording: axe takes its time for every row."""
     result = make("recorded").result
     cases = [case for case in result.run.cases if case.case.variant in VARIANTS and case.case.workload == "square"]
     return replace(result, run=replace(result.run, cases=cases))
 
 
-def drawn(run: Result, base: Result, folder: Path) -> Path:
+def drawn(run: JudgedRun, base: JudgedRun, folder: Path) -> Path:
     return draw_comparison(compare(load_project(run.folder.parents[1]), base, run), folder)
 
 
 @pytest.fixture(scope="module")
-def moved(run: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def moved(run: JudgedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base in which the candidate was faster, and one case failed."""
     summaries = {key: _scaled(found, 0.9 if key[0].variant == "blocked_scan" else 1) for key, found in _known(run)}
     cases = [replace(c, outcome="crashed") if c.case.variant == "naive_serial" else c for c in run.run.cases]
@@ -42,7 +42,7 @@ def moved(run: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn(run, base, tmp_path_factory.mktemp("moved"))
 
 
-def _known(run: Result) -> list[tuple[tuple[object, str], Summary]]:
+def _known(run: JudgedRun) -> list[tuple[tuple[object, str], Summary]]:
     return [(key, found) for key, found in run.summaries.items() if found.median is not None]  # type: ignore[misc]
 
 
@@ -52,7 +52,7 @@ def _scaled(found: Summary, factor: float) -> Summary:
 
 
 @pytest.fixture(scope="module")
-def apart(run: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def apart(run: JudgedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base of another GPU, whose name is hostile."""
     attempts = [replace(each, environment=_on(each.environment, HOSTILE)) for each in run.run.attempts]
     base = replace(run, folder=Path("base"), run=replace(run.run, attempts=attempts))

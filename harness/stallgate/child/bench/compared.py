@@ -13,7 +13,7 @@ import torch
 
 from stallgate.child.correctness import checksums, fault, returned_fault, shares_memory
 from stallgate.child.device import ComputeDevice, filled_memory
-from stallgate.child.load import load_file
+from stallgate.child.load import expected_of, load_file
 from stallgate.child.referee_client import Wrong
 
 
@@ -24,7 +24,7 @@ class ComparedVariant:
         self._device = device
         self._arguments: dict[str, Any] = case["arguments"]
         self._reference = load_file(Path(reference["path"]), reference["digest"], "stallgate_reference")
-        self._expected = self._reference.expected_roof if case["role"] == "roof" else self._reference.expected
+        self._expected = expected_of(self._reference, case)
         variant = load_file(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
         self._model = variant.ModelNew(*self._reference.get_init_inputs(**self._arguments), **case["tunables"])
 

@@ -45,7 +45,7 @@ class EdgeCases:
         if not hasattr(reference, "small_arguments"):
             return
         self.arguments = reference.small_arguments(**case["arguments"])
-        subject = [case[name] for name in ("problem", "path", "digest", "role", "tunables")]
+        subject = [case[name] for name in ("problem", "path", "digest", "role", "ceiling", "tunables")]
         self._key = json.dumps([*subject, self.arguments], sort_keys=True)
         self.fault = self._known.get(self._key, "")
         if self._key not in self._known:

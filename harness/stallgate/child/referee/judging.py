@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from stallgate.child.correctness import ExpectedPart, fault, same_bits
-from stallgate.child.load import load_file
+from stallgate.child.load import expected_of, load_file
 from stallgate.child.referee.edge_cases import EdgeCases
 from stallgate.child.shared_memory import Lender, Place, end_of, form, laid_out, span_of
 
@@ -94,8 +94,7 @@ class Referee:
         (place,) = self._output
         output = self._lender.view(place)
         reference = self._reference()
-        expected = reference.expected_roof if self._case["role"] == "roof" else reference.expected
-        parts: Iterator[ExpectedPart] = expected(self._inputs, **self._arguments)
+        parts: Iterator[ExpectedPart] = expected_of(reference, self._case)(self._inputs, **self._arguments)
         tolerance = reference.tolerance(**self._arguments)
         if self._step == "edge":
             found = self._edge_cases.compare(output.to("cpu", copy=True), parts, tolerance)

@@ -1,0 +1,80 @@
+"""Where a project keeps what: the paths under its root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CATALOGUE_FILE = "metrics/catalogue.toml"
+
+
+def relative(root: Path, path: Path) -> str:
+    """A path as messages and digests name it: relative to the root, with forward slashes."""
+    return path.relative_to(root).as_posix()
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+def problem_files(root: Path) -> list[Path]:
+    """Every problem's ``problem.toml``."""
+    return sorted(root.glob("kernels/*/problem.toml"))
+
+
+def problem_folder(root: Path, problem: str) -> Path:
+    return root / "kernels" / problem
+
+
+def problem_file(root: Path, problem: str) -> Path:
+    return problem_folder(root, problem) / "problem.toml"
+
+
+def reference_file(root: Path, problem: str) -> Path:
+    return problem_folder(root, problem) / "reference.py"
+
+
+def variant_file(root: Path, problem: str, name: str) -> Path:
+    return problem_folder(root, problem) / f"{name}.py"
+
+
+def gradient_file(root: Path, problem: str) -> Path:
+    """The correct gradient of a problem. It is a file beside the reference because recordings depend on the latter."""
+    return problem_folder(root, problem) / "gradient.py"
+
+
+def peer_file(root: Path, problem: str, name: str) -> Path:
+    return problem_folder(root, problem) / "peers" / f"{name}.py"
+
+
+def peer_files(root: Path, problem: str) -> list[Path]:
+    """Other people's implementations, in the form of variants."""
+    return sorted((problem_folder(root, problem) / "peers").glob("*.py"))
+
+
+# --- yardsticks -------------------------------------------------------------------------------------------------------
+
+
+def catalogue_file(root: Path) -> Path:
+    return root / CATALOGUE_FILE
+
+
+def stage_files(root: Path) -> list[Path]:
+    return sorted(root.glob("metrics/stages/*.toml"))
+
+
+def gpu_spec_files(root: Path) -> list[Path]:
+    return sorted(root.glob("metrics/gpus/*.toml"))
+
+
+def baseline_files(root: Path) -> list[Path]:
+    return sorted(root.glob("metrics/baselines/*/*.json"))
+
+
+def baseline_file(root: Path, gpu: str, problem: str) -> Path:
+    """The accepted numbers of a problem on a GPU.
+
+    Args:
+        root: the project's.
+        gpu: the name of the GPU's folder.
+        problem: the problem.
+    """
+    return root / "metrics" / "baselines" / gpu / f"{problem}.json"

@@ -1,0 +1,203 @@
+"""What kernels are measured by: the catalogue, stages, data sheets of GPUs, accepted baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import asdict
+
+from stallgate.errors import BrokenFile, UnknownName
+from stallgate.model import (
+    BASELINE_FORMAT,
+    Baseline,
+    Catalogue,
+    Chip,
+    FrozenStruct,
+    GpuSpec,
+    Metric,
+    Stage,
+    Target,
+    TargetTerms,
+)
+from stallgate.project.catalogue import COMPUTED, READ, find, names_in
+from stallgate.project.checks import check_known, convert_named
+from stallgate.project.decode import convert, read_json, read_toml
+from stallgate.project.layout import CATALOGUE_FILE, baseline_files, catalogue_file, relative
+
+# --- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+class _CatalogueFile(FrozenStruct, frozen=True):
+    metrics: dict[str, dict[str, object]]
+    aliases: dict[str, str]
+    chips: dict[str, dict[str, object]]
+    missing: dict[str, list[str]]
+
+
+def read_catalogue(root: Path) -> Catalogue:
+    """The catalogue of a project.
+
+    Raises:
+        BrokenFile: it is not what it should be.
+    """
+    path = catalogue_file(root)
+    shown = relative(root, path)
+    table = convert(read_toml(path, shown), _CatalogueFile, shown)
+    metrics = {name: convert_named(name, row, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()}
+    chips = {name: convert_named(name, row, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
+    for key, name in _references(table.aliases, metrics):
+        if name not in metrics:
+            raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
+    _check_needed(shown, metrics)
+    for metric in metrics.values():
+        _check_metric(shown, metric, metrics)
+    return Catalogue(metrics=metrics, aliases=table.aliases, chips=chips, missing=table.missing)
+
+
+def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
+    """Refuses a catalogue without the rows that stallgate itself computes with and shows."""
+    for name in (*READ, *COMPUTED):
+        if name not in metrics:
+            raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate cannot do without")
+        if name in READ and not metrics[name].names:
+            raise BrokenFile(f"{shown}: metrics.{name}.names: it needs an ncu name", "name the metric as ncu does")
+
+
+def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> None:
+    """Refuses a row whose weight or formula cannot be computed."""
+    key = f"{shown}: metrics.{metric.name}"
+    if (metric.combine == "weighted") != (metric.weight is not None):
+        raise BrokenFile(
+            f'{key}.weight: `combine = "weighted"` and `weight` need each other', 'such as weight = "duration"'
+        )
+    if metric.weight is not None and not metrics[metric.weight].names:
+        raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
+    try:
+        names_in("0" if metric.formula is None else metric.formula)
+    except ValueError as error:
+        hint = "numbers, ncu names, parentheses and + - * / are understood"
+        raise BrokenFile(f"{key}.formula: {error}", hint) from None
+
+
+def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
+    """Where the catalogue names one of its own metrics."""
+    weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
+    limiters = [(f"metrics.{metric.name}.limiters", name) for metric in metrics.values() for name in metric.limiters]
+    return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights + limiters
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+class _TargetTable(TargetTerms, frozen=True, kw_only=True):
+    metric: str
+
+
+class _StageFile(FrozenStruct, frozen=True):
+    title: str
+    focus: str
+    targets: list[_TargetTable]
+    includes: list[str] = []
+    undecided: Literal["stop", "warn"] = "stop"
+    shown: list[str] = []
+    rules: list[str] = []
+    autotune: dict[str, list[object]] = {}
+
+
+def read_stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
+    """A stage, its metrics looked up in the catalogue.
+
+    Raises:
+        BrokenFile: the file is not what it should be, or no metric bears a name in it.
+    """
+    shown = relative(root, path)
+    raw = read_toml(path, shown)
+    if "name" in raw:
+        raise BrokenFile(f"{shown}: name: `{path.stem}` is the name already, by where it stands", "take the key out")
+    table = convert(raw, _StageFile, shown)
+    targets = [_target(f"{shown}: targets[{i}]", row, catalogue) for i, row in enumerate(table.targets)]
+    metrics = [_metric(f"{shown}: shown[{i}]", name, catalogue) for i, name in enumerate(table.shown)]
+    return Stage(**{**asdict(table), "name": path.stem, "targets": targets, "shown": metrics})
+
+
+def _target(where: str, row: _TargetTable, catalogue: Catalogue) -> Target:
+    metric = _metric(f"{where}.metric", row.metric, catalogue)
+    written_as = row.metric if row.metric != metric.name else None
+    target = Target(**{**asdict(row), "metric": metric, "written_as": written_as})
+    _check_target(where, target)
+    return target
+
+
+def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
+    metric = find(catalogue, name)
+    if metric is None:
+        unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
+        raise BrokenFile(f"{where}: {unknown.message}", unknown.hint)
+    return metric
+
+
+def _check_target(where: str, target: Target) -> None:
+    """Refuses a target that no number of its metric could be held to."""
+    metric = target.metric
+    if not metric.names and metric.formula is None and metric.name not in COMPUTED:
+        raise BrokenFile(
+            f"{where}.metric: nothing measures {metric.name}",
+            f"give it `names` or a `formula` in {CATALOGUE_FILE}, or judge by another metric",
+        )
+    if target.scope == "kernel" and metric.name in COMPUTED:
+        raise BrokenFile(f"{where}.scope: no kernel has {metric.name}, only a whole call", "leave `scope` out")
+    if target.tolerance is not None and metric.direction == "neither":
+        raise BrokenFile(
+            f"{where}.tolerance: neither way is worse for {metric.name}",
+            f"bound it with a value, or give it a `direction` in {CATALOGUE_FILE}",
+        )
+    if metric.unit == "%" and target.bound is not None and target.of is None and not 0 <= target.bound[1] <= 100:
+        comparison, bound = target.bound
+        raise BrokenFile(
+            f"{where}.{comparison}: {bound:g} % of {metric.name} cannot be", "give it a bound from 0 to 100"
+        )
+
+
+# --- baselines and data sheets ----------------------------------------------------------------------------------------
+
+
+def read_baselines(root: Path, catalogue: Catalogue) -> dict[str, list[Baseline]]:
+    """Problem -> its accepted baselines, one for each GPU.
+
+    Raises:
+        BrokenFile: a file is not what it should be, or two are of the same GPU.
+    """
+    found: dict[str, list[Baseline]] = {}
+    for path in baseline_files(root):
+        baseline = _baseline(root, path, catalogue)
+        beside = found.setdefault(baseline.problem, [])
+        if baseline.gpu in [other.gpu for other in beside]:
+            shown = relative(root, path)
+            raise BrokenFile(f"{shown}: gpu: {baseline.gpu} has a baseline already", "remove one of them")
+        beside.append(baseline)
+    return found
+
+
+def _baseline(root: Path, path: Path, catalogue: Catalogue) -> Baseline:
+    shown = relative(root, path)
+    table = read_json(path, shown)
+    if table.get("format") != BASELINE_FORMAT:
+        raise BrokenFile(
+            f"{shown}: format: it is {table.get('format')}; this stallgate reads {BASELINE_FORMAT}",
+            "accept the numbers again with `stallgate baseline`",
+        )
+    baseline = convert({**table, "problem": path.stem}, Baseline, shown)
+    for name, case in baseline.cases.items():
+        check_known(f"{shown}: cases.{name}.metrics", "metric", case.metrics, catalogue.metrics)
+    return baseline
+
+
+def read_gpu_spec(root: Path, path: Path) -> GpuSpec:
+    """The data sheet of a GPU.
+
+    Raises:
+        BrokenFile: it is not what it should be.
+    """
+    shown = relative(root, path)
+    return convert_named(path.stem, read_toml(path, shown), GpuSpec, shown)
