@@ -18,11 +18,11 @@ def names(project: Project, **request: list[str]) -> list[str]:
     return [case.name for case in plan_cases(project, Request(**request))]
 
 
-def test_the_default_plan_is_every_variant_on_square_and_page_the_roof_first(repository: Project) -> None:
+def test_the_default_plan_is_every_variant_on_square_and_page_with_all_roofs_first(repository: Project) -> None:
+    """No roof runs in a process in which a variant's code ran before."""
     planned = names(repository)
-    assert planned[0] == "cumprod/copy_roof/default/square"
-    assert planned[6] == "cumprod/copy_roof/default/page"
-    assert len(planned) == 12
+    assert planned[:2] == ["cumprod/copy_roof/default/square", "cumprod/copy_roof/default/page"]
+    assert [name.rsplit("/", 1)[1] for name in planned[2:]] == ["square"] * 5 + ["page"] * 5
 
 
 def test_a_variant_brings_the_roof_along(repository: Project) -> None:

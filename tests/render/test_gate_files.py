@@ -147,7 +147,7 @@ def test_a_gate_on_github(stallgate: Stallgate, run: Path, tmp_path: Path) -> No
 def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recording: Path) -> None:
     """Nor does a summary that GitHub does not take cost the verdict."""
     before = sorted(recording.iterdir())
-    done = stallgate("gate", str(recording), GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY="/nowhere/step")
+    done = stallgate("gate", str(recording), GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY="/proc/nowhere/step")
     assert done.returncode == 0
-    assert done.stderr.startswith("stallgate: the results are not written: /nowhere/step: No such file")
+    assert done.stderr.startswith("stallgate: the results are not written: /proc/nowhere/step: No such file")
     assert sorted(recording.iterdir()) == before
