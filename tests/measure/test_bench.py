@@ -27,8 +27,9 @@ from stallgate.errors import BrokenFile
 from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
+from stallgate.model import Workload
 from stallgate.project.digests import text_digest
-from stallgate.runs.bench import Bench, load_bench
+from stallgate.runs.bench import Bench, BenchRow, Entry, load_bench
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
 
@@ -535,3 +536,24 @@ def test_integers_have_no_gradient(bench: Stallgate) -> None:
     done = bench("cumprod/blocked_scan", "-w", "square_i32", "--gradient", "backward", MADE_UP="well")
     assert done.returncode == 2
     assert "square_i32 is of int32, which has no gradient" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("roofs", "of_roof"),
+    [
+        ([("bytes", 10.0)], 0.5),
+        ([("bytes", 10.0), ("bytes", 8.0)], 0.4),
+        ([("bytes", 10.0), ("bytes", 8.0), ("flops", 15.0)], 0.75),
+        ([("bytes", 10.0), ("library", 40.0)], 2.0),
+        ([("bytes", 10.0), ("flops", None)], None),
+        ([], None),
+    ],
+)
+def test_the_slowest_of_the_fastest_roofs_of_each_ceiling_counts(roofs: list[Any], of_roof: float | None) -> None:
+    workload = Workload(name="w", arguments={}, bytes=1, flops=1)
+    entries = [
+        Entry(name=f"roof{number}", role="roof", ceiling=kind, method="events", samples_us=[us] if us else [])
+        for number, (kind, us) in enumerate(roofs)
+    ]
+    mine = Entry(name="mine", role="candidate", method="events", samples_us=[20.0])
+    assert BenchRow(problem="p", workload=workload, entries=[*entries, mine]).fraction(mine, "roof") == of_roof

@@ -123,7 +123,15 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow
     """The row of cases that share a problem and a workload. A roof has no gradient."""
     problem, workload = cases[0].problem, cases[0].workload
     variants = project.problems[problem].variants
-    entries = [Entry(name=c.variant, configuration=c.configuration, role=variants[c.variant].role) for c in cases]
+    entries = [
+        Entry(
+            name=case.variant,
+            configuration=case.configuration,
+            role=variants[case.variant].role,
+            ceiling=variants[case.variant].ceiling,
+        )
+        for case in cases
+    ]
     if options.gradient is not None:
         entries = [entry for entry in entries if entry.role != "roof"]
     peers = [Entry(name=path.stem, role="peer") for path in peer_files(project.root, problem)]
@@ -267,7 +275,7 @@ class Bencher:
         old = next((entry for entry in row.entries if entry.label == label), None) if row is not None else None
         if row is None or old is None or old.outcome != "planned":
             return
-        new = replace(found, name=old.name, role=old.role, configuration=old.configuration)
+        new = replace(found, name=old.name, role=old.role, configuration=old.configuration, ceiling=old.ceiling)
         entries = [new if entry.label == label else entry for entry in row.entries]
         rows = [replace(row, entries=entries) if each.name == row_name else each for each in self._bench.rows]
         self._note(replace(self._bench, rows=rows))

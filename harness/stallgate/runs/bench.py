@@ -7,7 +7,7 @@ from statistics import median, quantiles
 from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
-from stallgate.model import FrozenStruct, Role, Workload, display_name
+from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -34,6 +34,8 @@ class Entry(FrozenStruct, frozen=True):
     name: str
     role: ContenderRole
     configuration: str = "default"
+    ceiling: CeilingKind | None = None
+    """Of a roof: what limits it."""
     outcome: BenchOutcome = "planned"
     reason: str = ""
     """Why it was not timed, in a sentence."""
@@ -78,6 +80,10 @@ def _quartiles(samples: list[float]) -> tuple[float, float] | None:
     return low, high
 
 
+def _time(entry: Entry) -> float:
+    return median(entry.samples_us)
+
+
 class BenchRow(FrozenStruct, frozen=True):
     """One workload with everybody who was timed on it, in turn."""
 
@@ -106,8 +112,18 @@ class BenchRow(FrozenStruct, frozen=True):
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
         """The time of the copy, or of the roof, over a contender's; None where it was timed in another way."""
-        measure = next((e for e in self.entries if e.role == of), None)
-        return self.speedup(measure, entry) if measure is not None else None
+        limit = self.roof if of == "roof" else next((e for e in self.entries if e.role == of), None)
+        return self.speedup(limit, entry) if limit is not None else None
+
+    @property
+    def roof(self) -> Entry | None:
+        """The roof that counts, as a gate decides: of each ceiling the fastest, of those the slowest."""
+        roofs: dict[str | None, list[Entry]] = {}
+        for entry in self.entries:
+            if entry.role == "roof":
+                roofs.setdefault(entry.ceiling, []).append(entry)
+        fastest = [min(timed, key=_time) for kind in roofs.values() if (timed := [e for e in kind if e.samples_us])]
+        return max(fastest, key=_time) if fastest and len(fastest) == len(roofs) else None
 
     def speedup(self, slow: Entry, fast: Entry) -> float | None:
         """How many times as fast one is as the other."""
