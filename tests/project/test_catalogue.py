@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.project.catalogue import collected, evaluate, listing, name_on, names_in, readable, resolve
+from stallgate.project.catalogue import collected, formula_value, listing, name_on, names_in, readable, resolve
 from stallgate.project.load import Project
 
 OLD_STALL = "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
@@ -89,13 +89,13 @@ def test_a_row_for_every_metric_that_the_design_names(repository: Project) -> No
     [("100 * a__b.ratio / c.sum", 50.0), ("(a__b.ratio + c.sum) - 1", 5.0), ("2", 2.0)],
 )
 def test_formulas(formula: str, value: float) -> None:
-    assert evaluate(formula, {"a__b.ratio": 2.0, "c.sum": 4.0}.__getitem__) == value
+    assert formula_value(formula, {"a__b.ratio": 2.0, "c.sum": 4.0}.__getitem__) == value
 
 
 @pytest.mark.parametrize("formula", ["a ** b", "f(x)", "a if b else c", "a[0]", "'text'"])
 def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
     with pytest.raises(ValueError, match="a formula cannot hold"):
-        evaluate(formula, lambda _: 1.0)
+        formula_value(formula, lambda _: 1.0)
 
 
 def test_no_formula_takes_a_name_twice_removed(repository: Project) -> None:

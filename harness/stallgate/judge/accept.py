@@ -21,6 +21,7 @@ from stallgate.judge.baselines import comparable_digests, key_of
 from stallgate.judge.evaluate import Result
 from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.conditions import TITLES, Conditions, conditions
 from stallgate.runs.folder import write_whole
 
@@ -53,7 +54,7 @@ def accept(project: Project, results: list[Result], today: date) -> list[Baselin
 
 def path_of(project: Project, baseline: Baseline) -> Path:
     """Where a baseline is kept."""
-    return project.root / "metrics" / "baselines" / project.folder_of(baseline.gpu) / f"{baseline.problem}.json"
+    return inside(project.root, "metrics", "baselines", project.folder_of(baseline.gpu), f"{baseline.problem}.json")
 
 
 def write(project: Project, baseline: Baseline) -> Path:

@@ -21,6 +21,7 @@ from stallgate.judge.verdicts import Judgement, judge
 from stallgate.model import Card, Case, Run, State
 from stallgate.project.catalogue import resolve
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.folder import load, pretty, write_whole
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def write_results(result: Result) -> None:
     """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
     write_whole(result.folder / "metrics.csv", as_csv(result.rows).encode())
     for case, kernels in ncu_metrics(result.rows).items():
-        path = result.folder / "ncu_metrics" / f"{_file_name(case)}.json"
+        path = inside(result.folder, "ncu_metrics", f"{_file_name(case)}.json")
         path.parent.mkdir(exist_ok=True)
         write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
     write_verdicts(result)

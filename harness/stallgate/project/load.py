@@ -27,9 +27,10 @@ from stallgate.model import (
     Waiver,
     Workload,
 )
-from stallgate.project.catalogue import COMPUTED, READ, find, names_in, resolve
+from stallgate.project.catalogue import COMPUTED, READ, find_metric, names_in, resolve
 from stallgate.project.decode import convert, read_json, read_toml
 from stallgate.project.digests import text_digest
+from stallgate.project.paths import distinct_slug
 
 T = TypeVar("T")
 
@@ -83,9 +84,11 @@ class Project(Noun, frozen=True):
         return next((card for card in self.cards.values() if gpu in card.device_names), None)
 
     def folder_of(self, gpu: str) -> str:
-        """The folder of what is kept of a GPU: its card's name; of a GPU without one, its own name as a slug."""
+        """The name of the folder for what is kept of a GPU: its card's name, or the GPU's own as a slug."""
         card = self.card_of(gpu)
-        return card.name if card is not None else "-".join(gpu.lower().split())
+        if card is not None:
+            return distinct_slug(card.name)
+        return distinct_slug(gpu, taken={distinct_slug(name) for name in self.cards})
 
 
 def find_root(start: Path) -> Path:
@@ -160,7 +163,7 @@ def _check_waiver(project: Project, problem: Problem, waiver: Waiver, where: str
     _check_known(f"{where}.stage", "stage", [waiver.stage], project.stages)
     targets = project.stages[waiver.stage].targets
     bounded = {resolve(project.catalogue, target.metric).name for target in targets}
-    metric = find(project.catalogue, waiver.metric)
+    metric = find_metric(project.catalogue, waiver.metric)
     if metric is None or metric.name not in bounded:
         unknown = UnknownName(f"target of {waiver.stage}", waiver.metric, bounded)
         raise BrokenFile(f"{where}.metric: {unknown.message}", unknown.hint)
@@ -253,8 +256,9 @@ def _variant(root: Path, problem: Path, name: str, row: _VariantTable) -> Varian
             f"{shown}: {key}.configurations.default: the default configuration passes nothing",
             "give these tunables another name, or make them the wrapper's own defaults",
         )
-    for configuration in row.configurations:
+    for configuration, tunables in row.configurations.items():
         _check_name(shown, f"{key}.configurations", configuration)
+        _check_argument(f"{shown}: {key}.configurations.{configuration}", tunables)
     return convert(table, Variant, shown, key)
 
 
@@ -265,21 +269,27 @@ def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
 
 
 def _check_name(shown: str, key: str, name: str) -> None:
-    if not re.fullmatch(LABEL_PART, name):
+    if not re.fullmatch(LABEL_PART, name) or not name.strip("."):
         raise BrokenFile(
             f"{shown}: {key}: the name '{name}' cannot stand in a label", "use lower-case letters, digits, _ . and -"
         )
 
 
-def _check_argument(key: str, value: object) -> None:
-    """Refuses a value that does not come through JSON, in which the child is told of it, as it went in."""
+_DEEPEST = 8
+"""Levels of tables and arrays within an argument."""
+
+
+def _check_argument(key: str, value: object, depth: int = 0) -> None:
+    """Refuses an argument or a tunable that JSON, in which it reaches the child, would change or cannot hold."""
+    if depth > _DEEPEST:
+        raise BrokenFile(f"{key}: it is nested more than {_DEEPEST} levels deep", "use fewer levels")
     match value:
         case dict():
             for name, part in value.items():
-                _check_argument(f"{key}.{name}", part)
+                _check_argument(f"{key}.{name}", part, depth + 1)
         case list():
             for number, part in enumerate(value):
-                _check_argument(f"{key}[{number}]", part)
+                _check_argument(f"{key}[{number}]", part, depth + 1)
         case str() | bool():
             pass
         case int() if -(2**63) <= value < 2**63:
@@ -308,6 +318,9 @@ def _catalogue(root: Path) -> Catalogue:
     table = convert(read_toml(path, shown), _CatalogueFile, shown)
     metrics = {name: _with_name(name, row, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()}
     chips = {name: _with_name(name, row, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
+    for alias in table.aliases:
+        if alias in metrics:
+            raise BrokenFile(f"{shown}: aliases.{alias}: it is a metric's own name", "take the alias out")
     for key, name in _references(table.aliases, metrics):
         if name not in metrics:
             raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
@@ -333,6 +346,8 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
         raise BrokenFile(
             f'{key}.weight: `combine = "weighted"` and `weight` need each other', 'such as weight = "duration"'
         )
+    if metric.weight == metric.name:
+        raise BrokenFile(f"{key}.weight: a metric cannot be its own weight", 'such as weight = "duration"')
     if metric.weight is not None and not metrics[metric.weight].names:
         raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
     try:
@@ -354,7 +369,7 @@ def _stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     stage = _with_name(path.stem, read_toml(path, shown), Stage, shown)
     named = [(f"targets[{i}].metric", target.metric) for i, target in enumerate(stage.targets)]
     for key, name in named + [(f"shown[{i}]", name) for i, name in enumerate(stage.shown)]:
-        if find(catalogue, name) is None:
+        if find_metric(catalogue, name) is None:
             unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
             raise BrokenFile(f"{shown}: {key}: {unknown.message}", unknown.hint)
     for number, target in enumerate(stage.targets):

@@ -8,11 +8,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.extract.foreign import slug
 from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, provenance, spaced
 from stallgate.judge.evaluate import Result
 from stallgate.model import Noun, Stage, Status, Verdict
 from stallgate.project.load import Project
+from stallgate.project.paths import slug
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_LINES, Said, said
 from stallgate.render.head import headline
