@@ -21,7 +21,7 @@ from tests.conftest import ROOT, Stallgate
 
 SHORT = ("cumprod/blocked_scan", "cumprod/naive_serial", "-w", "page")
 KILLS = [signal.SIGKILL] * 8 + [signal.SIGINT, signal.SIGTERM]
-"""After the last two the page is drawn of what is there, which takes longer than all the rest."""
+"""After the last two the tables are written of what is there."""
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(
     variables = {
         **os.environ,
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "harness"),
         "TMPDIR": str(tmp_path / "tmp"),
         "FAKE_GPU_UUID": "one",
         "FAKE_NCU_PAUSE": "0.05",

@@ -46,9 +46,8 @@ def _if_possible(write: Callable[..., None], *what: object) -> None:
     """Writes the results; if that fails, the verdict stands all the same."""
     try:
         write(*what)
-    except (OSError, ValueError) as error:  # ValueError: a summary.md that is no text
-        words = unusable(error).message if isinstance(error, OSError) else str(error)
-        click.echo(f"stallgate: the results are not written: {words}", err=True)
+    except OSError as error:
+        click.echo(f"stallgate: the results are not written: {unusable(error).message}", err=True)
 
 
 def _write_verdicts(result: Result) -> None:

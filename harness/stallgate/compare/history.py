@@ -18,6 +18,7 @@ from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
 from stallgate.model import Case, CaseResult, Environment, Noun, Role, Run, Status
+from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.digests import workload_key
 from stallgate.runs.folder import RECORDED, load
 
@@ -85,8 +86,8 @@ def _past(folder: Path, metrics: list[str]) -> Past:
     gaps = _unmeasured(run)
     answer, summaries = None, {}
     try:
-        answer = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=Answer)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        answer = decode_json(read_bounded(folder / "verdicts.json", LARGEST_JSON), Answer)
+    except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
         summaries = read_summaries(folder / "metrics.csv", metrics)

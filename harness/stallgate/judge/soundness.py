@@ -92,7 +92,7 @@ def kernels_of(path: Path) -> set[str]:
     """The names of the Triton kernels that a file defines, by its syntax tree; none where it has no valid one."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of what is nested too deeply
         return set()
     statements = _statements(tree)
     names = _imported(statements)

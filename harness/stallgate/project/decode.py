@@ -12,7 +12,7 @@ import stat
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from typing import BinaryIO, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -22,8 +22,14 @@ _Decoded = TypeVar("_Decoded")
 
 _MIB = 1 << 20
 _LARGEST_TOML = _MIB
+LARGEST_SOURCE = 16 * _MIB
+"""Bytes of a variant's or another source file."""
+
 LARGEST_JSON = 64 * _MIB
-"""Bytes of a ``run.json`` or another JSON file of stallgate's; that of a run of 2,000 cases has about 20 MiB."""
+"""Bytes of a ``run.json`` or another JSON file of stallgate's; a run of 2,000 cases needs about 20 MiB."""
+
+LARGEST_TABLE = 512 * _MIB
+"""Bytes of a ``metrics.csv``."""
 
 _LONGEST_KEY = 64
 """Parts of a dotted key. The time and the memory that tomllib takes grow with the square of their number."""
@@ -32,20 +38,30 @@ _QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*+(?:"|$)|'[^']*+(?:'|$)""")
 _LONG_KEY = re.compile(rf"(?<![\w+.-])[\w+-]*+(?:\.[\w+-]*+){{{_LONGEST_KEY}}}")
 
 
+def open_bounded(path: Path, largest: int) -> BinaryIO:
+    """A regular file of at most so many bytes, to be read.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file, or is larger.
+    """
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (the caller closes it)
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size <= largest:
+        return file
+    file.close()
+    if stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EFBIG, f"it is larger than {largest / _MIB:g} MiB", str(path))
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
 def read_bounded(path: Path, largest: int) -> bytes:
     """The bytes of a regular file.
 
     Raises:
         OSError: it cannot be read, is no regular file, or is larger than ``largest`` bytes.
     """
-    with open(path, "rb", opener=_at_once) as file:
-        kind = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        content = file.read(largest + 1)
-    if len(content) > largest:
-        raise OSError(errno.EFBIG, f"it is larger than {largest / _MIB:g} MiB", str(path))
-    return content
+    with open_bounded(path, largest) as file:
+        return file.read(largest)
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -84,7 +100,7 @@ def _parsed(text: str, shown: str) -> dict[str, object]:
     except ValueError as error:  # a date or a number that Python cannot hold
         raise BrokenFile(f"{shown}: not valid TOML: {error}", "correct the value") from None
     except RecursionError:
-        raise _too_deep(shown) from None
+        raise BrokenFile(f"{shown}: it is nested too deeply", "no value in it needs so many levels") from None
     _check_numbers(tables, shown)
     return tables
 
@@ -148,7 +164,7 @@ def convert(raw: object, kind: type[_Decoded], shown: str, key: str = "") -> _De
         key: the place of ``raw`` in the file.
 
     Raises:
-        BrokenFile: an unknown key, a missing one, a value of another type, or deeper nesting than any value has.
+        BrokenFile: an unknown key, a missing one, or a value of another type.
     """
     try:
         return msgspec.convert(raw, type=kind)
@@ -156,12 +172,6 @@ def convert(raw: object, kind: type[_Decoded], shown: str, key: str = "") -> _De
         message, _, place = str(error).partition(" - at `$")
         where = ".".join(part for part in (key, place.rstrip("`").lstrip(".")) if part)
         raise BrokenFile(f"{shown}: {where + ': ' if where else ''}{message}", _hint(message, kind)) from None
-    except RecursionError:
-        raise _too_deep(shown) from None
-
-
-def _too_deep(shown: str) -> BrokenFile:
-    return BrokenFile(f"{shown}: it is nested too deeply", "no value in it needs more than a few levels")
 
 
 def _hint(message: str, kind: object) -> str:
