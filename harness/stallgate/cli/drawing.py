@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -14,11 +15,13 @@ from stallgate.runs.bench import Bench
 
 def import_meanwhile() -> None:
     """Imports what draws a page while something else is waited for."""
+    _forget_windows()
     Thread(target=import_module, args=("stallgate.render.page",), daemon=True).start()
 
 
 def draw_run(project: Project, result: Result) -> list[Path]:
     """Draws a run's page and PNGs, and the index of all runs; their paths, the page first."""
+    _forget_windows()
     from stallgate.render.page import draw
 
     return draw(project, result)
@@ -26,6 +29,7 @@ def draw_run(project: Project, result: Result) -> list[Path]:
 
 def draw_compared(found: Comparison, folder: Path) -> Path:
     """Draws the page of two runs into a folder; its path."""
+    _forget_windows()
     from stallgate.render.compare_page import draw_comparison
 
     return draw_comparison(found, folder)
@@ -33,6 +37,12 @@ def draw_compared(found: Comparison, folder: Path) -> Path:
 
 def draw_times(found: Bench, folder: Path) -> None:
     """Draws a bench into its folder."""
+    _forget_windows()
     from stallgate.render.bench_figure import draw_bench
 
     draw_bench(found, folder)
+
+
+def _forget_windows() -> None:
+    """Keeps matplotlib from refusing to be imported: it checks the name of a window system that nothing here uses."""
+    os.environ.pop("MPLBACKEND", None)

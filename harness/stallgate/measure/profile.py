@@ -26,6 +26,7 @@ from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import file_digest, subject_digests
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.folder import now, save, write_whole
 
 CHILD = Path(__file__).resolve().parents[1] / "child" / "__main__.py"
@@ -368,7 +369,7 @@ def copy_sources(project: Project, problems: list[str], folder: Path) -> None:
     for name in problems:
         problem = project.problems[name]
         for path in [problem.reference, *(variant.path for variant in problem.variants.values())]:
-            target = folder / "source" / path
+            target = inside(folder, "source", path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(project.root / path, target)
 

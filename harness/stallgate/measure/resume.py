@@ -67,6 +67,9 @@ def _refuse_other(project: Project, run: Run, device: Device, ncu_version: str) 
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
         raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
+    for name in run.subjects:
+        if name not in project.problems:
+            raise BadArgument(f"the project does not have {name} any more", "start a new run")
     for case in (result.case for result in run.cases):
         if not _has(project, case):
             raise BadArgument(f"the project does not have {case.name} any more", "start a new run")
