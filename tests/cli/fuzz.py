@@ -99,7 +99,7 @@ class Change(NamedTuple):
 CHANGES = st.builds(
     Change,
     place=st.integers(0, 10**6),
-    how=st.sampled_from(["set", "set", "set", "delete", "rename", "add", "repeat"]),
+    how=st.sampled_from(["set", "set", "alike", "alike", "alike", "delete", "rename", "add", "repeat"]),
     value=VALUES,
     name=NAMES,
 )
@@ -117,6 +117,8 @@ def changed(tables: Any, change: Change) -> Any:
     match change.how:
         case "set":
             holder[key] = change.value
+        case "alike":
+            holder[key] = _alike(holder[key], change)
         case "delete":
             del holder[key]
         case "rename" if isinstance(holder, dict):
@@ -126,6 +128,23 @@ def changed(tables: Any, change: Change) -> Any:
         case _ if isinstance(holder, dict):
             holder[change.name] = change.value
     return tables
+
+
+def _alike(value: Any, change: Change) -> Any:
+    """Another value of the same type, which gets further."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return [0, -1, 1, 2**31, 2**63 - 1, -(2**63)][change.place % 6]
+        case float():
+            return [0.0, -1.0, 1e-300, 1e300, 1e308][change.place % 5]
+        case str():
+            return change.name
+        case list():
+            return value[::-1] + value
+        case _:
+            return {}
 
 
 def as_toml(value: Any) -> str:
