@@ -54,8 +54,9 @@ test: ## everything that CI runs; what needs no torch is checked while pip insta
 pytest: $(VENV)/ready-test
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 3 --dist worksteal $(ARGS)
 
-fuzz: $(VENV)/ready-test ## have 500 mutated ncu reports read: what is damaged is refused, and harms nothing
+fuzz: $(VENV)/ready-test ## 500 mutated ncu reports, 500 odd command lines: what is damaged is refused, and harms nothing
 	$(VENV)/bin/python -m tests.extract.fuzz $(ARGS)
+	$(VENV)/bin/python -m tests.cli.fuzz $(ARGS)
 
 browser: ## Debian's chromium for the tests of the page, if there is no browser and it can be installed
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \

@@ -5,34 +5,42 @@
     StallgateError                  message, hint, exit status
     ├── UserFault              (2)  the user's files or arguments are wrong
     │   ├── UnknownName             no such problem, variant, workload, stage, metric, chip or run
-    │   ├── BrokenFile              a file that cannot be read as what it should be
-    │   └── BadArgument             an argument outside of what is possible
-    └── NotMeasured            (3)  nothing that a verdict could stand on
-        ├── NoDevice                no CUDA device, and none can be stood in for
-        ├── NoProfiler              Nsight Compute is not there or does not start
+    │   ├── BrokenFile              a file that is not what it should be, or cannot be read or written
+    │   └── BadArgument             an argument that cannot be
+    └── NotMeasured            (3)  no measurement that a verdict could be based on
+        ├── NoDevice                no CUDA device, and no replay allowed
+        ├── NoProfiler              Nsight Compute is missing or does not start
         ├── CountersBlocked         the driver denies hardware counters to this user
-        ├── NoRecording             nothing recorded that could be replayed
+        ├── NoRecording             no recording to replay
         ├── NoRun                   no run to judge or draw
-        └── DamagedReport           an ncu report that is not what was written
+        ├── DamagedReport           an ncu report that is not the one that was written
+        └── Interrupted             the user ended the command
 
 A missed target is a verdict, never an exception. Only the command line prints these and exits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+import re
+from collections.abc import Iterable, Mapping
 
 
 class StallgateError(Exception):
-    """A refusal: one sentence that says what is wrong and one that says what to do next."""
+    """A refusal: one sentence that says what is wrong, and one that says what to do next."""
 
     status = 70
+    found: Mapping[str, object] = {}
+    """What the command found before it stopped; ``--json`` prints it beside the error."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def code(self) -> str:
+        """The stable name of this kind of refusal: ``broken_file`` of BrokenFile."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
 
 class UserFault(StallgateError):
@@ -42,38 +50,47 @@ class UserFault(StallgateError):
 
 
 class UnknownName(UserFault):
-    """A name that nothing bears; the hint lists the nearest ones."""
+    """An unknown name; the hint lists the nearest known ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(set(known))
-        near = get_close_matches(name, names, n=3, cutoff=0.5)
-        if near:
-            hint = f"did you mean {' or '.join(near)}?"
-        else:
-            hint = f"known: {', '.join(names)}" if names else f"there is no {kind} at all"
-        super().__init__(f"no {kind} is named '{name}'", hint)
+        short = name[:_LONGEST_NAME]
+        super().__init__(f"no {kind} is named '{short}'", _nearest(kind, short, sorted(set(known))))
+
+
+_LONGEST_NAME = 200
+"""Characters of an unknown name that are shown, and compared with the known ones."""
+
+
+def _nearest(kind: str, name: str, known: list[str]) -> str:
+    """What a user may have meant."""
+    from difflib import get_close_matches  # rarely needed, and --help is to answer at once
+
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}" if known else f"there is no {kind} at all"
 
 
 class BrokenFile(UserFault):
-    """A file that cannot be read as what it should be."""
+    """A file that is not what it should be, or cannot be read or written."""
 
 
 class BadArgument(UserFault):
-    """An argument outside of what is possible."""
+    """An argument that cannot be."""
 
 
 class NotMeasured(StallgateError):
-    """Nothing was measured that a verdict could stand on."""
+    """No measurement that a verdict could be based on."""
 
     status = 3
 
 
 class NoDevice(NotMeasured):
-    """No CUDA device."""
+    """No CUDA device, and no replay allowed."""
 
 
 class NoProfiler(NotMeasured):
-    """Nsight Compute is not there or does not start."""
+    """Nsight Compute is missing or does not start."""
 
 
 class CountersBlocked(NotMeasured):
@@ -81,7 +98,7 @@ class CountersBlocked(NotMeasured):
 
 
 class NoRecording(NotMeasured):
-    """Nothing recorded that could be replayed."""
+    """No recording to replay."""
 
 
 class NoRun(NotMeasured):
@@ -89,4 +106,8 @@ class NoRun(NotMeasured):
 
 
 class DamagedReport(NotMeasured):
-    """An ncu report that is not what was written."""
+    """An ncu report that is not the one that was written."""
+
+
+class Interrupted(NotMeasured):
+    """The user ended the command."""

@@ -1,10 +1,14 @@
-"""How results are put into words, in the terminal and on the page alike."""
+"""The words for results, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stallgate.model import Comparison, Status, Verdict
+if TYPE_CHECKING:  # --help is to answer at once
+    from stallgate.model import Comparison, Status, Verdict
 
 MARKS: dict[Status, str] = {
     "pass": "✓ pass",
@@ -14,12 +18,11 @@ MARKS: dict[Status, str] = {
     "waived": "~ waived",
 }
 
-
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
 
 
 def spaced(code: str) -> str:
-    """A code as words."""
+    """A reason code or another identifier as words."""
     return code.replace("_", " ")
 
 
@@ -29,22 +32,49 @@ def listed(names: list[str]) -> str:
 
 
 def shortened(name: str, length: int) -> str:
-    """A name of at most so many characters."""
+    """A name, cut to so many characters."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
+def as_text(word: str | Path) -> str:
+    """A path, an argument or a name as UTF-8 can write it: a byte that is not UTF-8 becomes ``xff``."""
+    return _SURROGATE.sub(_escaped, str(word))
+
+
+def is_text(word: str | Path) -> bool:
+    """Whether a path, an argument or a name is UTF-8: JSON, TOML and HTML hold nothing else."""
+    return _SURROGATE.search(str(word)) is None
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Python's stand-in for a byte of a file's name or of an argument that is not UTF-8."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def without_controls(words: str) -> str:
+    """Words of another program without the control characters that would steer a terminal; lines stay lines."""
+    return _CONTROLS.sub("\ufffd", words)
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 def whom(verdict: Verdict) -> str:
-    """Whom a verdict is about, and where."""
+    """The variant that a verdict is about, and its workload."""
     return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
 
 
 def number(value: float) -> str:
-    """A value for a reader: four digits, thousands apart."""
+    """A value in four significant digits, with thousands separators."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def percent(fraction: float) -> str:
-    """A part of 1 for a reader."""
+    """A fraction as a percentage."""
     return f"{100 * fraction:.1f} %"
 
 
@@ -53,23 +83,23 @@ def quantity(value: float, unit: str) -> str:
     return f"{number(value)} {unit}".rstrip()
 
 
-SCALES = {
+_SCALES = {
     "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
     "byte": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
 }
-COUNTS = ((1e9, " G"), (1e6, " M"), (1, ""))
+_COUNTS = ((1e9, " G"), (1e6, " M"), (1, ""))
 
 
 def scaled(value: float, unit: str) -> str:
-    """A value in few characters: times and bytes in a multiple of their unit, counts without one."""
+    """A value in few characters: times and bytes in a multiple of their unit, counts with M or G."""
     if unit == "%":
         return f"{value:.2f} %"
-    scales = SCALES.get(unit, COUNTS)
+    scales = _SCALES.get(unit, _COUNTS)
     factor, sign = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
     return f"{number(value / factor)}{sign}"
 
 
 def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
-    """Names that a stage's file writes, and what each of them was read as."""
+    """Old names in a stage's file, each with the metric that stands for it."""
     found = {v.written_as: v for v in verdicts if v.written_as}
     return [(old, f"is read as {v.metric}: {v.ncu_name or 'not measured'}") for old, v in found.items()]

@@ -322,7 +322,7 @@ def test_doctor_imports_a_torch_that_was_built_for_cuda(
     (tmp_path / "packages/torch/__init__.py").write_text("raise ImportError('there is no libcudart')")
     (tmp_path / "packages/torch/version.py").write_text(f"__version__ = '2.99'\ncuda = {cuda}\nhip = None\n")
     (tmp_path / "packages/triton/__init__.py").write_text("__version__ = '3.99'")
-    done = stallgate("doctor", PYTHONPATH=f"{tmp_path / 'packages'}:{ROOT}")
+    done = stallgate("doctor", PYTHONPATH=f"{tmp_path / 'packages'}:{ROOT / 'harness'}")
     assert done.returncode == 3
     said(done, words)
 

@@ -18,8 +18,8 @@ from stallgate.extract.table import Summaries, Summary
 from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, Metric, Run, Settings
 from stallgate.project.load import Project
 from stallgate.render.compare_page import draw_comparison
-from stallgate.render.terminal import comparison as show
 from stallgate.render.terminal import out
+from stallgate.render.terminal import show_comparison as show
 from tests.conftest import Stallgate
 from tests.judge.judging import case, run_of
 from tests.judge.judging import summary as samples

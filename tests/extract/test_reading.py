@@ -14,12 +14,13 @@ import pytest
 
 from stallgate.errors import BadArgument
 from stallgate.extract import reader
-from stallgate.extract.foreign import identify_foreign, slug
+from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import checked, reading
 from stallgate.extract.table import combine_launches
 from stallgate.model import Label, Launch, Metric, RawMetric
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
+from stallgate.project.paths import slug
 
 NAME = "dram__throughput.avg.pct_of_peak_sustained_elapsed"
 METRIC = Metric(

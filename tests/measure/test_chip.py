@@ -37,7 +37,9 @@ def test_the_catalogue_says_what_judges(stallgate: Stallgate, with_gmma: Path) -
     done = stallgate("metrics", "--chip", "GB202")
     assert done.returncode == 0
     assert "memory_access cannot be judged on GB202: it does not have stall_gmma" in done.stdout
-    rows = {row["metric"]: row for row in json.loads(stallgate("metrics", "--chip", "GB202", "--json").stdout)}
+    rows = {
+        row["metric"]: row for row in json.loads(stallgate("metrics", "--chip", "GB202", "--json").stdout)["metrics"]
+    }
     assert (rows["stall_gmma"]["ncu_name"], rows["stall_gmma"]["judged_by"]) == (None, ["memory_access"])
     assert rows["l2_hit_rate"]["judged_by"] == []
 

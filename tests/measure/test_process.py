@@ -128,7 +128,7 @@ def gone(pid: int) -> bool:
 def test_neither_a_progress_bar_nor_a_verdict_waits_for_what_draws() -> None:
     """It is imported while the GPU works, or not at all: seconds that nobody waits for. A page needs no pandas."""
     script = """
-import sys, stallgate.cli, stallgate.render.terminal, stallgate.measure.profile
+import sys, stallgate.cli.profile, stallgate.cli.bench, stallgate.render.terminal, stallgate.measure.profile
 import stallgate.judge.evaluate, stallgate.compare.two_runs, stallgate.judge.accept
 import stallgate.render.github, stallgate.render.head, stallgate.render.junit
 early = {'pandas', 'matplotlib', 'numpy'} & sys.modules.keys()

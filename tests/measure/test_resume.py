@@ -21,7 +21,7 @@ from tests.conftest import ROOT, Stallgate
 
 SHORT = ("cumprod/blocked_scan", "cumprod/naive_serial", "-w", "page")
 KILLS = [signal.SIGKILL] * 8 + [signal.SIGINT, signal.SIGTERM]
-"""After the last two the page is drawn of what is there, which takes longer than all the rest."""
+"""After the last two the tables are written of what is there."""
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.project.catalogue import collected, evaluate, listing, name_on, names_in, readable, resolve
+from stallgate.project.catalogue import collected, formula_value, listing, name_on, names_in, readable, resolve
 from stallgate.project.load import Project
 
 OLD_STALL = "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
@@ -89,13 +91,69 @@ def test_a_row_for_every_metric_that_the_design_names(repository: Project) -> No
     [("100 * a__b.ratio / c.sum", 50.0), ("(a__b.ratio + c.sum) - 1", 5.0), ("2", 2.0)],
 )
 def test_formulas(formula: str, value: float) -> None:
-    assert evaluate(formula, {"a__b.ratio": 2.0, "c.sum": 4.0}.__getitem__) == value
+    assert formula_value(formula, {"a__b.ratio": 2.0, "c.sum": 4.0}.__getitem__) == value
+
+
+def numbers(depth: int = 3) -> st.SearchStrategy[str]:
+    """Formulas of numbers and names, as Python reads them."""
+    leaf = st.integers(0, 9).map(str) | st.floats(0.5, 99).map(repr) | st.sampled_from(["a__b.ratio", "c.sum"])
+    joined = st.tuples(st.deferred(lambda: numbers(depth - 1)), st.sampled_from(["+", " - ", "*", " / "]))
+    if not depth:
+        return leaf
+    return leaf | st.tuples(joined, numbers(depth - 1), st.booleans()).map(
+        lambda found: f"({''.join(found[0])}{found[1]})" if found[2] else f"{''.join(found[0])}{found[1]}"
+    )
+
+
+@given(numbers())
+def test_a_formula_has_the_value_that_python_gives_it(formula: str) -> None:
+    values = {"a__b.ratio": 2.0, "c.sum": 4.0}
+    words = formula.replace("a__b.ratio", "2.0").replace("c.sum", "4.0")
+    try:
+        expected = eval(words)
+    except ZeroDivisionError:
+        with pytest.raises(ZeroDivisionError):
+            formula_value(formula, values.__getitem__)
+        return
+    assert formula_value(formula, values.__getitem__) == pytest.approx(expected)
+    assert sorted(set(names_in(formula))) == sorted(name for name in values if name in formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("(" * 500, "levels of parentheses"),
+        ("((" * 5000 + "1" + "))" * 5000, "characters"),
+        (" + ".join(["a"] * 3000), "characters"),
+        ("- " * 500 + "1", "cannot hold"),
+        ("a" + ".b" * 900 + "!", "cannot hold"),
+        ("9" * 400, "as large as"),
+        ("1e999", "as large as"),
+        ("1 +", "its end is missing"),
+        ("", "its end is missing"),
+        ("True and a", "cannot hold"),
+        ("1j", "cannot hold"),
+        ("a\0", "cannot hold"),
+        ("é", "cannot hold"),
+    ],
+)
+def test_a_formula_has_limits(formula: str, words: str) -> None:
+    with pytest.raises(ValueError, match=r"formula|it cannot be") as refused:
+        names_in(formula)
+    assert words in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_formula_of_many_terms_is_computed() -> None:
+    formula = "+".join(["a"] * 900)
+    assert formula_value(formula, lambda _: 2.0) == 1800.0
+    assert len(names_in(formula)) == 900
 
 
 @pytest.mark.parametrize("formula", ["a ** b", "f(x)", "a if b else c", "a[0]", "'text'"])
 def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
     with pytest.raises(ValueError, match="a formula cannot hold"):
-        evaluate(formula, lambda _: 1.0)
+        formula_value(formula, lambda _: 1.0)
 
 
 def test_no_formula_takes_a_name_twice_removed(repository: Project) -> None:

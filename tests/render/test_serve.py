@@ -124,11 +124,12 @@ def test_a_served_page_refreshes_and_the_file_does_not(server: Server, reports: 
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert re.search(
-            rb'<p>first</p><script src="/_refresh.js" data-run="first" data-drawn="\d+"></script></body></html>',
+            rb'<p>first</p><script nonce="[\w-]+" src="/_refresh.js" data-run="first" data-drawn="\d+"></script>'
+            rb"</body></html>",
             answer.body,
         )
         assert int(answer.headers["Content-Length"]) == len(answer.body)
-    assert Answer(server, "/index.html").body.startswith(b"<p>no body<script src")
+    assert Answer(server, "/index.html").body.startswith(b"<p>no body<script nonce=")
     assert (reports / "first/report.html").read_text() == PAGE.format("first")
     assert b"/_latest" in Answer(server, "/_refresh.js").body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class Sink(io.FileIO):
-    """A file descriptor that takes what is written even where it cannot be passed on.
+    """A file descriptor that accepts every write, also where it cannot be passed on.
 
-    A reader that went away (``stallgate gate | true``) changes nothing of what was found, so the command goes on and
-    ends with its own status. Whatever else went wrong, such as a full disk, is kept in ``fault``.
+    A reader that went away (``stallgate gate | true``) changes nothing about the result, so the command goes on and
+    ends with its own status. Any other fault, such as a full disk, is kept in ``fault``.
     """
 
     fault: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes, or drops; says how much as if all were well."""
+        """Writes or drops the data; gives its length either way."""
         if self.fault is None:
             try:
                 return super().write(data)
@@ -32,27 +33,42 @@ class Sink(io.FileIO):
 
 
 def install() -> Sink | None:
-    """Puts forgiving streams in the place of standard output and error; a stream that was closed stays closed.
+    """Replaces standard output and error by streams on sinks; a stream that was closed stays closed.
 
     Returns:
-        what takes standard output.
+        the sink of standard output.
     """
     sinks: dict[str, Sink] = {}
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None:
             sinks[name] = Sink(stream.fileno(), "w", closefd=False)
-            setattr(sys, name, _text(sinks[name], stream.encoding))
+            setattr(sys, name, _text_stream(sinks[name], stream.encoding))
+    _bound_terminal_size()
     return sinks.get("stdout")
 
 
-def _text(sink: Sink, encoding: str) -> io.TextIOWrapper:
-    """The stream on a sink: what its encoding does not have becomes a question mark."""
+def _text_stream(sink: Sink, encoding: str) -> io.TextIOWrapper:
+    """A text stream on a sink; a character that its encoding lacks becomes a question mark."""
     return io.TextIOWrapper(io.BufferedWriter(sink), encoding=encoding, errors="replace", line_buffering=True)
 
 
+_SMALLEST, _LARGEST = 20, 1000
+"""Columns and lines of a terminal that text is laid out for."""
+
+
+def _bound_terminal_size() -> None:
+    """Corrects a size in the environment that no terminal has; a value that is no number is as good as none."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0:
+            os.environ[name] = str(min(max(int(value), _SMALLEST), _LARGEST))
+        else:
+            os.environ.pop(name, None)
+
+
 def unwritten(sink: Sink | None) -> OSError | None:
-    """Why something could not be written, now that everything was; None where all was, or nobody wanted it."""
+    """Flushes both streams; the fault that kept standard output from being written, None if there was none."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

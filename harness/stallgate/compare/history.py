@@ -18,6 +18,7 @@ from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
 from stallgate.model import Case, CaseResult, FrozenStruct, Role, Run, Status
+from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.digests import workload_key
 from stallgate.runs.conditions import Conditions, environment_of
 from stallgate.runs.folder import RECORDED, load
@@ -88,8 +89,8 @@ def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     gaps = _unmeasured(run)
     judgement, summaries = None, {}
     try:
-        judgement = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=StoredJudgement)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        judgement = decode_json(read_bounded(folder / "verdicts.json", LARGEST_JSON), StoredJudgement)
+    except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
         summaries = read_summaries(folder / "metrics.csv", metrics)

@@ -1,20 +1,20 @@
 """Names for the launches of ncu reports that stallgate did not make.
 
 A range of stallgate's own form keeps its names; a detail launch is a sample like any other. A range
-``variant/workload/sample`` names these three. Any other range names the variant; a launch without one is named by its
-kernel. There the workload is the launch's geometry, and launches that nothing tells apart are samples of one case. The
-configuration is the report that a launch comes from.
+``variant/workload/sample`` names these three. Any other range names the variant; a launch without a range is named by
+its kernel. There the workload is the launch's geometry, and launches of the same variant and geometry are samples of
+one case. The configuration is the report that a launch comes from.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from msgspec.structs import replace
 
 from stallgate.extract.launches import GEOMETRY, fact
 from stallgate.model import DETAIL, Case, Label, Launch
+from stallgate.project.paths import Slugs, slug
 
 IMPORTED = "imported"
 
@@ -23,46 +23,55 @@ def identify_foreign(launches: list[Launch], report: str) -> list[tuple[Label, L
     """A label for every launch that has a kernel's name.
 
     Args:
-        launches: of one ncu report.
+        launches: those of one ncu report.
         report: its name, fit for a label.
     """
-    seen: Counter[tuple[Case, str]] = Counter()
-    labelled = []
-    for launch in launches:
-        if launch.kernel is None:
-            continue
-        label = _by_range(launch, report)
-        if label is None:
-            case = _by_geometry(launch, report)
-            label = Label(case=case, sample=str(seen[case, launch.kernel]))
-            seen[case, launch.kernel] += 1
-        labelled.append((label, launch))
-    return labelled
+    return _Names(report).labelled(launches)
 
 
-def _by_range(launch: Launch, report: str) -> Label | None:
-    for text in launch.ranges:
-        own = Label.parse(text)
-        if own is not None:
-            configuration = report if own.case.configuration == "default" else f"{report}.{own.case.configuration}"
-            sample = "0" if own.sample == DETAIL else own.sample
-            return Label(case=replace(own.case, configuration=configuration), sample=sample)
-        parts = [slug(part) for part in text.split("/")]
-        if len(parts) == 3 and parts[2].isdigit():
-            return Label(case=_case(parts[0], report, parts[1]), sample=parts[2])
-    return None
+class _Names:
+    """The names of one report's launches, in order."""
 
+    def __init__(self, report: str) -> None:
+        self._report = report
+        self._variants, self._workloads = Slugs(), Slugs()
 
-def _by_geometry(launch: Launch, report: str) -> Case:
-    grid, block = (fact(launch, name) or "unknown" for name in GEOMETRY)
-    variant = launch.ranges[-1] if launch.ranges else str(launch.kernel)
-    return _case(slug(variant), report, f"grid-{grid}-block-{block}")
+    def labelled(self, launches: list[Launch]) -> list[tuple[Label, Launch]]:
+        seen: Counter[tuple[Case, str]] = Counter()
+        labelled = []
+        for launch in launches:
+            if launch.kernel is None:
+                continue
+            label = self._by_range(launch)
+            if label is None:
+                case = self._by_geometry(launch)
+                label = Label(case=case, sample=str(seen[case, launch.kernel]))
+                seen[case, launch.kernel] += 1
+            labelled.append((label, launch))
+        return labelled
 
+    def _by_range(self, launch: Launch) -> Label | None:
+        for text in launch.ranges:
+            own = Label.parse(text)
+            if own is not None:
+                configuration = own.case.configuration
+                configuration = self._report if configuration == "default" else f"{self._report}.{configuration}"
+                sample = "0" if own.sample == DETAIL else own.sample
+                return Label(case=replace(own.case, configuration=configuration), sample=sample)
+            parts = text.split("/")
+            if len(parts) == 3 and slug(parts[2]).isdigit():
+                return Label(case=self._case(parts[0], parts[1]), sample=slug(parts[2]))
+        return None
 
-def _case(variant: str, report: str, workload: str) -> Case:
-    return Case(problem=IMPORTED, variant=variant, configuration=report, workload=workload)
+    def _by_geometry(self, launch: Launch) -> Case:
+        grid, block = (fact(launch, name) or "unknown" for name in GEOMETRY)
+        variant = launch.ranges[-1] if launch.ranges else str(launch.kernel)
+        return self._case(variant, f"grid-{grid}-block-{block}")
 
-
-def slug(text: str) -> str:
-    """A text as a part of a label: lower case, everything else a dash, at most 60 characters."""
-    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-")[:60] or "unnamed"
+    def _case(self, variant: str, workload: str) -> Case:
+        return Case(
+            problem=IMPORTED,
+            variant=self._variants.of(variant),
+            configuration=self._report,
+            workload=self._workloads.of(workload),
+        )

@@ -1,4 +1,4 @@
-"""A run of ncu reports that were made elsewhere."""
+"""A run made of ncu reports from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,46 +6,67 @@ import shutil
 from itertools import count
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, BrokenFile, DamagedReport
 from stallgate.extract.evidence import CUT_SHORT, calls_of, details_of
-from stallgate.extract.foreign import IMPORTED, slug
+from stallgate.extract.foreign import IMPORTED
 from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
+from stallgate.formatting import as_text
 from stallgate.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
 from stallgate.project.digests import file_digest
-from stallgate.runs.folder import create_folder, now, save
+from stallgate.project.paths import inside, slug
+from stallgate.runs.folder import now, save, whole_run
 
-SUFFIXES = (".ncu-rep", ".ncu-repz")
+_SUFFIXES = (".ncu-rep", ".ncu-repz")
 
-UNKNOWN = "unknown"
+_UNKNOWN = "unknown"
 
 
 def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Path:
-    """Copies ncu reports into the folder of a new run and names what they hold; returns that folder.
+    """Copies ncu reports into the folder of a new run and names their launches; returns that folder.
+
+    Nothing is made before every report was read.
 
     Raises:
         BadArgument: there is no such file.
         BrokenFile: a file is no ncu report by its name.
-        DamagedReport: a report holds no launch, or cannot be read.
+        DamagedReport: a report holds no launch, cannot be read, or changes meanwhile.
     """
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise BrokenFile(f"{path} is no ncu report", f"its name has to end in {' or '.join(SUFFIXES)}")
-        if not path.exists():
-            raise BadArgument(f"{path} is not there", "give the path of an ncu report")
-    paths = [path.resolve() for path in paths]  # reports/latest is about to be another folder
-    read = [(path, read_report(path, [], details=True)) for path in paths]
-    for path, report in read:
-        if any(launch.kernel is None for launch in report.launches):
-            raise DamagedReport(f"{path.name}: {CUT_SHORT}", "make the report again, or copy it again")
-    folder = create_folder(reports, IMPORTED)
-    run = _empty(folder, arguments)
-    for path, report in read:
-        run = _add(run, path, report, folder)
-    save(folder, run)
+        _check_path(path)
+    sources = [_read(path) for path in paths]
+    with whole_run(reports, IMPORTED) as folder:
+        run = _empty(folder, arguments)
+        for source in sources:
+            run = _add(run, source, folder)
+        save(folder, run)
     return folder
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """An ncu report that is imported. Its name is the one that the user gave, also where that is a link's."""
+
+    path: Path
+    digest: str
+    report: Report
+
+
+def _check_path(path: Path) -> None:
+    if path.suffix not in _SUFFIXES:
+        raise BrokenFile(f"{as_text(path)} is no ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
+    if not path.exists():
+        raise BadArgument(f"{as_text(path)} is not there", "give the path of an ncu report")
+
+
+def _read(path: Path) -> _Source:
+    digest = file_digest(path) if path.is_file() else ""
+    report = read_report(path.absolute(), [], details=True)
+    if any(launch.kernel is None for launch in report.launches):
+        raise DamagedReport(f"{as_text(path.name)}: {CUT_SHORT}", "make the report again, or copy it again")
+    return _Source(path=path, digest=digest, report=report)
 
 
 def _empty(folder: Path, arguments: list[str]) -> Run:
@@ -66,43 +87,51 @@ def _empty(folder: Path, arguments: list[str]) -> Run:
     )
 
 
-def _add(run: Run, path: Path, report: Report, folder: Path) -> Run:
+def _add(run: Run, source: _Source, folder: Path) -> Run:
     """The run with one more report, its cases and the GPU that it was made on."""
-    name = _unused(slug(path.stem), [attempt.name for attempt in run.attempts])
-    kept = folder / "ncu" / f"{name}{path.suffix}"
-    shutil.copyfile(path, kept)
+    name = _unused(slug(source.path.stem), [attempt.name for attempt in run.attempts])
+    kept = inside(folder, "ncu", f"{name}{source.path.suffix}")
+    shutil.copyfile(source.path, kept)
+    if file_digest(kept) != source.digest:
+        raise DamagedReport(f"{as_text(source.path.name)} changes while it is imported", "import it when it is whole")
     attempt = Attempt(
         name=name,
         kind="import",
         command=[],
         started=now(),
         report=f"ncu/{kept.name}",
-        sha256=file_digest(kept),
-        environment=_environment(report.launches[0]),
+        sha256=source.digest,
+        environment=_environment(source.report.launches[0]),
     )
-    calls = calls_of(attempt, report.launches)
+    calls = calls_of(attempt, source.report.launches)
     attempt = replace(attempt, details=details_of(calls))
     cases = dict.fromkeys(call.case for call in calls)
     results = [CaseResult(case=case, role="unknown", outcome="profiled", attempt=name) for case in cases]
-    return replace(run, reader=report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
+    return replace(run, reader=source.report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
 
 
 def _unused(name: str, used: list[str]) -> str:
+    """The name, or the first of ``name-2``, ``name-3`` … that is not used."""
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
     return next(candidate for candidate in names if candidate not in used)
 
 
 def _environment(launch: Launch) -> Environment:
-    """What an ncu report says of its machine; the rest it does not know."""
+    """The machine of a launch, as far as an ncu report knows it."""
     return Environment(
         gpu=device_of(launch),
-        device=int(fact(launch, DEVICE_INDEX) or 0),
+        device=_index(fact(launch, DEVICE_INDEX)),
         compute_capability=".".join(fact(launch, name) or "?" for name in CAPABILITY),
         chip=None,
-        driver=UNKNOWN,
-        ncu=UNKNOWN,
-        python=UNKNOWN,
-        torch=UNKNOWN,
-        triton=UNKNOWN,
-        cuda=UNKNOWN,
+        driver=_UNKNOWN,
+        ncu=_UNKNOWN,
+        python=_UNKNOWN,
+        torch=_UNKNOWN,
+        triton=_UNKNOWN,
+        cuda=_UNKNOWN,
     )
+
+
+def _index(text: str) -> int:
+    """The index of a GPU; 0 where a report has no number there."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

@@ -16,7 +16,7 @@ import msgspec
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS
 from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
-from stallgate.project.catalogue import evaluate, names_in
+from stallgate.project.catalogue import formula_value, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
@@ -176,7 +176,7 @@ def _by_formula(launch: Launch, metric: Metric, formula: str) -> Reading:
             return Reading(state=part.state, value=None, ncu_name=part.ncu_name, source="formula")
     value_of: Callable[[str], float] = lambda name: readings[name].value or 0.0  # noqa: E731
     try:
-        return checked(metric, evaluate(formula, value_of), formula, "formula")
+        return checked(metric, formula_value(formula, value_of), formula, "formula")
     except ZeroDivisionError:
         return Reading(state="not_finite", value=None, ncu_name=formula, source="formula")
 

@@ -1,7 +1,9 @@
 """The process that reads an ncu report: ``python -m stallgate.extract.reader REPORT [NAME…]``, JSON on standard output.
 
-Given metric names it tells those; given none, all that the report has. ``--details`` after the report adds what
-NVIDIA's rules say of each launch, and its hottest source lines.
+It gives the metrics of these names, or all that the report has where none is named. ``--details`` after the report adds
+the results of NVIDIA's rules for each launch, and its hottest source lines.
+
+A report may be anything, so its unpacked size and this process's memory are bounded before NVIDIA's library sees it.
 """
 
 from __future__ import annotations
@@ -10,29 +12,42 @@ import ast
 import json
 import math
 import re
+import resource
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ncu_report
 
 from stallgate.extract import DETAILS
 
-MOST_DETAILED = 40
-"""Launches of a report whose details are told: each takes a fifth of a second."""
+_GIB = 1 << 30
+_LARGEST_UNPACKED = 2 * _GIB
+_LARGEST_WINDOW = 1 << 27
+"""Bytes that zstd may look back; what it takes for a window is memory."""
 
-HOTTEST_OWN, HOTTEST_OF_LIBRARIES = 40, 8
-"""Source lines told of a launch."""
+_MOST_MEMORY = 8 * _GIB
+_LONGEST_ANSWER = _GIB // 2
 
-LONGEST_LINE = 200
-INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
-"""The folders before an installed package. Of inlined code ncu names the innermost line; its callers it does not."""
+_MOST_DETAILED = 40
+"""Launches of a report that have details: each takes a fifth of a second."""
 
-SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
-KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
-SCOPES = {1: "part", 2: "whole"}
-MARKUP = [
+_HOTTEST_OWN, _HOTTEST_OF_LIBRARIES = 40, 8
+"""Source lines of a launch."""
+
+_LONGEST_LINE = 200
+_INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
+"""The folders before an installed package. For inlined code ncu names the innermost line, never its callers."""
+
+_SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
+_KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
+_SCOPES = {1: "part", 2: "whole"}
+_MARKUP = [
     (re.compile(r"@section:[^:@]*:([^@]*)@"), r"\1"),
     (re.compile(r"@url:([^:@]*):[^@]*@"), r"\1"),
     (re.compile(r"@source:[^:@]*:\d+:([^@]*)@"), r"\1"),
@@ -42,14 +57,71 @@ MARKUP = [
 
 def main(report: str, wanted: list[str]) -> None:
     """Prints ``{"reader": version, "launches": [...]}``; a report that cannot be read has no launches."""
-    context = ncu_report.load_report(report)
+    if report.endswith("z"):
+        _check_unpacked_size(report)
+    with _plain_name(report) as path:
+        found = _found(ncu_report.load_report(path), wanted)
+    sys.stdout.write(_answer(found))
+
+
+def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
+    """The launches of a loaded report, whose file the library reads as it is asked for them."""
     names = [name for name in wanted if name != DETAILS]
     actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
     launches = [launch(action, names) for action in actions]
     if DETAILS in wanted:
-        for told, action in zip(launches[:MOST_DETAILED], actions, strict=False):
-            told.update(details(action))
-    sys.stdout.write(json.dumps({"reader": context.get_version(), "launches": launches}))  # five times as fast as dump
+        for entry, action in zip(launches[:_MOST_DETAILED], actions, strict=False):
+            entry.update(details(action))
+    return {"reader": context.get_version(), "launches": launches}
+
+
+def _bound_memory() -> None:
+    """Lets the system end this process before the machine has no memory left."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = _MOST_MEMORY if hard == resource.RLIM_INFINITY else min(_MOST_MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def _check_unpacked_size(report: str) -> None:
+    """Ends the process if a packed report is larger than any report, or is not packed by zstd."""
+    import zstandard  # only packed reports pay for it
+
+    unpacked = 0
+    try:
+        with Path(report).open("rb") as file:
+            reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).stream_reader(
+                file, read_across_frames=True
+            )
+            while unpacked <= _LARGEST_UNPACKED and (piece := reader.read(1 << 20)):
+                unpacked += len(piece)
+    except zstandard.ZstdError as error:
+        sys.exit(f"it is not what zstd packed: {error}")
+    if unpacked > _LARGEST_UNPACKED:
+        sys.exit(f"it unpacks to more than {_LARGEST_UNPACKED // _GIB} GiB")
+
+
+@contextmanager
+def _plain_name(report: str) -> Iterator[str]:
+    """A path of the report in UTF-8: NVIDIA's library takes no other, and goes by the suffix."""
+    try:
+        report.encode()
+    except UnicodeEncodeError:
+        with TemporaryDirectory(prefix="stallgate-") as folder:
+            link = Path(folder) / f"report.ncu-rep{'z' * report.endswith('z')}"
+            link.symlink_to(Path(report).absolute())
+            yield str(link)
+    else:
+        yield report
+
+
+def _answer(found: dict[str, Any]) -> str:
+    """JSON in ASCII; bytes of a report that are not UTF-8 become question marks."""
+    text = json.dumps(found)  # dumps and write are five times as fast as dump
+    if "\\ud" in text:
+        text = json.dumps(json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace")))
+    if len(text) > _LONGEST_ANSWER:
+        sys.exit(f"it has {len(found['launches'])} launches, more than can be read at once")
+    return text
 
 
 def _actions(span: Any) -> list[Any]:
@@ -87,7 +159,7 @@ def metric(entry: Any) -> dict[str, Any]:
 
 
 def details(action: Any) -> dict[str, Any]:
-    """What NVIDIA's rules say of a launch, and where its warps were sampled; empty where the report has neither."""
+    """The results of NVIDIA's rules for a launch, and where its warps were sampled; empty if the report has neither."""
     samples = _samples(action)
     return {
         "advice": [advice(rule) for rule in action.rule_results_as_dicts()],
@@ -103,16 +175,16 @@ def advice(rule: dict[str, Any]) -> dict[str, Any]:
         "rule": rule["rule_identifier"],
         "section": rule["section_identifier"],
         "title": said["title"] or rule["name"],
-        "message": plain(said["message"]),
-        "kind": KINDS.get(said["type"], "note"),
+        "message": _plain(said["message"]),
+        "kind": _KINDS.get(said["type"], "note"),
         "speedup": estimate.get("speedup"),
-        "scope": SCOPES.get(estimate.get("type", 0)),
+        "scope": _SCOPES.get(estimate.get("type", 0)),
     }
 
 
-def plain(message: str) -> str:
-    """A message as text."""
-    for link, text in MARKUP:
+def _plain(message: str) -> str:
+    """A message without the markup."""
+    for link, text in _MARKUP:
         message = link.sub(text, message)
     return message
 
@@ -121,13 +193,13 @@ def _samples(action: Any) -> dict[int, Counter[str]]:
     """Program counter -> warp state -> samples."""
     found: dict[int, Counter[str]] = {}
     for name in action.metric_names():
-        if not name.startswith(SAMPLED) or name.endswith("_not_issued"):
+        if not name.startswith(_SAMPLED) or name.endswith("_not_issued"):
             continue
         entry = action.metric_by_name(name)
         if entry.has_correlation_ids():
             places = entry.correlation_ids()
             for i in range(entry.num_instances()):
-                found.setdefault(places.value(i), Counter())[name.removeprefix(SAMPLED)] += int(entry.value(i))
+                found.setdefault(places.value(i), Counter())[name.removeprefix(_SAMPLED)] += int(entry.value(i))
     return found
 
 
@@ -140,16 +212,16 @@ def _hottest(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, An
             lines.setdefault((info.file_name(), info.line()), Counter()).update(states)
     hottest = sorted(lines.items(), key=lambda line: -sum(line[1].values()))
     sources = dict(action.source_files().items()) if hottest else {}
-    told = [_line(path, number, states, sources.get(path, "")) for (path, number), states in hottest]
-    own = [line for line in told if not line["library"]]
-    return own[:HOTTEST_OWN] + [line for line in told if line["library"]][:HOTTEST_OF_LIBRARIES]
+    lines_of = [_line(path, number, states, sources.get(path, "")) for (path, number), states in hottest]
+    own = [line for line in lines_of if not line["library"]]
+    return own[:_HOTTEST_OWN] + [line for line in lines_of if line["library"]][:_HOTTEST_OF_LIBRARIES]
 
 
 def _line(path: str, number: int, states: Counter[str], source: str) -> dict[str, Any]:
     reason, most = states.most_common(1)[0]
-    library = INSTALLED.match(path) is not None
+    library = _INSTALLED.match(path) is not None
     return {
-        "file": INSTALLED.sub("", path) if library else path.rsplit("/", 1)[-1],
+        "file": _INSTALLED.sub("", path) if library else path.rsplit("/", 1)[-1],
         "line": number,
         "text": "" if library else _text(source, number),
         "samples": sum(states.values()),
@@ -162,7 +234,7 @@ def _line(path: str, number: int, states: Counter[str], source: str) -> dict[str
 
 def _text(source: str, number: int) -> str:
     lines = source.splitlines()
-    return lines[number - 1].rstrip()[:LONGEST_LINE] if 0 < number <= len(lines) else ""
+    return lines[number - 1].rstrip()[:_LONGEST_LINE] if 0 < number <= len(lines) else ""
 
 
 def function_of(source: str, number: int) -> str:
@@ -181,4 +253,5 @@ def _functions(source: str) -> list[tuple[int, int, str]]:
 
 
 if __name__ == "__main__":
+    _bound_memory()
     main(sys.argv[1], sys.argv[2:])

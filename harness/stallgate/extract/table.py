@@ -21,6 +21,7 @@ from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
 from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.decode import LARGEST_TABLE, open_bounded
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 
@@ -114,7 +115,7 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
     launch, metric = columns.index("launch"), columns.index("metric")
     csv.field_size_limit(_LONGEST_CELL)
     rows = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with io.TextIOWrapper(open_bounded(path, LARGEST_TABLE), encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         try:
             whole = next(lines, None) == columns

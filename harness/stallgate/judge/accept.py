@@ -23,6 +23,7 @@ from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
 from stallgate.project.layout import baseline_file
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.conditions import TITLES, Conditions, conditions
 from stallgate.runs.folder import write_whole
 
@@ -55,7 +56,8 @@ def accept(project: Project, results: list[JudgedRun], today: date) -> list[Base
 
 def path_of(project: Project, baseline: Baseline) -> Path:
     """The file of a baseline."""
-    return baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
+    path = baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
+    return inside(project.root, path.relative_to(project.root).as_posix())
 
 
 def write(project: Project, baseline: Baseline) -> Path:

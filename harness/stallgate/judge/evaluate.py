@@ -19,6 +19,7 @@ from stallgate.judge.verdicts import Judgement, Targets, grounds_of, judge_targe
 from stallgate.model import GpuSpec, Run
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.conditions import environment_of
 from stallgate.runs.folder import pretty, write_whole
 
@@ -114,7 +115,7 @@ def write_results(result: JudgedRun) -> None:
     """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
     write_whole(result.folder / "metrics.csv", as_csv(result.rows).encode())
     for case, kernels in ncu_metrics(result.rows).items():
-        path = result.folder / "ncu_metrics" / f"{_file_name(case)}.json"
+        path = inside(result.folder, "ncu_metrics", f"{_file_name(case)}.json")
         path.parent.mkdir(exist_ok=True)
         write_whole(path, (json.dumps(kernels, indent=2) + "\n").encode())
     write_verdicts(result)

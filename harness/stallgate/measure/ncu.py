@@ -87,6 +87,16 @@ def command(ncu: Path, invocation: Invocation) -> list[str]:
     ]
 
 
+def example_command(metrics: list[str]) -> list[str]:
+    """The command line of a profile's first ncu process, with words in capitals for what is not known yet."""
+    run = Path("RUN/ncu")
+    application = ["PYTHON", "CHILD", str(run / "1.plan.json")]
+    return command(
+        Path("ncu"),
+        Invocation(report=run / "1.ncu-rep", metrics=metrics, detail=False, application=application),
+    )
+
+
 class Complaints(FrozenStruct, frozen=True):
     """What an ncu process complained of."""
 

@@ -25,6 +25,7 @@ from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.folder import now, save
 
 NEEDS_A_WITNESS = ("wrong_result", "crashed", "not_profiled")
@@ -303,7 +304,7 @@ def copy_sources(project: Project, problems: list[str], folder: Path) -> None:
     for name in problems:
         problem = project.problems[name]
         for path in [problem.reference, *(variant.path for variant in problem.variants.values())]:
-            target = folder / "source" / path
+            target = inside(folder, "source", path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(project.root / path, target)
 

@@ -16,6 +16,7 @@ from stallgate.model import DETAIL, Attempt, Case, CaseResult, Environment, Meas
 from stallgate.project.commit import commit_of
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
+from stallgate.runs.folder import remove_parts
 
 ENDED = ("profiled", "wrong_result", "crashed", "timed_out", "skipped")
 """Outcomes that measuring the same code again would only repeat."""
@@ -36,8 +37,7 @@ def resumable(project: Project, folder: Path, run: Run, machine: Machine) -> Run
     results = [_kept_or_planned(project, result, evidence.faults, changed) for result in run.cases]
     again = {result.case for result in results if result.outcome == "planned"}
     commit, dirty = commit_of(project.root)
-    for part in folder.glob(".*"):  # what was being written when the run was killed
-        part.unlink()
+    remove_parts(folder)
     return replace(
         run,
         stallgate=__version__,

@@ -1,37 +1,39 @@
-"""What the catalogue's rows mean: names resolved, ncu names chosen for a chip, formulas computed."""
+"""The meaning of the catalogue's rows: names resolved, ncu names chosen for a chip, formulas computed."""
 
 from __future__ import annotations
 
-import ast
 import operator
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from functools import cache
+from math import isfinite
 
 from stallgate.errors import BadArgument, UnknownName
+from stallgate.formatting import shortened
 from stallgate.model import Catalogue, Metric
 
 ROOF_FRACTION = "roof_fraction"
-"""The metric that is computed of two cases: the roof's duration over the call's."""
+"""The roof's duration over the call's: the one metric that is computed from two cases."""
 
 L2_SECTORS = "l2_sectors"
-"""The metric by which a measurement is plausible: what a workload needs goes through L2."""
+"""The metric that a measurement's plausibility is judged by: all bytes that a workload needs pass through L2."""
 
 COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
-"""What metrics of a whole call need beside its duration."""
+"""Metric of a whole call -> the metrics that it is computed from, beside the duration."""
 
 COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "traffic")
-"""Rows that ``stallgate/extract/table.py`` computes for the whole call; no ncu name stands behind them."""
+"""Metrics that ``stallgate/extract/table.py`` computes for the whole call; they have no ncu name."""
 
 READ = (
     *("duration", "dram_bytes_read", "dram_bytes_written"),  # what these are computed from
     L2_SECTORS,
     *("dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers"),  # what the page shows
 )
-"""Rows that stallgate cannot do without, and that need an ncu name."""
+"""Metrics that stallgate itself needs; each has to have an ncu name."""
 
 
-def find(catalogue: Catalogue, name: str) -> Metric | None:
-    """The metric of a short name, an alias or an ncu name; None where nothing bears the name."""
+def find_metric(catalogue: Catalogue, name: str) -> Metric | None:
+    """The metric of a short name, an alias or an ncu name; None if the name is unknown."""
     short = catalogue.aliases.get(name, name)
     if short in catalogue.metrics:
         return catalogue.metrics[short]
@@ -42,21 +44,21 @@ def resolve(catalogue: Catalogue, name: str) -> Metric:
     """The metric of a short name, an alias or an ncu name.
 
     Raises:
-        UnknownName: nothing bears the name.
+        UnknownName: the name is unknown.
     """
-    metric = find(catalogue, name)
+    metric = find_metric(catalogue, name)
     if metric is None:
         raise UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
     return metric
 
 
 def exists_on(catalogue: Catalogue, ncu_name: str, chip: str | None) -> bool:
-    """Whether a chip has an ncu metric, as far as the catalogue knows."""
+    """Whether a chip has an ncu metric, according to the catalogue."""
     return chip is None or chip not in catalogue.missing.get(ncu_name, [])
 
 
 def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | None:
-    """The first ncu name of a metric that a chip has; None where it has none."""
+    """The first ncu name of a metric that a chip has; None if it has none of them."""
     return next((name for name in metric.names if exists_on(catalogue, name, chip)), None)
 
 
@@ -65,13 +67,13 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
 
     Args:
         catalogue: the catalogue.
-        chip: the GPU's chip, where it is known.
-        wanted: names of metrics; None for the whole catalogue. What weighs them, and what no verdict
-            can do without, is added.
+        chip: the GPU's chip, None if unknown.
+        wanted: names of metrics; None for the whole catalogue. Their weights, and the metrics that every verdict
+            needs, are added.
 
     Raises:
-        UnknownName: a wanted metric is in no row.
-        BadArgument: a chip does not have a wanted metric.
+        UnknownName: a wanted metric is unknown.
+        BadArgument: the chip does not have a wanted metric, or it takes --detail.
     """
     if wanted is None:
         rows = list(catalogue.metrics.values())
@@ -97,7 +99,7 @@ def check_chip(catalogue: Catalogue, chip: str | None) -> None:
     """Refuses a chip that the catalogue does not know.
 
     Raises:
-        UnknownName: there is no such chip.
+        UnknownName: the chip is unknown.
     """
     if chip is not None and chip not in catalogue.chips:
         raise UnknownName("chip", chip, catalogue.chips)
@@ -131,45 +133,33 @@ def readable(catalogue: Catalogue) -> list[str]:
 
 # --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------
 
-_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+_LONGEST_FORMULA = 2_000
+"""Characters."""
+
+_DEEPEST_FORMULA = 20
+"""Parentheses within parentheses."""
+
+_TOKEN = re.compile(
+    r"(?P<number>\d+(?:_\d+)*(?:\.\d*)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*(?:\.\w+)*)|(?P<sign>[-+*/()])", re.ASCII
+)
+_OPERATORS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
 }
 
 
-@cache
 def names_in(formula: str) -> tuple[str, ...]:
-    """The ncu names that a formula takes.
+    """The ncu names in a formula, from left to right.
 
     Raises:
-        ValueError: the formula holds anything but numbers, names, parentheses and + - * /.
+        ValueError: it is anything but numbers, names, parentheses and + - * /, or too long.
     """
-    return tuple(ast.unparse(node) for node in _terms(_parsed(formula)) if not isinstance(node, ast.Constant))
+    return tuple(part for part in _postfix(formula) if isinstance(part, str) and part not in _OPERATORS)
 
 
-@cache
-def _parsed(formula: str) -> ast.expr:
-    try:
-        return ast.parse(formula.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"a formula cannot be `{formula}`: {error.msg}") from None
-
-
-def _terms(node: ast.expr) -> Iterator[ast.expr]:
-    """The numbers and names of a formula, from left to right."""
-    match node:
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            yield from _terms(left)
-            yield from _terms(right)
-        case ast.Constant(value=int() | float()) | ast.Name() | ast.Attribute():
-            yield node
-        case _:
-            raise ValueError(f"a formula cannot hold `{ast.unparse(node)}`")
-
-
-def evaluate(formula: str, value_of: Callable[[str], float]) -> float:
+def formula_value(formula: str, value_of: Callable[[str], float]) -> float:
     """The value of a formula.
 
     Args:
@@ -177,18 +167,86 @@ def evaluate(formula: str, value_of: Callable[[str], float]) -> float:
         value_of: gives the value of an ncu name.
 
     Raises:
-        ValueError: the formula holds anything but numbers, names, parentheses and + - * /.
+        ValueError: it is anything but numbers, names, parentheses and + - * /, or too long.
         ZeroDivisionError: a divisor is 0.
     """
+    values: list[float] = []
+    for part in _postfix(formula):
+        if isinstance(part, float):
+            values.append(part)
+        elif part in _OPERATORS:
+            right, left = values.pop(), values.pop()
+            values.append(_OPERATORS[part](left, right))
+        else:
+            values.append(value_of(part))
+    return values[0]
 
-    def walk(node: ast.expr) -> float:
-        match node:
-            case ast.Constant(value=int() | float() as number):
-                return float(number)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](walk(left), walk(right))
-            case ast.Name() | ast.Attribute():
-                return value_of(ast.unparse(node))
-        raise ValueError(f"a formula cannot hold `{ast.unparse(node)}`")
 
-    return walk(_parsed(formula))
+@cache
+def _postfix(formula: str) -> tuple[float | str, ...]:
+    """A formula's numbers, names and operators, each operator after its two operands."""
+    if len(formula) > _LONGEST_FORMULA:
+        raise ValueError(f"a formula cannot have more than {_LONGEST_FORMULA} characters")
+    return tuple(_Parser(formula).whole())
+
+
+class _Parser:
+    """Reads a formula from left to right, a method for each rule of its grammar; a method gives a part in postfix."""
+
+    def __init__(self, formula: str) -> None:
+        self._formula = self._rest = formula.strip()
+        self._depth = 0
+
+    def whole(self) -> list[float | str]:
+        parts = self._chain("+-")
+        if self._rest:
+            raise self._refusal()
+        return parts
+
+    def _chain(self, signs: str) -> list[float | str]:
+        """Terms with operators between them: a sum of products, or a product of factors."""
+        operand = self._factor if signs == "*/" else lambda: self._chain("*/")
+        parts = operand()
+        while self._rest and self._rest[0] in signs:
+            sign = self._take(1)
+            parts += [*operand(), sign]
+        return parts
+
+    def _factor(self) -> list[float | str]:
+        """A number, a name, or a sum in parentheses."""
+        found = _TOKEN.match(self._rest)
+        if found is None or (found["sign"] and found["sign"] != "("):
+            raise self._refusal()
+        if found["sign"]:
+            return self._in_parentheses()
+        if found["number"]:
+            return [self._number(found["number"])]
+        return [self._take(found.end())]
+
+    def _in_parentheses(self) -> list[float | str]:
+        self._depth += 1
+        if self._depth > _DEEPEST_FORMULA:
+            raise ValueError(f"a formula cannot have more than {_DEEPEST_FORMULA} levels of parentheses")
+        self._take(1)
+        parts = self._chain("+-")
+        if not self._rest.startswith(")"):
+            raise self._refusal()
+        self._take(1)
+        self._depth -= 1
+        return parts
+
+    def _number(self, text: str) -> float:
+        value = float(text)
+        if not isfinite(value):
+            raise ValueError(f"a formula cannot hold a number as large as `{text[:40]}`")
+        self._take(len(text))
+        return value
+
+    def _take(self, length: int) -> str:
+        """Removes so many characters, and the spaces after them."""
+        taken, self._rest = self._rest[:length], self._rest[length:].lstrip()
+        return taken
+
+    def _refusal(self) -> ValueError:
+        why = f"a formula cannot hold `{self._rest[:40]}` at this place" if self._rest else "its end is missing"
+        return ValueError(f"it cannot be `{shortened(self._formula, 80)}`: {why}")

@@ -1,4 +1,4 @@
-"""Which commit a tree is at."""
+"""The commit of a tree."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import os
 import subprocess
 from pathlib import Path
 
-VARIABLE = "STALLGATE_COMMIT"
-"""Names the commit of a tree that was copied from elsewhere; ``+`` at its end says that it was changed since."""
+from stallgate.formatting import as_text
+
+_VARIABLE = "STALLGATE_COMMIT"
+"""Names the commit of a tree that was copied from elsewhere; a ``+`` at the end means local changes."""
 
 
 def commit_of(root: Path) -> tuple[str | None, bool]:
-    """The commit of a tree, and whether the tree differs from it; None where nobody knows.
+    """The commit of a tree, None if unknown, and whether the tree differs from it.
 
-    Whoever names it is believed before git: the git folder of a copy can be older than its files.
+    The environment variable takes precedence over git: the git folder of a copy can be older than its files.
     """
-    told = os.environ.get(VARIABLE, "")
-    if told:
-        return told.removesuffix("+"), told.endswith("+")
+    given = as_text(os.environ.get(_VARIABLE, ""))
+    if given:
+        return given.removesuffix("+"), given.endswith("+")
     head = _git(root, "rev-parse", "HEAD")
     if head is None:
         return None, False
@@ -26,7 +28,7 @@ def commit_of(root: Path) -> tuple[str | None, bool]:
 
 def _git(root: Path, *words: str) -> str | None:
     try:
-        answer = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(["git", *words], cwd=root, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return answer.stdout.decode(errors="replace").strip() if answer.returncode == 0 else None

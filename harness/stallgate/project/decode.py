@@ -1,18 +1,72 @@
-"""TOML and JSON into frozen structs; an error names the file and the key."""
+"""TOML and JSON into frozen structs; an error names the file and the key.
+
+A file may be anything: its size is bounded before it is read, and its nesting when it is parsed.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from typing import BinaryIO, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from stallgate.errors import BrokenFile
 
-T = TypeVar("T")
+_Decoded = TypeVar("_Decoded")
+
+_MIB = 1 << 20
+_LARGEST_TOML = _MIB
+LARGEST_SOURCE = 16 * _MIB
+"""Bytes of a variant's or another source file."""
+
+LARGEST_JSON = 64 * _MIB
+"""Bytes of a ``run.json`` or another JSON file of stallgate's; a run of 2,000 cases needs about 20 MiB."""
+
+LARGEST_TABLE = 512 * _MIB
+"""Bytes of a ``metrics.csv``."""
+
+_LONGEST_KEY = 64
+"""Parts of a dotted key. The time and the memory that tomllib takes grow with the square of their number."""
+
+_QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*+(?:"|$)|'[^']*+(?:'|$)""")
+_LONG_KEY = re.compile(rf"(?<![\w+.-])[\w+-]*+(?:\.[\w+-]*+){{{_LONGEST_KEY}}}")
+
+
+def open_bounded(path: Path, largest: int) -> BinaryIO:
+    """A regular file of at most so many bytes, to be read.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file, or is larger.
+    """
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (the caller closes it)
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size <= largest:
+        return file
+    file.close()
+    if stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EFBIG, f"it is larger than {largest / _MIB:g} MiB", str(path))
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
+def read_bounded(path: Path, largest: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than ``largest`` bytes.
+    """
+    with open_bounded(path, largest) as file:
+        return file.read(largest)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_toml(path: Path, shown: str) -> dict[str, object]:
@@ -20,19 +74,54 @@ def read_toml(path: Path, shown: str) -> dict[str, object]:
 
     Args:
         path: the file.
-        shown: how error messages name it.
+        shown: its name in error messages.
 
     Raises:
-        BrokenFile: it is missing, unreadable or no TOML.
+        BrokenFile: it is missing, unreadable, too large, nested too deeply or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_bounded(path, _LARGEST_TOML).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
         raise BrokenFile(f"{shown}: there is no such file", "restore it, or take out what refers to it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"{shown}: cannot be read: {error}", "check that it is a readable UTF-8 text") from None
+    except OSError as error:
+        raise BrokenFile(f"{shown}: cannot be read: {error.strerror}", "check that it is a readable text") from None
+    except UnicodeDecodeError as error:
+        raise BrokenFile(f"{shown}: cannot be read: {error}", "save it as UTF-8 text") from None
+    return _parsed(text, shown)
+
+
+def _parsed(text: str, shown: str) -> dict[str, object]:
+    if any(_has_long_key(line) for line in text.split("\n") if line.count(".") >= _LONGEST_KEY):
+        raise BrokenFile(f"{shown}: a key has more than {_LONGEST_KEY} parts", "use fewer dots")
+    try:
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BrokenFile(f"{shown}: not valid TOML: {error}", "see https://toml.io for the syntax") from None
+    except ValueError as error:  # a date or a number that Python cannot hold
+        raise BrokenFile(f"{shown}: not valid TOML: {error}", "correct the value") from None
+    except RecursionError:
+        raise BrokenFile(f"{shown}: it is nested too deeply", "no value in it needs so many levels") from None
+    _check_numbers(tables, shown)
+    return tables
+
+
+def _check_numbers(tables: dict[str, object], shown: str) -> None:
+    """Refuses integers of more than 64 bits, as TOML does: Python may not even be able to print them."""
+    pending: list[tuple[str, object]] = list(tables.items())
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict):
+            pending += [(f"{key}.{name}", part) for name, part in value.items()]
+        elif isinstance(value, list):
+            pending += [(f"{key}[{number}]", part) for number, part in enumerate(value)]
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise BrokenFile(f"{shown}: {key}: it has more than 64 bits", "give it a finite number of 64 bits")
+
+
+def _has_long_key(line: str) -> bool:
+    """Whether a line has a key of too many parts, each of them a word or quoted."""
+    words = _QUOTED.sub("q", line).partition("#")[0]
+    return _LONG_KEY.search("".join(words.split())) is not None
 
 
 def read_json(path: Path, shown: str) -> dict[str, object]:
@@ -40,27 +129,39 @@ def read_json(path: Path, shown: str) -> dict[str, object]:
 
     Args:
         path: the file.
-        shown: how error messages name it.
+        shown: its name in error messages.
 
     Raises:
-        BrokenFile: it is unreadable, or holds no JSON object.
+        BrokenFile: it is unreadable, too large, nested too deeply, or holds no JSON object.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        return decode_json(read_bounded(path, LARGEST_JSON), dict[str, object])
     except OSError as error:
-        raise BrokenFile(f"{shown}: cannot be read: {error}", "check that it is a readable file") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"{shown}: cannot be read: {error.strerror}", "check that it is a readable file") from None
+    except ValueError as error:
         raise BrokenFile(f"{shown}: not valid JSON: {error}", "restore it with git, or write it again") from None
 
 
-def convert(raw: object, kind: type[T], shown: str, key: str = "") -> T:
-    """A struct of what a file says, every key and type checked.
+def decode_json(content: bytes, kind: type[_Decoded]) -> _Decoded:
+    """A value of JSON, every key and type checked.
+
+    Raises:
+        ValueError: it is not JSON, not of the kind, or nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def convert(raw: object, kind: type[_Decoded], shown: str, key: str = "") -> _Decoded:
+    """A struct from the tables of a file, every key and type checked.
 
     Args:
         raw: tables, arrays and values as a parser gives them.
         kind: the struct.
-        shown: how error messages name the file.
-        key: where in the file ``raw`` stands.
+        shown: the file's name in error messages.
+        key: the place of ``raw`` in the file.
 
     Raises:
         BrokenFile: an unknown key, a missing one, or a value of another type.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import stallgate.child
 from stallgate.model import Problem, Workload
+from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 
 
 def text_digest(path: Path) -> str:
     """SHA-256 of a text with its line endings normalised, so that a checkout on any system gives the same."""
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    return hashlib.sha256(read_bounded(path, LARGEST_SOURCE).replace(b"\r\n", b"\n")).hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName, UserFault
 from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver
-from stallgate.project.catalogue import find
+from stallgate.project.catalogue import find_metric
 from stallgate.project.checks import check_known
 from stallgate.project.layout import (
     CATALOGUE_FILE,
@@ -21,6 +21,7 @@ from stallgate.project.layout import (
     relative,
     stage_files,
 )
+from stallgate.project.paths import distinct_slug
 from stallgate.project.problems import read_problem
 from stallgate.project.yardsticks import read_baselines, read_catalogue, read_gpu_spec, read_stage
 
@@ -83,9 +84,11 @@ class Project(FrozenStruct, frozen=True):
         return next((spec for spec in self.gpu_specs.values() if gpu in spec.device_names), None)
 
     def folder_of(self, gpu: str) -> str:
-        """The folder for what is kept of a GPU: its data sheet's name; without one, the GPU's own name as a slug."""
+        """The name of the folder for what is kept of a GPU: its data sheet's, or the GPU's own as a slug."""
         spec = self.gpu_spec_of(gpu)
-        return spec.name if spec is not None else "-".join(gpu.lower().split())
+        if spec is not None:
+            return distinct_slug(spec.name)
+        return distinct_slug(gpu, taken={distinct_slug(name) for name in self.gpu_specs})
 
 
 def find_root(start: Path) -> Path:
@@ -152,7 +155,7 @@ def _waiver(project: Project, problem: Problem, waiver: Waiver, where: str) -> W
     check_known(f"{where}.workloads", "workload", waiver.workloads, problem.workloads)
     check_known(f"{where}.stage", "stage", [waiver.stage], project.stages)
     bounded = {target.metric.name for target in project.stages[waiver.stage].targets}
-    metric = find(project.catalogue, waiver.metric)
+    metric = find_metric(project.catalogue, waiver.metric)
     if metric is None or metric.name not in bounded:
         unknown = UnknownName(f"target of {waiver.stage}", waiver.metric, bounded)
         raise BrokenFile(f"{where}.metric: {unknown.message}", unknown.hint)

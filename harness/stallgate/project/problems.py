@@ -105,8 +105,9 @@ def _check_configurations(shown: str, key: str, row: _VariantTable) -> None:
             f"{shown}: {key}.configurations.default: the default configuration passes nothing",
             "give these tunables another name, or make them the wrapper's own defaults",
         )
-    for configuration in row.configurations:
+    for configuration, tunables in row.configurations.items():
         _check_name(shown, f"{key}.configurations", configuration)
+        _check_argument(f"{shown}: {key}.configurations.{configuration}", tunables)
 
 
 def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
@@ -116,21 +117,27 @@ def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
 
 
 def _check_name(shown: str, key: str, name: str) -> None:
-    if not re.fullmatch(LABEL_PART, name):
+    if not re.fullmatch(LABEL_PART, name) or not name.strip("."):
         raise BrokenFile(
             f"{shown}: {key}: the name '{name}' cannot stand in a label", "use lower-case letters, digits, _ . and -"
         )
 
 
-def _check_argument(key: str, value: object) -> None:
-    """Refuses a value that would reach the child as another one: it travels as JSON."""
+_DEEPEST = 8
+"""Levels of tables and arrays within an argument."""
+
+
+def _check_argument(key: str, value: object, depth: int = 0) -> None:
+    """Refuses an argument or a tunable that would reach the child as another one: it travels as JSON."""
+    if depth > _DEEPEST:
+        raise BrokenFile(f"{key}: it is nested more than {_DEEPEST} levels deep", "use fewer levels")
     match value:
         case dict():
             for name, part in value.items():
-                _check_argument(f"{key}.{name}", part)
+                _check_argument(f"{key}.{name}", part, depth + 1)
         case list():
             for number, part in enumerate(value):
-                _check_argument(f"{key}[{number}]", part)
+                _check_argument(f"{key}[{number}]", part, depth + 1)
         case str() | bool():
             pass
         case int() if -(2**63) <= value < 2**63:

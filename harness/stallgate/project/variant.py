@@ -13,7 +13,7 @@ def kernels_of(path: Path) -> set[str]:
     """The names of the Triton kernels that a file defines; none where it is no valid Python."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of what is nested too deeply
         return set()
     statements = _statements(tree)
     names = _imported(statements)

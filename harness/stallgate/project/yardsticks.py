@@ -20,7 +20,7 @@ from stallgate.model import (
     Target,
     TargetTerms,
 )
-from stallgate.project.catalogue import COMPUTED, READ, find, names_in
+from stallgate.project.catalogue import COMPUTED, READ, find_metric, names_in
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
 from stallgate.project.layout import CATALOGUE_FILE, baseline_files, catalogue_file, relative
@@ -49,6 +49,9 @@ def read_catalogue(root: Path) -> Catalogue:
     for key, name in _references(table.aliases, metrics):
         if name not in metrics:
             raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
+    for alias in table.aliases:
+        if alias in metrics:
+            raise BrokenFile(f"{shown}: aliases.{alias}: it is a metric's own name", "take the alias out")
     _check_needed(shown, metrics)
     for metric in metrics.values():
         _check_metric(shown, metric, metrics)
@@ -71,6 +74,8 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
         raise BrokenFile(
             f'{key}.weight: `combine = "weighted"` and `weight` need each other', 'such as weight = "duration"'
         )
+    if metric.weight == metric.name:
+        raise BrokenFile(f"{key}.weight: a metric cannot be its own weight", 'such as weight = "duration"')
     if metric.weight is not None and not metrics[metric.weight].names:
         raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
     try:
@@ -130,7 +135,7 @@ def _target(where: str, row: _TargetTable, catalogue: Catalogue) -> Target:
 
 
 def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
-    metric = find(catalogue, name)
+    metric = find_metric(catalogue, name)
     if metric is None:
         unknown = UnknownName("metric", name, [*catalogue.metrics, *catalogue.aliases])
         raise BrokenFile(f"{where}: {unknown.message}", unknown.hint)

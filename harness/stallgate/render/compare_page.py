@@ -11,6 +11,7 @@ from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, times_
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, scaled, spaced
 from stallgate.model import FrozenStruct
+from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_drawing
 from stallgate.render.figures import FigureRow
 from stallgate.render.template import template
@@ -75,7 +76,7 @@ class ComparedWorkload(FrozenStruct, frozen=True):
 
 def draw_comparison(found: RunComparison, folder: Path) -> Path:
     """Writes the page into a folder, the run's; returns its path."""
-    page = folder / f"{COMPARED}{found.base.name}.html"
+    page = inside(folder, f"{COMPARED}{slug(found.base.name)}.html")
     write_whole(page, _html(found).encode())
     return page
 

@@ -25,7 +25,7 @@ def head(result: JudgedRun) -> str:
 def write_head(result: JudgedRun) -> Path:
     """Writes the verdicts into ``summary.md``; what a report has drawn below them stays."""
     path = result.folder / "summary.md"
-    drawn = path.read_text(encoding="utf-8") if path.is_file() else ""
+    drawn = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     _, found, below = drawn.partition(_BELOW)
     write_whole(path, (head(result) + found + below).encode())
     return path

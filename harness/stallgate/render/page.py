@@ -8,11 +8,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.extract.foreign import slug
 from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, spaced
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import FrozenStruct, Stage, Status, Verdict
 from stallgate.project.load import Project
+from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
@@ -76,7 +76,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     views = [View(project, result, problem, workload) for problem, workload in _places(result)]
     changes = [changes_of(since) for since in since_last(project, result)]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
-    sections = [_section(view, place, place in pictured) for place, view in enumerate(views)]
+    stems = Slugs()  # of the PNGs' names
+    sections = [
+        _section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}"))
+        for place, view in enumerate(views)
+    ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     write_whole(page, _html(project, result, sections, changes).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
@@ -163,8 +167,7 @@ def _short_by(verdict: Verdict) -> str:
     return f" (missed by {missed})"
 
 
-def _section(view: View, place: int, pictured: bool) -> PageSection:
-    stem = f"{slug(view.problem)}-{slug(view.workload)}"
+def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
     drawn = pictures(view) if pictured else []
     return PageSection(
         anchor=f"workload-{place + 1}",

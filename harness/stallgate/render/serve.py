@@ -1,14 +1,15 @@
-"""``reports/`` over HTTP, for a browser on this machine alone; a page refreshes when a new run lands.
+"""``reports/`` over HTTP, for a browser on this machine alone; a page refreshes when there is a new run.
 
-Every answer is a file inside ``reports/``, except three: ``/`` leads to the latest run's page, ``/_latest`` says which
-that is, and ``/_refresh.js`` asks it every two seconds. Pages name that script only as they are served: on the disk
-they stay self-contained.
+Every answer is a file inside ``reports/``, except three: ``/`` leads to the latest run's page, ``/_latest`` names that
+run, and ``/_refresh.js`` asks for it every two seconds. Only served pages load that script: the files stay
+self-contained.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import secrets
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,13 +23,15 @@ from typing import Any
 from urllib.parse import quote
 
 from stallgate.errors import BadArgument, StallgateError
+from stallgate.formatting import is_text
+from stallgate.render.policy import FILE_POLICY, served_page
 from stallgate.runs.folder import LATEST
 
-LOOPBACK = "127.0.0.1"
-OUR_NAME = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
-"""Names that a browser may call this machine by: with another one, a page from elsewhere speaks for its own site."""
+_LOOPBACK = "127.0.0.1"
+_OUR_NAME = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
+"""Names that a browser may call this machine by: under another name, a page from elsewhere would share our origin."""
 
-REFRESH = b"""\
+_REFRESH = b"""\
 "use strict";
 (function () {
   var shown = document.currentScript.dataset, page = "/" + encodeURIComponent(shown.run) + "/report.html";
@@ -41,7 +44,7 @@ REFRESH = b"""\
 })();
 """
 
-TEXT = "text/plain; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
 
 
 class Server(ThreadingHTTPServer):
@@ -53,7 +56,7 @@ class Server(ThreadingHTTPServer):
         Args:
             reports: the folder.
             port: 0 for any that is free.
-            draw: draws the page of a run's folder that has none.
+            draw: draws the page of a run's folder.
 
         Raises:
             BadArgument: the port cannot be had.
@@ -62,7 +65,7 @@ class Server(ThreadingHTTPServer):
         self._draw = draw
         self._drawing = Lock()
         try:
-            super().__init__((LOOPBACK, port), partial(_Handler, directory=str(self.reports)))
+            super().__init__((_LOOPBACK, port), partial(_Handler, directory=str(self.reports)))
         except OSError as error:
             raise BadArgument(
                 f"port {port} cannot be had: {error.strerror}", "leave --port out for a free one"
@@ -71,26 +74,31 @@ class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Binds without asking a name server who we are."""
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+        self.server_name, self.server_port = _LOOPBACK, self.server_address[1]
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.server_port}/"
+        return f"http://{_LOOPBACK}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser, or a file, that goes away is no fault."""
+        """Passes over a browser that hangs up, or a file that goes away."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def latest(self) -> dict[str, str]:
-        """The run to show, and when a page was last drawn; the run is empty where there is none.
+        """The run to show, empty if there is none, and when a page was last drawn.
 
-        A run that has no verdicts yet is still being measured; until it has, the newest page stands for it.
+        A run without verdicts is still being measured; until it has them, the newest page is shown.
         """
-        drawn = {path.parent.name: path.stat().st_mtime_ns for path in self.reports.glob("*/report.html")}
+        pages = [path for path in self.reports.glob("*/report.html") if is_text(path.parent.name)]
+        drawn = {path.parent.name: path.stat().st_mtime_ns for path in pages}
         link = (self.reports / LATEST).resolve()
         drawn.pop(LATEST, None)
-        ready = link.parent == self.reports and (link.name in drawn or (link / "verdicts.json").is_file())
+        ready = (
+            link.parent == self.reports
+            and is_text(link.name)
+            and (link.name in drawn or (link / "verdicts.json").is_file())
+        )
         run = link.name if ready else max(drawn, key=lambda name: drawn[name], default="")
         return {"run": run, "drawn": str(max(drawn.values(), default=0))}
 
@@ -111,6 +119,7 @@ class _Handler(SimpleHTTPRequestHandler):
     """Files inside the folder, as they are; pages with the script that refreshes them."""
 
     server: Server
+    _policy = FILE_POLICY
     server_version, sys_version = "stallgate", ""
     timeout = 30
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
@@ -121,7 +130,7 @@ class _Handler(SimpleHTTPRequestHandler):
         ".xml": "application/xml",
         ".ncu-rep": "application/octet-stream",
         ".ncu-repz": "application/octet-stream",
-        **dict.fromkeys((".md", ".log", ".py", ".toml", ".txt", ".jsonl"), TEXT),
+        **dict.fromkeys((".md", ".log", ".py", ".toml", ".txt", ".jsonl"), _TEXT),
     }
 
     def do_GET(self) -> None:
@@ -139,14 +148,14 @@ class _Handler(SimpleHTTPRequestHandler):
         elif where == "/_latest":
             self._send(json.dumps(self.server.latest()).encode(), "application/json")
         elif where == "/_refresh.js":
-            self._send(REFRESH, "text/javascript; charset=utf-8")
+            self._send(_REFRESH, "text/javascript; charset=utf-8")
         else:
             self._file()
 
     def _called_by_our_name(self) -> bool:
         """Guards against a name of elsewhere that was made to point here (DNS rebinding)."""
         named = self.headers.get_all("Host", [])
-        return len(named) == 1 and OUR_NAME.fullmatch(named[0].strip()) is not None
+        return len(named) == 1 and _OUR_NAME.fullmatch(named[0].strip()) is not None
 
     def _lead_to_latest(self) -> None:
         run = self.server.latest()["run"]
@@ -154,8 +163,8 @@ class _Handler(SimpleHTTPRequestHandler):
             return self.send_error(HTTPStatus.NOT_FOUND, "There is no run yet")
         try:
             self.server.page(run)
-        except StallgateError as error:
-            return self._send(f"{error.message}\n{error.hint}\n".encode(), TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+        except (StallgateError, OSError) as error:
+            return self._send(_words(error), _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
         self.send_response(HTTPStatus.FOUND)
         self.send_header("Location", f"/{quote(run)}/report.html")
         self.send_header("Content-Length", "0")
@@ -166,7 +175,7 @@ class _Handler(SimpleHTTPRequestHandler):
         if not path:
             self.send_error(HTTPStatus.NOT_FOUND)
         elif path.endswith(".html"):
-            self._send(self._refreshing(Path(path).read_bytes()), "text/html; charset=utf-8")
+            self._page(Path(path).read_bytes())
         elif self.command == "HEAD":
             super().do_HEAD()
         else:
@@ -181,12 +190,14 @@ class _Handler(SimpleHTTPRequestHandler):
             return ""
         return str(found) if inside else ""
 
-    def _refreshing(self, page: bytes) -> bytes:
-        """A page with the script, and with what it shows as of now."""
-        now = self.server.latest()
-        data = " ".join(f'data-{key}="{escape(value)}"' for key, value in now.items())
+    def _page(self, page: bytes) -> None:
+        """Sends a page with the script, which learns from its tag what is shown."""
+        nonce = secrets.token_urlsafe(16)
+        page, self._policy = served_page(page, nonce)
+        data = " ".join(f'data-{key}="{escape(value)}"' for key, value in self.server.latest().items())
+        script = f'<script nonce="{nonce}" src="/_refresh.js" {data}></script>'.encode()
         head, end, tail = page.rpartition(b"</body>")
-        return (head or tail) + f'<script src="/_refresh.js" {data}></script>'.encode() + (end + tail if end else b"")
+        self._send((head or tail) + script + (end + tail if end else b""), "text/html; charset=utf-8")
 
     def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send_response(status)
@@ -197,12 +208,19 @@ class _Handler(SimpleHTTPRequestHandler):
             self.wfile.write(content)
 
     def end_headers(self) -> None:
-        """What every answer says: ask again each time, take the type as it is said, show it to no other site."""
+        """Adds the headers of every answer: ask again each time, trust the type, run nothing else, be no frame."""
         self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", self._policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("X-Frame-Options", "DENY")
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: whoever serves a page to themselves wants no log of it."""
+        """Logs nothing: who serves a page to themselves wants no log."""
+
+
+def _words(error: StallgateError | OSError) -> bytes:
+    """Why a page cannot be drawn."""
+    words = f"{error.message}\n{error.hint}\n" if isinstance(error, StallgateError) else f"{error}\n"
+    return words.encode(errors="replace")

@@ -6,8 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
-TEMPLATES = Path(__file__).parent / "templates"
+from stallgate.render.policy import FIGURE_STYLE, page_policy, policy_tag
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("theme.js", "tables.js")
+_STYLES = ("style.css",)
 
 
 def template(name: str) -> jinja2.Template:
@@ -18,6 +23,11 @@ def template(name: str) -> jinja2.Template:
 @cache
 def _environment() -> jinja2.Environment:
     """One for all pages: what they have in common is compiled once, and a template that was compiled is kept."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    parts = {name: (_TEMPLATES / name).read_text(encoding="utf-8") for name in (*_SCRIPTS, *_STYLES)}
+    scripts, styles = ([parts[name] for name in names] for names in (_SCRIPTS, _STYLES))
+    found.globals["inline"] = {name: Markup(text) for name, text in parts.items()}
+    found.globals["policy_tag"] = Markup(policy_tag(page_policy(scripts, [*styles, FIGURE_STYLE])))
+    return found

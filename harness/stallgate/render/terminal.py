@@ -1,4 +1,4 @@
-"""What a person reads in a terminal, 80 columns wide; colour only where there is a terminal for it."""
+"""Results as text for a terminal, 80 columns wide; in colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom
+from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom, without_controls
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.conditions import provenance
 
-if TYPE_CHECKING:  # a progress bar is wanted before they are there
+if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
     from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
@@ -24,11 +24,11 @@ if TYPE_CHECKING:  # a progress bar is wanted before they are there
     from stallgate.model import Baseline
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
 
-# Names and reasons come from files and from other programs: a bracket in them is a bracket, and no markup.
+# Names and reasons come from files and from other programs: a bracket in them is a bracket, not markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
-STYLES: dict[Status, str] = {
+_STYLES: dict[Status, str] = {
     "pass": "green",
     "fail": "red",
     "undecided": "yellow",
@@ -45,15 +45,20 @@ _COLUMNS = (
 )
 
 
-def refusal(message: str, hint: str) -> None:
-    """What went wrong, and what to do next."""
-    _hang(err, Text("stallgate: ", style="bold red"), message, 2)
+def _text(words: str, style: str = "") -> Text:
+    """Words in a style. Many are another program's: what would steer the terminal is taken out."""
+    return Text(without_controls(words), style)
+
+
+def show_refusal(message: str, hint: str) -> None:
+    """An error, and what to do next."""
+    _hang(err, _text("stallgate: ", style="bold red"), message, 2)
     if hint:
-        _hang(err, Text("  hint: ", style="bold"), hint, 8)
+        _hang(err, _text("  hint: ", style="bold"), hint, 8)
 
 
 def _hang(console: Console, head: Text, words: str, indent: int, style: str = "") -> None:
-    """Prints words after a head; what does not fit goes on below, indented. A path or address is never broken."""
+    """Prints words after a head, further lines indented. A path or an address is never broken."""
     first, *rest = wrap(
         words or " ",
         console.width,
@@ -63,23 +68,23 @@ def _hang(console: Console, head: Text, words: str, indent: int, style: str = ""
         break_on_hyphens=False,
         drop_whitespace=bool(words),
     )
-    console.print(head + Text(first[head.cell_len :], style), soft_wrap=True)
+    console.print(head + _text(first[head.cell_len :], style), soft_wrap=True)
     for line in rest:
-        console.print(Text(line, style), soft_wrap=True)
+        console.print(_text(line, style), soft_wrap=True)
 
 
-def run(found: Run, summaries: Summaries, judged: Judgement) -> None:
-    """A run at a glance: where it comes from, every case, what a gate will lack."""
-    out.print(Text(provenance(found), "yellow" if found.kind == "recorded" else ""))
+def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
+    """A run at a glance: its origin, every case, and what a gate will lack."""
+    out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
-    cases(found, summaries)
+    show_cases(found, summaries)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(Text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
+            out.print(_text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
-def cases(run: Run, summaries: Summaries) -> None:
+def show_cases(run: Run, summaries: Summaries) -> None:
     """A table for each workload of a problem: every variant with its outcome and its main numbers."""
     for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
         results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
@@ -93,12 +98,12 @@ def cases(run: Run, summaries: Summaries) -> None:
         for result in results:
             if result.outcome != "profiled":
                 word = spaced(result.outcome)
-                _hang(out, Text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
+                _hang(out, _text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
         out.print()
 
 
 def _variant(result: CaseResult) -> Text:
-    return Text(result.case.display_name, style="bold" if result.role == "candidate" else "")
+    return _text(result.case.display_name, style="bold" if result.role == "candidate" else "")
 
 
 def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
@@ -112,24 +117,24 @@ def _number(summary: Summary | None, factor: float) -> str:
     return f"{summary.median * factor:#.3g}".rstrip(".")
 
 
-def judgement(found: Judgement) -> None:
+def show_judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     for verdict in found.verdicts:
-        out.print(Text(f"{MARKS[verdict.status]:<15}", STYLES[verdict.status]) + Text(whom(verdict)))
-        _hang(out, Text(" " * 15), verdict.sentence, 15)
+        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(whom(verdict)))
+        _hang(out, _text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
-        out.print(Text(note, "yellow"))
+        out.print(_text(note, "yellow"))
     word, style = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}.get(
         found.exit_status, ("NOT DECIDED", "bold yellow")
     )
-    out.print(Text(word, style) + Text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
+    out.print(_text(word, style) + _text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
 
 
 def _aliases(verdicts: list[Verdict]) -> None:
     for old, meaning in aliases(verdicts):
-        out.print(Text(old, "dim"))
-        _hang(out, Text("  "), meaning, 4, "dim")
+        out.print(_text(old, "dim"))
+        _hang(out, _text("  "), meaning, 4, "dim")
 
 
 def _count(verdicts: list[Verdict]) -> str:
@@ -138,30 +143,30 @@ def _count(verdicts: list[Verdict]) -> str:
     return ", ".join(counted) or "nothing judged"
 
 
-WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
+_WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
 
 
-def comparison(found: RunComparison, every: bool) -> None:
-    """Two runs: a table for each workload, then what moved.
+def show_comparison(found: RunComparison, every: bool) -> None:
+    """Two runs: a table for each workload, then what changed.
 
     Args:
-        found: the two.
-        every: show every metric, not only the main ones and what is better or worse.
+        found: the comparison.
+        every: show every metric, not only the main ones and those that are better or worse.
     """
     out.print(
-        Text(f"base {found.base.name}\n  {found.base.provenance}\nrun  {found.run.name}\n  {found.run.provenance}")
+        _text(f"base {found.base.name}\n  {found.base.provenance}\nrun  {found.run.name}\n  {found.run.provenance}")
     )
     for obstacle in found.obstacles:
-        out.print(Text(f"not comparable: {obstacle.sentence}", "bold yellow"))
+        out.print(_text(f"not comparable: {obstacle.sentence}", "bold yellow"))
     for note in found.notes:
-        out.print(Text(note, "yellow"))
+        out.print(_text(note, "yellow"))
     for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
         pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
         _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
         for line in _obstacles(found, pairs):
-            out.print(Text(f"  {line}", "yellow"))
+            out.print(_text(f"  {line}", "yellow"))
     out.print()
-    out.print(Text(f"{found.finding}.", "bold"))
+    out.print(_text(f"{found.finding}.", "bold"))
 
 
 def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:
@@ -193,11 +198,11 @@ def _sides(change: Change) -> list[str]:
 
 
 def _word(change: Change) -> Text:
-    return Text(spaced(change.word), WORD_STYLES.get(change.word, ""))
+    return _text(spaced(change.word), _WORD_STYLES.get(change.word, ""))
 
 
 def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
-    """Why a workload's cases and metrics are not comparable, where it was not said at the top."""
+    """Why cases and metrics of a workload are not comparable, unless the top says so already."""
     lines = [
         f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
         for p in pairs
@@ -212,28 +217,28 @@ def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
 
 
 def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
-    """The catalogue: each metric's short name, unit and ncu name; then the old names."""
+    """The catalogue: the short name, unit and ncu name of each metric; then the old names."""
     for row in rows:
         unit = f" [{row['unit']}]" if row["unit"] else ""
-        out.print(Text(f"{row['metric']}", "bold") + Text(f"{unit}  {row['title']}"))
+        out.print(_text(f"{row['metric']}", "bold") + _text(f"{unit}  {row['title']}"))
         computed = "only in reports with every section" if row["detail_only"] else "computed for the whole call"
         source = computed if row["computed"] else row["ncu_name"] or "not on this chip"
-        out.print(Text(f"    {source}", "dim"))
+        out.print(_text(f"    {source}", "dim"))
     out.print()
     for old, short in names.items():
-        out.print(Text(f"{old}\n    is read as {short}"))
+        out.print(_text(f"{old}\n    is read as {short}"))
 
 
-def on_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
-    """What a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
+def show_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
+    """The targets that a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
     for gap in gaps:
-        out.print(Text(gap, "bold yellow"))
+        out.print(_text(gap, "bold yellow"))
     if answer is not None:
-        out.print(Text(answer.text, "yellow" if answer.differs else "dim"))
+        out.print(_text(answer.text, "yellow" if answer.differs else "dim"))
 
 
-def baselines(accepted: list[Baseline], files: list[str]) -> None:
-    """What was accepted: of each case the metrics with the spread of their runs, then the file to be reviewed."""
+def show_baselines(accepted: list[Baseline], files: list[str]) -> None:
+    """Accepted numbers: each case's metrics with the spread of their runs, then the file to review."""
     for baseline, file in zip(accepted, files, strict=True):
         for name, case in baseline.cases.items():
             table = Table(title=f"{name}, {case.runs} runs", title_justify="left", box=None, padding=(0, 1, 0, 0))
@@ -246,18 +251,18 @@ def baselines(accepted: list[Baseline], files: list[str]) -> None:
         out.print(f"baseline: {file}", soft_wrap=True)
 
 
-def findings(found: list[Finding], able: bool) -> None:
-    """What was found of this machine, with what to do about the rest."""
+def show_findings(found: list[Finding], able: bool) -> None:
+    """The findings about this machine, each with what to do about it."""
     for finding in found:
         mark, style = {"ok": ("✓", "green"), "missing": ("✗", "red"), "note": ("·", "")}[finding.state]
-        _hang(out, Text(f"{mark} {finding.name}: ", style), finding.text, 4)
+        _hang(out, _text(f"{mark} {finding.name}: ", style), finding.text, 4)
         if finding.hint:
-            _hang(out, Text("    "), finding.hint, 4, "dim")
-    out.print(Text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
+            _hang(out, _text("    "), finding.hint, 4, "dim")
+    out.print(_text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
 
 
 class _Progress:
-    """A progress bar with what is at work; plain lines where there is no terminal."""
+    """A progress bar with the case at work; plain lines where there is no terminal."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -293,11 +298,11 @@ class _Progress:
         if self._task is not None:
             self._progress.advance(self._task)
         if not err.is_terminal or not good:
-            err.print(f"{name}: {spaced(outcome)}{f': {reason}' if reason else ''}")
+            err.print(_text(f"{name}: {spaced(outcome)}{f': {reason}' if reason else ''}"))
 
 
-class Bar(_Progress):
-    """The progress of a profile: cases."""
+class ProfileBar(_Progress):
+    """The progress of a profile, by cases."""
 
     def begun(self, cases: int) -> None:
         self._begin("starting ncu", cases)
@@ -307,7 +312,7 @@ class Bar(_Progress):
 
 
 class BenchBar(_Progress):
-    """The progress of a bench: contenders."""
+    """The progress of a bench, by contenders."""
 
     def begun(self, contenders: int) -> None:
         self._begin("starting", contenders)
@@ -319,22 +324,22 @@ class BenchBar(_Progress):
 
 # --- times ------------------------------------------------------------------------------------------------------------
 
-WAYS: dict[Method, str] = {
+_WAYS: dict[Method, str] = {
     "events": "single calls, the L2 overwritten before each",
     "graph": "CUDA graphs of {calls} calls, the L2 overwritten before each graph",
 }
 
-NOTABLE_DRIFT = 0.01
-"""A copy or a roof that moved by more within a row is mentioned."""
+_NOTABLE_DRIFT = 0.01
+"""A copy or a roof whose time changed by more within a row is mentioned."""
 
 
 def show_bench(found: Bench) -> None:
-    """A table for each row, and where its numbers come from."""
+    """A table for each row, and the origin of its numbers."""
     for row in found.rows:
         _timed(row)
     absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
     for label, reason in absent.items():
-        _hang(out, Text(""), f"{label} is absent: {reason}", 2, "yellow")
+        _hang(out, _text(""), f"{label} is absent: {reason}", 2, "yellow")
     environment = found.environment
     if environment is not None:
         about = (
@@ -342,37 +347,37 @@ def show_bench(found: Bench) -> None:
         )
         commit = f"commit {found.commit[:12]}" if found.commit else "an unknown commit"
         at = f"{commit}{' with local changes' if found.dirty else ''}"
-        _hang(out, Text(""), f"Timed on {about}, clocks as they are; {found.created}, at {at}.", 2)
+        _hang(out, _text(""), f"Timed on {about}, clocks as they are; {found.created}, at {at}.", 2)
     if not found.complete:
-        out.print(Text("This bench is not complete.", "bold yellow"))
+        out.print(_text("This bench is not complete.", "bold yellow"))
 
 
 def _timed(row: BenchRow) -> None:
-    """A row's table, and below it what to know of it."""
-    out.print(Text(row.title, "bold"))
+    """A row's table, and below it the remarks."""
+    out.print(_text(row.title, "bold"))
     arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
-    _hang(out, Text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
+    _hang(out, _text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
     for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
         calls = max(entry.calls for entry in row.entries if entry.method == method)
-        _hang(out, Text("  "), WAYS[method].format(calls=calls), 2)
+        _hang(out, _text("  "), _WAYS[method].format(calls=calls), 2)
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold", min_width=14)
     for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
         table.add_column(heading, justify="right", no_wrap=True)
     present = [entry for entry in row.entries if entry.outcome != "absent"]
     for entry in present:
-        table.add_row(Text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
+        table.add_row(_text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
     out.print(table)
     for line in _remarks(row):
-        _hang(out, Text("  "), line, 4, "yellow")
+        _hang(out, _text("  "), line, 4, "yellow")
     for entry in row.entries:
         if entry.role == "candidate" and entry.median_us is not None:
-            _hang(out, Text("  "), f"{entry.label}: {_speedups(row, entry)}", 4)
+            _hang(out, _text("  "), f"{entry.label}: {_speedups(row, entry)}", 4)
     out.print()
 
 
 def _times(row: BenchRow, entry: Entry) -> list[str]:
-    """What a table says of a contender, column by column."""
+    """The cells of a contender, column by column."""
     if entry.median_us is None or entry.quartiles_us is None:
         return ["–"] * 5
     low, high = (f"{quartile / entry.median_us - 1:+.2%}".rstrip("%") for quartile in entry.quartiles_us)
@@ -387,18 +392,18 @@ def _times(row: BenchRow, entry: Entry) -> list[str]:
 
 
 def _remarks(row: BenchRow) -> list[str]:
-    """Why somebody was not timed, what to know of a time, and whether the GPU was steady."""
+    """Why a contender was not timed, notes on times, and whether the GPU was steady."""
     lines = [f"{e.label}: not reached" for e in row.entries if e.outcome == "planned"]
     lines += [f"{e.label}: {spaced(e.outcome)}: {e.reason}" for e in row.entries if e.reason and e.outcome != "absent"]
     lines += [f"{e.label}: {e.note}" for e in row.entries if e.note]
     for entry in row.entries:
-        if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > NOTABLE_DRIFT:
+        if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > _NOTABLE_DRIFT:
             lines.append(f"not steady: the later half of the {entry.role}'s own times is {entry.drift:+.1%} longer")
     return lines
 
 
 def _speedups(row: BenchRow, entry: Entry) -> str:
-    """How fast a candidate is beside everybody else who does the work."""
+    """The speed of a candidate beside every other contender that does the work."""
     others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
     found = [(other.label, row.speedup(other, entry)) for other in others]
     times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]

@@ -15,6 +15,9 @@ BENCH_FORMAT = 1
 
 BENCH_FILE = "bench.json"
 
+_LONGEST_US = 1e15
+"""Microseconds; no call takes years."""
+
 ContenderRole = Role | Literal["peer", "copy"]
 """peer: somebody else's implementation. copy: ``Tensor.copy_`` of the bytes that have to move."""
 
@@ -48,6 +51,10 @@ class Entry(FrozenStruct, frozen=True):
     """Microseconds from a call on the host to its return, nothing waited for."""
     note: str = ""
     """What a reader of its time has to know."""
+
+    def __post_init__(self) -> None:
+        if not all(0 < time < _LONGEST_US for time in self.samples_us):
+            raise ValueError("`samples_us` holds a time that cannot be")
 
     @property
     def label(self) -> str:

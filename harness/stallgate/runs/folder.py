@@ -1,9 +1,12 @@
-"""A run's folder: where its files stand, and ``run.json`` written whole or not at all."""
+"""A run's folder: the places of its files, and how they are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +14,10 @@ from typing import TypeVar
 import msgspec
 
 from stallgate.errors import BadArgument, BrokenFile, NoRun, UnknownName
+from stallgate.formatting import as_text, is_text
 from stallgate.model import LABEL_PART, RUN_FORMAT, Run
+from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
+from stallgate.project.paths import inside, slug
 
 LATEST = "latest"
 RECORDED = "recorded"
@@ -22,25 +28,44 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+# --- made -------------------------------------------------------------------------------------------------------------
+
+
 def create_folder(reports: Path, subject: str) -> Path:
-    """A new run's folder, named by time and subject; ``latest`` points to it from here on.
+    """A new run's folder, named by time and subject; ``latest`` points to it at once.
 
     Raises:
-        BrokenFile: ``latest`` is something else than a link.
+        BrokenFile: ``latest`` is not a link.
     """
-    latest = reports / LATEST
-    if latest.exists() and not latest.is_symlink():
-        raise BrokenFile(f"{latest} is no link to a run", "move it away: stallgate points it to the newest run")
+    _refuse_other_latest(reports)
     folder = new_folder(reports, subject)
     (folder / "ncu").mkdir()
     _point_latest(folder)
     return folder
 
 
+@contextmanager
+def whole_run(reports: Path, subject: str) -> Iterator[Path]:
+    """A new run's folder to be filled in one go: then ``latest`` points to it; after an error it is removed.
+
+    Raises:
+        BrokenFile: ``latest`` is not a link.
+    """
+    _refuse_other_latest(reports)
+    folder = new_folder(reports, subject)
+    try:
+        (folder / "ncu").mkdir()
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _point_latest(folder)
+
+
 def new_folder(reports: Path, subject: str) -> Path:
     """A new folder under ``reports/``, named by time and subject."""
     reports.mkdir(parents=True, exist_ok=True)
-    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{subject}"
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(subject)}"
     names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
     for name in names:
         try:
@@ -51,18 +76,49 @@ def new_folder(reports: Path, subject: str) -> Path:
     return reports / name
 
 
+def _refuse_other_latest(reports: Path) -> None:
+    latest = reports / LATEST
+    if latest.exists() and not latest.is_symlink():
+        raise BrokenFile(f"{latest} is no link to a run", "move it away: stallgate points it to the newest run")
+
+
 def _point_latest(folder: Path) -> None:
-    link = folder.parent / f".{LATEST}-{os.getpid()}"
+    link = folder.parent / _part_name(LATEST)
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
     link.replace(folder.parent / LATEST)
 
 
+# --- written ----------------------------------------------------------------------------------------------------------
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file so that a reader finds the old content or the new, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(path)
+    part = path.with_name(_part_name(path.name))
+    part.unlink(missing_ok=True)
+    try:
+        with part.open("xb") as file:  # never through a link
+            file.write(content)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _part_name(name: str) -> str:
+    """The name of a file while it is written, by this process."""
+    return f".{name}.{os.getpid()}.part"
+
+
+_PART = re.compile(r"\..+\.[0-9]+\.part")
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what killed processes left half-written in a run's folder. Everybody else's files stay."""
+    for place in (folder, folder / "ncu", folder / "ncu_metrics"):
+        for path in place.glob(".*.part"):
+            if _PART.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                path.unlink()
 
 
 def save(folder: Path, run: Run, *, in_one_line: bool = False) -> None:
@@ -75,12 +131,15 @@ def pretty(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
+# --- read -------------------------------------------------------------------------------------------------------------
+
+
 def load(folder: Path) -> Run:
     """The run of a folder.
 
     Raises:
         NoRun: there is no ``run.json``.
-        BrokenFile: it is not what stallgate writes, or of another format.
+        BrokenFile: it is not a run that stallgate wrote, or of another format.
     """
     path = folder / "run.json"
     if not path.is_file():
@@ -90,32 +149,38 @@ def load(folder: Path) -> Run:
     return run
 
 
-Versioned = TypeVar("Versioned")
+_Versioned = TypeVar("_Versioned")
 
 
-def read_versioned(path: Path, kind: type[Versioned], known: int, *, again: str) -> Versioned:
-    """What a JSON file of ours holds.
+def read_versioned(path: Path, kind: type[_Versioned], known: int, *, again: str) -> _Versioned:
+    """The content of a JSON file that stallgate wrote.
 
     Args:
         path: the file.
-        kind: what it is decoded as.
+        kind: the struct to decode it as.
         known: the format that this stallgate reads.
-        again: how such a file is made anew, for the hint.
+        again: how to make such a file again, for the hint.
 
     Raises:
-        BrokenFile: it is not what stallgate writes, or of another format.
+        BrokenFile: it is not what stallgate writes, of another format, or too large.
     """
     try:
-        content = path.read_bytes()
-        found = msgspec.json.decode(content, type=_Head).format
+        content = read_bounded(path, LARGEST_JSON)
+        found = decode_json(content, _Head).format
         if found != known:
             raise BrokenFile(
                 f"{path} has format {found}; this stallgate reads format {known}",
                 f"use the stallgate that wrote it, or {again}",
             )
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(content, kind)
+    except OSError as error:
+        raise BrokenFile(f"{path}: cannot be read: {error.strerror}", f"restore the file, or {again}") from None
+    except ValueError as error:
         raise BrokenFile(f"{path}: {error}", f"restore the file, or {again}") from None
+
+
+class _Head(msgspec.Struct):
+    format: int
 
 
 _RESTORE = "restore the file, or profile again"
@@ -127,19 +192,16 @@ def _check_names(path: Path, run: Run) -> None:
     """Refuses names of a run that lead out of its folder: files are read and written by them.
 
     Raises:
-        BrokenFile: a case's part cannot stand in a label, or a report is no file of ``ncu/``.
+        BrokenFile: a part of a case's name cannot stand in a label, or a report is not a file of ``ncu/``.
     """
-    for case in (result.case for result in run.cases):
-        for part in (case.problem, case.variant, case.configuration, case.workload):
-            if not re.fullmatch(LABEL_PART, part):
-                raise BrokenFile(f"{path}: cases: '{part}' cannot stand in a case's name", _RESTORE)
+    cases = [result.case for result in run.cases]
+    parts = [part for case in cases for part in (case.problem, case.variant, case.configuration, case.workload)]
+    for part in [*parts, *run.subjects]:
+        if not re.fullmatch(LABEL_PART, part) or not part.strip("."):
+            raise BrokenFile(f"{path}: cases: '{part}' cannot stand in a case's name", _RESTORE)
     for attempt in run.attempts:
         if attempt.report is not None and not re.fullmatch(_REPORT, attempt.report):
             raise BrokenFile(f"{path}: attempts: '{attempt.report}' is no ncu report of the run's folder", _RESTORE)
-
-
-class _Head(msgspec.Struct):
-    format: int
 
 
 def find(reports: Path, name: str | None) -> Path:
@@ -148,26 +210,37 @@ def find(reports: Path, name: str | None) -> Path:
     Raises:
         NoRun: there is no run yet.
         UnknownName: no run has the name.
+        BadArgument: the folder's name is not UTF-8.
+        BrokenFile: ``latest`` leads out of ``reports/``.
     """
     if name is None:
         latest = reports / LATEST
         if not latest.is_dir():
             raise NoRun("there is no run yet", "make one with `stallgate profile` (or `make profile`)")
-        return latest.resolve()
+        return inside(reports, LATEST).resolve()
     for folder in (Path(name), reports / name):
         if folder.is_dir():
-            return folder.resolve()
-    raise UnknownName("run", name, [path.parent.name for path in reports.glob("*/run.json")])
+            return _named_in_text(folder.resolve())
+    raise UnknownName("run", as_text(name), [as_text(path.parent.name) for path in reports.glob("*/run.json")])
+
+
+def _named_in_text(folder: Path) -> Path:
+    if not is_text(folder):
+        raise BadArgument(f"the name of {as_text(folder)} is not UTF-8", "rename the folder")
+    return folder
 
 
 def missing_reports(folder: Path, run: Run) -> list[str]:
-    """The ncu reports that a run names and does not have; an attempt without one counts by its name."""
+    """The ncu reports that a run names and does not have; an attempt without a report counts by its name."""
     return [a.report or a.name for a in run.attempts if a.report is None or not (folder / a.report).is_file()]
+
+
+# --- recordings are not written to ------------------------------------------------------------------------------------
 
 
 def is_recording(reports: Path, folder: Path) -> bool:
     """Whether a run's folder is a committed recording: it is read, judged and replayed, and never written to."""
-    return folder.resolve().is_relative_to(reports.resolve() / RECORDED)
+    return folder.resolve().is_relative_to((reports / RECORDED).resolve())
 
 
 def refuse_recording(reports: Path, folder: Path) -> None:
@@ -178,6 +251,6 @@ def refuse_recording(reports: Path, folder: Path) -> None:
     """
     if is_recording(reports, folder):
         raise BadArgument(
-            f"{folder} is a recording, which nothing is written into",
+            f"{folder} is a recording, and no recording is written to",
             "where there is no GPU, `stallgate profile --report` replays it into a run of its own and draws that",
         )

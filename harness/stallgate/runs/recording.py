@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import zstandard
 from msgspec.structs import replace
 
-from stallgate.errors import NoRecording, NotMeasured, StallgateError
+from stallgate.errors import BrokenFile, NoRecording, NotMeasured, StallgateError
 from stallgate.model import Attempt, Case, Origin, Run
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 from stallgate.runs.conditions import environment_of
 from stallgate.runs.folder import RECORDED, load, missing_reports, now, save
 
-SHORTEST_MATCHES = (3, 4)
-"""For zstd: which of them makes a report smaller depends on how much machine code is in it."""
+_SHORTEST_MATCHES = (3, 4)
+"""For zstd. The one that makes a report smaller depends on how much machine code is in the report."""
 
 
 # --- record -----------------------------------------------------------------------------------------------------------
@@ -27,6 +29,7 @@ def record(project: Project, folder: Path, run: Run) -> list[Path]:
 
     Raises:
         NotMeasured: the run has gaps, or did not come to its end.
+        BrokenFile: the recording's place leads out of ``reports/``, or holds something else than a recording.
     """
     gaps = [result.case.name for result in run.cases if result.outcome != "profiled"]
     if not run.complete or gaps:
@@ -34,36 +37,52 @@ def record(project: Project, folder: Path, run: Run) -> list[Path]:
             "a run with gaps is no recording" + (f": {', '.join(gaps)}" if gaps else ""),
             "profile again until every case is measured",
         )
-    gpu = _gpu_of(project, run)
-    return [_record_problem(project, folder, run, gpu, problem) for problem in run.subjects]
+    places = {problem: _place(project, run, problem) for problem in run.subjects}
+    for problem, place in places.items():
+        _record_problem(folder, run, problem, place)
+    return list(places.values())
 
 
-def _record_problem(project: Project, folder: Path, run: Run, gpu: str, problem: str) -> Path:
-    target = project.reports / RECORDED / gpu / problem
-    shutil.rmtree(target, ignore_errors=True)
-    (target / "ncu").mkdir(parents=True)
-    cases = [result for result in run.cases if result.case.problem == problem]
-    attempts = [_keep_report(folder, target, attempt) for attempt in run.attempts if attempt.report]
+def _place(project: Project, run: Run, problem: str) -> Path:
+    """The folder of a problem's recording, which may be replaced."""
+    place = inside(project.reports, RECORDED, _gpu_of(project, run), problem)
+    if place.is_symlink() or (place.exists() and not (place / "run.json").is_file()):
+        raise BrokenFile(f"{place} is no recording", "move it away: a recording is kept in its place")
+    return place
+
+
+def _record_problem(folder: Path, run: Run, problem: str, place: Path) -> None:
+    """Makes the recording beside its place, and puts it there when it is whole."""
+    made = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        (made / "ncu").mkdir(parents=True)
+        _write_recording(folder, made, run, problem)
+        shutil.rmtree(place, ignore_errors=True)
+        made.replace(place)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write_recording(folder: Path, made: Path, run: Run, problem: str) -> None:
     kept = replace(
         run,
         kind="recorded",
         arguments=_portable(run.arguments),
         options=None,
-        cases=cases,
-        attempts=attempts,
+        cases=[result for result in run.cases if result.case.problem == problem],
+        attempts=[_keep_report(folder, made, attempt) for attempt in run.attempts if attempt.report],
         subjects={problem: run.subjects[problem]},
     )
-    save(target, kept, in_one_line=True)
-    return target
+    save(made, kept, in_one_line=True)
 
 
-def _keep_report(folder: Path, target: Path, attempt: Attempt) -> Attempt:
-    """Copies an ncu report through zstd, which the reader opens as it is."""
+def _keep_report(folder: Path, made: Path, attempt: Attempt) -> Attempt:
+    """Copies an ncu report through zstd; the reader opens it as it is."""
     assert attempt.report is not None
     source = folder / attempt.report
     data = source.read_bytes()
-    kept = target / "ncu" / f"{source.stem}.ncu-repz"
-    kept.write_bytes(min((_compressed(data, length) for length in SHORTEST_MATCHES), key=len))
+    kept = inside(made, "ncu", f"{source.stem}.ncu-repz")
+    kept.write_bytes(min((_compressed(data, length) for length in _SHORTEST_MATCHES), key=len))
     return replace(attempt, report=f"ncu/{kept.name}", sha256=file_digest(kept), command=_portable(attempt.command))
 
 
@@ -76,12 +95,16 @@ def _compressed(data: bytes, shortest_match: int) -> bytes:
 
 
 def _portable(command: list[str]) -> list[str]:
-    """Words of a command line without the folders of the machine that it ran on."""
+    """A command line without the folders of the machine that it ran on."""
     return [Path(word).name if Path(word).is_absolute() else word for word in command]
 
 
 def _gpu_of(project: Project, run: Run) -> str:
-    """The folder of the recorded GPU."""
+    """The name of the recorded GPU's folder.
+
+    Raises:
+        NotMeasured: the run does not name its GPU.
+    """
     environment = environment_of(run)
     if environment is None:
         raise NotMeasured("the run does not say which GPU it was measured on", "profile again")
@@ -92,10 +115,10 @@ def _gpu_of(project: Project, run: Run) -> str:
 
 
 def find_recording(project: Project, cases: list[Case]) -> Path:
-    """The newest recording that has the cases.
+    """The newest recording that has all of the cases.
 
     Raises:
-        NoRecording: there is none, or none has them all.
+        NoRecording: there is none.
     """
     problems = list(dict.fromkeys(case.problem for case in cases))
     if len(problems) > 1:
@@ -120,7 +143,7 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
 
 
 def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[str]]:
-    """The recordings of a problem that can be replayed, and what is wrong with the others."""
+    """The recordings of a problem that can be replayed, and the faults of the others."""
     found: dict[Path, Run] = {}
     broken: list[str] = []
     for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
@@ -143,7 +166,15 @@ def _lacking(run: Run, cases: list[Case]) -> list[str]:
 
 
 def replay(project: Project, recording: Path, cases: list[Case], folder: Path, arguments: list[str]) -> Run:
-    """Makes a run of a recording: the same ncu reports, from here on read, judged and drawn like a live one's."""
+    """Makes a run of a recording: the same ncu reports, read, judged and drawn from here on like a live run's.
+
+    Args:
+        project: the recording's.
+        recording: its folder.
+        cases: those of its cases that the run has.
+        folder: the new run's.
+        arguments: of the command line, as the run keeps them.
+    """
     source = load(recording)
     for attempt in source.attempts:
         assert attempt.report is not None

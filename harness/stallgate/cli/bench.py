@@ -1,0 +1,142 @@
+"""``stallgate bench``: unprofiled times beside peers, a copy and the roof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stallgate.cli.drawing import draw_times
+from stallgate.cli.options import (
+    configuration_option,
+    device_option,
+    json_option,
+    python_option,
+    root_option,
+    subjects_argument,
+    timeout_option,
+    workload_option,
+)
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import (
+    end_on_signals,
+    given_arguments,
+    interpreter,
+    near,
+    open_project,
+    planned_cases,
+    subject_name,
+)
+from stallgate.errors import BadArgument, NoDevice, StallgateError
+from stallgate.measure.bench import Bencher, BenchOptions, new_bench
+from stallgate.measure.device import Device, choose, find_devices
+from stallgate.model import Case
+from stallgate.project.load import Project
+from stallgate.render import terminal
+from stallgate.runs.bench import Gradient, facts, find_bench, load_bench, status
+from stallgate.runs.folder import new_folder
+
+
+class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the command."""
+
+    subjects: tuple[str, ...]
+    workloads: tuple[str, ...]
+    configurations: tuple[str, ...]
+    rounds: int
+    timeout: float
+    python: str | None
+    device: int | None
+    gradient: Gradient | None
+    zeros: int
+    show: str | None
+    root: Path | None
+    as_json: bool
+
+
+@click.command("bench")
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples a contender.")
+@timeout_option
+@python_option
+@device_option
+@click.option(
+    "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
+)
+@click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
+@click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
+@root_option
+@json_option
+def bench_command(**given: Any) -> int:
+    """Time variants by CUDA events beside their peers, a copy and the roof. Nothing is profiled."""
+    arguments = BenchArguments(**given)
+    project = open_project(arguments.root)
+    if arguments.show is not None:
+        return _shown_before(project, arguments, arguments.show)
+    if arguments.zeros and arguments.gradient is None:
+        raise BadArgument("--zeros plants zeros where a gradient is timed", "add --gradient backward, or both")
+    cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
+    folder = _timed(project, cases, _options(arguments), arguments)
+    draw_times(load_bench(folder), folder)
+    found = _show(folder, as_json=arguments.as_json)
+    ended = status(load_bench(folder))
+    return print_result("bench", found, ended) if arguments.as_json else ended
+
+
+def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int:
+    """Shows a bench that was made before."""
+    if arguments.subjects:
+        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
+    folder = find_bench(project.reports, name or None)
+    found = _show(folder, as_json=arguments.as_json)
+    ended = status(load_bench(folder))
+    return print_result("bench", found, ended) if arguments.as_json else ended
+
+
+def _options(arguments: BenchArguments) -> BenchOptions:
+    return BenchOptions(
+        python=interpreter(arguments.python),
+        rounds=arguments.rounds,
+        timeout_s=arguments.timeout,
+        gradient=arguments.gradient,
+        zeros=arguments.zeros,
+    )
+
+
+def _timed(project: Project, cases: list[Case], options: BenchOptions, arguments: BenchArguments) -> Path:
+    """Takes the times; what was measured is shown even if the bench is cut short."""
+    device = _device(arguments.device)
+    end_on_signals()
+    planned = new_bench(project, cases, options, given_arguments())
+    folder = new_folder(project.reports, f"bench-{subject_name(cases)}")
+    try:
+        with terminal.BenchBar() as bar:
+            Bencher(project, planned, options, device, bar).measure(folder)
+    except StallgateError as error:
+        error.found = _show(folder, as_json=arguments.as_json)
+        raise
+    return folder
+
+
+def _device(index: int | None) -> Device:
+    devices = find_devices()
+    if not devices:
+        raise NoDevice(
+            "this machine has no CUDA device, and times are not replayed",
+            "`stallgate doctor` says what is missing; `stallgate bench --show` shows a bench made before",
+        )
+    return choose(devices, index)
+
+
+def _show(folder: Path, *, as_json: bool) -> dict[str, object]:
+    """Shows what was timed, or leaves it to be printed as JSON."""
+    found = load_bench(folder)
+    if not as_json:
+        terminal.show_bench(found)
+        for path in sorted(folder.glob("bench.*")):
+            terminal.out.print(near(path), soft_wrap=True)
+    return facts(found, folder)

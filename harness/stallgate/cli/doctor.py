@@ -1,0 +1,28 @@
+"""``stallgate doctor``: whether this machine can measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stallgate.cli.options import json_option, python_option, root_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import interpreter, open_project
+from stallgate.measure.doctor import able, examine
+from stallgate.render import terminal
+
+
+@click.command("doctor")
+@python_option
+@root_option
+@json_option
+def doctor_command(python: str | None, root: Path | None, as_json: bool) -> int:
+    """Check whether this machine can measure. The status is 0 if it can, 3 if not."""
+    findings = examine(open_project(root), interpreter(python))
+    status = 0 if able(findings) else 3
+    if as_json:
+        facts = {"able": able(findings), "findings": [finding.as_json() for finding in findings]}
+        return print_result("doctor", facts, status)
+    terminal.show_findings(findings, able(findings))
+    return status

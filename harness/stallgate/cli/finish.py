@@ -1,0 +1,42 @@
+"""The end of measuring and of importing: a run is read, its tables are written, and it is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stallgate.cli.drawing import draw_run
+from stallgate.cli.shared import near
+from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, run_facts, write_results
+from stallgate.project.load import Project
+from stallgate.render import terminal
+
+
+class FinishedRun(msgspec.Struct, frozen=True):
+    """A run whose tables are written."""
+
+    result: JudgedRun
+    facts: dict[str, Any]
+    """For ``--json``."""
+    status: int
+    """The exit status of measuring."""
+
+
+def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
+    """Reads what a run measured, writes its tables and shows them; JSON is left to be printed at the very end."""
+    result = evaluate(project, folder, [])
+    write_results(result)
+    status = measured_status(result)
+    if not as_json:
+        terminal.show_run(result.run, result.summaries, result.judgement)
+        terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
+    return FinishedRun(result=result, facts=run_facts(result, status), status=status)
+
+
+def draw_finished(project: Project, finished: FinishedRun, *, as_json: bool) -> None:
+    """Draws the page of a run, and says where it is."""
+    page = draw_run(project, finished.result)[0]
+    click.echo(f"page: {near(page)}", err=as_json)

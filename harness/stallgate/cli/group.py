@@ -1,0 +1,58 @@
+"""The group of all commands. It imports the file of a command when that command is asked for, so that help is quick."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from stallgate import __version__
+
+COMMANDS = {
+    "profile": "Measure variants under ncu; without a GPU, replay the recording.",
+    "import": "Make a run of ncu reports from elsewhere.",
+    "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
+    "gate": "Judge a run: may it be merged?",
+    "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
+    "compare": "Hold RUN against BASE, metric by metric.",
+    "baseline": "Accept the numbers of repeated runs as a baseline.",
+    "plan": "Show what `profile` would run, with the ncu command line.",
+    "metrics": "Show the catalogue, for a chip or for all.",
+    "doctor": "Check whether this machine can measure.",
+}
+"""Command -> the first sentence of its help, which a test holds against the command itself."""
+
+
+class _LazyGroup(click.Group):
+    """The commands, each the object ``<name>_command`` of ``<name>.py``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        file = "import_" if cmd_name == "import" else cmd_name
+        command: click.Command = getattr(import_module(f"stallgate.cli.{file}"), f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stallgate")
+def stallgate() -> None:
+    """Profile Triton kernels under Nsight Compute and gate merges on the measurements.
+
+    RUN is a run's folder or its name under reports/; by default the latest run.
+
+    \b
+    Exit status:
+      0   yes
+      1   the gate says no: a missed target, a wrong result
+      2   your files or arguments are wrong
+      3   not measured, or cannot be judged
+      70  a bug of stallgate
+    """  # noqa: D301  (click reads the backspace as: do not rewrap)

@@ -1,0 +1,25 @@
+"""``stallgate import``: a run made of ncu reports from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stallgate.cli.finish import finish
+from stallgate.cli.options import json_option, root_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import given_arguments, open_project
+from stallgate.extract.imported import import_reports
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ncu-rep...")
+@root_option
+@json_option
+def import_command(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
+    """Make a run of ncu reports from elsewhere."""
+    project = open_project(root)
+    folder = import_reports(list(files), project.reports, given_arguments())
+    finished = finish(project, folder, as_json=as_json)
+    return print_result("import", finished.facts, finished.status) if as_json else finished.status

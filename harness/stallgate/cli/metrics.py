@@ -1,0 +1,32 @@
+"""``stallgate metrics``: the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stallgate.cli.chips import on_chip
+from stallgate.cli.options import json_option, root_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import open_project
+from stallgate.measure.chip import judged_by
+from stallgate.project.catalogue import check_chip, listing
+from stallgate.render import terminal
+
+
+@click.command("metrics")
+@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets it cannot be judged by.")
+@root_option
+@json_option
+def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:
+    """Show the catalogue, for a chip or for all."""
+    project = open_project(root)
+    check_chip(project.catalogue, chip)
+    judging = judged_by(project, list(project.problems))
+    rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
+    if as_json:
+        return print_result("metrics", {"metrics": rows})
+    terminal.show_metrics(rows, project.catalogue.aliases)
+    terminal.show_chip(*on_chip(project, chip, list(project.problems)))
+    return 0

@@ -1,0 +1,56 @@
+"""``stallgate plan``: the cases and the ncu command line of a profile, without a GPU."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stallgate.cli.chips import chip_here, on_chip
+from stallgate.cli.options import configuration_option, json_option, root_option, subjects_argument, workload_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import open_project, planned_cases, problems_of
+from stallgate.measure.ncu import example_command
+from stallgate.project.catalogue import check_chip, collected
+from stallgate.render import terminal
+
+
+class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the command."""
+
+    subjects: tuple[str, ...]
+    workloads: tuple[str, ...]
+    configurations: tuple[str, ...]
+    chip: str | None
+    root: Path | None
+    as_json: bool
+
+
+@click.command("plan")
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--chip", metavar="NAME", help="For this chip; by default this machine's, if it has a GPU.")
+@root_option
+@json_option
+def plan_command(**given: Any) -> int:
+    """Show what `profile` would run, with the ncu command line. The status is 3 if the chip cannot be judged by it."""
+    arguments = PlanArguments(**given)
+    project = open_project(arguments.root)
+    cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
+    check_chip(project.catalogue, arguments.chip)
+    chip = arguments.chip or chip_here(project)
+    command = example_command(collected(project.catalogue, chip))
+    gaps, answer = on_chip(project, chip, problems_of(cases))
+    status = 3 if gaps else 0
+    if arguments.as_json:
+        facts = {"cases": [case.name for case in cases], "command": command, "chip": chip, "unmeasurable": gaps}
+        return print_result("plan", {**facts, "ncu": answer.text if answer is not None else None}, status)
+    click.echo("\n".join(case.name for case in cases))
+    click.echo()
+    click.echo(shlex.join(command).replace(" --", " \\\n  --"))
+    terminal.show_chip(gaps, answer)
+    return status

@@ -1,0 +1,219 @@
+"""``stallgate profile``: measures under ncu, or replays a recording where there is no GPU."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.finish import draw_finished, finish
+from stallgate.cli.options import (
+    configuration_option,
+    device_option,
+    grace_option,
+    json_option,
+    python_option,
+    root_option,
+    subjects_argument,
+    timeout_option,
+    workload_option,
+)
+from stallgate.cli.output import found_before, print_result
+from stallgate.cli.shared import (
+    end_on_signals,
+    given_arguments,
+    interpreter,
+    is_given,
+    near,
+    open_project,
+    planned_cases,
+    problems_of,
+    subject_name,
+)
+from stallgate.errors import BadArgument, StallgateError
+from stallgate.measure.attempt import Machine
+from stallgate.measure.chip import unmeasurable
+from stallgate.measure.device import Device, choose, find_devices
+from stallgate.measure.ncu import find_ncu
+from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run
+from stallgate.measure.resume import options_of, resumable
+from stallgate.model import Case, MeasureOptions, Run
+from stallgate.project.catalogue import collected
+from stallgate.project.load import Project
+from stallgate.render import terminal
+from stallgate.runs.folder import LATEST, create_folder, find, load, whole_run
+from stallgate.runs.recording import find_recording, record, replay
+
+
+class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the command."""
+
+    subjects: tuple[str, ...]
+    workloads: tuple[str, ...]
+    configurations: tuple[str, ...]
+    samples: int
+    metrics: str | None
+    detail: bool
+    isolate: bool
+    timeout: float
+    grace: float
+    python: str | None
+    device: int | None
+    live: bool
+    record: bool
+    page: bool
+    resume: str | None
+    root: Path | None
+    as_json: bool
+
+    @property
+    def metric_names(self) -> list[str] | None:
+        """The metrics to collect; None for the whole catalogue."""
+        return self.metrics.split(",") if self.metrics is not None else None
+
+    @property
+    def has_to_measure(self) -> bool:
+        """Whether a replay would not be what the user asks for."""
+        return self.live or self.record or self.device is not None
+
+
+@click.command("profile")
+@subjects_argument
+@workload_option
+@configuration_option
+@click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls a case.")
+@click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
+@click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
+@click.option("--isolate", is_flag=True, help="A process of its own for every variant.")
+@timeout_option
+@grace_option
+@python_option
+@device_option
+@click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
+@click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
+@click.option("--report", "page", is_flag=True, help="Draw report.html and PNGs as well.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=LATEST,
+    metavar="[RUN]",
+    help="Finish an interrupted run, by default the latest: measure what is missing or stale.",
+)
+@root_option
+@json_option
+def profile_command(**given: Any) -> int:
+    """Measure variants under ncu; without a GPU, replay the recording."""
+    arguments = ProfileArguments(**given)
+    project = open_project(arguments.root)
+    if arguments.resume is not None:
+        return _resumed(project, arguments, arguments.resume)
+    cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
+    collected(project.catalogue, None, arguments.metric_names)  # refuses unknown names, also before a replay
+    options = _options(arguments)
+    devices = find_devices()
+    if devices or arguments.has_to_measure:
+        folder = _live(project, cases, options, choose(devices, arguments.device), arguments)
+    else:
+        folder = _replayed(project, cases)
+    return _finished(project, folder, arguments)
+
+
+def _options(arguments: ProfileArguments) -> MeasureOptions:
+    return MeasureOptions(
+        python=interpreter(arguments.python),
+        samples=arguments.samples,
+        timeout_s=arguments.timeout,
+        grace_s=arguments.grace,
+        metrics=arguments.metric_names,
+        detail=arguments.detail,
+        isolate=arguments.isolate,
+        device=arguments.device,
+        report=arguments.page,
+        record=arguments.record,
+    )
+
+
+def _live(
+    project: Project, cases: list[Case], options: MeasureOptions, device: Device, arguments: ProfileArguments
+) -> Path:
+    """Measures into the folder of a new run."""
+    for gap in unmeasurable(project, chip_of(project, device) or "", problems_of(cases)):
+        click.echo(gap, err=True)
+    machine = machine_of(project, device, find_ncu())
+    end_on_signals()
+    run = new_run(project, cases, options, machine, given_arguments())
+    folder = create_folder(project.reports, subject_name(cases))
+    _measure(project, folder, run, machine, arguments)
+    return folder
+
+
+def _measure(project: Project, folder: Path, run: Run, machine: Machine, arguments: ProfileArguments) -> None:
+    """Measures what is planned of a run; if that is cut short, what was measured is written and shown, not drawn."""
+    if arguments.page:
+        import_meanwhile()
+    try:
+        with terminal.ProfileBar() as bar:
+            Profiler(project, run, machine, bar).measure(folder)
+    except StallgateError as error:
+        with suppress(StallgateError):  # the first error is the one to show
+            error.found = finish(project, folder, as_json=arguments.as_json).facts
+        raise
+
+
+def _replayed(project: Project, cases: list[Case]) -> Path:
+    """Makes a run of a recording."""
+    recording = find_recording(project, cases)
+    unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
+    if unused:
+        click.echo(f"a recording is replayed as it was made: no use is made of {', '.join(unused)}", err=True)
+    with whole_run(project.reports, subject_name(cases)) as folder:
+        replay(project, recording, cases, folder, given_arguments())
+    return folder
+
+
+def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> int:
+    """Shows a measured run, draws it and keeps it, as far as the user asks for it; the exit status of measuring."""
+    as_json = arguments.as_json
+    finished = finish(project, folder, as_json=as_json)
+    with found_before(finished.facts):
+        if arguments.page:
+            draw_finished(project, finished, as_json=as_json)
+        if arguments.record:
+            _keep(project, folder)  # last: a run that is no recording is still a run, with its tables and its page
+    return print_result("profile", finished.facts, finished.status) if as_json else finished.status
+
+
+def _keep(project: Project, folder: Path) -> None:
+    for path in record(project, folder, load(folder)):
+        click.echo(f"recorded: {near(path)}", err=True)
+
+
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
+    """Finishes a run with the options that it was begun with."""
+    _refuse_beside_resume()
+    folder = find(project.reports, None if name == LATEST else name)
+    run = load(folder)
+    begun = options_of(run)
+    machine = machine_of(project, choose(find_devices(), begun.device), find_ncu())
+    page, record = arguments.page or begun.report, arguments.record or begun.record
+    end_on_signals()
+    _measure(project, folder, resumable(project, folder, run, machine), machine, arguments)
+    return _finished(project, folder, msgspec.structs.replace(arguments, page=page, record=record))
+
+
+def _refuse_beside_resume() -> None:
+    """Refuses arguments that would make another run of the one that is resumed."""
+    begun_with = ("subjects", "workloads", "configurations", "samples", "metrics", "detail", "isolate", "timeout")
+    for name in (*begun_with, "grace", "python", "device"):
+        if is_given(name):
+            raise BadArgument(
+                f"--resume measures as the run was begun, and takes no {name} of its own",
+                "leave them out, or start a new run without --resume",
+            )

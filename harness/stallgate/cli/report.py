@@ -1,0 +1,76 @@
+"""``stallgate report``: draws a run, or serves all pages to this machine's browser."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from stallgate.cli.drawing import draw_run
+from stallgate.cli.options import json_option, root_option, run_argument, stage_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import interrupt, judged, near, open_project
+from stallgate.errors import BadArgument
+from stallgate.judge.evaluate import write_results
+from stallgate.project.load import Project
+from stallgate.render.serve import Server
+from stallgate.runs.folder import find, refuse_recording
+
+
+@click.command("report")
+@run_argument
+@stage_option
+@click.option("--serve", is_flag=True, help="Serve reports/ to this machine's browser until Ctrl-C; draw what is not.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --serve; by default any that is free.")
+@root_option
+@json_option
+def report_command(
+    run: str | None, stages: tuple[str, ...], serve: bool, port: int | None, root: Path | None, as_json: bool
+) -> int:
+    """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
+    if port is not None and not serve:
+        raise BadArgument("--port is for --serve", "add --serve, or leave --port out")
+    project = open_project(root)
+    if serve:
+        return _serve(project, run, stages, port or 0, as_json=as_json)
+    files = _drawn(project, run, stages)
+    if as_json:
+        return print_result("report", {"run": str(files[0].parent), "files": [str(file) for file in files]})
+    for file in files:
+        click.echo(near(file))
+    return 0
+
+
+def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[Path]:
+    """Draws a run; the paths of its files, the page first."""
+    result = judged(project, run, stages)
+    refuse_recording(project.reports, result.folder)
+    write_results(result)
+    return draw_run(project, result)
+
+
+def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int, *, as_json: bool) -> int:
+    """Serves until Ctrl-C, which is its proper end."""
+    reports = project.reports
+    folder = find(reports, run)
+    if folder.parent != reports.resolve():
+        raise BadArgument(f"{folder} is not in {reports}, and nothing else is served", "name a run under reports/")
+    if stages or not (folder / "report.html").is_file():
+        _drawn(project, str(folder), stages)
+    signal.signal(signal.SIGTERM, interrupt)
+    with Server(reports, port, lambda new: _drawn_anew(project.root, new)) as server, suppress(KeyboardInterrupt):
+        url = f"{server.url}{quote(folder.name)}/report.html" if run is not None else server.url
+        if as_json:
+            print_result("report", {"url": url})
+        else:
+            click.echo(f"{url} (Ctrl-C ends it)")
+        server.serve_forever()
+    return 0
+
+
+def _drawn_anew(root: Path, folder: Path) -> list[Path]:
+    """Draws a run that came while pages are served, by the project's files as they are now."""
+    return _drawn(open_project(root), str(folder), ())

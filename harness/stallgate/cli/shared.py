@@ -1,0 +1,101 @@
+"""Small things that several commands do."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from click.core import ParameterSource
+
+from stallgate.errors import BadArgument
+from stallgate.formatting import as_text, is_text
+from stallgate.judge.evaluate import JudgedRun, evaluate
+from stallgate.judge.verdicts import Targets
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import Case
+from stallgate.project.load import Project, find_root, load_project
+from stallgate.runs.folder import find
+
+
+def open_project(root: Path | None) -> Project:
+    """The project in a folder, by default in the nearest one at or above the working directory.
+
+    Raises:
+        BadArgument: the folder's path is not UTF-8.
+    """
+    folder = root.resolve() if root is not None else find_root(Path.cwd())
+    if not is_text(folder):
+        raise BadArgument(f"the project's path is not UTF-8: {as_text(folder)}", "rename the folder")
+    return load_project(folder)
+
+
+def planned_cases(
+    project: Project, subjects: tuple[str, ...], workloads: tuple[str, ...], configurations: tuple[str, ...]
+) -> list[Case]:
+    """The cases that these arguments ask for."""
+    request = Request(subjects=list(subjects), workloads=list(workloads), configurations=list(configurations))
+    return plan_cases(project, request)
+
+
+def problems_of(cases: list[Case]) -> list[str]:
+    """The problems of cases, each once."""
+    return list(dict.fromkeys(case.problem for case in cases))
+
+
+def subject_name(cases: list[Case]) -> str:
+    """What a run of these cases is named by, beside its time."""
+    problems = problems_of(cases)
+    return problems[0] if len(problems) == 1 else "several"
+
+
+def judged(
+    project: Project, run: str | None, stages: tuple[str, ...], *, targets: Targets = "all", only_judge: bool = False
+) -> JudgedRun:
+    """A run, read and judged."""
+    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+
+
+def interpreter(python: str | None) -> str:
+    """The path of an interpreter, by default of the one that runs stallgate.
+
+    Raises:
+        BadArgument: there is none of that name.
+    """
+    try:
+        found = shutil.which(python) if python else sys.executable
+    except ValueError:  # a NUL, which an old run's arguments may hold
+        found = None
+    if found is None or not is_text(found):
+        raise BadArgument(f"there is no interpreter {as_text(python or '')}", "give --python the path of an executable")
+    return found
+
+
+def given_arguments() -> list[str]:
+    """The arguments of this command line, as a run keeps them."""
+    return [as_text(word) for word in sys.argv[1:]]
+
+
+def is_given(option: str) -> bool:
+    """Whether the user gave an option of the command that runs."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def near(path: Path) -> str:
+    """A path as it can be clicked and typed from the working directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def end_on_signals() -> None:
+    """Has SIGTERM and the end of the terminal interrupt the command as Ctrl-C does; nohup is obeyed."""
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, interrupt)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """Does what Ctrl-C does."""
+    raise KeyboardInterrupt
