@@ -15,7 +15,7 @@ from stallgate.project.load import Project
 from stallgate.render import terminal
 
 
-class Finished(msgspec.Struct, frozen=True):
+class FinishedRun(msgspec.Struct, frozen=True):
     """A run whose tables are written."""
 
     result: Result
@@ -25,7 +25,7 @@ class Finished(msgspec.Struct, frozen=True):
     """The exit status of measuring."""
 
 
-def finish(project: Project, folder: Path, *, as_json: bool) -> Finished:
+def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
     """Reads what a run measured, writes its tables and shows them; JSON is left to be printed at the very end."""
     result = evaluate(project, folder, [])
     write_results(result)
@@ -33,10 +33,10 @@ def finish(project: Project, folder: Path, *, as_json: bool) -> Finished:
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
-    return Finished(result=result, facts=run_facts(result, status), status=status)
+    return FinishedRun(result=result, facts=run_facts(result, status), status=status)
 
 
-def draw_finished(project: Project, finished: Finished, *, as_json: bool) -> None:
+def draw_finished(project: Project, finished: FinishedRun, *, as_json: bool) -> None:
     """Draws the page of a run, and says where it is."""
     page = draw_run(project, finished.result)[0]
     click.echo(f"page: {near(page)}", err=as_json)
