@@ -216,7 +216,7 @@ def in_place_of(path: Path, kind: str) -> None:
         case "circle":
             path.symlink_to(path.name)
         case "nowhere":
-            path.symlink_to("/nowhere/at/all")
+            path.symlink_to("/dev/null/nowhere/at/all")
         case "zero":
             path.symlink_to("/dev/zero")
         case "empty":
@@ -304,15 +304,15 @@ VARIABLES = st.fixed_dictionaries(
         "FORCE_COLOR": st.just("1"),
         "TTY_COMPATIBLE": st.just("1"),
         "MPLBACKEND": st.sampled_from(["nonsense", "Qt5Agg", ""]),
-        "MATPLOTLIBRC": st.sampled_from(["/nowhere", "/dev/null"]),
-        "TMPDIR": st.sampled_from(["/nowhere", "\udcff"]),
-        "HOME": st.sampled_from(["/nowhere", "\udcff", ""]),
+        "MATPLOTLIBRC": st.sampled_from(["/dev/null/nowhere", "/dev/null"]),
+        "TMPDIR": st.sampled_from(["/dev/null/nowhere", "\udcff"]),
+        "HOME": st.sampled_from(["/dev/null/nowhere", "\udcff", ""]),
         "GITHUB_ACTIONS": st.just("true"),
-        "GITHUB_WORKSPACE": st.sampled_from(["", "/nowhere", "\udcff", "a" * 5000]),
-        "GITHUB_STEP_SUMMARY": st.sampled_from(["/nowhere/x", "/dev/full", "\udcff"]),
+        "GITHUB_WORKSPACE": st.sampled_from(["", "/dev/null/nowhere", "\udcff", "a" * 5000]),
+        "GITHUB_STEP_SUMMARY": st.sampled_from(["/dev/null/nowhere/x", "/dev/full", "\udcff"]),
         "STALLGATE_COMMIT": st.sampled_from(["+", "\udcff", "x" * 5000, "a\nb"]),
         "CUDA_VISIBLE_DEVICES": st.sampled_from(["", "-1", "9", "\udcff", ","]),
-        "PATH": st.sampled_from(["", "/nowhere", "\udcff"]),
+        "PATH": st.sampled_from(["", "/dev/null/nowhere", "\udcff"]),
         "FAKE_GPU_NAME": st.sampled_from(["../../victim", "/", "..", "", "é", "a" * 300]),
         "FAKE_GPUS": st.sampled_from(["0", "2"]),
     },

@@ -239,9 +239,9 @@ def test_a_terminal_of_a_size_that_none_has(stallgate: Stallgate, replayed_squar
 ODD = {
     "STALLGATE_COMMIT": "\udcff+",
     "MPLBACKEND": "nonsense",
-    "MATPLOTLIBRC": "/nowhere",
-    "HOME": "/nowhere",
-    "TMPDIR": "/nowhere",
+    "MATPLOTLIBRC": "/dev/null/nowhere",
+    "HOME": "/dev/null/nowhere",
+    "TMPDIR": "/dev/null/nowhere",
     "LC_ALL": "nonsense",
     "PYTHONUTF8": "0",
     "PATH": "",

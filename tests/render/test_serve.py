@@ -112,6 +112,37 @@ def test_a_run_that_is_being_measured_is_not_shown_yet(server: Server, reports: 
     assert Answer(server, "/").headers["Location"] == "/first/report.html"
 
 
+@pytest.mark.parametrize("target", ["latest", "..", "../reports-of-others", "nowhere", "/", "caf\udce9"])
+def test_a_latest_that_is_no_run_of_the_folder_is_passed_over(server: Server, reports: Path, target: str) -> None:
+    (reports / "caf\udce9").mkdir()
+    (reports / "caf\udce9/report.html").write_text("<p>odd")
+    os.utime(reports / "caf\udce9/report.html", ns=(1 << 62, 1 << 62))
+    (reports / "latest").unlink()
+    (reports / "latest").symlink_to(target)
+    assert Answer(server, "/").headers["Location"] == "/first/report.html"
+
+
+def test_every_answer_has_a_policy(server: Server, reports: Path) -> None:
+    (reports / "first/bench.svg").write_text("<svg/>")
+    for path in ("/", "/_latest", "/_refresh.js", "/first/report.html", "/first/bench.svg", "/nothing"):
+        policy = Answer(server, path).headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none';")
+        assert policy.endswith("frame-ancestors 'none'")
+    nonces = {re.search("nonce-([^']+)", Answer(server, "/first/report.html").headers["Content-Security-Policy"])[1]}  # type: ignore[index]
+    assert nonces.isdisjoint(re.findall('nonce="([^"]+)"', Answer(server, "/first/report.html").body.decode()))
+
+
+def test_a_page_that_cannot_be_written_says_why(server: Server, reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device", str(folder))
+
+    monkeypatch.setattr(server, "_draw", full)
+    land(reports, "second", page=False)
+    answer = Answer(server, "/")
+    assert answer.status == 503
+    assert b"No space left on device" in answer.body
+
+
 def test_a_folder_without_runs(server: Server, reports: Path) -> None:
     shutil.rmtree(reports / "first")
     assert Answer(server, "/").status == 404

@@ -92,15 +92,19 @@ class Server(ThreadingHTTPServer):
         """
         pages = [path for path in self.reports.glob("*/report.html") if is_text(path.parent.name)]
         drawn = {path.parent.name: path.stat().st_mtime_ns for path in pages}
-        link = (self.reports / LATEST).resolve()
         drawn.pop(LATEST, None)
-        ready = (
-            link.parent == self.reports
-            and is_text(link.name)
-            and (link.name in drawn or (link / "verdicts.json").is_file())
-        )
-        run = link.name if ready else max(drawn, key=lambda name: drawn[name], default="")
-        return {"run": run, "drawn": str(max(drawn.values(), default=0))}
+        newest = max(drawn, key=lambda name: drawn[name], default="")
+        run = self._linked()
+        ready = run in drawn or (self.reports / run / "verdicts.json").is_file()
+        return {"run": run if run and ready else newest, "drawn": str(max(drawn.values(), default=0))}
+
+    def _linked(self) -> str:
+        """The run that ``latest`` points to; empty if it points to none, or elsewhere."""
+        try:
+            run = (self.reports / LATEST).resolve()
+        except RuntimeError:  # links in a circle
+            return ""
+        return run.name if run.parent == self.reports and is_text(run.name) else ""
 
     def page(self, run: str) -> Path:
         """The page of a run, drawn first where it has none.
