@@ -17,10 +17,10 @@ EXTRA := $(if $(PYTHON),,$(if $(HAS_GPU),[kernels]))
 CHILD := $(if $(PYTHON),--python "$(PYTHON)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile bench report gate check browser test pytest fuzz record clean
+.PHONY: help setup profile bench report gate check browser test pytest test-long fuzz record clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 11
 
 setup: $(VENV)/ready$(EXTRA) ## install stallgate into $(VENV)
 
@@ -54,6 +54,10 @@ test: ## everything that CI runs; what needs no torch is checked while pip insta
 pytest: $(VENV)/ready-test
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 3 --dist worksteal $(ARGS)
 
+test-long: ## what tests repeat many times, for the night; `make test` runs a little of each
+	@$(MAKE) --no-print-directory --jobs 3 $(VENV)/ready-test browser
+	@$(MAKE) --no-print-directory pytest ARGS="-m long $(ARGS)"
+
 fuzz: $(VENV)/ready-test ## 500 mutated ncu reports, 500 odd command lines: what is damaged is refused, and harms nothing
 	$(VENV)/bin/python -m tests.extract.fuzz $(ARGS)
 	$(VENV)/bin/python -m tests.cli.fuzz $(ARGS)
@@ -79,16 +83,18 @@ $(VENV)/ready-check: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --no-compile --editable '.[check]'
 	@touch '$@'
 
+# What the tests need, as pyproject.toml has it: all of it, or torch and triton alone.
+NEEDS = $(VENV)/bin/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*(need for need in extras["test"] if need.startswith(tuple(sys.argv[1:] or [""]))))'
+
 # Torch and triton are half of what is installed, and need nothing else to be there: they come beside the rest.
 $(VENV)/ready-torch: pyproject.toml | $(VENV)/bin/python
-	@$(VENV)/bin/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
-	print(*(need for need in extras["test"] if need.startswith(("torch", "triton"))))' \
-	| xargs $(VENV)/bin/python -m pip install --quiet --no-compile --no-deps
+	@$(NEEDS) torch triton | xargs $(VENV)/bin/python -m pip install --quiet --no-compile --no-deps
 	@touch '$@'
 
 # To compile all of torch takes longer than to install it; an import compiles what is used.
 $(VENV)/ready-test: pyproject.toml $(VENV)/ready-torch $(VENV)/ready-check
-	$(VENV)/bin/python -m pip install --quiet --no-compile --editable '.[check,test]'
+	@$(NEEDS) | xargs $(VENV)/bin/python -m pip install --quiet --no-compile
 	@unset PYTHONDONTWRITEBYTECODE; $(VENV)/bin/python -c 'import torch, triton' & \
 	$(VENV)/bin/python -c 'import hypothesis, jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, \
 	matplotlib.figure, pandas, playwright.sync_api, rich.progress, xdist' && wait $$!

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from stallgate.project.load import Project, load_project
 from tests.forked import origin
 from tests.shared import Shared, shared
+from tests.small_recording import JUDGED, SMALL, narrow
 
 __all__ = ["shared"]
 
@@ -33,10 +34,23 @@ def repository() -> Project:
     return replace(load_project(ROOT), baselines={})
 
 
+Size = Literal["small", "whole"]
+"""How much of the recording a tree has: two cases, or all of them."""
+
+
+def _size(request: pytest.FixtureRequest) -> Size:
+    return "whole" if request.node.get_closest_marker("whole_recording") else "small"
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of this repository's kernels, yardsticks and recordings, to be changed at will."""
-    return copy_tree(tmp_path / "project")
+def tree(request: pytest.FixtureRequest, tmp_path: Path, shared: Shared) -> Path:
+    """A copy of this repository's kernels, yardsticks and recordings, to be changed at will.
+
+    Its plan and its recording have two cases; a test marked ``whole_recording`` has all of them.
+    """
+    size = _size(request)
+    template = shared.get(f"tree-{size}", lambda folder: TREES[size](folder / "project"))
+    return shutil.copytree(template, tmp_path / "project")
 
 
 def copy_tree(root: Path, *, detail: bool = False) -> Path:
@@ -56,6 +70,16 @@ def _without_detail(path: Path) -> None:
             (path.parent / attempt["report"]).unlink()
     run["attempts"] = [attempt for attempt in run["attempts"] if attempt["kind"] != "detail"]
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2))
+
+
+def small_tree(
+    root: Path, *, variants: tuple[str, ...] = SMALL, workloads: tuple[str, ...] = JUDGED, detail: bool = False
+) -> Path:
+    """The same with a plan and a recording of two cases, or of others, which are read and drawn in less time."""
+    return narrow(copy_tree(root, detail=detail), variants, workloads)
+
+
+TREES: dict[Size, Callable[[Path], Path]] = {"small": small_tree, "whole": copy_tree}
 
 
 @pytest.fixture
@@ -96,15 +120,20 @@ def without_torch(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def replayed(tree: Path, shared: Shared) -> Path:
+def replayed(request: pytest.FixtureRequest, tree: Path, shared: Shared) -> Path:
     """The tree's latest run: the recording, replayed by ``stallgate profile`` in a tree like this one."""
-    return _copied(shared.get("replayed", _replay), tree)
+    return _copied(_replayed(shared, _size(request)), tree)
 
 
 @pytest.fixture
-def replayed_square(tree: Path, shared: Shared) -> Path:
+def replayed_square(request: pytest.FixtureRequest, tree: Path, shared: Shared) -> Path:
     """The same of the workload that is judged, whose page takes half the time to draw."""
-    return _copied(shared.get("replayed_square", lambda folder: _replay(folder, "-w", "square")), tree)
+    return _copied(_replayed(shared, _size(request), "-w", "square"), tree)
+
+
+def _replayed(shared: Shared, size: Size, *arguments: str) -> Path:
+    name = "-".join(["replayed", size, *arguments])
+    return shared.get(name, lambda folder: _replay(TREES[size](folder / "project"), *arguments))
 
 
 def _copied(reports: Path, tree: Path) -> Path:
@@ -113,9 +142,8 @@ def _copied(reports: Path, tree: Path) -> Path:
     return (tree / "reports" / "latest").resolve()
 
 
-def _replay(folder: Path, *arguments: str) -> Path:
+def _replay(tree: Path, *arguments: str) -> Path:
     """A reports folder with a replay and nothing else."""
-    tree = copy_tree(folder / "project")
     done = command_line(tree)("profile", *arguments)
     assert done.returncode == 0, done.stderr
     shutil.rmtree(tree / "reports" / "recorded")

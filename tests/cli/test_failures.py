@@ -106,6 +106,7 @@ def test_no_such_device(with_ncu: Stallgate) -> None:
         ("skipped", "skipped", 0, ("1 of 4 elements are wrong",)),
     ],
 )
+@pytest.mark.whole_recording
 def test_a_failing_case_costs_itself(
     with_ncu: Stallgate,
     latest: Callable[[str], Any],
@@ -129,12 +130,22 @@ def test_a_failing_case_costs_itself(
     said(gate, "blocked_scan on square", *words)
 
 
+@pytest.mark.whole_recording
 def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
     with_ncu: Stallgate, latest: Callable[[str], Any], tmp_path: Path
 ) -> None:
     pids = tmp_path / "pids"
     begin = time.monotonic()
-    done = with_ncu("profile", "--timeout", "2", FAKE_NCU="hang_deaf", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
+    done = with_ncu(
+        "profile",
+        "--timeout",
+        "2",
+        "--grace",
+        "1",
+        FAKE_NCU="hang_deaf",
+        FAKE_NCU_CASE=CRASHED,
+        FAKE_NCU_PIDS=str(pids),
+    )
     assert time.monotonic() - begin < 60
     assert done.returncode == 3
     said(done, "timed out", "within 2 s")

@@ -17,7 +17,7 @@ from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
 from tests.conftest import Stallgate, command_line
 
-SHORT = ("cumprod/blocked_scan", "-w", "page")
+SHORT = ("cumprod/blocked_scan", "-w", "square")
 
 
 # --- names that become paths ---
@@ -263,7 +263,7 @@ def test_an_environment_that_nobody_has(own_process: Stallgate) -> None:
 def test_words_of_another_program_do_not_steer_the_terminal(with_ncu: Stallgate) -> None:
     reason = "RuntimeError: \x1b]0;evil\x07\x1b[2J\x9b1m gone"
     done = with_ncu(
-        "profile", *SHORT, FAKE_NCU="lost", FAKE_NCU_CASE="cumprod/blocked_scan/default/page", FAKE_NCU_REASON=reason
+        "profile", *SHORT, FAKE_NCU="lost", FAKE_NCU_CASE="cumprod/blocked_scan/default/square", FAKE_NCU_REASON=reason
     )
     assert done.returncode == 3, done.stderr
     for text in (done.stdout, done.stderr):

@@ -164,12 +164,14 @@ def test_a_run_that_is_cut_short_is_in_the_object_of_its_error(with_ncu: Stallga
     assert not list(latest.glob("*.png"))
 
 
+@pytest.mark.whole_recording
 def test_a_run_that_is_no_recording_is_in_the_object_of_its_error(with_ncu: Stallgate) -> None:
     done = with_ncu("profile", *PLAN, "--record", "--json", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
     found = answer(done, "profile")
     assert (found["error"]["code"], found["kind"]) == ("not_measured", "live")
 
 
+@pytest.mark.whole_recording
 def test_two_runs_without_a_common_case_are_in_the_object_of_their_error(
     stallgate: Stallgate, replayed_square: Path, latest: Callable[[str], Any]
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_narrow_encoding_costs_a_sign_and_no_verdict(
     said(done)
 
 
+@pytest.mark.whole_recording
 def test_brackets_in_a_reason_are_no_markup(with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
     reason = "RuntimeError: no kernel in [/opt/lib/x.so] of [bold]:warning:"
     done = with_ncu("profile", FAKE_NCU="lost", FAKE_NCU_CASE=CRASHED, FAKE_NCU_REASON=reason)
@@ -222,6 +223,7 @@ def test_a_replay_says_which_options_it_has_no_use_for(stallgate: Stallgate) -> 
     assert stallgate("profile").stderr == ""
 
 
+@pytest.mark.whole_recording
 def test_a_run_with_gaps_is_no_recording_and_is_read_all_the_same(with_ncu: Stallgate, tree: Path) -> None:
     done = with_ncu("profile", *PLAN, "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
     assert done.returncode == 3

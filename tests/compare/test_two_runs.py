@@ -320,6 +320,7 @@ def test_the_page_says_the_finding_and_has_every_metric(repository: Project, tmp
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.whole_recording
 def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed: Path) -> None:
     assert stallgate("profile").returncode == 0
     done = stallgate("compare", replayed.name, "latest", "--json", "--report")

@@ -197,6 +197,7 @@ def current(tree: Path, recording: Path) -> Path:
     return tree
 
 
+@pytest.mark.whole_recording
 def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     stallgate: Stallgate, current: Path, latest: Callable[[str], Any]
 ) -> None:

@@ -48,6 +48,7 @@ def imported(stallgate: Stallgate, tree: Path, recording: Path) -> Path:
     return (tree / "reports/latest").resolve()
 
 
+@pytest.mark.whole_recording
 def test_an_imported_run_passes_by_no_part_of_its_targets(
     stallgate: Stallgate, imported: Path, latest: Callable[[str], Any]
 ) -> None:

@@ -17,13 +17,21 @@ from tests.shared import Shared
 
 HERE = Path(__file__).parent
 LONG: list[Any] = [2, 32768]
-CASES: list[list[Any]] = [
-    [LONG, 1, "float32", {}],
-    *([[2, 9000], 1, dtype, {}] for dtype in ("float16", "float64", "bool")),  # every accumulator
-    *([[3, n], 1, "float32", {}] for n in (1, 8209)),  # a 1 is a constant to triton; odd rows have no whole vectors
-    [[4, 9000, 3], 1, "float32", {}],  # elements that lie apart
-]
-STAGED: list[list[Any]] = [[LONG, 1, "float32", {"num_stages": stages}] for stages in (1, 2, 3)]
+SMALL: dict[str, int] = {"BLOCK": 1024, "num_warps": 8}
+"""Tiles of which a thread holds 4 elements, not 16 or 32: the same code, unrolled less often."""
+
+
+def cases(configuration: dict[str, int]) -> list[list[Any]]:
+    return [
+        *([[2, 9000], 1, dtype, configuration] for dtype in ("float16", "float64", "bool")),  # every accumulator
+        *(
+            [[3, n], 1, "float32", configuration] for n in (1, 8209)
+        ),  # a 1 is a constant; odd rows have no whole vectors
+        [[4, 9000, 3], 1, "float32", configuration],  # elements that lie apart
+    ]
+
+
+DEFAULT: list[list[Any]] = [[LONG, 1, "float32", {}]]
 SCANNED: list[list[Any]] = [
     [[200, 8192], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
     [[200, 8195], 1, "float32", {"form": "rows", "BLOCK": 4096, "num_warps": 8, "num_stages": 3}],
@@ -33,7 +41,6 @@ SCANNED: list[list[Any]] = [
     [[512, 65536], 0, "float32", {}],
     [[4, 1048576], 1, "float32", {}],
     [[65536, 60], 0, "float32", {}],
-    [[8, 65536, 256], 1, "float32", {}],
     [[65536, 3], 0, "int64", {}],
     [[1048576], 0, "float64", {}],
 ]
@@ -43,8 +50,26 @@ GRADIENTS: list[list[Any]] = [
     [[512, 65536], 0, "float32", "gradient"],
     [[1048576], 0, "float32", "gradient"],
 ]
-VARIANTS = ["blocked_scan", "two_pass_scan", "naive_serial", "copy_roof"]
-WANTED = {**dict.fromkeys(VARIANTS, CASES), "blocked_scan": CASES + STAGED, "adaptive_scan": SCANNED + GRADIENTS}
+
+
+def staged(*numbers: int) -> list[list[Any]]:
+    return [[LONG, 1, "float32", {"num_stages": stages}] for stages in numbers]
+
+
+TILED = ["blocked_scan", "two_pass_scan"]
+VARIANTS = [*TILED, "naive_serial", "copy_roof"]
+WANTED = {
+    "blocked_scan": [*staged(1, 4), *cases(SMALL)],
+    "two_pass_scan": DEFAULT + cases(SMALL),
+    **dict.fromkeys(("naive_serial", "copy_roof"), DEFAULT + cases({})),
+    "adaptive_scan": SCANNED + GRADIENTS,
+}
+IN_FULL = {
+    "blocked_scan": [*staged(2, 3), *cases({})],
+    "two_pass_scan": cases({}),
+    "adaptive_scan": [[[8, 65536, 256], 1, "float32", {}]],
+}
+"""What is compiled in the night: tiles as they are launched."""
 
 Compiled = dict[str, list[list[dict[str, Any]]]]
 
@@ -52,14 +77,14 @@ Compiled = dict[str, list[list[dict[str, Any]]]]
 @pytest.fixture
 def compiled(shared: Shared) -> Compiled:
     """Each variant's launches of each of its cases."""
-    return shared.get("compiled", lambda _: compile_wanted())
+    return shared.get("compiled", lambda _: compile_wanted(WANTED))
 
 
-def compile_wanted() -> Compiled:
-    """In one process: most of its time goes into starting."""
+def compile_wanted(wanted: dict[str, list[list[Any]]]) -> Compiled:
+    """In one process, which takes seconds to start."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     told = subprocess.run(
-        [sys.executable, HERE / "compile_for_hopper.py", HERE.parents[1] / "kernels" / "cumprod", json.dumps(WANTED)],
+        [sys.executable, HERE / "compile_for_hopper.py", HERE.parents[1] / "kernels" / "cumprod", json.dumps(wanted)],
         env={**environment, "TRITON_DEFAULT_FP_FUSION": "1"},  # triton 3.9 warns where it is not set
         capture_output=True,
         text=True,
@@ -83,10 +108,8 @@ AHEAD = "cp.async.cg.shared.global"
 """A load of 16 bytes to shared memory that nothing waits for."""
 
 
-@pytest.mark.parametrize("stages", [1, 2, 3])
-def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: int) -> None:
+def assert_loads_whole_vectors_ahead(launch: dict[str, Any], stages: int) -> None:
     """An unproven alignment would silently cost the vectors, and a barrier in the loop the pipeline."""
-    launch = compiled["blocked_scan"][len(CASES) + stages - 1][0]
     vectors = 8192 // (4 * 32 * 16)
     ahead, at_once = launch["ptx"].count(AHEAD), launch["ptx"].count(HINTED)
     again = 4 * vectors  # where a tile may be wrong: three looks at it, and in the loop that does a sequence again
@@ -95,11 +118,31 @@ def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled, stages: 
     assert launch["spilled"] == 0
 
 
-@pytest.mark.parametrize("stages", [2, 3])
-def test_nothing_waits_in_shared_memory_where_a_function_is_called(compiled: Compiled, stages: int) -> None:
-    """Triton gives a function of its own shared memory from the start, over whatever its caller has there."""
-    ptx = compiled["blocked_scan"][len(CASES) + stages - 1][0]["ptx"]
+def assert_nothing_waits_where_a_function_is_called(launch: dict[str, Any]) -> None:
+    """In shared memory: triton gives a function of its own shared memory, over whatever its caller has there."""
+    ptx = launch["ptx"]
     assert ptx.rindex("cp.async.cg") < ptx.rindex("cp.async.wait_group") < ptx.index("call.uni")
+
+
+def test_the_blocked_scan_loads_whole_vectors_ahead(compiled: Compiled) -> None:
+    """With a tile in flight, and with as many as it has unless it is told otherwise."""
+    at_once, ahead = (launches[0] for launches in compiled["blocked_scan"][:2])
+    assert_loads_whole_vectors_ahead(at_once, 1)
+    assert_loads_whole_vectors_ahead(ahead, 4)
+    assert_nothing_waits_where_a_function_is_called(ahead)
+
+
+@pytest.mark.long
+def test_everything_compiles_as_it_is_launched() -> None:
+    compiled = compile_wanted(IN_FULL)
+    assert {variant: [len(launches) for launches in compiled[variant]] for variant in IN_FULL} == {
+        "blocked_scan": [1] * (2 + len(cases({}))),
+        "two_pass_scan": [3] * len(cases({})),
+        "adaptive_scan": [1],
+    }
+    for stages, launches in zip((2, 3), compiled["blocked_scan"], strict=False):
+        assert_loads_whole_vectors_ahead(launches[0], stages)
+        assert_nothing_waits_where_a_function_is_called(launches[0])
 
 
 def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
@@ -123,11 +166,11 @@ def gradients(compiled: Compiled) -> list[dict[str, Any]]:
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
     """With as many registers as they want; launches on a GPU set limits, and pay for them with some spills."""
     names = [launch["kernel"] for launch in forms]
-    assert names == ["_rows_kernel"] * 3 + ["_short_kernel"] + ["_strips_kernel"] * 2 + ["_tiles_kernel"] * 5
+    assert names == ["_rows_kernel"] * 3 + ["_short_kernel"] + ["_strips_kernel"] * 2 + ["_tiles_kernel"] * 4
     assert not any(launch["spilled"] for launch in forms)
-    assert all(re.search(r"st\.global(\.L\d::\w+)*\.v4", launch["ptx"]) for launch in forms[:9])
+    assert all(re.search(r"st\.global(\.L\d::\w+)*\.v4", launch["ptx"]) for launch in forms[:8])
     assert all(launch["ptx"].count(AHEAD) for launch in (forms[0], forms[1], forms[4]))
-    assert all(launch["ptx"].count(HINTED) for launch in (forms[3], *forms[5:9]))
+    assert all(launch["ptx"].count(HINTED) for launch in (forms[3], *forms[5:8]))
 
 
 def test_a_thread_multiplies_the_rows_of_its_columns_one_by_one(forms: list[dict[str, Any]]) -> None:

@@ -181,7 +181,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 DIFFERENTIATED: dict[str, Callable[[], tuple[torch.Tensor, int]]] = {
     "zeros": lambda: (with_zeros(), 1),
-    "down columns": lambda: (with_zeros()[1:, 1:], 0),
+    "down columns": lambda: (with_zeros()[1:3, 1:], 0),
     "strided": lambda: (with_zeros()[2:].T, -2),
     "a number": lambda: (some(), 0),
     "one each": lambda: (some(3, 1), 1),
@@ -207,7 +207,7 @@ def test_operators_that_derivatives_are_made_of_are_differentiable_themselves(pl
 
 def test_derivatives_by_the_kernels() -> None:
     """As they are: the same, of a small case."""
-    x = some(2, 3)
+    x = some(2, 2)
     x[1, 1] = 0
     assert gradcheck(lambda x: ours(x, 1), x.requires_grad_(), check_forward_ad=True, check_batched_grad=True)
     assert gradgradcheck(lambda x: ours(x, 1), x, check_batched_grad=True)

@@ -17,7 +17,7 @@ def workload(shape: list[int], dim: int, dtype: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(("shape", "dim"), [([3, 100_000], 1), ([20_000, 4], 0), ([2, 5000, 2], -2)], ids=str)
+@pytest.mark.parametrize(("shape", "dim"), [([3, 30_000], 1), ([9_000, 4], 0), ([2, 5000, 2], -2)], ids=str)
 def test_products_of_inputs_stay_in_range(reference: ModuleType, dtype: str, shape: list[int], dim: int) -> None:
     (x,) = reference.get_inputs(**workload(shape, dim, dtype), device="cpu", seed=0)
     products = torch.cumprod(x.double(), dim).abs()

@@ -401,6 +401,7 @@ def only_bench(tree: Path) -> Bench:
     return load_bench(folder)
 
 
+@pytest.mark.whole_recording
 def test_a_bench_is_shown_kept_and_shown_again(bench: Stallgate, with_ncu: Stallgate, tree: Path) -> None:
     done = bench("--rounds", "5", MADE_UP="well")
     assert done.returncode == 0, done.stderr
@@ -453,6 +454,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         load_bench(tmp_path)
 
 
+@pytest.mark.whole_recording
 def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -> None:
     done = bench("cumprod/blocked_scan", "--json", MADE_UP="wrong")
     assert done.returncode == 1, done.stderr
@@ -471,6 +473,7 @@ def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -
         ("hangs", "timed_out", "no end within 2 s in step 'check'"),
     ],
 )
+@pytest.mark.whole_recording
 def test_who_takes_the_process_along_costs_itself_only(
     bench: Stallgate, tree: Path, mode: str, outcome: str, why: str
 ) -> None:

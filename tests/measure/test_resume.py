@@ -21,7 +21,9 @@ from tests.conftest import ROOT, Stallgate
 
 SHORT = ("cumprod/blocked_scan", "cumprod/naive_serial", "-w", "page")
 KILLS = [signal.SIGKILL] * 8 + [signal.SIGINT, signal.SIGTERM]
-"""After the last two the tables are written of what is there."""
+"""How a run is ended. An interrupt leaves time to write the tables of what was measured."""
+
+THREE_KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]
 
 
 @pytest.fixture
@@ -41,6 +43,7 @@ def planned(tree: Path) -> list[list[str]]:
     return [[case["variant"] for case in msgspec.json.decode(path.read_bytes())["cases"]] for path in plans]
 
 
+@pytest.mark.whole_recording
 def test_only_what_is_missing_or_stale_is_measured_again(
     own: Stallgate, tree: Path, latest: Callable[[str], Any]
 ) -> None:
@@ -70,6 +73,7 @@ REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.whole_recording
 def test_a_run_is_gone_on_with_as_it_was_begun_and_where(stallgate: Stallgate, own: Stallgate, tree: Path) -> None:
     nothing = own("profile", "--resume")
     assert nothing.returncode == 3
@@ -89,8 +93,10 @@ def test_a_run_is_gone_on_with_as_it_was_begun_and_where(stallgate: Stallgate, o
 # --- killed ---
 
 
-def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(
-    own: Stallgate, tree: Path, tmp_path: Path, recording: Path
+@pytest.mark.whole_recording
+@pytest.mark.parametrize("kills", [THREE_KILLS, pytest.param(KILLS, marks=pytest.mark.long)], ids=len)
+def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
+    own: Stallgate, tree: Path, tmp_path: Path, recording: Path, kills: list[signal.Signals]
 ) -> None:
     assert own("profile", *SHORT).returncode == 0
     whole = (tree / "reports/latest").resolve()
@@ -104,7 +110,7 @@ def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(
         "FAKE_NCU_PAUSE": "0.05",
         "FAKE_NCU_RECORDING": str(recording),
     }
-    for how in chance.sample(KILLS, k=len(KILLS)):
+    for how in chance.sample(kills, k=len(kills)):
         begun = (tree / "reports/latest").resolve() != whole
         killed(
             tree,

@@ -35,6 +35,7 @@ def small(tree: Path) -> Path:
     return tree
 
 
+@pytest.mark.whole_recording
 def test_who_replaces_the_comparison_fails_and_costs_nobody_else(
     small: Path, with_ncu: Stallgate, latest: Callable[[str], Any]
 ) -> None:

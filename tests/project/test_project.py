@@ -172,6 +172,7 @@ BREAKS = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "message", "hint"), BREAKS)
+@pytest.mark.whole_recording
 def test_a_broken_file_is_named_with_its_key(
     tree: Path, file: str, old: str, new: str, message: str, hint: str
 ) -> None:

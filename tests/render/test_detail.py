@@ -16,16 +16,16 @@ from stallgate.render.detail import Said, said
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recording, replay
-from tests.conftest import copy_tree
+from tests.conftest import small_tree
+from tests.small_recording import SMALL
+
+SHOWN = (*SMALL, "two_pass_scan")
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedRun]:
-    project = load_project(copy_tree(tmp_path_factory.mktemp("detail") / "project", detail=True))
-    request = Request(
-        subjects=["cumprod/blocked_scan", "cumprod/two_pass_scan"], workloads=["square"], configurations=[]
-    )
-    cases = plan_cases(project, request)
+    project = load_project(small_tree(tmp_path_factory.mktemp("detail") / "project", variants=SHOWN, detail=True))
+    cases = plan_cases(project, Request(subjects=[], workloads=[], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
     replay(project, find_recording(project, cases), cases, folder, [])
     return project, evaluate(project, folder, [], only_judge=True)

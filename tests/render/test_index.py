@@ -20,7 +20,7 @@ from stallgate.render.index import write_index
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recording
 from stallgate.runs.recording import replay as replay_recording
-from tests.conftest import Stallgate, copy_tree
+from tests.conftest import Stallgate, small_tree
 from tests.shared import Shared
 
 METRICS = ["duration", "roof_fraction"]
@@ -39,7 +39,7 @@ def replay(tree: Path) -> Path:
 @pytest.fixture
 def replayed(tree: Path, shared: Shared) -> Path:
     """The folder of such a replay in the tree; all have the same."""
-    original = shared.get("index", lambda folder: replay(copy_tree(folder / "project")))
+    original = shared.get("index", lambda folder: replay(small_tree(folder / "project")))
     folder = shutil.copytree(original, tree / "reports" / original.name)
     (tree / "reports" / "latest").symlink_to(original.name)
     return folder
@@ -81,6 +81,7 @@ def line(tree: Path, variant: str = "blocked_scan", workload: str = "square") ->
     return [n for n in found if (n.key.case.variant, n.key.case.workload, n.key.metric) == wanted]
 
 
+@pytest.mark.whole_recording
 def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
     stallgate: Stallgate, tree: Path, recording: Path
 ) -> None:

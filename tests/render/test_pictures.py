@@ -19,13 +19,13 @@ from stallgate.render.pictures import glance, joined, targets_panels, titled, wa
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recording, replay
-from tests.conftest import copy_tree
+from tests.conftest import small_tree
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedRun]:
-    project = load_project(copy_tree(tmp_path_factory.mktemp("pictures") / "project"))
-    cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
+    project = load_project(small_tree(tmp_path_factory.mktemp("pictures") / "project"))
+    cases = plan_cases(project, Request(subjects=[], workloads=[], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
     replay(project, find_recording(project, cases), cases, folder, [])
     return project, evaluate(project, folder, [], only_judge=True)

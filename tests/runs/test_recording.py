@@ -83,6 +83,7 @@ def test_the_table_is_tidy_and_whole(replayed: Path) -> None:
         assert bool(row["value"]) is (row["state"] == "measured")
 
 
+@pytest.mark.whole_recording
 def test_warp_states_sum_to_a_hundred(replayed: Path) -> None:
     sums: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows(replayed):
@@ -94,6 +95,7 @@ def test_warp_states_sum_to_a_hundred(replayed: Path) -> None:
         assert median(samples.values()) == pytest.approx(100, abs=1 if workload == "square" else 3)
 
 
+@pytest.mark.whole_recording
 def test_two_pass_scan_is_several_kernels_and_one_call(replayed: Path) -> None:
     mine = [
         row
@@ -107,12 +109,14 @@ def test_two_pass_scan_is_several_kernels_and_one_call(replayed: Path) -> None:
     assert whole == [pytest.approx(sum(parts))]
 
 
+@pytest.mark.whole_recording
 def test_prompts_get_metrics_by_kernel(replayed: Path) -> None:
     path = replayed / "ncu_metrics/cumprod.naive_serial.default.square.json"
     (kernel,) = json.loads(path.read_text()).values()
     assert kernel["gpu__time_duration.sum"] > 1e6
 
 
+@pytest.mark.whole_recording
 def test_a_part_of_the_recording(stallgate: Stallgate, latest: Callable[[str], Any]) -> None:
     assert stallgate("profile", "cumprod/naive_serial", "-w", "page").returncode == 0
     assert [result["case"]["variant"] for result in latest("run.json")["cases"]] == ["copy_roof", "naive_serial"]
@@ -153,6 +157,7 @@ def test_json_on_every_command_that_prints_a_result(own_process: Stallgate) -> N
         assert json.loads(done.stdout), command
 
 
+@pytest.mark.whole_recording
 def test_plan_shows_the_ncu_command_line(stallgate: Stallgate) -> None:
     done = stallgate("plan", "cumprod/naive_serial", "--chip", "AD102")
     assert done.returncode == 0
@@ -177,6 +182,7 @@ def test_the_recording_is_small_and_says_nothing_of_its_machine() -> None:
             assert not re.search(r'"/(home|root|tmp|work)', path.read_text())
 
 
+@pytest.mark.whole_recording
 def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, latest: Callable[[str], Any]) -> None:
     done = stallgate("import", str(next(recording.glob("ncu/*.ncu-repz"))))
     assert done.returncode == 0, done.stdout + done.stderr

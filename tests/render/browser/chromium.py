@@ -54,10 +54,14 @@ KINDS = """() => {
 Contrast is nine tenths of what axe takes, and a page has thousands of cells and words of code that are of one kind.
 """
 
-VIOLATIONS = """() => {
+VIOLATIONS = """rules => {
   axe.configure({rules: [{id: 'color-contrast', selector: '[data-kind]'}]});
-  return axe.run(document, {resultTypes: ['violations']}).then(found => found.violations);
+  const chosen = rules ? {runOnly: {type: 'rule', values: rules}} : {};
+  return axe.run(document, {resultTypes: ['violations'], ...chosen}).then(found => found.violations);
 }"""
+
+OF_COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules that a theme can break; what the others look at is the same in both."""
 
 
 def executable() -> str | None:
@@ -78,6 +82,7 @@ class View:
 
     def __init__(self, page: Page, file: Path) -> None:
         self.page = page
+        self.file = file
         self.noise: list[str] = []
         self._address = file.as_uri()
         page.on("console", self._heard)
@@ -130,11 +135,12 @@ def looking(browser: Browser, file: Path, width: int = 1200, **settings: Any) ->
         context.close()
 
 
-def grave_violations(page: Page) -> list[str]:
-    """What axe-core finds that is serious or critical: rule, element, and what axe says of it."""
-    page.evaluate(AXE)
+def grave_violations(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
+    """What axe-core finds that is serious or critical, by all rules or some: rule, element, what axe says of it."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     page.evaluate(KINDS)
-    violations = [v for v in page.evaluate(VIOLATIONS) if v["impact"] in ("serious", "critical")]
+    violations = [v for v in page.evaluate(VIOLATIONS, list(rules) or None) if v["impact"] in ("serious", "critical")]
     return [_said(violation) for violation in violations]
 
 

@@ -1,16 +1,14 @@
-"""The browser, and the pages that it looks at: each is made once."""
+"""The browser, and the pages that it looks at: each is made once, and opened once for all tests of a worker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.conftest import copy_tree
-from tests.render.browser.chromium import ARGUMENTS, NAMES, executable
-from tests.render.browser.pages import MAKERS, Drawn, Make
+from tests.render.browser.chromium import ARGUMENTS, NAMES, View, executable, looking
+from tests.render.browser.pages import Drawn, Make, made
 from tests.shared import Shared
 
 
@@ -29,19 +27,23 @@ def browser() -> Iterator[Browser]:
 def make(shared: Shared) -> Make:
     """Makes a page by the name of its maker, in a tree of its own: once for all tests of a session."""
 
-    def made(name: str) -> Drawn:
-        return shared.get(
-            f"page-{name}", lambda folder: MAKERS[name](copy_tree(folder / "project", detail=name in DETAILED))
-        )
+    def make_once(name: str) -> Drawn:
+        return shared.get(f"page-{name}", lambda folder: made(name, folder))
 
-    return made
+    return make_once
 
 
-DETAILED = ("recorded", "imported_in_full", "hostile")
-"""Pages that show the recording's launches with every section."""
+@pytest.fixture(scope="session")
+def opened(request: pytest.FixtureRequest, browser: Browser, make: Make) -> Iterator[View]:
+    """The page that tests are parametrised with; pytest lets those of one page follow each other."""
+    with looking(browser, make(request.param).page) as view:
+        view.page.wait_for_load_state("networkidle")
+        yield view
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, make: Make) -> Path:
-    """The page that a test is parametrised with."""
-    return make(request.param).page
+def view(opened: View) -> Iterator[View]:
+    """That page, wide and light. A test may sort its tables, leaves all else as it was, and makes no noise."""
+    opened.show(1200, "light")
+    yield opened
+    assert opened.noise == []

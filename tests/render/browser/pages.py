@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
@@ -25,7 +28,9 @@ from stallgate.project.load import Project, load_project
 from stallgate.render.page import draw
 from stallgate.runs.folder import create_folder, load, save
 from stallgate.runs.recording import find_recording, replay
-from tests.conftest import command_line, with_fakes
+from tests.compare.earlier import earlier
+from tests.conftest import command_line, small_tree, with_fakes
+from tests.small_recording import SMALL
 
 
 class Drawn(NamedTuple):
@@ -43,22 +48,51 @@ Make = Callable[[str], Drawn]
 """Makes a page by its maker's name."""
 
 
-def drawn(project: Project, folder: Path, evidence: Evidence | None = None, run: Run | None = None) -> Drawn:
+def drawn(
+    project: Project,
+    folder: Path,
+    evidence: Evidence | None = None,
+    run: Run | None = None,
+    *,
+    base: dict[str, float] | None = None,
+    with_files: bool = False,
+) -> Drawn:
     """Evaluates and draws a run as the command line does.
 
-    Evidence that is given stands for its ncu reports, a run for its run.json, which is refused if it is hostile.
+    Args:
+        project: the tree.
+        folder: the run's.
+        evidence: stands for its ncu reports.
+        run: stands for its run.json, which is refused if it is hostile.
+        base: metric -> the candidate's numbers over this run's, of an earlier run that it is held against.
+        with_files: also what no browser looks at, the pixels of the PNGs.
     """
     with pytest.MonkeyPatch.context() as patch:
+        if not with_files:
+            patch.setattr("stallgate.render.figures.FigureCanvasAgg", _Unpainted)
         if run is not None:
             patch.setattr("stallgate.extract.read_run.load", lambda _: run)
         if evidence is not None:
             patch.setattr("stallgate.extract.read_run.gather", lambda *_: evidence)
         started = time.process_time()
         result = evaluate(project, folder, [])
+        if base is not None:
+            write_results(result)
+            earlier(folder, 20, base)
         page = draw(project, result)[0]
         seconds = time.process_time() - started
         write_results(result)
     return Drawn(page, result, seconds)
+
+
+class _Unpainted(FigureCanvasAgg):
+    """A figure as a file's is laid out, but without its pixels, which take half of the time that a page takes."""
+
+    def draw(self) -> None:
+        pass
+
+    def buffer_rgba(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        return np.zeros((1, 1, 4), dtype=np.uint8)
 
 
 class Replayed(NamedTuple):
@@ -72,12 +106,10 @@ class Replayed(NamedTuple):
         return gather(self.folder, self.run, self.project.catalogue)
 
 
-def replayed(tree: Path, *variants: str, workload: str = "") -> Replayed:
-    """The recording's cases, or those of some variants and of the roof, or of one workload."""
+def replayed(tree: Path) -> Replayed:
+    """Every case of the tree's recording."""
     project = load_project(tree)
-    source = load(next((tree / "reports" / "recorded").glob("*/cumprod")))
-    found = [r for r in source.cases if workload in ("", r.case.workload)]
-    cases = [r.case for r in found if not variants or r.role == "roof" or r.case.variant in variants]
+    cases = [found.case for found in load(next((tree / "reports" / "recorded").glob("*/cumprod"))).cases]
     folder = create_folder(project.reports, "cumprod")
     run = replay(project, find_recording(project, cases), cases, folder, ["profile"])
     return Replayed(project, folder, run)
@@ -87,14 +119,9 @@ def replayed(tree: Path, *variants: str, workload: str = "") -> Replayed:
 
 
 def recorded(tree: Path) -> Drawn:
+    """Everything that a page has, on two workloads; it is held against a run that was faster and waited more."""
     start = replayed(tree)
-    return drawn(start.project, start.folder)
-
-
-def several_kernels(tree: Path) -> Drawn:
-    """A call of two_pass_scan is three kernels."""
-    start = replayed(tree, "two_pass_scan")
-    return drawn(start.project, start.folder)
+    return drawn(start.project, start.folder, base={"duration": 0.9, "memory_dependency_stall": 1.3})
 
 
 def imported(tree: Path) -> Drawn:
@@ -149,7 +176,7 @@ UNREADABLE = "torch_cumprod"
 
 def with_gaps(tree: Path) -> Drawn:
     """Every state of a reading but the good one, and a variant whose launches cannot be relied on."""
-    start = replayed(tree, workload="square")
+    start = replayed(tree)
     whole = start.evidence()
     calls = [_with_gaps(call) for call in whole.calls if call.case.variant != UNREADABLE]
     faults = {r.case.name: "the ncu report has 3 of its 5 samples" for r in start.run.cases if _unreadable(r)}
@@ -183,7 +210,7 @@ def configurations(number: int) -> list[str]:
 
 def many_configurations(tree: Path) -> Drawn:
     """137 launches of one variant in 137 configurations, and the roof."""
-    start = replayed(tree, "blocked_scan")
+    start = replayed(tree)
     roof, candidate = (_case_of(start.run, variant, "square") for variant in ("copy_roof", "blocked_scan"))
     return _multiplied(start, [roof], {candidate: [_in(candidate, c) for c in configurations(137)]})
 
@@ -223,7 +250,7 @@ def _multiplied(start: Replayed, kept: list[CaseResult], copies: dict[CaseResult
     calls += [_like(models[r.case], case, random) for r, cases in copies.items() for case in cases]
     results = kept + [replace(result, case=case) for result, cases in copies.items() for case in cases]
     save(start.folder, _run_of(start, results))
-    return drawn(start.project, start.folder, replace(whole, calls=calls))
+    return drawn(start.project, start.folder, replace(whole, calls=calls), with_files=True)
 
 
 def _run_of(start: Replayed, results: list[CaseResult]) -> Run:
@@ -272,7 +299,7 @@ def hostile_text(what: str, length: int = 10_000) -> str:
 
 def hostile(tree: Path) -> Drawn:
     """Kernel and variant names, reasons, errors and the catalogue's words, all hostile and long."""
-    start = replayed(tree, workload="square")
+    start = replayed(tree)
     whole = start.evidence()
     run = replace(start.run, cases=list(map(_hostile_case, start.run.cases)), attempts=_hostile_attempts(start.run))
     calls = [
@@ -312,17 +339,24 @@ def _hostile_catalogue(project: Project) -> Catalogue:
     return replace(project.catalogue, metrics=metrics)
 
 
-LOOKED_AT = (
-    recorded,
-    several_kernels,
-    imported,
-    imported_in_full,
-    wrong_result,
-    crashed,
-    with_gaps,
-    many_configurations,
-    hostile,
-)
+LOOKED_AT = (recorded, imported, imported_in_full, wrong_result, crashed, with_gaps, many_configurations, hostile)
 """Pages that are opened in the browser."""
 
 MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (*LOOKED_AT, two_thousand)}
+
+SEVERAL_KERNELS = (*SMALL, "two_pass_scan")
+"""A call of two_pass_scan is three kernels."""
+
+HELD: dict[str, dict[str, Any]] = {
+    "recorded": {"variants": SEVERAL_KERNELS, "workloads": ("square", "page"), "detail": True},
+    "imported": {"variants": SEVERAL_KERNELS},
+    "imported_in_full": {"variants": SEVERAL_KERNELS, "detail": True},
+    "with_gaps": {"variants": (*SMALL, UNREADABLE)},
+    "hostile": {"variants": SEVERAL_KERNELS, "detail": True},
+}
+"""Page -> what the recording has that it shows, where it is more than two cases."""
+
+
+def made(name: str, folder: Path) -> Drawn:
+    """A page by the name of its maker, in a tree of its own."""
+    return MAKERS[name](small_tree(folder / "project", **HELD.get(name, {})))

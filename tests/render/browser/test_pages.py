@@ -8,36 +8,54 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.render.browser.chromium import grave_violations, looking
+from tests.render.browser.chromium import View, grave_violations, looking
 from tests.render.browser.pages import GAPS, HOSTILE, LOOKED_AT, Make, hostile_text
 
 
 def pages(*names: str) -> pytest.MarkDecorator:
     """Parametrises a test with pages, or with all that are looked at."""
-    return pytest.mark.parametrize("page", names or [maker.__name__ for maker in LOOKED_AT], indirect=True)
+    return pytest.mark.parametrize("opened", names or [maker.__name__ for maker in LOOKED_AT], indirect=True)
 
 
 NARROW, WIDE = (390, "light"), (1200, "dark")
 
+Look = tuple[int, str]
+
+
+@pages()
+def test_a_page_reads_well_narrow_and_wide(view: View) -> None:
+    for width, scheme in (NARROW, WIDE):
+        view.show(width, scheme)
+        assert view.page.get_by_role("heading", level=1).is_visible()
+        wide = view.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, view.page.evaluate(STICKING_OUT, width)
+
 
 @pytest.mark.parametrize(
-    ("page", "axe_at"),
-    [(maker.__name__, (NARROW, WIDE)[number % 2]) for number, maker in enumerate(LOOKED_AT)],
-    indirect=["page"],
-    ids=[maker.__name__ for maker in LOOKED_AT],
+    ("opened", "look"),
+    [
+        ("recorded", NARROW),
+        ("recorded", WIDE),
+        ("imported_in_full", WIDE),
+        ("wrong_result", NARROW),
+        ("with_gaps", WIDE),
+        ("hostile", NARROW),
+    ],
+    indirect=["opened"],
+    ids=str,
 )
-def test_a_page_is_quiet_and_reads_well_narrow_and_wide(browser: Browser, page: Path, axe_at: tuple[int, str]) -> None:
-    """No message, no request, no sideways scroll; axe looks at one of the two, in turn: it takes longest."""
-    with looking(browser, page) as view:
-        view.page.wait_for_load_state("networkidle")
-        for width, scheme in (NARROW, WIDE):
-            view.show(width, scheme)
-            assert view.page.get_by_role("heading", level=1).is_visible()
-            wide = view.page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, view.page.evaluate(STICKING_OUT, width)
-            if (width, scheme) == axe_at:
-                assert grave_violations(view.page) == []
-        assert view.noise == []
+def test_axe_finds_nothing_grave_in_any_kind_of_page(view: View, look: Look) -> None:
+    """Other pages are made of the same parts."""
+    view.show(*look)
+    assert grave_violations(view.page) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("look", [NARROW, WIDE, (390, "dark"), (1200, "light")], ids=str)
+@pages()
+def test_axe_finds_nothing_grave_in_any_page(view: View, look: Look) -> None:
+    view.show(*look)
+    assert grave_violations(view.page) == []
 
 
 STICKING_OUT = """width => {
@@ -49,24 +67,15 @@ STICKING_OUT = """width => {
 """The elements that make a page too wide, for the message of a failure."""
 
 
-@pages("recorded")
-def test_axe_finds_nothing_grave_in_the_other_themes(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        for width, scheme in ((390, "dark"), (1200, "light")):
-            view.show(width, scheme)
-            assert grave_violations(view.page) == []
-
-
 # --- the theme --------------------------------------------------------------------------------------------------------
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 
-@pages("recorded")
-def test_the_theme_is_the_systems_until_it_is_switched_by_keyboard(browser: Browser, page: Path) -> None:
+def test_the_theme_is_the_systems_until_it_is_switched_by_keyboard(browser: Browser, make: Make) -> None:
     seen = {}
     for scheme in ("light", "dark"):
-        with looking(browser, page, color_scheme=scheme) as view:
+        with looking(browser, make("crashed").page, color_scheme=scheme) as view:
             switch = view.page.locator("[data-theme-switch]").first
             switch.focus()
             backgrounds = [view.page.evaluate(BACKGROUND)]
@@ -132,90 +141,71 @@ def sort_everything(page: Page) -> list[str]:
     return [text for _, texts in found for text in texts]
 
 
-@pages("recorded", "many_configurations")
-def test_a_heading_sorts_up_then_down(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        assert sort_everything(view.page)
-        assert view.noise == []
-
-
-@pages("with_gaps")
-def test_gaps_are_sorted_last(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        assert None in map(number, sort_everything(view.page))
-        assert view.noise == []
-
-
-@pages("recorded", "with_gaps", "many_configurations")
-def test_every_table_is_sorted_by_mouse(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        headings = [table.locator("thead th").first for table in view.page.locator(SORTABLE).all()]
-        assert headings
-        for heading in headings:
-            heading.locator("button").click()
-            assert heading.get_attribute("aria-sort") == "ascending"
-
-
-@pages("recorded")
-def test_sorting_by_keyboard(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        heading = view.page.locator(SORTABLE).first.locator("thead th").first
-        heading.locator("button").focus()
-        view.page.keyboard.press("Enter")
+@pytest.mark.parametrize(
+    ("opened", "has_gaps"),
+    [("recorded", False), ("with_gaps", True), ("many_configurations", False)],
+    indirect=["opened"],
+)
+def test_a_heading_sorts_up_then_down_and_gaps_last(view: View, has_gaps: bool) -> None:
+    """Everything by script, the first column of every table by mouse, and that of the first by keyboard."""
+    texts = sort_everything(view.page)
+    assert texts
+    assert None in map(number, texts) or not has_gaps
+    headings = [table.locator("thead th").first for table in view.page.locator(SORTABLE).all()]
+    for heading in headings:
+        heading.locator("button").click()
         assert heading.get_attribute("aria-sort") == "ascending"
-        view.page.keyboard.press("Space")
-        assert heading.get_attribute("aria-sort") == "descending"
+    for key, order in (("Enter", "descending"), ("Space", "ascending"), ("Enter", "descending")):
+        headings[0].locator("button").focus()
+        view.page.keyboard.press(key)
+        assert headings[0].get_attribute("aria-sort") == order
 
 
 @pages("recorded", "with_gaps", "many_configurations")
-def test_the_filter_narrows_and_clearing_restores(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        inputs = view.page.locator("input[data-filter]").all()
-        assert inputs
-        for field in inputs:
-            rows = view.page.locator(f"#{field.get_attribute('data-filter')} tbody tr")
-            shown = rows.filter(visible=True)
-            everything = shown.count()
-            word = view.page.evaluate("text => text.trim().split(/\\s+/)[0]", rows.last.text_content())
-            field.fill(word.upper())
-            assert 0 < shown.count() <= everything
-            assert all(word.lower() in text.lower() for text in shown.all_text_contents())
-            field.fill("no row says this")
-            assert shown.count() == 0
-            field.fill("")
-            assert shown.count() == everything == rows.count()
+def test_the_filter_narrows_and_clearing_restores(view: View) -> None:
+    inputs = view.page.locator("input[data-filter]").all()
+    assert inputs
+    for field in inputs:
+        rows = view.page.locator(f"#{field.get_attribute('data-filter')} tbody tr")
+        shown = rows.filter(visible=True)
+        everything = shown.count()
+        word = view.page.evaluate("text => text.trim().split(/\\s+/)[0]", rows.last.text_content())
+        field.fill(word.upper())
+        assert 0 < shown.count() <= everything
+        assert all(word.lower() in text.lower() for text in shown.all_text_contents())
+        field.fill("no row says this")
+        assert shown.count() == 0
+        field.fill("")
+        assert shown.count() == everything == rows.count()
 
 
 # --- what a page has to say -------------------------------------------------------------------------------------------
 
 
 @pages("with_gaps")
-def test_a_gap_says_why(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        text = view.page.locator("main").inner_text()
+def test_a_gap_says_why(view: View) -> None:
+    text = view.page.locator("main").inner_text()
     assert len(GAPS) == 4
     for state in ("absent", "out of range", "not finite", "no value", "3 of its 5 samples"):
         assert state in text
 
 
 @pytest.mark.parametrize(
-    ("page", "title", "reason"),
+    ("opened", "title", "reason"),
     [("wrong_result", "Does not meet", "1 of 4 elements are wrong"), ("crashed", "Cannot be", "status 9")],
-    indirect=["page"],
+    indirect=["opened"],
 )
-def test_a_failure_is_the_first_thing_said(browser: Browser, page: Path, title: str, reason: str) -> None:
-    with looking(browser, page) as view:
-        assert title in view.page.get_by_role("heading", level=1).inner_text()
-        assert reason in view.page.locator("main").inner_text()
+def test_a_failure_is_the_first_thing_said(view: View, title: str, reason: str) -> None:
+    assert title in view.page.get_by_role("heading", level=1).inner_text()
+    assert reason in view.page.locator("main").inner_text()
 
 
-@pages("several_kernels")
-def test_every_kernel_of_a_call_is_shown(browser: Browser, make: Make, page: Path) -> None:
-    table = make("several_kernels").result.table
+@pages("recorded")
+def test_every_kernel_of_a_call_is_shown(view: View, make: Make) -> None:
+    table = make("recorded").result.table
     kernels = set(table[(table["variant"] == "two_pass_scan") & table["launch"].notna()]["kernel"])
     assert len(kernels) == 3
-    with looking(browser, page) as view:
-        text = view.page.locator("main").inner_text()
+    text = view.page.locator("main").inner_text()
     assert [kernel for kernel in kernels if kernel not in text] == []
 
 
@@ -223,15 +213,13 @@ def test_every_kernel_of_a_call_is_shown(browser: Browser, make: Make, page: Pat
 
 
 @pages("hostile")
-def test_hostile_text_is_text(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        text = " ".join(view.page.locator("main").inner_text().split())
-        assert " ".join(HOSTILE.split()) in text
-        assert " ".join(hostile_text("reason").split()) in text, "the reason is there to its end"
-        view.page.mouse.move(300, 300)
-        assert view.page.evaluate("window.hacked") is None
-        assert view.page.locator("[onmouseover], [onfocus], [onerror], [src='x']").count() == 0
-        assert view.noise == []
+def test_hostile_text_is_text(view: View) -> None:
+    text = " ".join(view.page.locator("main").inner_text().split())
+    assert " ".join(HOSTILE.split()) in text
+    assert " ".join(hostile_text("reason").split()) in text, "the reason is there to its end"
+    view.page.mouse.move(300, 300)
+    assert view.page.evaluate("window.hacked") is None
+    assert view.page.locator("[onmouseover], [onfocus], [onerror], [src='x']").count() == 0
 
 
 # --- the test itself --------------------------------------------------------------------------------------------------
@@ -267,12 +255,11 @@ HIDDEN = """[...document.querySelectorAll('body *')].filter(each => !each.checkV
 """Content that is laid out nowhere; what is folded in <details> opens without scripts, and is open here."""
 
 
-@pages("recorded", "crashed", "with_gaps", "several_kernels")
-def test_without_scripts_everything_is_there(browser: Browser, page: Path) -> None:
-    with looking(browser, page) as view:
-        with_scripts = view.page.evaluate(SHOWN)
-    with looking(browser, page, java_script_enabled=False) as view:
-        assert view.page.evaluate(SHOWN) == with_scripts
-        assert with_scripts
-        assert view.page.evaluate(HIDDEN) == []
-        assert view.noise == []
+@pages("recorded", "with_gaps", "crashed")
+def test_without_scripts_everything_is_there(browser: Browser, view: View) -> None:
+    with_scripts = sorted(view.page.evaluate(SHOWN))
+    assert with_scripts
+    with looking(browser, view.file, java_script_enabled=False) as plain:
+        assert sorted(plain.page.evaluate(SHOWN)) == with_scripts
+        assert plain.page.evaluate(HIDDEN) == []
+        assert plain.noise == []

@@ -26,7 +26,7 @@ def reports(tmp_path: Path, make: Make) -> Path:
     """A folder with one real page."""
     found = tmp_path / "reports"
     folder = land(found, "first")
-    shutil.copyfile(make("several_kernels").page, folder / "report.html")
+    shutil.copyfile(make("recorded").page, folder / "report.html")
     return found
 
 

@@ -1,0 +1,192 @@
+"""Where the numbers come from that a page says in words: from the run's files, whatever the words are.
+
+A number has a source if a value that the files have, rounded as the number is and in its unit, is that number; and if
+the text is about what the value is of. That is a case, a workload and a metric, which the text names or its place on
+the page stands for. What the files say in words may stand in a text as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.render.facts import NUMBER, Case, Fact, Files, Shown, is_plain, shown
+from tests.render.page_text import Text
+
+NEAR = 45
+"""Characters before and behind a number, within which a word is near it."""
+
+UNNAMED = ("duration", "roof_fraction", "traffic", "achieved_occupancy", "theoretical_occupancy")
+"""Metrics that a text may speak of without their names."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A number of a text, and what kind of source it has; empty where it has none."""
+
+    number: Shown
+    kind: str
+
+
+@dataclass
+class Sources:
+    """What may be said of a run, by what a text is about."""
+
+    files: Files
+    names: dict[str, re.Pattern[str]] = field(init=False)
+    """Metric -> what a text calls it: its name, an alias, its title, the warp state that it is the share of."""
+
+    def __post_init__(self) -> None:
+        aliases = defaultdict(list)
+        for alias, metric in self.files.catalogue["aliases"].items():
+            aliases[metric].append(alias)
+        self.names = {
+            name: _any_of([name, *aliases[name], metric.get("title", name), metric.get("state", name)])
+            for name, metric in self.files.metrics.items()
+        }
+        places = dict.fromkeys(
+            (result["case"]["problem"], result["case"]["workload"]) for result in self.files.run["cases"]
+        )
+        self._codes: dict[str, str] = {}
+        self._below = {f"workload-{i}-title": workload for i, (_, workload) in enumerate(places, start=1)}
+
+    def of(self, text: Text) -> list[Found]:
+        """Each number of a text; ticks of an axis are a scale, and need no source."""
+        if text.on_axis and is_plain(text.words):
+            return []
+        numbers = shown(text.words)
+        if not numbers:
+            return []
+        if text.hover is not None:
+            return [_of_label(number, text.hover) for number in numbers]
+        if text.tag == "pre" and text.case:
+            kind = "code" if text.words == self._code(text.case) else ""
+            return [Found(number, kind) for number in numbers]
+        if text.tag == "tr":
+            return self._of_hot_line(text, numbers)
+        quoted = _spans(text.words, [*_advice(self.files, text.case), *self.files.quoted])
+        return [
+            Found(number, "quoted" if _is_within(number, quoted) else self._kind(text, number)) for number in numbers
+        ]
+
+    def unsaid(self, text: Text) -> list[str]:
+        """The numbers of a text that have no source."""
+        return [text.words[found.number.start : found.number.end] for found in self.of(text) if not found.kind]
+
+    def _kind(self, text: Text, number: Shown) -> str:
+        facts = self._of_cell(text, number) if text.attributes.get("data-value") else self._about(text, number)
+        near = text.words[max(0, number.start - NEAR) : number.end + NEAR].lower()
+        named = (fact for fact in facts if not fact.names or any(name.lower() in near for name in fact.names))
+        return next((fact.kind for fact in named if fact.is_in(number)), "")
+
+    def _of_cell(self, text: Text, number: Shown) -> Iterator[Fact]:
+        """What a cell that says which number it shows may say; that the number is right is asked elsewhere.
+
+        A cell begins with the number, a spread may follow.
+        """
+        given, spread = text.attributes, self.files.now.get((text.case, text.metric))
+        if "data-base" in given:
+            spread = self.files.before.get((text.case, text.metric))
+        unit = spread.unit if spread is not None and number.has_unit else ""
+        if not text.attribute and not NUMBER.search(text.words[: number.start]):
+            yield Fact("cell", abs(float(str(given["data-value"]))), unit)
+        elif spread is not None:
+            yield from (Fact("cell", value, unit) for value in (spread.low, spread.high))
+            yield Fact("cell", len(spread.values), names=("sample",))
+
+    def _about(self, text: Text, number: Shown) -> Iterator[Fact]:
+        """What may be said where a number stands."""
+        workloads = self._workloads(text)
+        here = [case for case in self.files.cases if case.workload in workloads]
+        cases = self._cases(text, number, here)
+        metrics = [name for name, called in self.names.items() if name == text.metric or called.search(text.words)]
+        for case in cases or (here if text.metric else []):
+            yield from (f for name in metrics for f in self.files.of_metric(case, name, in_panel=name == text.metric))
+        for case in cases:
+            yield from (fact for name in UNNAMED for fact in self.files.of_metric(case, name))
+            yield from self.files.of_case(case)
+        yield from (fact for case in here for fact in self.files.roofline(case) if not cases)
+        yield from (fact for workload in workloads for fact in self.files.of_workload(workload))
+        yield from self.files.of_run
+        for advice in (advice for detail in self.files.details[text.case] for advice in detail["advice"]):
+            if "speedup" in advice:
+                yield Fact("estimate", advice["speedup"], "%", names=(advice["rule"],))
+
+    def _workloads(self, text: Text) -> list[str]:
+        here = self._below.get(text.section)
+        known = list(self._below.values())
+        return [here] if here else [name for name in known if _any_of([name]).search(text.words)] or known
+
+    def _cases(self, text: Text, number: Shown, here: list[Case]) -> list[Case]:
+        """Those of the name that was said last before a number, or else of the names in the text."""
+        if text.case:
+            return [case for case in here if case.key == text.case]
+        said = [(m.start(), case.name) for case in here for m in _any_of([case.name]).finditer(text.words)]
+        before = max((place for place in said if place[0] < number.start), default=None)
+        names = [before[1]] if before else [name for _, name in said]
+        return [case for case in here if case.name in names]
+
+    def _code(self, case: str) -> str:
+        """The variant's file, its lines with their numbers and their shares of all samples of the case's kernels."""
+        if case not in self._codes:
+            self._codes[case] = _listing(self.files.root, case, self.files.details[case])
+        return self._codes[case]
+
+    def _of_hot_line(self, text: Text, numbers: list[Shown]) -> list[Found]:
+        """A row says a line's share of its kernel's samples, where it is, and what share of its own waited for what."""
+        for detail in self.files.details[text.case]:
+            for line in detail["lines"]:
+                quoted = _spans(text.words, [line["text"].strip() or "\0", f"{line['file']}:{line['line']}"])
+                facts = [
+                    100 * line["samples"] / detail["samples"],
+                    line["line"],
+                    100 * line["reason_samples"] / max(line["samples"], 1),
+                ]
+                if all(_is_within(n, quoted) or any(n.is_rounded(fact) for fact in facts) for n in numbers):
+                    return [Found(number, "hot line") for number in numbers]
+        return [Found(number, "") for number in numbers]
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in dict.fromkeys(names)), re.IGNORECASE)
+
+
+def _of_label(number: Shown, hover: str) -> Found:
+    """A label beside a mark has the first number that the mark says when it is pointed at, in fewer digits."""
+    first = next(iter(shown(" ".join(hover.split()))), None)
+    return Found(number, "label" if first and number.is_rounded(first.value, slack=first.step / 2) else "")
+
+
+def _spans(words: str, phrases: Iterable[str]) -> list[tuple[int, int]]:
+    """Where phrases stand in a text by themselves."""
+    return [
+        match.span()
+        for phrase in phrases
+        if phrase in words
+        for match in re.finditer(rf"(?<![\w.,]){re.escape(phrase)}(?!\w|[.,]\d)", words)
+    ]
+
+
+def _is_within(number: Shown, spans: list[tuple[int, int]]) -> bool:
+    return any(start <= number.start and number.end <= end for start, end in spans)
+
+
+def _advice(files: Files, case: str) -> Iterator[str]:
+    """What NVIDIA's rules say, word for word."""
+    return (" ".join(advice["message"].split()) for detail in files.details[case] for advice in detail["advice"])
+
+
+def _listing(root: Path, case: str, details: list[Any]) -> str:
+    problem, variant, *_ = case.split("/")
+    file, samples = root / "kernels" / problem / f"{variant}.py", Counter[int]()
+    for line in (line for detail in details for line in detail["lines"] if line["file"] == file.name):
+        samples[line["line"]] += line["samples"]
+    said = []
+    for number, text in enumerate(file.read_text().splitlines(), start=1):
+        share = 100 * samples[number] / sum(detail["samples"] for detail in details)
+        said += ["" if not samples[number] else f"{share:.1f} %" if share >= 0.05 else "<0.1 %", str(number), text]
+    return " ".join(" ".join(said).split())

@@ -1,0 +1,122 @@
+"""A small recording, derived from the committed one whenever it is needed, so that it cannot go stale.
+
+A tree is narrowed to a few variants and workloads: its problem plans nothing else, and its recording has nothing else.
+Of an ncu report the launches of other cases are left out, as if they had never been measured; what is left is as ncu
+wrote it. Reading, judging and drawing two cases takes a third of what the twelve that are recorded take.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from stallgate.project.digests import file_digest
+
+SMALL = ("copy_roof", "blocked_scan")
+"""The roof and a candidate."""
+
+JUDGED = ("square",)
+"""The workload that the documents' examples show."""
+
+
+def narrow(root: Path, variants: tuple[str, ...], workloads: tuple[str, ...]) -> Path:
+    """Leaves only some variants and default workloads in the problems and recordings of a tree."""
+    for path in root.glob("kernels/*/problem.toml"):
+        path.write_text(_narrowed(path.read_text(), variants, workloads))
+    for path in root.glob("reports/recorded/*/*/run.json"):
+        _narrow_recording(path, variants, workloads)
+    return root
+
+
+def _narrowed(problem: str, variants: tuple[str, ...], workloads: tuple[str, ...]) -> str:
+    """The text of a problem.toml in which a table is a heading and the lines up to an empty one."""
+    tables = problem.split("\n\n")
+    kept = [table for table in tables if _name(table, "variants") in (None, *variants)]
+    return "\n\n".join(
+        table.replace("\ndefault = true", "") if _name(table, "workloads") not in (None, *workloads) else table
+        for table in kept
+    )
+
+
+def _name(table: str, kind: str) -> str | None:
+    """What a table of a kind is of; None where it is of another kind."""
+    found = re.search(rf"^\[{kind}\.(\w+)", table, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _narrow_recording(path: Path, variants: tuple[str, ...], workloads: tuple[str, ...]) -> None:
+    run = msgspec.json.decode(path.read_bytes())
+    run["cases"] = [found for found in run["cases"] if _is_of(found, variants, workloads)]
+    labels = [f"{'/'.join(found['case'].values())}/".encode() for found in run["cases"]]
+    for attempt in run["attempts"]:
+        report = path.parent / attempt["report"]
+        report.write_bytes(zstandard.compress(only(unpacked(report), labels)))
+        attempt["sha256"] = file_digest(report)
+        attempt["details"] = [found for found in attempt["details"] if _is_of(found, variants, workloads)]
+    path.write_bytes(msgspec.json.encode(run))
+
+
+def _is_of(found: dict[str, Any], variants: tuple[str, ...], workloads: tuple[str, ...]) -> bool:
+    return found["case"]["variant"] in variants and found["case"]["workload"] in workloads
+
+
+# --- ncu reports ------------------------------------------------------------------------------------------------------
+
+
+def unpacked(report: Path) -> bytes:
+    """An ncu report that is kept packed by zstd."""
+    return zstandard.ZstdDecompressor().decompressobj().decompress(report.read_bytes())
+
+
+def only(report: bytes, labels: list[bytes]) -> bytes:
+    """An ncu report without the launches that none of some labels is in.
+
+    The first launch stays in any case: the names of all metrics are beside it.
+    """
+    end = 8 + struct.unpack_from("<I", report, 4)[0]
+    blocks = list(_blocks(report, end))
+    first = next(block for block, has_launch in blocks if has_launch)
+    wanted = [first, *labels]
+    return report[:end] + b"".join(block for block, has_launch in blocks if not has_launch or _any_in(wanted, block))
+
+
+def _any_in(wanted: list[bytes], block: bytes) -> bool:
+    return any(each in block for each in wanted)
+
+
+def _blocks(report: bytes, begin: int) -> Iterator[tuple[bytes, bool]]:
+    """The blocks of an ncu report, each behind the length of its own head; and whether a launch is in it."""
+    while begin < len(report):
+        length = struct.unpack_from("<I", report, begin)[0]
+        fields = _numbers(report[begin + 4 : begin + 4 + length])
+        end = begin + 4 + length + fields.get(5, 0)
+        yield report[begin:end], fields.get(2, 0) > 0
+        begin = end
+
+
+def _numbers(message: bytes) -> dict[int, int]:
+    """The integers of a protobuf message, by field."""
+    found, at = {}, 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        value, at = _varint(message, at)
+        if key & 7 == 0:
+            found[key >> 3] = value
+        else:
+            at += value
+    return found
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (message[at] & 127) << shift
+        if message[at] < 128:
+            return value, at + 1
+        at, shift = at + 1, shift + 7
