@@ -10,15 +10,15 @@ from tests.conftest import ROOT
 HONEST = ("workspace", "contiguous")
 
 WRONG = {
-    "first_columns": "elements are wrong; the first: [0, 64] is 0.0 where",
+    "first_columns": "elements are wrong; the first: [0, 64] is 0.0, expected",
     "cached_output": "of fresh data: it returned the result of its previous call",
     "same_output": "of fresh data: its output shares memory with that of its previous call",
     "aliases_input": "its output shares memory with its input",
-    "last_tile": "on 3x1021 of fresh data: 759 of 3063 elements are wrong; the first: [0, 768] is nan where",
+    "last_tile": "on 3x1021 of fresh data: 759 of 3063 elements are wrong; the first: [0, 768] is nan, expected",
     "below_overflow": "of large factors after a zero: ",
     "odd_sizes": "on 3x1021 of fresh data: ",
     "changes_input": "it changed its input",
-    "uninitialised_tail": "is nan where",
+    "uninitialised_tail": "is nan, expected",
 }
 """Cheat -> words of the reason for which the child refuses it, on a GPU and in Triton's interpreter."""
 

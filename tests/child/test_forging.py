@@ -134,7 +134,7 @@ def test_whoever_changes_what_compares_is_wrong_all_the_same(patched: Talk, name
     found = patched.finished[name_of(name)]
     if name == "replaces_the_comparison":
         assert found.outcome == "not_profiled"
-        assert "its output was never compared in: check" in found.reason
+        assert "these outputs were never compared: check" in found.reason
     else:
         assert found.outcome == "wrong_result", found
         assert "elements are wrong" in found.reason
@@ -161,7 +161,7 @@ def test_who_kills_the_referee_has_crashed(tmp_path: Path) -> None:
     write_plan(tmp_path, [case_of(tmp_path, "killing", body)])
     (found,) = talk(tmp_path, tmp_path / "plan.json").finished.values()
     assert found.outcome == "crashed"
-    gone = ("the referee ended with signal 9; its own words are in ", "RuntimeError: unable to open file </proc/")
+    gone = ("the referee exited with signal 9; see ", "RuntimeError: unable to open file </proc/")
     assert found.reason.startswith(gone)
 
 

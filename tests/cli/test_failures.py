@@ -72,7 +72,7 @@ def test_counters_blocked(with_ncu: Stallgate, latest: Callable[[str], Any]) -> 
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        ("no_driver", ("no case could begin", "Cuda driver is not compatible", "ncu/1.log")),
+        ("no_driver", ("no case could start", "Cuda driver is not compatible", "ncu/1.log")),
         ("no_torch", ("cannot import torch", "--python")),
     ],
 )

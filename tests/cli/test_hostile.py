@@ -152,7 +152,7 @@ def test_a_run_whose_problem_is_gone_is_not_resumed(with_ncu: Stallgate, tree: P
     shutil.rmtree(tree / "kernels/cumprod")
     done = with_ncu("profile", "--resume", FAKE_GPU_UUID="one")
     assert done.returncode == 2, done.stderr
-    said(done, "does not have cumprod", "start a new run")
+    said(done, "cumprod no longer exists in the project", "start a new run")
     edit(tree / "reports/latest/run.json", lambda run: run.update(cases=[]))
     done = with_ncu("profile", "--resume", FAKE_GPU_UUID="one")
     assert done.returncode == 2, done.stderr

@@ -191,7 +191,7 @@ def test_a_damaged_recording_is_not_replayed(
     assert not (tree / "reports/latest").exists()
     seen = stallgate("doctor", "--python", without_torch)
     assert seen.returncode == 3
-    said(seen, "is damaged", "torch", "this machine cannot measure")
+    said(seen, "restore it with git", "torch", "this machine cannot measure")
 
 
 @pytest.mark.parametrize("damage", [lose_report, cut])
@@ -273,7 +273,7 @@ def test_a_problem_that_is_gone(stallgate: Stallgate, replayed: Path, tree: Path
     shutil.rmtree(tree / "kernels/cumprod")
     done = stallgate("gate")
     assert done.returncode == 3
-    said(done, "there was a problem cumprod; the project does not have it any more")
+    said(done, "problem cumprod no longer exists in the project")
     seen = stallgate("doctor", "--python", without_torch)
     said(seen, "is of cumprod, which the project does not have any more")
 
@@ -333,7 +333,7 @@ def test_a_hang_before_the_first_case_names_the_limit(with_ncu: Stallgate, tmp_p
     pids = tmp_path / "pids"
     done = with_ncu("profile", "-w", "square", "--timeout", "1", FAKE_NCU="hang_at_once", FAKE_NCU_PIDS=str(pids))
     assert done.returncode == 3
-    said(done, "no case could begin: nothing was heard within the 1 s that --timeout allows")
+    said(done, "no case could start: no response within 1 s (--timeout)")
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 

@@ -81,13 +81,13 @@ def test_only_metrics_with_a_direction_that_every_run_has_are_accepted(repositor
 
 
 REFUSED: dict[str, tuple[Callable[[Runs, Project], list[JudgedRun]], type[StallgateError], str]] = {
-    "too few": (lambda runs, p: runs.several(p, 100.0, 101.0), BadArgument, "takes 3 runs or more, and here are 2"),
+    "too few": (lambda runs, p: runs.several(p, 100.0, 101.0), BadArgument, "needs at least 3 runs; got 2"),
     "the same measurement": (
         lambda runs, p: [*runs.several(p, 100.0, 101.0), runs.one(p, "run0")],
         BadArgument,
         "run0 and run0 hold the same measurement",
     ),
-    "imported": (lambda runs, p: runs.with_odd(p, kind="imported"), BadArgument, "odd is imported"),
+    "imported": (lambda runs, p: runs.with_odd(p, kind="imported"), BadArgument, "odd is an imported run"),
     "no candidate": (
         lambda runs, p: [replace(r, run=replace(r.run, cases=r.run.cases[:1])) for r in runs.several(p, 1.0, 2.0, 3.0)],
         BadArgument,
@@ -114,7 +114,7 @@ REFUSED: dict[str, tuple[Callable[[Runs, Project], list[JudgedRun]], type[Stallg
     "other cases": (
         lambda runs, p: runs.with_odd(p, cases=usual()[:3]),
         NotMeasured,
-        "odd has no cumprod/blocked_scan/default/page",
+        "odd did not measure cumprod/blocked_scan/default/page",
     ),
     "a crash": (
         lambda runs, p: runs.with_odd(p, cases=[replace(r, outcome="crashed", reason="why") for r in usual()]),
@@ -283,5 +283,5 @@ def test_a_replay_is_no_repeated_run(stallgate: Stallgate, tree: Path) -> None:
     recorded = "reports/recorded/h100_sxm/cumprod"
     done = stallgate("baseline", recorded, str(tree / recorded), f"{recorded}/../cumprod")
     assert done.returncode == 2
-    assert "and here is 1" in done.stderr
+    assert "got 1" in done.stderr
     assert not (tree / "metrics/baselines").exists()

@@ -121,13 +121,13 @@ def test_an_unsound_roof_is_not_used(repository: Project, unsound: Measured) -> 
     _, alone = measured(repository, {"copy": unsound, "multiply": Measured("flops", 2)}, 2.0)
     assert fraction(alone) is None
     assert verdict(alone).reason == "no_roof"
-    assert "the run has no roof of kind bytes to rely on (copy: " in verdict(alone).sentence
+    assert "the run has no valid bytes roof (copy: " in verdict(alone).sentence
 
 
 def test_a_roof_that_the_run_has_no_case_of_is_not_passed_over(repository: Project) -> None:
     _, judged = measured(repository, {"copy": BYTES, "copy2": Measured("bytes", 2)}, 2.0, lost=("copy",))
     assert verdict(judged).reason == "no_roof"
-    assert "the run has no case of the roof copy on this workload" in verdict(judged).sentence
+    assert "the run did not measure the roof copy on this workload" in verdict(judged).sentence
     assert judged.judgement.exit_status == 3
 
 

@@ -449,7 +449,7 @@ def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
 
 def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:
     found = judged(regression(spread=6.0)(repository), candidate=SLOWER)
-    assert sentence(found).endswith("wanted at most 106 ns (6 % worse, as far as its repeated runs lie apart)")
+    assert sentence(found).endswith("wanted at most 106 ns (6 % worse, the spread of its repeated runs)")
     assert found.verdicts[0].tolerance == pytest.approx(0.06)
 
 

@@ -470,7 +470,7 @@ def test_a_wrong_variant_is_said_and_ends_with_1(bench: Stallgate, tree: Path) -
     ("mode", "outcome", "why"),
     [
         ("dies", "crashed", "its process ended with signal 6 in step 'check'"),
-        ("hangs", "timed_out", "no end within 2 s in step 'check'"),
+        ("hangs", "timed_out", "it did not finish within 2 s in step 'check'"),
     ],
 )
 @pytest.mark.whole_recording

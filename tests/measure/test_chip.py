@@ -55,8 +55,8 @@ def test_the_catalogue_says_what_judges(stallgate: Stallgate, with_gmma: Path) -
             "flop_rate",
             "GH100",
             [
-                "memory_access cannot be judged on GH100: flop_rate is only in reports with every section, "
-                "and nothing is judged by those"
+                "memory_access cannot be judged on GH100: flop_rate exists only in --detail reports, "
+                "which are never judged"
             ],
         ),
     ],
@@ -132,7 +132,7 @@ def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
     planned = with_ncu("plan", "--json", FAKE_NCU_METRICS=listed(repository, "GH100"))
     facts = json.loads(planned.stdout)
     assert (planned.returncode, facts["chip"]) == (3, "GH100")
-    assert facts["unmeasurable"][0].startswith("memory_access cannot be judged on GH100: flop_rate is only in")
+    assert facts["unmeasurable"][0].startswith("memory_access cannot be judged on GH100: flop_rate exists only in")
     assert "agrees with the catalogue" in facts["ncu"]
     (tmp_path / "bin/ncu").unlink()
     assert facts["unmeasurable"][0] in with_ncu("profile").stderr

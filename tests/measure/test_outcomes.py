@@ -152,7 +152,7 @@ def test_an_output_that_was_never_compared_is_not_right(left_out: str) -> None:
             child.step(FIRST, "sample", number)
     child.end()
     assert child.found().outcome == "not_profiled"
-    assert "its output was never compared in: " in child.found().reason
+    assert "these outputs were never compared: " in child.found().reason
 
 
 def test_one_output_is_not_compared_for_two_inputs() -> None:
@@ -189,7 +189,7 @@ def test_a_second_outcome_takes_the_first_ones_worth_away(second: str) -> None:
     child.end()
     child.end(outcome=second, reason="another")
     assert child.found().outcome == "not_profiled"
-    assert child.found().reason == f"the child told two outcomes: profiled, then {second}"
+    assert child.found().reason == f"the child reported two outcomes: profiled, then {second}"
 
 
 def test_a_wrong_result_stays_wrong_whatever_is_said_after_it() -> None:
@@ -265,7 +265,7 @@ def test_a_line_that_is_no_message_costs_the_case_and_nothing_else(line: bytes, 
     if when == "after":
         assert not child.raw(line)
     assert child.found().outcome == "not_profiled"
-    assert child.found().reason.startswith("the child said what is no message: ")
+    assert child.found().reason.startswith("the child sent an invalid message: ")
     assert len(child.found().reason) < 400
     child.work(SECOND)
     child.end(SECOND)
@@ -279,7 +279,7 @@ def test_a_gpu_that_the_driver_does_not_know_is_not_measured(gpu: str, is_ours: 
     child.work()
     child.end()
     assert child.found().outcome == ("profiled" if is_ours else "not_profiled")
-    assert is_ours or f"the driver calls it '{GPU}'" in child.found().reason
+    assert is_ours or f"the driver reports '{GPU}'" in child.found().reason
 
 
 # --- how the process ended ---
@@ -297,14 +297,14 @@ def test_a_case_at_work_when_time_was_up_has_timed_out() -> None:
     child = Child()
     child.begin()
     child.outcomes.conclude(Ended(exit_status=None, timed_out=True, interrupted=False, seconds=1.0), QUIET, 120)
-    assert child.found() == Finished(outcome="timed_out", reason="no end of step 'check' within 120 s")
+    assert child.found() == Finished(outcome="timed_out", reason="step 'check' did not finish within 120 s")
 
 
 def test_a_case_whose_referee_failed_has_crashed() -> None:
     child = Child()
     child.begin()
-    child.outcomes.conclude(ENDED, QUIET, 120, "the referee ended with signal 9")
-    assert child.found().reason == "the referee ended with signal 9 (in step 'check')"
+    child.outcomes.conclude(ENDED, QUIET, 120, "the referee exited with signal 9")
+    assert child.found().reason == "the referee exited with signal 9 (in step 'check')"
 
 
 def test_an_interrupted_case_has_no_outcome() -> None:

@@ -19,7 +19,7 @@ class _Finding(NamedTuple):
 
 
 def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float) -> str | None:
-    """What is wrong with an output, in a sentence; None where nothing is.
+    """What is wrong with an output, in a sentence; None if nothing is.
 
     Args:
         output: what the variant returned.
@@ -30,11 +30,11 @@ def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float)
     for index, want in parts:
         got = output[index] if len(index) <= output.dim() else output
         if got.shape != want.shape or got.dtype != want.dtype:
-            return f"it returned {_form(got)} where {_form(want)} is right"
+            return f"it returned {_form(got)}; expected {_form(want)}"
         covered += want.numel()
         findings += _wrong_elements(got, want, tolerance, index)
     if covered != output.numel():
-        return f"it returned {output.numel()} elements where {covered} are right"
+        return f"it returned {output.numel()} elements; expected {covered}"
     if not findings:
         return None
     wrong = sum(finding.wrong for finding in findings)
@@ -53,7 +53,7 @@ def _wrong_elements(
 
 
 def returned_fault(output: object) -> str | None:
-    """Why what a variant returned is no output at all, in a sentence; None where it is a plain tensor.
+    """Why a variant's return value is not an output, in a sentence; None if it is a plain tensor.
 
     A class derived from torch's could compute when it is looked at.
     """
@@ -95,10 +95,10 @@ def _form(tensor: torch.Tensor) -> str:
 
 
 def _is_close(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> bool:
-    """Whether all elements are within the tolerance. False also where a 0, infinity or NaN needs the longer look.
+    """Whether all elements are within the tolerance. False also if a 0, infinity or NaN needs the longer check.
 
-    It passes over the memory three times, the longer look ten times. The quotient is rounded once, so that it is formed
-    in float64 where a float32 is too coarse for the tolerance.
+    It passes over the memory three times, the longer check ten times. The quotient is formed in float64 if float32 is
+    too coarse for the tolerance.
     """
     if got.numel() == 0 or not got.is_floating_point():
         return bool(torch.equal(got, want))
@@ -128,4 +128,4 @@ def _first(bad: torch.Tensor, got: torch.Tensor, want: torch.Tensor, index: tupl
     place = [int(axis) for axis in torch.unravel_index(torch.tensor(flat), bad.shape)]
     for axis, part in enumerate(index):
         place[axis] += part.start or 0
-    return f"{place} is {got.flatten()[flat].item()!r} where {want.flatten()[flat].item()!r} is right"
+    return f"{place} is {got.flatten()[flat].item()!r}, expected {want.flatten()[flat].item()!r}"

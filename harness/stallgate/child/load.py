@@ -1,4 +1,4 @@
-"""Python files of a project, loaded by path and held against the digest that the plan names."""
+"""Python files of a project, loaded by path and checked against the digest in the plan."""
 
 from __future__ import annotations
 

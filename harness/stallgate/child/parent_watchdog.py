@@ -1,4 +1,4 @@
-"""Ends this process with its parent: a measurement that nobody waits for would disturb the next one."""
+"""Ends this process when its parent ends: an orphaned measurement would disturb the next one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Place = dict[str, Any]
 Handle = dict[str, Any]
 
 ALIGNMENT = 512
-"""Bytes; the alignment that torch's own allocations have."""
+"""Alignment in bytes, the same as torch's own allocations."""
 
 
 class CannotShare(Exception):

@@ -74,19 +74,19 @@ def write(project: Project, baseline: Baseline) -> Path:
 def _check_runs(results: list[JudgedRun]) -> None:
     if len(results) < FEWEST:
         raise BadArgument(
-            f"a baseline takes {FEWEST} runs or more, and here {'is' if len(results) == 1 else 'are'} {len(results)}",
-            "its tolerance is how far repeated runs lie apart: profile the same again, ten times if you can",
+            f"a baseline needs at least {FEWEST} runs; got {len(results)}",
+            "its tolerance is the spread of repeated runs: repeat the same profile, ten times if you can",
         )
     for result in results:
         if result.run.kind == "imported":
             name = result.folder.name
-            raise BadArgument(f"{name} is imported: nothing says which code it is of", "profile with stallgate")
+            raise BadArgument(f"{name} is an imported run; the code it measured is unknown", "profile with stallgate")
     measurements = [(result, measurements_of(result)) for result in results]
     for (one, mine), (other, others) in combinations(measurements, 2):
         if mine & others:
             raise BadArgument(
                 f"{one.folder.name} and {other.folder.name} hold the same measurement",
-                "replays of one recording show no spread: name runs that were measured",
+                "replays of one recording have no spread: name runs that were measured separately",
             )
 
 
@@ -99,7 +99,9 @@ def _cases(results: list[JudgedRun]) -> list[Case]:
     """
     cases = list(dict.fromkeys(case for result in results for case in _gated(result)))
     if not cases:
-        raise BadArgument("the runs have no candidate, and nothing else is gated", "give one its role in problem.toml")
+        raise BadArgument(
+            "the runs have no candidate, and only candidates are gated", "give one its role in problem.toml"
+        )
     for result in results:
         for case in cases:
             _check_case(result, case)
@@ -113,7 +115,7 @@ def _gated(result: JudgedRun) -> list[Case]:
 def _check_case(result: JudgedRun, case: Case) -> None:
     again = "profile the same cases with the code that is here"
     if case not in _gated(result):
-        raise NotMeasured(f"{result.folder.name} has no {case.name}, which another of the runs has", again)
+        raise NotMeasured(f"{result.folder.name} did not measure {case.name}; another run did", again)
     about = (case.problem, case.variant, case.workload)
     for verdict in result.judgement.verdicts:
         if verdict.stage is None and (verdict.problem, verdict.variant, verdict.workload) == about:
@@ -136,7 +138,7 @@ def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
         values = {str(getattr(one, name) or "unknown") for one in found}
         if len(values) > 1 or "unknown" in values:
             raise NotMeasured(
-                f"the {title} of the runs is {listed(sorted(values))}", "accept runs of one kind together"
+                f"the {title} of the runs is {listed(sorted(values))}", "use runs with the same GPU and settings"
             )
     return next(iter(found))
 

@@ -1,4 +1,4 @@
-"""The accepted numbers of a case, where a run can be held against them."""
+"""The accepted numbers of a case, and whether a run can be compared with them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def accepted_of(project: Project, run: Run, result: CaseResult, metric: Metric) 
         return baseline
     entry = baseline.cases.get(key_of(case))
     if entry is None or metric.name not in entry.metrics:
-        return Reason(code="no_baseline", sentence=f"no {metric.name} of {case.variant} on {case.workload} is accepted")
+        return Reason(
+            code="no_baseline", sentence=f"no baseline value for {metric.name} of {case.variant} on {case.workload}"
+        )
     moved = _moved(entry, run, case, metric)
     if moved:
-        return Reason(code="stale_baseline", sentence=f"the baseline was accepted before {listed(moved)} changed")
+        return Reason(code="stale_baseline", sentence=f"the baseline is stale: {listed(moved)} changed since")
     return entry.metrics[metric.name]
 
 
@@ -47,11 +49,11 @@ def _baseline(project: Project, problem: str, measured: Conditions) -> Baseline 
     """The baseline of a problem under the conditions of a run, or why none applies."""
     known = project.baselines.get(problem, [])
     if not known:
-        return Reason(code="no_baseline", sentence=f"no baseline of {problem} is accepted")
+        return Reason(code="no_baseline", sentence=f"{problem} has no accepted baseline")
     baseline = next((baseline for baseline in known if baseline.gpu == measured.gpu), None)
     if baseline is None:
         gpus = listed([baseline.gpu for baseline in known])
-        sentence = f"the baseline is of {gpus}, the run of {measured.gpu or 'an unknown GPU'}"
+        sentence = f"the baseline is for {gpus}; the run is on {measured.gpu or 'an unknown GPU'}"
         return Reason(code="other_gpu", sentence=sentence)
     for name in ("clock_control", "cache_control"):
         wanted, found = getattr(baseline, name), getattr(measured, name)

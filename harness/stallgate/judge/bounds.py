@@ -64,7 +64,7 @@ def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
 
 
 def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Verdict:
-    """A verdict by median and spread: passed where all meet the bound, failed where none does, else undecided."""
+    """A verdict by median and spread: passed if all samples meet the bound, failed if none does, else undecided."""
     assert summary.median is not None
     assert summary.low is not None
     assert summary.high is not None
@@ -112,7 +112,7 @@ def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
     beside = quantity(bound.baseline, metric.unit)
     change = _relative(summary.median - bound.baseline, bound.baseline)
     if not change:
-        return f"{shown}, {'the baseline' if change == 0 else f'against {beside} of the baseline'}"
+        return f"{shown}, {'equal to the baseline' if change == 0 else f'baseline {beside}'}"
     word = "better" if (change > 0) == (metric.direction == "higher") else "worse"
     return f"{shown}, {abs(change):.2%} {word} than the baseline's {beside}".replace("%", " %", 1)
 
@@ -125,5 +125,5 @@ def _wanted(metric: Metric, bound: Bound) -> str:
     tolerance = _relative(bound.slack, bound.baseline)
     if tolerance is None:
         return limit
-    noise = ", as far as its repeated runs lie apart" if bound.noisy else ""
+    noise = ", the spread of its repeated runs" if bound.noisy else ""
     return f"{limit} ({100 * tolerance:.3g} % worse{noise})"

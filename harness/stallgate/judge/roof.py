@@ -117,18 +117,18 @@ def _roofs_on(
 def _fastest(
     kind: CeilingKind, variants: list[Variant], cases: list[Case], summaries: Summaries, unsound: dict[Case, Reason]
 ) -> Roof | Reason:
-    """The fastest sound roof of a kind. One that the run has no case of might have been faster than the others."""
+    """The fastest sound roof of a kind. There is none if the run lacks one, which might have been the fastest."""
     mine = {variant.name: [case for case in cases if case.variant == variant.name] for variant in variants}
     missing = [name for name, found in mine.items() if not found]
     if missing:
-        return Reason(code="no_roof", sentence=f"the run has no case of the roof {listed(missing)} on this workload")
+        return Reason(code="no_roof", sentence=f"the run did not measure the roof {listed(missing)} on this workload")
     roofs = []
     for case in (case for found in mine.values() for case in found):
         summary = summaries.get((case, "duration"))
         if case not in unsound and summary is not None and summary.median is not None and summary.median > 0:
             roofs.append(Roof(case=case, ceiling=kind, duration=summary.median))
     if not roofs:
-        sentence = f"the run has no roof of kind {kind} to rely on{_because(mine, unsound)}"
+        sentence = f"the run has no valid {kind} roof{_because(mine, unsound)}"
         return Reason(code="no_roof", sentence=sentence)
     return min(roofs, key=lambda roof: roof.duration)
 
@@ -144,7 +144,7 @@ def _because(mine: dict[str, list[Case]], unsound: dict[Case, Reason]) -> str:
 
 
 def too_fast(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
-    """Why a candidate is too fast to have done its work; None where it is not, or where no roof tells."""
+    """Why a candidate is too fast to have done its work; None if it is not, or if there is no roof to compare with."""
     limit, duration = _hardware(roofs, result.case), read.summaries.get((result.case, "duration"))
     if not isinstance(limit, Roof) or duration is None or not duration.median:
         return None
@@ -156,16 +156,16 @@ def too_fast(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
 
 
 def unproven(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
-    """Why it is not known whether a candidate is too fast; None where it is known, or its problem has no such roof."""
+    """Why a candidate's speed cannot be checked; None if it can, or if its problem has no such roof."""
     limit, duration = _hardware(roofs, result.case), read.summaries.get((result.case, "duration"))
     if limit is None:
         return None
-    unknown = "it is not known whether it is faster than the hardware can be"
+    unknown = "cannot check whether its speed is physically possible"
     if isinstance(limit, Reason):
-        return Reason(code=limit.code, sentence=f"{limit.sentence}: {unknown}")
+        return Reason(code=limit.code, sentence=f"{unknown}: {limit.sentence}")
     if duration is None or not duration.median:
         state = "absent" if duration is None else "out_of_range" if duration.median == 0 else duration.state
-        return Reason(code=state, sentence=f"duration is {spaced(state)}: {unknown}")
+        return Reason(code=state, sentence=f"{unknown}: duration is {spaced(state)}")
     return None
 
 

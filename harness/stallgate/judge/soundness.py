@@ -44,7 +44,7 @@ def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], 
 
 def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], case: Case) -> Reason | None:
     if case.problem in read.run.subjects and case.problem not in project.problems:
-        sentence = f"measured when there was a problem {case.problem}; the project does not have it any more"
+        sentence = f"problem {case.problem} no longer exists in the project"
         return Reason(code="stale", sentence=sentence)
     stale = stale_because(case, changed)
     return Reason(code="stale", sentence=f"measured before {listed(stale)} changed") if stale else None
@@ -116,7 +116,7 @@ def _moved_too_little(read: ReadRun, project: Project, result: CaseResult) -> Re
     sectors = read.summaries.get((result.case, L2_SECTORS))
     if sectors is None or sectors.low is None:
         state = "absent" if sectors is None else sectors.state
-        sentence = f"{L2_SECTORS} is {spaced(state)}, so that it is not known whether the bytes needed were moved"
+        sentence = f"cannot check that all required bytes were moved: {L2_SECTORS} is {spaced(state)}"
         return Reason(code=state, sentence=sentence)
     moved = sectors.low * _SECTOR_BYTES
     if moved >= workload.bytes:

@@ -142,7 +142,7 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
     if run.kind == "imported":
         notes.append("imported: roles and workloads are unknown; every case is judged")
     notes += dict.fromkeys(
-        f"{result.case.variant} is no candidate, and its numbers are shown all the same: {result.edge_case_fault}"
+        f"{result.case.variant} is not gated; its numbers are shown although it is wrong: {result.edge_case_fault}"
         for result in run.cases
         if result.edge_case_fault and result.role != "candidate"
     )
@@ -208,7 +208,7 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
     return [
         _verdict(
             Case(problem=problem, variant=variant.name, configuration="default", workload=""),
-            Reason(code="no_case", sentence=f"{variant.name} is a candidate, and the run has no case of it"),
+            Reason(code="no_case", sentence="this candidate was not measured in this run"),
         )
         for variant in variants
         if variant.role == "candidate" and variant.name not in judged
@@ -224,7 +224,7 @@ def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list
     return [
         _verdict(
             replace(case, workload=""),
-            Reason(code="no_target", sentence=f"no target of the stages is for {variant}"),
+            Reason(code="no_target", sentence=f"no target applies to {variant}"),
         )
         for variant, case in silent.items()
     ]
@@ -262,7 +262,7 @@ def _wanted(project: Project, problem: str, target: Target) -> list[str]:
 
 
 def _without_case(case: Case, stage: Stage, target: Target) -> Verdict:
-    sentence = f"{target.metric.name} is judged on {case.workload}, which the run does not have of {case.variant}"
+    sentence = f"{target.metric.name} needs {case.variant} on {case.workload}, which this run did not measure"
     return _unjudged(_draft(case, stage, target), Reason(code="no_case", sentence=sentence))
 
 

@@ -52,13 +52,13 @@ class BenchOptions(FrozenStruct, frozen=True):
     timeout_s: float
     """Seconds that a step of the child may take before its contender is given up."""
     grace_s: float = 10.0
-    """Seconds that the child may take to end after it was told to."""
+    """Seconds that the child may take to exit after it was asked to."""
     gradient: Gradient | None = None
     zeros: int = 0
 
 
 class BenchWatcher(Protocol):
-    """Whoever wants to know how far a bench is."""
+    """Receives progress."""
 
     def begun(self, contenders: int) -> None: ...
     def waiting(self) -> None: ...
@@ -154,7 +154,7 @@ def _digests(project: Project, problem: str) -> dict[str, str]:
 
 
 def bench_plan(project: Project, bench: Bench, rows: list[BenchRow]) -> bytes:
-    """What the child is told, as JSON: the contenders of each row that have no outcome yet."""
+    """The child's plan, as JSON: the contenders of each row that have no outcome yet."""
     return as_json(
         {
             "rounds": bench.rounds,
@@ -253,8 +253,8 @@ class Bencher:
         if contenders.unable is not None:
             raise NotMeasured(contenders.unable, "name an interpreter that has a CUDA torch and triton with --python")
         if not contenders.heard:
-            how = "nothing was heard of it" if ended.timed_out else f"it ended with {in_words(ended.exit_status)}"
-            raise NotMeasured(f"the timing child brought nothing: {how}", f"its own words are in {log}")
+            how = "it sent nothing" if ended.timed_out else f"it ended with {in_words(ended.exit_status)}"
+            raise NotMeasured(f"the timing child reported no results: {how}", f"see its output in {log}")
 
     # --- what the child says ---
 
@@ -325,13 +325,13 @@ class _Contenders:
         return True
 
     def conclude(self, ended: Ended, timeout_s: float) -> None:
-        """Blames whoever was at work when the process ended before its end."""
+        """Gives the contender that was current when the process ended its outcome."""
         self._log.close()
         at_work = self._at_work
         if at_work is None:
             return
         how = (
-            f"no end within {timeout_s:g} s"
+            f"it did not finish within {timeout_s:g} s"
             if ended.timed_out
             else f"its process ended with {in_words(ended.exit_status)}"
         )
@@ -350,7 +350,7 @@ class _Contenders:
 
 
 def _entry_of(message: ContenderEnded) -> Entry:
-    """What became of a contender; who that is stands in the plan."""
+    """The outcome of a contender; its name is in the plan."""
     facts = {name: getattr(message, name) for name in OUTCOME_FACTS}
     return Entry(name="", role="peer", **facts)
 

@@ -1,4 +1,4 @@
-"""What the measuring child and the referee are told: the cases, as JSON."""
+"""The plan of the measuring child and the referee: the cases, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chip can measure: which targets it cannot be judged by, and the catalogue held against an installed ncu."""
+"""What a chip can measure: which targets cannot be judged on it, and the catalogue checked against an installed ncu."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _lacks(catalogue: Catalogue, metric: Metric, chip: str) -> list[str]:
     if metric.names:
         return [] if name_on(catalogue, metric, chip) else [f"it does not have {metric.name}"]
     if metric.formula is not None:
-        return [f"{metric.name} is only in reports with every section, and nothing is judged by those"]
+        return [f"{metric.name} exists only in --detail reports, which are never judged"]
     parts = [catalogue.metrics[name] for name in COMPUTED_OF.get(metric.name, [])]
     return [why for part in parts for why in _lacks(catalogue, part, chip)]
 

@@ -135,13 +135,13 @@ def _recording(project: Project, folder: Path) -> Finding:
     try:
         run = load(folder)
     except StallgateError as error:
-        return _note_of(f"{shown} is damaged: {error.message}", f"restore it with git, or {again}")
+        return _note_of(f"{shown} cannot be read: {error.message}", f"restore it with git, or {again}")
     missing = missing_reports(folder, run)
     if missing:
         return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"restore it with git, or {again}")
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
-        return _note_of(f"{shown} is of {listed(gone)}, which the project does not have any more", "remove it")
+        return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")
     changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r.case, changes(run, project))))
     if changed:
         return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
@@ -149,5 +149,5 @@ def _recording(project: Project, folder: Path) -> Finding:
 
 
 def _note_of(text: str, hint: str) -> Finding:
-    """What is wrong with a recording, which keeps no machine from measuring."""
+    """What is wrong with a recording. The machine can measure all the same."""
     return Finding(name="recording", state="note", text=text, hint=hint)

@@ -1,6 +1,6 @@
-"""What a child can say, as strict types: whatever does not decode as one of these is no message of ours.
+"""The messages of a child, as strict types: what does not decode as one of these is invalid.
 
-The measuring child and the timing child share the events about themselves; the rest is each one's own.
+The measuring child and the timing child share the messages about themselves; the others are separate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stallgate.runs.bench import Method
 
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0, lt=1e12)]
-"""Or a multiple of them; no infinity."""
+"""Or a multiple of them; finite."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event"):
@@ -36,7 +36,7 @@ class Lost(Message, frozen=True, tag="lost"):
 
 
 class End(Message, frozen=True, tag="end"):
-    """Every case of the plan had its turn."""
+    """Every case of the plan was tried."""
 
 
 # --- the measuring child ----------------------------------------------------------------------------------------------
@@ -54,13 +54,13 @@ class Described(Message, frozen=True, tag="environment"):
 
 
 class CaseBegun(Message, frozen=True, tag="case"):
-    """A case has its turn."""
+    """A case begins."""
 
     case: str
 
 
 class StepBegun(Message, frozen=True, tag="step"):
-    """A case has come to a step."""
+    """A case begins a step."""
 
     case: str
     step: str
@@ -110,7 +110,7 @@ class OutputWritten(Question, frozen=True, tag="written"):
 
 
 class CaseEnded(Message, frozen=True, tag="outcome"):
-    """What the child says became of a case."""
+    """The outcome of a case, as the child reports it."""
 
     case: str
     outcome: Literal["profiled", "wrong_result", "crashed", "skipped"]
@@ -144,13 +144,13 @@ class TimerDescribed(Message, frozen=True, tag="environment"):
 
 
 class RowBegun(Message, frozen=True, tag="row"):
-    """A row has its turn."""
+    """A row begins."""
 
     name: str
 
 
 class ContenderStep(Message, frozen=True, tag="step"):
-    """A contender has come to a step."""
+    """A contender begins a step."""
 
     row: str
     contender: str
@@ -158,7 +158,7 @@ class ContenderStep(Message, frozen=True, tag="step"):
 
 
 class ContenderEnded(Message, frozen=True, tag="outcome"):
-    """What became of a contender."""
+    """The outcome of a contender."""
 
     row: str
     contender: str
@@ -175,7 +175,7 @@ TimerMessage = TimerDescribed | Unable | RowBegun | ContenderStep | ContenderEnd
 
 
 class Unreadable(ValueError):
-    """A line that is no message."""
+    """An invalid message."""
 
 
 _CHILD = msgspec.json.Decoder(ChildMessage)
@@ -186,7 +186,7 @@ def child_message(line: bytes) -> ChildMessage:
     """The message of a line of the measuring child.
 
     Raises:
-        Unreadable: it is none.
+        Unreadable: it is invalid.
     """
     try:
         message: ChildMessage = _CHILD.decode(line)
@@ -199,7 +199,7 @@ def timer_message(line: bytes) -> TimerMessage:
     """The message of a line of the timing child.
 
     Raises:
-        Unreadable: it is none.
+        Unreadable: it is invalid.
     """
     try:
         message: TimerMessage = _TIMER.decode(line)

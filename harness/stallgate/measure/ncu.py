@@ -11,7 +11,7 @@ from stallgate.errors import NoProfiler
 from stallgate.model import FrozenStruct
 
 CLOCK_CONTROL = "none"
-"""Clocks are left as they are: the time decides, and a locked base clock is nobody's production clock."""
+"""Clocks are not locked: the time decides, and production does not run at a locked base clock."""
 
 CACHE_CONTROL = "all"
 """Caches are flushed before each pass, so that passes and samples start alike."""

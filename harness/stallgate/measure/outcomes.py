@@ -1,8 +1,8 @@
-"""What became of each case: by the child's word, the referee's, and the way the process ended.
+"""The outcome of each case, from the child's messages, the referee's answers, and how the process ended.
 
-The child runs the variants' code, so its word alone proves nothing: a case counts as profiled only if the referee found
-the output of every planned step right. The child's word can make a case worse, never better. Whatever the child says
-out of turn, twice or in a form that is no message leaves the case *not profiled*, with the reason.
+The child runs the variants' code, so its messages alone prove nothing: a case counts as profiled only if the referee
+found the output of every planned step right. A message can make a case worse, never better. A message that is out of
+order, repeated or malformed makes the case *not profiled*, with the reason.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Finished(FrozenStruct, frozen=True):
 
 
 class _Turn:
-    """The case that is at work, and what the referee has said of it."""
+    """The current case, and what the referee has said of it."""
 
     def __init__(self, case: Case, role: Role, samples: int) -> None:
         self.case = case
@@ -66,7 +66,7 @@ class _Turn:
         self.wrong = ""
         self.edge_case_fault = ""
         self.faults: list[str] = []
-        """What the child said that it should not have said."""
+        """Messages that the child should not have sent."""
         self._is_candidate = role == "candidate"
         self._wanted = ["check", *(f"sample {number}" for number in range(1, samples + 1))]
 
@@ -83,7 +83,7 @@ class _Turn:
         if self._is_candidate and "edge" not in self.right:
             missing.append("edge cases")
         if missing:
-            reason = f"the child calls it profiled, and its output was never compared in: {', '.join(missing)}"
+            reason = f"the child reported it as profiled, but these outputs were never compared: {', '.join(missing)}"
             return Finished(outcome="not_profiled", reason=reason)
         if "edge" not in self.right and not fault:
             fault = "its outputs on edge cases were not compared"
@@ -91,7 +91,7 @@ class _Turn:
 
 
 class Outcomes:
-    """Takes a child's lines one by one, and passes on to the referee what is for it."""
+    """Takes a child's lines one by one, and passes questions on to the referee."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Outcomes:
         try:
             message = child_message(line)
         except Unreadable as error:
-            self._blame(f"the child said what is no message: {error}")
+            self._blame(f"the child sent an invalid message: {error}")
             return False
         if isinstance(message, Question):
             answer({**self._answer(message), "id": message.id})
@@ -150,14 +150,14 @@ class Outcomes:
         return True
 
     def conclude(self, ended: Ended, said: Complaints, timeout_s: float, referee_failed: str = "") -> None:
-        """Gives the case that was at work when the process ended its outcome; after an interrupt it has none."""
+        """Gives the case that was current when the process ended its outcome; after an interrupt it has none."""
         if self._turn is None or ended.interrupted:
             return
         step = self._turn.step
         if referee_failed:
             found = Finished(outcome="crashed", reason=f"{referee_failed} (in step '{step}')")
         elif ended.timed_out:
-            found = Finished(outcome="timed_out", reason=f"no end of step '{step}' within {timeout_s:g} s")
+            found = Finished(outcome="timed_out", reason=f"step '{step}' did not finish within {timeout_s:g} s")
         else:
             cause = f": {said.errors[0]}" if said.errors else ""
             reason = f"its process ended with {in_words(ended.exit_status)} in step '{step}'{cause}"
@@ -185,19 +185,17 @@ class Outcomes:
                 pass
 
     def _describe(self, message: Described) -> None:
-        """Where the child runs. The GPU has to bear its driver's name; torch adds the slice of a MIG device."""
+        """Records where the child runs. The GPU's name has to be the driver's; torch adds the slice of a MIG device."""
         if self.environment is not None:
-            self._blame("the child described its machine twice")
+            self._blame("the child sent its environment twice")
             return
         self.environment = message
         if not re.fullmatch(rf"{re.escape(self._gpu)}( MIG \d+[a-z]*\.\d+gb)?", message.gpu):
-            fault = (
-                f"the child says that it ran on '{shortened(message.gpu, 80)}', and the driver calls it '{self._gpu}'"
-            )
-            self._standing_faults.append(fault)
+            reported = shortened(message.gpu, 80)
+            self._standing_faults.append(f"the child reports GPU '{reported}', but the driver reports '{self._gpu}'")
 
     def _begin(self, name: str) -> None:
-        """A case has its turn, if it is the next of the plan and the one before has its outcome."""
+        """Starts a case, if it is the next of the plan and the one before has its outcome."""
         if self._turn is not None or not self._left or self._left[0][0].name != name:
             self._blame(f"the child began with {shortened(name, 80)} out of turn")
             return
@@ -206,18 +204,18 @@ class Outcomes:
         self._turn.faults += self._standing_faults
 
     def _end(self, message: CaseEnded) -> None:
-        """A case has its outcome, if it is at work; a second outcome takes the first one's worth away."""
+        """Records the outcome of the current case. A second outcome for an earlier case makes it *not profiled*."""
         case = self._cases.get(message.case)
         if self._turn is not None and self._turn.case == case:
             self._finish(self._turn.case, self._turn.finished(message))
         elif case in self.finished:
             first = self.finished[case]
-            self._discredit(case, f"the child told two outcomes: {first.outcome}, then {message.outcome}")
+            self._discredit(case, f"the child reported two outcomes: {first.outcome}, then {message.outcome}")
         else:
-            self._blame(f"the child told an outcome of {shortened(message.case, 80)} out of turn")
+            self._blame(f"the child reported an outcome for {shortened(message.case, 80)} out of turn")
 
     def _turn_of(self, name: str) -> _Turn | None:
-        """The turn of a case; None where it is not at work, which is held against whoever is."""
+        """The turn of a case. If it is not the current case, None: then the fault is the current case's."""
         if self._turn is not None and self._turn.case.name == name:
             return self._turn
         self._blame(f"the child spoke of {shortened(name, 80)} out of turn")
@@ -258,7 +256,7 @@ class Outcomes:
         """The referee's word on an output; of an edge case only what is wrong is noted before the last."""
         step, turn.lent = turn.lent, ""
         if not step:
-            self._blame("the child handed an output over for which it had no inputs")
+            self._blame("the child submitted an output for a step whose inputs it never requested")
             return OUT_OF_TURN
         answer = self._referee.ask("compare")
         if step != "edge" or not answer.get("right"):
@@ -282,7 +280,7 @@ class Outcomes:
         self._turn, self._last = None, case
 
     def _blame(self, fault: str) -> None:
-        """Holds a fault against the case that is at work, or else against the last one that was."""
+        """Attributes a fault to the current case, or else to the last one."""
         if self._turn is not None:
             self._turn.faults.append(fault)
         elif self._last is not None:

@@ -39,7 +39,7 @@ class Spawned:
             command: what to run; the numbers of the channel's descriptors are added to it.
             environment: its environment, whole.
             log: takes its standard output and standard error.
-            grace_s: seconds that it may take to end after it was told to, so that ncu can write its report.
+            grace_s: seconds that it may take to exit after it was asked to, so that ncu can write its report.
         """
         self.channel = ChildChannel()
         self.begun = time.monotonic()

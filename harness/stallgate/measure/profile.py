@@ -33,7 +33,7 @@ NEEDS_A_WITNESS = ("wrong_result", "crashed", "not_profiled")
 
 
 class Watcher(Protocol):
-    """Whoever wants to know how far a run is."""
+    """Receives progress."""
 
     def begun(self, cases: int) -> None: ...
     def waiting(self) -> None: ...
@@ -267,15 +267,15 @@ class Profiler:
         if not performed.outcomes.finished:
             attempt = performed.attempt
             cause = attempt.errors[0] if attempt.errors else self._end_of(attempt)
-            raise NotMeasured(f"no case could begin: {cause}", f"ncu's own words are in {self._log_of(attempt)}")
+            raise NotMeasured(f"no case could start: {cause}", f"see ncu's output in {self._log_of(attempt)}")
 
     def _log_of(self, attempt: Attempt) -> Path:
         return self._folder / "ncu" / f"{attempt.name}.log"
 
     def _end_of(self, attempt: Attempt) -> str:
-        """How ncu ended, where it has no word of its own for it."""
+        """How ncu ended, if it printed no error."""
         if attempt.exit_status is None:
-            return f"nothing was heard within the {self._options.timeout_s:g} s that --timeout allows"
+            return f"no response within {self._options.timeout_s:g} s (--timeout)"
         return f"ncu ended with status {attempt.exit_status}"
 
     # --- what is written down ---
@@ -296,7 +296,7 @@ def _variant(case: Case) -> tuple[str, str]:
 
 
 def _ignore(outcomes: Outcomes) -> None:
-    """Of a detail launch nothing is judged, whatever becomes of it."""
+    """Ignores the outcomes of detail launches: nothing is judged by them."""
 
 
 def copy_sources(project: Project, problems: list[str], folder: Path) -> None:

@@ -72,7 +72,7 @@ class RefereeProcess:
             except EOFError:
                 self._spawned.end()
                 how = self._spawned.how_it_ended
-                raise RefereeFailed(f"the referee ended with {how}; its own words are in {self._log}") from None
+                raise RefereeFailed(f"the referee exited with {how}; see {self._log}") from None
             self._lines += self._spawned.channel.lines()
             if time.monotonic() - begin > self._timeout_s:
                 raise RefereeFailed(f"the referee did not answer within {self._timeout_s:g} s")

@@ -70,18 +70,18 @@ def options_of(run: Run) -> MeasureOptions:
         BadArgument: the run was not measured here.
     """
     if run.kind != "live" or run.options is None:
-        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
+        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a new run")
     return run.options
 
 
 def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
-        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a run of its own")
+        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a new run")
     gone = [name for name in run.subjects if name not in project.problems]
     gone += [result.case.name for result in run.cases if not _has(project, result.case)]
     if gone:
-        raise BadArgument(f"the project does not have {gone[0]} any more", "start a new run")
+        raise BadArgument(f"{gone[0]} no longer exists in the project", "start a new run")
     begun = [attempt.environment for attempt in run.attempts if attempt.environment is not None]
     device = machine.device
     now = (device.name, device.driver, machine.ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
@@ -89,7 +89,7 @@ def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
         then = (*_conditions(environment), run.settings.clock_control, run.settings.cache_control)
         if then != now:
             raise BadArgument(
-                f"{run.name} was begun under other conditions: {_differences(then, now)}", "start a new run"
+                f"{run.name} was started under different conditions: {_differences(then, now)}", "start a new run"
             )
 
 
@@ -98,9 +98,7 @@ def _conditions(environment: Environment) -> tuple[str, str, str]:
 
 
 def _differences(then: tuple[str, ...], now: tuple[str, ...]) -> str:
-    return ", ".join(
-        f"{before} there, {after} here" for before, after in zip(then, now, strict=True) if before != after
-    )
+    return ", ".join(f"{before} then, {after} now" for before, after in zip(then, now, strict=True) if before != after)
 
 
 def _has(project: Project, case: Case) -> bool:

@@ -123,7 +123,7 @@ class GradientContender(ComparedVariant):
         except BufferError as error:  # torch lends other libraries no memory of a tensor that requires grad
             raise Skip(f"no gradient: {error}") from error
         if not result.requires_grad:
-            raise Skip("no gradient: what it returns does not require grad")
+            raise Skip("no gradient: its output does not require grad")
         return result
 
     def compare(self, output: object, place: int) -> None:
@@ -162,7 +162,7 @@ class Copy:
 
     def compare(self, output: object, place: int) -> None:
         if not isinstance(output, torch.Tensor) or not torch.equal(output, self._source(place)):
-            raise Wrong("the copy is not what was copied")
+            raise Wrong("the copy differs from its source")
 
     def _source(self, place: int) -> torch.Tensor:
         inputs = self._pool.inputs[place]

@@ -24,22 +24,22 @@ from stallgate.child.referee_client import Skip, Wrong
 _T = TypeVar("_T")
 
 ROTATION = (2, 4)
-"""Least and most inputs that single calls take turns with."""
+"""Least and most inputs that single calls rotate through."""
 ROTATION_SHARE = 0.4
-"""Of the free memory, for more inputs than the least."""
+"""Share of the free memory that inputs beyond the least may take."""
 GRADIENT_ROTATION = (1, 2)
 GRADIENT_SHARE = 0.2
-"""Where gradients are timed: a backward pass of torch's takes ten times its input for itself."""
+"""The same for gradients: a backward pass of torch needs ten times its input."""
 LEAST_ROUNDS = 3
-"""However slow a contender is, so often it is timed."""
+"""Minimum number of rounds per contender."""
 HOST_CALLS = 50
 HOST_BUDGET_US = 2e5
-"""What the calls may take whose cost on the host is measured; at least five are made."""
+"""Time limit of the calls whose host cost is measured. At least five are made."""
 GRAPH_BELOW_US = 100.0
-"""Where the roof or the copy is faster, the row is timed by CUDA graphs: an event costs too much of it."""
+"""If the roof or the copy is faster than this, the row is timed by CUDA graphs: events would cost too much."""
 GRAPH_CALLS = (8, 64)
 GRAPH_BYTES = 2**31
-"""A graph has calls for so many bytes, within these limits."""
+"""Bytes that the calls of a graph move in total, within the limits of `GRAPH_CALLS`."""
 
 
 class DeviceLost(Exception):
@@ -80,7 +80,7 @@ class TimedRow:
         self._reference: dict[str, str] = plan["references"][row["problem"]]
 
     def fits(self) -> bool:
-        """Whether its tensors, inputs in rotation, have room."""
+        """Whether its tensors fit, with two sets of inputs."""
         return 2 * int(self._row["bytes"]) <= self._device.free_bytes()
 
     def measure(self) -> None:
@@ -110,7 +110,7 @@ class TimedRow:
         free = self._device.free_bytes()
         if not self.fits():
             gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
-            raise Skip(f"its tensors, inputs in rotation, take {gib[0]}, and {gib[1]} of GPU memory are free")
+            raise Skip(f"its tensors (with rotating inputs) need {gib[0]}; {gib[1]} of GPU memory are free")
         reference = load_file(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
         if self._gradient is None:
             get_inputs, (least, most), share = reference.get_inputs, ROTATION, ROTATION_SHARE
@@ -125,7 +125,7 @@ class TimedRow:
     # --- right, compiled, warm ---
 
     def _entrant(self, spec: dict[str, Any]) -> Entrant | None:
-        """A contender that may be timed; None for one that has its outcome already."""
+        """A contender that passed its check; None if it failed."""
         return self._attempt(spec, "check", partial(self._checked, spec))
 
     def _checked(self, spec: dict[str, Any]) -> Entrant:
@@ -158,7 +158,7 @@ class TimedRow:
     # --- many calls in a graph ---
 
     def _arm(self, entrants: list[Entrant]) -> None:
-        """Captures a graph of each entrant; one that cannot be captured is timed call by call and says so."""
+        """Captures a graph of each entrant. One that cannot be captured is timed call by call, with a note."""
         least, most = GRAPH_CALLS
         count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
         self._pool.grow(count)
@@ -176,7 +176,7 @@ class TimedRow:
             entrant.calls = count
 
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
-        """A graph that does the work again when it is replayed; what went to another stream is not in it, and shows."""
+        """A graph whose replay repeats the work. Its output is compared: work on another stream is not captured."""
         replay = self._clock.graph([contender.ready(place) for place in range(count)])
         for output in replay():
             if isinstance(output, torch.Tensor):
@@ -218,10 +218,10 @@ class TimedRow:
             entrant.contender.compare(output, place)
         return True
 
-    # --- what is told ---
+    # --- reports to the parent ---
 
     def _attempt(self, spec: dict[str, Any], step: str, work: Callable[[], _T]) -> _T | None:
-        """What a step of a contender gives; None where it failed and has its outcome.
+        """The result of a step; None if it failed, after its outcome was reported.
 
         Raises:
             DeviceLost: it took the device with it.
@@ -259,7 +259,7 @@ class TimedRow:
 
 
 def _verdict(error: BaseException, role: str) -> tuple[str, str]:
-    """The outcome that an exception is, and its reason in words."""
+    """The outcome and the reason that an exception stands for."""
     match error:
         case Wrong():
             return "wrong_result", str(error)
@@ -276,7 +276,7 @@ def _verdict(error: BaseException, role: str) -> tuple[str, str]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Within, Python collects no garbage, which would fall on whoever is timed."""
+    """Turns off garbage collection, which would slow down the contender that is being timed."""
     gc.collect()
     gc.disable()
     try:

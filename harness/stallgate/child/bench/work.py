@@ -16,7 +16,7 @@ from stallgate.child.work import DEVICE_LOST, UNABLE
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Times a plan; the exit status is 0 where every contender came to an outcome.
 
-    torch and triton are imported here, not above, so that their absence is told as an event.
+    torch and triton are imported here, not above, so that their absence can be reported as an event.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     end_with_parent(lifeline)

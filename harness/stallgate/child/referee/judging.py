@@ -29,7 +29,7 @@ class Referee:
         """Gets ready for the cases of a plan.
 
         Args:
-            plan: what the child is told as well.
+            plan: the same plan that the child gets.
             device: where inputs are made and outputs compared; ``cpu`` where this process cannot use the GPU.
         """
         self._cases = {case["name"]: case for case in plan["cases"]}
@@ -90,7 +90,7 @@ class Referee:
     def compare(self) -> _Answer:
         """Whether the output that now lies in the lent memory is right, and what is wrong with it."""
         if not self._is_returned:
-            return self._verdict("it did not return its inputs")
+            return self._verdict("the child did not return the inputs it borrowed")
         (place,) = self._output
         output = self._lender.view(place)
         reference = self._reference()

@@ -19,7 +19,7 @@ _Answer = dict[str, object]
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Answers requests until the parent closes the line.
 
-    torch is imported here, not above, so that its absence is told.
+    torch is imported here, not above, so that its absence can be reported.
     """
     plan = json.loads(plan_path.read_text(encoding="utf-8"))  # before any variant could change it
     end_with_parent(lifeline)
@@ -56,7 +56,10 @@ def _answer(work: Callable[..., _Answer | None], arguments: dict[str, Any]) -> _
     try:
         return work(**arguments) or {}
     except torch.OutOfMemoryError as error:
-        return {"refused": "skipped", "reason": f"it does not fit in GPU memory twice: {first_line(error)}"}
+        return {
+            "refused": "skipped",
+            "reason": f"GPU memory has no room for a second copy of its tensors: {first_line(error)}",
+        }
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
         traceback.print_exc()
         return {"refused": "crashed", "reason": f"the reference: {type(error).__name__}: {first_line(error)}"}
