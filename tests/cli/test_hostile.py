@@ -156,7 +156,7 @@ def test_a_run_whose_problem_is_gone_is_not_resumed(with_ncu: Stallgate, tree: P
     edit(tree / "reports/latest/run.json", lambda run: run.update(cases=[]))
     done = with_ncu("profile", "--resume", FAKE_GPU_UUID="one")
     assert done.returncode == 2, done.stderr
-    said(done, "does not have", "hint:")
+    said(done, "no longer exists in the project", "hint:")
 
 
 def test_a_run_with_words_in_its_arguments_that_are_no_options_is_not_resumed(with_ncu: Stallgate, tree: Path) -> None:

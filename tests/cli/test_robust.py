@@ -275,7 +275,7 @@ def test_a_problem_that_is_gone(stallgate: Stallgate, replayed: Path, tree: Path
     assert done.returncode == 3
     said(done, "problem cumprod no longer exists in the project")
     seen = stallgate("doctor", "--python", without_torch)
-    said(seen, "is of cumprod, which the project does not have any more")
+    said(seen, "is of cumprod, which no longer exists in the project")
 
 
 def test_a_target_on_what_only_other_reports_have(stallgate: Stallgate, replayed: Path, tree: Path) -> None:

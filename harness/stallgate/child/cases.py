@@ -18,7 +18,7 @@ from stallgate.child.referee_client import Inputs, RefereeClient, ReferenceFaile
 def outcome(
     plan: dict[str, Any], case: dict[str, Any], device: ComputeDevice, channel: ParentChannel
 ) -> dict[str, object]:
-    """What became of a case. Whatever a variant raises is its own outcome, never the end of the others."""
+    """The outcome of a case. What a variant raises is its own outcome and does not end the others."""
     try:
         measured = _measure(plan, case, device, channel)
     except Wrong as error:
@@ -39,7 +39,7 @@ def _measure(
     """Checks, times and samples a case.
 
     Returns the time of one call in milliseconds, and what is wrong on edge cases with a variant that is not gated: its
-    numbers are shown all the same. A candidate is right everywhere or wrong.
+    numbers are still shown. A candidate is right everywhere or wrong.
 
     Raises:
         Wrong: its result is wrong.

@@ -1,4 +1,4 @@
-"""The line to the parent: a stream socket that the child is born with, one JSON object a line in each direction."""
+"""The line to the parent: an inherited stream socket, one JSON object per line in each direction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ParentChannel:
         self.send({"event": event, **facts})
 
     def ask(self, event: str, **facts: object) -> dict[str, Any]:
-        """Sends an event and waits for its answer; an answer to anything else is passed over."""
+        """Sends an event and waits for its answer; other answers are ignored."""
         self._asked += 1
         self.tell(event, id=self._asked, **facts)
         while (answer := self.receive()) is not None:

@@ -43,7 +43,7 @@ def free(address: int) -> None:
 
 
 def handle_of(address: int) -> bytes:
-    """What another process opens the memory by.
+    """The handle by which another process opens the memory.
 
     Raises:
         CudaError: memory cannot be shared on this machine.

@@ -1,4 +1,4 @@
-"""What the child asks of the device it measures on."""
+"""The device that the child measures on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def versions() -> dict[str, object]:
 
 @contextmanager
 def filled_memory() -> Iterator[None]:
-    """Within, torch fills memory that it hands out uninitialised: with NaN, or with the largest integer."""
+    """Makes torch fill uninitialised memory with NaN, or with the largest integer."""
     before = torch.get_deterministic_debug_mode()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,7 +88,7 @@ class Gpu:
         torch.cuda.empty_cache()
 
     def wait(self) -> float:
-        """Waits for what was launched; the seconds that it took from here on."""
+        """Waits for all launched work; returns the seconds that it waited."""
         begin = time.monotonic()
         torch.cuda.synchronize()
         return time.monotonic() - begin

@@ -1,4 +1,4 @@
-"""The child's side of its talk with the referee: inputs that are lent, outputs that are handed over."""
+"""The child's side of its exchange with the referee: it borrows inputs and submits outputs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class RefereeClient:
         _refuse_wrong(self._ask("returned"))
 
     def judge(self, output: torch.Tensor) -> None:
-        """Hands an output over and waits for what is said of it.
+        """Hands an output over and waits for the verdict on it.
 
         Raises:
             Wrong: it is wrong.
@@ -131,7 +131,7 @@ class RefereeClient:
         return buffer
 
     def _key(self, place: Place, number: int) -> tuple[str, int]:
-        """Edge cases have memory of their own: the check's inputs stay what they are."""
+        """Edge cases have separate memory, so that the check's inputs stay unchanged."""
         return "edge" if place["step"] == "edge" else "whole", number
 
 

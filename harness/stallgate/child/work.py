@@ -17,7 +17,7 @@ DEVICE_LOST = 3
 
 
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
-    """Measures a plan; the exit status is 0 where every case came to an outcome.
+    """Measures a plan; the exit status is 0 if every case has an outcome.
 
     torch and triton are imported here, not above, so that their absence can be reported as an event.
 

@@ -1,4 +1,4 @@
-"""From a run's folder to everything that is said of it: the one path that live, replayed and imported runs share."""
+"""Reads a run's folder and judges it: the one path that live, replayed and imported runs share."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _missing(what: str) -> Reason:
 
 
 def _unsound(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
-    """Why a measurement is not one of the work. Baselines and imported cases are shown in any case."""
+    """Why the measured launches did not do the required work. Baselines and imported cases are shown in any case."""
     if result.role == "candidate":
         return _edge_case_fault(result) or _foreign(read, result) or _moved_too_little(read, project, result)
     if result.role == "roof" and _moves_the_bytes(project, result.case):

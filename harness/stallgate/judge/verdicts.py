@@ -200,7 +200,7 @@ def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
 
 
 def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
-    """A verdict for every candidate of the tree that the run has no case of: no gate passes it over."""
+    """A verdict for every candidate of the tree that the run has no case of: the gate cannot overlook it."""
     if grounds.run.kind == "imported" or problem not in grounds.project.problems:
         return []
     judged = {result.case.variant for result in _judged(grounds, problem)}

@@ -299,7 +299,7 @@ class _Contenders:
         self._bencher = bencher
         self._at_work: ContenderStep | None = None
         self.heard = False
-        """Whether any contender came to an outcome."""
+        """Whether any contender has an outcome."""
         self.unable: str | None = None
 
     def hear(self, line: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Is this machine able to measure, and what has it to replay?"""
+"""Checks whether this machine can measure, and whether its recordings are usable."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PERMISSION_PAGE = "https://developer.nvidia.com/ERR_NVGPUCTRPERM"
 
 
 class Invocation(FrozenStruct, frozen=True):
-    """One ncu process to be."""
+    """Settings of an ncu process to start."""
 
     report: Path
     metrics: list[str]

@@ -48,10 +48,10 @@ class GpuClock:
         }
 
     def time(self, call: TimedCall) -> tuple[float, object]:
-        """Microseconds between an event before and an event after what a call launches, and what it returned.
+        """Microseconds between an event before and an event after what a call launches, and the call's result.
 
-        The flush goes on until the host has enqueued the call, so that the GPU does not wait for Python, and nothing of
-        who was timed before is in the time.
+        The flush goes on until the host has enqueued the call, so that the GPU does not wait for Python, and the
+        previous contender does not affect the time.
 
         Args:
             call: what is timed; it launches on the current stream.

@@ -1,4 +1,4 @@
-"""Who is timed: implementations of the problem, checked as they are under ncu, and torch's own copy."""
+"""The contenders: implementations of the problem, checked as they are under ncu, and torch's own copy."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Implementation(ComparedVariant):
         return partial(self._model, *self._pool.inputs[place])
 
     def compare(self, output: object, place: int) -> None:
-        """Compares what a timed call gave.
+        """Compares the output of a timed call.
 
         Raises:
             Wrong: it is not right.
@@ -113,7 +113,7 @@ class GradientContender(ComparedVariant):
         return lambda: torch.autograd.grad(result, x, cotangent, retain_graph=True)[0]
 
     def _result(self, x: torch.Tensor) -> torch.Tensor:
-        """The result, from which there is a way back.
+        """The output, with its autograd graph.
 
         Raises:
             Skip: there is none.

@@ -14,7 +14,7 @@ from stallgate.child.work import DEVICE_LOST, UNABLE
 
 
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
-    """Times a plan; the exit status is 0 where every contender came to an outcome.
+    """Times a plan; the exit status is 0 if every contender has an outcome.
 
     torch and triton are imported here, not above, so that their absence can be reported as an event.
     """

@@ -130,7 +130,7 @@ class Referee:
         return {"tensors": [self._for_variant(place) for place in self._lent], "memory": self._lender.handle}
 
     def _for_variant(self, place: Place) -> Place:
-        """A place whose tensor belongs on the variant's device, where it is here for our own reasons only."""
+        """The place as the variant is to have it: on its own device, wherever the referee made the tensor."""
         made_here = self._step == "edge" or self._device != self._variants_run_on
         return {**place, "device": self._variants_run_on} if made_here else place
 
