@@ -60,6 +60,9 @@ class MadeUpReferee:
             return {"right": right, "reason": "" if right else f"wrong in inputs of {self.step}"}
         return {"tensors": [], "memory": {}}
 
+    def dismiss(self) -> None:
+        self.asked.append("dismissed")
+
 
 class Child:
     """Says what a child says."""
@@ -106,6 +109,18 @@ class Child:
 
 
 # --- as it should be ---
+
+
+def test_the_referee_is_dismissed_after_the_last_case_and_never_before() -> None:
+    child = Child()
+    for case in (FIRST, SECOND, THIRD):
+        child.say("end")
+        child.work(case)
+        child.say("end")
+        assert "dismissed" not in child.referee.asked
+        child.end(case)
+    child.say("end")
+    assert child.referee.asked[-1] == "dismissed"
 
 
 def test_a_case_whose_every_output_is_right_is_profiled() -> None:

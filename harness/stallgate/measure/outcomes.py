@@ -20,6 +20,7 @@ from stallgate.measure.messages import (
     CaseEnded,
     ChildMessage,
     Described,
+    End,
     InputsReturned,
     InputsWanted,
     OutputReady,
@@ -42,6 +43,8 @@ class Asked(Protocol):
     """The referee, as far as outcomes depend on it."""
 
     def ask(self, what: str, **arguments: object) -> Reply: ...
+
+    def dismiss(self) -> None: ...
 
 
 class Finished(FrozenStruct, frozen=True):
@@ -181,6 +184,9 @@ class Outcomes:
                 if turn is not None:
                     turn.step = message.step
                     self._on_step(message.case, message.step)
+            case End():
+                if self._turn is None and not self._left:
+                    self._referee.dismiss()
             case _:
                 pass
 
