@@ -311,4 +311,4 @@ def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> N
     path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2
-    said(done, "has format 99", "hint:")
+    said(done, "format 99; this one reads format", "hint:")

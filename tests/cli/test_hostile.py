@@ -59,7 +59,7 @@ def test_a_problem_named_in_a_run_names_no_folder_elsewhere(
     edit(path, lambda run: run.update(subjects={name: run["subjects"]["cumprod"]}, complete=False))
     done = with_ncu("profile", "--resume", "--record", FAKE_GPU_UUID="one")
     assert done.returncode == 2, done.stderr
-    said(done, "cannot stand in a case's name", "hint:")
+    said(done, "is not a valid part of a case's name", "hint:")
     assert untouched(tree)
 
 

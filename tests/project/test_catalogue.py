@@ -125,16 +125,16 @@ def test_a_formula_has_the_value_that_python_gives_it(formula: str) -> None:
         ("(" * 500, "levels of parentheses"),
         ("((" * 5000 + "1" + "))" * 5000, "characters"),
         (" + ".join(["a"] * 3000), "characters"),
-        ("- " * 500 + "1", "cannot hold"),
-        ("a" + ".b" * 900 + "!", "cannot hold"),
+        ("- " * 500 + "1", "unexpected `"),
+        ("a" + ".b" * 900 + "!", "unexpected `"),
         ("9" * 400, "as large as"),
         ("1e999", "as large as"),
-        ("1 +", "its end is missing"),
-        ("", "its end is missing"),
-        ("True and a", "cannot hold"),
-        ("1j", "cannot hold"),
-        ("a\0", "cannot hold"),
-        ("é", "cannot hold"),
+        ("1 +", "unexpected end"),
+        ("", "unexpected end"),
+        ("True and a", "unexpected `"),
+        ("1j", "unexpected `"),
+        ("a\0", "unexpected `"),
+        ("é", "unexpected `"),
     ],
 )
 def test_a_formula_has_limits(formula: str, words: str) -> None:
@@ -152,7 +152,7 @@ def test_a_formula_of_many_terms_is_computed() -> None:
 
 @pytest.mark.parametrize("formula", ["a ** b", "f(x)", "a if b else c", "a[0]", "'text'"])
 def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
-    with pytest.raises(ValueError, match="a formula cannot hold"):
+    with pytest.raises(ValueError, match="unexpected `"):
         formula_value(formula, lambda _: 1.0)
 
 

@@ -42,7 +42,7 @@ def _status() -> int:
     except OSError as error:
         return show_failure(unusable(error))
     except MemoryError:
-        return show_failure(UserFault("this machine has too little memory for it", "name less at once"))
+        return show_failure(UserFault("not enough memory", "name fewer variants or workloads"))
     except Exception as error:
         if os.environ.get("STALLGATE_TRACEBACK"):
             raise

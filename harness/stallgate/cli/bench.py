@@ -68,7 +68,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
     "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
 )
 @click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
-@click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
+@click.option("--show", is_flag=False, flag_value="", metavar="[BENCH]", help="Only show a bench that was made before.")
 @root_option
 @json_option
 def bench_command(**given: Any) -> int:
@@ -90,7 +90,7 @@ def bench_command(**given: Any) -> int:
 def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int:
     """Shows a bench that was made before."""
     if arguments.subjects:
-        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
+        raise BadArgument("--show always shows a whole bench", "remove the other arguments")
     folder = find_bench(project.reports, name or None)
     found = _show(folder, as_json=arguments.as_json)
     ended = status(load_bench(folder))

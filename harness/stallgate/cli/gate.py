@@ -31,7 +31,7 @@ from stallgate.runs.folder import is_recording, write_whole
     type=click.Choice(["all", "absolute"]),
     default="all",
     show_default=True,
-    help="absolute: leave out targets that need a roof or a baseline, as an imported run has none.",
+    help="absolute: skip targets that need a roof or a baseline (imported runs have neither).",
 )
 @root_option
 @json_option

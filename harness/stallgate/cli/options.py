@@ -51,5 +51,5 @@ grace_option = click.option(
     callback=_finite,
     default=10.0,
     show_default=True,
-    help="Seconds that ncu may take to write its report after it was told to end.",
+    help="Seconds ncu gets to write its report after being stopped.",
 )

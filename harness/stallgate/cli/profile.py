@@ -88,7 +88,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls a case.")
 @click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
 @click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
-@click.option("--isolate", is_flag=True, help="A process of its own for every variant.")
+@click.option("--isolate", is_flag=True, help="A separate process for every variant.")
 @timeout_option
 @grace_option
 @python_option
@@ -169,7 +169,7 @@ def _replayed(project: Project, cases: list[Case]) -> Path:
     recording = find_recording(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
-        click.echo(f"a recording is replayed as it was made: no use is made of {', '.join(unused)}", err=True)
+        click.echo(f"the recording is replayed as it was made; ignored: {', '.join(unused)}", err=True)
     with whole_run(project.reports, subject_name(cases)) as folder:
         replay(project, recording, cases, folder, given_arguments())
     return folder
@@ -210,10 +210,11 @@ def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
 
 def _refuse_beside_resume() -> None:
     """Refuses arguments that would make another run of the one that is resumed."""
-    begun_with = ("subjects", "workloads", "configurations", "samples", "metrics", "detail", "isolate", "timeout")
-    for name in (*begun_with, "grace", "python", "device"):
+    begun_with = {"subjects": "PROBLEM/VARIANT", "workloads": "--workload", "configurations": "--configuration"}
+    options = ("samples", "metrics", "detail", "isolate", "timeout", "grace", "python", "device")
+    for name, shown in {**begun_with, **{option: f"--{option}" for option in options}}.items():
         if is_given(name):
             raise BadArgument(
-                f"--resume measures as the run was begun, and takes no {name} of its own",
-                "leave them out, or start a new run without --resume",
+                f"--resume continues the run as it was started; {shown} cannot be changed",
+                "leave it out, or start a new run without --resume",
             )

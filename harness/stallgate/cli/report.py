@@ -23,7 +23,7 @@ from stallgate.runs.folder import find, refuse_recording
 @click.command("report")
 @run_argument
 @stage_option
-@click.option("--serve", is_flag=True, help="Serve reports/ to this machine's browser until Ctrl-C; draw what is not.")
+@click.option("--serve", is_flag=True, help="Serve reports/ on localhost until Ctrl-C; draw missing pages.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve; by default any that is free.")
 @root_option
 @json_option

@@ -56,7 +56,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 def _check_path(path: Path) -> None:
     if path.suffix not in _SUFFIXES:
-        raise BrokenFile(f"{as_text(path)} is no ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
+        raise BrokenFile(f"{as_text(path)} is not an ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
     if not path.exists():
         raise BadArgument(f"{as_text(path)} is not there", "give the path of an ncu report")
 

@@ -60,9 +60,9 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _damaged(path, f"kept its reader busy for over {READER_TIMEOUT_S} s") from None
+        raise _damaged(path, f"could not be read within {READER_TIMEOUT_S} s") from None
     if done.returncode != 0:
-        raise _damaged(path, f"ended its reader with status {done.returncode}: {_last_line(done.stderr)}")
+        raise _damaged(path, f"could not be read (status {done.returncode}): {_last_line(done.stderr)}")
     answer = json.loads(done.stdout)
     launches = [_launch(index, entry) for index, entry in enumerate(answer["launches"])]
     if not launches:

@@ -135,10 +135,10 @@ def _recording(project: Project, folder: Path) -> Finding:
     try:
         run = load(folder)
     except StallgateError as error:
-        return _note_of(f"{shown} cannot be read: {error.message}", f"restore it with git, or {again}")
+        return _note_of(f"{shown} cannot be read: {error.message}", f"{again}, or restore it with git")
     missing = missing_reports(folder, run)
     if missing:
-        return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"restore it with git, or {again}")
+        return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"{again}, or restore it with git")
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
         return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")

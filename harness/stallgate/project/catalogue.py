@@ -248,5 +248,5 @@ class _Parser:
         return taken
 
     def _refusal(self) -> ValueError:
-        why = f"a formula cannot hold `{self._rest[:40]}` at this place" if self._rest else "its end is missing"
+        why = f"unexpected `{self._rest[:40]}`" if self._rest else "unexpected end"
         return ValueError(f"it cannot be `{shortened(self._formula, 80)}`: {why}")

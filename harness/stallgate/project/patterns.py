@@ -37,6 +37,6 @@ def too_wide(pattern: str) -> str:
     """Why a pattern would allow kernels that nobody looked at, or ''."""
     literals = _WILDCARD.split(pattern)
     if len(literals) > 1 and max(map(len, literals)) < _SHORTEST_LITERAL:
-        return f"'{pattern}' allows every kernel, or almost: it has not {_SHORTEST_LITERAL} characters in a row"
+        return f"'{pattern}' is too broad: a pattern needs at least {_SHORTEST_LITERAL} literal characters in a row"
     matched = [name for name in _UNRELATED if fnmatch.fnmatchcase(name, pattern)]
     return f"'{pattern}' allows unrelated kernels: {matched[0]} and {matched[1]}" if len(matched) > 1 else ""

@@ -94,7 +94,7 @@ def _check_role(key: str, row: _VariantTable) -> None:
         raise BrokenFile(f"{key}.role: a variant is a candidate, a baseline or a roof", "choose one")
     if (row.role == "roof") != (row.ceiling is not None):
         raise BrokenFile(
-            f"{key}.ceiling: a roof says what it saturates, and nothing else does",
+            f"{key}.ceiling: required for a roof, not allowed for other roles",
             'ceiling = "bytes", "flops" or "library" for a roof; leave it out otherwise',
         )
 
@@ -118,9 +118,7 @@ def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
 
 def _check_name(shown: str, key: str, name: str) -> None:
     if not re.fullmatch(LABEL_PART, name) or not name.strip("."):
-        raise BrokenFile(
-            f"{shown}: {key}: the name '{name}' cannot stand in a label", "use lower-case letters, digits, _ . and -"
-        )
+        raise BrokenFile(f"{shown}: {key}: '{name}' is not a valid name", "use lower-case letters, digits, _ . and -")
 
 
 _DEEPEST = 8

@@ -62,7 +62,7 @@ def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
     """Refuses a catalogue without the rows that stallgate itself computes with and shows."""
     for name in (*READ, *COMPUTED):
         if name not in metrics:
-            raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate cannot do without")
+            raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate needs this metric")
         if name in READ and not metrics[name].names:
             raise BrokenFile(f"{shown}: metrics.{name}.names: it needs an ncu name", "name the metric as ncu does")
 
@@ -119,7 +119,7 @@ def read_stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     shown = relative(root, path)
     raw = read_toml(path, shown)
     if "name" in raw:
-        raise BrokenFile(f"{shown}: name: `{path.stem}` is the name already, by where it stands", "take the key out")
+        raise BrokenFile(f"{shown}: name: its place already gives the name `{path.stem}`", "remove this key")
     table = convert(raw, _StageFile, shown)
     targets = [_target(f"{shown}: targets[{i}]", row, catalogue) for i, row in enumerate(table.targets)]
     metrics = [_metric(f"{shown}: shown[{i}]", name, catalogue) for i, name in enumerate(table.shown)]
@@ -154,13 +154,13 @@ def _check_target(where: str, target: Target) -> None:
         raise BrokenFile(f"{where}.scope: no kernel has {metric.name}, only a whole call", "leave `scope` out")
     if target.tolerance is not None and metric.direction == "neither":
         raise BrokenFile(
-            f"{where}.tolerance: neither way is worse for {metric.name}",
+            f"{where}.tolerance: {metric.name} has no better direction, so it cannot have a tolerance",
             f"bound it with a value, or give it a `direction` in {CATALOGUE_FILE}",
         )
     if metric.unit == "%" and target.bound is not None and target.of is None and not 0 <= target.bound[1] <= 100:
         comparison, bound = target.bound
         raise BrokenFile(
-            f"{where}.{comparison}: {bound:g} % of {metric.name} cannot be", "give it a bound from 0 to 100"
+            f"{where}.{comparison}: {metric.name} cannot be bounded by {bound:g} %", "give it a bound from 0 to 100"
         )
 
 

@@ -299,7 +299,7 @@ class _Place:
             for line in self._lines
             if (*_who(line.key.case), line.key.circumstances) not in drawn
         }
-        return f"No line, with less than two measurements: {'; '.join(rest)}." if rest and self._trends else ""
+        return f"Not plotted (fewer than two measurements): {'; '.join(rest)}." if rest and self._trends else ""
 
     # --- the table ---
 

@@ -285,7 +285,7 @@ class _Progress:
         self._progress.stop()
 
     def waiting(self) -> None:
-        err.print("another stallgate measures on this GPU; waiting for it")
+        err.print("another stallgate is measuring on this GPU; waiting")
 
     def at_work(self, case: str, step: str) -> None:
         if self._task is not None:
@@ -398,7 +398,9 @@ def _remarks(row: BenchRow) -> list[str]:
     lines += [f"{e.label}: {e.note}" for e in row.entries if e.note]
     for entry in row.entries:
         if entry.role in ("copy", "roof") and entry.drift is not None and abs(entry.drift) > _NOTABLE_DRIFT:
-            lines.append(f"not steady: the later half of the {entry.role}'s own times is {entry.drift:+.1%} longer")
+            longer = "longer" if entry.drift > 0 else "shorter"
+            half = f"the later half of the {entry.role}'s own times is {abs(entry.drift):.1%} {longer}"
+            lines.append(f"not steady: {half}")
     return lines
 
 
@@ -407,4 +409,4 @@ def _speedups(row: BenchRow, entry: Entry) -> str:
     others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
     found = [(other.label, row.speedup(other, entry)) for other in others]
     times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]
-    return f"speed {', '.join(times)}" if times else "nobody else was timed"
+    return f"speed {', '.join(times)}" if times else "no other contender was timed"

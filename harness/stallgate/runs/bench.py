@@ -54,7 +54,7 @@ class Entry(FrozenStruct, frozen=True):
 
     def __post_init__(self) -> None:
         if not all(0 < time < _LONGEST_US for time in self.samples_us):
-            raise ValueError("`samples_us` holds a time that cannot be")
+            raise ValueError("`samples_us` holds an impossible time")
 
     @property
     def label(self) -> str:

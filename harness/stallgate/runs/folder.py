@@ -79,7 +79,7 @@ def new_folder(reports: Path, subject: str) -> Path:
 def _refuse_other_latest(reports: Path) -> None:
     latest = reports / LATEST
     if latest.exists() and not latest.is_symlink():
-        raise BrokenFile(f"{latest} is no link to a run", "move it away: stallgate points it to the newest run")
+        raise BrokenFile(f"{latest} is not a link to a run", "move it away: stallgate points it to the newest run")
 
 
 def _point_latest(folder: Path) -> None:
@@ -168,8 +168,9 @@ def read_versioned(path: Path, kind: type[_Versioned], known: int, *, again: str
         content = read_bounded(path, LARGEST_JSON)
         found = decode_json(content, _Head).format
         if found != known:
+            age = "an older" if found < known else "a newer"
             raise BrokenFile(
-                f"{path} has format {found}; this stallgate reads format {known}",
+                f"{path} was written by {age} stallgate (format {found}; this one reads format {known})",
                 f"use the stallgate that wrote it, or {again}",
             )
         return decode_json(content, kind)
@@ -198,10 +199,10 @@ def _check_names(path: Path, run: Run) -> None:
     parts = [part for case in cases for part in (case.problem, case.variant, case.configuration, case.workload)]
     for part in [*parts, *run.subjects]:
         if not re.fullmatch(LABEL_PART, part) or not part.strip("."):
-            raise BrokenFile(f"{path}: cases: '{part}' cannot stand in a case's name", _RESTORE)
+            raise BrokenFile(f"{path}: cases: '{part}' is not a valid part of a case's name", _RESTORE)
     for attempt in run.attempts:
         if attempt.report is not None and not re.fullmatch(_REPORT, attempt.report):
-            raise BrokenFile(f"{path}: attempts: '{attempt.report}' is no ncu report of the run's folder", _RESTORE)
+            raise BrokenFile(f"{path}: attempts: '{attempt.report}' is not an ncu report of the run's folder", _RESTORE)
 
 
 def find(reports: Path, name: str | None) -> Path:
@@ -251,6 +252,6 @@ def refuse_recording(reports: Path, folder: Path) -> None:
     """
     if is_recording(reports, folder):
         raise BadArgument(
-            f"{folder} is a recording, and no recording is written to",
-            "where there is no GPU, `stallgate profile --report` replays it into a run of its own and draws that",
+            f"{folder} is a recording; recordings are read-only",
+            "where there is no GPU, `stallgate profile --report` replays it into a new run and draws that",
         )

@@ -34,7 +34,7 @@ def record(project: Project, folder: Path, run: Run) -> list[Path]:
     gaps = [result.case.name for result in run.cases if result.outcome != "profiled"]
     if not run.complete or gaps:
         raise NotMeasured(
-            "a run with gaps is no recording" + (f": {', '.join(gaps)}" if gaps else ""),
+            "an incomplete run cannot be recorded" + (f": {', '.join(gaps)}" if gaps else ""),
             "profile again until every case is measured",
         )
     places = {problem: _place(project, run, problem) for problem in run.subjects}
@@ -125,7 +125,7 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
         raise NoRecording("recordings are replayed one problem at a time", f"name one of {', '.join(problems)}")
     found, broken = _recordings(project, problems[0])
     if not found and broken:
-        raise NoRecording(broken[0], "restore it with git, or record again on a GPU with `make record`")
+        raise NoRecording(broken[0], "record again on a GPU with `make record`, or restore it with git")
     if not found:
         raise NoRecording(
             f"there is no CUDA device, and no recording of {problems[0]} to replay",
@@ -150,7 +150,7 @@ def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[s
         try:
             run = load(path.parent)
         except StallgateError as error:
-            broken.append(f"a recording is damaged: {error.message}")
+            broken.append(f"a recording cannot be read: {error.message}")
             continue
         missing = missing_reports(path.parent, run)
         if missing:
