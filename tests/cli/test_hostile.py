@@ -85,18 +85,29 @@ def test_what_is_no_recording_is_not_replaced_by_one(with_ncu: Stallgate, tree: 
     (place / "notes").write_text("mine")
     done = with_ncu("profile", *SHORT, "--record")
     assert done.returncode == 2
-    said(done, "is no recording", "move it away")
+    said(done, "is not a recording", "move them away")
     assert (place / "notes").read_text() == "mine"
 
 
 def test_a_recording_replaces_the_former_one_as_a_whole(with_ncu: Stallgate, tree: Path) -> None:
     place = tree / "reports/recorded/h200_sxm/cumprod"
     (place / "ncu").mkdir(parents=True)
-    for name in ("run.json", "left", "ncu/7.ncu-repz"):
+    for name in ("run.json", "ncu/7.ncu-repz"):
         (place / name).write_text("")
     assert with_ncu("profile", *SHORT, "--record").returncode == 0
     assert sorted(path.name for path in place.iterdir()) == ["ncu", "run.json"]
     assert [path.name for path in place.parent.iterdir()] == ["cumprod"]
+
+
+def test_a_recording_with_a_users_own_file_is_not_replaced(with_ncu: Stallgate, tree: Path) -> None:
+    place = tree / "reports/recorded/h200_sxm/cumprod"
+    (place / "ncu").mkdir(parents=True)
+    for name in ("run.json", "NOTES.md"):
+        (place / name).write_text("mine")
+    done = with_ncu("profile", *SHORT, "--record")
+    assert done.returncode == 2, done.stdout
+    said(done, "holds other files too")
+    assert (place / "NOTES.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize("target", ["../../victim", "..", "../victim/cumprod"])

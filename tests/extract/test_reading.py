@@ -14,6 +14,7 @@ import pytest
 
 from stallgate.errors import BadArgument
 from stallgate.extract import reader
+from stallgate.extract.evidence import mislabelled
 from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import checked, reading
 from stallgate.extract.table import combine_launches
@@ -221,6 +222,26 @@ def test_a_label_is_read_back() -> None:
 )
 def test_other_ranges_are_no_labels(text: str) -> None:
     assert Label.parse(text) is None
+
+
+A, B = (f"stallgate/p/{variant}/default/w/0" for variant in "ab")
+
+
+@pytest.mark.parametrize(
+    ("ranges", "faulty"),
+    [
+        ([[A], [A], [B]], set()),
+        ([[A], ["torch's own", B]], set()),
+        ([[A], [A, B]], {"p/a/default/w", "p/b/default/w"}),
+        ([[A], [B, B]], {"p/b/default/w"}),
+        ([[A], [], [B]], {"p/a/default/w", "p/b/default/w"}),
+        ([[A], [B], ["torch's own"]], {"p/b/default/w"}),
+        ([[], [A], [B]], {"p/a/default/w"}),
+    ],
+)
+def test_a_launch_has_one_label(ranges: list[list[str]], faulty: set[str]) -> None:
+    """With two it would count for two cases; without one it would make its case look faster."""
+    assert set(mislabelled([launch(each) for each in ranges])) == faulty
 
 
 def test_foreign_launches_are_named_by_what_they_say() -> None:

@@ -208,6 +208,7 @@ def with_baseline(
 ) -> Project:
     """A project in which these numbers are accepted of the candidate, on both of its workloads."""
     known = subject_of(project, "cumprod").digests
+    metrics = {name: replace(found, unit=found.unit or CATALOGUE.metrics[name].unit) for name, found in metrics.items()}
     same = {key: known[key] for key in (REFERENCE_KEY, variant_key("copy_roof"))}
     cases = {
         f"blocked_scan/default/{workload}": BaselineCase(

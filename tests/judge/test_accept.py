@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import zstandard
 from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, BrokenFile, NotMeasured, StallgateError
+from stallgate.extract.launches import read_report
 from stallgate.extract.read_run import with_roles
 from stallgate.extract.table import Summary
 from stallgate.judge.accept import accept, baseline_text, write
@@ -219,14 +222,45 @@ def as_live(tree: Path, recording: Path, name: str, pack: Callable[[bytes], tupl
     return name
 
 
+def test_a_baseline_stays_where_its_gpu_has_one(tree: Path, repository: Project, runs: Runs) -> None:
+    """Also after a data sheet gave the GPU another folder."""
+    project = load_project(tree)
+    [baseline] = accept(repository, runs.several(repository, 100.0, 104.0, 101.0), TODAY)
+    path = write(project, baseline)
+    moved = path.parent.with_name("nvidia_h100")
+    path.parent.rename(moved)
+    assert write(load_project(tree), baseline) == moved / path.name
+
+
+@pytest.mark.parametrize("change", [{"gpu": "NVIDIA H100 PCIe"}, {"clock_control": "base"}, {"cache_control": "none"}])
+def test_a_baseline_does_not_replace_one_of_other_conditions(
+    tree: Path, repository: Project, runs: Runs, change: dict[str, str]
+) -> None:
+    project = load_project(tree)
+    [baseline] = accept(repository, runs.several(repository, 100.0, 104.0, 101.0), TODAY)
+    path = write(project, replace(baseline, **change))
+    if "gpu" in change:
+        place = tree / FOLDER / path.name
+        place.parent.mkdir(parents=True)
+        path = path.rename(place)
+    before = path.read_bytes()
+    with pytest.raises(BadArgument, match="was accepted for"):
+        write(project, baseline)
+    assert path.read_bytes() == before
+
+
 @pytest.fixture
 def repeated(tree: Path, recording: Path) -> list[str]:
-    """Runs with the recording's numbers that count as measured one by one: each report names another processor."""
+    """Runs with the recording's numbers that count as measured one by one: each time is some nanoseconds longer."""
+    reports = read_report(next(recording.glob("ncu/*")), ["gpu__time_duration.sum"])
+    times = {launch.metrics["gpu__time_duration.sum"].value for launch in reports.launches}
 
-    def on_processor(number: int) -> Callable[[bytes], tuple[str, bytes]]:
-        return lambda content: (".ncu-rep", content.replace(b"Xeon(R)", f"Xeon({number})".encode()))
+    def longer(by_ns: int) -> Callable[[bytes], tuple[str, bytes]]:
+        changed = {struct.pack("<d", time): struct.pack("<d", time + by_ns) for time in times}
+        pattern = re.compile(b"|".join(map(re.escape, changed)))
+        return lambda content: (".ncu-rep", pattern.sub(lambda found: changed[found[0]], content))
 
-    return [as_live(tree, recording, f"run{number}", on_processor(number)) for number in (1, 2, 3)]
+    return [as_live(tree, recording, f"run{number}", longer(number)) for number in (1, 2, 3)]
 
 
 PACKINGS: dict[str, Callable[[bytes], tuple[str, bytes]]] = {
@@ -255,6 +289,16 @@ def test_a_run_and_its_own_recording_are_one_measurement(
     assert not (tree / "metrics/baselines").exists()
     compared = stallgate("compare", replay, live)
     assert "both runs hold the same ncu reports" in compared.stdout
+
+
+@pytest.mark.parametrize("change", [lambda old: old + bytes(16), lambda old: old.replace(b"Xeon(R)", b"Xeon(1)")])
+def test_what_ncu_read_makes_a_measurement_not_the_bytes_of_its_report(
+    stallgate: Stallgate, tree: Path, recording: Path, repeated: list[str], change: Callable[[bytes], bytes]
+) -> None:
+    live = as_live(tree, recording, "live", lambda content: (".ncu-rep", change(content)))
+    done = stallgate("baseline", live, f"recorded/{recording.parent.name}/{recording.name}", repeated[0])
+    assert done.returncode == 2, done.stdout
+    assert "live and cumprod hold the same measurement" in " ".join(done.stderr.split())
 
 
 def test_accepted_numbers_are_gated_by(

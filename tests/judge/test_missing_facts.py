@@ -113,6 +113,11 @@ SHUT: dict[str, Shut] = {
             role="roof",
             ceiling="bytes",
         ),
+        lambda _, run: run["subjects"]["cumprod"]["roles"].update(copy_roof="baseline", naive_serial="roof"),
+    ),
+    "a roof that is a candidate now": Shut(
+        "stale",
+        lambda project: with_variant(by(project), "copy_roof", role="candidate", ceiling=None),
     ),
     "other code": Shut("stale", lambda project: with_variant(by(project), "blocked_scan", digest="other")),
     "too few samples": Shut("damaged_report", by, lambda _, run: run["settings"].update(samples=6)),

@@ -131,6 +131,18 @@ def test_a_roof_that_the_run_has_no_case_of_is_not_passed_over(repository: Proje
     assert judged.judgement.exit_status == 3
 
 
+def test_a_roof_in_another_configuration_alone_is_none(repository: Project) -> None:
+    """It can be made as slow as one likes."""
+    project, judged = measured(repository, {"copy": BYTES}, 1.0)
+    roof = case("copy", configuration="slow")
+    results = [replace(r, case=roof) if r.role == "roof" else r for r in judged.run.cases]
+    rows = rows_of("blocked_scan", "candidate", {"duration": [MS], "l2_sectors": [NEEDED]})
+    rows += [replace(row, configuration="slow") for row in rows_of("copy", "roof", {"duration": [MS]})]
+    run = with_roles(run_of(project, results), project)
+    again = judge(read(run, summarise(rows), rows=rows), project, [], today=TODAY)
+    assert {v.reason for v in again.judgement.verdicts} == {"no_roof"}
+
+
 def test_a_roof_that_only_computes_need_not_move_the_bytes(repository: Project) -> None:
     _, judged = measured(repository, {"copy": BYTES, "multiply": Measured("flops", 5, sectors=1.0)}, 5.0)
     assert fraction(judged) == 1.0

@@ -516,3 +516,9 @@ def test_other_digests_of_the_run_make_it_stale_before_its_baseline(repository: 
     changed = replace(subject, digests={**subject.digests, "the reference": "other"})
     found = judged(regression()(repository), subjects={"cumprod": changed})
     assert reasons(found) == {("not_measured", "stale")}
+
+
+def test_a_baseline_in_another_unit_is_not_compared(repository: Project) -> None:
+    project = with_stage(repository, target("duration", tolerance=0.02))
+    judgement = judged(with_baseline(project, {"duration": accepted(100.0, unit="s")}))
+    assert {v.reason for v in judgement.verdicts} == {"stale_baseline"}

@@ -128,7 +128,7 @@ def test_what_a_baseline_launches_is_shown_and_not_judged(repository: Project) -
 
 
 @pytest.mark.parametrize(
-    ("pattern", "reason", "words"), [("*", "all", "allows every kernel"), ("*Fill*", " ", "reason: it is empty")]
+    ("pattern", "reason", "words"), [("*", "all", "is too broad"), ("*Fill*", " ", "reason: it is empty")]
 )
 def test_an_allowance_that_nobody_can_review_is_refused(
     stallgate: Stallgate, tree: Path, pattern: str, reason: str, words: str

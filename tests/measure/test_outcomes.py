@@ -161,6 +161,8 @@ def test_an_output_that_was_never_compared_is_not_right(left_out: str) -> None:
     if left_out not in ("check", "all"):
         child.step(FIRST, "check", 0)
     if left_out not in ("edge", "all"):
+        for number in range(child.referee.edges):
+            child.step(FIRST, "edge", number)
         child.say("inputs", case=FIRST.name, step="edge", number=child.referee.edges)
     for number in (1, 2):
         if left_out not in (f"sample {number}", "all"):
@@ -367,6 +369,32 @@ class Witness(MadeUpReferee):
         return answer
 
 
+@pytest.mark.parametrize("numbers", [[2], [1, 2], [0, 2], [0, 1, 2], [0, 0, 2]], ids=str)
+def test_edge_cases_are_right_only_after_each_output_was_compared(numbers: list[int]) -> None:
+    """Nobody can ask for the last one, or for one after the other, without an output of each."""
+    child = Child()
+    child.begin()
+    child.step(FIRST, "check", 0)
+    for number in numbers:
+        child.say("inputs", case=FIRST.name, step="edge", number=number)
+    for number in (1, 2):
+        child.step(FIRST, "sample", number)
+    child.end()
+    assert child.found().outcome == "not_profiled"
+    assert "requested an edge case before" in child.found().reason
+
+
+def test_a_baseline_that_raises_on_an_edge_case_keeps_its_numbers() -> None:
+    child = Child(roles=("baseline",) * 3)
+    child.begin()
+    child.step(FIRST, "check", 0)
+    child.say("inputs", case=FIRST.name, step="edge", number=0)
+    for number in (1, 2):
+        child.step(FIRST, "sample", number)
+    child.end(edge_case_fault="on fresh data it raises ValueError")
+    assert (child.found().outcome, child.found().edge_case_fault) == ("profiled", "on fresh data it raises ValueError")
+
+
 @given(st.lists(MESSAGES, max_size=60))
 def test_nothing_that_a_child_can_say_makes_a_case_profiled_but_outputs_that_were_found_right(messages: Any) -> None:
     witness = Witness()
@@ -377,3 +405,4 @@ def test_nothing_that_a_child_can_say_makes_a_case_profiled_but_outputs_that_wer
         if found.outcome == "profiled":
             assert {(case.name, f"sample {number}") for number in range(1, SAMPLES + 1)} <= witness.found
             assert (case.name, "check 0") in witness.found
+            assert (case.name, "edge 0") in witness.found

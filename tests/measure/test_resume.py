@@ -65,9 +65,20 @@ def test_only_what_is_missing_or_stale_is_measured_again(
     assert latest("run.json")["complete"]
 
 
+@pytest.mark.whole_recording
+def test_a_name_of_an_attempt_is_used_once(own: Stallgate, tree: Path, latest: Callable[[str], Any]) -> None:
+    """Also of one that was dropped from the run: its files are still there."""
+    assert own("profile", *SHORT).returncode == 0
+    (tree / "reports/latest/ncu/7.plan.json").write_text("{}")
+    with (tree / "kernels/cumprod/blocked_scan.py").open("a") as file:
+        file.write("# changed\n")
+    assert own("profile", "--resume").returncode == 0
+    assert [attempt["name"] for attempt in latest("run.json")["attempts"]] == ["1", "8"]
+
+
 REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
-    (("--resume", "latest", "--samples", "3"), {}, ("takes no samples of its own", "without --resume")),
-    (("cumprod", "--resume"), {}, ("takes no subjects of its own",)),
+    (("--resume", "latest", "--samples", "3"), {}, ("--samples cannot be changed", "without --resume")),
+    (("cumprod", "--resume"), {}, ("PROBLEM/VARIANT cannot be changed",)),
     (("--resume",), {"FAKE_GPU_NAME": "NVIDIA H100"}, ("NVIDIA H200 then, NVIDIA H100 now", "start a new run")),
     (("--resume", "nonesuch"), {}, ("no run is named 'nonesuch'",)),
 ]

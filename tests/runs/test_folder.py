@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -131,6 +132,39 @@ def test_a_run_of_names_that_lead_elsewhere_is_refused(replayed_square: Path) ->
         changed = {**run, "cases": [{**run["cases"][0], "case": {**run["cases"][0]["case"], "variant": name}}]}
         path.write_bytes(msgspec.json.encode(changed))
         with pytest.raises(BrokenFile, match="is not a valid part of a case's name"):
+            load(replayed_square)
+
+
+@pytest.mark.parametrize("change", [{"kind": "imported"}, {"kind": "imported", "settings": None, "subjects": {}}])
+def test_a_run_that_was_measured_cannot_be_called_an_import(replayed_square: Path, change: dict[str, Any]) -> None:
+    """An import has no digests, roles or plan to be held to."""
+    path = replayed_square / "run.json"
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **change}))
+    with pytest.raises(BrokenFile, match="the run is not imported, by its other parts"):
+        load(replayed_square)
+
+
+def test_nor_can_an_attempt_of_a_measured_run(replayed_square: Path) -> None:
+    path = replayed_square / "run.json"
+    run = msgspec.json.decode(path.read_bytes())
+    run["attempts"][0]["kind"] = "import"
+    path.write_bytes(msgspec.json.encode(run))
+    with pytest.raises(BrokenFile, match="the run is not recorded, by its other parts"):
+        load(replayed_square)
+
+
+@pytest.mark.parametrize("part", ["cases", "attempts"])
+def test_what_is_there_twice_does_not_count_twice(replayed_square: Path, part: str) -> None:
+    path = replayed_square / "run.json"
+    run = msgspec.json.decode(path.read_bytes())
+    run[part].append(run[part][0])
+    path.write_bytes(msgspec.json.encode(run))
+    with pytest.raises(BrokenFile, match="twice"):
+        load(replayed_square)
+    if part == "attempts":
+        run[part][-1] = {**run[part][0], "name": "another"}
+        path.write_bytes(msgspec.json.encode(run))
+        with pytest.raises(BrokenFile, match="the same ncu report twice"):
             load(replayed_square)
 
 

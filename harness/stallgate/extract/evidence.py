@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from stallgate.errors import DamagedReport
 from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import Report, read_report
@@ -63,7 +65,33 @@ def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue)
     calls = calls_of(attempt, report.launches)
     if attempt.kind == "detail":
         return _of_details(run, calls, report.reader)
-    return _of_samples(run, attempt, calls, report.reader)
+    evidence = _of_samples(run, attempt, calls, report.reader)
+    return evidence if attempt.kind == "import" else _without(evidence, mislabelled(report.launches))
+
+
+def _without(evidence: Evidence, faults: dict[str, str]) -> Evidence:
+    """Evidence without the cases that have faults."""
+    calls = [call for call in evidence.calls if call.case.name not in faults]
+    return replace(evidence, calls=calls, faults={**faults, **evidence.faults})
+
+
+def mislabelled(launches: list[Launch]) -> dict[str, str]:
+    """Case name -> why its launches cannot be told from those of others.
+
+    Each launch that stallgate profiles has one label. One with two would count for two cases. One with none would
+    count for no case, although it is work of the case before or after it.
+    """
+    labels = [[label for text in launch.ranges if (label := Label.parse(text)) is not None] for launch in launches]
+    faults: dict[str, str] = {}
+    for number, own in enumerate(labels):
+        if len(own) > 1:
+            faults |= dict.fromkeys((label.case.name for label in own), "a launch has the labels of two calls")
+        elif not own:
+            before = next((found for found in reversed(labels[:number]) if found), [])
+            after = next((found for found in labels[number:] if found), [])
+            names = (label.case.name for label in (*before, *after))
+            faults |= dict.fromkeys(names, "a launch before or after its own has no label")
+    return faults
 
 
 def _measured_by(run: Run, attempt: Attempt) -> list[CaseResult]:

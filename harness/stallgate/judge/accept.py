@@ -6,6 +6,7 @@ part of it: a regression that is smaller than the spread of unchanged code is no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from datetime import date
@@ -24,6 +25,7 @@ from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, C
 from stallgate.project.layout import baseline_file
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
+from stallgate.project.yardsticks import read_baseline
 from stallgate.runs.conditions import TITLES, Conditions, conditions
 from stallgate.runs.folder import write_whole
 
@@ -55,14 +57,35 @@ def accept(project: Project, results: list[JudgedRun], today: date) -> list[Base
 
 
 def path_of(project: Project, baseline: Baseline) -> Path:
-    """The file of a baseline."""
+    """The file of a baseline: the one that its GPU has already, or a new one."""
     path = baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
-    return inside(project.root, path.relative_to(project.root).as_posix())
+    path = inside(project.root, path.relative_to(project.root).as_posix())
+    same = (
+        found for found in sorted(path.parent.parent.glob(f"*/{path.name}")) if _head(project, found)[0] == baseline.gpu
+    )
+    return next(same, path)
+
+
+def _head(project: Project, path: Path) -> tuple[str, str, str]:
+    """GPU, clock control and cache control of a baseline's file."""
+    found = read_baseline(project.root, path, project.catalogue)
+    return found.gpu, found.clock_control, found.cache_control
 
 
 def write(project: Project, baseline: Baseline) -> Path:
-    """Writes a baseline and returns its path."""
+    """Writes a baseline and returns its path.
+
+    Raises:
+        BadArgument: the file has numbers of another GPU, or under another clock or cache control, which would be lost.
+    """
     path = path_of(project, baseline)
+    wanted = (baseline.gpu, baseline.clock_control, baseline.cache_control)
+    known = _head(project, path) if path.is_file() else wanted
+    if known != wanted:
+        raise BadArgument(
+            f"{path.parent.name}/{path.name} was accepted for {', '.join(known)}; this is {', '.join(wanted)}",
+            "remove the file if its numbers are no longer needed",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, baseline_text(baseline).encode())
     return path
@@ -81,13 +104,21 @@ def _check_runs(results: list[JudgedRun]) -> None:
         if result.run.kind == "imported":
             name = result.folder.name
             raise BadArgument(f"{name} is an imported run; the code it measured is unknown", "profile with stallgate")
-    measurements = [(result, measurements_of(result)) for result in results]
+    measurements = [(result, measurements_of(result) | _readings(result)) for result in results]
     for (one, mine), (other, others) in combinations(measurements, 2):
         if mine & others:
             raise BadArgument(
                 f"{one.folder.name} and {other.folder.name} hold the same measurement",
                 "replays of one recording have no spread: name runs that were measured separately",
             )
+
+
+def _readings(result: JudgedRun) -> frozenset[str]:
+    """A digest of all that ncu read of each call. No two calls agree in every metric, whatever file they come from."""
+    return frozenset(
+        hashlib.sha256(msgspec.json.encode([[launch.kernel, launch.metrics] for launch in call.launches])).hexdigest()
+        for call in result.calls
+    )
 
 
 def _cases(results: list[JudgedRun]) -> list[Case]:

@@ -42,7 +42,13 @@ def accepted_of(project: Project, run: Run, result: CaseResult, metric: Metric) 
     moved = _moved(entry, run, case, metric)
     if moved:
         return Reason(code="stale_baseline", sentence=f"the baseline is stale: {listed(moved)} changed since")
-    return entry.metrics[metric.name]
+    accepted = entry.metrics[metric.name]
+    if accepted.unit != metric.unit:
+        sentence = (
+            f"the baseline has {metric.name} in {accepted.unit or 'no unit'}, the run in {metric.unit or 'no unit'}"
+        )
+        return Reason(code="stale_baseline", sentence=sentence)
+    return accepted
 
 
 def _baseline(project: Project, problem: str, measured: Conditions) -> Baseline | Reason:

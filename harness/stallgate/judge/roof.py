@@ -119,7 +119,7 @@ def _fastest(
 ) -> Roof | Reason:
     """The fastest sound roof of a kind. There is none if the run lacks one, which might have been the fastest."""
     mine = {variant.name: [case for case in cases if case.variant == variant.name] for variant in variants}
-    missing = [name for name, found in mine.items() if not found]
+    missing = [name for name, found in mine.items() if all(case.configuration != "default" for case in found)]
     if missing:
         return Reason(code="no_roof", sentence=f"the run did not measure the roof {listed(missing)} on this workload")
     roofs = []

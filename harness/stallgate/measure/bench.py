@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, NotMeasured
-from stallgate.measure.child_plan import RUN_LIMIT_S, as_json, child_case, references
+from stallgate.measure.child_plan import RUN_LIMIT_S, as_json, child_case, forget_bytecode, references
 from stallgate.measure.conversation import EventLog
 from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
@@ -242,6 +242,7 @@ class Bencher:
         """
         stem.parent.mkdir(exist_ok=True)
         log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
+        forget_bytecode(self._project, (row.problem for row in rows))
         write_whole(plan, bench_plan(self._project, self._bench, rows))
         command = [self._options.python, str(TIMER_ENTRY), str(plan)]
         child = Spawned(command, self._environment(), log, self._options.grace_s)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from stallgate.errors import BadArgument
 from stallgate.model import Case
 from stallgate.project.load import Project
 
@@ -27,6 +30,24 @@ def child_plan(project: Project, cases: list[Case], samples: list[str], target: 
         "cases": [child_case(project, case, samples) for case in cases],
     }
     return as_json(plan)
+
+
+def forget_bytecode(project: Project, problems: Iterable[str]) -> None:
+    """Removes what Python compiled of problems' files: it would run in place of a source with the same size and time.
+
+    The digests in a plan are those of the sources.
+
+    Raises:
+        BadArgument: a file cannot be removed.
+    """
+    for name in dict.fromkeys(problems):
+        folder = (project.root / project.problems[name].reference).parent
+        for cache in sorted(folder.rglob("__pycache__")):
+            for path in [cache] if cache.is_symlink() else sorted(cache.glob("*.pyc")):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise BadArgument(f"{path} cannot be removed: {error.strerror}", "remove it") from None
 
 
 def as_json(plan: dict[str, object]) -> bytes:

@@ -68,6 +68,10 @@ class _Turn:
         """Steps whose outputs the referee found right; ``edge`` after the last edge case."""
         self.wrong = ""
         self.edge_case_fault = ""
+        self.edges = 0
+        """Edge cases whose outputs were compared."""
+        self.edge_is_open = False
+        """Whether the child has the inputs of an edge case whose output was not compared."""
         self.faults: list[str] = []
         """Messages that the child should not have sent."""
         self._is_candidate = role == "candidate"
@@ -244,10 +248,16 @@ class Outcomes:
                 return self._referee.ask("use_host_memory")
 
     def _lend(self, turn: _Turn, message: InputsWanted) -> Reply:
+        """Inputs of a step. Edge cases come one after the other, each after the output of the one before."""
+        if message.step == "edge":
+            if turn.edge_is_open or message.number != turn.edges:
+                self._blame("the child requested an edge case before it submitted the output of the last one")
+                return OUT_OF_TURN
+            turn.edge_is_open = True
         turn.lent = f"sample {message.number}" if message.step == "sample" else message.step
         answer = self._referee.ask("inputs", case=message.case, step=message.step, number=message.number)
         if message.step == "edge" and answer.get("end"):
-            turn.lent = ""
+            turn.lent, turn.edge_is_open = "", False
             self._note(turn, "edge", answer)
         return answer
 
@@ -265,6 +275,8 @@ class Outcomes:
             self._blame("the child submitted an output for a step whose inputs it never requested")
             return OUT_OF_TURN
         answer = self._referee.ask("compare")
+        if step == "edge":
+            turn.edges, turn.edge_is_open = turn.edges + 1, False
         if step != "edge" or not answer.get("right"):
             self._note(turn, step, answer)
         return answer

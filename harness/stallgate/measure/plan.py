@@ -81,7 +81,10 @@ def _workloads(problem: Problem, names: list[str]) -> list[Workload]:
 
 
 def _configurations(variant: Variant, names: list[str]) -> list[str]:
+    """The configurations to measure. A roof's default one is always among them: fractions refer to it."""
     wanted = [name for name in dict.fromkeys(names) if name in variant.configurations]
+    if variant.role == "roof" and "default" not in wanted:
+        wanted.insert(0, "default")
     return wanted or ["default"]
 
 

@@ -196,7 +196,7 @@ class Profiler:
         Raises:
             NotMeasured: the user interrupted.
         """
-        name = str(len(self._run.attempts) + 1)
+        name = self._unused_name()
         task = Task(folder=self._folder / "ncu", name=name, kind=kind, cases=cases, samples=samples)
         metrics = self._run.settings.metrics if self._run.settings is not None else []
         attempt = planned_attempt(task, self._machine, self._options.python, metrics)
@@ -214,6 +214,12 @@ class Profiler:
                 f"what was measured so far is in {self._folder}; `stallgate profile --resume` measures the rest",
             )
         return performed
+
+    def _unused_name(self) -> str:
+        """The next number. A resumed run may have dropped attempts whose files are still there."""
+        names = [attempt.name for attempt in self._run.attempts]
+        names += [path.name.partition(".")[0] for path in (self._folder / "ncu").glob("*")]
+        return str(max((int(name) for name in names if name.isdecimal()), default=0) + 1)
 
     def _settle(self, task: Task, outcomes: Outcomes) -> None:
         """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""

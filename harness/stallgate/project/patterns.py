@@ -30,6 +30,15 @@ _UNRELATED = (
 )
 """Kernels that have nothing to do with each other: no wrapper needs two of them for the same reason."""
 
+_GENERIC = frozenset(
+    [
+        *("kernel", "kernels", "void", "at", "native", "cub", "cutlass", "cudnn", "cuda", "std", "device", "triton"),
+        *("fused", "float", "double", "half", "int", "unsigned", "long", "char", "const", "bool", "size", "type"),
+        *("array", "reduce", "scan", "elementwise"),
+    ]
+)
+"""Words that are part of names of all kinds: alone they name nothing."""
+
 _WILDCARD = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
 
 
@@ -38,5 +47,13 @@ def too_wide(pattern: str) -> str:
     literals = _WILDCARD.split(pattern)
     if len(literals) > 1 and max(map(len, literals)) < _SHORTEST_LITERAL:
         return f"'{pattern}' is too broad: a pattern needs at least {_SHORTEST_LITERAL} literal characters in a row"
+    if len(literals) > 1 and not any(_says_something(literal) for literal in literals):
+        return f"'{pattern}' is too broad: its words are part of names of all kinds"
     matched = [name for name in _UNRELATED if fnmatch.fnmatchcase(name, pattern)]
     return f"'{pattern}' allows unrelated kernels: {matched[0]} and {matched[1]}" if len(matched) > 1 else ""
+
+
+def _says_something(literal: str) -> bool:
+    """Whether a literal has a word that few kernels have in their names."""
+    words = re.findall(r"[a-z]+|[0-9]+", literal.lower())
+    return any(word not in _GENERIC and len(word) >= _SHORTEST_LITERAL for word in words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stallgate.model import Case, Run, Workload
+from stallgate.model import Case, Run, Subject, Variant, Workload
 from stallgate.project.digests import (
     CHILD_KEY,
     DEFAULT,
@@ -32,10 +32,23 @@ def changes(run: Run, project: Project) -> dict[str, list[str]]:
 def _differing(run: Run, project: Project, name: str) -> list[str]:
     if name not in project.problems or name not in run.subjects:
         return [PROBLEM]
-    measured, current = run.subjects[name].digests, subject_digests(project.problems[name])
+    subject, problem = run.subjects[name], project.problems[name]
+    measured, current = subject.digests, subject_digests(problem)
     needed = [key for result in run.cases if result.case.problem == name for key in _dependencies(result.case)]
     known = dict.fromkeys([*measured, *current, *needed])
-    return [key for key in known if measured.get(key) is None or measured.get(key) != current.get(key)]
+    differing = [key for key in known if measured.get(key) is None or measured.get(key) != current.get(key)]
+    return differing + [role_key(v.name) for v in problem.variants.values() if _other_role(subject, v)]
+
+
+def role_key(variant: str) -> str:
+    """What a reader calls the role of a variant."""
+    return f"the role of {variant}"
+
+
+def _other_role(subject: Subject, variant: Variant) -> bool:
+    """Whether a variant was measured as a roof and is none now, or the reverse: a roof is right for other outputs."""
+    measured = subject.roles.get(variant.name)
+    return measured is None or (measured == "roof") != (variant.role == "roof")
 
 
 def _dependencies(case: Case) -> list[str]:
@@ -48,7 +61,7 @@ def _dependencies(case: Case) -> list[str]:
 
 def stale_because(case: Case, changed: dict[str, list[str]]) -> list[str]:
     """The changed things that the numbers of a case depend on."""
-    depends = [PROBLEM, *_dependencies(case)]
+    depends = [PROBLEM, role_key(case.variant), *_dependencies(case)]
     return [key for key in changed.get(case.problem, []) if key in depends]
 
 

@@ -175,7 +175,7 @@ def read_baselines(root: Path, catalogue: Catalogue) -> dict[str, list[Baseline]
     """
     found: dict[str, list[Baseline]] = {}
     for path in baseline_files(root):
-        baseline = _baseline(root, path, catalogue)
+        baseline = read_baseline(root, path, catalogue)
         beside = found.setdefault(baseline.problem, [])
         if baseline.gpu in [other.gpu for other in beside]:
             shown = relative(root, path)
@@ -184,7 +184,12 @@ def read_baselines(root: Path, catalogue: Catalogue) -> dict[str, list[Baseline]
     return found
 
 
-def _baseline(root: Path, path: Path, catalogue: Catalogue) -> Baseline:
+def read_baseline(root: Path, path: Path, catalogue: Catalogue) -> Baseline:
+    """The accepted numbers of a problem on a GPU.
+
+    Raises:
+        BrokenFile: the file is not what it should be.
+    """
     shown = relative(root, path)
     table = read_json(path, shown)
     if table.get("format") != BASELINE_FORMAT:

@@ -146,6 +146,8 @@ def load(folder: Path) -> Run:
         raise NoRun(f"{folder} holds no run.json", "name a run's folder, or make a run with `stallgate profile`")
     run = read_versioned(path, Run, RUN_FORMAT, again="profile again")
     _check_names(path, run)
+    _check_kind(path, run)
+    _check_once(path, run)
     return run
 
 
@@ -203,6 +205,35 @@ def _check_names(path: Path, run: Run) -> None:
     for attempt in run.attempts:
         if attempt.report is not None and not re.fullmatch(_REPORT, attempt.report):
             raise BrokenFile(f"{path}: attempts: '{attempt.report}' is not an ncu report of the run's folder", _RESTORE)
+
+
+def _check_kind(path: Path, run: Run) -> None:
+    """Refuses an imported run that says what only a measured run knows, or the reverse: the kind decides on checks.
+
+    Raises:
+        BrokenFile: the run is of two kinds.
+    """
+    is_imported = run.kind == "imported"
+    measured_here = run.settings is not None or run.subjects or run.options is not None
+    kinds = {attempt.kind == "import" for attempt in run.attempts}
+    if (is_imported and measured_here) or kinds - {is_imported}:
+        raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
+
+
+def _check_once(path: Path, run: Run) -> None:
+    """Refuses a part that is there twice: it would count twice.
+
+    Raises:
+        BrokenFile: two cases, attempts or reports are the same.
+    """
+    parts: dict[str, list[object]] = {
+        "case": [result.case for result in run.cases],
+        "attempt": [attempt.name for attempt in run.attempts],
+        "ncu report": [attempt.report for attempt in run.attempts if attempt.report is not None],
+    }
+    for noun, found in parts.items():
+        if len(set(found)) < len(found):
+            raise BrokenFile(f"{path}: it has the same {noun} twice", _RESTORE)
 
 
 def find(reports: Path, name: str | None) -> Path:

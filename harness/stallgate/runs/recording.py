@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -46,14 +47,23 @@ def record(project: Project, folder: Path, run: Run) -> list[Path]:
 def _place(project: Project, run: Run, problem: str) -> Path:
     """The folder of a problem's recording, which may be replaced."""
     place = inside(project.reports, RECORDED, _gpu_of(project, run), problem)
-    if place.is_symlink() or (place.exists() and not (place / "run.json").is_file()):
-        raise BrokenFile(f"{place} is no recording", "move it away: a recording is kept in its place")
+    if place.is_symlink() or (place.exists() and not _is_only_a_recording(place)):
+        raise BrokenFile(f"{place} is not a recording, or holds other files too", "move them away: it is replaced")
     return place
+
+
+def _is_only_a_recording(place: Path) -> bool:
+    """Whether a folder holds a run.json and ncu reports and nothing else, so that nothing is lost with it."""
+    if not (place / "run.json").is_file():
+        return False
+    paths = [path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()]
+    return all(path == "run.json" or re.fullmatch(r"ncu/[^/]+\.ncu-repz?", path) for path in paths)
 
 
 def _record_problem(folder: Path, run: Run, problem: str, place: Path) -> None:
     """Makes the recording beside its place, and puts it there when it is whole."""
     made = place.with_name(f".{place.name}.{os.getpid()}")
+    shutil.rmtree(made, ignore_errors=True)  # of a process that was killed
     try:
         (made / "ncu").mkdir(parents=True)
         _write_recording(folder, made, run, problem)
