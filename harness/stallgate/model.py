@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from datetime import date
 from math import isfinite
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 RUN_FORMAT = 2
 """Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case is ``edge_case_fault``, and
@@ -292,6 +292,8 @@ class Accepted(FrozenStruct, frozen=True):
     def __post_init__(self) -> None:
         if not self.low <= self.median <= self.high:
             raise ValueError("`low`, `median` and `high` do not ascend")
+        if not isfinite(self.high - self.low):
+            raise ValueError("the range from `low` to `high` has no end")
 
     @property
     def spread(self) -> float:
@@ -449,10 +451,14 @@ class Attempt(FrozenStruct, frozen=True):
     """Set where the report has every section."""
 
 
+Samples = Annotated[int, Meta(ge=1, le=100)]
+"""Profiled calls of a case."""
+
+
 class Settings(FrozenStruct, frozen=True):
     """How a run was measured."""
 
-    samples: int
+    samples: Samples
     timeout_s: float
     clock_control: str
     cache_control: str
@@ -465,7 +471,7 @@ class MeasureOptions(FrozenStruct, frozen=True):
 
     python: str
     """The interpreter that has torch and triton."""
-    samples: int = 5
+    samples: Samples = 5
     timeout_s: float = 120.0
     """Seconds that a step of the child may take before its case is given up."""
     grace_s: float = 10.0
@@ -501,6 +507,8 @@ class Subject(FrozenStruct, frozen=True):
     roles: dict[str, Role]
     digests: dict[str, str]
     """Name -> SHA-256 of each variant's file, the reference, each workload and the child."""
+    ceilings: dict[str, CeilingKind] = {}
+    """What roofs saturate that saturate something else than bytes."""
 
 
 class Run(FrozenStruct, frozen=True):

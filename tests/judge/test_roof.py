@@ -111,10 +111,14 @@ def test_of_one_kind_the_faster_counts(repository: Project) -> None:
     assert verdict(judged).reason == "missed"
 
 
-@pytest.mark.parametrize(
-    "unsound",
-    [Measured("bytes", 1, "crashed"), Measured("bytes", 1, "wrong_result"), Measured("bytes", 1, sectors=1.0)],
-)
+@pytest.mark.parametrize("outcome", ["crashed", "skipped", "timed_out", "planned", "not_profiled"])
+def test_a_roof_of_unknown_speed_is_not_passed_over_for_a_slower_one(repository: Project, outcome: str) -> None:
+    _, judged = measured(repository, {"copy": Measured("bytes", 1, outcome), "copy2": Measured("bytes", 2)}, 2.0)
+    assert verdict(judged).reason == "no_roof"
+    assert "the run did not measure the roof copy on this workload (copy: " in verdict(judged).sentence
+
+
+@pytest.mark.parametrize("unsound", [Measured("bytes", 1, "wrong_result"), Measured("bytes", 1, sectors=1.0)])
 def test_an_unsound_roof_is_not_used(repository: Project, unsound: Measured) -> None:
     _, judged = measured(repository, {"copy": unsound, "copy2": Measured("bytes", 2)}, 2.0)
     assert fraction(judged) == 1.0
@@ -203,7 +207,7 @@ def test_the_rule_holds_for_any_roofs(repository: Project, found: list[Measured]
         kind: [r.ms for r in found if r.kind == kind and r.outcome == "profiled"] for kind in {r.kind for r in found}
     }
     deciding = judged.roofs["cumprod", "square"].deciding
-    if not best or not all(best.values()):
+    if not best or not all(best.values()) or any(roof.outcome == "crashed" for roof in found):
         assert not isinstance(deciding, Roof)
         assert fraction(judged) is None
         assert judged.judgement.exit_status == 3

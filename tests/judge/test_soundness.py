@@ -18,11 +18,12 @@ from stallgate.judge.verdicts import grounds_of
 from stallgate.model import Case, Launch, Reason, Run
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
+from stallgate.project.staleness import changes, stale_because
 from stallgate.project.variant import kernels_of
 from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
 from tests.conftest import Stallgate
-from tests.judge.judging import TODAY, case, judged, numbers, read, reasons, run_of, summary, usual
+from tests.judge.judging import TODAY, case, judged, numbers, read, reasons, run_of, summary, usual, with_variant
 
 NEEDED = 8_589_934_592
 """Bytes that `square` needs."""
@@ -187,6 +188,23 @@ def test_a_candidate_that_fails_on_edge_cases_is_wrong_though_it_was_measured(re
 
 
 # --- through the command line, with what a GPU launched ---
+
+
+@pytest.mark.parametrize(
+    "change", [{"ceiling": "library"}, {"ceiling": "flops"}, {"role": "candidate", "ceiling": None}], ids=str
+)
+def test_a_roof_of_another_kind_is_measured_anew(repository: Project, change: dict[str, Any]) -> None:
+    """What is right for a roof, and what it is compared with, depends on its kind."""
+    run = run_of(repository, usual())
+    assert changes(run, repository)["cumprod"] == []
+    changed = changes(run, with_variant(repository, "copy_roof", **change))
+    assert stale_because(case("copy_roof"), changed) == ["the role of copy_roof"]
+    assert stale_because(case("blocked_scan"), changed) == []
+
+
+def test_a_library_that_was_measured_as_one_is_current(repository: Project) -> None:
+    project = with_variant(repository, "copy_roof", ceiling="library")
+    assert changes(run_of(project, usual()), project)["cumprod"] == []
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples a contender.")
+@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples per contender.")
 @timeout_option
 @python_option
 @device_option

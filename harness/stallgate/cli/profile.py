@@ -85,7 +85,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls a case.")
+@click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls per case.")
 @click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
 @click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
 @click.option("--isolate", is_flag=True, help="A separate process for every variant.")

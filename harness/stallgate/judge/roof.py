@@ -24,6 +24,9 @@ from stallgate.model import Case, CaseResult, CeilingKind, FrozenStruct, Metric,
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 
+_IS_NO_ROOF = ("wrong_result", "implausible")
+"""Reasons that rule a roof out. With any other, such as a crash, it might have been the fastest."""
+
 BEYOND_ROOF = 1.15
 """A speed above this fraction of the hardware's roof is implausible: work was left out, or the roof is too slow."""
 
@@ -119,9 +122,10 @@ def _fastest(
 ) -> Roof | Reason:
     """The fastest sound roof of a kind. There is none if the run lacks one, which might have been the fastest."""
     mine = {variant.name: [case for case in cases if case.variant == variant.name] for variant in variants}
-    missing = [name for name, found in mine.items() if all(case.configuration != "default" for case in found)]
+    missing = [name for name, found in mine.items() if not _has_an_answer(found, unsound)]
     if missing:
-        return Reason(code="no_roof", sentence=f"the run did not measure the roof {listed(missing)} on this workload")
+        sentence = f"the run did not measure the roof {listed(missing)} on this workload{_because(mine, unsound)}"
+        return Reason(code="no_roof", sentence=sentence)
     roofs = []
     for case in (case for found in mine.values() for case in found):
         summary = summaries.get((case, "duration"))
@@ -131,6 +135,12 @@ def _fastest(
         sentence = f"the run has no valid {kind} roof{_because(mine, unsound)}"
         return Reason(code="no_roof", sentence=sentence)
     return min(roofs, key=lambda roof: roof.duration)
+
+
+def _has_an_answer(cases: list[Case], unsound: dict[Case, Reason]) -> bool:
+    """Whether it is known of a roof, as callers get it, how fast it is, or that it is none."""
+    known = [case for case in cases if case.configuration == "default"]
+    return any(case not in unsound or unsound[case].code in _IS_NO_ROOF for case in known)
 
 
 def _because(mine: dict[str, list[Case]], unsound: dict[Case, Reason]) -> str:

@@ -79,7 +79,7 @@ def query(tool: Path, chip: str) -> set[str]:
     """The names of metrics, without suffixes, that ncu lists for a chip; none where it does not answer."""
     command = [str(tool), "--config-file", "off", "--query-metrics", "--chips", chip.lower()]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return set()
     if answer.returncode != 0:

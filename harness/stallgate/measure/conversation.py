@@ -13,6 +13,9 @@ from stallgate.measure.referee import RefereeFailed
 MOST_UNREADABLE = 100
 """Lines without a message that the log of events keeps."""
 
+MOST_BYTES = 100 * 2**20
+"""Of messages in the log: no plan says as much."""
+
 
 class EventLog:
     """What a child said and when, for whoever has to find out what went wrong; nothing reads it."""
@@ -20,10 +23,14 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._room = MOST_UNREADABLE
+        self._bytes_left = MOST_BYTES
 
     def note(self, seconds: float, line: bytes, *, is_message: bool) -> None:
         """Writes a line down, with the seconds since the process began."""
         if is_message:
+            self._bytes_left -= len(line)
+            if self._bytes_left < 0:
+                return
             self._file.write(f'{{"at": {seconds:.3f}, "said": {line.decode("utf-8")}}}\n')
         elif self._room > 0:
             self._room -= 1

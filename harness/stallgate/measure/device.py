@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,6 +11,7 @@ from stallgate.errors import BadArgument, NoDevice
 from stallgate.model import FrozenStruct
 
 _QUERY = ("index", "uuid", "name", "driver_version", "compute_cap", "memory.total", "memory.free")
+_LINE = re.compile(r"\s*[0-9]{1,4}" + ",[^,]*" * (len(_QUERY) - 1))
 
 
 class Device(FrozenStruct, frozen=True):
@@ -35,12 +37,12 @@ def find_devices() -> list[Device]:
         return []
     query = [tool, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=60, check=False)
+        answer = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     if answer.returncode != 0:
         return []
-    return [_device(line) for line in answer.stdout.splitlines() if line.count(",") == len(_QUERY) - 1]
+    return [_device(line) for line in answer.stdout.splitlines() if _LINE.fullmatch(line)]
 
 
 def _device(line: str) -> Device:
@@ -57,7 +59,7 @@ def _device(line: str) -> Device:
 
 
 def _number(cell: str) -> float:
-    return float(cell) if cell.replace(".", "", 1).isdigit() else float("nan")
+    return float(cell) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", cell) else float("nan")
 
 
 def choose(devices: list[Device], index: int | None) -> Device:

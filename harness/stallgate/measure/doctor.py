@@ -101,7 +101,9 @@ def _child(python: str) -> Finding:
     """torch and triton in the interpreter that would run the variants."""
     hint = "name an interpreter that has a CUDA torch and triton with --python"
     try:
-        answer = subprocess.run([python, "-c", _PROBE], capture_output=True, text=True, timeout=120, check=False)
+        answer = subprocess.run(
+            [python, "-c", _PROBE], capture_output=True, text=True, errors="replace", timeout=120, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(name="torch", state="missing", text=f"{python} does not run: {error}", hint=hint)
     if answer.returncode != 0:

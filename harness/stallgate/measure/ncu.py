@@ -52,7 +52,9 @@ def version(ncu: Path) -> str:
         NoProfiler: it does not start.
     """
     try:
-        answer = subprocess.run([ncu, "--version"], capture_output=True, text=True, timeout=60, check=False)
+        answer = subprocess.run(
+            [ncu, "--version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoProfiler(f"{ncu} does not start: {error}", "run `ncu --version` yourself") from None
     found = re.search(r"Version ([0-9.]+)", answer.stdout)

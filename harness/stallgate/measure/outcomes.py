@@ -300,7 +300,7 @@ class Outcomes:
     def _blame(self, fault: str) -> None:
         """Attributes a fault to the current case, or else to the last one."""
         if self._turn is not None:
-            self._turn.faults.append(fault)
+            self._turn.faults = self._turn.faults or [fault]
         elif self._last is not None:
             self._discredit(self._last, fault)
 

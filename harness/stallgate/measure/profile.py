@@ -28,7 +28,7 @@ from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.folder import now, save
 
-NEEDS_A_WITNESS = ("wrong_result", "crashed", "not_profiled")
+NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
 """Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 
@@ -96,6 +96,7 @@ def subject_of(project: Project, name: str) -> Subject:
         workloads=problem.workloads,
         roles={variant.name: variant.role for variant in problem.variants.values()},
         digests=subject_digests(problem),
+        ceilings={v.name: v.ceiling for v in problem.variants.values() if v.ceiling not in (None, "bytes")},
     )
 
 

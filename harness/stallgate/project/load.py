@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName, UserFault
+from stallgate.formatting import listed
 from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver
 from stallgate.project.catalogue import find_metric
 from stallgate.project.checks import check_known
@@ -136,10 +137,17 @@ def _check_stage(project: Project, stage: Stage) -> None:
     if not project.problems:
         return
     workloads = {name for problem in project.problems.values() for name in problem.workloads}
-    variants = {name for problem in project.problems.values() for name in problem.variants}
+    known = [variant for problem in project.problems.values() for variant in problem.variants.values()]
+    candidates = {variant.name for variant in known if variant.role == "candidate"}
     for number, target in enumerate(stage.targets):
         check_known(f"{shown}: targets[{number}].workloads", "workload", target.workloads, workloads)
-        check_known(f"{shown}: targets[{number}].variants", "variant", target.variants, variants)
+        where = f"{shown}: targets[{number}].variants"
+        check_known(where, "variant", target.variants, {variant.name for variant in known})
+        if target.variants and not candidates & set(target.variants):
+            raise BrokenFile(
+                f"{where}: nothing is judged by it: no candidate is {listed(target.variants)}",
+                "name a candidate, or remove the target",
+            )
 
 
 def _checked(project: Project, problem: Problem) -> Problem:

@@ -46,9 +46,14 @@ def role_key(variant: str) -> str:
 
 
 def _other_role(subject: Subject, variant: Variant) -> bool:
-    """Whether a variant was measured as a roof and is none now, or the reverse: a roof is right for other outputs."""
+    """Whether a variant was measured as a roof and is none now, or the reverse, or as a roof of another kind.
+
+    What is right for a roof depends on what it saturates.
+    """
     measured = subject.roles.get(variant.name)
-    return measured is None or (measured == "roof") != (variant.role == "roof")
+    if measured is None or (measured == "roof") != (variant.role == "roof"):
+        return True
+    return measured == "roof" and subject.ceilings.get(variant.name, "bytes") != variant.ceiling
 
 
 def _dependencies(case: Case) -> list[str]:

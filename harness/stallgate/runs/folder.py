@@ -218,6 +218,8 @@ def _check_kind(path: Path, run: Run) -> None:
     kinds = {attempt.kind == "import" for attempt in run.attempts}
     if (is_imported and measured_here) or kinds - {is_imported}:
         raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
+    if run.options is not None and (run.settings is None or run.settings.samples != run.options.samples):
+        raise BrokenFile(f"{path}: settings.samples and options.samples differ", _RESTORE)
 
 
 def _check_once(path: Path, run: Run) -> None:
