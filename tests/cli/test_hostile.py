@@ -59,7 +59,7 @@ def test_a_problem_named_in_a_run_names_no_folder_elsewhere(
     edit(path, lambda run: run.update(subjects={name: run["subjects"]["cumprod"]}, complete=False))
     done = with_ncu("profile", "--resume", "--record", FAKE_GPU_UUID="one")
     assert done.returncode == 2, done.stderr
-    said(done, "cannot stand in a case's name", "hint:")
+    said(done, "is not a valid name", "hint:")
     assert untouched(tree)
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_recording_is_not_replaced_by_one(with_ncu: Stallgate, tree: 
     (place / "notes").write_text("mine")
     done = with_ncu("profile", *SHORT, "--record")
     assert done.returncode == 2
-    said(done, "is no recording", "move it away")
+    said(done, "is not a recording", "move it away")
     assert (place / "notes").read_text() == "mine"
 
 

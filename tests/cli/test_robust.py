@@ -126,7 +126,7 @@ def test_latest_is_a_real_folder(stallgate: Stallgate, tree: Path) -> None:
     (tree / "reports/latest").mkdir()
     done = stallgate("profile")
     assert done.returncode == 2
-    said(done, "reports/latest is no link to a run", "move it away")
+    said(done, "reports/latest is not a link to a run", "move it away")
     assert sorted(path.name for path in (tree / "reports").iterdir()) == ["latest", "recorded"]
 
 
@@ -137,7 +137,7 @@ def test_the_gate_answers_where_its_results_cannot_be_written(stallgate: Stallga
     done = stallgate("gate")
     assert done.returncode == 0
     assert "PASS" in done.stdout
-    assert "the results are not written" in " ".join(done.stderr.split())
+    assert "the results could not be written" in " ".join(done.stderr.split())
     drawn = stallgate("report")
     assert drawn.returncode == 2
     said(drawn, "metrics.csv", "hint:")
@@ -219,7 +219,7 @@ def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recordin
 def test_a_replay_says_which_options_it_has_no_use_for(stallgate: Stallgate) -> None:
     done = stallgate("profile", "--samples", "5", "--detail")
     assert done.returncode == 0
-    assert done.stderr == "a recording is replayed as it was made: no use is made of --samples, --detail\n"
+    assert done.stderr == "--samples and --detail are ignored: the recording is replayed as it was made\n"
     assert stallgate("profile").stderr == ""
 
 
@@ -227,7 +227,7 @@ def test_a_replay_says_which_options_it_has_no_use_for(stallgate: Stallgate) -> 
 def test_a_run_with_gaps_is_no_recording_and_is_read_all_the_same(with_ncu: Stallgate, tree: Path) -> None:
     done = with_ncu("profile", *PLAN, "--record", "--report", FAKE_NCU="killed", FAKE_NCU_CASE=CRASHED)
     assert done.returncode == 3
-    said(done, "a run with gaps is no recording", CRASHED)
+    said(done, "an incomplete run cannot be recorded", CRASHED)
     for name in ("metrics.csv", "verdicts.json", "report.html"):
         assert (tree / "reports/latest" / name).is_file()
 
@@ -253,10 +253,10 @@ def case_is(**parts: str) -> Callable[[Any], None]:
         (lambda run: run.update(attempts=[]), 3, "run.json is damaged"),
         (attempt_is(None), 3, "run.json is damaged"),
         (attempt_is("7"), 3, "run.json is damaged"),
-        (report_is("ncu/" + "n" * 300), 2, "is no ncu report of the run's folder"),
-        (report_is("../../../secret.ncu-rep"), 2, "is no ncu report of the run's folder"),
-        (case_is(workload="a/b"), 2, "cannot stand in a case's name"),
-        (case_is(problem="../../x"), 2, "cannot stand in a case's name"),
+        (report_is("ncu/" + "n" * 300), 2, "is not an ncu report in the run's folder"),
+        (report_is("../../../secret.ncu-rep"), 2, "is not an ncu report in the run's folder"),
+        (case_is(workload="a/b"), 2, "is not a valid name"),
+        (case_is(problem="../../x"), 2, "is not a valid name"),
     ],
 )
 def test_a_damaged_run_json(

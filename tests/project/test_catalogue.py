@@ -125,20 +125,20 @@ def test_a_formula_has_the_value_that_python_gives_it(formula: str) -> None:
         ("(" * 500, "levels of parentheses"),
         ("((" * 5000 + "1" + "))" * 5000, "characters"),
         (" + ".join(["a"] * 3000), "characters"),
-        ("- " * 500 + "1", "cannot hold"),
-        ("a" + ".b" * 900 + "!", "cannot hold"),
-        ("9" * 400, "as large as"),
-        ("1e999", "as large as"),
-        ("1 +", "its end is missing"),
-        ("", "its end is missing"),
-        ("True and a", "cannot hold"),
-        ("1j", "cannot hold"),
-        ("a\0", "cannot hold"),
-        ("é", "cannot hold"),
+        ("- " * 500 + "1", "unexpected"),
+        ("a" + ".b" * 900 + "!", "unexpected"),
+        ("9" * 400, "is too large"),
+        ("1e999", "is too large"),
+        ("1 +", "unexpected end"),
+        ("", "unexpected end"),
+        ("True and a", "unexpected"),
+        ("1j", "unexpected"),
+        ("a\0", "unexpected"),
+        ("é", "unexpected"),
     ],
 )
 def test_a_formula_has_limits(formula: str, words: str) -> None:
-    with pytest.raises(ValueError, match=r"formula|it cannot be") as refused:
+    with pytest.raises(ValueError, match=r"formula|unexpected|too large") as refused:
         names_in(formula)
     assert words in str(refused.value)
     assert len(str(refused.value)) < 200
@@ -152,7 +152,7 @@ def test_a_formula_of_many_terms_is_computed() -> None:
 
 @pytest.mark.parametrize("formula", ["a ** b", "f(x)", "a if b else c", "a[0]", "'text'"])
 def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
-    with pytest.raises(ValueError, match="a formula cannot hold"):
+    with pytest.raises(ValueError, match="unexpected"):
         formula_value(formula, lambda _: 1.0)
 
 

@@ -60,7 +60,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples a contender.")
+@click.option("--rounds", type=click.IntRange(3, 1000), default=25, show_default=True, help="Samples per contender.")
 @timeout_option
 @python_option
 @device_option
@@ -68,7 +68,9 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
     "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
 )
 @click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
-@click.option("--show", is_flag=False, flag_value="", metavar="BENCH", help="Only show a bench that was made before.")
+@click.option(
+    "--show", is_flag=False, flag_value="", metavar="[BENCH]", help="Show an earlier bench; default: the newest."
+)
 @root_option
 @json_option
 def bench_command(**given: Any) -> int:
@@ -78,7 +80,7 @@ def bench_command(**given: Any) -> int:
     if arguments.show is not None:
         return _shown_before(project, arguments, arguments.show)
     if arguments.zeros and arguments.gradient is None:
-        raise BadArgument("--zeros plants zeros where a gradient is timed", "add --gradient backward, or both")
+        raise BadArgument("--zeros is only for gradients", "add --gradient backward or --gradient both")
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     folder = _timed(project, cases, _options(arguments), arguments)
     draw_times(load_bench(folder), folder)
@@ -88,9 +90,9 @@ def bench_command(**given: Any) -> int:
 
 
 def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int:
-    """Shows a bench that was made before."""
+    """Shows an earlier bench."""
     if arguments.subjects:
-        raise BadArgument("--show shows a bench as it was measured, all of it", "leave out what is to be measured")
+        raise BadArgument("--show always shows a whole bench", "remove the other arguments")
     folder = find_bench(project.reports, name or None)
     found = _show(folder, as_json=arguments.as_json)
     ended = status(load_bench(folder))
@@ -108,7 +110,7 @@ def _options(arguments: BenchArguments) -> BenchOptions:
 
 
 def _timed(project: Project, cases: list[Case], options: BenchOptions, arguments: BenchArguments) -> Path:
-    """Takes the times; what was measured is shown even if the bench is cut short."""
+    """Takes the times. If the bench is cut short, the times so far are shown."""
     device = _device(arguments.device)
     end_on_signals()
     planned = new_bench(project, cases, options, given_arguments())
@@ -126,14 +128,14 @@ def _device(index: int | None) -> Device:
     devices = find_devices()
     if not devices:
         raise NoDevice(
-            "this machine has no CUDA device, and times are not replayed",
-            "`stallgate doctor` says what is missing; `stallgate bench --show` shows a bench made before",
+            "there is no CUDA device, and a bench cannot be replayed",
+            "`stallgate doctor` says what is missing; `stallgate bench --show` shows an earlier bench",
         )
     return choose(devices, index)
 
 
 def _show(folder: Path, *, as_json: bool) -> dict[str, object]:
-    """Shows what was timed, or leaves it to be printed as JSON."""
+    """Shows a bench unless it is printed as JSON; returns its facts."""
     found = load_bench(folder)
     if not as_json:
         terminal.show_bench(found)

@@ -33,11 +33,14 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--chip", metavar="NAME", help="For this chip; by default this machine's, if it has a GPU.")
+@click.option("--chip", metavar="NAME", help="Plan for this chip; default: this machine's, if it has a GPU.")
 @root_option
 @json_option
 def plan_command(**given: Any) -> int:
-    """Show what `profile` would run, with the ncu command line. The status is 3 if the chip cannot be judged by it."""
+    """Show what `profile` would run, with the ncu command line.
+
+    Exits with 3 if the chip lacks a metric that a target needs.
+    """
     arguments = PlanArguments(**given)
     project = open_project(arguments.root)
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)

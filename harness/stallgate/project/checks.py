@@ -37,5 +37,7 @@ def convert_named(name: str, row: dict[str, object], kind: type[_Struct], shown:
     """
     if "name" in row:
         where = f"{key}.name" if key else "name"
-        raise BrokenFile(f"{shown}: {where}: `{name}` is the name already, by where it stands", "take the key out")
+        raise BrokenFile(
+            f"{shown}: {where}: the name is already given by the file or table name (`{name}`)", "remove this key"
+        )
     return convert({"name": name, **row}, kind, shown, key)

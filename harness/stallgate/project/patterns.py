@@ -1,4 +1,4 @@
-"""Which patterns of allowed kernels can be reviewed: those that name something.
+"""Refuses patterns of allowed kernels that are too broad to review.
 
 A pattern is judged by what it matches, not by how it is spelled: ``*``, ``?*``, ``[!~]*`` and ``*e*`` are the same.
 """
@@ -9,7 +9,7 @@ import fnmatch
 import re
 
 _SHORTEST_LITERAL = 4
-"""Characters in a row that a pattern with wildcards has to say: fewer are part of almost every name."""
+"""Literal characters in a row that a pattern with wildcards needs: fewer occur in almost every name."""
 
 _UNRELATED = (
     "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>, std::array<char *, 3>>(int)",
@@ -28,7 +28,7 @@ _UNRELATED = (
     "_layer_norm_fwd_fused",
     "_blocked_scan_kernel",
 )
-"""Kernels that have nothing to do with each other: no wrapper needs two of them for the same reason."""
+"""Unrelated kernels: no wrapper needs two of them for the same reason."""
 
 _WILDCARD = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
 
@@ -37,6 +37,6 @@ def too_wide(pattern: str) -> str:
     """Why a pattern would allow kernels that nobody looked at, or ''."""
     literals = _WILDCARD.split(pattern)
     if len(literals) > 1 and max(map(len, literals)) < _SHORTEST_LITERAL:
-        return f"'{pattern}' allows every kernel, or almost: it has not {_SHORTEST_LITERAL} characters in a row"
+        return f"'{pattern}' is too broad: a pattern needs at least {_SHORTEST_LITERAL} literal characters in a row"
     matched = [name for name in _UNRELATED if fnmatch.fnmatchcase(name, pattern)]
     return f"'{pattern}' allows unrelated kernels: {matched[0]} and {matched[1]}" if len(matched) > 1 else ""

@@ -1,4 +1,4 @@
-"""``reports/index.html``: every run of this machine, and how its numbers went from commit to commit."""
+"""``reports/index.html``: all runs of this machine, with their numbers plotted over commits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RunEntry(FrozenStruct, frozen=True):
     page: str
     """Where its page is, from here; empty where there is none."""
     compared: list[tuple[str, str]]
-    """The bases that it was drawn beside, each with the page's place."""
+    """The bases that it was compared with, each with its page."""
     kind: str
     gpu: str
     commit: str
@@ -170,7 +170,7 @@ def _answer(stored: StoredRun) -> str:
 
 
 class _Scale(FrozenStruct, frozen=True):
-    """A unit that a reader takes in at a glance, and what a value is multiplied by for it."""
+    """A readable unit, and the factor that converts a value to it."""
 
     factor: float
     unit: str
@@ -277,7 +277,7 @@ class _Place:
                 return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
         return None
 
-    # --- words ---
+    # --- sentences ---
 
     def _finding(self) -> str:
         """How the newest duration of a candidate compares with the one before it."""
@@ -292,14 +292,14 @@ class _Place:
         return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.time.label}"
 
     def _single(self) -> str:
-        """What has no line because it was measured once only."""
+        """What is not plotted because it was measured only once."""
         drawn = {(*_who(line.key.case), line.key.circumstances) for line in self._trends}
         rest = {
             f"{line.key.case.display_name} on {self._words(line.key.circumstances)}": None
             for line in self._lines
             if (*_who(line.key.case), line.key.circumstances) not in drawn
         }
-        return f"No line, with less than two measurements: {'; '.join(rest)}." if rest and self._trends else ""
+        return f"Not plotted (fewer than two measurements): {'; '.join(rest)}." if rest and self._trends else ""
 
     # --- the table ---
 
@@ -332,7 +332,7 @@ class _Place:
         return TrendCell(text=number(point.median * factor), title=spread, gap=False)
 
 
-# --- small things -----------------------------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _who(case: Case) -> tuple[str, str]:

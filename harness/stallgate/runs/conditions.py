@@ -1,4 +1,4 @@
-"""Where and how a run's numbers were measured: numbers of other conditions are never compared."""
+"""Where and how a run's numbers were measured. Numbers from different conditions are never compared."""
 
 from __future__ import annotations
 
