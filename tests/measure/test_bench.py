@@ -450,7 +450,7 @@ def test_zeros_are_planted_for_gradients_only(bench: Stallgate) -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bench.json").write_text('{"format": 99}')
-    with pytest.raises(BrokenFile, match="was written by a newer stallgate .format 99; this one reads format 1."):
+    with pytest.raises(BrokenFile, match="was written by a newer stallgate"):
         load_bench(tmp_path)
 
 
