@@ -20,7 +20,7 @@ class FinishedRun(msgspec.Struct, frozen=True):
 
     result: JudgedRun
     facts: dict[str, Any]
-    """For ``--json``."""
+    """What ``--json`` prints."""
     status: int
     """The exit status of measuring."""
 

@@ -107,7 +107,7 @@ def _unmeasured(run: Run) -> list[str]:
 
 
 def _reason(folder: Path, name: str, error: Exception) -> str:
-    """What is wrong with a file, in a line that names no folder of this machine."""
+    """A line about what is wrong with a file, without the folders of this machine."""
     if isinstance(error, FileNotFoundError):
         return f"there is no {name}"
     said = error.strerror if isinstance(error, OSError) else str(error)
@@ -154,7 +154,7 @@ class Circumstances(FrozenStruct, frozen=True):
 
 
 class SeriesKey(FrozenStruct, frozen=True):
-    """What is followed through time."""
+    """Identifies a series: the case, the metric and its circumstances."""
 
     case: Case
     metric: str
@@ -232,7 +232,7 @@ def time_of(run: Run) -> MeasurementTime:
 
 
 def _circumstances(run: Run, result: CaseResult) -> Circumstances | None:
-    """None where they are not known. A case that was never measured has those of the run's other cases."""
+    """The circumstances of a case; None if unknown. An unmeasured case has those of the run's other cases."""
     environment, subject = environment_of(run, result), run.subjects.get(result.case.problem)
     if environment is None or subject is None or run.settings is None:
         return None

@@ -116,7 +116,7 @@ class RunComparison(FrozenStruct, frozen=True):
     base: Side
     run: Side
     finding: str
-    """What moved, in a sentence: times beyond the noise, candidates first."""
+    """A sentence about the times that changed beyond the noise, candidates first."""
     obstacles: list[Reason]
     """Conditions that differ, so that numbers are not compared, each once."""
     notes: list[str]

@@ -175,7 +175,7 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
 
 
 def _fault(calls: list[ProfiledCall], wanted: int) -> str | None:
-    """What is missing or wrong in a case's calls, in a sentence."""
+    """A sentence about what is missing or wrong in a case's calls; None if nothing is."""
     if len(calls) != wanted or not calls:
         return f"the ncu report has {len(calls)} of its {wanted} samples"
     if any(launch.kernel is None for call in calls for launch in call.launches):

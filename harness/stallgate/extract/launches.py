@@ -28,7 +28,7 @@ READER_TIMEOUT_S = 300
 
 
 class Report(FrozenStruct, frozen=True):
-    """What an ncu report holds."""
+    """The content of an ncu report."""
 
     reader: str
     """Version of ncu_report."""

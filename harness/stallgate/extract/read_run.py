@@ -26,7 +26,7 @@ class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: Path
     run: Run
-    """Its cases have the roles that the tree gives their variants now."""
+    """The run; its cases have the roles that the tree gives their variants now."""
     faults: dict[str, str]
     """Case name -> why its numbers cannot be relied on."""
     summaries: Summaries
@@ -36,7 +36,7 @@ class ReadRun(MeasuredRun, frozen=True, kw_only=True, dict=True):
     """A run whose ncu reports were read. `roof_fraction` is absent until the roofs are known to be sound."""
 
     calls: list[ProfiledCall]
-    """Those that can be relied on."""
+    """The usable calls."""
     rows: list[MetricRow]
     parts: Parts
     """Per-kernel values of the metrics that a stage has a target for."""

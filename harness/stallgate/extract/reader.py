@@ -148,7 +148,7 @@ def _ranges(action: Any) -> list[str]:
 
 
 def metric(entry: Any) -> dict[str, Any]:
-    """One metric. JSON has no infinities: they travel as text."""
+    """One metric. JSON has no infinities, so they are sent as text."""
     value = entry.value() if entry.has_value() else None
     if isinstance(value, float) and not math.isfinite(value):
         value = {"not_finite": str(value)}

@@ -88,7 +88,7 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
 
 
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
-    """Where the catalogue names one of its own metrics."""
+    """The catalogue's references to its own metrics, each with its key."""
     weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
     limiters = [(f"metrics.{metric.name}.limiters", name) for metric in metrics.values() for name in metric.limiters]
     return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights + limiters

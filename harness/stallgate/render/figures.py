@@ -231,7 +231,7 @@ class Share(FrozenStruct, frozen=True):
     family: Family
     shares: list[float | None]
     about: str = ""
-    """What the state means, said when it is pointed at."""
+    """The state's meaning, shown on hover."""
 
 
 def warp_states_figure(title: str, rows: Sequence[FigureRow], shares: Sequence[Share]) -> Figure:
@@ -409,7 +409,7 @@ class RooflineCeiling(FrozenStruct, frozen=True):
 
 
 class Work(FrozenStruct, frozen=True):
-    """What a variant did in a second, by its counters."""
+    """A variant's bytes and operations per second, by its counters."""
 
     name: str
     role: Role
@@ -572,7 +572,7 @@ class Stretch(FrozenStruct, frozen=True):
 
 
 class Trend(FrozenStruct, frozen=True):
-    """One metric of one variant through time; empty where it was measured less than twice."""
+    """One metric of one variant over time; empty if it was measured fewer than twice."""
 
     stretches: list[Stretch]
     limit: Limit | None

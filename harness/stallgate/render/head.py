@@ -10,7 +10,7 @@ from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
 _BELOW = "\n### "
-"""What begins below the verdicts: the parts that a report draws."""
+"""The start of the part below the verdicts, which a report writes."""
 
 
 def head(result: JudgedRun) -> str:

@@ -48,7 +48,7 @@ class RunEntry(FrozenStruct, frozen=True):
 
     name: str
     page: str
-    """Where its page is, from here; empty where there is none."""
+    """The run's page, relative to the index; empty if there is none."""
     compared: list[tuple[str, str]]
     """The bases that it was compared with, each with its page."""
     kind: str
@@ -75,14 +75,14 @@ class TrendTableRow(FrozenStruct, frozen=True):
 
 
 class TrendSection(FrozenStruct, frozen=True):
-    """One workload of one problem through time."""
+    """One workload of one problem over time."""
 
     anchor: str
     title: str
     finding: str
     pictures: list[str]
     single: str
-    """What was measured only once, in a sentence."""
+    """A sentence about what was measured only once."""
     headings: list[str]
     rows: list[TrendTableRow]
 
@@ -137,12 +137,12 @@ def _listed(stored: StoredRun) -> RunEntry:
 
 
 def _place(page: Path) -> str:
-    """Where a run's page is, from here."""
+    """The URL of a run's page, relative to the index."""
     return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
 def _facts(stored: StoredRun) -> dict[str, str]:
-    """What ``run.json`` says; of a run whose ``run.json`` cannot be read, nothing."""
+    """The facts of ``run.json``; empty if it cannot be read."""
     run = stored.run
     if run is None:
         return dict.fromkeys(("kind", "gpu", "commit", "when", "replays", "measured"), "")
@@ -177,7 +177,7 @@ class _Scale(FrozenStruct, frozen=True):
 
 
 class _Place:
-    """Everything that was ever measured of one workload of one problem."""
+    """All measurements of one workload of one problem."""
 
     def __init__(self, project: Project, drawn: list[Series], problem: str, workload: str) -> None:
         cases = [(line, line.key.case) for line in drawn]

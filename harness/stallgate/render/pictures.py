@@ -35,7 +35,7 @@ class Picture(FrozenStruct, frozen=True):
     """A figure on the page and beside it."""
 
     name: str
-    """What it shows, as a part of its file's name."""
+    """The last part of the PNG's file name."""
     title: str
     drawing: Drawing
     alt: str
@@ -77,7 +77,7 @@ def joined(sentences: list[str]) -> str:
 
 
 def workload_finding(view: View) -> str:
-    """What a workload's numbers say, in a sentence."""
+    """The main finding for a workload, as a sentence."""
     return joined([_found(view, case) for case in view.cases if case.role == "candidate"] or [_fastest(view)])
 
 
@@ -298,7 +298,7 @@ def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
 
 
 def limiter(view: View, case: CaseResult) -> str:
-    """What allows the fewest programs on a multiprocessor; nothing where all warps could be resident."""
+    """The resource that limits occupancy, as text."""
     possible = view.median(case, "theoretical_occupancy")
     occupancy = view.project.catalogue.metrics.get("achieved_occupancy")
     words = occupancy.limiters if occupancy is not None else {}

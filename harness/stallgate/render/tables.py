@@ -33,7 +33,7 @@ class Heading(FrozenStruct, frozen=True):
 
     text: str
     below: str = ""
-    """In small letters: the ncu name of a metric, the role of a case."""
+    """A second line in small letters: the ncu name of a metric, the role of a case."""
     title: str = ""
     role: str = ""
 
@@ -100,7 +100,7 @@ class KernelRow(FrozenStruct, frozen=True):
     share: float
     """Share of the call's time, from 0 to 1."""
     values: list[float | None]
-    """In the order of KERNEL_COLUMNS."""
+    """One value per metric of KERNEL_COLUMNS."""
 
 
 def kernels(view: View) -> list[KernelRow]:

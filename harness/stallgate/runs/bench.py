@@ -38,7 +38,7 @@ class Entry(FrozenStruct, frozen=True):
     role: ContenderRole
     configuration: str = "default"
     ceiling: CeilingKind | None = None
-    """Of a roof: what limits it."""
+    """What limits a roof; None for other roles."""
     outcome: BenchOutcome = "planned"
     reason: str = ""
     """Why it was not timed, in a sentence."""
@@ -46,7 +46,7 @@ class Entry(FrozenStruct, frozen=True):
     calls: int = 1
     """Calls that one sample is the mean of."""
     samples_us: list[float] = []
-    """Microseconds of a call, in the order of the rounds."""
+    """Time of a call in microseconds, one per round."""
     host_us: list[float] = []
     """Microseconds from a call on the host to its return, without waiting for the GPU."""
     note: str = ""
@@ -75,7 +75,7 @@ class Entry(FrozenStruct, frozen=True):
 
     @property
     def drift(self) -> float | None:
-        """By how much the later half of its samples is slower than the earlier; None of fewer than six."""
+        """How much slower the later half of the samples is than the earlier; None with fewer than six samples."""
         half = len(self.samples_us) // 2
         return median(self.samples_us[-half:]) / median(self.samples_us[:half]) - 1 if half >= 3 else None
 
@@ -98,7 +98,7 @@ class BenchRow(FrozenStruct, frozen=True):
     workload: Workload
     entries: list[Entry]
     gradient: Gradient | None = None
-    """What a call is, where it is more than the forward pass."""
+    """What a call computes if not the forward pass alone."""
     zeros: int = 0
     """Planted in each sequence of the inputs of a gradient."""
 
@@ -114,7 +114,7 @@ class BenchRow(FrozenStruct, frozen=True):
 
     @property
     def bytes(self) -> int:
-        """What a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
+        """Bytes that a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
         return self.workload.bytes * {None: 1, "backward": 2, "both": 3}[self.gradient]
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
@@ -143,7 +143,7 @@ class BenchRow(FrozenStruct, frozen=True):
 
 
 class BenchEnvironment(FrozenStruct, frozen=True):
-    """Where it was measured."""
+    """The machine and the software of a bench."""
 
     gpu: str
     device: int
@@ -163,7 +163,7 @@ class BenchEnvironment(FrozenStruct, frozen=True):
 
 
 class Bench(FrozenStruct, frozen=True):
-    """Everything that one ``stallgate bench`` produced."""
+    """The content of ``bench.json``."""
 
     format: int
     name: str
@@ -202,7 +202,7 @@ def save_bench(folder: Path, bench: Bench) -> None:
 
 
 def load_bench(folder: Path) -> Bench:
-    """What a bench's folder holds.
+    """The bench of a folder.
 
     Raises:
         NoRun: there is no ``bench.json``.
@@ -234,7 +234,7 @@ def find_bench(reports: Path, name: str | None) -> Path:
 
 
 def facts(bench: Bench, folder: Path) -> dict[str, object]:
-    """What was measured, as ``--json`` prints it: medians and fractions; ``bench.json`` has every sample."""
+    """The facts that ``--json`` prints: medians and fractions. ``bench.json`` has every sample."""
     return {
         "bench": str(folder),
         "exit_status": status(bench),
