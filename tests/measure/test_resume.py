@@ -67,7 +67,7 @@ def test_only_what_is_missing_or_stale_is_measured_again(
 
 REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
     (("--resume", "latest", "--samples", "3"), {}, ("--samples is not allowed", "without --resume")),
-    (("cumprod", "--resume"), {}, ("takes no subjects of its own",)),
+    (("cumprod", "--resume"), {}, ("PROBLEM[/VARIANT] is not allowed",)),
     (("--resume",), {"FAKE_GPU_NAME": "NVIDIA H100"}, ("NVIDIA H200 there, NVIDIA H100 here", "start a new run")),
     (("--resume", "nonesuch"), {}, ("no run is named 'nonesuch'",)),
 ]
