@@ -6,6 +6,7 @@
     ├── UserFault              (2)  the user's files or arguments are wrong
     │   ├── UnknownName             no such problem, variant, workload, stage, metric, chip or run
     │   ├── BrokenFile              a file that is not what it should be, or cannot be read or written
+    │   │   └── OtherFormat         a file of a format that this stallgate does not read
     │   └── BadArgument             an argument that cannot be
     └── NotMeasured            (3)  no measurement that a verdict could be based on
         ├── NoDevice                no CUDA device, and no replay allowed
@@ -73,6 +74,10 @@ def _nearest(kind: str, name: str, known: list[str]) -> str:
 
 class BrokenFile(UserFault):
     """A file that is not what it should be, or cannot be read or written."""
+
+
+class OtherFormat(BrokenFile):
+    """A file that an older or a newer stallgate wrote, in a format that this one does not read."""
 
 
 class BadArgument(UserFault):

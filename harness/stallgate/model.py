@@ -14,8 +14,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct, field
 
 RUN_FORMAT = 2
-"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case is ``edge_case_fault``, and
-``options`` is new."""
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stallgate.model import RUN_FORMAT
 from tests.conftest import Stallgate, with_fakes
 from tests.measure.test_process import gone
 
@@ -238,7 +239,7 @@ def test_importing_a_damaged_report(stallgate: Stallgate, tree: Path, content: b
 def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Path) -> None:
     done = stallgate("import", "nowhere.ncu-rep")
     assert done.returncode == 2
-    said(done, "is not there", "give the path of an ncu report")
+    said(done, "does not exist", "give the path of an ncu report")
     (tree / "folder.ncu-rep").mkdir()
     done = stallgate("import", "folder.ncu-rep")
     assert done.returncode == 3
@@ -258,8 +259,8 @@ def test_importing_what_is_not_there_or_no_report(stallgate: Stallgate, tree: Pa
         (("profile", "cumprod/blocked_skan"), ("no variant is named 'blocked_skan'", "blocked_scan")),
         (("profile", "-w", "sqare"), ("no workload is named 'sqare'", "square")),
         (("profile", "--samples", "0"), ("--samples",)),
-        (("profile", "--timeout", "inf"), ("--timeout", "inf is no number of seconds")),
-        (("profile", "--timeout", "nan"), ("--timeout", "nan is no number of seconds")),
+        (("profile", "--timeout", "inf"), ("--timeout", "inf is not a finite number of seconds")),
+        (("profile", "--timeout", "nan"), ("--timeout", "nan is not a finite number of seconds")),
         (("profile", "--metrics", "duration,l2_hit_rat"), ("no metric is named 'l2_hit_rat'", "l2_hit_rate")),
         (("profile", "--metrics", ""), ("no metric is named ''",)),
         (("plan", "nothing"), ("no problem is named 'nothing'", "cumprod")),
@@ -311,4 +312,13 @@ def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> N
     path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2
-    said(done, "format 99; this one reads format", "hint:")
+    said(done, "was written by a newer stallgate (format 99;", "hint: profile again")
+
+
+def test_a_recording_of_an_older_stallgate_is_not_called_damaged(stallgate: Stallgate, tree: Path) -> None:
+    path = tree / "reports" / "recorded" / "h100_sxm" / "cumprod" / "run.json"
+    path.write_text(path.read_text().replace(f'"format":{RUN_FORMAT}', '"format":1'))
+    done = stallgate("profile")
+    assert done.returncode == 3
+    said(done, "was written by an older stallgate (format 1;", "hint: record again on a GPU with `make record`")
+    assert "damaged" not in done.stderr

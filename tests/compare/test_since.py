@@ -133,9 +133,9 @@ def test_a_first_run_has_nothing_to_compare_with(measured: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (on_gpu("NVIDIA H200"), "other GPU: NVIDIA H200 and NVIDIA H100 80GB HBM3"),
-        (lambda run: run["settings"].update(clock_control="base"), "other clock control: base and none"),
-        (lambda run: run["settings"].update(cache_control="none"), "other cache control: none and all"),
+        (on_gpu("NVIDIA H200"), "different GPU: NVIDIA H200 and NVIDIA H100 80GB HBM3"),
+        (lambda run: run["settings"].update(clock_control="base"), "different clock control: base and none"),
+        (lambda run: run["settings"].update(cache_control="none"), "different cache control: none and all"),
         (lambda run: run["cases"].pop(1), "only in the run"),
     ],
 )

@@ -149,7 +149,7 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
     assert (change.obstacle.code, change.obstacle.sentence) == ("not_measured", "absent in the run")
     both = compare_metric(metric("lower"), None, ABSENT).obstacle
     assert both is not None
-    assert both.sentence == "not asked for in the base and absent in the run"
+    assert both.sentence == "not collected in the base and absent in the run"
 
 
 # --- reasons ----------------------------------------------------------------------------------------------------------
@@ -186,17 +186,17 @@ def test_a_case_without_numbers_says_what_became_of_it(repository: Project) -> N
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [
-        ({"attempts": [attempt(environment=replace(ENVIRONMENT, gpu="B"))]}, "other_gpu", "other GPU: A and B"),
+        ({"attempts": [attempt(environment=replace(ENVIRONMENT, gpu="B"))]}, "other_gpu", "different GPU: A and B"),
         ({"attempts": [attempt(environment=None)]}, "other_gpu", "the GPU of the run is not known"),
         (
             {"settings": replace(SETTINGS, clock_control="base")},
             "other_clock_control",
-            "other clock control: none and base",
+            "different clock control: none and base",
         ),
         (
             {"settings": replace(SETTINGS, cache_control="none")},
             "other_cache_control",
-            "other cache control: all and none",
+            "different cache control: all and none",
         ),
         ({"settings": None}, "other_clock_control", "the clock control of the run is not known"),
     ],
@@ -272,9 +272,9 @@ def test_notes_say_what_else_differs(repository: Project) -> None:
     found = compare(repository, result(repository), run)
     assert found.notes == [
         "the measuring child changed",
-        "other triton: 3.6 and 3.7",
-        "the run did not come to its end",
-        "a single sample does not show its noise: a change below 2 % counts as the same",
+        "different triton: 3.6 and 3.7",
+        "the run is incomplete",
+        "the noise of a single sample is unknown: a change below 2 % counts as the same",
     ]
 
 
@@ -340,8 +340,8 @@ def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "other GPU: NVIDIA H100 80GB HBM3 and NVIDIA H200"),
-        ('"clock_control": "none"', '"clock_control": "base"', "other clock control: none and base"),
+        ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "different GPU: NVIDIA H100 80GB HBM3 and NVIDIA H200"),
+        ('"clock_control": "none"', '"clock_control": "base"', "different clock control: none and base"),
     ],
 )
 def test_runs_under_other_conditions_end_with_status_3(

@@ -149,7 +149,7 @@ def test_a_report_that_changes_meanwhile_makes_no_run(
         return found
 
     monkeypatch.setattr("stallgate.extract.imported.read_report", growing)
-    with pytest.raises(DamagedReport, match="changes while it is imported"):
+    with pytest.raises(DamagedReport, match="changed while it was imported"):
         import_reports([path], tmp_path / "reports", [])
     assert not list((tmp_path / "reports").iterdir())
 

@@ -268,7 +268,7 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
 
 def test_a_metric_of_a_whole_call_is_asked_for_with_its_parts(repository: Project) -> None:
     assert "dram__bytes_read.sum" in collected(repository.catalogue, None, ["traffic"])
-    with pytest.raises(BadArgument, match="every section"):
+    with pytest.raises(BadArgument, match="--detail reports"):
         collected(repository.catalogue, None, ["flop_rate"])
 
 

@@ -44,5 +44,5 @@ def test_whole_calls_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_what_is_not_a_whole_table_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(damage, newline="")
-    with pytest.raises(ValueError, match="not all of one"):
+    with pytest.raises(ValueError, match="it is incomplete"):
         from_csv(path, {"duration"})

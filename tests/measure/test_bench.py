@@ -429,7 +429,7 @@ def test_a_bench_of_gradients_says_so_and_leaves_the_roof_out(bench: Stallgate, 
     bytes_forward = json.loads(forward.stdout)["rows"][0]["bytes"]
     for gradient, words, times in (("backward", "backward alone", 2), ("both", "forward and backward", 3)):
         options = ("cumprod/blocked_scan", "-w", "page", "--gradient", gradient, "--zeros", "1")
-        assert f"cumprod · page · {words} · zeros a sequence: 1" in bench(*options, MADE_UP="well").stdout
+        assert f"cumprod · page · {words} · zeros per sequence: 1" in bench(*options, MADE_UP="well").stdout
         (row,) = json.loads(bench(*options, "--json", MADE_UP="well").stdout)["rows"]
         assert (row["gradient"], row["zeros"], row["bytes"]) == (gradient, 1, times * bytes_forward)
         assert "copy_roof" not in {entry["name"] for entry in row["entries"]}
@@ -450,7 +450,7 @@ def test_zeros_are_planted_for_gradients_only(bench: Stallgate) -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bench.json").write_text('{"format": 99}')
-    with pytest.raises(BrokenFile, match="format 99; this one reads format 1"):
+    with pytest.raises(BrokenFile, match="was written by a newer stallgate"):
         load_bench(tmp_path)
 
 
@@ -505,7 +505,7 @@ def test_an_interpreter_that_cannot(bench: Stallgate, with_ncu: Stallgate, tree:
 def test_no_gpu(stallgate: Stallgate, tree: Path) -> None:
     done = stallgate("bench")
     assert done.returncode == 3
-    assert "no CUDA device, and times are not replayed" in " ".join(done.stderr.split())
+    assert "no CUDA device, and a bench cannot be replayed" in " ".join(done.stderr.split())
     assert "hint:" in done.stderr
     assert not list((tree / "reports").glob("*bench*"))
 

@@ -77,8 +77,8 @@ def test_a_name_of_an_attempt_is_used_once(own: Stallgate, tree: Path, latest: C
 
 
 REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
-    (("--resume", "latest", "--samples", "3"), {}, ("--samples cannot be changed", "without --resume")),
-    (("cumprod", "--resume"), {}, ("PROBLEM/VARIANT cannot be changed",)),
+    (("--resume", "latest", "--samples", "3"), {}, ("--samples is not allowed", "without --resume")),
+    (("cumprod", "--resume"), {}, ("PROBLEM[/VARIANT] is not allowed",)),
     (("--resume",), {"FAKE_GPU_NAME": "NVIDIA H100"}, ("NVIDIA H200 then, NVIDIA H100 now", "start a new run")),
     (("--resume", "nonesuch"), {}, ("no run is named 'nonesuch'",)),
 ]

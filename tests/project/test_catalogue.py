@@ -127,8 +127,8 @@ def test_a_formula_has_the_value_that_python_gives_it(formula: str) -> None:
         (" + ".join(["a"] * 3000), "characters"),
         ("- " * 500 + "1", "unexpected `"),
         ("a" + ".b" * 900 + "!", "unexpected `"),
-        ("9" * 400, "as large as"),
-        ("1e999", "as large as"),
+        ("9" * 400, "is too large"),
+        ("1e999", "is too large"),
         ("1 +", "unexpected end"),
         ("", "unexpected end"),
         ("True and a", "unexpected `"),
@@ -138,7 +138,7 @@ def test_a_formula_has_the_value_that_python_gives_it(formula: str) -> None:
     ],
 )
 def test_a_formula_has_limits(formula: str, words: str) -> None:
-    with pytest.raises(ValueError, match=r"formula|it cannot be") as refused:
+    with pytest.raises(ValueError, match=r"formula|unexpected|too large") as refused:
         names_in(formula)
     assert words in str(refused.value)
     assert len(str(refused.value)) < 200

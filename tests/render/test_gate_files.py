@@ -152,5 +152,5 @@ def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recordin
     step = tmp_path / "missing/step"
     done = stallgate("gate", str(recording), GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
     assert done.returncode == 0
-    assert done.stderr.startswith(f"stallgate: the results are not written: {step}: No such file")
+    assert done.stderr.startswith(f"stallgate: the results could not be written: {step}: No such file")
     assert sorted(recording.iterdir()) == before

@@ -255,7 +255,7 @@ def test_content_types(server: Server, reports: Path, name: str, kind: str) -> N
 
 
 def test_a_port_that_is_taken(server: Server, reports: Path) -> None:
-    with pytest.raises(BadArgument, match=f"port {server.server_port} cannot be had"):
+    with pytest.raises(BadArgument, match=f"port {server.server_port} is not available"):
         Server(reports, server.server_port, draw)
 
 
@@ -293,4 +293,4 @@ def test_what_cannot_be_served_is_refused(stallgate: Stallgate, recording: Path)
     assert "name a run under reports/" in outside.stderr
     port = stallgate("report", "--port", "8000")
     assert port.returncode == 2
-    assert "--port is for --serve" in port.stderr
+    assert "--port needs --serve" in port.stderr

@@ -1,6 +1,6 @@
 """The command line: options in, exit status out. Nothing else prints an error or exits.
 
-A command is a file here, named as it is; ``group.py`` lists them, and imports the one that is asked for.
+Each command is one file, with the command's name. ``group.py`` lists the commands and imports the one asked for.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def bench_command(**given: Any) -> int:
     if arguments.show is not None:
         return _shown_before(project, arguments, arguments.show)
     if arguments.zeros and arguments.gradient is None:
-        raise BadArgument("--zeros plants zeros where a gradient is timed", "add --gradient backward, or both")
+        raise BadArgument("--zeros is only for gradients", "add --gradient backward or --gradient both")
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     folder = _timed(project, cases, _options(arguments), arguments)
     draw_times(load_bench(folder), folder)
@@ -88,7 +88,7 @@ def bench_command(**given: Any) -> int:
 
 
 def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int:
-    """Shows a bench that was made before."""
+    """Shows an earlier bench."""
     if arguments.subjects:
         raise BadArgument("--show always shows a whole bench", "remove the other arguments")
     folder = find_bench(project.reports, name or None)
@@ -108,7 +108,7 @@ def _options(arguments: BenchArguments) -> BenchOptions:
 
 
 def _timed(project: Project, cases: list[Case], options: BenchOptions, arguments: BenchArguments) -> Path:
-    """Takes the times; what was measured is shown even if the bench is cut short."""
+    """Takes the times. If the bench is cut short, the times so far are shown."""
     device = _device(arguments.device)
     end_on_signals()
     planned = new_bench(project, cases, options, given_arguments())
@@ -126,14 +126,14 @@ def _device(index: int | None) -> Device:
     devices = find_devices()
     if not devices:
         raise NoDevice(
-            "this machine has no CUDA device, and times are not replayed",
-            "`stallgate doctor` says what is missing; `stallgate bench --show` shows a bench made before",
+            "there is no CUDA device, and a bench cannot be replayed",
+            "`stallgate doctor` says what is missing; `stallgate bench --show` shows an earlier bench",
         )
     return choose(devices, index)
 
 
 def _show(folder: Path, *, as_json: bool) -> dict[str, object]:
-    """Shows what was timed, or leaves it to be printed as JSON."""
+    """Shows a bench unless it is printed as JSON; returns its facts."""
     found = load_bench(folder)
     if not as_json:
         terminal.show_bench(found)

@@ -1,4 +1,4 @@
-"""What a chip can be judged by, for the commands that need no GPU."""
+"""Which targets can be judged on a chip, for the commands that need no GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def chip_here(project: Project) -> str | None:
 
 
 def on_chip(project: Project, chip: str | None, problems: list[str]) -> tuple[list[str], CatalogueCheck | None]:
-    """The targets that a chip cannot be judged by, in sentences, and how an installed ncu agrees with the catalogue."""
+    """A sentence per target that cannot be judged on a chip; whether an installed ncu agrees with the catalogue."""
     if chip is None:
         return [], None
     tool = installed()

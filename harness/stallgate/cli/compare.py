@@ -19,12 +19,14 @@ from stallgate.runs.folder import refuse_recording
 @click.command("compare")
 @click.argument("base")
 @run_argument
-@click.option("--all", "every", is_flag=True, help="Every metric; by default the stage's, and what is better or worse.")
-@click.option("--report", "page", is_flag=True, help="Draw compare-BASE.html into RUN's folder as well.")
+@click.option(
+    "--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those better or worse."
+)
+@click.option("--report", "page", is_flag=True, help="Also draw compare-BASE.html into RUN's folder.")
 @root_option
 @json_option
 def compare_command(base: str, run: str | None, every: bool, page: bool, root: Path | None, as_json: bool) -> int:
-    """Hold RUN against BASE, metric by metric. The status is 0 whatever changed."""
+    """Compare RUN with BASE, metric by metric. Exits with 0 whatever changed."""
     project = open_project(root)
     before, after = judged(project, base, ()), judged(project, run, ())
     if page:

@@ -18,7 +18,7 @@ from stallgate.render import terminal
 @root_option
 @json_option
 def doctor_command(python: str | None, root: Path | None, as_json: bool) -> int:
-    """Check whether this machine can measure. The status is 0 if it can, 3 if not."""
+    """Check whether this machine can measure. Exits with 0 if it can, with 3 if not."""
     findings = examine(open_project(root), interpreter(python))
     status = 0 if able(findings) else 3
     if as_json:

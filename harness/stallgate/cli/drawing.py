@@ -1,4 +1,4 @@
-"""What draws: its import takes as long as judging a run, so it is imported when something is drawn."""
+"""Drawing. The libraries take as long to import as a run takes to judge, so they are imported only to draw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stallgate.runs.bench import Bench
 
 
 def import_meanwhile() -> None:
-    """Imports what draws a page while something else is waited for."""
+    """Imports the drawing libraries in a thread, while the GPU measures."""
     _forget_windows()
     Thread(target=import_module, args=("stallgate.render.page",), daemon=True).start()
 
@@ -44,5 +44,5 @@ def draw_times(found: Bench, folder: Path) -> None:
 
 
 def _forget_windows() -> None:
-    """Keeps matplotlib from refusing to be imported: it checks the name of a window system that nothing here uses."""
+    """Removes ``MPLBACKEND``: matplotlib refuses to be imported if it names an unknown backend, and none is needed."""
     os.environ.pop("MPLBACKEND", None)

@@ -9,11 +9,11 @@ from stallgate.errors import BadArgument, BrokenFile, StallgateError
 from stallgate.formatting import as_text
 
 _BUG = 70
-"""Exit status of a fault that is stallgate's own."""
+"""Exit status of an internal error."""
 
 
 def show_failure(error: StallgateError) -> int:
-    """Shows a refusal; its exit status."""
+    """Shows an error; returns its exit status."""
     from stallgate.render.terminal import show_refusal  # rich is not for --help
 
     show_refusal(error.message, error.hint)
@@ -22,14 +22,14 @@ def show_failure(error: StallgateError) -> int:
 
 
 def wrong_usage(error: click.ClickException) -> int:
-    """Shows what click cannot parse, with the usage; the exit status."""
+    """Shows a command line that click cannot parse, with the usage; returns the exit status."""
     error.show()
     print_error("bad_argument", error.format_message(), "add --help to see what the command takes", BadArgument.status)
     return BadArgument.status
 
 
 def show_bug(error: Exception) -> int:
-    """Shows a fault of stallgate's own; the exit status."""
+    """Shows an internal error; returns the exit status."""
     message = f"this is a bug of stallgate: {type(error).__name__}: {as_text(str(error))}"
     hint = "set STALLGATE_TRACEBACK=1 to see where, and report it"
     click.echo(f"stallgate: {message}\n  hint: {hint}", err=True)
@@ -38,7 +38,7 @@ def show_bug(error: Exception) -> int:
 
 
 def unusable(error: OSError) -> BrokenFile:
-    """A fault of the system: stallgate cannot mend a file that cannot be read or written."""
+    """A file that cannot be read or written, as an error for the user."""
     names = [as_text(str(name)) for name in (error.filename2, error.filename) if name is not None]
     what = error.strerror or str(error)
     return BrokenFile(

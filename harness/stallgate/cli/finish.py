@@ -20,13 +20,13 @@ class FinishedRun(msgspec.Struct, frozen=True):
 
     result: JudgedRun
     facts: dict[str, Any]
-    """For ``--json``."""
+    """What ``--json`` prints."""
     status: int
     """The exit status of measuring."""
 
 
 def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
-    """Reads what a run measured, writes its tables and shows them; JSON is left to be printed at the very end."""
+    """Reads a run, writes its tables, and shows them unless ``--json`` prints them at the end."""
     result = evaluate(project, folder, [])
     write_results(result)
     status = measured_status(result)

@@ -51,11 +51,11 @@ def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, roo
 
 
 def _if_possible(write: Callable[..., None], *what: object) -> None:
-    """Writes the results; if that fails, the verdict stands all the same."""
+    """Writes the results; if that fails, the verdict still stands."""
     try:
         write(*what)
     except OSError as error:
-        click.echo(f"stallgate: the results are not written: {unusable(error).message}", err=True)
+        click.echo(f"stallgate: the results could not be written: {unusable(error).message}", err=True)
 
 
 def _write_verdicts(result: JudgedRun) -> None:

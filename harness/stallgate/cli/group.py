@@ -1,4 +1,4 @@
-"""The group of all commands. It imports the file of a command when that command is asked for, so that help is quick."""
+"""The group of all commands. A command's file is imported only when that command runs, so ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from stallgate import __version__
 
 COMMANDS = {
     "profile": "Measure variants under ncu; without a GPU, replay the recording.",
-    "import": "Make a run of ncu reports from elsewhere.",
+    "import": "Make a run from ncu reports made elsewhere.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
-    "compare": "Hold RUN against BASE, metric by metric.",
+    "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
     "doctor": "Check whether this machine can measure.",
 }
-"""Command -> the first sentence of its help, which a test holds against the command itself."""
+"""Command -> the first sentence of its help; a test checks that the two agree."""
 
 
 class _LazyGroup(click.Group):
@@ -46,13 +46,13 @@ class _LazyGroup(click.Group):
 def stallgate() -> None:
     """Profile Triton kernels under Nsight Compute and gate merges on the measurements.
 
-    RUN is a run's folder or its name under reports/; by default the latest run.
+    RUN is a run's folder or its name under reports/; default: the latest run.
 
     \b
     Exit status:
-      0   yes
+      0   success; for a gate: every target is met or waived
       1   the gate says no: a missed target, a wrong result
       2   your files or arguments are wrong
       3   not measured, or cannot be judged
-      70  a bug of stallgate
+      70  internal error of stallgate
     """  # noqa: D301  (click reads the backspace as: do not rewrap)

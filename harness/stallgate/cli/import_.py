@@ -1,4 +1,4 @@
-"""``stallgate import``: a run made of ncu reports from elsewhere."""
+"""``stallgate import``: a run made from ncu reports made elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stallgate.extract.imported import import_reports
 @root_option
 @json_option
 def import_command(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
-    """Make a run of ncu reports from elsewhere."""
+    """Make a run from ncu reports made elsewhere."""
     project = open_project(root)
     folder = import_reports(list(files), project.reports, given_arguments())
     finished = finish(project, folder, as_json=as_json)

@@ -16,7 +16,7 @@ from stallgate.render import terminal
 
 
 @click.command("metrics")
-@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets it cannot be judged by.")
+@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets cannot be judged on it.")
 @root_option
 @json_option
 def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:

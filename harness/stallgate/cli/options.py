@@ -10,30 +10,40 @@ import click
 root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The project's folder; by default the nearest one at or above the working directory.",
+    help="The project's folder; default: the nearest one at or above the working directory.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 stage_option = click.option(
-    "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; by default those of problem.toml."
+    "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; default: those of problem.toml."
 )
 run_argument = click.argument("run", required=False)
 subjects_argument = click.argument("subjects", nargs=-1, metavar="[PROBLEM[/VARIANT]]...")
 workload_option = click.option(
-    "-w", "--workload", "workloads", multiple=True, metavar="NAME", help="By default those that problem.toml marks."
+    "-w",
+    "--workload",
+    "workloads",
+    multiple=True,
+    metavar="NAME",
+    help="A workload; default: those marked in problem.toml.",
 )
 configuration_option = click.option(
-    "-c", "--configuration", "configurations", multiple=True, metavar="NAME", help="Named tunables of a variant."
+    "-c",
+    "--configuration",
+    "configurations",
+    multiple=True,
+    metavar="NAME",
+    help="A configuration (named tunables) of a variant.",
 )
 python_option = click.option(
-    "--python", metavar="PATH", help="The interpreter that has torch and triton; by default stallgate's own."
+    "--python", metavar="PATH", help="An interpreter with torch and triton; default: stallgate's own."
 )
 device_option = click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    """Refuses ``inf`` and ``nan``: click takes them for numbers, and JSON cannot hold them."""
+    """Refuses ``inf`` and ``nan``, which click accepts as numbers and JSON cannot represent."""
     if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no number of seconds.")
+        raise click.BadParameter(f"{value} is not a finite number of seconds.")
     return value
 
 
@@ -43,7 +53,7 @@ timeout_option = click.option(
     callback=_finite,
     default=120.0,
     show_default=True,
-    help="Seconds that a step may take.",
+    help="Seconds that one step may take.",
 )
 grace_option = click.option(
     "--grace",

@@ -1,4 +1,4 @@
-"""What ``--json`` prints: one object a command, ``{"schema", "ok", "exit_status", …}``.
+"""What ``--json`` prints: one object per command, ``{"schema", "ok", "exit_status", …}``.
 
 ``ok`` says that the command did its work. A gate that says no has done it: ``ok`` is true, and the answer is in
 ``exit_status``. Where the command could not do its work, ``ok`` is false and ``error`` has a stable ``code``, the
@@ -20,7 +20,7 @@ from stallgate.errors import StallgateError
 from stallgate.formatting import as_text
 
 _VERSION = 1
-"""Of the objects of all commands: a key that goes, or means something else, makes it the next."""
+"""Version of the objects. It is raised when a key is removed or changes its meaning."""
 
 
 def print_result(command: str, facts: Mapping[str, object], status: int = 0) -> int:
@@ -34,7 +34,7 @@ def print_result(command: str, facts: Mapping[str, object], status: int = 0) -> 
 
 
 def print_error(code: str, message: str, hint: str, status: int, found: Mapping[str, object] | None = None) -> None:
-    """Prints an error as JSON, if the command line asks for JSON; it may be one that cannot be parsed."""
+    """Prints an error as JSON if the command line contains ``--json``; the rest of the line may be unparsable."""
     words = sys.argv[1:]
     if "--json" not in words[: words.index("--") if "--" in words else None]:
         return
@@ -45,7 +45,7 @@ def print_error(code: str, message: str, hint: str, status: int, found: Mapping[
 
 @contextmanager
 def found_before(facts: Mapping[str, object]) -> Iterator[None]:
-    """Hands an error that stops a command what the command found before, so that both are in one object."""
+    """Adds a command's findings so far to the error that stops it, so that ``--json`` prints both in one object."""
     try:
         yield
     except StallgateError as error:
@@ -58,7 +58,7 @@ def _schema(command: str) -> str:
 
 
 def _print(facts: Mapping[str, object]) -> None:
-    """In ASCII, so that no terminal's encoding changes it; what is not a number is null."""
+    """Prints ASCII, independent of the terminal's encoding; NaN and infinities are null."""
     import msgspec  # not for --help
 
     plain = msgspec.json.encode(_encodable(msgspec.to_builtins(facts)))
@@ -66,7 +66,7 @@ def _print(facts: Mapping[str, object]) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    """A value with every text in it as UTF-8 can write it."""
+    """A value whose texts can all be encoded as UTF-8."""
     match value:
         case str():
             return as_text(value)

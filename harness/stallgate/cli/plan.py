@@ -33,7 +33,7 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
 @subjects_argument
 @workload_option
 @configuration_option
-@click.option("--chip", metavar="NAME", help="For this chip; by default this machine's, if it has a GPU.")
+@click.option("--chip", metavar="NAME", help="Plan for this chip; default: this machine's, if it has a GPU.")
 @root_option
 @json_option
 def plan_command(**given: Any) -> int:

@@ -35,6 +35,7 @@ from stallgate.cli.shared import (
     subject_name,
 )
 from stallgate.errors import BadArgument, StallgateError
+from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
 from stallgate.measure.chip import unmeasurable
 from stallgate.measure.device import Device, choose, find_devices
@@ -86,22 +87,22 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
 @workload_option
 @configuration_option
 @click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls per case.")
-@click.option("--metrics", metavar="NAME,...", help="Only these metrics; by default the whole catalogue.")
-@click.option("--detail", is_flag=True, help="One more launch a case with every section and the sources.")
-@click.option("--isolate", is_flag=True, help="A separate process for every variant.")
+@click.option("--metrics", metavar="NAME,...", help="Collect only these metrics; default: the whole catalogue.")
+@click.option("--detail", is_flag=True, help="One extra launch per case with all of ncu's sections.")
+@click.option("--isolate", is_flag=True, help="Run each variant in its own process.")
 @timeout_option
 @grace_option
 @python_option
 @device_option
-@click.option("--live", is_flag=True, help="Never replay a recording: without a GPU end with status 3.")
+@click.option("--live", is_flag=True, help="Never replay a recording: without a GPU, exit with 3.")
 @click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
-@click.option("--report", "page", is_flag=True, help="Draw report.html and PNGs as well.")
+@click.option("--report", "page", is_flag=True, help="Also draw report.html and PNGs.")
 @click.option(
     "--resume",
     is_flag=False,
     flag_value=LATEST,
     metavar="[RUN]",
-    help="Finish an interrupted run, by default the latest: measure what is missing or stale.",
+    help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
 @root_option
 @json_option
@@ -152,7 +153,7 @@ def _live(
 
 
 def _measure(project: Project, folder: Path, run: Run, machine: Machine, arguments: ProfileArguments) -> None:
-    """Measures what is planned of a run; if that is cut short, what was measured is written and shown, not drawn."""
+    """Measures the planned cases. If it is cut short, the results so far are written and shown; no page is drawn."""
     if arguments.page:
         import_meanwhile()
     try:
@@ -165,25 +166,28 @@ def _measure(project: Project, folder: Path, run: Run, machine: Machine, argumen
 
 
 def _replayed(project: Project, cases: list[Case]) -> Path:
-    """Makes a run of a recording."""
+    """Makes a run from a recording."""
     recording = find_recording(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
-        click.echo(f"the recording is replayed as it was made; ignored: {', '.join(unused)}", err=True)
+        click.echo(
+            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} ignored: the recording is replayed as it was made",
+            err=True,
+        )
     with whole_run(project.reports, subject_name(cases)) as folder:
         replay(project, recording, cases, folder, given_arguments())
     return folder
 
 
 def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> int:
-    """Shows a measured run, draws it and keeps it, as far as the user asks for it; the exit status of measuring."""
+    """Shows a measured run; draws and records it if asked to. Returns the exit status of measuring."""
     as_json = arguments.as_json
     finished = finish(project, folder, as_json=as_json)
     with found_before(finished.facts):
         if arguments.page:
             draw_finished(project, finished, as_json=as_json)
         if arguments.record:
-            _keep(project, folder)  # last: a run that is no recording is still a run, with its tables and its page
+            _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
     return print_result("profile", finished.facts, finished.status) if as_json else finished.status
 
 
@@ -196,7 +200,7 @@ def _keep(project: Project, folder: Path) -> None:
 
 
 def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
-    """Finishes a run with the options that it was begun with."""
+    """Finishes a run with the options that it was started with."""
     _refuse_beside_resume()
     folder = find(project.reports, None if name == LATEST else name)
     run = load(folder)
@@ -209,12 +213,12 @@ def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
 
 
 def _refuse_beside_resume() -> None:
-    """Refuses arguments that would make another run of the one that is resumed."""
-    begun_with = {"subjects": "PROBLEM/VARIANT", "workloads": "--workload", "configurations": "--configuration"}
+    """Refuses arguments that would change what the resumed run measures."""
+    shown = {"subjects": "PROBLEM[/VARIANT]", "workloads": "--workload", "configurations": "--configuration"}
     options = ("samples", "metrics", "detail", "isolate", "timeout", "grace", "python", "device")
-    for name, shown in {**begun_with, **{option: f"--{option}" for option in options}}.items():
+    for name, argument in (shown | {option: f"--{option}" for option in options}).items():
         if is_given(name):
             raise BadArgument(
-                f"--resume continues the run as it was started; {shown} cannot be changed",
+                f"{argument} is not allowed with --resume, which uses the options that the run was started with",
                 "leave it out, or start a new run without --resume",
             )

@@ -1,4 +1,4 @@
-"""``stallgate report``: draws a run, or serves all pages to this machine's browser."""
+"""``stallgate report``: draws a run, or serves all pages on localhost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stallgate.runs.folder import find, refuse_recording
 @run_argument
 @stage_option
 @click.option("--serve", is_flag=True, help="Serve reports/ on localhost until Ctrl-C; draw missing pages.")
-@click.option("--port", type=click.IntRange(0, 65535), help="With --serve; by default any that is free.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --serve; default: a free port.")
 @root_option
 @json_option
 def report_command(
@@ -32,7 +32,7 @@ def report_command(
 ) -> int:
     """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
     if port is not None and not serve:
-        raise BadArgument("--port is for --serve", "add --serve, or leave --port out")
+        raise BadArgument("--port needs --serve", "add --serve, or leave --port out")
     project = open_project(root)
     if serve:
         return _serve(project, run, stages, port or 0, as_json=as_json)
@@ -53,11 +53,11 @@ def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[P
 
 
 def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int, *, as_json: bool) -> int:
-    """Serves until Ctrl-C, which is its proper end."""
+    """Serves until Ctrl-C, which is the normal end: exit status 0."""
     reports = project.reports
     folder = find(reports, run)
     if folder.parent != reports.resolve():
-        raise BadArgument(f"{folder} is not in {reports}, and nothing else is served", "name a run under reports/")
+        raise BadArgument(f"{folder} is not in {reports}, the only folder that is served", "name a run under reports/")
     if stages or not (folder / "report.html").is_file():
         _drawn(project, str(folder), stages)
     signal.signal(signal.SIGTERM, interrupt)
@@ -72,5 +72,5 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
 
 
 def _drawn_anew(root: Path, folder: Path) -> list[Path]:
-    """Draws a run that came while pages are served, by the project's files as they are now."""
+    """Draws a run that arrived while serving, with the project's current files."""
     return _drawn(open_project(root), str(folder), ())

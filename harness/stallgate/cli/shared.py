@@ -1,4 +1,4 @@
-"""Small things that several commands do."""
+"""Functions that several commands share."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def problems_of(cases: list[Case]) -> list[str]:
 
 
 def subject_name(cases: list[Case]) -> str:
-    """What a run of these cases is named by, beside its time."""
+    """The subject in the name of a run of these cases, after its time."""
     problems = problems_of(cases)
     return problems[0] if len(problems) == 1 else "several"
 
@@ -85,17 +85,17 @@ def is_given(option: str) -> bool:
 
 
 def near(path: Path) -> str:
-    """A path as it can be clicked and typed from the working directory."""
+    """A path relative to the working directory where possible, so that it can be clicked or typed."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def end_on_signals() -> None:
-    """Has SIGTERM and the end of the terminal interrupt the command as Ctrl-C does; nohup is obeyed."""
+    """Makes SIGTERM and SIGHUP interrupt the command as Ctrl-C does; under nohup, SIGHUP stays ignored."""
     signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, interrupt)
 
 
 def interrupt(*_: object) -> NoReturn:
-    """Does what Ctrl-C does."""
+    """Raises what Ctrl-C raises."""
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Standard output and error that never end the program: a closed pipe or a narrow encoding costs words, no verdict."""
+"""Standard output and error that never end the program: a closed pipe or an encoding costs text, not the verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sink(io.FileIO):
     fault: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes or drops the data; gives its length either way."""
+        """Writes or drops the data; returns its length either way."""
         if self.fault is None:
             try:
                 return super().write(data)
@@ -54,11 +54,11 @@ def _text_stream(sink: Sink, encoding: str) -> io.TextIOWrapper:
 
 
 _SMALLEST, _LARGEST = 20, 1000
-"""Columns and lines of a terminal that text is laid out for."""
+"""Smallest and largest terminal size, in columns or lines, that text is laid out for."""
 
 
 def _bound_terminal_size() -> None:
-    """Corrects a size in the environment that no terminal has; a value that is no number is as good as none."""
+    """Limits ``COLUMNS`` and ``LINES`` to sizes that a terminal can have; removes a value that is not a number."""
     for name in ("COLUMNS", "LINES"):
         value = os.environ.get(name, "")
         if value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0:
@@ -68,7 +68,7 @@ def _bound_terminal_size() -> None:
 
 
 def unwritten(sink: Sink | None) -> OSError | None:
-    """Flushes both streams; the fault that kept standard output from being written, None if there was none."""
+    """Flushes both streams; returns the fault that kept standard output from being written, or None."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

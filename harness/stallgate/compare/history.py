@@ -1,7 +1,7 @@
-"""All runs of this machine, as their folders have them, and the same measurement from run to run.
+"""All runs of this machine, and each measurement as a series over runs.
 
 No ncu report is read again: ``run.json``, ``verdicts.json`` and ``metrics.csv`` are enough to look back. What is
-damaged or missing of one run is a gap with a reason, and does not touch the others.
+damaged or missing in one run is a gap with a reason, and does not affect the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stallgate.runs.conditions import Conditions, environment_of
 from stallgate.runs.folder import RECORDED, load
 
 _LARGEST = 1e30
-"""No counter comes near; a table with larger values is damaged, and no axis could hold them."""
+"""Largest plausible value: no counter comes near. A table with larger values is damaged."""
 
 
 class StoredVerdict(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def age(self) -> tuple[str, str]:
-        """Sorts runs by time; a run that cannot be read by the time in its folder's name."""
+        """Sorts runs by time; for an unreadable run, the time in its folder's name."""
         created = self.run.created if self.run is not None else self.folder.name
         return "".join(filter(str.isdigit, created))[:14], self.folder.name
 
@@ -107,7 +107,7 @@ def _unmeasured(run: Run) -> list[str]:
 
 
 def _reason(folder: Path, name: str, error: Exception) -> str:
-    """What is wrong with a file, in a line that names no folder of this machine."""
+    """A line about what is wrong with a file, without the folders of this machine."""
     if isinstance(error, FileNotFoundError):
         return f"there is no {name}"
     said = error.strerror if isinstance(error, OSError) else str(error)
@@ -154,7 +154,7 @@ class Circumstances(FrozenStruct, frozen=True):
 
 
 class SeriesKey(FrozenStruct, frozen=True):
-    """What is followed through time."""
+    """Identifies a series: the case, the metric and its circumstances."""
 
     case: Case
     metric: str
@@ -232,7 +232,7 @@ def time_of(run: Run) -> MeasurementTime:
 
 
 def _circumstances(run: Run, result: CaseResult) -> Circumstances | None:
-    """None where they are not known. A case that was never measured has those of the run's other cases."""
+    """The circumstances of a case; None if unknown. An unmeasured case has those of the run's other cases."""
     environment, subject = environment_of(run, result), run.subjects.get(result.case.problem)
     if environment is None or subject is None or run.settings is None:
         return None

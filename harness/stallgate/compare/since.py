@@ -1,4 +1,4 @@
-"""How a run's numbers changed since the same problem was measured last.
+"""How a run's numbers changed since the last measurement of the same problem.
 
 The base is the newest earlier run under ``reports/`` that can be compared; where there is none and the run was measured
 here, a recording. Words, noise and reasons are those of ``two_runs.py``. A base under ``reports/`` is read from its

@@ -13,7 +13,7 @@ workload_changed, reference_changed    what is computed is not the same
 roof_changed                           of ``roof_fraction``: the two refer to different roofs
 ====================================== ===============================================================================
 
-A change of a variant's code is what runs are compared for: it is allowed, and noted.
+A change of a variant's code is the usual reason to compare runs: it is allowed, and noted.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Word = Literal["better", "worse", "same", "changed", "not_comparable"]
 """changed: beyond the noise, in a metric without a better direction."""
 
 _SINGLE = 0.02
-"""A smaller relative change of a single sample proves nothing: its noise is unknown."""
+"""With a single sample, a smaller relative change counts as the same: the noise is unknown."""
 
 _HEADLINES = 3
-"""Times that the finding names; further ones are counted."""
+"""Most changed times that the finding names; the others are counted."""
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class RunComparison(FrozenStruct, frozen=True):
     base: Side
     run: Side
     finding: str
-    """What moved, in a sentence: times beyond the noise, candidates first."""
+    """A sentence about the times that changed beyond the noise, candidates first."""
     obstacles: list[Reason]
     """Conditions that differ, so that numbers are not compared, each once."""
     notes: list[str]
@@ -198,7 +198,7 @@ def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: 
 
 
 def _gap(side: str, summary: Summary | None) -> str:
-    return f"{spaced(summary.state) if summary is not None else 'not asked for'} in the {side}"
+    return f"{spaced(summary.state) if summary is not None else 'not collected'} in the {side}"
 
 
 class _Spread(NamedTuple):
@@ -356,14 +356,14 @@ def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
     if base is None or run is None:
         side = listed([side for side, value in (("base", base), ("run", run)) if value is None])
         return Reason(code=reason, sentence=f"the {title} of the {side} is not known")
-    return None if base == run else Reason(code=reason, sentence=f"other {title}: {base} and {run}")
+    return None if base == run else Reason(code=reason, sentence=f"different {title}: {base} and {run}")
 
 
-# --- in words ---------------------------------------------------------------------------------------------------------
+# --- as text ----------------------------------------------------------------------------------------------------------
 
 
 def times_finding(pairs: list[Pair]) -> str:
-    """What moved beyond the noise, in a sentence without full stop."""
+    """Which times changed beyond the noise; a sentence without full stop."""
     compared = [pair for pair in pairs if pair.duration.word != "not_comparable"]
     if not compared:
         return "No time can be compared"
@@ -393,9 +393,9 @@ def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
     if sides.child_differs():
         notes.append(f"{CHILD_KEY} changed")
     facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
-    notes += [f"other {fact.name}: {fact.base} and {fact.run}" for fact in facts]
+    notes += [f"different {fact.name}: {fact.base} and {fact.run}" for fact in facts]
     named = [("base", sides.base.run), ("run", sides.run.run)]
-    notes += [f"the {name} did not come to its end" for name, run in named if run.kind == "live" and not run.complete]
+    notes += [f"the {name} is incomplete" for name, run in named if run.kind == "live" and not run.complete]
     return notes + _about_samples(pairs)
 
 
@@ -409,7 +409,7 @@ def _about_code(pairs: list[Pair]) -> list[str]:
 def _about_samples(pairs: list[Pair]) -> list[str]:
     times = [(pair.duration.base, pair.duration.run) for pair in pairs if pair.duration.word != "not_comparable"]
     if any(summary is not None and summary.samples == 1 for time in times for summary in time):
-        return [f"a single sample does not show its noise: a change below {100 * _SINGLE:g} % counts as the same"]
+        return [f"the noise of a single sample is unknown: a change below {100 * _SINGLE:g} % counts as the same"]
     return []
 
 

@@ -1,5 +1,5 @@
-"""From an ncu report to launches. ``ncu_report`` is imported by ``reader.py`` alone, which runs in a process of its
-own: a damaged report can abort the interpreter that reads it.
+"""From an ncu report to launches. Only ``reader.py`` imports ``ncu_report``. It runs in a separate process, because a
+damaged report can abort the interpreter that reads it.
 """
 
 DETAILS = "--details"

@@ -1,4 +1,4 @@
-"""Which measurement an ncu report is, however it was packed."""
+"""Identifies an ncu report by its content, however it was compressed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import zstandard
 from stallgate.project.digests import file_digest
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
-"""The first bytes of what zstd compressed."""
+"""The first bytes of a file compressed by zstd."""
 
 _MOST_BYTES = 4 * 2**30
-"""Of a report, decompressed: no real one comes near."""
+"""Most bytes of a decompressed report; real ones are far smaller."""
 
 _LARGEST_WINDOW = 2**27
-"""Bytes of memory that decompressing may take; stallgate's own recordings take as much."""
+"""Most bytes of memory for decompressing: what stallgate's own recordings take."""
 
 _CHUNK = 2**10
-"""Bytes that are unpacked at once: a block of a bomb is 32,000 times as large unpacked."""
+"""Compressed bytes read at once: a malicious block can grow 32,000 times."""
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of the report in a file: a copy that was compressed, or compressed in another way, has the same.
+    """SHA-256 of the decompressed report: the same however a copy was compressed.
 
-    What zstd cannot unpack whole, or only to more than 4 GiB, has the digest of its bytes: it is no report.
+    A file that zstd cannot unpack completely, or that unpacks to more than 4 GiB, is not a report and is hashed as is.
     """
     with path.open("rb") as file:
         packed = file.read(len(_MAGIC)) == _MAGIC
@@ -50,7 +50,7 @@ def _unpacked_digest(file: IO[bytes]) -> str | None:
 
 
 def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """What zstd packed, frame after frame.
+    """The decompressed content, piece by piece.
 
     Raises:
         ZstdError: it is damaged.

@@ -27,17 +27,17 @@ class ProfiledCall(FrozenStruct, frozen=True):
 
 
 class Evidence(FrozenStruct, frozen=True):
-    """The calls that can be relied on, and why others cannot."""
+    """The usable calls, and why others are not usable."""
 
     calls: list[ProfiledCall]
     faults: dict[str, str]
-    """Case name -> why its launches are no measurement."""
+    """Case name -> why its launches cannot be used."""
     reader: str
     """Version of ncu_report; empty where nothing was read."""
 
 
 def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
-    """Reads every ncu report of a run. A case with a fault has no calls; damage to a detail report costs only it."""
+    """Reads a run's ncu reports. A case with a fault has no calls. A damaged detail report affects nothing else."""
     calls: list[ProfiledCall] = []
     faults = _unattempted(run)
     reader = ""
@@ -57,7 +57,7 @@ def _unattempted(run: Run) -> dict[str, str]:
 
 
 def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue) -> Evidence:
-    """The calls of one attempt, checked against the cases that it had to measure."""
+    """The calls of one attempt, checked against its planned cases."""
     try:
         report = _intact_report(folder, attempt, catalogue)
     except DamagedReport as error:
@@ -103,7 +103,7 @@ def _names(results: list[CaseResult]) -> list[str]:
 
 
 def _of_details(run: Run, calls: list[ProfiledCall], reader: str) -> Evidence:
-    """The detail launches of profiled cases. They are shown, never judged: a missing one is no fault."""
+    """The detail launches of profiled cases. They are shown, never judged: a missing one is not a fault."""
     profiled = {result.case for result in run.cases if result.outcome == "profiled"}
     return Evidence(calls=[call for call in calls if call.case in profiled], faults={}, reader=reader)
 
@@ -129,7 +129,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
     if digest and attempt.sha256 != digest:
         raise DamagedReport(
             f"the ncu report {path.name} is not the one that was written (its SHA-256 differs)",
-            "restore the file or profile again: nothing is judged by it",
+            "restore the file, or profile again",
         )
     report = _read_once(path, digest, tuple(readable(catalogue)))
     if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
@@ -139,7 +139,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
 
 @lru_cache(maxsize=8)
 def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # noqa: ARG001  (the digest is the key)
-    """A report is checked against its plan as soon as it is written, and evaluated later: it is read once for both."""
+    """Reads a report once, both for checking it against the plan and for evaluating it."""
     return read_report(path, list(names))
 
 
@@ -164,7 +164,7 @@ def details_of(calls: list[ProfiledCall]) -> list[Detail]:
 
 
 def read_details(folder: Path, attempt: Attempt) -> list[Detail]:
-    """The details of an attempt with every section; none where its report cannot be read."""
+    """The details of a ``--detail`` attempt; none if its report cannot be read."""
     if attempt.report is None:
         return []
     try:
@@ -183,7 +183,7 @@ def _identify(launches: list[Launch]) -> Iterator[tuple[Label, Launch]]:
 
 
 def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: int | None) -> dict[str, str]:
-    """Checks that each case has every sample, each launch a name, and each sample as many launches.
+    """Checks that each case has all samples, each launch has a name, and all samples have equally many launches.
 
     Args:
         calls: what the report has.
@@ -203,7 +203,7 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
 
 
 def _fault(calls: list[ProfiledCall], wanted: int) -> str | None:
-    """What is missing or wrong in a case's calls, in a sentence."""
+    """A sentence about what is missing or wrong in a case's calls; None if nothing is."""
     if len(calls) != wanted or not calls:
         return f"the ncu report has {len(calls)} of its {wanted} samples"
     if any(launch.kernel is None for call in calls for launch in call.launches):

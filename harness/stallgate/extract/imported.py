@@ -1,4 +1,4 @@
-"""A run made of ncu reports from elsewhere."""
+"""Makes a run from ncu reports made elsewhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
 
     Raises:
         BadArgument: there is no such file.
-        BrokenFile: a file is no ncu report by its name.
+        BrokenFile: a file does not have an ncu report's suffix.
         DamagedReport: a report holds no launch, cannot be read, or changes meanwhile.
     """
     for path in paths:
@@ -58,7 +58,7 @@ def _check_path(path: Path) -> None:
     if path.suffix not in _SUFFIXES:
         raise BrokenFile(f"{as_text(path)} is not an ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
     if not path.exists():
-        raise BadArgument(f"{as_text(path)} is not there", "give the path of an ncu report")
+        raise BadArgument(f"{as_text(path)} does not exist", "give the path of an ncu report")
 
 
 def _read(path: Path) -> _Source:
@@ -93,7 +93,9 @@ def _add(run: Run, source: _Source, folder: Path) -> Run:
     kept = inside(folder, "ncu", f"{name}{source.path.suffix}")
     shutil.copyfile(source.path, kept)
     if file_digest(kept) != source.digest:
-        raise DamagedReport(f"{as_text(source.path.name)} changes while it is imported", "import it when it is whole")
+        raise DamagedReport(
+            f"{as_text(source.path.name)} changed while it was imported", "import it once it is complete"
+        )
     attempt = Attempt(
         name=name,
         kind="import",

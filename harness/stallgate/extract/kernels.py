@@ -1,4 +1,4 @@
-"""Whose kernels a run's calls launch: a variant's own, allowed ones, or foreign ones."""
+"""Classifies the kernels that a run's calls launch: a variant's own, allowed, or foreign."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def foreign_kernels(run: Run, project: Project, calls: list[ProfiledCall]) -> di
 
 @lru_cache(maxsize=64)
 def _own_kernels(path: Path, digest: str) -> set[str]:  # noqa: ARG001  (the digest is the key)
-    """The kernels that a file defines: it is parsed once for all runs and calls."""
+    """The kernels that a file defines; each file is parsed once."""
     return kernels_of(path)
 
 
 def _names(call: ProfiledCall) -> Iterator[str]:
-    """The full names of the kernels: that of a C++ kernel has a namespace and arguments, which Triton's never has."""
+    """The kernels' full names. A C++ kernel's has a namespace and arguments; a Triton kernel's never has."""
     for launch in call.launches:
         yield launch.signature or launch.kernel or "a launch without a name"
 

@@ -28,7 +28,7 @@ READER_TIMEOUT_S = 300
 
 
 class Report(FrozenStruct, frozen=True):
-    """What an ncu report holds."""
+    """The content of an ncu report."""
 
     reader: str
     """Version of ncu_report."""
@@ -36,18 +36,18 @@ class Report(FrozenStruct, frozen=True):
 
 
 def read_report(path: Path, names: list[str], details: bool = False) -> Report:
-    """Reads an ncu report (``.ncu-rep``, or ``.ncu-repz`` through zstd) in a process of its own.
+    """Reads an ncu report (``.ncu-rep``, or ``.ncu-repz`` through zstd) in a separate process.
 
     Args:
         path: the report.
         names: ncu metrics to read.
-        details: what NVIDIA's rules say and the hottest source lines as well, a fifth of a second a launch.
+        details: also read NVIDIA's rule results and the hottest source lines, which takes 0.2 s per launch.
 
     Raises:
-        DamagedReport: it holds no launch, or the reader died of it.
+        DamagedReport: it has no launches, or it cannot be read.
     """
     if not path.is_file():
-        raise _damaged(path, "is not there" if not path.exists() else "is not a file")
+        raise _damaged(path, "does not exist" if not path.exists() else "is not a file")
     command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
     try:
         done = subprocess.run(
@@ -66,7 +66,7 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     answer = json.loads(done.stdout)
     launches = [_launch(index, entry) for index, entry in enumerate(answer["launches"])]
     if not launches:
-        raise _damaged(path, "holds no launch")
+        raise _damaged(path, "has no launches")
     return Report(reader=answer["reader"], launches=launches)
 
 
@@ -77,14 +77,12 @@ def _environment() -> dict[str, str]:
 
 
 def _damaged(path: Path, what: str) -> DamagedReport:
-    return DamagedReport(
-        f"the ncu report {path.name} {what}", "profile again, or restore the file: nothing is judged by it"
-    )
+    return DamagedReport(f"the ncu report {path.name} {what}", "profile again, or restore the file")
 
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1] if lines else "no word"
+    return lines[-1] if lines else "no output"
 
 
 def _launch(index: int, entry: dict[str, Any]) -> Launch:

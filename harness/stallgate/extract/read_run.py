@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run and the summaries of its cases: what two runs are compared by."""
+    """A run and the summaries of its cases: all that a comparison needs."""
 
     folder: Path
     run: Run
-    """Its cases have the roles that the tree gives their variants now."""
+    """The run; its cases have the roles that the tree gives their variants now."""
     faults: dict[str, str]
     """Case name -> why its numbers cannot be relied on."""
     summaries: Summaries
@@ -36,10 +36,10 @@ class ReadRun(MeasuredRun, frozen=True, kw_only=True, dict=True):
     """A run whose ncu reports were read. `roof_fraction` is absent until the roofs are known to be sound."""
 
     calls: list[ProfiledCall]
-    """Those that can be relied on."""
+    """The usable calls."""
     rows: list[MetricRow]
     parts: Parts
-    """The metrics of each kernel on its own, of those metrics that a stage has a target for."""
+    """Per-kernel values of the metrics that a stage has a target for."""
     foreign_kernels: dict[Case, list[str]]
     """Kernels that are neither a variant's own nor allowed: judged for candidates, shown for others."""
     reader: str
@@ -72,7 +72,7 @@ def read_run(project: Project, folder: Path, *, only_judge: bool = False) -> Rea
     Args:
         project: the catalogue, and the code to compare with.
         folder: the run's.
-        only_judge: leave out the detail reports, which nothing is judged by and which take as long as the others.
+        only_judge: skip the detail reports, which are never judged and take as long to read as the others.
     """
     run = with_roles(load(folder), project)
     judged = [attempt for attempt in run.attempts if attempt.kind != "detail"]

@@ -1,6 +1,6 @@
 """The process that reads an ncu report: ``python -m stallgate.extract.reader REPORT [NAME…]``, JSON on standard output.
 
-It gives the metrics of these names, or all that the report has where none is named. ``--details`` after the report adds
+It prints the named metrics, or all metrics of the report if none is named. ``--details`` after the report adds
 the results of NVIDIA's rules for each launch, and its hottest source lines.
 
 A report may be anything, so its unpacked size and this process's memory are bounded before NVIDIA's library sees it.
@@ -29,16 +29,16 @@ from stallgate.extract import DETAILS
 _GIB = 1 << 30
 _LARGEST_UNPACKED = 2 * _GIB
 _LARGEST_WINDOW = 1 << 27
-"""Bytes that zstd may look back; what it takes for a window is memory."""
+"""Most bytes of zstd's window, which is held in memory."""
 
 _MOST_MEMORY = 8 * _GIB
 _LONGEST_ANSWER = _GIB // 2
 
 _MOST_DETAILED = 40
-"""Launches of a report that have details: each takes a fifth of a second."""
+"""Most launches of a report that get details: each takes 0.2 s."""
 
 _HOTTEST_OWN, _HOTTEST_OF_LIBRARIES = 40, 8
-"""Source lines of a launch."""
+"""Most source lines that are kept of a launch."""
 
 _LONGEST_LINE = 200
 _INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
@@ -65,7 +65,7 @@ def main(report: str, wanted: list[str]) -> None:
 
 
 def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
-    """The launches of a loaded report, whose file the library reads as it is asked for them."""
+    """The launches of a loaded report. The library reads the file lazily, so it has to exist until then."""
     names = [name for name in wanted if name != DETAILS]
     actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
     launches = [launch(action, names) for action in actions]
@@ -76,14 +76,14 @@ def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
 
 
 def _bound_memory() -> None:
-    """Lets the system end this process before the machine has no memory left."""
+    """Limits this process's memory, so that it is ended before the machine runs out."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = _MOST_MEMORY if hard == resource.RLIM_INFINITY else min(_MOST_MEMORY, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _check_unpacked_size(report: str) -> None:
-    """Ends the process if a packed report is larger than any report, or is not packed by zstd."""
+    """Exits if a compressed report unpacks to more than the limit, or is not compressed by zstd."""
     import zstandard  # only packed reports pay for it
 
     unpacked = 0
@@ -95,14 +95,14 @@ def _check_unpacked_size(report: str) -> None:
             while unpacked <= _LARGEST_UNPACKED and (piece := reader.read(1 << 20)):
                 unpacked += len(piece)
     except zstandard.ZstdError as error:
-        sys.exit(f"it is not what zstd packed: {error}")
+        sys.exit(f"it is not compressed by zstd: {error}")
     if unpacked > _LARGEST_UNPACKED:
         sys.exit(f"it unpacks to more than {_LARGEST_UNPACKED // _GIB} GiB")
 
 
 @contextmanager
 def _plain_name(report: str) -> Iterator[str]:
-    """A path of the report in UTF-8: NVIDIA's library takes no other, and goes by the suffix."""
+    """A UTF-8 path of the report, with its suffix: NVIDIA's library needs both."""
     try:
         report.encode()
     except UnicodeEncodeError:
@@ -120,7 +120,7 @@ def _answer(found: dict[str, Any]) -> str:
     if "\\ud" in text:
         text = json.dumps(json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace")))
     if len(text) > _LONGEST_ANSWER:
-        sys.exit(f"it has {len(found['launches'])} launches, more than can be read at once")
+        sys.exit(f"it has {len(found['launches'])} launches, more than can be read in one answer")
     return text
 
 
@@ -148,7 +148,7 @@ def _ranges(action: Any) -> list[str]:
 
 
 def metric(entry: Any) -> dict[str, Any]:
-    """One metric. JSON has no infinities: they travel as text."""
+    """One metric. JSON has no infinities, so they are sent as text."""
     value = entry.value() if entry.has_value() else None
     if isinstance(value, float) and not math.isfinite(value):
         value = {"not_finite": str(value)}

@@ -1,6 +1,6 @@
 """The tidy table of a run: one row for each metric of each launch, and of each call as a whole.
 
-Commands do not need it as a DataFrame: importing pandas takes longer than judging. Programs can have one.
+It is a list of rows, because importing pandas takes longer than judging; ``as_frame`` makes a DataFrame for programs.
 """
 
 from __future__ import annotations
@@ -126,12 +126,12 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
         except csv.Error as error:
             raise ValueError(str(error)) from None
     if not whole:
-        raise ValueError("it is no table of stallgate's, or not all of one")
+        raise ValueError("it is not a table that stallgate wrote, or it is incomplete")
     return rows
 
 
 _LONGEST_CELL = 2**31 - 1
-"""A C++ name of a kernel can be longer than the 128 KiB that csv reads of a cell by itself."""
+"""The C++ name of a kernel can be longer than 128 KiB, the limit that csv sets by default."""
 
 
 def _from_text(line: list[str]) -> MetricRow:

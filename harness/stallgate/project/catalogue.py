@@ -13,13 +13,13 @@ from stallgate.formatting import shortened
 from stallgate.model import Catalogue, Metric
 
 ROOF_FRACTION = "roof_fraction"
-"""The roof's duration over the call's: the one metric that is computed from two cases."""
+"""The roof's duration divided by the call's: the only metric that is computed from two cases."""
 
 L2_SECTORS = "l2_sectors"
-"""The metric that a measurement's plausibility is judged by: all bytes that a workload needs pass through L2."""
+"""Used to check that a measurement is plausible: all bytes that a workload needs pass through L2."""
 
 COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
-"""Metric of a whole call -> the metrics that it is computed from, beside the duration."""
+"""Computed metric of a whole call -> the metrics that it is computed from, besides the duration."""
 
 COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "traffic")
 """Metrics that ``stallgate/extract/table.py`` computes for the whole call; they have no ncu name."""
@@ -73,7 +73,7 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
 
     Raises:
         UnknownName: a wanted metric is unknown.
-        BadArgument: the chip does not have a wanted metric, or it takes --detail.
+        BadArgument: the chip lacks a wanted metric, or the metric needs --detail.
     """
     if wanted is None:
         rows = list(catalogue.metrics.values())
@@ -81,7 +81,7 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
         rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
         for metric in rows:
             if not metric.names and metric.formula is not None:
-                raise BadArgument(f"{metric.name} is only in reports with every section", "measure it with --detail")
+                raise BadArgument(f"{metric.name} exists only in --detail reports", "measure it with --detail")
             if metric.names and name_on(catalogue, metric, chip) is None:
                 raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
     names = [name_on(catalogue, metric, chip) for metric in rows]
@@ -134,10 +134,10 @@ def readable(catalogue: Catalogue) -> list[str]:
 # --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------
 
 _LONGEST_FORMULA = 2_000
-"""Characters."""
+"""Most characters of a formula."""
 
 _DEEPEST_FORMULA = 20
-"""Parentheses within parentheses."""
+"""Most levels of nested parentheses."""
 
 _TOKEN = re.compile(
     r"(?P<number>\d+(?:_\d+)*(?:\.\d*)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*(?:\.\w+)*)|(?P<sign>[-+*/()])", re.ASCII
@@ -154,7 +154,7 @@ def names_in(formula: str) -> tuple[str, ...]:
     """The ncu names in a formula, from left to right.
 
     Raises:
-        ValueError: it is anything but numbers, names, parentheses and + - * /, or too long.
+        ValueError: it contains anything but numbers, names, parentheses and + - * /, or is too long.
     """
     return tuple(part for part in _postfix(formula) if isinstance(part, str) and part not in _OPERATORS)
 
@@ -167,7 +167,7 @@ def formula_value(formula: str, value_of: Callable[[str], float]) -> float:
         value_of: gives the value of an ncu name.
 
     Raises:
-        ValueError: it is anything but numbers, names, parentheses and + - * /, or too long.
+        ValueError: it contains anything but numbers, names, parentheses and + - * /, or is too long.
         ZeroDivisionError: a divisor is 0.
     """
     values: list[float] = []
@@ -191,7 +191,7 @@ def _postfix(formula: str) -> tuple[float | str, ...]:
 
 
 class _Parser:
-    """Reads a formula from left to right, a method for each rule of its grammar; a method gives a part in postfix."""
+    """Reads a formula from left to right. Each grammar rule has a method, which returns its part in postfix order."""
 
     def __init__(self, formula: str) -> None:
         self._formula = self._rest = formula.strip()
@@ -238,12 +238,12 @@ class _Parser:
     def _number(self, text: str) -> float:
         value = float(text)
         if not isfinite(value):
-            raise ValueError(f"a formula cannot hold a number as large as `{text[:40]}`")
+            raise ValueError(f"the number `{text[:40]}` is too large")
         self._take(len(text))
         return value
 
     def _take(self, length: int) -> str:
-        """Removes so many characters, and the spaces after them."""
+        """Removes ``length`` characters and the spaces after them; returns the characters."""
         taken, self._rest = self._rest[:length], self._rest[length:].lstrip()
         return taken
 

@@ -23,16 +23,16 @@ _Decoded = TypeVar("_Decoded")
 _MIB = 1 << 20
 _LARGEST_TOML = _MIB
 LARGEST_SOURCE = 16 * _MIB
-"""Bytes of a variant's or another source file."""
+"""Most bytes of a source file."""
 
 LARGEST_JSON = 64 * _MIB
-"""Bytes of a ``run.json`` or another JSON file of stallgate's; a run of 2,000 cases needs about 20 MiB."""
+"""Most bytes of a ``run.json`` or another JSON file of stallgate; a run of 2,000 cases takes about 20 MiB."""
 
 LARGEST_TABLE = 512 * _MIB
-"""Bytes of a ``metrics.csv``."""
+"""Most bytes of a ``metrics.csv``."""
 
 _LONGEST_KEY = 64
-"""Parts of a dotted key. The time and the memory that tomllib takes grow with the square of their number."""
+"""Most parts of a dotted key: tomllib's time and memory grow with the square of their number."""
 
 _QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*+(?:"|$)|'[^']*+(?:'|$)""")
 _LONG_KEY = re.compile(rf"(?<![\w+.-])[\w+-]*+(?:\.[\w+-]*+){{{_LONGEST_KEY}}}")
@@ -42,7 +42,7 @@ def open_bounded(path: Path, largest: int) -> BinaryIO:
     """A regular file of at most so many bytes, to be read.
 
     Raises:
-        OSError: it cannot be opened, is no regular file, or is larger.
+        OSError: it cannot be opened, is not a regular file, or is larger.
     """
     file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (the caller closes it)
     found = os.fstat(file.fileno())
@@ -58,7 +58,7 @@ def read_bounded(path: Path, largest: int) -> bytes:
     """The bytes of a regular file.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or is larger than ``largest`` bytes.
+        OSError: it cannot be read, is not a regular file, or is larger than ``largest`` bytes.
     """
     with open_bounded(path, largest) as file:
         return file.read(largest)
@@ -77,14 +77,16 @@ def read_toml(path: Path, shown: str) -> dict[str, object]:
         shown: its name in error messages.
 
     Raises:
-        BrokenFile: it is missing, unreadable, too large, nested too deeply or no TOML.
+        BrokenFile: it is missing, unreadable, too large, nested too deeply or not TOML.
     """
     try:
         text = read_bounded(path, _LARGEST_TOML).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
-        raise BrokenFile(f"{shown}: there is no such file", "restore it, or take out what refers to it") from None
+        raise BrokenFile(f"{shown}: there is no such file", "restore it, or remove what refers to it") from None
     except OSError as error:
-        raise BrokenFile(f"{shown}: cannot be read: {error.strerror}", "check that it is a readable text") from None
+        raise BrokenFile(
+            f"{shown}: cannot be read: {error.strerror}", "check that it is a readable text file"
+        ) from None
     except UnicodeDecodeError as error:
         raise BrokenFile(f"{shown}: cannot be read: {error}", "save it as UTF-8 text") from None
     return _parsed(text, shown)
@@ -100,7 +102,7 @@ def _parsed(text: str, shown: str) -> dict[str, object]:
     except ValueError as error:  # a date or a number that Python cannot hold
         raise BrokenFile(f"{shown}: not valid TOML: {error}", "correct the value") from None
     except RecursionError:
-        raise BrokenFile(f"{shown}: it is nested too deeply", "no value in it needs so many levels") from None
+        raise BrokenFile(f"{shown}: it is nested too deeply", "use fewer levels") from None
     _check_numbers(tables, shown)
     return tables
 
@@ -115,7 +117,7 @@ def _check_numbers(tables: dict[str, object], shown: str) -> None:
         elif isinstance(value, list):
             pending += [(f"{key}[{number}]", part) for number, part in enumerate(value)]
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise BrokenFile(f"{shown}: {key}: it has more than 64 bits", "give it a finite number of 64 bits")
+            raise BrokenFile(f"{shown}: {key}: it has more than 64 bits", "use a number of at most 64 bits")
 
 
 def _has_long_key(line: str) -> bool:
@@ -132,7 +134,7 @@ def read_json(path: Path, shown: str) -> dict[str, object]:
         shown: its name in error messages.
 
     Raises:
-        BrokenFile: it is unreadable, too large, nested too deeply, or holds no JSON object.
+        BrokenFile: it is unreadable, too large, nested too deeply, or not a JSON object.
     """
     try:
         return decode_json(read_bounded(path, LARGEST_JSON), dict[str, object])

@@ -23,13 +23,13 @@ def file_digest(path: Path) -> str:
 
 
 def workload_digest(workload: Workload) -> str:
-    """SHA-256 of a workload's arguments, bytes and flops; its name and its place in a plan do not count."""
+    """SHA-256 of a workload's arguments, bytes and flops, without its name and whether the default plan has it."""
     measured = {"arguments": workload.arguments, "bytes": workload.bytes, "flops": workload.flops}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
 
 
 def child_digest() -> str:
-    """SHA-256 of the measuring child's and the referee's source. The timing child takes no part."""
+    """SHA-256 of the measuring child's and the referee's source. The timing child's is not included."""
     child = Path(stallgate.child.__file__).parent
     digests = package_digest(child) + package_digest(child / "referee")
     return hashlib.sha256(digests.encode()).hexdigest()
@@ -47,7 +47,7 @@ def tunables_digest(tunables: dict[str, object]) -> str:
 
 
 def subject_digests(problem: Problem) -> dict[str, str]:
-    """Everything that the numbers of a problem depend on, by the name that a person would give it."""
+    """Digests of everything that a problem's numbers depend on, by a name that a reader understands."""
     digests = {CHILD_KEY: child_digest(), REFERENCE_KEY: problem.reference_digest}
     digests |= {
         configuration_key(variant.name, name): tunables_digest(tunables)

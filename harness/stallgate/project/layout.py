@@ -8,7 +8,7 @@ CATALOGUE_FILE = "metrics/catalogue.toml"
 
 
 def relative(root: Path, path: Path) -> str:
-    """A path as messages and digests name it: relative to the root, with forward slashes."""
+    """A path as messages and digests show it: relative to the root, with forward slashes."""
     return path.relative_to(root).as_posix()
 
 

@@ -30,7 +30,7 @@ _Named = TypeVar("_Named")
 
 
 class Project(FrozenStruct, frozen=True):
-    """Everything that a project's files say, read once and checked whole."""
+    """A project's files, read once and checked as a whole."""
 
     root: Path
     problems: dict[str, Problem]
@@ -41,7 +41,7 @@ class Project(FrozenStruct, frozen=True):
     """Problem -> its accepted baselines, one for each GPU."""
 
     def __repr__(self) -> str:
-        return f"Project({str(self.root)!r})"  # all of it is tens of kilobytes in a failing test
+        return f"Project({str(self.root)!r})"  # the default would print tens of kilobytes in a failing test
 
     @property
     def reports(self) -> Path:
@@ -102,7 +102,7 @@ def find_root(start: Path) -> Path:
         if (folder / "kernels").is_dir() and catalogue_file(folder).is_file():
             return folder
     raise UserFault(
-        f"{start} is in no stallgate project",
+        f"{start} is not in a stallgate project",
         f"a project holds kernels/ and {CATALOGUE_FILE}; name its folder with --root",
     )
 
@@ -111,7 +111,7 @@ def load_project(root: Path) -> Project:
     """Reads a project.
 
     Raises:
-        BrokenFile: a file is missing or says something that it cannot; file and key are named.
+        BrokenFile: a file is missing or invalid; the message names the file and the key.
     """
     catalogue = read_catalogue(root)
     project = Project(
@@ -131,7 +131,7 @@ def load_project(root: Path) -> Project:
 
 
 def _check_stage(project: Project, stage: Stage) -> None:
-    """Refuses a stage that refers to what the project does not have; one without problems can still be looked at."""
+    """Refuses a stage that names something unknown. A project without problems can still be inspected."""
     shown = f"metrics/stages/{stage.name}.toml"
     check_known(f"{shown}: includes", "stage", stage.includes, project.stages)
     if not project.problems:
@@ -151,7 +151,7 @@ def _check_stage(project: Project, stage: Stage) -> None:
 
 
 def _checked(project: Project, problem: Problem) -> Problem:
-    """A problem whose waivers name their metrics by short names; refuses unknown stages, and waivers of nothing."""
+    """A problem with the metrics of its waivers resolved. Refuses unknown stages, and waivers that match no target."""
     shown = relative(project.root, problem_file(project.root, problem.name))
     check_known(f"{shown}: stages", "stage", problem.stages, project.stages)
     waivers = [_waiver(project, problem, found, f"{shown}: waivers[{i}]") for i, found in enumerate(problem.waivers)]

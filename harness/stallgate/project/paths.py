@@ -1,6 +1,6 @@
 """Names that become parts of paths.
 
-A name that a run, a measuring child, an ncu report or a project's file gives may be anything. ``slug`` reduces it to
+Names come from runs, measuring children, ncu reports and project files, and may be anything. ``slug`` reduces it to
 characters that are safe in a path, and ``inside`` refuses a path that leads out of its root.
 """
 
@@ -32,7 +32,7 @@ def slug(text: str) -> str:
 
 
 def distinct_slug(text: str, taken: Container[str] = ()) -> str:
-    """A slug that no other text has: it ends with the text's digest unless only spaces and capitals were replaced.
+    """A unique slug: it ends with the text's digest unless only spaces and capitals were replaced.
 
     Args:
         text: any text.

@@ -1,4 +1,4 @@
-"""Which patterns of allowed kernels can be reviewed: those that name something.
+"""Refuses patterns of allowed kernels that are too broad to review.
 
 A pattern is judged by what it matches, not by how it is spelled: ``*``, ``?*``, ``[!~]*`` and ``*e*`` are the same.
 """
@@ -9,7 +9,7 @@ import fnmatch
 import re
 
 _SHORTEST_LITERAL = 4
-"""Characters in a row that a pattern with wildcards has to say: fewer are part of almost every name."""
+"""Literal characters in a row that a pattern with wildcards needs: fewer occur in almost every name."""
 
 _UNRELATED = (
     "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>, std::array<char *, 3>>(int)",
@@ -28,7 +28,7 @@ _UNRELATED = (
     "_layer_norm_fwd_fused",
     "_blocked_scan_kernel",
 )
-"""Kernels that have nothing to do with each other: no wrapper needs two of them for the same reason."""
+"""Unrelated kernels: no wrapper needs two of them for the same reason."""
 
 _GENERIC = frozenset(
     [

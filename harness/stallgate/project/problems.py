@@ -60,7 +60,7 @@ def _allowed(shown: str, number: int, row: AllowedKernel) -> AllowedKernel:
     key = f"{shown}: allowed_kernels[{number}]"
     wide = too_wide(row.pattern)
     if wide:
-        raise BrokenFile(f"{key}.pattern: {wide}", "name the one that a wrapper needs")
+        raise BrokenFile(f"{key}.pattern: {wide}", "name only the kernel that the wrapper needs")
     if not row.reason.strip():
         raise BrokenFile(f"{key}.reason: it is empty", "say what a wrapper needs the kernel for")
     return row
@@ -102,7 +102,7 @@ def _check_role(key: str, row: _VariantTable) -> None:
 def _check_configurations(shown: str, key: str, row: _VariantTable) -> None:
     if "default" in row.configurations:
         raise BrokenFile(
-            f"{shown}: {key}.configurations.default: the default configuration passes nothing",
+            f"{shown}: {key}.configurations.default: the default configuration passes no tunables",
             "give these tunables another name, or make them the wrapper's own defaults",
         )
     for configuration, tunables in row.configurations.items():
@@ -112,7 +112,9 @@ def _check_configurations(shown: str, key: str, row: _VariantTable) -> None:
 
 def _digest_of(root: Path, path: Path, shown: str, key: str) -> str:
     if not path.is_file():
-        raise BrokenFile(f"{shown}: {key}: {relative(root, path)} does not exist", "write it, or take the entry out")
+        raise BrokenFile(
+            f"{shown}: {key}: {relative(root, path)} does not exist", "write the file, or remove the entry"
+        )
     return text_digest(path)
 
 
@@ -122,11 +124,11 @@ def _check_name(shown: str, key: str, name: str) -> None:
 
 
 _DEEPEST = 8
-"""Levels of tables and arrays within an argument."""
+"""Most levels of nested tables and arrays in an argument."""
 
 
 def _check_argument(key: str, value: object, depth: int = 0) -> None:
-    """Refuses an argument or a tunable that would reach the child as another one: it travels as JSON."""
+    """Refuses an argument or tunable that JSON, in which it is sent to the child, would change."""
     if depth > _DEEPEST:
         raise BrokenFile(f"{key}: it is nested more than {_DEEPEST} levels deep", "use fewer levels")
     match value:
@@ -144,5 +146,6 @@ def _check_argument(key: str, value: object, depth: int = 0) -> None:
             pass
         case _:
             raise BrokenFile(
-                f"{key}: an argument cannot be {value}", "texts, finite numbers, true, false and arrays of them can"
+                f"{key}: {value} is not a valid argument",
+                "use texts, finite numbers, true, false, and arrays and tables of them",
             )

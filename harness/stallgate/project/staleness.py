@@ -57,7 +57,7 @@ def _other_role(subject: Subject, variant: Variant) -> bool:
 
 
 def _dependencies(case: Case) -> list[str]:
-    """The digests that have to be the same: one that neither side has is as good as changed."""
+    """The digests that have to be the same: one that neither side has counts as changed."""
     keys = [CHILD_KEY, REFERENCE_KEY, variant_key(case.variant), workload_key(case.workload)]
     if case.configuration != DEFAULT:
         keys.append(configuration_key(case.variant, case.configuration))
@@ -73,7 +73,7 @@ def stale_because(case: Case, changed: dict[str, list[str]]) -> list[str]:
 def measured_workload(run: Run, project: Project, case: Case) -> Workload | None:
     """The workload that a case was measured on: the tree's or the run's, whichever has the digest of the measurement.
 
-    None where neither has it: then it is not known what the workload needs.
+    None if neither has it: then the workload's needs are unknown.
     """
     subject, problem = run.subjects.get(case.problem), project.problems.get(case.problem)
     digest = subject.digests.get(workload_key(case.workload)) if subject is not None else None

@@ -1,4 +1,4 @@
-"""The kernels of a variant's file, by its syntax tree: the file is not imported."""
+"""The kernels that a variant's file defines, read from its syntax tree without importing it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _JITS = ("triton.jit", "triton.runtime.jit.jit", "triton.experimental.gluon.jit"
 
 
 def kernels_of(path: Path) -> set[str]:
-    """The names of the Triton kernels that a file defines; none where it is no valid Python."""
+    """The names of the Triton kernels that a file defines; none if it is not valid Python."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of what is nested too deeply
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested code raises the last two
         return set()
     statements = _statements(tree)
     names = _imported(statements)
@@ -25,7 +25,7 @@ def kernels_of(path: Path) -> set[str]:
 
 
 def _statements(tree: ast.Module) -> list[ast.AST]:
-    """The statements of a syntax tree; expressions are most of it, and neither import nor define anything."""
+    """The statements of a syntax tree, without its expressions, which are most of it and define nothing."""
     found: list[ast.AST] = [tree]
     for node in found:
         found += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]

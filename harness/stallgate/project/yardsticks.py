@@ -1,4 +1,4 @@
-"""What kernels are measured by: the catalogue, stages, data sheets of GPUs, accepted baselines."""
+"""What kernels are judged by: the metric catalogue, stages, GPU data sheets, accepted baselines."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_catalogue(root: Path) -> Catalogue:
             raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
     for alias in table.aliases:
         if alias in metrics:
-            raise BrokenFile(f"{shown}: aliases.{alias}: it is a metric's own name", "take the alias out")
+            raise BrokenFile(f"{shown}: aliases.{alias}: a metric already has this name", "remove the alias")
     _check_needed(shown, metrics)
     for metric in metrics.values():
         _check_metric(shown, metric, metrics)
@@ -59,7 +59,7 @@ def read_catalogue(root: Path) -> Catalogue:
 
 
 def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
-    """Refuses a catalogue without the rows that stallgate itself computes with and shows."""
+    """Refuses a catalogue that lacks a metric which stallgate itself computes with or shows."""
     for name in (*READ, *COMPUTED):
         if name not in metrics:
             raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate needs this metric")
@@ -77,16 +77,18 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
     if metric.weight == metric.name:
         raise BrokenFile(f"{key}.weight: a metric cannot be its own weight", 'such as weight = "duration"')
     if metric.weight is not None and not metrics[metric.weight].names:
-        raise BrokenFile(f"{key}.weight: no launch has {metric.weight}", "weigh by a metric that has an ncu name")
+        raise BrokenFile(
+            f"{key}.weight: {metric.weight} is not measured per launch", "use a metric that has an ncu name"
+        )
     try:
         names_in("0" if metric.formula is None else metric.formula)
     except ValueError as error:
-        hint = "numbers, ncu names, parentheses and + - * / are understood"
+        hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
         raise BrokenFile(f"{key}.formula: {error}", hint) from None
 
 
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
-    """Where the catalogue names one of its own metrics."""
+    """The catalogue's references to its own metrics, each with its key."""
     weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
     limiters = [(f"metrics.{metric.name}.limiters", name) for metric in metrics.values() for name in metric.limiters]
     return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights + limiters
@@ -114,7 +116,7 @@ def read_stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     """A stage, its metrics looked up in the catalogue.
 
     Raises:
-        BrokenFile: the file is not what it should be, or no metric bears a name in it.
+        BrokenFile: the file is invalid, or names an unknown metric.
     """
     shown = relative(root, path)
     raw = read_toml(path, shown)
@@ -143,7 +145,7 @@ def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
 
 
 def _check_target(where: str, target: Target) -> None:
-    """Refuses a target that no number of its metric could be held to."""
+    """Refuses a target that no value of its metric could be checked against."""
     metric = target.metric
     if not metric.names and metric.formula is None and metric.name not in COMPUTED:
         raise BrokenFile(
@@ -151,7 +153,9 @@ def _check_target(where: str, target: Target) -> None:
             f"give it `names` or a `formula` in {CATALOGUE_FILE}, or judge by another metric",
         )
     if target.scope == "kernel" and metric.name in COMPUTED:
-        raise BrokenFile(f"{where}.scope: no kernel has {metric.name}, only a whole call", "leave `scope` out")
+        raise BrokenFile(
+            f"{where}.scope: {metric.name} exists only for a whole call, not for each kernel", "leave `scope` out"
+        )
     if target.tolerance is not None and metric.direction == "neither":
         raise BrokenFile(
             f"{where}.tolerance: {metric.name} has no better direction, so it cannot have a tolerance",
@@ -171,7 +175,7 @@ def read_baselines(root: Path, catalogue: Catalogue) -> dict[str, list[Baseline]
     """Problem -> its accepted baselines, one for each GPU.
 
     Raises:
-        BrokenFile: a file is not what it should be, or two are of the same GPU.
+        BrokenFile: a file is invalid, or two are for the same GPU.
     """
     found: dict[str, list[Baseline]] = {}
     for path in baseline_files(root):

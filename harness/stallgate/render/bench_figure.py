@@ -1,4 +1,4 @@
-"""The figure of a bench: on every workload, how fast each contender is beside a copy of the same bytes."""
+"""The figure of a bench: each contender's speed on each workload as a fraction of a copy of the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE = "bench.png"
 _WIDTH = 8.0
 _COLUMNS = 2
 _BAR = 0.22
-"""Inches that a bar takes."""
+"""Height of a bar, in inches."""
 _HEAD = 0.62
 """Inches above and below the bars of a panel: its title and its axis."""
 _LONGEST_NAME = 22
@@ -63,7 +63,7 @@ def _panel(axis: Any, row: BenchRow) -> None:
 
 
 def _shown(row: BenchRow) -> list[Entry]:
-    """Whoever has a bar, or a reason to have none."""
+    """The contenders with a bar, or with a reason for having none."""
     return [entry for entry in row.entries if entry.role != "copy" and entry.outcome != "absent"]
 
 

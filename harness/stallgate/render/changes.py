@@ -1,4 +1,4 @@
-"""What changed since a problem was measured last, as the top of the page and the summary say it."""
+"""What changed since the last measurement of a problem, for the head of the page and the summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stallgate.model import FrozenStruct
 from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, ChangeLine, line_of
 
 MOST_CHANGES = 40
-"""Rows of the table; of more, what moved is shown first, and ``stallgate compare`` shows the rest."""
+"""Most rows of the table. With more, changes come first; ``stallgate compare`` shows the rest."""
 
 
 class Changes(FrozenStruct, frozen=True):
@@ -22,12 +22,12 @@ class Changes(FrozenStruct, frozen=True):
     provenance: str
     """The base's."""
     words: str
-    """What moved, or why nothing can be said, without its full stop."""
+    """What changed, or why nothing can be compared; a sentence without full stop."""
     tally: str
     notes: list[str]
     lines: list[ChangeLine]
     left_out: int
-    """Rows that the table does not have."""
+    """Number of rows left out of the table."""
 
     @property
     def moved(self) -> bool:
@@ -40,7 +40,7 @@ class Changes(FrozenStruct, frozen=True):
 
 
 def changes_of(since: ChangesSinceLast) -> Changes:
-    """One problem, put into words."""
+    """The changes of one problem, as text."""
     if since.found is None:
         return Changes(
             mark="○ nothing to compare with",

@@ -1,4 +1,4 @@
-"""The figure of two runs: how far each variant's time moved, and how far that lies beyond the noise."""
+"""The figure of two runs: how much each variant's time changed, and whether that exceeds the noise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, FigureRow
 SLOWER = BOUND
 FASTER = INKS["candidate"]
 LEAST_REACH = 0.01
-"""The axis reaches at least so far to both sides: noise is not to look like a change."""
+"""The axis reaches at least this far to both sides, so that noise does not look like a change."""
 
 TITLE_WIDTH = 90
 """Characters; a longer finding takes another line."""
@@ -25,11 +25,11 @@ class Shift(FrozenStruct, frozen=True):
     """The least change that the noise allows."""
     high: float | None
     said: str
-    """Beside the bar, or in its place."""
+    """Text beside the bar, or in its place."""
 
     @property
     def colour(self) -> str:
-        """That of a change where no change is not among what the noise allows."""
+        """Faint if the range that the noise allows includes 0."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return FAINT
         return SLOWER if self.low > 0 else FASTER

@@ -26,7 +26,7 @@ WORD_MARKS: dict[Word, str] = {
 }
 
 COMPARED = "compare-"
-"""The page's name begins so, and goes on with the base's."""
+"""Prefix of the page's file name; the base's name follows."""
 
 WORD_CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
 """Classes of the page's style."""
@@ -37,13 +37,13 @@ class SideCell(FrozenStruct, frozen=True):
 
     text: str
     value: float | None
-    """As measured, to be sorted by and exported."""
+    """The measured value, for sorting and export."""
     title: str
-    """Said on hover: the spread, or why there is no value."""
+    """Hover text: the spread, or why there is no value."""
     scaled: str = ""
     """The value in a multiple of its unit."""
     spread: str = ""
-    """The lowest and the highest sample, likewise."""
+    """The lowest and the highest sample, in the same unit."""
 
 
 class ChangeLine(FrozenStruct, frozen=True):
@@ -118,7 +118,7 @@ def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkl
 
 
 def _told_here(found: RunComparison, pairs: list[Pair]) -> list[tuple[str, str]]:
-    """Cases that are not comparable, each with its reason, where it is not told at the top."""
+    """Cases that are not comparable, each with its reason, unless the head already gives it."""
     named = [(pair.name, pair.obstacle) for pair in pairs if pair.obstacle not in found.obstacles]
     return [(name, obstacle.sentence) for name, obstacle in named if obstacle is not None]
 

@@ -1,4 +1,4 @@
-"""A launch with every section: its hottest lines, the code that they stand in, and what NVIDIA's rules say."""
+"""The details of a ``--detail`` launch: its hottest lines, the variant's code, and NVIDIA's rule results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class HotRow(FrozenStruct, frozen=True):
 
     line: HotLine
     share: float
-    """Of the samples of its kernel, in per cent."""
+    """Share of its kernel's samples, in per cent."""
     anchor: str
     """The line in the code below; empty where it is not there."""
 
 
 class HotKernel(FrozenStruct, frozen=True):
-    """What is told of one launch."""
+    """The details of one launch."""
 
     name: str
     samples: int
@@ -47,9 +47,9 @@ class CodeLine(FrozenStruct, frozen=True):
     text: str
     samples: int = 0
     share: float = 0.0
-    """Of the samples of all kernels of the call, in per cent."""
+    """Share of the samples of all the call's kernels, in per cent."""
     anchor: str = ""
-    """Of a line with samples."""
+    """Anchor of a line with samples; empty for others."""
 
 
 class Said(FrozenStruct, frozen=True):
@@ -60,15 +60,15 @@ class Said(FrozenStruct, frozen=True):
     file: str
     kernels: list[HotKernel]
     code: list[CodeLine]
-    """Empty where the file is not at hand as it was measured."""
+    """Empty if the measured version of the file is not available."""
 
 
 def said(view: View, anchor: str) -> list[Said]:
-    """What reports with every section have of each case here, candidates first.
+    """The details of each case of a workload, candidates first.
 
     Args:
         view: the workload.
-        anchor: the section's, that those of lines begin with.
+        anchor: the section's; the anchors of lines begin with it.
     """
     details: dict[Case, list[Detail]] = {}
     for detail in view.details():

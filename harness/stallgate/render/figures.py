@@ -41,7 +41,7 @@ HUES: dict[Family, tuple[str, ...]] = {
     "other": ("#c9b994", "#d6c8a6", "#e0d5ba", "#e9e0cb", "#f2ecdf"),
     "issue": ("#a1d99b", "#238b45"),
 }
-"""Each family of warp states in a hue of its own, its states in the order of the catalogue."""
+"""Colours of warp states: one hue per family, shades in the order of the catalogue."""
 
 HOVER = "hover:"
 """A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
@@ -50,7 +50,7 @@ METRIC = "metric:"
 """A panel whose gid begins with this is one of the metric that the rest of it names."""
 
 LONGEST_HOVER = 200
-"""Characters of a meaning that is said on hover; the glossary has it whole."""
+"""Most characters of a state's meaning shown on hover; the glossary has all of it."""
 
 SMALL_SHARE = 0.75
 """Warp states below this share, in per cent, in every bar are drawn as one."""
@@ -63,7 +63,7 @@ class Dot(FrozenStruct, frozen=True):
     low: float | None
     high: float | None
     gap: str = ""
-    """Said in place of a dot."""
+    """Text shown instead of a dot."""
 
 
 class Limit(FrozenStruct, frozen=True):
@@ -80,7 +80,7 @@ class Panel(FrozenStruct, frozen=True):
     dots: list[Dot]
     limit: Limit | None = None
     roof: float | None = None
-    """Where the roof stands, or another measure that a label names."""
+    """The roof's value, or another reference that the label names."""
     roof_label: str = "roof"
 
 
@@ -108,7 +108,7 @@ def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel]
 
 
 CHARACTERS = 12.6
-"""Of a panel's name on an inch."""
+"""Characters of a panel's title that fit into one inch."""
 
 
 def _named(metric: Metric) -> str:
@@ -117,7 +117,7 @@ def _named(metric: Metric) -> str:
 
 
 _WIDTH = 10.0
-"""Of every figure, in inches."""
+"""Width of every figure, in inches."""
 
 
 def _beside(rows: Sequence[FigureRow]) -> float:
@@ -156,7 +156,7 @@ def _panel(axis: Axes, rows: Sequence[FigureRow], panel: Panel) -> None:
 
 
 def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
-    """What stands where a value is missing."""
+    """The text where a value is missing."""
     box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
     axis.text(at, place, why, va="center", fontsize=8, style="italic", color=BOUND, bbox=box, zorder=5)
 
@@ -231,7 +231,7 @@ class Share(FrozenStruct, frozen=True):
     family: Family
     shares: list[float | None]
     about: str = ""
-    """What the state means, said when it is pointed at."""
+    """The state's meaning, shown on hover."""
 
 
 def warp_states_figure(title: str, rows: Sequence[FigureRow], shares: Sequence[Share]) -> Figure:
@@ -297,11 +297,11 @@ def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
 
 
 DARK_ON_BAR, LIGHT_ON_BAR = "#101010", "#fefefe"
-"""A bar has the same colour in the light and in the dark, and so have its numbers: these are no inks of the page."""
+"""Text colours on bars. Bars keep their colour in the dark theme, so these do not follow the page's colours."""
 
 
 def _on(colour: str) -> str:
-    """Dark or light, whichever is read better on a colour."""
+    """The text colour, dark or light, that is more readable on a bar's colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return LIGHT_ON_BAR if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else DARK_ON_BAR
 
@@ -312,7 +312,7 @@ class Occupancy(FrozenStruct, frozen=True):
     achieved: float | None
     possible: float | None
     limiter: str
-    """What keeps it from more."""
+    """What limits it."""
 
 
 def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy]) -> Figure:
@@ -346,10 +346,10 @@ class TradePoint(FrozenStruct, frozen=True):
 
 
 LONGEST_TITLE = 102
-"""Characters that fit above a figure."""
+"""Characters that fit into a figure's title."""
 
 MOST_NAMES = 16
-"""Points of a scatter that bear their name; the others say it when they are pointed at."""
+"""Most labelled points of a scatter; the others show their name on hover."""
 
 
 def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]) -> Figure:
@@ -375,7 +375,7 @@ def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]
 
 
 def _name_point(axis: Axes, point: TradePoint, *, above: bool, leftwards: bool) -> None:
-    """Neighbours bear their names on different sides; the rightmost within the panel."""
+    """Puts the labels of neighbours on different sides; the rightmost label stays within the panel."""
     axis.annotate(
         point.name,
         (point.stall, point.speed),
@@ -401,7 +401,7 @@ TERA = 1e12
 
 
 class RooflineCeiling(FrozenStruct, frozen=True):
-    """A limit of a roofline: bytes a second (a slope) or operations a second (a level)."""
+    """A limit of a roofline: bytes per second (a slope) or operations per second (a level)."""
 
     name: str
     bytes_per_second: float | None = None
@@ -409,7 +409,7 @@ class RooflineCeiling(FrozenStruct, frozen=True):
 
 
 class Work(FrozenStruct, frozen=True):
-    """What a variant did in a second, by its counters."""
+    """A variant's bytes and operations per second, by its counters."""
 
     name: str
     role: Role
@@ -418,7 +418,7 @@ class Work(FrozenStruct, frozen=True):
 
 
 def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> Figure:
-    """Operations a second against operations a byte, both logarithmic, under the ceilings."""
+    """Operations per second over operations per byte, both logarithmic, under the ceilings."""
     figure = blank_figure(title, 10.0, 4.2)
     axis = figure.subplots()
     axis.set_xscale("log")
@@ -437,7 +437,7 @@ def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Roofli
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
     axis.set_xlim(left, right)
     axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
-    axis.set_ylabel("FP32 operations a second [Tflop/s]", fontsize=9, color=INK)
+    axis.set_ylabel("FP32 operations per second [Tflop/s]", fontsize=9, color=INK)
     strip_axis(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
@@ -549,7 +549,7 @@ def fitting(text: str, length: int) -> str:
 
 
 def strip_axis(axis: Axes) -> None:
-    """Takes from a panel what says nothing: the frame, the ticks of its rows."""
+    """Removes a panel's frame and row ticks."""
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color(FAINT)
     axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
@@ -565,14 +565,14 @@ class Stretch(FrozenStruct, frozen=True):
     """Measurements of one metric under the same conditions, in the order of time."""
 
     conditions: int
-    """Which of the figure's."""
+    """Index into the figure's conditions."""
     places: list[int]
-    """Where each stands among the figure's measurements."""
+    """Index of each measurement among those of the figure."""
     dots: list[Dot]
 
 
 class Trend(FrozenStruct, frozen=True):
-    """One metric of one variant through time; empty where it was measured less than twice."""
+    """One metric of one variant over time; empty if it was measured fewer than twice."""
 
     stretches: list[Stretch]
     limit: Limit | None
@@ -588,13 +588,13 @@ class Trends(FrozenStruct, frozen=True):
     columns: list[str]
     """Metrics with their units."""
     panels: list[list[Trend]]
-    """Row by row."""
+    """One list per row."""
 
 
 DASHES: tuple[Literal["solid", "dashed", "dotted", "dashdot"], ...] = ("solid", "dashed", "dotted", "dashdot")
 SHAPES = "osD^vPX"
 LABELS = 16
-"""So many measurements can be named below a column; of more, some are left out."""
+"""Most measurements labelled below a column; with more, some labels are left out."""
 
 
 def trends_figure(title: str, trends: Trends) -> Figure:
@@ -651,7 +651,7 @@ def _trend(axis: Axes, row: FigureRow, trend: Trend) -> None:
 
 
 def _height(trend: Trend) -> tuple[float, float]:
-    """Both ends of an axis that holds everything, and does not make a mountain of a per cent."""
+    """Limits of an axis that shows everything without exaggerating changes of a per cent."""
     spreads = [(dot.low, dot.high) for stretch in trend.stretches for dot in stretch.dots]
     values = [value for spread in spreads for value in spread if value is not None]
     values += [trend.limit.bound] if trend.limit is not None else []

@@ -1,4 +1,4 @@
-"""What a job on GitHub Actions is shown: annotations in its log, and the summary of its step.
+"""Output for GitHub Actions: annotations in the log, and the step summary.
 
 The form of both is GitHub's:
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
@@ -15,11 +15,11 @@ from stallgate.model import Verdict
 from stallgate.project.load import Project
 
 MOST_SUMMARY = 1_000_000
-"""Bytes; GitHub refuses a step's summary of over 1 MiB as a whole."""
+"""Most bytes of a step summary; GitHub rejects one of over 1 MiB completely."""
 
 
 def annotated(project: Project, result: JudgedRun, workspace: Path) -> list[str]:
-    """A line for every verdict that is no plain pass, at the file that it is about; what keeps the gate shut first.
+    """One line per verdict that is not a pass, at the variant's file; those that fail the gate come first.
 
     Args:
         project: where the variants' files are.
@@ -34,7 +34,7 @@ def annotated(project: Project, result: JudgedRun, workspace: Path) -> list[str]
 
 
 def append_summary(path: Path, summary: str) -> None:
-    """Adds a run's summary to the file that GitHub shows of the step."""
+    """Appends a run's summary to the step summary of GitHub Actions."""
     content = summary.encode()
     if len(content) > MOST_SUMMARY:
         content = content[:MOST_SUMMARY].rpartition(b"\n")[0] + b"\n\n(cut short)\n"

@@ -10,11 +10,11 @@ from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
 _BELOW = "\n### "
-"""What begins below the verdicts: the parts that a report draws."""
+"""The start of the part below the verdicts, which a report writes."""
 
 
 def head(result: JudgedRun) -> str:
-    """The answer, where its numbers come from, every verdict, and what a reader has to know beside them."""
+    """The result, the origin of its numbers, every verdict, and notes."""
     judged = result.judgement
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
     lines += [f"- **{MARKS[v.status]}** {markdown(whom(v))}: {markdown(v.sentence)}" for v in judged.verdicts]
@@ -23,7 +23,7 @@ def head(result: JudgedRun) -> str:
 
 
 def write_head(result: JudgedRun) -> Path:
-    """Writes the verdicts into ``summary.md``; what a report has drawn below them stays."""
+    """Writes the verdicts into ``summary.md``; what a report has added below them stays."""
     path = result.folder / "summary.md"
     drawn = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     _, found, below = drawn.partition(_BELOW)
@@ -38,7 +38,7 @@ def headline(result: JudgedRun) -> str:
 
 
 def markdown(words: str) -> str:
-    """Words as Markdown shows them: nothing in them is markup."""
+    """Text escaped for Markdown."""
     for sign in "\\`*_[]<>|#":
         words = words.replace(sign, f"\\{sign}")
     return " ".join(words.split())[:400]

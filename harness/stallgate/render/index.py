@@ -1,4 +1,4 @@
-"""``reports/index.html``: every run of this machine, and how its numbers went from commit to commit."""
+"""``reports/index.html``: all runs of this machine, with their numbers plotted over commits."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class RunEntry(FrozenStruct, frozen=True):
 
     name: str
     page: str
-    """Where its page is, from here; empty where there is none."""
+    """The run's page, relative to the index; empty if there is none."""
     compared: list[tuple[str, str]]
-    """The bases that it was drawn beside, each with the page's place."""
+    """The bases that it was compared with, each with its page."""
     kind: str
     gpu: str
     commit: str
@@ -75,14 +75,14 @@ class TrendTableRow(FrozenStruct, frozen=True):
 
 
 class TrendSection(FrozenStruct, frozen=True):
-    """One workload of one problem through time."""
+    """One workload of one problem over time."""
 
     anchor: str
     title: str
     finding: str
     pictures: list[str]
     single: str
-    """What was measured only once, in a sentence."""
+    """A sentence about what was measured only once."""
     headings: list[str]
     rows: list[TrendTableRow]
 
@@ -137,12 +137,12 @@ def _listed(stored: StoredRun) -> RunEntry:
 
 
 def _place(page: Path) -> str:
-    """Where a run's page is, from here."""
+    """The URL of a run's page, relative to the index."""
     return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
 def _facts(stored: StoredRun) -> dict[str, str]:
-    """What ``run.json`` says; of a run whose ``run.json`` cannot be read, nothing."""
+    """The facts of ``run.json``; empty if it cannot be read."""
     run = stored.run
     if run is None:
         return dict.fromkeys(("kind", "gpu", "commit", "when", "replays", "measured"), "")
@@ -170,14 +170,14 @@ def _answer(stored: StoredRun) -> str:
 
 
 class _Scale(FrozenStruct, frozen=True):
-    """A unit that a reader takes in at a glance, and what a value is multiplied by for it."""
+    """A readable unit, and the factor that converts a value to it."""
 
     factor: float
     unit: str
 
 
 class _Place:
-    """Everything that was ever measured of one workload of one problem."""
+    """All measurements of one workload of one problem."""
 
     def __init__(self, project: Project, drawn: list[Series], problem: str, workload: str) -> None:
         cases = [(line, line.key.case) for line in drawn]
@@ -277,7 +277,7 @@ class _Place:
                 return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
         return None
 
-    # --- words ---
+    # --- sentences ---
 
     def _finding(self) -> str:
         """How the newest duration of a candidate compares with the one before it."""
@@ -292,7 +292,7 @@ class _Place:
         return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.time.label}"
 
     def _single(self) -> str:
-        """What has no line because it was measured once only."""
+        """What is not plotted because it was measured only once."""
         drawn = {(*_who(line.key.case), line.key.circumstances) for line in self._trends}
         rest = {
             f"{line.key.case.display_name} on {self._words(line.key.circumstances)}": None
@@ -332,7 +332,7 @@ class _Place:
         return TrendCell(text=number(point.median * factor), title=spread, gap=False)
 
 
-# --- small things -----------------------------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _who(case: Case) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """``junit.xml``: the verdicts as CI systems list tests.
 
 A case for each verdict. What is not measured or undecided is an *error*, never *skipped*: most systems show skipped
-tests as green. Skipped are only those verdicts that the project has said not to count: waived ones, and warnings.
+tests as green. Only waived verdicts and warnings are skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OUTCOMES: dict[Status, str] = {
     "not_measured": "error",
     "waived": "skipped",
 }
-"""The element that tells a verdict; a test without one has passed."""
+"""The element for a verdict; a test without one has passed."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -74,13 +74,13 @@ def _told(outcome: str, reason: str, sentence: str, **where: str) -> Xml.Element
 
 
 def _name(verdict: Verdict) -> str:
-    """What is asked, so that each verdict of a run has a name of its own from run to run."""
+    """A name that is unique among a run's verdicts and the same from run to run."""
     parts = [verdict.workload or "every workload", verdict.stage or "outcome", verdict.metric, _bound(verdict)]
     return ": ".join(part for part in [*parts, verdict.kernel] if part)
 
 
 def _bound(verdict: Verdict) -> str | None:
-    """The bound as the stage has it: what it comes to in numbers differs between runs."""
+    """The bound as the stage states it; its numeric value may differ between runs."""
     if verdict.baseline is not None or (verdict.comparison is None and verdict.tolerance is not None):
         return "against the baseline"
     if verdict.comparison is None:
@@ -95,5 +95,5 @@ def _count(tests: list[Xml.Element], outcome: str) -> int:
 
 
 def _clean(words: str) -> str:
-    """Words without the characters that XML cannot hold: a reason may quote another program's output."""
+    """Text without characters that XML does not allow: a reason may quote another program's output."""
     return _NOT_XML.sub("\ufffd", words)

@@ -1,4 +1,4 @@
-"""``report.html``, ``summary.md`` and PNGs of a run: what is said, in which order."""
+"""``report.html``, ``summary.md`` and PNGs of a run: their content and its order."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
 
 MOST_PICTURED = 12
-"""Workloads that are drawn; of a run with more, those with a candidate come first, and the tables have all."""
+"""Most workloads with figures. With more, those with a candidate come first; the tables have all."""
 
 
 _MOST_GLANCES = 6
-"""Sentences at the top of the page; those of further workloads stand in their sections."""
+"""Most sentences at the top of the page; those of further workloads are in their sections."""
 
 
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
@@ -60,7 +60,7 @@ class PageSection(FrozenStruct, frozen=True):
 
 
 class StageAnswer(FrozenStruct, frozen=True):
-    """What the gate says of one candidate by one stage."""
+    """The gate's answer for one candidate and one stage."""
 
     variant: str
     stage: str
@@ -159,7 +159,7 @@ def _told(verdicts: list[Verdict]) -> str:
 
 
 def _short_by(verdict: Verdict) -> str:
-    """By how much a target is missed: of a percentage in points, of all else relative to the bound."""
+    """By how much a target is missed: in points for a percentage, otherwise relative to the bound."""
     if verdict.status != "fail" or verdict.value is None or not verdict.bound:
         return ""
     distance = abs(verdict.value - verdict.bound)

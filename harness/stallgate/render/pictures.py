@@ -1,4 +1,4 @@
-"""The figures of a workload: which there are, and what each one says."""
+"""The figures of a workload, with their titles and alternative texts."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Picture(FrozenStruct, frozen=True):
     """A figure on the page and beside it."""
 
     name: str
-    """What it shows, as a part of its file's name."""
+    """The last part of the PNG's file name."""
     title: str
     drawing: Drawing
     alt: str
-    """The figure in words."""
+    """Alternative text."""
 
 
 def pictures(view: View) -> list[Picture]:
@@ -77,7 +77,7 @@ def joined(sentences: list[str]) -> str:
 
 
 def workload_finding(view: View) -> str:
-    """What a workload's numbers say, in a sentence."""
+    """The main finding for a workload, as a sentence."""
     return joined([_found(view, case) for case in view.cases if case.role == "candidate"] or [_fastest(view)])
 
 
@@ -104,7 +104,7 @@ def _case_of(verdict: Verdict) -> Case:
 
 
 def _fastest(view: View) -> str:
-    """What can be said where there is no candidate."""
+    """The finding for a workload without a candidate."""
     timed = [(time, case) for case in view.cases if (time := view.median(case, "duration")) is not None]
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
@@ -159,7 +159,7 @@ def _in_words(view: View, panels: list[Panel]) -> str:
 
 
 def _distance(view: View) -> Picture | None:
-    """Time, achieved bytes a second and wasted traffic, beside the roof."""
+    """Time, achieved bytes per second and excess traffic, compared with the roof."""
     if view.roof is None:
         return None
     time = _panel(view, replace(view.metric("duration"), title="Time", unit="ms"), 1e-6)
@@ -171,7 +171,7 @@ def _distance(view: View) -> Picture | None:
 
 
 def _distance_in_words(view: View, roof: Roof) -> str:
-    """How much longer than the roof cases take, and which one moves far more bytes than needed."""
+    """How much longer cases take than the roof, and which one moves far more bytes than needed."""
     distances = _distances(view, roof)
     wasteful = _wasteful(view)
     if wasteful is None:
@@ -201,7 +201,7 @@ def _longer(ratio: float, roof: str) -> str:
 
 
 _WASTE = 1.1
-"""Traffic above this multiple of the bytes needed is told."""
+"""Traffic above this multiple of the bytes needed is mentioned."""
 
 
 def _wasteful(view: View) -> tuple[Case, str] | None:
@@ -254,7 +254,7 @@ def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
 
 
 _MOST_GLANCES = 2
-"""Candidates of a workload that the top of the page tells of: the fastest."""
+"""Candidates per workload that the top of the page mentions: the fastest."""
 
 
 def glance(view: View) -> list[str]:
@@ -298,7 +298,7 @@ def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
 
 
 def limiter(view: View, case: CaseResult) -> str:
-    """What allows the fewest programs on a multiprocessor; nothing where all warps could be resident."""
+    """The resource that limits occupancy, as text."""
     possible = view.median(case, "theoretical_occupancy")
     occupancy = view.project.catalogue.metrics.get("achieved_occupancy")
     words = occupancy.limiters if occupancy is not None else {}
@@ -327,14 +327,14 @@ def _trade(view: View) -> Picture | None:
     of = f" of {figure_name(next(iter(several)))}" if alone else ""
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
-    speed = "fraction of the roof" if view.roof is not None else "calls a second"
+    speed = "fraction of the roof" if view.roof is not None else "calls per second"
     figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
 def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
-    """A case among others; of a variant that stands alone the configuration says it all."""
+    """A case as a point. With a single variant, the configuration alone is its name."""
     stall, share = view.median(case, "memory_dependency_stall"), view.median(case, ROOF_FRACTION)
     duration = view.median(case, "duration")
     speed = share if view.roof is not None else 1e9 / duration if duration else None

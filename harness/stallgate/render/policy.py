@@ -1,7 +1,7 @@
 """The Content-Security-Policy of pages: a browser runs and loads what stallgate put into a page, and nothing else.
 
 A page is a file, so it carries its policy in a meta tag, with the hashes of its scripts and styles. They are taken from
-the templates, never from the finished page: text that found its way into a page as markup has no hash there.
+the templates, never from the finished page: injected markup therefore has no hash.
 ``stallgate report --serve`` sends the same policy as a header, widened for the script that refreshes the page.
 """
 
@@ -19,7 +19,7 @@ FIGURE_STYLE = "*{stroke-linejoin: round; stroke-linecap: butt}"
 _FIXED = "img-src data:; base-uri 'none'; form-action 'none'"
 
 FILE_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_FIXED}; frame-ancestors 'none'"
-"""For everything that is served and is no page: it runs no script, also where a browser could run one, as in SVG."""
+"""For served files other than pages: they run no scripts, not even in SVG."""
 
 _HASHES = r"(?: 'sha256-[A-Za-z0-9+/]{43}=')+"
 _OWN = re.compile(
@@ -51,7 +51,7 @@ def _hash(text: str) -> str:
 def served_page(page: bytes, nonce: str) -> tuple[bytes, str]:
     """A page without its tag, and the policy to send with it, which also allows the script with the nonce.
 
-    Two policies would both have to allow the script. A page without a policy of stallgate's runs no script of its own.
+    Two policies would both have to allow the script. The scripts of a page without stallgate's policy do not run.
     """
     tag = _TAG.search(page)
     own = _OWN.fullmatch(unescape(tag[1].decode(errors="replace"))) if tag else None

@@ -1,4 +1,4 @@
-"""``reports/`` over HTTP, for a browser on this machine alone; a page refreshes when there is a new run.
+"""Serves ``reports/`` over HTTP on localhost; an open page refreshes when there is a new run.
 
 Every answer is a file inside ``reports/``, except three: ``/`` leads to the latest run's page, ``/_latest`` names that
 run, and ``/_refresh.js`` asks for it every two seconds. Only served pages load that script: the files stay
@@ -29,7 +29,7 @@ from stallgate.runs.folder import LATEST
 
 _LOOPBACK = "127.0.0.1"
 _OUR_NAME = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
-"""Names that a browser may call this machine by: under another name, a page from elsewhere would share our origin."""
+"""Host names that are answered: under any other name, a page from elsewhere could share our origin."""
 
 _REFRESH = b"""\
 "use strict";
@@ -51,7 +51,7 @@ class Server(ThreadingHTTPServer):
     """Serves a folder of runs on the loopback interface."""
 
     def __init__(self, reports: Path, port: int, draw: Callable[[Path], object]) -> None:
-        """Takes the port; from here on connections wait until ``serve_forever``.
+        """Binds the port; connections wait until ``serve_forever``.
 
         Args:
             reports: the folder.
@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
             draw: draws the page of a run's folder.
 
         Raises:
-            BadArgument: the port cannot be had.
+            BadArgument: the port is not available.
         """
         self.reports = reports.resolve()
         self._draw = draw
@@ -68,11 +68,11 @@ class Server(ThreadingHTTPServer):
             super().__init__((_LOOPBACK, port), partial(_Handler, directory=str(self.reports)))
         except OSError as error:
             raise BadArgument(
-                f"port {port} cannot be had: {error.strerror}", "leave --port out for a free one"
+                f"port {port} is not available: {error.strerror}", "leave --port out for a free one"
             ) from None
 
     def server_bind(self) -> None:
-        """Binds without asking a name server who we are."""
+        """Binds without a DNS look-up."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = _LOOPBACK, self.server_address[1]
 
@@ -81,7 +81,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{_LOOPBACK}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Passes over a browser that hangs up, or a file that goes away."""
+        """Ignores a browser that disconnects and a file that disappears."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -157,7 +157,7 @@ class _Handler(SimpleHTTPRequestHandler):
             self._file()
 
     def _called_by_our_name(self) -> bool:
-        """Guards against a name of elsewhere that was made to point here (DNS rebinding)."""
+        """Whether the request uses one of our host names, as a guard against DNS rebinding."""
         named = self.headers.get_all("Host", [])
         return len(named) == 1 and _OUR_NAME.fullmatch(named[0].strip()) is not None
 
@@ -212,7 +212,7 @@ class _Handler(SimpleHTTPRequestHandler):
             self.wfile.write(content)
 
     def end_headers(self) -> None:
-        """Adds the headers of every answer: ask again each time, trust the type, run nothing else, be no frame."""
+        """Adds the headers of every response: no caching, no type sniffing, no other scripts, no framing."""
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", self._policy)
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -221,7 +221,7 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Logs nothing: who serves a page to themselves wants no log."""
+        """Logs nothing."""
 
 
 def _words(error: StallgateError | OSError) -> bytes:

@@ -1,4 +1,4 @@
-"""``summary.md``: a run in a merge request's own words and pictures."""
+"""``summary.md``: a run as Markdown with figures, for a merge request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def summary(result: JudgedRun, views: list[View], files: list[list[str]], change
 
 
 def _changes(found: Changes) -> list[str]:
-    """A sentence, what explains it, and a table of what moved or cannot be compared."""
+    """A sentence, its notes, and a table of what changed or cannot be compared."""
     if not found.base:
         return ["", f"{markdown(found.mark)}: {markdown(found.words)}."]
     moved = [line for line in found.lines if line.mark != SAME]

@@ -11,7 +11,7 @@ from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.render.view import View
 
 MOST_COLUMNS = 8
-"""Cases that stand side by side, a metric a row; more of them stand one below the other, a metric a column."""
+"""Most cases that get one column each, with one row per metric; with more cases, rows and columns are swapped."""
 
 KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
 
@@ -21,11 +21,11 @@ class MetricCell(FrozenStruct, frozen=True):
 
     text: str
     title: str
-    """Said on hover: the spread, or why there is no value."""
+    """Hover text: the spread, or why there is no value."""
     value: float | None
     metric: str = ""
     case: str = ""
-    """Both empty in a long table, where they would be most of the page."""
+    """Both are empty in a long table, where they would make up most of the page."""
 
 
 class Heading(FrozenStruct, frozen=True):
@@ -33,13 +33,13 @@ class Heading(FrozenStruct, frozen=True):
 
     text: str
     below: str = ""
-    """In small letters: the ncu name of a metric, the role of a case."""
+    """A second line in small letters: the ncu name of a metric, the role of a case."""
     title: str = ""
     role: str = ""
 
 
 class Grid(FrozenStruct, frozen=True):
-    """Every metric of every case, in the direction that can be read."""
+    """Every metric of every case; the longer side runs downwards."""
 
     corner: str
     columns: list[Heading]
@@ -98,9 +98,9 @@ class KernelRow(FrozenStruct, frozen=True):
     case: str
     kernel: str
     share: float
-    """Of the call's time, 0 to 1."""
+    """Share of the call's time, from 0 to 1."""
     values: list[float | None]
-    """In the order of KERNEL_COLUMNS."""
+    """One value per metric of KERNEL_COLUMNS."""
 
 
 def kernels(view: View) -> list[KernelRow]:

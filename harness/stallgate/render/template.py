@@ -16,13 +16,13 @@ _STYLES = ("style.css",)
 
 
 def template(name: str) -> jinja2.Template:
-    """A page's template; whatever is put into it is escaped."""
+    """A page's template; values are escaped."""
     return _environment().get_template(name)
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    """One for all pages: what they have in common is compiled once, and a template that was compiled is kept."""
+    """The environment of all pages; it caches compiled templates."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

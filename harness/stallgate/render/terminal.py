@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.model import Baseline
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
 
-# Names and reasons come from files and from other programs: a bracket in them is a bracket, not markup.
+# Names and reasons come from files and other programs: brackets in them are not markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
@@ -46,7 +46,7 @@ _COLUMNS = (
 
 
 def _text(words: str, style: str = "") -> Text:
-    """Words in a style. Many are another program's: what would steer the terminal is taken out."""
+    """Styled text, without control characters: some of it comes from other programs."""
     return Text(without_controls(words), style)
 
 
@@ -58,7 +58,7 @@ def show_refusal(message: str, hint: str) -> None:
 
 
 def _hang(console: Console, head: Text, words: str, indent: int, style: str = "") -> None:
-    """Prints words after a head, further lines indented. A path or an address is never broken."""
+    """Prints text after a head, with further lines indented. Paths and URLs are never broken."""
     first, *rest = wrap(
         words or " ",
         console.width,
@@ -74,7 +74,7 @@ def _hang(console: Console, head: Text, words: str, indent: int, style: str = ""
 
 
 def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
-    """A run at a glance: its origin, every case, and what a gate will lack."""
+    """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
     show_cases(found, summaries)
@@ -202,7 +202,7 @@ def _word(change: Change) -> Text:
 
 
 def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
-    """Why cases and metrics of a workload are not comparable, unless the top says so already."""
+    """Why cases and metrics of a workload are not comparable, unless the head already says so."""
     lines = [
         f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
         for p in pairs
@@ -221,7 +221,7 @@ def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
     for row in rows:
         unit = f" [{row['unit']}]" if row["unit"] else ""
         out.print(_text(f"{row['metric']}", "bold") + _text(f"{unit}  {row['title']}"))
-        computed = "only in reports with every section" if row["detail_only"] else "computed for the whole call"
+        computed = "only in --detail reports" if row["detail_only"] else "computed for the whole call"
         source = computed if row["computed"] else row["ncu_name"] or "not on this chip"
         out.print(_text(f"    {source}", "dim"))
     out.print()
@@ -230,7 +230,7 @@ def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
 
 
 def show_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
-    """The targets that a chip cannot be judged by, and whether the installed ncu agrees with the catalogue."""
+    """The targets that cannot be judged on a chip, and whether the installed ncu agrees with the catalogue."""
     for gap in gaps:
         out.print(_text(gap, "bold yellow"))
     if answer is not None:
@@ -262,7 +262,7 @@ def show_findings(found: list[Finding], able: bool) -> None:
 
 
 class _Progress:
-    """A progress bar with the case at work; plain lines where there is no terminal."""
+    """A progress bar with the current case; plain lines without a terminal."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -330,7 +330,7 @@ _WAYS: dict[Method, str] = {
 }
 
 _NOTABLE_DRIFT = 0.01
-"""A copy or a roof whose time changed by more within a row is mentioned."""
+"""A larger drift of the copy's or the roof's time within a row is reported."""
 
 
 def show_bench(found: Bench) -> None:
@@ -347,7 +347,7 @@ def show_bench(found: Bench) -> None:
         )
         commit = f"commit {found.commit[:12]}" if found.commit else "an unknown commit"
         at = f"{commit}{' with local changes' if found.dirty else ''}"
-        _hang(out, _text(""), f"Timed on {about}, clocks as they are; {found.created}, at {at}.", 2)
+        _hang(out, _text(""), f"Timed on {about}, clocks not locked; {found.created}, at {at}.", 2)
     if not found.complete:
         out.print(_text("This bench is not complete.", "bold yellow"))
 
@@ -405,7 +405,7 @@ def _remarks(row: BenchRow) -> list[str]:
 
 
 def _speedups(row: BenchRow, entry: Entry) -> str:
-    """The speed of a candidate beside every other contender that does the work."""
+    """The speed of a candidate relative to every other contender that solves the problem."""
     others = [other for other in row.entries if other.role not in ("copy", "roof") and other is not entry]
     found = [(other.label, row.speedup(other, entry)) for other in others]
     times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]

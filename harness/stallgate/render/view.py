@@ -1,4 +1,4 @@
-"""One workload of one problem in a judged run: what figures and tables of the page look at."""
+"""One workload of one problem in a judged run: the data for the page's figures and tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stallgate.project.load import Project
 from stallgate.render.figures import FigureRow, fitting
 
 MOST_ROWS = 8
-"""Rows of a figure; of more cases the fastest are drawn, and the table has all."""
+"""Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
 
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
-"""What only launches with every section have."""
+"""Metrics that only ``--detail`` launches have."""
 
 _LONGEST_NAME = 44
 """Characters of a name in a figure."""
@@ -59,7 +59,7 @@ class View:
 
     @property
     def cut(self) -> str:
-        """What a figure has to say where it does not draw all."""
+        """A remark for the title of a figure that does not show all cases."""
         return f" ({len(self.drawn)} fastest of {len(self.cases)})" if len(self.drawn) < len(self.cases) else ""
 
     def summary(self, case: CaseResult, metric: str) -> Summary | None:
@@ -71,7 +71,7 @@ class View:
 
     @property
     def roof(self) -> Roof | None:
-        """The roof that fractions here are of; None where there is none to rely on."""
+        """The roof that fractions refer to; None if there is no sound one."""
         found = self.result.roofs[self.problem, self.workload].deciding
         return found if isinstance(found, Roof) else None
 
@@ -95,7 +95,7 @@ class View:
         return [v for v in self.result.judgement.verdicts if (v.problem, v.workload) == (self.problem, self.workload)]
 
     def rates(self) -> dict[Case, dict[str, float]]:
-        """Case -> metric -> rate, of the cases that have a launch with every section."""
+        """Case -> metric -> rate, for cases with a ``--detail`` launch."""
         values: dict[tuple[Case, str], list[float]] = {}
         for row in self.readings:
             if row.launch is None and row.metric in RATES and row.state == "measured":
@@ -106,7 +106,7 @@ class View:
         return found
 
     def details(self) -> list[Detail]:
-        """What reports with every section say of the launches here."""
+        """The details of this workload's ``--detail`` launches."""
         here = {case.case for case in self.cases}
         return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
 

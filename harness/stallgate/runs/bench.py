@@ -1,4 +1,4 @@
-"""What ``stallgate bench`` measured: ``bench.json``, and what its samples say of each contender."""
+"""What ``stallgate bench`` measured: ``bench.json``, and the statistics of each contender's samples."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ BENCH_FORMAT = 1
 BENCH_FILE = "bench.json"
 
 _LONGEST_US = 1e15
-"""Microseconds; no call takes years."""
+"""Most microseconds of a sample: no call takes years."""
 
 ContenderRole = Role | Literal["peer", "copy"]
 """peer: somebody else's implementation. copy: ``Tensor.copy_`` of the bytes that have to move."""
 
 BenchOutcome = Literal["planned", "timed", "wrong_result", "crashed", "timed_out", "skipped", "absent"]
-"""planned: not reached. absent: a peer whose library is not there."""
+"""planned: not reached. absent: a peer whose library is not installed."""
 
 Gradient = Literal["backward", "both"]
-"""backward: the gradient of the input of a result that is there. both: the result, and then its gradient."""
+"""backward: the gradient of the input, for an existing result. both: the result, then its gradient."""
 
 Method = Literal["events", "graph"]
 """events: single calls between two CUDA events. graph: a CUDA graph of many, divided by their number."""
@@ -38,7 +38,7 @@ class Entry(FrozenStruct, frozen=True):
     role: ContenderRole
     configuration: str = "default"
     ceiling: CeilingKind | None = None
-    """Of a roof: what limits it."""
+    """What limits a roof; None for other roles."""
     outcome: BenchOutcome = "planned"
     reason: str = ""
     """Why it was not timed, in a sentence."""
@@ -46,11 +46,11 @@ class Entry(FrozenStruct, frozen=True):
     calls: int = 1
     """Calls that one sample is the mean of."""
     samples_us: list[float] = []
-    """Microseconds of a call, in the order of the rounds."""
+    """Time of a call in microseconds, one per round."""
     host_us: list[float] = []
-    """Microseconds from a call on the host to its return, nothing waited for."""
+    """Microseconds from a call on the host to its return, without waiting for the GPU."""
     note: str = ""
-    """What a reader of its time has to know."""
+    """A remark that the reader of its time needs."""
 
     def __post_init__(self) -> None:
         if not all(0 < time < _LONGEST_US for time in self.samples_us):
@@ -75,7 +75,7 @@ class Entry(FrozenStruct, frozen=True):
 
     @property
     def drift(self) -> float | None:
-        """By how much the later half of its samples is slower than the earlier; None of fewer than six."""
+        """How much slower the later half of the samples is than the earlier; None with fewer than six samples."""
         half = len(self.samples_us) // 2
         return median(self.samples_us[-half:]) / median(self.samples_us[:half]) - 1 if half >= 3 else None
 
@@ -92,13 +92,13 @@ def _time(entry: Entry) -> float:
 
 
 class BenchRow(FrozenStruct, frozen=True):
-    """One workload with everybody who was timed on it, in turn."""
+    """One workload and all its contenders, timed interleaved."""
 
     problem: str
     workload: Workload
     entries: list[Entry]
     gradient: Gradient | None = None
-    """What a call is, where it is more than the forward pass."""
+    """What a call computes if not the forward pass alone."""
     zeros: int = 0
     """Planted in each sequence of the inputs of a gradient."""
 
@@ -109,16 +109,16 @@ class BenchRow(FrozenStruct, frozen=True):
     @property
     def title(self) -> str:
         calls = {None: "", "backward": " · backward alone", "both": " · forward and backward"}
-        planted = f" · zeros a sequence: {self.zeros}" if self.zeros else ""
+        planted = f" · zeros per sequence: {self.zeros}" if self.zeros else ""
         return f"{self.problem} · {self.workload.name}{calls[self.gradient]}{planted}"
 
     @property
     def bytes(self) -> int:
-        """What a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
+        """Bytes that a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
         return self.workload.bytes * {None: 1, "backward": 2, "both": 3}[self.gradient]
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
-        """The time of the copy, or of the roof, over a contender's; None where it was timed in another way."""
+        """The copy's or the roof's time divided by a contender's; None if they were timed by different methods."""
         limit = self.roof if of == "roof" else next((e for e in self.entries if e.role == of), None)
         return self.speedup(limit, entry) if limit is not None else None
 
@@ -143,7 +143,7 @@ class BenchRow(FrozenStruct, frozen=True):
 
 
 class BenchEnvironment(FrozenStruct, frozen=True):
-    """Where it was measured."""
+    """The machine and the software of a bench."""
 
     gpu: str
     device: int
@@ -163,7 +163,7 @@ class BenchEnvironment(FrozenStruct, frozen=True):
 
 
 class Bench(FrozenStruct, frozen=True):
-    """Everything that one ``stallgate bench`` produced."""
+    """The content of ``bench.json``."""
 
     format: int
     name: str
@@ -188,7 +188,7 @@ class Bench(FrozenStruct, frozen=True):
 def status(bench: Bench) -> int:
     """The exit status: 1 where a variant is wrong; 3 where one crashed, hung or was not reached; else 0.
 
-    A peer that is wrong, fails or is absent is named, and is nobody's fault here.
+    A peer that is wrong, fails or is absent is reported and does not change the status.
     """
     outcomes = {entry.outcome for row in bench.rows for entry in row.entries if entry.role != "peer"}
     if "wrong_result" in outcomes:
@@ -202,15 +202,16 @@ def save_bench(folder: Path, bench: Bench) -> None:
 
 
 def load_bench(folder: Path) -> Bench:
-    """What a bench's folder holds.
+    """The bench of a folder.
 
     Raises:
         NoRun: there is no ``bench.json``.
-        BrokenFile: it is not what stallgate writes, or of another format.
+        OtherFormat: an older or a newer stallgate wrote it.
+        BrokenFile: it is not what stallgate writes.
     """
     path = folder / BENCH_FILE
     if not path.is_file():
-        raise NoRun(f"{folder} holds no {BENCH_FILE}", "name the folder of a bench; `stallgate bench` makes one")
+        raise NoRun(f"{folder} has no {BENCH_FILE}", "name the folder of a bench; `stallgate bench` makes one")
     return read_versioned(path, Bench, BENCH_FORMAT, again="measure again")
 
 
@@ -233,7 +234,7 @@ def find_bench(reports: Path, name: str | None) -> Path:
 
 
 def facts(bench: Bench, folder: Path) -> dict[str, object]:
-    """What was measured, as ``--json`` prints it: medians and fractions; ``bench.json`` has every sample."""
+    """The facts that ``--json`` prints: medians and fractions. ``bench.json`` has every sample."""
     return {
         "bench": str(folder),
         "exit_status": status(bench),

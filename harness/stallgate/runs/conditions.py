@@ -1,4 +1,4 @@
-"""Where and how a run's numbers were measured: numbers of other conditions are never compared."""
+"""Where and how a run's numbers were measured. Numbers from different conditions are never compared."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cach
 
 
 class Conditions(FrozenStruct, frozen=True):
-    """What a case was measured under; None where that is not known."""
+    """The conditions of a case's measurement; None for unknown ones."""
 
     gpu: str | None
-    """By its driver's name."""
+    """The GPU's name, as the driver reports it."""
     device: int | None
     """Index of the GPU on its machine."""
     clock_control: str | None
@@ -38,7 +38,7 @@ def environment_of(run: Run, result: CaseResult | None = None) -> Environment | 
 
 
 def provenance(run: Run) -> str:
-    """Where a run's numbers come from, in a sentence."""
+    """A sentence about the origin of a run's numbers."""
     environment = environment_of(run)
     gpu = environment.gpu if environment is not None else "an unknown GPU"
     if run.kind == "imported":

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stallgate.errors import BadArgument, BrokenFile, NoRun, UnknownName
+from stallgate.errors import BadArgument, BrokenFile, NoRun, OtherFormat, UnknownName
 from stallgate.formatting import as_text, is_text
 from stallgate.model import LABEL_PART, RUN_FORMAT, Run
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
@@ -21,6 +21,8 @@ from stallgate.project.paths import inside, slug
 
 LATEST = "latest"
 RECORDED = "recorded"
+
+RECORD_AGAIN = "record again on a GPU with `make record`"
 
 
 def now() -> str:
@@ -46,7 +48,7 @@ def create_folder(reports: Path, subject: str) -> Path:
 
 @contextmanager
 def whole_run(reports: Path, subject: str) -> Iterator[Path]:
-    """A new run's folder to be filled in one go: then ``latest`` points to it; after an error it is removed.
+    """A new run's folder to be filled at once. ``latest`` points to it afterwards; after an error it is removed.
 
     Raises:
         BrokenFile: ``latest`` is not a link.
@@ -79,7 +81,9 @@ def new_folder(reports: Path, subject: str) -> Path:
 def _refuse_other_latest(reports: Path) -> None:
     latest = reports / LATEST
     if latest.exists() and not latest.is_symlink():
-        raise BrokenFile(f"{latest} is not a link to a run", "move it away: stallgate points it to the newest run")
+        raise BrokenFile(
+            f"{latest} is not a link to a run", "move it away: stallgate makes it a link to the newest run"
+        )
 
 
 def _point_latest(folder: Path) -> None:
@@ -127,7 +131,7 @@ def save(folder: Path, run: Run, *, in_one_line: bool = False) -> None:
 
 
 def pretty(value: object) -> bytes:
-    """A value as JSON, with a newline at its end, indented by one space a level: most lines of a run are deep."""
+    """A value as JSON with a newline at the end, indented by one space per level because runs nest deeply."""
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
@@ -139,12 +143,13 @@ def load(folder: Path) -> Run:
 
     Raises:
         NoRun: there is no ``run.json``.
-        BrokenFile: it is not a run that stallgate wrote, or of another format.
+        OtherFormat: an older or a newer stallgate wrote it.
+        BrokenFile: it is not a run that stallgate wrote.
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise NoRun(f"{folder} holds no run.json", "name a run's folder, or make a run with `stallgate profile`")
-    run = read_versioned(path, Run, RUN_FORMAT, again="profile again")
+        raise NoRun(f"{folder} has no run.json", "name a run's folder, or make a run with `stallgate profile`")
+    run = read_versioned(path, Run, RUN_FORMAT, again=RECORD_AGAIN if RECORDED in folder.parts else "profile again")
     _check_names(path, run)
     _check_kind(path, run)
     _check_once(path, run)
@@ -164,16 +169,17 @@ def read_versioned(path: Path, kind: type[_Versioned], known: int, *, again: str
         again: how to make such a file again, for the hint.
 
     Raises:
-        BrokenFile: it is not what stallgate writes, of another format, or too large.
+        OtherFormat: an older or a newer stallgate wrote it.
+        BrokenFile: it is not what stallgate writes, or too large.
     """
     try:
         content = read_bounded(path, LARGEST_JSON)
         found = decode_json(content, _Head).format
         if found != known:
-            age = "an older" if found < known else "a newer"
-            raise BrokenFile(
-                f"{path} was written by {age} stallgate (format {found}; this one reads format {known})",
-                f"use the stallgate that wrote it, or {again}",
+            writer = "an older" if found < known else "a newer"
+            raise OtherFormat(
+                f"{path} was written by {writer} stallgate (format {found}; this one reads format {known})",
+                f"{again}, or use the stallgate that wrote it",
             )
         return decode_json(content, kind)
     except OSError as error:
@@ -192,10 +198,10 @@ _REPORT = r"ncu/[A-Za-z0-9_.-]{1,240}\.ncu-repz?"
 
 
 def _check_names(path: Path, run: Run) -> None:
-    """Refuses names of a run that lead out of its folder: files are read and written by them.
+    """Refuses a run's names that would lead out of its folder: they become parts of paths.
 
     Raises:
-        BrokenFile: a part of a case's name cannot stand in a label, or a report is not a file of ``ncu/``.
+        BrokenFile: a part of a case's name is not valid, or a report is not a file of ``ncu/``.
     """
     cases = [result.case for result in run.cases]
     parts = [part for case in cases for part in (case.problem, case.variant, case.configuration, case.workload)]
@@ -269,7 +275,7 @@ def missing_reports(folder: Path, run: Run) -> list[str]:
     return [a.report or a.name for a in run.attempts if a.report is None or not (folder / a.report).is_file()]
 
 
-# --- recordings are not written to ------------------------------------------------------------------------------------
+# --- recordings are read-only -----------------------------------------------------------------------------------------
 
 
 def is_recording(reports: Path, folder: Path) -> bool:
@@ -286,5 +292,5 @@ def refuse_recording(reports: Path, folder: Path) -> None:
     if is_recording(reports, folder):
         raise BadArgument(
             f"{folder} is a recording; recordings are read-only",
-            "where there is no GPU, `stallgate profile --report` replays it into a new run and draws that",
+            "on a machine without a GPU, `stallgate profile --report` replays it into a new run and draws that",
         )

@@ -1,4 +1,4 @@
-"""Recordings: runs kept in git, made where there is a GPU and replayed where there is none."""
+"""Recordings: runs kept in git, made on a machine with a GPU and replayed on machines without one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import zstandard
 from msgspec.structs import replace
 
-from stallgate.errors import BrokenFile, NoRecording, NotMeasured, StallgateError
+from stallgate.errors import BrokenFile, NoRecording, NotMeasured, OtherFormat, StallgateError
 from stallgate.model import Attempt, Case, Origin, Run
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.conditions import environment_of
-from stallgate.runs.folder import RECORDED, load, missing_reports, now, save
+from stallgate.runs.folder import RECORD_AGAIN, RECORDED, load, missing_reports, now, save
 
 _SHORTEST_MATCHES = (3, 4)
 """For zstd. The one that makes a report smaller depends on how much machine code is in the report."""
@@ -26,11 +26,11 @@ _SHORTEST_MATCHES = (3, 4)
 
 
 def record(project: Project, folder: Path, run: Run) -> list[Path]:
-    """Keeps a live run as a recording, one for each of its problems; it replaces the former one of the same GPU.
+    """Keeps a live run as a recording, one per problem; each replaces the earlier recording of the same GPU.
 
     Raises:
-        NotMeasured: the run has gaps, or did not come to its end.
-        BrokenFile: the recording's place leads out of ``reports/``, or holds something else than a recording.
+        NotMeasured: the run is incomplete.
+        BrokenFile: the recording's folder is outside ``reports/``, or is not a recording.
     """
     gaps = [result.case.name for result in run.cases if result.outcome != "profiled"]
     if not run.complete or gaps:
@@ -61,7 +61,7 @@ def _is_only_a_recording(place: Path) -> bool:
 
 
 def _record_problem(folder: Path, run: Run, problem: str, place: Path) -> None:
-    """Makes the recording beside its place, and puts it there when it is whole."""
+    """Writes the recording beside its final folder, and moves it there once it is complete."""
     made = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(made, ignore_errors=True)  # of a process that was killed
     try:
@@ -97,7 +97,7 @@ def _keep_report(folder: Path, made: Path, attempt: Attempt) -> Attempt:
 
 
 def _compressed(data: bytes, shortest_match: int) -> bytes:
-    """By zstd at its highest level, but matches of 256 bytes are taken at once: smaller on these reports."""
+    """Compresses at zstd's highest level, but takes matches of 256 bytes at once: ncu reports get smaller this way."""
     settings = zstandard.ZstdCompressionParameters.from_level(
         22, window_log=27, min_match=shortest_match, target_length=256, write_content_size=True
     )
@@ -132,10 +132,10 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
     """
     problems = list(dict.fromkeys(case.problem for case in cases))
     if len(problems) > 1:
-        raise NoRecording("recordings are replayed one problem at a time", f"name one of {', '.join(problems)}")
+        raise NoRecording("only one problem can be replayed at a time", f"name one of {', '.join(problems)}")
     found, broken = _recordings(project, problems[0])
     if not found and broken:
-        raise NoRecording(broken[0], "record again on a GPU with `make record`, or restore it with git")
+        raise broken[0]
     if not found:
         raise NoRecording(
             f"there is no CUDA device, and no recording of {problems[0]} to replay",
@@ -152,19 +152,25 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
     return max(complete, key=lambda path: complete[path].created)
 
 
-def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[str]]:
+def _recordings(project: Project, problem: str) -> tuple[dict[Path, Run], list[NoRecording]]:
     """The recordings of a problem that can be replayed, and the faults of the others."""
     found: dict[Path, Run] = {}
-    broken: list[str] = []
+    broken: list[NoRecording] = []
+    restore = f"restore it with git, or {RECORD_AGAIN}"
     for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
         try:
             run = load(path.parent)
+        except OtherFormat as error:
+            broken.append(NoRecording(error.message, error.hint))
+            continue
         except StallgateError as error:
-            broken.append(f"a recording cannot be read: {error.message}")
+            broken.append(NoRecording(f"a recording is damaged: {error.message}", restore))
             continue
         missing = missing_reports(path.parent, run)
         if missing:
-            broken.append(f"the recording {path.parent} is damaged: it lacks the ncu report {missing[0]}")
+            broken.append(
+                NoRecording(f"the recording {path.parent} is damaged: it lacks the ncu report {missing[0]}", restore)
+            )
         else:
             found[path.parent] = run
     return found, broken
@@ -176,7 +182,7 @@ def _lacking(run: Run, cases: list[Case]) -> list[str]:
 
 
 def replay(project: Project, recording: Path, cases: list[Case], folder: Path, arguments: list[str]) -> Run:
-    """Makes a run of a recording: the same ncu reports, read, judged and drawn from here on like a live run's.
+    """Makes a run from a recording. Its ncu reports are then read, judged and drawn like those of a live run.
 
     Args:
         project: the recording's.

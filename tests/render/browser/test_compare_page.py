@@ -84,6 +84,6 @@ def test_why_nothing_is_compared_is_said_as_text(browser: Browser, apart: Path) 
         assert view.page.evaluate("document.documentElement.scrollWidth") <= 390
         assert view.noise == []
         text = " ".join(view.page.locator("header").first.inner_text().split())
-        assert f"Not comparable: other GPU: {' '.join(HOSTILE.split())} and" in text
+        assert f"Not comparable: different GPU: {' '.join(HOSTILE.split())} and" in text
         assert view.page.evaluate("window.hacked") is None
         assert view.page.locator("[onmouseover], [onfocus], [onerror], [src='x']").count() == 0
