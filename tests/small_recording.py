@@ -8,8 +8,6 @@ wrote it. Reading, judging and drawing two cases takes a third of what the twelv
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import msgspec
 import zstandard
 
 from stallgate.project.digests import file_digest
+from tests.report_blocks import taken_apart
 
 SMALL = ("copy_roof", "blocked_scan")
 """The roof and a candidate."""
@@ -79,44 +78,11 @@ def only(report: bytes, labels: list[bytes]) -> bytes:
 
     The first launch stays in any case: the names of all metrics are beside it.
     """
-    end = 8 + struct.unpack_from("<I", report, 4)[0]
-    blocks = list(_blocks(report, end))
-    first = next(block for block, has_launch in blocks if has_launch)
+    head, blocks = taken_apart(report)
+    first = next(block for block, launches in blocks if launches)
     wanted = [first, *labels]
-    return report[:end] + b"".join(block for block, has_launch in blocks if not has_launch or _any_in(wanted, block))
+    return head + b"".join(block for block, launches in blocks if not launches or _any_in(wanted, block))
 
 
 def _any_in(wanted: list[bytes], block: bytes) -> bool:
     return any(each in block for each in wanted)
-
-
-def _blocks(report: bytes, begin: int) -> Iterator[tuple[bytes, bool]]:
-    """The blocks of an ncu report, each behind the length of its own head; and whether a launch is in it."""
-    while begin < len(report):
-        length = struct.unpack_from("<I", report, begin)[0]
-        fields = _numbers(report[begin + 4 : begin + 4 + length])
-        end = begin + 4 + length + fields.get(5, 0)
-        yield report[begin:end], fields.get(2, 0) > 0
-        begin = end
-
-
-def _numbers(message: bytes) -> dict[int, int]:
-    """The integers of a protobuf message, by field."""
-    found, at = {}, 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        value, at = _varint(message, at)
-        if key & 7 == 0:
-            found[key >> 3] = value
-        else:
-            at += value
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (message[at] & 127) << shift
-        if message[at] < 128:
-            return value, at + 1
-        at, shift = at + 1, shift + 7

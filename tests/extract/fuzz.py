@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import struct
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from stallgate.model import Run
 from stallgate.project.load import Project, load_project
 from stallgate.runs.folder import load
 from tests.conftest import ROOT
+from tests.report_blocks import taken_apart
 
 LAUNCHES = 8
 """Of the recorded ones, those that are mutated: enough for several kernels, and little to read."""
@@ -93,37 +93,14 @@ class Fuzz:
 
 
 def beginning(report: bytes, launches: int) -> bytes:
-    """The first launches of an ncu report, which is a head and blocks, each behind the length of its own head."""
-    end = 8 + struct.unpack_from("<I", report, 4)[0]
-    seen = 0
-    while end < len(report) and seen < launches:
-        length = struct.unpack_from("<I", report, end)[0]
-        fields = _numbers(report[end + 4 : end + 4 + length])
-        seen += fields.get(2, 0)
-        end += 4 + length + fields.get(5, 0)
-    return report[:end]
-
-
-def _numbers(message: bytes) -> dict[int, int]:
-    """The integers of a protobuf message, by field."""
-    found, at = {}, 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        value, at = _varint(message, at)
-        if key & 7 == 0:
-            found[key >> 3] = value
-        else:
-            at += value
+    """The first launches of an ncu report."""
+    found, blocks = taken_apart(report)
+    for block, contained in blocks:
+        if launches <= 0:
+            break
+        found += block
+        launches -= contained
     return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (message[at] & 127) << shift
-        if message[at] < 128:
-            return value, at + 1
-        at, shift = at + 1, shift + 7
 
 
 def mutate(report: bytes, seed: int) -> bytes:
