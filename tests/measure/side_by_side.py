@@ -3,7 +3,7 @@
     python tests/measure/side_by_side.py [PAIRS]
 
 The bare side is ncu, with the same options and metrics, around a script that does nothing but call the same variants
-on random data: no checks, no fresh data, no extraction. Prints the seconds of each pair and their ratio.
+on random data: no checks, no fresh data, no extraction. Prints the seconds of each pair and their ratio, then the medians.
 """
 
 from __future__ import annotations
@@ -85,14 +85,16 @@ def said(without: float, with_it: float) -> str:
 
 
 def main(pairs: int) -> None:
-    """Prints a line a pair, then the medians."""
+    """Prints a line per pair, then the medians."""
     measured()  # compiles
     both = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(pairs):
             both.append((bare(Path(folder)), measured()))
             print(said(*both[-1]), flush=True)
-    print("medians:", said(*(statistics.median(side) for side in zip(*both, strict=True))))
+    sides = [statistics.median(side) for side in zip(*both, strict=True)]
+    ratio = statistics.median(with_it / without for without, with_it in both)
+    print(f"medians: bare ncu {sides[0]:.2f} s, stallgate {sides[1]:.2f} s, ratio of a pair {ratio:.3f}")
 
 
 if __name__ == "__main__":
