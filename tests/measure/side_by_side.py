@@ -3,7 +3,8 @@
     python tests/measure/side_by_side.py [PAIRS]
 
 The bare side is ncu, with the same options and metrics, around a script that does nothing but call the same variants
-on random data: no checks, no fresh data, no extraction. Prints the seconds of each pair and their ratio, then the medians.
+on random data: no checks, no fresh data, no extraction. Prints the seconds of each pair and their ratio, then the
+medians.
 """
 
 from __future__ import annotations
