@@ -121,6 +121,7 @@ SHUT: dict[str, Shut] = {
     ),
     "other code": Shut("stale", lambda project: with_variant(by(project), "blocked_scan", digest="other")),
     "too few samples": Shut("damaged_report", by, lambda _, run: run["settings"].update(samples=6)),
+    "no GPU": Shut("facts_missing", by, lambda _, run: run["attempts"][0].update(environment=None)),
     "another report": Shut("damaged_report", by, lambda _, run: run["attempts"][0].update(sha256="other")),
     "no baseline": Shut(
         "no_baseline", lambda project: by(project, ON_SQUARE, target("duration", tolerance=0.02, workloads=["square"]))

@@ -256,7 +256,7 @@ SITUATIONS: dict[str, Situation] = {
     "a baseline of another GPU": Situation(
         regression(), {"attempts": on("NVIDIA H200")}, "not_measured", "other_gpu", 3
     ),
-    "an unknown GPU": Situation(regression(), {"attempts": []}, "not_measured", "other_gpu", 3),
+    "an unknown GPU": Situation(regression(), {"attempts": []}, "not_measured", "facts_missing", 3),
     "other clock control": Situation(
         regression(), {"settings": controls(clock_control="base")}, "not_measured", "other_clock_control", 3
     ),

@@ -153,6 +153,18 @@ def test_nor_can_an_attempt_of_a_measured_run(replayed_square: Path) -> None:
         load(replayed_square)
 
 
+@pytest.mark.whole_recording
+def test_a_run_is_of_one_gpu(replayed_square: Path) -> None:
+    """A roof of another GPU is no limit of this one."""
+    path = replayed_square / "run.json"
+    run = msgspec.json.decode(path.read_bytes())
+    another = {**run["attempts"][0], "name": "2", "report": None}
+    another["environment"] = {**another["environment"], "gpu": "NVIDIA A100-SXM4-80GB"}
+    path.write_bytes(msgspec.json.encode({**run, "attempts": [*run["attempts"], another]}))
+    with pytest.raises(BrokenFile, match="they are from different GPUs"):
+        load(replayed_square)
+
+
 @pytest.mark.parametrize("part", ["cases", "attempts"])
 def test_what_is_there_twice_does_not_count_twice(replayed_square: Path, part: str) -> None:
     path = replayed_square / "run.json"

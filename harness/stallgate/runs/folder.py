@@ -217,13 +217,16 @@ def _check_kind(path: Path, run: Run) -> None:
     """Refuses an imported run that says what only a measured run knows, or the reverse: the kind decides on checks.
 
     Raises:
-        BrokenFile: the run is of two kinds.
+        BrokenFile: the run is of two kinds, or of several GPUs although it was measured at once.
     """
     is_imported = run.kind == "imported"
     measured_here = run.settings is not None or run.subjects or run.options is not None
     kinds = {attempt.kind == "import" for attempt in run.attempts}
     if (is_imported and measured_here) or kinds - {is_imported}:
         raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
+    gpus = {attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None}
+    if not is_imported and len(gpus) > 1:
+        raise BrokenFile(f"{path}: attempts: they are from different GPUs: {', '.join(sorted(gpus))}", _RESTORE)
     if run.options is not None and (run.settings is None or run.settings.samples != run.options.samples):
         raise BrokenFile(f"{path}: settings.samples and options.samples differ", _RESTORE)
 
