@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import ncu_report
@@ -14,14 +15,15 @@ import pytest
 
 from stallgate.errors import BadArgument
 from stallgate.extract import reader
-from stallgate.extract.evidence import mislabelled
+from stallgate.extract.evidence import mislabelled, read_attempt
 from stallgate.extract.foreign import identify_foreign
-from stallgate.extract.launches import checked, reading
+from stallgate.extract.launches import Report, checked, reading
 from stallgate.extract.table import combine_launches
-from stallgate.model import Label, Launch, Metric, RawMetric
+from stallgate.model import Attempt, CaseResult, Label, Launch, Metric, RawMetric
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.project.paths import slug
+from tests.judge.judging import run_of
 
 NAME = "dram__throughput.avg.pct_of_peak_sustained_elapsed"
 METRIC = Metric(
@@ -242,6 +244,22 @@ A, B = (f"stallgate/p/{variant}/default/w/0" for variant in "ab")
 def test_a_launch_has_one_label(ranges: list[list[str]], faulty: set[str]) -> None:
     """With two it would count for two cases; without one it would make its case look faster."""
     assert set(mislabelled([launch(each) for each in ranges])) == faulty
+
+
+def test_a_mislabelled_launch_counts_against_what_its_attempt_measured(
+    repository: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A case that another attempt measured again is not held to an older report."""
+    results = [
+        CaseResult(case=label.case, role="candidate", outcome="profiled", attempt=name)
+        for name, text in (("1", A), ("2", B))
+        if (label := Label.parse(text)) is not None
+    ]
+    run = run_of(repository, results)
+    report = Report(launches=[launch([A, B]), launch([B])], reader="")
+    monkeypatch.setattr("stallgate.extract.evidence._intact_report", lambda *_: report)
+    attempt = Attempt(name="1", kind="samples", command=[], started="")
+    assert list(read_attempt(tmp_path, run, attempt, repository.catalogue).faults) == ["p/a/default/w"]
 
 
 def test_foreign_launches_are_named_by_what_they_say() -> None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from stallgate.errors import DamagedReport
 from stallgate.extract.foreign import identify_foreign
 from stallgate.extract.launches import Report, read_report
@@ -65,14 +63,7 @@ def read_attempt(folder: Path, run: Run, attempt: Attempt, catalogue: Catalogue)
     calls = calls_of(attempt, report.launches)
     if attempt.kind == "detail":
         return _of_details(run, calls, report.reader)
-    evidence = _of_samples(run, attempt, calls, report.reader)
-    return evidence if attempt.kind == "import" else _without(evidence, mislabelled(report.launches))
-
-
-def _without(evidence: Evidence, faults: dict[str, str]) -> Evidence:
-    """Evidence without the cases that have faults."""
-    calls = [call for call in evidence.calls if call.case.name not in faults]
-    return replace(evidence, calls=calls, faults={**faults, **evidence.faults})
+    return _of_samples(run, attempt, calls, report)
 
 
 def mislabelled(launches: list[Launch]) -> dict[str, str]:
@@ -108,11 +99,15 @@ def _of_details(run: Run, calls: list[ProfiledCall], reader: str) -> Evidence:
     return Evidence(calls=[call for call in calls if call.case in profiled], faults={}, reader=reader)
 
 
-def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], reader: str) -> Evidence:
+def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], report: Report) -> Evidence:
+    """The calls of the cases that the attempt measured; a report says nothing about cases measured by others."""
     results = _measured_by(run, attempt)
     faults = check_calls(calls, results, run.settings.samples if run.settings is not None else None)
+    if attempt.kind != "import":
+        strays = mislabelled(report.launches)
+        faults = {name: strays[name] for name in _names(results) if name in strays} | faults
     measured = {result.case for result in results if result.case.name not in faults}
-    return Evidence(calls=[call for call in calls if call.case in measured], faults=faults, reader=reader)
+    return Evidence(calls=[call for call in calls if call.case in measured], faults=faults, reader=report.reader)
 
 
 def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Report:

@@ -22,7 +22,7 @@ from stallgate.formatting import listed
 from stallgate.judge.baselines import comparable_digests, key_of
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import BASELINE_FORMAT, Accepted, Baseline, BaselineCase, Case, Metric
-from stallgate.project.layout import baseline_file
+from stallgate.project.layout import baseline_file, baseline_files
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.yardsticks import read_baseline
@@ -60,13 +60,11 @@ def path_of(project: Project, baseline: Baseline) -> Path:
     """The file of a baseline: the one that its GPU has already, or a new one."""
     path = baseline_file(project.root, project.folder_of(baseline.gpu), baseline.problem)
     path = inside(project.root, path.relative_to(project.root).as_posix())
-    same = (
-        found for found in sorted(path.parent.parent.glob(f"*/{path.name}")) if _head(project, found)[0] == baseline.gpu
-    )
-    return next(same, path)
+    beside = [found for found in baseline_files(project.root) if found.name == path.name]
+    return next((found for found in beside if _accepted_for(project, found)[0] == baseline.gpu), path)
 
 
-def _head(project: Project, path: Path) -> tuple[str, str, str]:
+def _accepted_for(project: Project, path: Path) -> tuple[str, str, str]:
     """GPU, clock control and cache control of a baseline's file."""
     found = read_baseline(project.root, path, project.catalogue)
     return found.gpu, found.clock_control, found.cache_control
@@ -80,7 +78,7 @@ def write(project: Project, baseline: Baseline) -> Path:
     """
     path = path_of(project, baseline)
     wanted = (baseline.gpu, baseline.clock_control, baseline.cache_control)
-    known = _head(project, path) if path.is_file() else wanted
+    known = _accepted_for(project, path) if path.is_file() else wanted
     if known != wanted:
         raise BadArgument(
             f"{path.parent.name}/{path.name} was accepted for {', '.join(known)}; this is {', '.join(wanted)}",

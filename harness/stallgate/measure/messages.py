@@ -128,15 +128,9 @@ ChildMessage = (
 # --- the timing child -------------------------------------------------------------------------------------------------
 
 
-class TimerDescribed(Message, frozen=True, tag="environment"):
+class TimerDescribed(Described, frozen=True, tag="environment"):
     """Where the timing child runs, and what it knows of its clock."""
 
-    gpu: str
-    compute_capability: str
-    python: str
-    torch: str
-    triton: str
-    cuda: str
     multiprocessors: Count
     l2_bytes: Count
     flush_us: Seconds

@@ -72,8 +72,8 @@ class _Turn:
         """Edge cases whose outputs were compared."""
         self.edge_is_open = False
         """Whether the child has the inputs of an edge case whose output was not compared."""
-        self.faults: list[str] = []
-        """Messages that the child should not have sent."""
+        self.fault = ""
+        """The first message that the child should not have sent."""
         self._is_candidate = role == "candidate"
         self._wanted = ["check", *(f"sample {number}" for number in range(1, samples + 1))]
 
@@ -82,8 +82,8 @@ class _Turn:
         fault = self.edge_case_fault or said.edge_case_fault
         if self.wrong or (self._is_candidate and fault):
             return Finished(outcome="wrong_result", reason=self.wrong or fault)
-        if self.faults:
-            return Finished(outcome="not_profiled", reason=self.faults[0])
+        if self.fault:
+            return Finished(outcome="not_profiled", reason=self.fault)
         if said.outcome != "profiled":
             return Finished(outcome=said.outcome, reason=said.reason)
         missing = [step for step in self._wanted if step not in self.right]
@@ -123,7 +123,7 @@ class Outcomes:
         self._samples = samples
         self._referee = referee
         self._on_step = on_step
-        self._standing_faults: list[str] = []
+        self._standing_fault = ""
         self._turn: _Turn | None = None
         self._last: Case | None = None
         self.finished: dict[Case, Finished] = {}
@@ -202,7 +202,7 @@ class Outcomes:
         self.environment = message
         if not re.fullmatch(rf"{re.escape(self._gpu)}( MIG \d+[a-z]*\.\d+gb)?", message.gpu):
             reported = shortened(message.gpu, 80)
-            self._standing_faults.append(f"the child reports GPU '{reported}', but the driver reports '{self._gpu}'")
+            self._standing_fault = f"the child reports GPU '{reported}', but the driver reports '{self._gpu}'"
 
     def _begin(self, name: str) -> None:
         """Starts a case, if it is the next of the plan and the one before has its outcome."""
@@ -211,7 +211,7 @@ class Outcomes:
             return
         case, role = self._left.pop(0)
         self._turn = _Turn(case, role, self._samples)
-        self._turn.faults += self._standing_faults
+        self._turn.fault = self._standing_fault
 
     def _end(self, message: CaseEnded) -> None:
         """Records the outcome of the current case. A second outcome for an earlier case makes it *not profiled*."""
@@ -300,7 +300,7 @@ class Outcomes:
     def _blame(self, fault: str) -> None:
         """Attributes a fault to the current case, or else to the last one."""
         if self._turn is not None:
-            self._turn.faults = self._turn.faults or [fault]
+            self._turn.fault = self._turn.fault or fault
         elif self._last is not None:
             self._discredit(self._last, fault)
 
