@@ -13,8 +13,9 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
-RUN_FORMAT = 2
-"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``."""
+RUN_FORMAT = 3
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``; 3, a
+case has the modules that it loaded, the kernels that it launched and the bytes that it needs."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""
@@ -27,6 +28,9 @@ Role = Literal["candidate", "baseline", "roof", "unknown"]
 CeilingKind = Literal["bytes", "flops", "library"]
 """bytes, flops: a limit of the hardware, which nothing beats. library: the best known code, which may be beaten."""
 
+CallDirection = Literal["forward", "backward"]
+"""backward: the gradients of the inputs are computed, from a gradient of the result."""
+
 
 class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
     """The base of all nouns: frozen, and strict about what a file may say."""
@@ -35,37 +39,95 @@ class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
 # --- what is computed -------------------------------------------------------------------------------------------------
 
 
+class Tolerance(FrozenStruct, frozen=True):
+    """How far an output may be from what is right: per element, in norm, or not at all."""
+
+    rtol: float | None = None
+    """Relative to the right element."""
+    atol: float | None = None
+    """Absolute; the two are added up."""
+    norm: float | None = None
+    """Of the Euclidean norm of all errors, relative to that of the right output."""
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        given = [self.rtol is not None or self.atol is not None, self.norm is not None, self.exact]
+        if sum(given) != 1:
+            raise ValueError("a tolerance is `rtol` and `atol`, or `norm`, or `exact = true`")
+        for bound in (self.rtol, self.atol, self.norm):
+            if bound is not None and not (isfinite(bound) and bound >= 0):
+                raise ValueError("a tolerance is a finite number, at least 0")
+
+
 class Workload(FrozenStruct, frozen=True):
-    """Named arguments of the reference's inputs."""
+    """What the reference and the variants are called with."""
 
     name: str
-    arguments: dict[str, object]
-    bytes: int
-    """Bytes that any implementation has to move, at least 1: each input read once, each output written once."""
-    flops: int
+    arguments: dict[str, object] = {}
+    """Of the reference's ``get_inputs``, where it has one."""
+    inputs: list[object] = []
+    """Where it has none: ``dtype[shape]`` for a tensor, with the distribution of its elements; else a value."""
+    direction: CallDirection = "forward"
+    bytes: int | None = None
+    """Bytes that any implementation has to move, at least 1: each input read once, each output written once.
+
+    None: they are derived when it is measured.
+    """
+    flops: int = 0
     """Arithmetic operations that any implementation has to do."""
+    tolerance: list[Tolerance] = []
+    """One for each output, or one for all; empty: the problem's."""
     default: bool = False
     """Whether it is measured where no workload is named."""
 
+    @property
+    def called_with(self) -> str:
+        """Its arguments or inputs in words."""
+        named = [f"{name} {value}" for name, value in self.arguments.items()]
+        backward = ["backward"] if self.direction == "backward" else []
+        return ", ".join([*named, *map(str, self.inputs), *backward])
+
     def __post_init__(self) -> None:
-        if self.bytes <= 0:
+        if self.bytes is not None and self.bytes <= 0:
             raise ValueError("`bytes` has to be above 0: every implementation moves some")
         if self.flops < 0:
             raise ValueError("`flops` cannot be below 0")
 
 
+class EntryPoint(FrozenStruct, frozen=True):
+    """Where a callable is found: in a file of the project, in one of its modules, or in an installed package."""
+
+    path: str
+    """Relative to the project's root, with forward slashes; empty for an installed package."""
+    digest: str
+    """SHA-256 of that file's text; of the entry as it is written for an installed package."""
+    module: str = ""
+    """The name that the module is imported by; empty where the file is loaded by its path."""
+    attribute: str = ""
+    """The callable's name in it; empty for a file or package in KernelBench's form."""
+    keywords: dict[str, object] = {}
+    """Always passed."""
+    written: str = ""
+    """As the project's file has it; empty where it has none."""
+
+
 class Variant(FrozenStruct, frozen=True):
-    """One self-contained file that computes the problem; a roof may only move its bytes or do its flops."""
+    """Code that computes the problem; a roof may only move its bytes or do its flops."""
 
     name: str
     role: Role
-    path: str
-    """Relative to the project's root, with forward slashes."""
-    digest: str
+    entry: EntryPoint
     configurations: dict[str, dict[str, object]]
-    """Named tunables; ``default`` is the empty one: the wrapper's own keyword defaults."""
+    """Named tunables; ``default`` is the empty one: the code's own keyword defaults."""
     ceiling: CeilingKind | None = None
     """What limits a roof; None for every other role."""
+    own_kernels: list[str] = []
+    """Kernels that count as its own beside those that files of the project define."""
+
+    @property
+    def path(self) -> str:
+        """The file of its entry; empty for an installed package."""
+        return self.entry.path
 
 
 class Waiver(FrozenStruct, frozen=True):
@@ -96,14 +158,27 @@ class Problem(FrozenStruct, frozen=True):
 
     name: str
     title: str
-    reference: str
-    reference_digest: str
+    file: str
+    """The file that it is read from, relative to the project's root."""
+    reference: EntryPoint
     stages: list[str]
     """The stages that gate this problem, where the command line names none."""
     workloads: dict[str, Workload]
     variants: dict[str, Variant]
+    mutates: list[int] = []
+    """Inputs, by their place, that a call changes: they are outputs as well."""
+    seed: int | None = None
+    """Of torch's random numbers when a module is constructed: the reference's weights are the variant's."""
+    specials: Literal["library", "strict"] = "library"
+    """Special data: what the reference gets wrong in the inputs' own dtype is not asked of variants, or it is."""
+    tolerance: list[Tolerance] = []
+    """One for each output, or one for all; empty: by dtype, or the reference's own."""
+    draw: EntryPoint | None = None
+    """Draws workloads; None: the reference's ``draw``, if it has one."""
     waivers: list[Waiver] = []
     allowed_kernels: list[AllowedKernel] = []
+    own_kernels: list[str] = []
+    """Kernels that count as every variant's own."""
 
 
 def display_name(variant: str, configuration: str) -> str:
@@ -354,6 +429,29 @@ Outcome = Literal["planned", "measuring", "profiled", "wrong_result", "crashed",
 """planned: not reached. measuring: begun, not ended. not_profiled: it ran, but ncu delivered no usable launch."""
 
 
+class LaunchedKernel(FrozenStruct, frozen=True):
+    """A kernel that Triton compiled and launched for a case, as the child saw it."""
+
+    name: str
+    """The compiled kernel's, which ncu shows."""
+    module: str
+    function: str
+    file: str
+    """Relative to the project's root; empty where it lies elsewhere."""
+    configuration: dict[str, object] = {}
+    """What an autotuner chose."""
+
+
+class WorstElement(FrozenStruct, frozen=True):
+    """The element of an output that came closest to its tolerance, over all compared calls of a case."""
+
+    output: int
+    used: float
+    """Its error as a fraction of what is tolerated; at most 1 where the case is right."""
+    rule: str
+    """The tolerance in words."""
+
+
 class CaseResult(FrozenStruct, frozen=True):
     """What became of one planned case."""
 
@@ -368,6 +466,15 @@ class CaseResult(FrozenStruct, frozen=True):
     """Why it failed on small edge-case inputs, or ''; None where it is not known. A baseline is shown all the same."""
     run_ms: float | None = None
     """One unprofiled call after the first, by CUDA events, in milliseconds; for a short one mostly the host's time."""
+    modules: dict[str, str] = {}
+    """Files below the project's root that it loaded beside its entry -> SHA-256 of their text."""
+    packages: dict[str, str] = {}
+    """Installed distributions that it loaded -> version."""
+    kernels: list[LaunchedKernel] = []
+    needed_bytes: int | None = None
+    """Bytes of its inputs and outputs, as the referee made them."""
+    worst: list[WorstElement] = []
+    """One for each output."""
 
 
 class Environment(FrozenStruct, frozen=True):

@@ -40,14 +40,15 @@ def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
 
 def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
     """Why there is no measurement of the code in the tree."""
-    return _stale(read, project, changed, result.case) or _outcome(result) or _damaged(read, result)
+    return _stale(read, project, changed, result) or _outcome(result) or _damaged(read, result)
 
 
-def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], case: Case) -> Reason | None:
+def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
+    case = result.case
     if case.problem in read.run.subjects and case.problem not in project.problems:
         sentence = f"problem {case.problem} no longer exists in the project"
         return Reason(code="stale", sentence=sentence)
-    stale = stale_because(case, changed)
+    stale = stale_because(result, changed)
     return Reason(code="stale", sentence=f"measured before {listed(stale)} changed") if stale else None
 
 
@@ -114,7 +115,7 @@ def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:
 def _moved_too_little(read: ReadRun, project: Project, result: CaseResult) -> Reason | None:
     """Fewer bytes through L2 than the workload needs. Where that cannot be checked, the case is not measured."""
     workload = measured_workload(read.run, project, result.case)
-    if workload is None:
+    if workload is None or workload.bytes is None:
         return _missing(f"what {result.case.workload} needs")
     sectors = read.summaries.get((result.case, L2_SECTORS))
     if sectors is None or sectors.low is None:

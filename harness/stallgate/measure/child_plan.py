@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
-from stallgate.errors import BadArgument
-from stallgate.model import Case
+from stallgate.model import Case, EntryPoint, Problem, Workload
+from stallgate.project.entries import source_roots
+from stallgate.project.inputs import tensor_input
 from stallgate.project.load import Project
 
 RUN_LIMIT_S = 2.0
@@ -26,28 +25,11 @@ def child_plan(project: Project, cases: list[Case], samples: list[str], target: 
     plan = {
         "device": target,
         "run_limit_s": RUN_LIMIT_S,
+        **project_places(project),
         "references": references(project),
         "cases": [child_case(project, case, samples) for case in cases],
     }
     return as_json(plan)
-
-
-def forget_bytecode(project: Project, problems: Iterable[str]) -> None:
-    """Removes what Python compiled of problems' files: it would run in place of a source with the same size and time.
-
-    The digests in a plan are those of the sources.
-
-    Raises:
-        BadArgument: a file cannot be removed.
-    """
-    for name in dict.fromkeys(problems):
-        folder = (project.root / project.problems[name].reference).parent
-        for cache in sorted(folder.rglob("__pycache__")):
-            for path in [cache] if cache.is_symlink() else sorted(cache.glob("*.pyc")):
-                try:
-                    path.unlink()
-                except OSError as error:
-                    raise BadArgument(f"{path} cannot be removed: {error.strerror}", "remove it") from None
 
 
 def as_json(plan: dict[str, object]) -> bytes:
@@ -55,11 +37,36 @@ def as_json(plan: dict[str, object]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(plan), indent=2)
 
 
-def references(project: Project) -> dict[str, dict[str, str]]:
-    """Problem -> its reference's file and digest."""
+def project_places(project: Project) -> dict[str, object]:
+    """Where a child finds the project's code: its root, and the folders that its modules are imported from."""
+    return {"root": str(project.root), "import_paths": [str(path) for path in source_roots(project.root)]}
+
+
+def references(project: Project) -> dict[str, dict[str, object]]:
+    """Problem -> what a child needs to know of its reference."""
+    return {name: _reference(project, problem) for name, problem in project.problems.items()}
+
+
+def _reference(project: Project, problem: Problem) -> dict[str, object]:
+    """The reference's entry, and how outputs are compared with its own."""
     return {
-        name: {"path": str(project.root / problem.reference), "digest": problem.reference_digest}
-        for name, problem in project.problems.items()
+        "entry": child_entry(project, problem.reference),
+        "mutates": problem.mutates,
+        "seed": problem.seed,
+        "specials": problem.specials,
+        "tolerance": msgspec.to_builtins(problem.tolerance),
+        "draw": child_entry(project, problem.draw) if problem.draw is not None else None,
+    }
+
+
+def child_entry(project: Project, entry: EntryPoint) -> dict[str, object]:
+    """An entry as a child loads it."""
+    return {
+        "path": str(project.root / entry.path) if entry.path else "",
+        "digest": entry.digest,
+        "module": entry.module,
+        "attribute": entry.attribute,
+        "keywords": entry.keywords,
     }
 
 
@@ -67,17 +74,25 @@ def child_case(project: Project, case: Case, samples: list[str]) -> dict[str, ob
     """A case as a child loads it."""
     problem = project.problems[case.problem]
     variant = problem.variants[case.variant]
-    workload = problem.workloads[case.workload]
     return {
         "name": case.name,
         "problem": case.problem,
         "variant": case.variant,
         "role": variant.role,
         "ceiling": variant.ceiling,
-        "path": str(project.root / variant.path),
-        "digest": variant.digest,
+        "entry": child_entry(project, variant.entry),
         "tunables": variant.configurations[case.configuration],
-        "arguments": workload.arguments,
-        "bytes": workload.bytes,
+        **child_workload(problem.workloads[case.workload]),
         "labels": [case.label(sample) for sample in samples],
+    }
+
+
+def child_workload(workload: Workload) -> dict[str, object]:
+    """A workload as a child calls code with it."""
+    return {
+        "arguments": workload.arguments,
+        "inputs": [tensor_input(each) if isinstance(each, str) else {"value": each} for each in workload.inputs],
+        "direction": workload.direction,
+        "tolerance": msgspec.to_builtins(workload.tolerance),
+        "bytes": workload.bytes,
     }

@@ -144,7 +144,7 @@ def _recording(project: Project, folder: Path) -> Finding:
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
         return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")
-    changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r.case, changes(run, project))))
+    changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r, changes(run, project))))
     if changed:
         return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
     return Finding(name="recording", state="ok", text=f"{shown} is of the code that is here")

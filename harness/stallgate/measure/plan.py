@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
-from stallgate.project.layout import variant_file
 from stallgate.project.load import Project
 
 
@@ -66,8 +65,9 @@ def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[V
 
 def _unknown_variant(project: Project, problem: str, variant: str) -> UnknownName:
     error = UnknownName("variant", variant, project.problems[problem].variants)
-    if variant_file(project.root, problem, variant).is_file():
-        error.hint = f"{variant}.py is there: give it a role in kernels/{problem}/problem.toml"
+    file = project.problems[problem].file
+    if (project.root / file).with_name(f"{variant}.py").is_file():
+        error.hint = f"{variant}.py is there: give it a role in {file}"
     return error
 
 

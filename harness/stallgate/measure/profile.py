@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -310,10 +310,16 @@ def copy_sources(project: Project, problems: list[str], folder: Path) -> None:
     """Keeps the files that are measured beside their numbers."""
     for name in problems:
         problem = project.problems[name]
-        for path in [problem.reference, *(variant.path for variant in problem.variants.values())]:
-            target = inside(folder, "source", path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project.root / path, target)
+        entries = [problem.reference, *(variant.entry for variant in problem.variants.values())]
+        copy_files(project, [entry.path for entry in entries if entry.path], folder)
+
+
+def copy_files(project: Project, paths: Iterable[str], folder: Path) -> None:
+    """Copies files of a project into a run's folder."""
+    for path in paths:
+        target = inside(folder, "source", path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project.root / path, target)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def resumable(project: Project, folder: Path, run: Run, machine: Machine) -> Run
 def _kept_or_planned(
     project: Project, result: CaseResult, faults: dict[str, str], changed: dict[str, list[str]]
 ) -> CaseResult:
-    kept = result.outcome in ENDED and result.case.name not in faults and not stale_because(result.case, changed)
+    kept = result.outcome in ENDED and result.case.name not in faults and not stale_because(result, changed)
     role = role_of(project, result.case)
     return replace(result, role=role) if kept else CaseResult(case=result.case, role=role)
 

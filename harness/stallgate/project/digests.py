@@ -6,8 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+from msgspec import to_builtins
+
 import stallgate.child
-from stallgate.model import Problem, Workload
+from stallgate.model import EntryPoint, Problem, Workload
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 
 
@@ -24,8 +26,41 @@ def file_digest(path: Path) -> str:
 
 def workload_digest(workload: Workload) -> str:
     """SHA-256 of a workload's arguments, bytes and flops, without its name and whether the default plan has it."""
-    measured = {"arguments": workload.arguments, "bytes": workload.bytes, "flops": workload.flops}
-    return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+    measured: dict[str, object] = {
+        "arguments": workload.arguments,
+        "bytes": workload.bytes,
+        "flops": workload.flops,
+    }
+    more = {"inputs": workload.inputs, "tolerance": to_builtins(workload.tolerance)}
+    measured |= {name: value for name, value in more.items() if value}
+    if workload.direction != "forward":
+        measured["direction"] = workload.direction
+    return _digest_of(measured)
+
+
+def entry_digest(entry: EntryPoint) -> str:
+    """SHA-256 of an entry: of its file's text, and of what else decides on what is called, where there is more."""
+    more = {"module": entry.module, "attribute": entry.attribute, "keywords": entry.keywords}
+    if not any(more.values()):
+        return entry.digest
+    return _digest_of({"digest": entry.digest, **more})
+
+
+def reference_digest(problem: Problem) -> str:
+    """SHA-256 of what decides on what is right: the reference, and how outputs are compared with its own."""
+    rules = {
+        "mutates": problem.mutates,
+        "seed": problem.seed,
+        "specials": "" if problem.specials == "library" else problem.specials,
+        "tolerance": to_builtins(problem.tolerance),
+    }
+    given = {name: value for name, value in rules.items() if value not in (None, [], "")}
+    own = entry_digest(problem.reference)
+    return _digest_of({"reference": own, **given}) if given else own
+
+
+def _digest_of(facts: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def child_digest() -> str:
@@ -43,19 +78,19 @@ def package_digest(folder: Path) -> str:
 
 def tunables_digest(tunables: dict[str, object]) -> str:
     """SHA-256 of the named tunables of a configuration."""
-    return hashlib.sha256(json.dumps(tunables, sort_keys=True, default=str).encode()).hexdigest()
+    return _digest_of(tunables)
 
 
 def subject_digests(problem: Problem) -> dict[str, str]:
     """Digests of everything that a problem's numbers depend on, by a name that a reader understands."""
-    digests = {CHILD_KEY: child_digest(), REFERENCE_KEY: problem.reference_digest}
+    digests = {CHILD_KEY: child_digest(), REFERENCE_KEY: reference_digest(problem)}
     digests |= {
         configuration_key(variant.name, name): tunables_digest(tunables)
         for variant in problem.variants.values()
         for name, tunables in variant.configurations.items()
         if name != DEFAULT
     }
-    digests |= {variant_key(variant.name): variant.digest for variant in problem.variants.values()}
+    digests |= {variant_key(variant.name): entry_digest(variant.entry) for variant in problem.variants.values()}
     digests |= {workload_key(load.name): workload_digest(load) for load in problem.workloads.values()}
     return digests
 
@@ -74,6 +109,11 @@ def variant_key(name: str) -> str:
 def workload_key(name: str) -> str:
     """The key of a workload among a subject's digests."""
     return f"workload {name}"
+
+
+def module_key(path: str) -> str:
+    """What a reader calls a file that a case loaded beside its variant's own."""
+    return f"module {path}"
 
 
 def configuration_key(variant: str, name: str) -> str:

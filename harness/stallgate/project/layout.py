@@ -24,16 +24,18 @@ def problem_folder(root: Path, problem: str) -> Path:
     return root / "kernels" / problem
 
 
+def project_file(root: Path) -> Path:
+    """The file that can hold a project's problems as tables."""
+    return root / "stallgate.toml"
+
+
+def packaging_file(root: Path) -> Path:
+    """The file that can hold them under ``[tool.stallgate]``."""
+    return root / "pyproject.toml"
+
+
 def problem_file(root: Path, problem: str) -> Path:
     return problem_folder(root, problem) / "problem.toml"
-
-
-def reference_file(root: Path, problem: str) -> Path:
-    return problem_folder(root, problem) / "reference.py"
-
-
-def variant_file(root: Path, problem: str, name: str) -> Path:
-    return problem_folder(root, problem) / f"{name}.py"
 
 
 def gradient_file(root: Path, problem: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,17 +13,17 @@ from stallgate.formatting import listed
 from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver
 from stallgate.project.catalogue import find_metric
 from stallgate.project.checks import check_known
+from stallgate.project.decode import LARGEST_SOURCE, convert, read_bounded, read_toml
 from stallgate.project.layout import (
-    CATALOGUE_FILE,
     catalogue_file,
     gpu_spec_files,
-    problem_file,
+    packaging_file,
     problem_files,
-    relative,
+    project_file,
     stage_files,
 )
 from stallgate.project.paths import distinct_slug
-from stallgate.project.problems import read_problem
+from stallgate.project.problems import problem_of, read_problem
 from stallgate.project.yardsticks import read_baselines, read_catalogue, read_gpu_spec, read_stage
 
 _Named = TypeVar("_Named")
@@ -93,18 +93,70 @@ class Project(FrozenStruct, frozen=True):
 
 
 def find_root(start: Path) -> Path:
-    """The nearest folder at or above ``start`` that holds ``kernels/`` and ``metrics/``.
+    """The nearest folder at or above ``start`` that is a project.
 
     Raises:
         UserFault: there is none.
     """
     for folder in (start, *start.parents):
-        if (folder / "kernels").is_dir() and catalogue_file(folder).is_file():
+        if is_project(folder):
             return folder
     raise UserFault(
         f"{start} is not in a stallgate project",
-        f"a project holds kernels/ and {CATALOGUE_FILE}; name its folder with --root",
+        "`stallgate init` makes it one; or name a project's folder with --root",
     )
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or ``kernels/``."""
+    if project_file(folder).is_file() or catalogue_file(folder).is_file() or problem_files(folder):
+        return True
+    return b"[tool.stallgate" in _content(packaging_file(folder))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_bounded(path, LARGEST_SOURCE)
+    except OSError:
+        return b""
+
+
+def _problems(root: Path) -> dict[str, Problem]:
+    """The problems of a project: of its own file, and of each ``problem.toml``.
+
+    Raises:
+        BrokenFile: a file is invalid, or two problems have one name.
+    """
+    found: dict[str, Problem] = {}
+    for file, heading, tables in _project_tables(root):
+        found |= {name: problem_of(root, file, name, raw, f"{heading}.{name}") for name, raw in tables.items()}
+    for path in problem_files(root):
+        problem = read_problem(root, path)
+        if problem.name in found:
+            raise BrokenFile(
+                f"{problem.file}: {found[problem.name].file} has a problem {problem.name} as well", "rename one of them"
+            )
+        found[problem.name] = problem
+    return found
+
+
+def _project_tables(root: Path) -> Iterator[tuple[Path, str, dict[str, object]]]:
+    """Each file that has problems as tables: the file, the heading above them, the tables."""
+    own, packaging = project_file(root), packaging_file(root)
+    if own.is_file():
+        yield own, "problems", _tables(read_toml(own, own.name), own.name, "")
+    if b"[tool.stallgate" in _content(packaging):
+        tool = convert(read_toml(packaging, packaging.name).get("tool", {}), dict[str, object], packaging.name, "tool")
+        table = tool.get("stallgate", {})
+        yield packaging, "tool.stallgate.problems", _tables(table, packaging.name, "tool.stallgate")
+
+
+def _tables(raw: object, shown: str, key: str) -> dict[str, object]:
+    return convert(raw, _ProjectTable, shown, key).problems
+
+
+class _ProjectTable(FrozenStruct, frozen=True):
+    problems: dict[str, object] = {}
 
 
 def load_project(root: Path) -> Project:
@@ -116,7 +168,7 @@ def load_project(root: Path) -> Project:
     catalogue = read_catalogue(root)
     project = Project(
         root=root,
-        problems={path.parent.name: read_problem(root, path) for path in problem_files(root)},
+        problems=_problems(root),
         stages={path.stem: read_stage(root, path, catalogue) for path in stage_files(root)},
         catalogue=catalogue,
         gpu_specs={path.stem: read_gpu_spec(root, path) for path in gpu_spec_files(root)},
@@ -152,7 +204,7 @@ def _check_stage(project: Project, stage: Stage) -> None:
 
 def _checked(project: Project, problem: Problem) -> Problem:
     """A problem with the metrics of its waivers resolved. Refuses unknown stages, and waivers that match no target."""
-    shown = relative(project.root, problem_file(project.root, problem.name))
+    shown = problem.file
     check_known(f"{shown}: stages", "stage", problem.stages, project.stages)
     waivers = [_waiver(project, problem, found, f"{shown}: waivers[{i}]") for i, found in enumerate(problem.waivers)]
     return replace(problem, waivers=waivers)

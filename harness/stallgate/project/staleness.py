@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from stallgate.model import Case, Run, Subject, Variant, Workload
+from msgspec.structs import replace
+
+from stallgate.errors import BrokenFile
+from stallgate.model import Case, CaseResult, Run, Subject, Variant, Workload
 from stallgate.project.digests import (
     CHILD_KEY,
     DEFAULT,
     REFERENCE_KEY,
     configuration_key,
+    module_key,
     subject_digests,
+    text_digest,
     variant_key,
     workload_digest,
     workload_key,
 )
 from stallgate.project.load import Project
+from stallgate.project.paths import inside
 
 PROBLEM = "the problem"
 """Differs where the tree does not have the problem, or the run does not have its digests."""
@@ -26,7 +32,21 @@ def changes(run: Run, project: Project) -> dict[str, list[str]]:
     """
     if run.kind == "imported":
         return {}
-    return {name: _differing(run, project, name) for name in dict.fromkeys(r.case.problem for r in run.cases)}
+    moved = _moved_modules(run, project)
+    return {name: _differing(run, project, name) + moved for name in dict.fromkeys(r.case.problem for r in run.cases)}
+
+
+def _moved_modules(run: Run, project: Project) -> list[str]:
+    """The files that cases loaded beside their own, and that differ now or are gone."""
+    loaded = {item for result in run.cases for item in result.modules.items()}
+    return [module_key(path) for path, digest in sorted(loaded) if _digest_now(project, path) != digest]
+
+
+def _digest_now(project: Project, path: str) -> str | None:
+    try:
+        return text_digest(inside(project.root, path))
+    except (OSError, BrokenFile):
+        return None
 
 
 def _differing(run: Run, project: Project, name: str) -> list[str]:
@@ -57,25 +77,31 @@ def _other_role(subject: Subject, variant: Variant) -> bool:
 
 
 def _dependencies(case: Case) -> list[str]:
-    """The digests that have to be the same: one that neither side has counts as changed."""
+    """The digests of a subject that have to be the same: one that neither side has counts as changed."""
     keys = [CHILD_KEY, REFERENCE_KEY, variant_key(case.variant), workload_key(case.workload)]
     if case.configuration != DEFAULT:
         keys.append(configuration_key(case.variant, case.configuration))
     return keys
 
 
-def stale_because(case: Case, changed: dict[str, list[str]]) -> list[str]:
+def stale_because(result: CaseResult, changed: dict[str, list[str]]) -> list[str]:
     """The changed things that the numbers of a case depend on."""
-    depends = [PROBLEM, role_key(case.variant), *_dependencies(case)]
+    case = result.case
+    depends = [PROBLEM, role_key(case.variant), *_dependencies(case), *map(module_key, result.modules)]
     return [key for key in changed.get(case.problem, []) if key in depends]
 
 
 def measured_workload(run: Run, project: Project, case: Case) -> Workload | None:
     """The workload that a case was measured on: the tree's or the run's, whichever has the digest of the measurement.
 
-    None if neither has it: then the workload's needs are unknown.
+    None if neither has it, or nobody knows the bytes that it needs.
     """
     subject, problem = run.subjects.get(case.problem), project.problems.get(case.problem)
     digest = subject.digests.get(workload_key(case.workload)) if subject is not None else None
     known = [found.workloads.get(case.workload) for found in (problem, subject) if found is not None]
-    return next((load for load in known if load is not None and workload_digest(load) == digest), None)
+    load = next((load for load in known if load is not None and workload_digest(load) == digest), None)
+    if load is None or load.bytes is not None:
+        return load
+    derived = [r.needed_bytes for r in run.cases if (r.case.problem, r.case.workload) == (case.problem, case.workload)]
+    needed = next((count for count in derived if count), None)
+    return replace(load, bytes=needed) if needed is not None else None

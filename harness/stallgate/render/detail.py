@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from stallgate.model import Advice, Case, Detail, FrozenStruct, HotLine, Role
-from stallgate.project.digests import text_digest, variant_key
+from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12
@@ -113,11 +115,12 @@ def variant_path(view: View, case: Case) -> Path | None:
     """The variant's file as it was measured: the copy in the run's folder, or the tree's; None where it is neither."""
     problem, subject = view.project.problems.get(case.problem), view.result.run.subjects.get(case.problem)
     variant = problem.variants.get(case.variant) if problem is not None else None
-    if variant is None or subject is None:
+    if variant is None or subject is None or not variant.path:
         return None
     paths = [root / variant.path for root in (view.result.folder / "source", view.project.root)]
     wanted = subject.digests.get(variant_key(case.variant))
-    return next((path for path in paths if path.is_file() and text_digest(path) == wanted), None)
+    there = [path for path in paths if path.is_file()]
+    return next((p for p in there if entry_digest(replace(variant.entry, digest=text_digest(p))) == wanted), None)
 
 
 def _code(path: Path, details: Sequence[Detail], anchor: str) -> list[CodeLine]:

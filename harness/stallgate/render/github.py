@@ -50,7 +50,7 @@ def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
     problem = project.problems.get(verdict.problem)
     variant = problem.variants.get(verdict.variant) if problem is not None else None
     properties = {
-        "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None else "",
+        "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None and variant.path else "",
         "title": f"stallgate: {whom(verdict)}: {verdict.reason}",
     }
     command = "warning" if _counts_not(verdict) else "error"

@@ -188,8 +188,7 @@ def _needs(view: View) -> str:
     found = measured_workload(view.result.run, view.project, view.cases[0].case)
     if found is None:
         return ""
-    arguments = ", ".join(f"{name} {value}" for name, value in found.arguments.items())
-    return f"{arguments}; needs {found.bytes / 1e9:.4g} GB of memory traffic"
+    return f"{found.called_with}; needs {(found.bytes or 0) / 1e9:.4g} GB of memory traffic"
 
 
 def _troubles(view: View) -> list[str]:

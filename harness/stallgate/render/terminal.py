@@ -355,8 +355,7 @@ def show_bench(found: Bench) -> None:
 def _timed(row: BenchRow) -> None:
     """A row's table, and below it the remarks."""
     out.print(_text(row.title, "bold"))
-    arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
-    _hang(out, _text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
+    _hang(out, _text("  "), f"{row.workload.called_with}: {scaled(row.bytes, 'byte')} to move", 2)
     for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
         calls = max(entry.calls for entry in row.entries if entry.method == method)
         _hang(out, _text("  "), _WAYS[method].format(calls=calls), 2)

@@ -115,7 +115,7 @@ class BenchRow(FrozenStruct, frozen=True):
     @property
     def bytes(self) -> int:
         """Bytes that a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
-        return self.workload.bytes * {None: 1, "backward": 2, "both": 3}[self.gradient]
+        return (self.workload.bytes or 0) * {None: 1, "backward": 2, "both": 3}[self.gradient]
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
         """The copy's or the roof's time divided by a contender's; None if they were timed by different methods."""
