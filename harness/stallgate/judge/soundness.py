@@ -6,6 +6,7 @@ own kernels; it moved the bytes that its workload needs. ``roof.py`` checks whet
 
 from __future__ import annotations
 
+from stallgate.extract.kernels import line_to_paste
 from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import listed, scaled, shortened, spaced
 from stallgate.model import Case, CaseResult, Reason
@@ -19,6 +20,9 @@ _SECTOR_BYTES = 32
 
 _LONGEST_NAME = 120
 """Characters of a kernel's name in a sentence."""
+
+_LONGEST_LINE = 300
+"""Characters of a line to paste in a sentence."""
 
 
 def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
@@ -108,7 +112,8 @@ def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:
     shown = [shortened(name.removeprefix("void "), _LONGEST_NAME) for name in names[:3]]
     said = ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     kernels = "a kernel" if len(names) == 1 else "kernels"
-    sentence = f"it launches {kernels} that it does not define and problem.toml does not allow: {said}"
+    paste = shortened(line_to_paste(result, names), _LONGEST_LINE)
+    sentence = f"it launches {kernels} that no file of the project defines: {said}; if this is its own work: {paste}"
     return Reason(code="foreign_kernel", sentence=sentence)
 
 

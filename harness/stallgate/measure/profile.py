@@ -26,6 +26,7 @@ from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
+from stallgate.project.staleness import changed_files
 from stallgate.runs.folder import now, save
 
 NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
@@ -237,15 +238,12 @@ class Profiler:
 
     def _conclude(self, case: Case, finished: Finished, attempt: str) -> None:
         old = self._result(case)
-        new = replace(
-            old,
-            outcome=finished.outcome,
-            reason=finished.reason,
-            run_ms=finished.run_ms,
-            edge_case_fault=finished.edge_case_fault,
-            attempt=attempt,
-        )
+        moved = changed_files(self._project, finished.modules)
+        if moved:
+            finished = Finished(outcome="not_profiled", reason=f"{moved[0]} changed while it was measured")
+        new = replace(old, **{name: getattr(finished, name) for name in Finished.__struct_fields__}, attempt=attempt)
         if new != old:
+            copy_files(self._project, finished.modules, self._folder)
             self._replace(new)
             self._watcher.finished(new)
 
