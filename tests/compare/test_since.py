@@ -20,7 +20,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.render.changes import MOST_CHANGES, changes_of
 from stallgate.render.summary import summary
 from stallgate.runs.folder import create_folder, load
-from stallgate.runs.recording import find_recording, replay
+from stallgate.runs.recording import find_recordings, replay
 from tests.compare.earlier import earlier
 from tests.conftest import copy_tree
 
@@ -33,7 +33,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedR
     project = load_project(copy_tree(tmp_path_factory.mktemp("since") / "project"))
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay(project, find_recording(project, cases), cases, folder, [])
+    replay(project, find_recordings(project, cases), cases, folder, [])
     result = evaluate(project, folder, [])
     write_results(result)
     return project, result

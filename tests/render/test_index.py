@@ -18,7 +18,7 @@ from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import load_project
 from stallgate.render.index import write_index
 from stallgate.runs.folder import create_folder
-from stallgate.runs.recording import find_recording
+from stallgate.runs.recording import find_recordings
 from stallgate.runs.recording import replay as replay_recording
 from tests.conftest import Stallgate, small_tree
 from tests.shared import Shared
@@ -31,7 +31,7 @@ def replay(tree: Path) -> Path:
     project = load_project(tree)
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay_recording(project, find_recording(project, cases), cases, folder, [])
+    replay_recording(project, find_recordings(project, cases), cases, folder, [])
     write_results(evaluate(project, folder, []))
     return folder
 
