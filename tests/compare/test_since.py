@@ -61,7 +61,7 @@ def since(measured: tuple[Project, JudgedRun], **changes: Any) -> ChangesSinceLa
 
 
 def live(**changes: Any) -> dict[str, Any]:
-    return {"kind": "live", "origin": None, "created": "2026-12-24T12:00:00Z", **changes}
+    return {"kind": "live", "origins": {}, "created": "2026-12-24T12:00:00Z", **changes}
 
 
 def on_gpu(name: str) -> Callable[[Any], None]:

@@ -50,7 +50,7 @@ def live(folder: Path, day: int, commit: str, change: Callable[[Any], None] = la
     copy = folder.parent / f"202612{day:02}-120000-cumprod"
     shutil.copytree(folder, copy)
     run = json.loads((copy / "run.json").read_text())
-    run |= {"name": copy.name, "kind": "live", "created": f"2026-12-{day:02}T12:00:00Z", "origin": None}
+    run |= {"name": copy.name, "kind": "live", "created": f"2026-12-{day:02}T12:00:00Z", "origins": {}}
     run |= {"commit": commit * 10, "dirty": False}
     change(run)
     (copy / "run.json").write_text(json.dumps(run))
@@ -123,7 +123,7 @@ def test_a_replay_counts_once_and_one_measurement_is_no_trend(tree: Path) -> Non
 
 
 def test_the_live_run_and_the_replay_of_its_recording_are_one_measurement(replayed: Path, tree: Path) -> None:
-    origin = json.loads((replayed / "run.json").read_text())["origin"]
+    origin = json.loads((replayed / "run.json").read_text())["origins"]["cumprod"]
 
     def recorded(run: Any) -> None:
         run |= {name: origin[name] for name in ("created", "commit", "dirty")}

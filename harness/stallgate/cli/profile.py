@@ -171,10 +171,9 @@ def _replayed(project: Project, cases: list[Case]) -> Path:
     found = find_recordings(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
-        click.echo(
-            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} ignored: a recording is replayed as it was made",
-            err=True,
-        )
+        are = "is" if len(unused) == 1 else "are"
+        made = "the recording is replayed as it was" if len(found.recordings) == 1 else "recordings are replayed as they were"
+        click.echo(f"{listed(unused)} {are} ignored: {made} made", err=True)
     for problem, error in found.missing.items():
         click.echo(f"{problem} is not measured: {error.message}; {error.hint}", err=True)
     subjects = {problem: subject_of(project, problem) for problem in found.missing}

@@ -39,7 +39,7 @@ class Changes(FrozenStruct, frozen=True):
         return any(line.why for line in self.lines)
 
 
-def changes_of(since: ChangesSinceLast, *, named: bool) -> Changes:
+def changes_of(since: ChangesSinceLast, *, named: bool = False) -> Changes:
     """The changes of one problem, as text; ``named`` where the run has others too."""
     if since.found is None:
         return Changes(

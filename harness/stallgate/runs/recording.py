@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, NoRecording, NotMeasured, OtherFormat, StallgateError
-from stallgate.model import RUN_FORMAT, Attempt, Case, CaseResult, FrozenStruct, Origin, Run, Subject
+from stallgate.model import RUN_FORMAT, Attempt, Case, CaseResult, FrozenStruct, Origin, Run, Settings, Subject
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.conditions import environment_of
@@ -212,11 +212,8 @@ def replay(
         subjects: the problems without a recording, as they are now.
     """
     sources = _sources(found)
-    attempts = [_copied(source, attempt, folder) for source in sources for attempt in source.run.attempts]
-    unmeasured = [_unmeasured(project, case, found) for case in cases if case.problem in found.missing]
+    settings = _shared_settings(sources)
     recorded = {s.problem: s.run.subjects[s.problem] for s in sources if s.problem in s.run.subjects}
-    settings = [source.run.settings for source in sources]
-    alike = all(one == settings[0] for one in settings)
     run = Run(
         format=RUN_FORMAT,
         name=folder.name,
@@ -227,12 +224,12 @@ def replay(
         commit=sources[0].run.commit if len({source.run.commit for source in sources}) == 1 else None,
         dirty=any(source.run.dirty for source in sources),
         arguments=arguments,
-        settings=settings[0] if alike else None,
+        settings=settings,
         subjects=recorded | (subjects or {}),
-        cases=_recorded(sources, cases) + unmeasured,
-        attempts=attempts,
+        cases=[*_recorded(sources, cases), *_unmeasured(project, cases, found)],
+        attempts=[_copied(source, attempt, folder) for source in sources for attempt in source.run.attempts],
         complete=all(source.run.complete for source in sources),
-        origins={source.problem: _origin(project, source, with_settings=not alike) for source in sources},
+        origins={source.problem: _origin(project, source, with_settings=settings is None) for source in sources},
     )
     save(folder, run)
     return run
@@ -266,10 +263,17 @@ def _recorded(sources: list[_Source], cases: list[Case]) -> list[CaseResult]:
     return [replace(result, attempt=source.names.get(result.attempt or "")) for source, result in results]
 
 
-def _unmeasured(project: Project, case: Case, found: Replayable) -> CaseResult:
-    """A case whose problem cannot be replayed."""
-    role = project.problems[case.problem].variants[case.variant].role
-    return CaseResult(case=case, role=role, outcome="skipped", reason=found.missing[case.problem].message)
+def _unmeasured(project: Project, cases: list[Case], found: Replayable) -> list[CaseResult]:
+    """The cases of problems that cannot be replayed."""
+    missing = [(case, found.missing[case.problem].message) for case in cases if case.problem in found.missing]
+    roles = {case: project.problems[case.problem].variants[case.variant].role for case, _ in missing}
+    return [CaseResult(case=case, role=roles[case], outcome="skipped", reason=reason) for case, reason in missing]
+
+
+def _shared_settings(sources: list[_Source]) -> Settings | None:
+    """How all recordings were measured; None where they differ."""
+    first = sources[0].run.settings
+    return first if all(source.run.settings == first for source in sources) else None
 
 
 def _origin(project: Project, source: _Source, *, with_settings: bool) -> Origin:
