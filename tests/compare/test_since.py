@@ -161,7 +161,7 @@ def test_a_run_without_numbers_is_compared_with_nothing(measured: Any, before: C
     project, result = measured
     roof = {key: value for key, value in result.summaries.items() if key[0].variant == "copy_roof"}
     (found,) = since_last(project, replace(result, summaries=roof))
-    assert found.because == "this run has no numbers of a candidate"
+    assert found.because == "this run has no numbers of a candidate of cumprod"
 
 
 def test_imported_runs_are_not_compared(measured: Any, before: Callable[..., Path]) -> None:

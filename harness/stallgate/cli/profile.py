@@ -172,7 +172,11 @@ def _replayed(project: Project, cases: list[Case]) -> Path:
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
         are = "is" if len(unused) == 1 else "are"
-        made = "the recording is replayed as it was" if len(found.recordings) == 1 else "recordings are replayed as they were"
+        made = (
+            "the recording is replayed as it was"
+            if len(found.recordings) == 1
+            else "recordings are replayed as they were"
+        )
         click.echo(f"{listed(unused)} {are} ignored: {made} made", err=True)
     for problem, error in found.missing.items():
         click.echo(f"{problem} is not measured: {error.message}; {error.hint}", err=True)

@@ -71,7 +71,7 @@ def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLas
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
-        return ChangesSinceLast(problem=problem, because="this run has no numbers of a candidate")
+        return ChangesSinceLast(problem=problem, because=f"this run has no numbers of a candidate of {problem}")
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, main_metrics(project, mine, stages)):
         found = compare(project, base, mine, stages)

@@ -155,7 +155,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
         "gpu": ", ".join(dict.fromkeys(environment.gpu for environment in environments(run))),
         "commit": ", ".join(dict.fromkeys(time.label for time in times if time.commit)),
         "when": run.created,
-        "replays": [time.created for time in times] if run.origins else [],
+        "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],
         "measured": f"{profiled} of {len(run.cases)}",
     }
 

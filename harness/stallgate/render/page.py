@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.formatting import MARKS, SIGNS, aliases, number, on_several, percent, spaced, variant_of
+from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, spaced, variant_of
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
@@ -25,7 +25,7 @@ from stallgate.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kerne
 from stallgate.render.template import template
 from stallgate.render.view import View
 from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
-from stallgate.runs.folder import write_whole
+from stallgate.runs.folder import attempts_of, write_whole
 
 _CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
@@ -136,6 +136,7 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         signs=SIGNS,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
+        attempted=_attempted(result.run),
         markup=Markup,
         number=number,
         variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
@@ -156,6 +157,16 @@ def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
         )
         for problem in (problems[:1] or [""] if one_place else problems)
     ]
+
+
+def _attempted(run: Run) -> dict[str, str]:
+    """Attempt -> the problems that it measured, in words; nothing where the run has one problem."""
+    problems = problems_in(run)
+    found: dict[str, list[str]] = {attempt.name: [] for attempt in run.attempts}
+    for problem in problems if len(problems) > 1 else []:
+        for attempt in attempts_of(run, problem):
+            found[attempt.name].append(problem)
+    return {name: f" of {listed(measured)}" if measured else "" for name, measured in found.items()}
 
 
 def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
