@@ -13,7 +13,7 @@ from stallgate.model import Case, CaseResult, Reason
 from stallgate.project.catalogue import L2_SECTORS
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, measured_workload, stale_because
-from stallgate.runs.conditions import conditions
+from stallgate.runs.conditions import conditions, settings_of
 
 _SECTOR_BYTES = 32
 """Of an L2 cache, on every chip that ncu knows."""
@@ -68,7 +68,7 @@ def _outcome(result: CaseResult) -> Reason | None:
 def _damaged(read: ReadRun, result: CaseResult) -> Reason | None:
     if result.case.name in read.faults:
         return Reason(code="damaged_report", sentence=read.faults[result.case.name])
-    if read.run.settings is None and read.run.kind != "imported":
+    if settings_of(read.run, result.case.problem) is None and read.run.kind != "imported":
         return _missing("how many samples were planned")
     if conditions(read.run, result).gpu is None and read.run.kind != "imported":
         return _missing("on which GPU the case was measured")

@@ -6,6 +6,7 @@ A waiver covers a target that was measured and is not met; what is not measured 
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 from typing import Literal
 
 from msgspec.structs import replace
@@ -46,6 +47,7 @@ class Judgement(FrozenStruct, frozen=True):
     notes: list[str]
     """Remarks for the reader of the verdicts."""
     targets: Targets = "all"
+    stages_by_problem: dict[str, list[str]] = {}
 
     @property
     def exit_status(self) -> int:
@@ -102,19 +104,21 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         UnknownName: no such stage.
     """
     verdicts: list[Verdict] = []
-    judged_by: list[str] = []
+    judged_by: dict[str, list[str]] = {}
     left_out = 0
     for problem in _problems(grounds.run):
         stages = grounds.project.with_included(stage_names or grounds.project.stages_of(problem))
-        judged_by += [stage.name for stage in stages]
+        judged_by[problem] = [stage.name for stage in stages]
         asked = [(stage, target) for stage in stages for target in stage.targets]
         wanted = [(stage, target) for stage, target in asked if _is_wanted(grounds, target)]
         left_out += len(asked) - len(wanted)
         found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
         verdicts += [*_without_numbers(grounds, problem), *_untargeted(grounds, problem, found), *found]
     notes = _notes(grounds, verdicts, left_out)
-    stages_once = list(dict.fromkeys(judged_by))
-    return Judgement(stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets)
+    stages_once = list(dict.fromkeys(chain.from_iterable(judged_by.values())))
+    return Judgement(
+        stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets, stages_by_problem=judged_by
+    )
 
 
 def _problems(run: Run) -> list[str]:

@@ -152,15 +152,16 @@ class Profiler:
             self._sample(cases)
 
     def _next_group(self) -> list[Case]:
-        """The cases that share the next process: all that are left, or those of one variant.
+        """The cases that share the next process: all that are left of a problem, or those of one variant.
 
-        Variants are kept apart on request, and where a result has to be confirmed.
+        Problems are kept apart so that each can have a recording of its own. Variants are kept apart on request, and
+        where a result has to be confirmed.
         """
         planned = [result.case for result in self._run.cases if result.outcome == "planned"]
         fresh = [case for case in planned if case not in self._to_be_confirmed]
         left = fresh or planned
         if fresh and not self._options.isolate:
-            return fresh
+            return [case for case in fresh if case.problem == fresh[0].problem]
         return [case for case in left if _variant(case) == _variant(left[0])]
 
     def _sample(self, cases: list[Case]) -> None:
@@ -177,8 +178,9 @@ class Profiler:
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
         there = self._detailed()
         missing = [case for case in profiled if case not in there]
-        if missing:
-            performed = self._process("detail", missing, [DETAIL])
+        for problem in dict.fromkeys(case.problem for case in missing):
+            cases = [case for case in missing if case.problem == problem]
+            performed = self._process("detail", cases, [DETAIL])
             details = read_details(self._folder, performed.attempt)
             attempt = replace(performed.attempt, details=details)
             self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
