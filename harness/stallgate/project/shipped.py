@@ -15,9 +15,8 @@ _PACKAGE = Path(stallgate.__file__).resolve().parent
 
 def shipped_yardsticks() -> Path:
     """The folder of the yardsticks that come with stallgate."""
-    checkout = _PACKAGE.parents[1] / METRICS
     installed = _PACKAGE / "yardsticks"
-    return checkout if _PACKAGE.parent.name == "harness" and checkout.is_dir() else installed
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / METRICS
 
 
 def yardstick_folders(root: Path) -> list[Path]:
