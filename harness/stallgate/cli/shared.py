@@ -17,7 +17,8 @@ from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
 from stallgate.measure.plan import Request, left_out, plan_cases
 from stallgate.model import Case
-from stallgate.project.load import Project, find_root, load_project
+from stallgate.project.load import Project, load_project
+from stallgate.project.root import find_root
 from stallgate.runs.folder import find
 
 
@@ -41,7 +42,17 @@ def planned_cases(
     cases = plan_cases(project, request)
     for problem, why in left_out(project, request, cases).items():
         click.echo(f"{problem} is left out: {why}", err=True)
+    _warn_of_broken_problems(project)
     return cases
+
+
+def _warn_of_broken_problems(project: Project) -> None:
+    """Names, once in a command, the problems that it goes on without."""
+    told: set[str] = click.get_current_context().meta.setdefault("stallgate.broken_problems", set())
+    for name, error in project.broken_problems.items():
+        if name not in told:
+            click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
+            told.add(name)
 
 
 def problems_of(cases: list[Case]) -> list[str]:
@@ -59,7 +70,9 @@ def judged(
     project: Project, run: str | None, stages: tuple[str, ...], *, targets: Targets = "all", only_judge: bool = False
 ) -> JudgedRun:
     """A run, read and judged."""
-    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    result = evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    _warn_of_broken_problems(project)
+    return result
 
 
 def interpreter(python: str | None) -> str:
