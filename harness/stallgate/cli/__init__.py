@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
 
 from stallgate.cli.failures import show_bug, show_failure, unusable, wrong_usage
 from stallgate.cli.group import stallgate
+from stallgate.cli.output import print_answer, reserve_output
 from stallgate.cli.stdio import install, unwritten
 from stallgate.errors import Interrupted, StallgateError, UserFault
 
@@ -21,8 +23,10 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Runs the command line and exits with the status of its outcome."""
-    sink = install()
+    usual = install()
+    sink = reserve_output() or usual
     status = _status()
+    print_answer(status)
     fault = unwritten(sink)
     if fault is not None:
         click.echo(f"stallgate: its output cannot be written: {fault.strerror}", err=True)
@@ -35,15 +39,27 @@ def _status() -> int:
         return int(stallgate(standalone_mode=False) or 0)
     except click.ClickException as error:
         return wrong_usage(error)
-    except (click.Abort, KeyboardInterrupt):
-        return show_failure(Interrupted("interrupted"))
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error)
     except StallgateError as error:
         return show_failure(error)
     except OSError as error:
         return show_failure(unusable(error))
     except MemoryError:
         return show_failure(UserFault("not enough memory", "name fewer variants or workloads"))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if os.environ.get("STALLGATE_TRACEBACK"):
-            raise
-        return show_bug(error)
+            traceback.print_exc()
+        return show_bug(_cause(error))
+
+
+def _interrupted(error: BaseException) -> int:
+    """Ctrl-C; but click takes the end of any file for one too."""
+    if isinstance(error.__cause__, EOFError):
+        return show_bug(error.__cause__)
+    return show_failure(Interrupted("interrupted", "run the command again"))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error itself: click turns a broken pipe, to whatever process, into SystemExit."""
+    return error.__context__ or error if isinstance(error, SystemExit) else error

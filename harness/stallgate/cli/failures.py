@@ -17,7 +17,7 @@ def show_failure(error: StallgateError) -> int:
     from stallgate.render.terminal import show_refusal  # rich is not for --help
 
     show_refusal(error.message, error.hint)
-    print_error(error.code, error.message, error.hint, error.status, error.found)
+    print_error(error.code, error.message, error.hint, error.status)
     return error.status
 
 
@@ -28,7 +28,7 @@ def wrong_usage(error: click.ClickException) -> int:
     return BadArgument.status
 
 
-def show_bug(error: Exception) -> int:
+def show_bug(error: BaseException) -> int:
     """Shows an internal error; returns the exit status."""
     message = f"this is a bug of stallgate: {type(error).__name__}: {as_text(str(error))}"
     hint = "set STALLGATE_TRACEBACK=1 to see where, and report it"

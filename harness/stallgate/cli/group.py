@@ -18,7 +18,9 @@ COMMANDS = {
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
+    "show": "List runs, problems or stages; show a run.",
     "doctor": "Check whether this machine can measure.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
 }
 """Command -> the first sentence of its help; a test checks that the two agree."""
 
@@ -43,6 +45,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stallgate")
+@click.option("--json", is_flag=True, expose_value=False, help="Print one JSON object, whatever happens.")
 def stallgate() -> None:
     """Profile Triton kernels under Nsight Compute and gate merges on the measurements.
 
