@@ -28,6 +28,7 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from stallgate.cli.output import JSON_VERSION
 from tests.conftest import command_line, copy_tree, with_fakes
 
 PATIENCE_S = 60.0
@@ -444,10 +445,10 @@ def _check_json(arguments: tuple[str, ...], done: subprocess.CompletedProcess[st
     if "--json" not in before or "--help" in before:
         return
     answer = json.loads(done.stdout)
-    assert answer["exit_status"] == done.returncode
-    assert answer["schema"].startswith("stallgate/")
-    assert answer["ok"] is ("error" not in answer)
-    if not answer["ok"]:
+    assert answer["status"] == done.returncode
+    assert answer["schema"] == JSON_VERSION
+    assert answer["ok"] is (done.returncode == 0)
+    if "error" in answer:
         assert re.fullmatch("[a-z_]+", answer["error"]["code"])
         assert answer["error"]["message"].strip(string.whitespace)
 

@@ -340,7 +340,7 @@ def test_a_hang_before_the_first_case_names_the_limit(with_ncu: Stallgate, tmp_p
 def test_json_stays_json_where_a_run_is_refused(with_ncu: Stallgate) -> None:
     done = with_ncu("profile", "-w", "square", "--json", FAKE_NCU="blocked")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["exit_status"] == 3
+    assert json.loads(done.stdout)["status"] == 3
 
 
 @pytest.mark.parametrize("option", [("--device", "0"), ("--record",), ("--live",)])

@@ -39,27 +39,15 @@ def _status() -> int:
         return int(stallgate(standalone_mode=False) or 0)
     except click.ClickException as error:
         return wrong_usage(error)
-    except (click.Abort, KeyboardInterrupt) as error:
-        return _interrupted(error)
+    except (click.Abort, KeyboardInterrupt):
+        return show_failure(Interrupted("interrupted", "run the command again"))
     except StallgateError as error:
         return show_failure(error)
     except OSError as error:
         return show_failure(unusable(error))
     except MemoryError:
         return show_failure(UserFault("not enough memory", "name fewer variants or workloads"))
-    except (Exception, SystemExit) as error:
+    except Exception as error:  # noqa: BLE001  (the last resort: told as a bug)
         if os.environ.get("STALLGATE_TRACEBACK"):
             traceback.print_exc()
-        return show_bug(_cause(error))
-
-
-def _interrupted(error: BaseException) -> int:
-    """Ctrl-C; but click takes the end of any file for one too."""
-    if isinstance(error.__cause__, EOFError):
-        return show_bug(error.__cause__)
-    return show_failure(Interrupted("interrupted", "run the command again"))
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error itself: click turns a broken pipe, to whatever process, into SystemExit."""
-    return error.__context__ or error if isinstance(error, SystemExit) else error
+        return show_bug(error)

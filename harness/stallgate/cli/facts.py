@@ -18,7 +18,7 @@ class MetricValue(FrozenStruct, frozen=True):
     """A metric's value over samples. The three numbers are null unless the state is ``measured``."""
 
     state: State | Literal["not_measured"]
-    """not_measured: the case has no numbers, or nothing was asked of the metric. The others say why ncu has no value."""
+    """not_measured: the case has no numbers, or there is no such value. The others say why ncu has no value."""
     median: float | None
     low: float | None
     """The lowest sample."""

@@ -28,7 +28,7 @@ def wrong_usage(error: click.ClickException) -> int:
     return BadArgument.status
 
 
-def show_bug(error: BaseException) -> int:
+def show_bug(error: Exception) -> int:
     """Shows an internal error; returns the exit status."""
     message = f"this is a bug of stallgate: {type(error).__name__}: {as_text(str(error))}"
     hint = "set STALLGATE_TRACEBACK=1 to see where, and report it"

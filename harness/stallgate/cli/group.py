@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -37,6 +38,13 @@ class _LazyGroup(click.Group):
         file = "import_" if cmd_name == "import" else cmd_name
         command: click.Command = getattr(import_module(f"stallgate.cli.{file}"), f"{cmd_name}_command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Click has a meaning of its own for two errors; from within a command they are bugs."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(repr(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -41,7 +41,7 @@ def asks_for_json() -> bool:
     return any(word == "--json" or word.startswith("--json=") for word in _options())
 
 
-def asked_command() -> str | None:
+def command_named() -> str | None:
     """The command that the command line names; None where it names none that exists."""
     first = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     return first if first in COMMANDS else None
@@ -94,7 +94,7 @@ def print_result(command: str, facts: Mapping[str, object] | Struct, status: int
 def print_error(code: str, message: str, hint: str, status: int) -> None:
     """Sets the error that ended a command, beside the facts that were found before; replaces a result."""
     error = {"code": code, "message": as_text(message), "hint": as_text(hint)}
-    _answer.plain = {**_envelope(asked_command(), status), "error": error, **_answer.found}
+    _answer.plain = {**_envelope(command_named(), status), "error": error, **_answer.found}
 
 
 def print_answer(status: int) -> None:
@@ -105,7 +105,7 @@ def print_answer(status: int) -> None:
         return  # --help or --version
     stream = _answer.stream or sys.stdout
     if stream is not None:
-        stream.write(json.dumps(_answer.plain or _envelope(asked_command(), status)) + "\n")
+        stream.write(json.dumps(_answer.plain or _envelope(command_named(), status)) + "\n")
         stream.flush()
     _answer.is_printed = True
 

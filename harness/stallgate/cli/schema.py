@@ -109,7 +109,7 @@ def _error_type(command: str, kinds: tuple[type[Struct], ...]) -> type[Struct]:
     )
 
 
-_STRICT: dict[str, Any] = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+_STRICT: dict[str, Any] = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True, "module": "answers"}
 
 
 # --- as JSON Schema ---------------------------------------------------------------------------------------------------
@@ -117,7 +117,9 @@ _STRICT: dict[str, Any] = {"frozen": True, "kw_only": True, "forbid_unknown_fiel
 
 def json_schema(command: str) -> dict[str, Any]:
     """The JSON Schema, 2020-12, of the object that a command prints."""
-    answers, parts = msgspec.json.schema_components(answer_types(command), ref_template="#/$defs/{name}")
+    answers, parts = msgspec.json.schema_components(
+        answer_types(command), ref_template="#/$defs/{name}", schema_hook=_of_other
+    )
     documented = _documented()
     for name, part in parts.items():
         for field, text in documented.get(name.removesuffix("Answer"), {}).items():
@@ -131,6 +133,13 @@ def json_schema(command: str) -> dict[str, Any]:
     }
 
 
+def _of_other(kind: type) -> dict[str, Any]:
+    """The schema of a type that is none of msgspec's: ``object`` stands for any value of a TOML file."""
+    if kind is object:
+        return {"description": "any value"}
+    raise NotImplementedError
+
+
 def _described(schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {**schema, "description": text}
 
@@ -140,13 +149,13 @@ def _documented() -> dict[str, dict[str, str]]:
     return {kind.__name__: _texts(kind) for kind in _below(FrozenStruct) if kind.__module__.startswith("stallgate.")}
 
 
-def _below(kind: type) -> Iterator[type]:
+def _below(kind: type[Any]) -> Iterator[type[Any]]:
     for found in kind.__subclasses__():
         yield found
         yield from _below(found)
 
 
-def _texts(kind: type) -> dict[str, str]:
+def _texts(kind: type[Any]) -> dict[str, str]:
     """The texts below the fields of a struct, and of those that it extends."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__[: kind.__mro__.index(FrozenStruct)]):
