@@ -304,19 +304,20 @@ def _with_import_hook(tree: Path, statement: str) -> Stallgate:
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "status", "message"),
+    ("statement", "code", "status", "message"),
     [
-        ("ZeroDivisionError('caf\\udce9')", "bug", 70, "ZeroDivisionError: caf\\xe9"),
-        ("EOFError('of a file')", "bug", 70, "EOFError('of a file')"),
-        ("BrokenPipeError(32, 'a child went away')", "bug", 70, "a child went away"),
-        ("RecursionError('too deep')", "bug", 70, "too deep"),
-        ("KeyboardInterrupt", "interrupted", 3, "interrupted"),
-        ("MemoryError", "user_fault", 2, "not enough memory"),
-        ("PermissionError(13, 'Permission denied', 'x/y')", "broken_file", 2, "x/y: Permission denied"),
+        ("raise ZeroDivisionError('caf\\udce9')", "bug", 70, "ZeroDivisionError: caf\\xe9"),
+        ("raise EOFError('of a file')", "bug", 70, "EOFError('of a file')"),
+        ("raise BrokenPipeError(32, 'a child went away')", "bug", 70, "a child went away"),
+        ("raise RecursionError('too deep')", "bug", 70, "too deep"),
+        ("raise KeyboardInterrupt", "interrupted", 3, "interrupted"),
+        ("import os; os.kill(os.getpid(), 15)", "interrupted", 3, "interrupted"),
+        ("raise MemoryError", "user_fault", 2, "not enough memory"),
+        ("raise PermissionError(13, 'Permission denied', 'x/y')", "broken_file", 2, "x/y: Permission denied"),
     ],
 )
-def test_whatever_happens_is_told_as_json(tree: Path, raised: str, code: str, status: int, message: str) -> None:
-    done = _with_import_hook(tree, f"raise {raised}")("--json", "plan")
+def test_whatever_happens_is_told_as_json(tree: Path, statement: str, code: str, status: int, message: str) -> None:
+    done = _with_import_hook(tree, statement)("--json", "plan")
     found = answer(done, "plan")
     assert (done.returncode, found["error"]["code"]) == (status, code)
     assert message in found["error"]["message"]

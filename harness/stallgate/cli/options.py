@@ -59,7 +59,7 @@ class JsonOption(click.Option):
     """``--json``, which may also stand before the command."""
 
     def __init__(self, *words: Any, facts: object, **attributes: Any) -> None:
-        super().__init__(*words, **attributes, callback=lambda *_: asks_for_json())
+        super().__init__(*words, **attributes, callback=lambda _context, _option, value: value or asks_for_json())
         self.facts = facts
         """The struct of the command's facts: its JSON Schema is made from it."""
 

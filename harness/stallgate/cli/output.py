@@ -11,6 +11,7 @@ goes to standard error.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -70,13 +71,14 @@ _answer = _Answer()
 
 
 def reserve_output() -> Sink | None:
-    """Keeps standard output for the object if one is asked for.
+    """Keeps standard output for the object if one is asked for; SIGTERM then interrupts, so that it is printed.
 
     Returns:
         the sink that the object is written to; None where the command prints text.
     """
     if not asks_for_json() or _SHOWS_TEXT & set(_options()):
         return None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _answer.stream, sink = reserve_stdout()
     return sink
 
