@@ -23,15 +23,13 @@ A missed target is a verdict, never an exception. Only the command line prints t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 
 class StallgateError(Exception):
     """A refusal: one sentence that says what is wrong, and one that says what to do next."""
 
     status = 70
-    found: Mapping[str, object] = {}
-    """What the command found before it stopped; ``--json`` prints it beside the error."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -18,7 +19,9 @@ COMMANDS = {
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
+    "show": "List runs, problems or stages; show a run.",
     "doctor": "Check whether this machine can measure.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
 }
 """Command -> the first sentence of its help; a test checks that the two agree."""
 
@@ -36,6 +39,13 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"stallgate.cli.{file}"), f"{cmd_name}_command")
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Click has a meaning of its own for two errors; from within a command they are bugs."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(repr(error)) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -43,6 +53,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stallgate")
+@click.option("--json", is_flag=True, expose_value=False, help="Print one JSON object, whatever happens.")
 def stallgate() -> None:
     """Profile Triton kernels under Nsight Compute and gate merges on the measurements.
 

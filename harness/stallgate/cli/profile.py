@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
 from stallgate.cli.options import (
     configuration_option,
@@ -22,7 +23,7 @@ from stallgate.cli.options import (
     timeout_option,
     workload_option,
 )
-from stallgate.cli.output import found_before, print_result
+from stallgate.cli.output import print_result
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -107,7 +108,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
     help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
 @root_option
-@json_option
+@json_option(RunFacts)
 def profile_command(**given: Any) -> int:
     """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
@@ -162,9 +163,9 @@ def _measure(project: Project, folder: Path, run: Run, machine: Machine, argumen
     try:
         with terminal.ProfileBar() as bar:
             Profiler(project, run, machine, bar).measure(folder)
-    except StallgateError as error:
+    except StallgateError:
         with suppress(StallgateError):  # the first error is the one to show
-            error.found = finish(project, folder, as_json=arguments.as_json).facts
+            finish(project, folder, as_json=arguments.as_json)
         raise
 
 
@@ -192,11 +193,10 @@ def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> in
     """Shows a measured run; draws and records it if asked to. Returns the exit status of measuring."""
     as_json = arguments.as_json
     finished = finish(project, folder, as_json=as_json)
-    with found_before(finished.facts):
-        if arguments.page:
-            draw_finished(project, finished, as_json=as_json)
-        if arguments.record:
-            _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
+    if arguments.page:
+        draw_finished(project, finished, as_json=as_json)
+    if arguments.record:
+        _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
     return print_result("profile", finished.facts, finished.status) if as_json else finished.status
 
 

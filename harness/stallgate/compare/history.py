@@ -68,7 +68,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored_runs(reports: Path, metrics: Iterable[str]) -> list[StoredRun]:
-    """Every run under ``reports/``, newest first, with the summaries of some metrics."""
+    """Every run under ``reports/``, newest first, with the summaries of some metrics; of none, no table is read."""
     wanted = list(metrics)
     return sorted(
         (_stored_run(folder, wanted) for folder in run_folders(reports)), key=lambda run: run.age, reverse=True
@@ -93,7 +93,7 @@ def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
-        summaries = read_summaries(folder / "metrics.csv", metrics)
+        summaries = read_summaries(folder / "metrics.csv", metrics) if metrics else {}
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "metrics.csv", error))
     return StoredRun(folder=folder, run=run, judgement=judgement, summaries=summaries, gaps=gaps)

@@ -91,29 +91,6 @@ def measured_status(result: JudgedRun) -> int:
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
-def run_facts(result: JudgedRun, status: int) -> dict[str, object]:
-    """What was measured, as JSON has it."""
-    return {
-        "run": str(result.folder),
-        "kind": result.run.kind,
-        "exit_status": status,
-        "cases": [
-            {
-                "case": case.case.name,
-                "outcome": case.outcome,
-                "reason": case.reason,
-                "edge_case_fault": case.edge_case_fault,
-                "foreign_kernels": result.foreign_kernels.get(case.case, []),
-            }
-            for case in result.run.cases
-        ],
-        "metrics": {
-            case.name: {metric: summary.median for (of, metric), summary in result.summaries.items() if of == case}
-            for case in dict.fromkeys(case for case, _ in result.summaries)
-        },
-    }
-
-
 def write_results(result: JudgedRun) -> None:
     """Writes ``metrics.csv``, ``ncu_metrics/<case>.json`` and ``verdicts.json`` into the run's folder."""
     write_whole(result.folder / "metrics.csv", as_csv(result.rows).encode())

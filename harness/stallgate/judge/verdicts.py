@@ -51,7 +51,7 @@ class Judgement(FrozenStruct, frozen=True):
     stages_by_problem: dict[str, list[str]] = {}
 
     @property
-    def exit_status(self) -> int:
+    def exit_status(self) -> Literal[0, 1, 3]:
         """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged."""
         statuses = {verdict.status for verdict in self.verdicts if not verdict.warning}
         if "fail" in statuses:

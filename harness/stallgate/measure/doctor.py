@@ -46,10 +46,6 @@ class Finding(FrozenStruct, frozen=True):
     text: str
     hint: str = ""
 
-    def as_json(self) -> dict[str, str]:
-        plain: dict[str, str] = msgspec.to_builtins(self)
-        return plain
-
 
 def examine(project: Project, python: str) -> list[Finding]:
     """Every finding, in the order in which a person would look."""

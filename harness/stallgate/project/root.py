@@ -29,7 +29,7 @@ def find_root(start: Path) -> Path:
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or problems under ``kernels/``."""
+    """Whether a folder has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or a ``problem.toml``."""
     if project_file(folder).is_file() or problem_files(folder):
         return True
     own_yardsticks = (folder / "kernels").is_dir() and (folder / "metrics").is_dir()
