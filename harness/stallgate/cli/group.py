@@ -16,9 +16,11 @@ COMMANDS = {
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
+    "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
     "doctor": "Check whether this machine can measure.",
+    "docs": "Print a document, or list all of them.",
 }
 """Command -> the first sentence of its help; a test checks that the two agree."""
 

@@ -92,8 +92,8 @@ class Project(FrozenStruct, frozen=True):
         return distinct_slug(gpu, taken={distinct_slug(name) for name in self.gpu_specs})
 
 
-def find_root(start: Path) -> Path:
-    """The nearest folder at or above ``start`` that is a project.
+def find_root(start: Path, *, needed: bool = True) -> Path:
+    """The nearest folder at or above ``start`` that is a project; ``start`` where there is none and none is needed.
 
     Raises:
         UserFault: there is none.
@@ -101,6 +101,8 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if is_project(folder):
             return folder
+    if not needed:
+        return start
     raise UserFault(
         f"{start} is not in a stallgate project",
         "`stallgate init` makes it one; or name a project's folder with --root",

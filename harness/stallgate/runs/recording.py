@@ -139,7 +139,7 @@ def find_recording(project: Project, cases: list[Case]) -> Path:
     if not found:
         raise NoRecording(
             f"there is no CUDA device, and no recording of {problems[0]} to replay",
-            "run on a machine with an NVIDIA GPU, or commit a recording made there with `make record`",
+            "run on a machine with an NVIDIA GPU, or commit a recording made there with `stallgate profile --record`",
         )
     complete = {path: run for path, run in found.items() if not _lacking(run, cases)}
     if not complete:
