@@ -16,6 +16,7 @@ MARKS: dict[Status, str] = {
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
     "waived": "~ waived",
+    "excused": "✓ excused",
 }
 
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}

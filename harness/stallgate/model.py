@@ -79,6 +79,8 @@ class Workload(FrozenStruct, frozen=True):
     """One for each output, or one for all; empty: the problem's."""
     default: bool = False
     """Whether it is measured where no workload is named."""
+    judged: bool | list[str] | None = None
+    """Whether stages judge it, or the names of those that do; None: if it is measured by default."""
 
     @property
     def called_with(self) -> str:
@@ -285,32 +287,67 @@ class Catalogue(FrozenStruct, frozen=True):
     """ncu name -> chips where it does not exist."""
 
 
-class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
-    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
+class BoundTerms(FrozenStruct, frozen=True, kw_only=True):
+    """A bound on a metric, as one of the four comparisons."""
 
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
+
+    @property
+    def bound(self) -> tuple[Comparison, float] | None:
+        """The comparison and its bound; None where there is none."""
+        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
+        return next(((name, bound) for name, bound in bounds if bound is not None), None)
+
+    def _check_one(self, *others: str) -> tuple[str, float]:
+        """Refuses terms that do not name exactly one finite bound, in a comparison or in one of the others."""
+        names = (*get_args(Comparison), *others)
+        given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a {self._noun} wants exactly one of {', '.join(names)}")
+        name, bound = given[0]
+        if not isfinite(bound):
+            raise ValueError(f"`{name}` has to be a finite number")
+        return name, bound
+
+    @property
+    def _noun(self) -> str:
+        return "bound"
+
+
+class ExcuseTerms(BoundTerms, frozen=True, kw_only=True):
+    """What excuses a target that is not met: a bound on a metric, such as a speed close to the roof."""
+
+    def __post_init__(self) -> None:
+        self._check_one()
+
+    @property
+    def _noun(self) -> str:
+        return "condition of `unless`"
+
+
+class Exemption(ExcuseTerms, frozen=True, kw_only=True):
+    """The same with the metric of the catalogue."""
+
+    metric: Metric
+
+
+class TargetTerms(BoundTerms, frozen=True, kw_only=True):
+    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
+
     tolerance: float | None = None
     """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
-    workloads: list[str] = []
-    """The workloads that it is judged on; empty: all."""
     variants: list[str] = []
     """The variants that it is for; empty: every candidate."""
     scope: Literal["call", "kernel"] = "call"
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
     def __post_init__(self) -> None:
-        given = [(name, getattr(self, name)) for name in (*get_args(Comparison), "tolerance")]
-        given = [(name, bound) for name, bound in given if bound is not None]
-        if len(given) != 1:
-            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}, tolerance")
-        name, bound = given[0]
-        if not isfinite(bound):
-            raise ValueError(f"`{name}` has to be a finite number")
+        name, bound = self._check_one("tolerance")
         if name == "tolerance":
             self._check_tolerance(bound)
 
@@ -321,18 +358,18 @@ class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
             raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
 
     @property
-    def bound(self) -> tuple[Comparison, float] | None:
-        """The comparison and its bound, an absolute value or a fraction of the roof's; None for a tolerance."""
-        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
-        return next(((name, bound) for name, bound in bounds if bound is not None), None)
+    def _noun(self) -> str:
+        return "target"
 
 
 class Target(TargetTerms, frozen=True, kw_only=True):
-    """A bound on a metric of the catalogue."""
+    """A bound on a metric of the catalogue. It applies to the workloads that a problem marks as judged."""
 
     metric: Metric
     written_as: str | None = None
     """The metric's name in the stage's file, where it is not the short name."""
+    unless: Exemption | None = None
+    """Excuses the target where it is not met."""
 
 
 class Stage(FrozenStruct, frozen=True):
@@ -685,8 +722,8 @@ class Launch(FrozenStruct, frozen=True):
 
 # --- what it means ----------------------------------------------------------------------------------------------------
 
-Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
-"""waived: not met, but tolerated by a waiver in problem.toml."""
+Status = Literal["pass", "fail", "undecided", "not_measured", "waived", "excused"]
+"""waived: not met, but tolerated by a waiver in problem.toml. excused: not met, but the target's `unless` holds."""
 
 
 class KernelPart(FrozenStruct, frozen=True):
@@ -703,6 +740,19 @@ class Reason(FrozenStruct, frozen=True):
     code: str
     """Stable: see ``stallgate/judge/reasons.py`` and ``stallgate/compare/two_runs.py``."""
     sentence: str
+
+
+class Excuse(FrozenStruct, frozen=True):
+    """The number that excused a missed target, with the bound that it meets."""
+
+    metric: str
+    unit: str
+    comparison: Comparison
+    bound: float
+    value: float
+    """Median of the samples."""
+    low: float
+    high: float
 
 
 class Verdict(FrozenStruct, frozen=True):
@@ -744,3 +794,5 @@ class Verdict(FrozenStruct, frozen=True):
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None
     """The waiver that covers the target, also one that has ended."""
+    excuse: Excuse | None = None
+    """Set where the target is excused."""

@@ -25,8 +25,11 @@ def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:
     check_chip(project.catalogue, chip)
     judging = judged_by(project, list(project.problems))
     rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
+    broken = [*project.broken_problems.values(), *project.broken_stages.values()]
     if as_json:
-        return print_result("metrics", {"metrics": rows})
+        faults = [{"message": error.message, "hint": error.hint} for error in broken]
+        return print_result("metrics", {"metrics": rows, "broken": faults})
     terminal.show_metrics(rows, project.catalogue.aliases)
+    terminal.show_broken(broken)
     terminal.show_chip(*on_chip(project, chip, list(project.problems)))
     return 0

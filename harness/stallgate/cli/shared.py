@@ -43,7 +43,15 @@ def planned_cases(
 ) -> list[Case]:
     """The cases that these arguments ask for."""
     request = Request(subjects=list(subjects), workloads=list(workloads), configurations=list(configurations))
-    return plan_cases(project, request)
+    cases = plan_cases(project, request)
+    _warn_of_broken_problems(project)
+    return cases
+
+
+def _warn_of_broken_problems(project: Project) -> None:
+    """Names the problems that a command on others goes on without."""
+    for error in project.broken_problems.values():
+        click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
 
 
 def problems_of(cases: list[Case]) -> list[str]:
@@ -61,7 +69,9 @@ def judged(
     project: Project, run: str | None, stages: tuple[str, ...], *, targets: Targets = "all", only_judge: bool = False
 ) -> JudgedRun:
     """A run, read and judged."""
-    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    result = evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    _warn_of_broken_problems(project)
+    return result
 
 
 def interpreter(python: str | None) -> str:

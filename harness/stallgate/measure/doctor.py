@@ -51,7 +51,7 @@ class Finding(FrozenStruct, frozen=True):
 
 def examine(project: Project, python: str) -> list[Finding]:
     """Every finding, in the order in which a person would look."""
-    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_recordings(project)]
+    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_broken(project), *_recordings(project)]
 
 
 def able(findings: list[Finding]) -> bool:
@@ -127,6 +127,15 @@ def _reader() -> Finding:
     return Finding(name="reader", state="ok", text=f"ncu-report {installed}")
 
 
+def _broken(project: Project) -> list[Finding]:
+    """Problems and stages that cannot be used. The machine can measure others."""
+    problems = [("problem", error) for error in project.broken_problems.values()]
+    stages = [("stage", error) for error in project.broken_stages.values()]
+    return [
+        Finding(name=kind, state="note", text=error.message, hint=error.hint) for kind, error in [*problems, *stages]
+    ]
+
+
 def _recordings(project: Project) -> list[Finding]:
     return [_recording(project, path.parent) for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
 
@@ -141,6 +150,9 @@ def _recording(project: Project, folder: Path) -> Finding:
     missing = missing_reports(folder, run)
     if missing:
         return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"{again}, or restore it with git")
+    broken = [name for name in run.subjects if name in project.broken_problems]
+    if broken:
+        return _note_of(f"{shown} is of {listed(broken)}, whose file is broken", "correct the file")
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
         return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")

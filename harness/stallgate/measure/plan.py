@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
+from stallgate.model import Case, FrozenStruct, Problem, Stage, Variant, Workload
 from stallgate.project.load import Project
 
 
@@ -24,9 +24,10 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
 
     Raises:
         UnknownName: a problem, variant, workload or configuration that does not exist.
+        BrokenFile: a problem that is asked for is broken.
         BadArgument: the project has no problem at all, or nothing is left to measure.
     """
-    if not project.problems:
+    if not project.problems and not project.broken_problems:
         raise BadArgument("the project has no problems", "put one under kernels/<problem>/problem.toml")
     chosen = _chosen(project, request.subjects)
     _check_configurations(chosen, request.configurations)
@@ -46,10 +47,20 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
     return sorted(cases, key=lambda case: project.problems[case.problem].variants[case.variant].role != "roof")
 
 
+def judging_stages(project: Project, cases: list[Case]) -> list[Stage]:
+    """The stages that gate the problems of some cases.
+
+    Raises:
+        BrokenFile: the file of one of them is broken.
+    """
+    problems = dict.fromkeys(case.problem for case in cases)
+    return project.with_included(name for problem in problems for name in project.problem(problem).stages)
+
+
 def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[Variant]]]:
     """Each problem asked for with its variants, the roofs included, in the order of problem.toml."""
     named: dict[str, list[str]] = {}
-    for subject in subjects or list(project.problems):
+    for subject in subjects or [*project.problems, *project.broken_problems]:
         problem, _, variant = subject.partition("/")
         known = project.problem(problem).variants
         if variant and variant not in known:

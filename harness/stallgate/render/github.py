@@ -43,7 +43,7 @@ def append_summary(path: Path, summary: str) -> None:
 
 
 def _counts_not(verdict: Verdict) -> bool:
-    return verdict.warning or verdict.status == "waived"
+    return verdict.warning or verdict.status in ("waived", "excused")
 
 
 def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
@@ -53,7 +53,7 @@ def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
         "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None and variant.path else "",
         "title": f"stallgate: {whom(verdict)}: {verdict.reason}",
     }
-    command = "warning" if _counts_not(verdict) else "error"
+    command = "notice" if verdict.status == "excused" else "warning" if _counts_not(verdict) else "error"
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
     return f"::{command} {given}::{_data(verdict.sentence)}"
 

@@ -107,7 +107,7 @@ def write_index(project: Project) -> Path:
 
 def _metrics(project: Project, problem: str) -> list[Metric]:
     """The duration, and what the problem's stages have targets for."""
-    stages = project.with_included(project.problems[problem].stages)
+    stages = project.with_sound(project.problems[problem].stages)
     metrics = [project.catalogue.metrics["duration"], *(t.metric for stage in stages for t in stage.targets)]
     return list({metric.name: metric for metric in metrics}.values())
 
@@ -263,12 +263,11 @@ class _Place:
 
     def _limit(self, metric: Metric) -> Limit | None:
         """The bound of today's stages, where it is a value and not a fraction of the roof's."""
-        stages = self._project.with_included(self._project.problems[self._problem].stages)
-        for target in (target for stage in stages for target in stage.targets):
-            here = not target.workloads or self._workload in target.workloads
+        stages = self._project.with_sound(self._project.problems[self._problem].stages)
+        here = [s for s in stages if self._workload in self._project.judged_workloads(self._problem, s.name)]
+        for target in (target for stage in here for target in stage.targets):
             if (
-                here
-                and target.metric.name == metric.name
+                target.metric.name == metric.name
                 and target.of is None
                 and target.scope == "call"
                 and target.bound is not None

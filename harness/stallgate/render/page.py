@@ -40,7 +40,7 @@ _MOST_GLANCES = 6
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 """Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
 
-WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
+WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
 
 
 class PageSection(FrozenStruct, frozen=True):

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from stallgate.errors import BrokenFile
 from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom, without_controls
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -34,6 +35,7 @@ _STYLES: dict[Status, str] = {
     "undecided": "yellow",
     "not_measured": "yellow",
     "waived": "yellow",
+    "excused": "green",
 }
 
 _COLUMNS = (
@@ -227,6 +229,13 @@ def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
     out.print()
     for old, short in names.items():
         out.print(_text(f"{old}\n    is read as {short}"))
+
+
+def show_broken(faults: list[BrokenFile]) -> None:
+    """Problems and stages that cannot be used, each with what to do about it."""
+    for fault in faults:
+        _hang(out, _text("✗ ", "red"), fault.message, 2)
+        _hang(out, _text("  "), fault.hint, 2, "dim")
 
 
 def show_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
