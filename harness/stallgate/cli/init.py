@@ -162,7 +162,7 @@ def _ask(name: str) -> str | list[str]:
 
 def _show(facts: InitFacts, root: Path) -> None:
     for file in facts.files:
-        click.echo(f"{file.change:9} {near(root / file.path)}{f': {file.text}' if file.change == 'kept' else ''}")
+        click.echo(f"{file.change:9} {near(root / file.path)}: {file.reason or f'{file.lines} lines'}")
     click.echo(f"\nproblem {facts.problem}, gated by the stage {facts.stage}")
     for note in facts.notes:
         click.echo(f"note: {note}")

@@ -274,9 +274,8 @@ def _kernel_keywords(
     if not isinstance(node, ast.FunctionDef):
         return {}, []
     takes = parameters_of(node)
-    taken = {
-        key: value for key, value in keywords.items() if key in takes.keywords and key not in takes.places[:inputs]
-    }
+    free = [name for name in takes.keywords if name not in takes.places[:inputs]]
+    taken = {key: value for key, value in keywords.items() if key in free}
     return taken, _unfit(node.name, takes, inputs, taken)
 
 
@@ -287,7 +286,6 @@ def _unfit(name: str, takes: Parameters, inputs: int, taken: dict[str, object]) 
     missing = [each for each in takes.required if each not in (*takes.places[:inputs], *taken)]
     if missing:
         message = f"{name} has no value for {', '.join(missing)}"
-        return [
-            _Fault(message, "add --input for an argument by place, or --with NAME=VALUE if the reference takes it too")
-        ]
+        hint = "add --input for an argument by place, --with NAME=VALUE for a keyword of the reference"
+        return [_Fault(message, hint)]
     return []

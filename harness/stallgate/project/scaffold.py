@@ -14,7 +14,7 @@ from stallgate.errors import BadArgument, BrokenFile
 from stallgate.model import FrozenStruct
 from stallgate.project.adoption import Subject
 from stallgate.project.decode import LARGEST_SOURCE, parse_toml, read_bounded, read_toml
-from stallgate.project.layout import packaging_file, problem_file, project_file
+from stallgate.project.layout import packaging_file, problem_file, project_file, relative
 from stallgate.project.tomltext import toml_key, toml_value
 from stallgate.project.workflow import WORKFLOW
 
@@ -33,8 +33,10 @@ class WrittenFile(FrozenStruct, frozen=True):
     path: str
     """Relative to the project's root."""
     change: Literal["written", "extended", "kept"]
-    text: str
-    """The lines that were added; of a kept file, why it was kept."""
+    lines: int = 0
+    """How many were added."""
+    reason: str = ""
+    """Why the file was kept."""
 
 
 class _Change(FrozenStruct, frozen=True):
@@ -43,13 +45,16 @@ class _Change(FrozenStruct, frozen=True):
     path: Path
     before: str | None
     after: str
-    added: str
+    reason: str = ""
+    """Why nothing is changed."""
 
     def report(self, root: Path) -> WrittenFile:
-        shown = self.path.relative_to(root).as_posix()
+        shown = relative(root, self.path)
         if self.before == self.after:
-            return WrittenFile(shown, "kept", self.added)
-        return WrittenFile(shown, "written" if self.before is None else "extended", self.added)
+            return WrittenFile(path=shown, change="kept", reason=self.reason)
+        before = self.before or ""
+        lines = self.after.count("\n") - before.count("\n")
+        return WrittenFile(path=shown, change="extended" if before else "written", lines=lines)
 
 
 def write_scaffold(root: Path, subject: Subject, *, pyproject: bool, ci: bool, force: bool) -> list[WrittenFile]:
@@ -82,9 +87,10 @@ def write_scaffold(root: Path, subject: Subject, *, pyproject: bool, ci: bool, f
 def _problem_change(root: Path, subject: Subject, *, pyproject: bool, force: bool) -> _Change:
     path, heading = _home(root, pyproject=pyproject)
     before = _text(path)
-    if problem_file(root, subject.name).exists():
+    other = problem_file(root, subject.name)
+    if other.exists():
         raise BadArgument(
-            f"there is a problem {subject.name} already: {problem_file(root, subject.name).relative_to(root).as_posix()}",
+            f"there is a problem {subject.name} already: {relative(root, other)}",
             "choose another name with --name",
         )
     kept = before or ""
@@ -98,7 +104,7 @@ def _problem_change(root: Path, subject: Subject, *, pyproject: bool, force: boo
     added = problem_text(subject, heading)
     if not kept.strip():
         added = f"# What stallgate measures and judges. `stallgate docs files` explains every key.\n\n{added}"
-    return _Change(path=path, before=before, after=_joined(kept, added), added=added)
+    return _Change(path=path, before=before, after=_joined(kept, added))
 
 
 def _home(root: Path, *, pyproject: bool) -> tuple[Path, str]:
@@ -166,8 +172,12 @@ def problem_text(subject: Subject, heading: str = "problems") -> str:
             *_role_lines(subject),
             *_entry_lines(subject.reference, subject.keywords),
         ],
-        [f"[{table}.variants.copy]  # moves the same bytes: how fast memory can be", 'entry = "stallgate:copy"']
-        + ['role = "roof"', 'ceiling = "bytes"'],
+        [
+            f"[{table}.variants.copy]  # moves the same bytes: the speed of memory",
+            *_entry_lines("stallgate:copy", {}),
+            'role = "roof"',
+            'ceiling = "bytes"',
+        ],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
 
@@ -175,9 +185,7 @@ def problem_text(subject: Subject, heading: str = "problems") -> str:
 def _reference_lines(subject: Subject) -> list[str]:
     if not subject.keywords:
         return [f"reference = {toml_value(subject.reference)}"]
-    comment = (
-        "  # assumed by init: change it here and below if your kernel does otherwise" if subject.is_assumed else ""
-    )
+    comment = "  # assumed by init: correct it, here and below" if subject.is_assumed else ""
     return [f"reference = {toml_value({'entry': subject.reference, 'keywords': subject.keywords})}{comment}"]
 
 
@@ -206,23 +214,21 @@ def _ignore_change(root: Path) -> _Change:
     before = _text(path)
     text = before or ""
     if _IGNORES_ALL.search(text):
-        why = (
-            "it ignores reports/ whole, so recordings cannot be committed: /reports/* and !/reports/recorded/ let them"
-        )
-        return _Change(path=path, before=text, after=text, added=why)
+        why = "it ignores all of reports/; to commit recordings, write /reports/* and !/reports/recorded/ instead"
+        return _Change(path=path, before=text, after=text, reason=why)
     present = {line.strip() for line in text.splitlines()}
     added = "".join(f"{line}\n" for line in _IGNORED if line not in present)
     if not added:
-        return _Change(path=path, before=text, after=text, added="it has the lines already")
-    return _Change(path=path, before=before, after=_joined(text, added, blank=False), added=added)
+        return _Change(path=path, before=text, after=text, reason="it has the lines already")
+    return _Change(path=path, before=before, after=_joined(text, added, blank=False))
 
 
 def _workflow_change(root: Path) -> _Change:
     path = root / ".github" / "workflows" / "stallgate.yml"
     before = _text(path)
     if before is not None:
-        return _Change(path=path, before=before, after=before, added="it exists already")
-    return _Change(path=path, before=None, after=WORKFLOW, added=WORKFLOW)
+        return _Change(path=path, before=before, after=before, reason="it exists already")
+    return _Change(path=path, before=None, after=WORKFLOW)
 
 
 def _text(path: Path) -> str | None:
