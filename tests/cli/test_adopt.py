@@ -159,11 +159,7 @@ def test_a_repository_adopts_a_kernel_with_one_command(installed: Installed, rep
     assert lines_of_their_own(root) <= MOST_LINES
     assert "dim = -1 is assumed" in written.stdout
     planned = installed.answer(root, "plan")
-    assert planned["cases"] == [
-        "softmax/softmax/default/main",
-        "softmax/torch/default/main",
-        "softmax/copy/default/main",
-    ]
+    assert set(planned["cases"]) == {f"softmax/{name}/default/main" for name in ("softmax", "torch", "copy")}
 
 
 def test_an_adopted_repository_is_examined_without_a_gpu(installed: Installed, repository_of_theirs: Path) -> None:

@@ -115,8 +115,9 @@ def test_what_is_no_option_asks_for_no_json(stallgate: Stallgate) -> None:
 
 def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path) -> None:
     (tree / "metrics/catalogue.toml").write_text("metrics = 1\n")
-    for command in COMMANDS:
-        needed = {"import": ["x.ncu-rep"], "compare": ["run"], "baseline": ["run"]}.get(command, [])
+    wanted = ["--kernel", "kernels/cumprod/naive_serial.py", "--reference", "torch.cumprod", "--input", "float32[8]"]
+    for command in COMMANDS.keys() - {"docs"}:
+        needed = {"import": ["x.ncu-rep"], "compare": ["run"], "baseline": ["run"], "init": wanted}.get(command, [])
         found = answer(stallgate(command, *needed, "--json"), command)
         assert found["error"]["code"] == "broken_file"
         assert found["error"]["message"].startswith("metrics/catalogue.toml: ")

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stallgate.errors import BadArgument, BrokenFile, UnknownName
-from stallgate.formatting import shortened
+from stallgate.formatting import as_text, is_text, shortened
 from stallgate.model import LABEL_PART, EntryPoint, FrozenStruct
 from stallgate.project.decode import parse_toml
 from stallgate.project.definitions import Definition, Parameters, find_definition, names_defined, parameters_of
@@ -34,8 +34,8 @@ _ARITHMETIC = {
 }
 """Functions of torch that are limited by arithmetic rather than by memory."""
 
-ARITHMETIC_STAGE = "tensor_core"
-STREAMING_STAGE = "streaming"
+_ARITHMETIC_STAGE = "tensor_core"
+_STREAMING_STAGE = "streaming"
 
 
 class Wish(FrozenStruct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Wish(FrozenStruct, frozen=True, kw_only=True):
     flops: int | None = None
 
 
-class Subject(FrozenStruct, frozen=True, kw_only=True):
+class AdoptedKernel(FrozenStruct, frozen=True, kw_only=True):
     """A problem that can be written."""
 
     name: str
@@ -80,7 +80,7 @@ class _Fault(FrozenStruct, frozen=True):
     hint: str
 
 
-def examine_wish(root: Path, wish: Wish, *, force: bool) -> Subject:
+def examine_wish(root: Path, wish: Wish, *, force: bool) -> AdoptedKernel:
     """The problem that a wish describes.
 
     Args:
@@ -91,31 +91,27 @@ def examine_wish(root: Path, wish: Wish, *, force: bool) -> Subject:
     Raises:
         BadArgument: an argument is invalid, or the repository lacks what it names.
     """
+    _refuse_other_encodings(wish)
     inputs = [_input(text) for text in wish.inputs]
     given = dict(_keyword(text) for text in wish.keywords)
     function = _last_name(wish.reference)
     of_torch = re.match(r"torch[.:]", wish.reference) is not None
-    assumed = _needed_keywords(function, inputs) if of_torch else {}
-    assumed = {key: value for key, value in assumed.items() if key not in given}
-    keywords = {**given, **assumed}
-    entry, faults = _found_entry(root, "--kernel", wish.kernel)
-    definition, more = _found_definition(root, "--kernel", entry)
-    _, of_reference = _found_entry(root, "--reference", wish.reference)
-    taken, unfit = _kernel_keywords(definition, len(inputs), keywords)
-    faults += more + of_reference + unfit
+    needed = _needed_keywords(function, inputs) if of_torch else {}
+    assumed = {key: value for key, value in needed.items() if key not in given}
+    taken, faults = _checked(root, wish, given | assumed)
     if faults and not force:
         raise BadArgument("; ".join(fault.message for fault in faults), faults[0].hint)
     is_arithmetic = function in _ARITHMETIC
     baseline = "torch" if of_torch else "reference"
-    return Subject(
+    return AdoptedKernel(
         name=_problem_name(wish.name, function),
-        stage=wish.stage or (ARITHMETIC_STAGE if is_arithmetic else STREAMING_STAGE),
+        stage=wish.stage or (_ARITHMETIC_STAGE if is_arithmetic else _STREAMING_STAGE),
         kernel=wish.kernel,
         variant=_variant_name(wish.kernel, baseline),
         kernel_keywords=taken,
         reference=wish.reference,
         baseline=baseline,
-        keywords=keywords,
+        keywords=given | assumed,
         inputs=inputs,
         flops=wish.flops if wish.flops is not None else _flops(function, inputs),
         is_arithmetic=is_arithmetic,
@@ -124,11 +120,29 @@ def examine_wish(root: Path, wish: Wish, *, force: bool) -> Subject:
     )
 
 
+def _checked(root: Path, wish: Wish, keywords: dict[str, object]) -> tuple[dict[str, object], list[_Fault]]:
+    """The reference's keywords that the kernel takes as well, and everything that the repository lacks."""
+    entry, faults = _found_entry(root, "--kernel", wish.kernel)
+    definition, undefined = _found_definition(root, "--kernel", entry)
+    taken, unfit = _kernel_keywords(definition, len(wish.inputs), keywords)
+    reference, missing = _found_entry(root, "--reference", wish.reference)
+    if reference is not None and reference.attribute:
+        missing += _found_definition(root, "--reference", reference)[1]
+    return taken, [*faults, *undefined, *unfit, *missing]
+
+
 def _assumptions(reference: str, assumed: dict[str, object]) -> list[str]:
     return [f"{reference} needs `{key}`: {key} = {value} is assumed" for key, value in assumed.items()]
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
+
+
+def _refuse_other_encodings(wish: Wish) -> None:
+    """Refuses what cannot be written into a file of UTF-8."""
+    for text in (wish.kernel, wish.reference, *wish.inputs, *wish.keywords):
+        if not is_text(text):
+            raise BadArgument(f"{as_text(text)} is not UTF-8", "rename the file, or write the argument as UTF-8")
 
 
 def _input(text: str) -> object:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from stallgate.errors import BadArgument, BrokenFile
 from stallgate.model import FrozenStruct
-from stallgate.project.adoption import Subject
+from stallgate.project.adoption import AdoptedKernel
 from stallgate.project.decode import LARGEST_SOURCE, parse_toml, read_bounded, read_toml
 from stallgate.project.layout import packaging_file, problem_file, project_file, relative
 from stallgate.project.tomltext import toml_key, toml_value
@@ -57,7 +57,7 @@ class _Change(FrozenStruct, frozen=True):
         return WrittenFile(path=shown, change="extended" if before else "written", lines=lines)
 
 
-def write_scaffold(root: Path, subject: Subject, *, pyproject: bool, ci: bool, force: bool) -> list[WrittenFile]:
+def write_scaffold(root: Path, subject: AdoptedKernel, *, pyproject: bool, ci: bool, force: bool) -> list[WrittenFile]:
     """Writes what a project needs to measure a kernel.
 
     Args:
@@ -84,7 +84,7 @@ def write_scaffold(root: Path, subject: Subject, *, pyproject: bool, ci: bool, f
 # --- the problem ------------------------------------------------------------------------------------------------------
 
 
-def _problem_change(root: Path, subject: Subject, *, pyproject: bool, force: bool) -> _Change:
+def _problem_change(root: Path, subject: AdoptedKernel, *, pyproject: bool, force: bool) -> _Change:
     path, heading = _home(root, pyproject=pyproject)
     before = _text(path)
     other = problem_file(root, subject.name)
@@ -155,7 +155,7 @@ def _without(text: str, heading: str, problem: str, shown: str) -> str:
     return found
 
 
-def problem_text(subject: Subject, heading: str = "problems") -> str:
+def problem_text(subject: AdoptedKernel, heading: str = "problems") -> str:
     """The tables of a problem.
 
     Args:
@@ -182,14 +182,14 @@ def problem_text(subject: Subject, heading: str = "problems") -> str:
     return "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
 
 
-def _reference_lines(subject: Subject) -> list[str]:
+def _reference_lines(subject: AdoptedKernel) -> list[str]:
     if not subject.keywords:
         return [f"reference = {toml_value(subject.reference)}"]
     comment = "  # assumed by init: correct it, here and below" if subject.is_assumed else ""
     return [f"reference = {toml_value({'entry': subject.reference, 'keywords': subject.keywords})}{comment}"]
 
 
-def _workload_lines(subject: Subject) -> list[str]:
+def _workload_lines(subject: AdoptedKernel) -> list[str]:
     lines = [f"inputs = {toml_value(subject.inputs)}"]
     return [*lines, f"flops = {subject.flops}"] if subject.flops else lines
 
@@ -199,7 +199,7 @@ def _entry_lines(entry: str, keywords: dict[str, object]) -> list[str]:
     return [*lines, f"keywords = {toml_value(keywords)}"] if keywords else lines
 
 
-def _role_lines(subject: Subject) -> list[str]:
+def _role_lines(subject: AdoptedKernel) -> list[str]:
     """A library is the roof of arithmetic: it may be beaten. Otherwise the reference is shown beside the candidate."""
     if subject.is_arithmetic:
         return ['role = "roof"', 'ceiling = "library"']
