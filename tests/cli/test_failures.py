@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -301,10 +303,58 @@ def test_gate_without_a_run(stallgate: Stallgate) -> None:
 def test_broken_toml(stallgate: Stallgate, tree: Path) -> None:
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(path.read_text().replace("below = 20", "belov = 20"))
-    for command in ("profile", "plan", "gate", "metrics", "doctor"):
-        done = stallgate(command)
-        assert done.returncode == 2
+    shutil.copytree(tree / "reports/recorded/h100_sxm/cumprod", tree / "reports/run")
+    for command in (["profile"], ["plan"], ["gate", "run"], ["gate", "run", "--stage", "memory_access"]):
+        done = stallgate(*command)
+        assert done.returncode == 2, done.stdout
         said(done, "metrics/stages/memory_access.toml: targets[2]", "belov", "below")
+    for command in (["metrics"], ["doctor"]):
+        done = stallgate(*command)
+        assert done.returncode in (0, 3), done.stderr
+        said(done, "metrics/stages/memory_access.toml: targets[2]", "belov", "below")
+
+
+def test_a_broken_stage_stops_only_those_who_use_it(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    for name in ("streaming", "mine"):
+        (tree / f"metrics/stages/{name}.toml").write_text("title = 3\n")
+    for command in (["plan"], ["profile"], ["gate"], ["report"], ["gate", "--stage", "block_tiling"]):
+        done = stallgate(*command)
+        assert done.returncode in (0, 3), done.stderr
+        assert "metrics/stages/" not in done.stderr
+    done = stallgate("gate", "--stage", "mine")
+    assert done.returncode == 2
+    said(done, "metrics/stages/mine.toml: ")
+    broken = json.loads(stallgate("metrics", "--json").stdout)["broken"]
+    assert [fault["message"].partition(":")[0] for fault in broken] == [
+        "metrics/stages/mine.toml",
+        "metrics/stages/streaming.toml",
+    ]
+
+
+def test_a_broken_problem_stops_only_commands_on_it(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    other = tree / "kernels/other/problem.toml"
+    other.parent.mkdir()
+    other.write_text("title = 3\n")
+    for command in (["plan", "cumprod"], ["profile", "cumprod"], ["gate"], ["report"]):
+        done = stallgate(*command)
+        assert done.returncode == 0, done.stderr
+        said(done, "left out, because it is broken: kernels/other/problem.toml: ")
+    for command in (["plan"], ["plan", "other"], ["profile", "other/x"]):
+        done = stallgate(*command)
+        assert done.returncode == 2
+        said(done, "kernels/other/problem.toml: ")
+        assert "left out" not in done.stderr
+    for command in (["metrics"], ["doctor"]):
+        said(stallgate(*command), "kernels/other/problem.toml: ")
+
+
+def test_a_run_of_a_problem_that_is_broken_now_is_not_judged(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    (tree / "kernels/cumprod/problem.toml").write_text("title = 3\n")
+    for command in (["gate"], ["report"], ["compare", "latest", "latest"]):
+        done = stallgate(*command)
+        assert done.returncode == 2, done.stdout
+        said(done, "kernels/cumprod/problem.toml: ")
+    said(stallgate("doctor"), "recording", "is of cumprod, whose file is broken")
 
 
 def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> None:

@@ -31,7 +31,7 @@ def catalogue_files(root: Path) -> list[Path]:
     """The catalogues, the shipped one first. A project need not have one of its own."""
     name = Path(CATALOGUE_FILE).name
     paths = [folder / name for folder in yardstick_folders(root)]
-    return [paths[0], *(path for path in paths[1:] if path.exists())]
+    return [paths[0], *(path for path in paths[1:] if path.exists() or path.is_symlink())]
 
 
 def stage_files(root: Path) -> list[Path]:
