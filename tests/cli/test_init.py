@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from stallgate.cli.group import COMMANDS
 from stallgate.cli.init import _NEXT as NEXT
 from stallgate.project.documents import document_titles
+from stallgate.project.workflow import WORKFLOW
 from tests.conftest import ROOT, Stallgate, command_line, environment
 
 KERNEL = ("--kernel", "mykernels:softmax")
@@ -61,7 +63,9 @@ def test_init_says_what_it_wrote_and_what_comes_next(theirs: Path) -> None:
 
 def test_the_commands_that_come_next_exist() -> None:
     assert {line.split()[1] for line, _ in NEXT.values()} == set(NEXT)
-    assert NEXT.keys() - COMMANDS.keys() <= {"check"}
+    named = set(re.findall(r"stallgate ([a-z]+)\b", re.sub("#.*", "", WORKFLOW))) | NEXT.keys()
+    assert named - COMMANDS.keys() <= {"check"}
+    assert {"check", "profile", "gate"} <= named
 
 
 def test_init_finds_the_root_from_a_folder_below(theirs: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WORKFLOW = """\
-# Are the kernels right, and may the change be merged? `stallgate docs gating` explains it.
+# Are the kernels right, and may the change be merged? `stallgate docs gating` explains both jobs.
 name: stallgate
 
 on:
@@ -16,6 +16,23 @@ env:
   STALLGATE: stallgate  # what pip installs: a version, or stallgate @ git+https://…
 
 jobs:
+  # Rightness alone, in Triton's interpreter.
+  check:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    steps:
+      - uses: actions/checkout@v5
+
+      - uses: actions/setup-python@v6
+        with:
+          python-version: "3.12"
+
+      - name: Install  # and what else the kernels import
+        run: python -m pip install "$STALLGATE" torch triton --extra-index-url https://download.pytorch.org/whl/cpu
+
+      - name: Check
+        run: stallgate check
+
   # Without a GPU the recording that is committed with the change is judged: make one on a GPU with
   # `stallgate profile --record`, and commit reports/recorded/. Until there is one, the job fails, because nothing was
   # measured. On a runner with a GPU: `runs-on: [self-hosted, gpu]`, and `stallgate profile --live --report`.
