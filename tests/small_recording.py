@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from stallgate.project.digests import file_digest
-from tests.report_blocks import taken_apart
+from stallgate.runs.report_blocks import taken_apart
 
 SMALL = ("copy_roof", "blocked_scan")
 """The roof and a candidate."""

@@ -64,9 +64,20 @@ def without_controls(words: str) -> str:
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def whom(verdict: Verdict) -> str:
+def whom(verdict: Verdict, *, with_problem: bool) -> str:
     """The variant that a verdict is about, and its workload."""
-    return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
+    variant = variant_of(verdict, with_problem=with_problem)
+    return f"{variant} on {verdict.workload}" if verdict.workload else variant
+
+
+def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
+    """A verdict's variant, with its problem where there are several: their variants may share a name."""
+    return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
+
+
+def on_several(verdicts: Iterable[Verdict]) -> bool:
+    """Whether verdicts are on several problems."""
+    return len({verdict.problem for verdict in verdicts}) > 1
 
 
 def number(value: float) -> str:

@@ -14,8 +14,9 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct, field
 
 RUN_FORMAT = 3
-"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``; 3, a
-case has the modules that it loaded, the kernels that it launched and the bytes that it needs."""
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``;
+3, a replay may be of several recordings: ``origins`` by problem instead of one ``origin``; a case has the modules that
+it loaded, the kernels that it launched and the bytes that it needs."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""
@@ -634,12 +635,14 @@ class MeasureOptions(FrozenStruct, frozen=True):
 
 
 class Origin(FrozenStruct, frozen=True):
-    """The recording that a run replays."""
+    """The recording that a run replays for one problem."""
 
     path: str
     created: str
     commit: str | None
     dirty: bool
+    settings: Settings | None = None
+    """Set where the run's recordings were not all measured alike; else the run's settings hold."""
 
 
 class Subject(FrozenStruct, frozen=True):
@@ -670,11 +673,13 @@ class Run(FrozenStruct, frozen=True):
     arguments: list[str]
     """The command line, for a reader."""
     settings: Settings | None
+    """None of an imported run, and where the recordings that it replays differ: then each origin has its own."""
     subjects: dict[str, Subject]
     cases: list[CaseResult]
     attempts: list[Attempt] = field(default_factory=list)
     complete: bool = False
-    origin: Origin | None = None
+    origins: dict[str, Origin] = {}
+    """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
 

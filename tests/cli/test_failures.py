@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -359,7 +360,7 @@ def test_a_run_of_a_problem_that_is_broken_now_is_not_judged(stallgate: Stallgat
 
 def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> None:
     path = replayed / "run.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
+    path.write_text(path.read_text().replace(f'"format": {RUN_FORMAT}', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2
     said(done, "was written by a newer stallgate (format 99;", "hint: profile again")
@@ -367,7 +368,7 @@ def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> N
 
 def test_a_recording_of_an_older_stallgate_is_not_called_damaged(stallgate: Stallgate, tree: Path) -> None:
     path = tree / "reports" / "recorded" / "h100_sxm" / "cumprod" / "run.json"
-    path.write_text(path.read_text().replace(f'"format":{RUN_FORMAT}', '"format":1'))
+    path.write_text(re.sub(r'"format":\d', '"format":1', path.read_text()))
     done = stallgate("profile")
     assert done.returncode == 3
     said(

@@ -216,7 +216,7 @@ def test_no_single_fact_opens_the_gate(recorded: Recorded, name: str, how: str) 
     """Every place once, but what is shown only."""
     project, start = shut(recorded, name)
     for place in places(start):
-        if place[0] in ("arguments", "origin") or place[2:3] in (("details",), ("command",), ("environment",)):
+        if place[0] in ("arguments", "origins") or place[2:3] in (("details",), ("command",), ("environment",)):
             continue
         run = copy.deepcopy(start)
         take_away(run, place, how)

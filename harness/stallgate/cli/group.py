@@ -9,7 +9,7 @@ import click
 from stallgate import __version__
 
 COMMANDS = {
-    "profile": "Measure variants under ncu; without a GPU, replay the recording.",
+    "profile": "Measure variants under ncu; without a GPU, replay recordings.",
     "import": "Make a run from ncu reports made elsewhere.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",

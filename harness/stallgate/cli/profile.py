@@ -41,14 +41,15 @@ from stallgate.measure.chip import unmeasurable
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.plan import judging_stages
-from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run
+from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run, subject_of
 from stallgate.measure.resume import options_of, resumable
 from stallgate.model import Case, MeasureOptions, Run
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.runs.folder import LATEST, create_folder, find, load, whole_run
-from stallgate.runs.recording import find_recording, record, replay
+from stallgate.runs.packing import LARGEST_RECORDING
+from stallgate.runs.recording import find_recordings, record, replay
 
 
 class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +109,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
 @root_option
 @json_option
 def profile_command(**given: Any) -> int:
-    """Measure variants under ncu; without a GPU, replay the recording."""
+    """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
     project = open_project(arguments.root)
     if arguments.resume is not None:
@@ -168,16 +169,22 @@ def _measure(project: Project, folder: Path, run: Run, machine: Machine, argumen
 
 
 def _replayed(project: Project, cases: list[Case]) -> Path:
-    """Makes a run from a recording."""
-    recording = find_recording(project, cases)
+    """Makes a run from recordings, and says which problem has none."""
+    found = find_recordings(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
-        click.echo(
-            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} ignored: the recording is replayed as it was made",
-            err=True,
+        are = "is" if len(unused) == 1 else "are"
+        made = (
+            "the recording is replayed as it was"
+            if len(found.recordings) == 1
+            else "recordings are replayed as they were"
         )
+        click.echo(f"{listed(unused)} {are} ignored: {made} made", err=True)
+    for problem, error in found.missing.items():
+        click.echo(f"{problem} is not measured: {error.message}; {error.hint}", err=True)
+    subjects = {problem: subject_of(project, problem) for problem in found.missing}
     with whole_run(project.reports, subject_name(cases)) as folder:
-        replay(project, recording, cases, folder, given_arguments())
+        replay(project, found, cases, folder, given_arguments(), subjects)
     return folder
 
 
@@ -194,8 +201,12 @@ def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> in
 
 
 def _keep(project: Project, folder: Path) -> None:
-    for path in record(project, folder, load(folder)):
-        click.echo(f"recorded: {near(path)}", err=True)
+    for kept in record(project, folder, load(folder)):
+        click.echo(f"recorded: {near(kept.path)}", err=True)
+        if kept.left_out:
+            names = listed([case.name for case in kept.left_out])
+            most = f"{LARGEST_RECORDING / 1e6:g} MB"
+            click.echo(f"  without the launches with every section of {names}: they do not fit in {most}", err=True)
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------

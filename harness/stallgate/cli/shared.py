@@ -15,7 +15,7 @@ from stallgate.errors import BadArgument
 from stallgate.formatting import as_text, is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
-from stallgate.measure.plan import Request, plan_cases
+from stallgate.measure.plan import Request, left_out, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project, find_root, load_project
 from stallgate.runs.folder import find
@@ -41,9 +41,11 @@ def open_project(root: Path | None, *, needed: bool = True) -> Project:
 def planned_cases(
     project: Project, subjects: tuple[str, ...], workloads: tuple[str, ...], configurations: tuple[str, ...]
 ) -> list[Case]:
-    """The cases that these arguments ask for."""
+    """The cases that these arguments ask for. Says which problem is left out, and why."""
     request = Request(subjects=list(subjects), workloads=list(workloads), configurations=list(configurations))
     cases = plan_cases(project, request)
+    for problem, why in left_out(project, request, cases).items():
+        click.echo(f"{problem} is left out: {why}", err=True)
     _warn_of_broken_problems(project)
     return cases
 

@@ -6,6 +6,7 @@ A waiver, or a target's own ``unless``, covers a target that was measured and is
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 from typing import Literal
 
 from msgspec.structs import replace
@@ -47,6 +48,7 @@ class Judgement(FrozenStruct, frozen=True):
     notes: list[str]
     """Remarks for the reader of the verdicts."""
     targets: Targets = "all"
+    stages_by_problem: dict[str, list[str]] = {}
 
     @property
     def exit_status(self) -> int:
@@ -103,11 +105,11 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         UnknownName: no such stage.
     """
     verdicts: list[Verdict] = []
-    judged_by: list[str] = []
+    judged_by: dict[str, list[str]] = {}
     left_out = 0
     for problem in _problems(grounds.run):
         stages = grounds.project.with_included(stage_names or grounds.project.stages_of(problem))
-        judged_by += [stage.name for stage in stages]
+        judged_by[problem] = [stage.name for stage in stages]
         asked = [(stage, target) for stage in stages for target in stage.targets]
         wanted = [(stage, target) for stage, target in asked if _is_wanted(grounds, target)]
         left_out += len(asked) - len(wanted)
@@ -116,8 +118,10 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         silent = _untargeted(grounds, problem, [*idle, *found])
         verdicts += [*_without_numbers(grounds, problem), *silent, *idle, *found]
     notes = _notes(grounds, verdicts, left_out)
-    stages_once = list(dict.fromkeys(judged_by))
-    return Judgement(stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets)
+    stages_once = list(dict.fromkeys(chain.from_iterable(judged_by.values())))
+    return Judgement(
+        stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets, stages_by_problem=judged_by
+    )
 
 
 def _problems(run: Run) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from stallgate.measure import ncu
-from stallgate.measure.child_plan import child_plan, forget_bytecode
+from stallgate.measure.child_plan import child_plan
 from stallgate.measure.conversation import EventLog, converse
 from stallgate.measure.device import Device
 from stallgate.measure.outcomes import Outcomes
@@ -98,7 +98,6 @@ class Performer:
             on_line: called with what is known, after everything that the child says.
         """
         plan, log, timeout_s = task.file(".plan.json"), task.file(".log"), self._options.timeout_s
-        forget_bytecode(self._project, (case.problem for case in task.cases))
         write_whole(plan, child_plan(self._project, task.cases, task.samples, "cuda"))
         cases = [(case, self._role(case)) for case in task.cases]
         environment = self._environment()

@@ -13,9 +13,11 @@ from stallgate.errors import StallgateError
 from stallgate.formatting import listed
 from stallgate.measure import ncu
 from stallgate.measure.device import find_devices
-from stallgate.model import FrozenStruct
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
+from stallgate.runs.conditions import environments
 from stallgate.runs.folder import RECORDED, load, missing_reports
 
 _DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
@@ -137,7 +139,17 @@ def _broken(project: Project) -> list[Finding]:
 
 
 def _recordings(project: Project) -> list[Finding]:
-    return [_recording(project, path.parent) for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
+    """Every recording, and every problem without one."""
+    folders = [path.parent for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
+    recorded = {folder.name for folder in folders}
+    return [_recording(project, folder) for folder in folders] + [
+        _note_of(
+            f"{name} has no recording: without a GPU it cannot be replayed",
+            f"make one on a GPU with `stallgate profile {name} --record`",
+        )
+        for name in project.problems
+        if name not in recorded
+    ]
 
 
 def _recording(project: Project, folder: Path) -> Finding:
@@ -156,10 +168,25 @@ def _recording(project: Project, folder: Path) -> Finding:
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
         return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")
+    about = f"{', '.join(run.subjects)} on {', '.join(found.gpu for found in environments(run)) or 'an unknown GPU'}"
     changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r, changes(run, project))))
     if changed:
-        return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
-    return Finding(name="recording", state="ok", text=f"{shown} is of the code that is here")
+        return _note_of(f"{about}: {shown} is stale: {', '.join(changed)} changed since", again)
+    lacking = _lacking(project, run)
+    if lacking:
+        return _note_of(f"{about}: {shown} cannot be replayed: it lacks {lacking}, which the plan has", again)
+    return Finding(name="recording", state="ok", text=f"{about}: {shown} is of the code that is here")
+
+
+def _lacking(project: Project, run: Run) -> str:
+    """The planned cases of its problems that a recording does not have, as text."""
+    recorded = {result.case for result in run.cases}
+    try:
+        planned = plan_cases(project, Request(subjects=list(run.subjects)))
+    except StallgateError:  # no workload is measured by default
+        return ""
+    names = [case.name for case in planned if case not in recorded]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _note_of(text: str, hint: str) -> Finding:

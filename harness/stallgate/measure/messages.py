@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from stallgate.formatting import shortened
+from stallgate.model import LaunchedKernel
 from stallgate.runs.bench import Method
 
 Count = Annotated[int, Meta(ge=0)]
@@ -100,13 +101,13 @@ class InputsReturned(Question, frozen=True, tag="returned"):
 
 
 class OutputReady(Question, frozen=True, tag="output"):
-    """The child has an output and asks where to put it."""
+    """The child has outputs and asks where to put them."""
 
-    tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=1)]
+    tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=64)]
 
 
 class OutputWritten(Question, frozen=True, tag="written"):
-    """The output lies where it was to be put, to be compared."""
+    """The outputs lie where they were to be put, to be compared."""
 
 
 class CaseEnded(Message, frozen=True, tag="outcome"):
@@ -117,6 +118,9 @@ class CaseEnded(Message, frozen=True, tag="outcome"):
     reason: str
     run_ms: Seconds | None = None
     edge_case_fault: str = ""
+    modules: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    kernels: list[LaunchedKernel] = []
 
 
 ChildMessage = (
@@ -141,6 +145,8 @@ class RowBegun(Message, frozen=True, tag="row"):
     """A row begins."""
 
     name: str
+    needed_bytes: Annotated[int, Meta(ge=1)] | None = None
+    """Bytes of its inputs and outputs."""
 
 
 class ContenderStep(Message, frozen=True, tag="step"):

@@ -27,6 +27,7 @@ from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
+from stallgate.project.staleness import changed_files
 from stallgate.runs.folder import now, save
 
 NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
@@ -152,15 +153,16 @@ class Profiler:
             self._sample(cases)
 
     def _next_group(self) -> list[Case]:
-        """The cases that share the next process: all that are left, or those of one variant.
+        """The cases that share the next process: all that are left of a problem, or those of one variant.
 
-        Variants are kept apart on request, and where a result has to be confirmed.
+        Problems are kept apart so that each can have a recording of its own. Variants are kept apart on request, and
+        where a result has to be confirmed.
         """
         planned = [result.case for result in self._run.cases if result.outcome == "planned"]
         fresh = [case for case in planned if case not in self._to_be_confirmed]
         left = fresh or planned
         if fresh and not self._options.isolate:
-            return fresh
+            return [case for case in fresh if case.problem == fresh[0].problem]
         return [case for case in left if _variant(case) == _variant(left[0])]
 
     def _sample(self, cases: list[Case]) -> None:
@@ -177,8 +179,9 @@ class Profiler:
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
         there = self._detailed()
         missing = [case for case in profiled if case not in there]
-        if missing:
-            performed = self._process("detail", missing, [DETAIL])
+        for problem in dict.fromkeys(case.problem for case in missing):
+            cases = [case for case in missing if case.problem == problem]
+            performed = self._process("detail", cases, [DETAIL])
             details = read_details(self._folder, performed.attempt)
             attempt = replace(performed.attempt, details=details)
             self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
@@ -238,15 +241,12 @@ class Profiler:
 
     def _conclude(self, case: Case, finished: Finished, attempt: str) -> None:
         old = self._result(case)
-        new = replace(
-            old,
-            outcome=finished.outcome,
-            reason=finished.reason,
-            run_ms=finished.run_ms,
-            edge_case_fault=finished.edge_case_fault,
-            attempt=attempt,
-        )
+        moved = changed_files(self._project, finished.modules)
+        if moved:
+            finished = Finished(outcome="not_profiled", reason=f"{moved[0]} changed while it was measured")
+        new = replace(old, **{name: getattr(finished, name) for name in Finished.__struct_fields__}, attempt=attempt)
         if new != old:
+            copy_files(self._project, finished.modules, self._folder)
             self._replace(new)
             self._watcher.finished(new)
 

@@ -13,11 +13,17 @@ from stallgate.errors import BadArgument, BrokenFile, UnknownName
 from stallgate.formatting import as_text, is_text, shortened
 from stallgate.model import LABEL_PART, EntryPoint, FrozenStruct
 from stallgate.project.decode import parse_toml
-from stallgate.project.definitions import Definition, Parameters, find_definition, names_defined, parameters_of
+from stallgate.project.definitions import (
+    Definition,
+    Parameters,
+    find_definition,
+    is_kernel,
+    names_defined,
+    parameters_of,
+)
 from stallgate.project.entries import read_entry
 from stallgate.project.inputs import BadInput, tensor_input
 from stallgate.project.paths import slug
-from stallgate.project.variant import kernels_of
 
 _ALONG_A_DIMENSION = {
     *("softmax", "log_softmax", "softmin", "logsumexp", "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"),
@@ -274,7 +280,7 @@ def _found_definition(root: Path, option: str, entry: EntryPoint | None) -> tupl
         hint = UnknownName("function", name, known).hint
         without = "" if entry.attribute else ", which is used where no function is named"
         return None, [_Fault(f"{option}: {entry.path} does not define {name}{without}", hint)]
-    if found.node is not None and found.node.name in kernels_of(found.file):
+    if found.node is not None and is_kernel(found.node):
         hint = "name the function that launches it"
         return None, [_Fault(f"{option}: {name} is a Triton kernel, which cannot be called with tensors alone", hint)]
     return found, []

@@ -68,6 +68,12 @@ def names_defined(file: Path) -> list[str]:
     return [name for name in names if not name.startswith("_")]
 
 
+def is_kernel(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether a definition is a Triton kernel, which its decorator ``jit`` says, whatever it is imported from."""
+    called = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+    return any(ast.unparse(each).rpartition(".")[2] == "jit" for each in called)
+
+
 def parameters_of(node: ast.FunctionDef) -> Parameters:
     """The parameters of a function."""
     given = node.args

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stallgate.errors import BrokenFile
-from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom, without_controls
+from stallgate.formatting import MARKS, aliases, listed, on_several, scaled, spaced, whom, without_controls
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.conditions import provenance
@@ -80,9 +80,10 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
     show_cases(found, summaries)
+    several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(_text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
+            out.print(_text(f"{whom(verdict, with_problem=several)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
@@ -97,10 +98,9 @@ def show_cases(run: Run, summaries: Summaries) -> None:
         for result in results:
             table.add_row(_variant(result), *_numbers(result, summaries))
         out.print(table)
-        for result in results:
-            if result.outcome != "profiled":
-                word = spaced(result.outcome)
-                _hang(out, _text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
+        for outcome, reason in dict.fromkeys((r.outcome, r.reason) for r in results if r.outcome != "profiled"):
+            names = [r.case.variant for r in results if (r.outcome, r.reason) == (outcome, reason)]
+            _hang(out, _text("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
         out.print()
 
 
@@ -121,8 +121,10 @@ def _number(summary: Summary | None, factor: float) -> str:
 
 def show_judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
+    several = on_several(found.verdicts)
     for verdict in found.verdicts:
-        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(whom(verdict)))
+        about = whom(verdict, with_problem=several)
+        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
         _hang(out, _text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
