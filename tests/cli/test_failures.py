@@ -336,10 +336,11 @@ def test_a_broken_problem_stops_only_commands_on_it(stallgate: Stallgate, tree: 
     other = tree / "kernels/other/problem.toml"
     other.parent.mkdir()
     other.write_text("title = 3\n")
-    for command in (["plan", "cumprod"], ["profile", "cumprod"], ["gate"], ["report"]):
+    for command in (["plan", "cumprod"], ["profile", "cumprod"], ["gate"], ["report"], ["compare", replayed.name]):
         done = stallgate(*command)
         assert done.returncode == 0, done.stderr
         said(done, "left out, because it is broken: kernels/other/problem.toml: ")
+        assert done.stderr.count("left out") == 1
     for command in (["plan"], ["plan", "other"], ["profile", "other/x"]):
         done = stallgate(*command)
         assert done.returncode == 2
@@ -347,6 +348,16 @@ def test_a_broken_problem_stops_only_commands_on_it(stallgate: Stallgate, tree: 
         assert "left out" not in done.stderr
     for command in (["metrics"], ["doctor"]):
         said(stallgate(*command), "kernels/other/problem.toml: ")
+
+
+def test_metrics_of_the_stages_are_measured_beside_those_that_are_asked_for(
+    with_ncu: Stallgate, tree: Path, latest: Callable[[str], Any]
+) -> None:
+    with_ncu("profile", "cumprod/blocked_scan", "--metrics", "registers")
+    names = latest("run.json")["settings"]["metrics"]
+    assert {"launch__registers_per_thread", "dram__throughput.avg.pct_of_peak_sustained_elapsed"} <= set(names)
+    assert "smsp__warp_issue_stalled_long_scoreboard_per_warp_active.pct" in names
+    assert "launch__grid_size" not in names
 
 
 def test_a_run_of_a_problem_that_is_broken_now_is_not_judged(stallgate: Stallgate, tree: Path, replayed: Path) -> None:

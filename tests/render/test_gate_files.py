@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -132,7 +133,9 @@ def run(tree: Path, recording: Path) -> Path:
 
 
 @pytest.mark.whole_recording
-def test_a_gate_on_github(stallgate: Stallgate, run: Path, tmp_path: Path) -> None:
+def test_a_gate_on_github(stallgate: Stallgate, tree: Path, run: Path, tmp_path: Path) -> None:
+    stage = tree / "metrics/stages/block_tiling.toml"
+    stage.write_text(re.sub("unless = .*", "", stage.read_text()))  # both candidates are at the roof
     step = tmp_path / "step"
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(step)}
     done = stallgate("gate", "run", "--stage", "block_tiling", "--json", **github)

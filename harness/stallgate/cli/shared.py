@@ -51,9 +51,12 @@ def planned_cases(
 
 
 def _warn_of_broken_problems(project: Project) -> None:
-    """Names the problems that a command on others goes on without."""
-    for error in project.broken_problems.values():
-        click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
+    """Names, once in a command, the problems that it goes on without."""
+    told: set[str] = click.get_current_context().meta.setdefault("stallgate.broken_problems", set())
+    for name, error in project.broken_problems.items():
+        if name not in told:
+            click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
+            told.add(name)
 
 
 def problems_of(cases: list[Case]) -> list[str]:

@@ -58,6 +58,11 @@ def peer_files(root: Path, problem: str) -> list[Path]:
 # --- yardsticks -------------------------------------------------------------------------------------------------------
 
 
+def catalogue_file(root: Path) -> Path:
+    """A project's own catalogue, which overlays the shipped one; it need not exist."""
+    return root / CATALOGUE_FILE
+
+
 def baseline_files(root: Path) -> list[Path]:
     return sorted(root.glob(f"{METRICS}/baselines/*/*.json"))
 

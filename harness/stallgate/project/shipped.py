@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import stallgate
-from stallgate.project.layout import CATALOGUE_FILE, METRICS, relative
+from stallgate.project.layout import METRICS, catalogue_file, relative
 
 _PACKAGE = Path(stallgate.__file__).resolve().parent
 
@@ -29,8 +29,7 @@ def yardstick_folders(root: Path) -> list[Path]:
 
 def catalogue_files(root: Path) -> list[Path]:
     """The catalogues, the shipped one first. A project need not have one of its own."""
-    name = Path(CATALOGUE_FILE).name
-    paths = [folder / name for folder in yardstick_folders(root)]
+    paths = [folder / catalogue_file(root).name for folder in yardstick_folders(root)]
     return [paths[0], *(path for path in paths[1:] if path.exists() or path.is_symlink())]
 
 
