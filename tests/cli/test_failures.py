@@ -50,7 +50,7 @@ def test_no_device_and_no_recording(stallgate: Stallgate, tree: Path) -> None:
         path.unlink()
     done = stallgate("profile")
     assert done.returncode == 3
-    said(done, "no recording of cumprod", "make record")
+    said(done, "no recording of cumprod", "stallgate profile --record")
 
 
 def test_a_workload_that_is_not_recorded(stallgate: Stallgate) -> None:
@@ -382,5 +382,9 @@ def test_a_recording_of_an_older_stallgate_is_not_called_damaged(stallgate: Stal
     path.write_text(re.sub(r'"format":\d', '"format":1', path.read_text()))
     done = stallgate("profile")
     assert done.returncode == 3
-    said(done, "was written by an older stallgate (format 1;", "hint: record again on a GPU with `make record`")
+    said(
+        done,
+        "was written by an older stallgate (format 1;",
+        "hint: record again on a GPU with `stallgate profile",
+    )
     assert "damaged" not in done.stderr

@@ -268,15 +268,16 @@ def test_a_json_that_an_option_swallows_still_asks_for_json(stallgate: Stallgate
     assert found["error"]["code"] == "unknown_name"
 
 
-WITHOUT_PROJECT = {"schema"}
+WITHOUT_PROJECT = {"schema", "docs"}
 """Commands that read nothing of a project."""
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - WITHOUT_PROJECT))
 def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path, command: str) -> None:
     (tree / "metrics/catalogue.toml").write_text("metrics = 1\n")
-    needed = {"import": ["x.ncu-rep"], "compare": ["run"], "baseline": ["run"], "show": ["runs"]}.get(command, [])
-    found = answer(stallgate(command, *needed, "--json"), command)
+    wanted = ["--kernel", "kernels/cumprod/naive_serial.py", "--reference", "torch.cumprod", "--input", "float32[8]"]
+    named = {"import": ["x.ncu-rep"], "compare": ["run"], "baseline": ["run"], "show": ["runs"], "init": wanted}
+    found = answer(stallgate(command, *named.get(command, []), "--json"), command)
     assert found["error"]["code"] == "broken_file"
     assert found["error"]["message"].startswith("metrics/catalogue.toml: ")
 

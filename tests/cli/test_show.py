@@ -40,7 +40,7 @@ def test_runs_are_listed_newest_first_with_what_became_of_them(
     assert found["latest"] == newest["name"]
     assert oldest["name"] == replayed_square.name
     assert newest["kind"] == "recorded"
-    assert newest["gpu"] == "NVIDIA H100 80GB HBM3"
+    assert newest["gpus"] == ["NVIDIA H100 80GB HBM3"]
     assert newest["problems"] == ["cumprod"]
     assert newest["outcomes"] == {"profiled": 2}
     assert newest["complete"]

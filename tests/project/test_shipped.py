@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,9 @@ from stallgate.project.load import Project, load_project
 from stallgate.project.shipped import shipped_yardsticks, yardstick_folders
 from stallgate.project.yardsticks import read_catalogue
 from tests.conftest import ROOT
+from tests.installed import Installed, installed
+
+__all__ = ["installed"]
 
 STAGES = {
     "advanced_memory",
@@ -176,46 +176,22 @@ def test_every_package_is_in_the_wheel() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     source = ROOT / "harness"
     found = {".".join(path.parent.relative_to(source).parts) for path in source.rglob("__init__.py")}
-    assert set(listed) == {*found, "stallgate.yardsticks"}
+    assert set(listed) == {*found, "stallgate.documents", "stallgate.yardsticks"}
 
 
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, unpacked as an installer does."""
-    pytest.importorskip("setuptools")
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("harness", "metrics"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, folder / "source" / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder / "source")
-    build = "import setuptools.build_meta as build; build.build_wheel('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=folder / "source", check=True, capture_output=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        wheel.extractall(folder / "installed")
-    return folder / "installed"
-
-
-def test_the_wheel_has_the_yardsticks_and_no_baselines(unpacked: Path) -> None:
-    found = {path.relative_to(unpacked / "stallgate/yardsticks") for path in unpacked.glob("stallgate/yardsticks/**/*")}
+def test_the_wheel_has_the_yardsticks_and_no_baselines(installed: Installed) -> None:
+    shipped = installed.packages / "stallgate" / "yardsticks"
+    found = {path.relative_to(shipped) for path in shipped.rglob("*")}
     metrics = ROOT / "metrics"
     wanted = {path.relative_to(metrics) for path in metrics.rglob("*.toml")} | {Path("stages"), Path("gpus")}
     assert found == wanted
 
 
-def test_from_the_wheel_a_project_without_yardsticks_is_planned_and_judged(unpacked: Path, bare: Path) -> None:
+def test_from_the_wheel_a_project_without_yardsticks_is_planned_and_judged(installed: Installed, bare: Path) -> None:
     shutil.copytree(ROOT / "reports/recorded", bare / "reports/recorded")
-    environment = {**os.environ, "PYTHONPATH": str(unpacked), "PATH": "/usr/bin:/bin"}
 
     def stallgate(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "stallgate", *arguments],
-            cwd=bare,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return installed.stallgate(bare, *arguments)
 
     assert stallgate("plan").returncode == 0
     assert stallgate("metrics").returncode == 0

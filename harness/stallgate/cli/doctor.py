@@ -27,7 +27,7 @@ class DoctorFacts(FrozenStruct, frozen=True):
 @json_option(DoctorFacts)
 def doctor_command(python: str | None, root: Path | None, as_json: bool) -> int:
     """Check whether this machine can measure. Exits with 0 if it can, with 3 if not."""
-    findings = examine(open_project(root), interpreter(python))
+    findings = examine(open_project(root, needed=False), interpreter(python))
     status = 0 if able(findings) else 3
     if as_json:
         return print_result("doctor", DoctorFacts(able=able(findings), findings=findings), status)

@@ -17,11 +17,13 @@ COMMANDS = {
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
+    "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
     "show": "List runs, problems or stages; show a run.",
     "doctor": "Check whether this machine can measure.",
     "schema": "Print the JSON Schema of what a command prints with --json.",
+    "docs": "Print a document, or list all of them.",
 }
 """Command -> the first sentence of its help; a test checks that the two agree."""
 

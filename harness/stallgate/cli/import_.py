@@ -20,7 +20,7 @@ from stallgate.extract.imported import import_reports
 @json_option(RunFacts)
 def import_command(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
     """Make a run from ncu reports made elsewhere."""
-    project = open_project(root)
+    project = open_project(root, needed=False)
     folder = import_reports(list(files), project.reports, given_arguments())
     finished = finish(project, folder, as_json=as_json)
     return print_result("import", finished.facts, finished.status) if as_json else finished.status

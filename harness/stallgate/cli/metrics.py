@@ -56,7 +56,7 @@ class MetricsFacts(FrozenStruct, frozen=True):
 @json_option(MetricsFacts)
 def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:
     """Show the catalogue, for a chip or for all."""
-    project = open_project(root)
+    project = open_project(root, needed=False)
     check_chip(project.catalogue, chip)
     judging = judged_by(project, list(project.problems))
     rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]

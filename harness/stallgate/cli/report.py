@@ -45,7 +45,7 @@ def report_command(
     """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
     if port is not None and not serve:
         raise BadArgument("--port needs --serve", "add --serve, or leave --port out")
-    project = open_project(root)
+    project = open_project(root, needed=False)
     if serve:
         return _serve(project, run, stages, port or 0, as_json=as_json)
     files = _drawn(project, run, stages)
@@ -86,4 +86,4 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
 
 def _drawn_anew(root: Path, folder: Path) -> list[Path]:
     """Draws a run that arrived while serving, with the project's current files."""
-    return _drawn(open_project(root), str(folder), ())
+    return _drawn(open_project(root, needed=False), str(folder), ())

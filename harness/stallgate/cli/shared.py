@@ -22,13 +22,18 @@ from stallgate.project.root import find_root
 from stallgate.runs.folder import find
 
 
-def open_project(root: Path | None) -> Project:
+def open_project(root: Path | None, *, needed: bool = True) -> Project:
     """The project in a folder, by default in the nearest one at or above the working directory.
+
+    Args:
+        root: the folder.
+        needed: whether the command needs a project. Without one, the working directory is a project without problems.
 
     Raises:
         BadArgument: the folder's path is not UTF-8.
+        UserFault: a project is needed, and there is none.
     """
-    folder = root.resolve() if root is not None else find_root(Path.cwd())
+    folder = root.resolve() if root is not None else find_root(Path.cwd(), needed=needed)
     if not is_text(folder):
         raise BadArgument(f"the project's path is not UTF-8: {as_text(folder)}", "rename the folder")
     return load_project(folder)

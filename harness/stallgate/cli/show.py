@@ -33,7 +33,7 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
-from stallgate.runs.conditions import environment_of
+from stallgate.runs.conditions import environments
 from stallgate.runs.folder import LATEST, RECORDED
 
 Answer = Status | Literal["not_judged"]
@@ -48,7 +48,7 @@ class RunListed(FrozenStruct, frozen=True):
     """null where ``run.json`` cannot be read, like every other null here; ``gaps`` says why."""
     created: str | None
     """UTC, ISO 8601."""
-    gpu: str | None
+    gpus: list[str]
     """null also where the run does not say."""
     commit: str | None
     """null also where it is not known."""
@@ -145,7 +145,7 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
     """The run's folder."""
     kind: RunKind
     created: str
-    gpu: str | None
+    gpus: list[str]
     """null where the run does not say."""
     complete: bool
     verdict: Answer
@@ -192,13 +192,12 @@ def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
 
 def _run_listed(stored: StoredRun) -> RunListed:
     run = stored.run
-    environment = environment_of(run) if run is not None else None
     cases = run.cases if run is not None else []
     return RunListed(
         name=stored.folder.name,
         kind=run.kind if run is not None else None,
         created=run.created if run is not None else None,
-        gpu=environment.gpu if environment is not None else None,
+        gpus=[found.gpu for found in environments(run)] if run is not None else [],
         commit=run.commit if run is not None else None,
         dirty=run.dirty if run is not None else None,
         complete=run.complete if run is not None else None,
@@ -219,12 +218,11 @@ def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
 
 
 def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
-    environment = environment_of(result.run)
     return RunShown(
         run=facts.run,
         kind=facts.kind,
         created=result.run.created,
-        gpu=environment.gpu if environment is not None else None,
+        gpus=[found.gpu for found in environments(result.run)],
         complete=result.run.complete,
         verdict=_judged_now(result.judgement).status,
         stages=result.judgement.stages,

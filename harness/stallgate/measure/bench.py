@@ -115,7 +115,7 @@ def _demand_gradient(project: Project, problem: str) -> None:
     if not gradient_file(project.root, problem).is_file():
         raise BadArgument(
             f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
-            "docs/bench.md says what is in it; or leave out --gradient",
+            "`stallgate docs bench` says what is in it; or leave out --gradient",
         )
 
 

@@ -150,7 +150,7 @@ def _recordings(project: Project) -> list[Finding]:
 
 def _recording(project: Project, folder: Path) -> Finding:
     shown = folder.relative_to(project.root).as_posix()
-    again = "record again on a GPU with `make record`"
+    again = "record again on a GPU with `stallgate profile --record`"
     try:
         run = load(folder)
     except StallgateError as error:

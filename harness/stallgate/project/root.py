@@ -13,8 +13,8 @@ from stallgate.project.layout import packaging_file, problem_files, project_file
 from stallgate.project.problems import problem_of, read_problem
 
 
-def find_root(start: Path) -> Path:
-    """The nearest folder at or above ``start`` that is a project.
+def find_root(start: Path, *, needed: bool = True) -> Path:
+    """The nearest folder at or above ``start`` that is a project; ``start`` where there is none and none is needed.
 
     Raises:
         UserFault: there is none.
@@ -22,6 +22,8 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if is_project(folder):
             return folder
+    if not needed:
+        return start
     raise UserFault(
         f"{start} is not in a stallgate project",
         "`stallgate init` makes it one; or name a project's folder with --root",
@@ -29,7 +31,7 @@ def find_root(start: Path) -> Path:
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or a ``problem.toml``."""
+    """Whether it has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or a ``problem.toml``."""
     if project_file(folder).is_file() or problem_files(folder):
         return True
     own_yardsticks = (folder / "kernels").is_dir() and (folder / "metrics").is_dir()

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stallgate.formatting import MARKS, SIGNS, percent, quantity, without_controls
-from stallgate.runs.conditions import environment_of
+from stallgate.runs.conditions import environments
 
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
@@ -37,14 +37,14 @@ def _run_cells(stored: StoredRun) -> list[Text]:
     run = stored.run
     if run is None:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
-    environment = environment_of(run)
+    gpus = [found.gpu for found in environments(run)]
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     answer = MARKS[stored.judgement.status] if stored.judgement is not None else "not judged"
     return [
         _text(stored.folder.name),
         _text(run.kind),
         _text(", ".join(dict.fromkeys(result.case.problem for result in run.cases))),
-        _text(environment.gpu.removeprefix("NVIDIA ") if environment is not None else "–"),
+        _text(", ".join(gpu.removeprefix("NVIDIA ") for gpu in gpus) or "–"),
         _text(f"{profiled}/{len(run.cases)}", "" if profiled == len(run.cases) else "yellow"),
         _text(answer if run.complete or run.kind != "live" else f"{answer}, incomplete"),
     ]

@@ -23,7 +23,7 @@ from stallgate.project.paths import inside, slug
 LATEST = "latest"
 RECORDED = "recorded"
 
-RECORD_AGAIN = "record again on a GPU with `make record`"
+RECORD_AGAIN = "record again on a GPU with `stallgate profile --record`"
 
 
 def now() -> str:
