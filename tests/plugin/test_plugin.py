@@ -24,14 +24,19 @@ def test_meets(stallgate_run):
     assert "cumprod/blocked_scan/default/square" in stallgate_run.metrics
     assert (stallgate_run.folder / "run.json").is_file()
 
-@pytest.mark.stallgate("cumprod/blocked_scan", stage="grid_and_parallel")
+@pytest.mark.stallgate("cumprod/blocked_scan", stage="no_waiting")
 def test_misses():
     raise AssertionError("the body of a test that is not met does not run")
 
 def test_of_their_own():
     pass
 """
-MISSED = "cumprod/blocked_scan on square: sm_throughput is "
+MISSED = "cumprod/blocked_scan on square: memory_dependency_stall is "
+NO_WAITING = """
+title = "No waiting"
+focus = "a bound that nothing meets"
+targets = [{ metric = "memory_dependency_stall", below = 1 }]
+"""
 
 Run = Callable[..., pytest.RunResult]
 
@@ -40,6 +45,7 @@ Run = Callable[..., pytest.RunResult]
 def project(tree: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tree as pytester's folder, on a machine without a GPU and without ncu."""
     shutil.copytree(tree, pytester.path, dirs_exist_ok=True)
+    (pytester.path / "metrics/stages/no_waiting.toml").write_text(NO_WAITING)
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
