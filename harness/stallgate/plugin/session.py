@@ -16,6 +16,10 @@ _UNABLE = frozenset({"no_device", "no_profiler", "counters_blocked", "no_recordi
 """Error codes of ``stallgate profile`` that say that this machine cannot measure, whatever the code of the variants."""
 
 
+_REFUSED = 2
+"""The exit status for wrong arguments."""
+
+
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
 
@@ -124,11 +128,9 @@ class Session:
         self._measured: dict[Wanted, _Measured] = {}
 
     def measure(self, wanted: Iterable[Wanted]) -> None:
-        """Measures what tests want: in one profile, and one more for each problem whose tests name workloads."""
-        groups: dict[str, list[Wanted]] = {}
-        for each in dict.fromkeys(wanted):
-            groups.setdefault(each.problem if each.workloads else "", []).append(each)
-        for group in groups.values():
+        """Measures what tests want: in one profile, and in one more what names workloads."""
+        every = list(dict.fromkeys(wanted))
+        for group in ([each for each in every if not each.workloads], [each for each in every if each.workloads]):
             self._measure_together(group)
 
     def judged(self, wanted: Wanted) -> GatedRun:
@@ -143,13 +145,19 @@ class Session:
     # --- measuring ---
 
     def _measure_together(self, group: list[Wanted]) -> None:
-        answer = self._profile(group)
-        if answer.status == 2 and len(group) > 1:
+        """Takes one profile; where it is refused, one without the tests that it cannot be taken for."""
+        answer = self._profile(group) if group else None
+        if answer is not None and answer.status == _REFUSED and len(group) > 1:
             group = self._without_refused(group)
-            if not group:
-                return
-            answer = self._profile(group)
-        self._keep(group, answer)
+            answer = self._profile(group) if group else None
+        if answer is not None:
+            self._keep(group, answer)
+            self._replay_alone([each for each in group if not _is_in(each, answer)])
+
+    def _replay_alone(self, unrecorded: list[Wanted]) -> None:
+        """Tells a test whose problem has no recording so; a replay of several problems goes on without it."""
+        for each in unrecorded:
+            self._keep([each], self._profile([each]))
 
     def _profile(self, group: list[Wanted]) -> Answer:
         options = [] if self._measuring.replay else ["--live"]
@@ -173,18 +181,21 @@ class Session:
 
     def _gated(self, wanted: Wanted, measured: _Measured) -> GatedRun:
         facts = measured.profile.facts
+        replayed = facts.get("kind") != "live"
         gate = self._measuring.ask(["gate", str(facts["run"]), *_options("--stage", wanted.stages)])
         verdicts = [verdict for verdict in gate.facts.get("verdicts", []) if _is_about(wanted, verdict)]
         state, message = _refused(gate) if gate.code else _settled(wanted, verdicts)
         if state == "pass" and wanted.drawn:
             state, message = self._checked(wanted)
+        if replayed and not self._measuring.replay:
+            state, message = "error", "not measured: the run is a recording"
         return GatedRun(
             wanted=wanted,
             state=state,
             message=message,
             folder=Path(facts["run"]),
             page=self._page(measured),
-            replayed=facts.get("kind") == "recorded",
+            replayed=replayed,
             verdicts=verdicts,
             metrics={case: found for case, found in facts.get("metrics", {}).items() if _has(wanted, case)},
         )
@@ -205,6 +216,12 @@ class Session:
         if check.status == 0:
             return "pass", ""
         return "fail" if check.status == 1 else "error", _unright(check) or "it is not right on a drawn workload"
+
+
+def _is_in(wanted: Wanted, profile: Answer) -> bool:
+    """Whether a profile has what a test wants, or says why it has nothing at all."""
+    cases = profile.facts.get("cases", [])
+    return bool(profile.code) or any(case["case"].startswith(f"{wanted.problem}/") for case in cases)
 
 
 def _cases(group: Sequence[Wanted]) -> list[str]:
