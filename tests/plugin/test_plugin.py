@@ -89,6 +89,7 @@ def counts(done: pytest.RunResult) -> dict[str, int]:
 def test_a_usual_session_skips_them_and_says_how_to_run_them(pytest_run: Run, project: Path) -> None:
     done = pytest_run(tests=KERNELS + "\ndef test_fixture(stallgate):\n    stallgate.gate('cumprod')\n")
     assert counts(done) == {"passed": 1, "skipped": 3}
+    assert "SKIPPED [1] test_kernels.py:16: measured on a GPU by `pytest --stallgate`" in done.stdout.str()
     assert "SKIPPED [1] test_kernels.py:3: measured on a GPU by `pytest --stallgate`" in done.stdout.str()
     assert done.ret == 0
     assert not runs(project)
@@ -117,6 +118,20 @@ print(*(set(sys.modules) - before))
     )
     assert {name for name in done.stdout.split() if not name.startswith("stallgate")} == set()
     assert set(done.stdout.split()) == {"stallgate", "stallgate.plugin", "stallgate.plugin.hooks"}
+
+
+def test_a_fixture_of_their_own_name_is_theirs(pytest_run: Run) -> None:
+    theirs = """
+import pytest
+
+@pytest.fixture
+def stallgate():
+    return "theirs"
+
+def test_theirs(stallgate):
+    assert stallgate == "theirs"
+"""
+    assert counts(pytest_run(tests=theirs)) == {"passed": 1}
 
 
 # --- a recording ------------------------------------------------------------------------------------------------------
@@ -186,12 +201,14 @@ def test_without_ncu_they_are_errors(pytest_run: Run, gpu: Path) -> None:
 def test_what_a_user_allows_is_skipped_and_counted(pytest_run: Run, project: Path, setting: str) -> None:
     if setting == "ini":
         (project / "pytest.ini").write_text("[pytest]\nstallgate_allow_unmeasured = true\n")
-    done = pytest_run("--stallgate", *(["--stallgate-allow-unmeasured"] if setting == "option" else []))
-    assert counts(done) == {"passed": 1, "skipped": 2}
+    tests = KERNELS + "\ndef test_fixture(stallgate):\n    stallgate.gate('cumprod')\n"
+    done = pytest_run("--stallgate", *(["--stallgate-allow-unmeasured"] if setting == "option" else []), tests=tests)
+    assert counts(done) == {"passed": 1, "skipped": 3}
     assert done.ret == 0
     said = done.stdout.str()
     assert "SKIPPED [1] test_kernels.py:3: not measured: this machine has no CUDA device" in said
-    assert "stallgate: 2 not measured" in said
+    assert "SKIPPED [1] test_kernels.py:16: not measured: this machine has no CUDA device" in said
+    assert "stallgate: 3 not measured" in said
 
 
 # --- a GPU ------------------------------------------------------------------------------------------------------------

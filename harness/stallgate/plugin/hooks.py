@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -31,6 +31,9 @@ _FOLDER = pytest.StashKey[Path]()
 """The session's own folder, which its processes share."""
 _RUN = pytest.StashKey["GatedRun | str"]()
 """Of a marked test: the answer, or what is wrong with its mark."""
+
+_IS_SKIPPED = pytest.StashKey[bool]()
+"""Whether a fixture of stallgate skipped the test."""
 
 _STATE, _PAGE, _REPLAYED = "stallgate", "stallgate_page", "stallgate_replayed"
 """Properties of a test's report: they reach the process that prints the summary, and junit.xml."""
@@ -110,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skips the tests of stallgate in a session that does not measure."""
     if not config.getoption("stallgate"):
         for item in items:
-            if item.get_closest_marker("stallgate") or "stallgate" in getattr(item, "fixturenames", ()):
+            if item.get_closest_marker("stallgate"):
                 item.add_marker(pytest.mark.skip(reason=_HOW))
 
 
@@ -193,6 +196,21 @@ def _why(run: GatedRun) -> str:
     return f"{run.message}\n{_REMEDY}" if run.state == "unable" else run.message
 
 
+def _skip(item: pytest.Item, reason: str) -> NoReturn:
+    item.stash[_IS_SKIPPED] = True
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Says of a test that a fixture skipped where the test is, as of one with a mark; not where the fixture is."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and item.stash.get(_IS_SKIPPED, False):
+        path, line, _ = item.reportinfo()
+        report.longrepr = (os.fspath(path), (line or 0) + 1, report.longrepr[2])
+    return report
+
+
 class StallgateFixture:
     """The fixture ``stallgate``: judges what a test names while it runs."""
 
@@ -221,7 +239,7 @@ class StallgateFixture:
         __tracebackhide__ = True
         run = self.judge(problem, **how)
         if run.state == "unable" and _allows_unmeasured(self._item.config):
-            pytest.skip(run.message)
+            _skip(self._item, run.message)
         if run.state != "pass":
             pytest.fail(_why(run), pytrace=False)
         return run
@@ -231,7 +249,7 @@ class StallgateFixture:
 def _stallgate(request: pytest.FixtureRequest) -> StallgateFixture:
     """Measures and judges: ``stallgate.gate("softmax/fused", stage="streaming")``."""
     if not request.config.getoption("stallgate"):
-        pytest.skip(_HOW)
+        _skip(request.node, _HOW)
     return StallgateFixture(request.node)
 
 
