@@ -230,16 +230,43 @@ def test_any_other_error_is_none_that_could_be_allowed() -> None:
     assert (run.state, run.page) == ("pass", None)
 
 
-def test_drawn_workloads_are_checked_after_the_verdicts() -> None:
+def checked(answer: str, role: str = "candidate", variant: str = "fused") -> dict[str, Any]:
+    cases = [{"workload": "main", "outcome": "right", "reason": ""}]
+    if answer != "right":
+        cases.append({"workload": "drawn-3", "outcome": f"{answer}_result", "reason": "7 of 9 are wrong"})
+    return {"problem": "softmax", "variant": variant, "role": role, "answer": answer, "cases": cases}
+
+
+@pytest.mark.parametrize(
+    ("status", "variants", "state"),
+    [
+        (0, [checked("right")], "pass"),
+        (1, [checked("right"), checked("wrong", "baseline", "library")], "pass"),
+        (1, [checked("right"), checked("wrong", variant="online")], "fail"),
+        (3, [checked("not_checked")], "error"),
+        (0, [checked("an answer of a later stallgate")], "error"),
+        (0, [checked("right", "roof", "copy")], "error"),
+        (0, [], "error"),
+    ],
+)
+def test_candidates_have_to_be_right_on_drawn_workloads(
+    status: int, variants: list[dict[str, Any]], state: str
+) -> None:
+    line = Line(check=Answer(status, {"variants": variants, "seed": 5}))
+    assert judged(line, Wanted("softmax", drawn=20)).state == state
+    assert ["check", "softmax", "--drawn", "20"] in line.asked
+
+
+def test_a_fault_on_a_drawn_workload_can_be_seen_again() -> None:
     drawn = Wanted("softmax", ("fused",), drawn=20)
-    line = Line()
-    assert judged(line, drawn).state == "pass"
-    assert ["check", "softmax/fused", "--drawn", "20"] in line.asked
-    wrong = {"cases": [{"case": "softmax/fused/default/drawn-3", "right": False, "reason": "7 of 9 are wrong"}]}
-    run = judged(Line(check=Answer(1, wrong)), drawn)
-    assert (run.state, run.message) == ("fail", "softmax/fused/default/drawn-3: 7 of 9 are wrong")
-    assert judged(Line(check=Answer(3, {})), drawn).state == "error"
-    assert judged(Line(check=error("unknown_name", 2)), drawn).state == "error"
+    run = judged(Line(check=Answer(1, {"variants": [checked("wrong")], "seed": 5})), drawn)
+    again = "again: stallgate check softmax/fused --drawn 20 --seed 5"
+    assert run.message == f"softmax/fused on drawn-3: 7 of 9 are wrong\n{again}"
+
+
+def test_what_cannot_be_drawn_is_an_error_and_what_fails_is_not_drawn() -> None:
+    drawn = Wanted("softmax", drawn=20)
+    assert judged(Line(check=error("bad_argument", 2)), drawn).state == "error"
     line = Line(verdict("fail"))
     assert judged(line, drawn).state == "fail"
     assert not [words for words in line.asked if words[0] == "check"]

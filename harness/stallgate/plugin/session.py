@@ -211,11 +211,7 @@ class Session:
         """Whether the variants are right on drawn workloads."""
         options = ["--python", self._measuring.python] if self._measuring.python else []
         check = self._measuring.ask(["check", *wanted.subjects, "--drawn", str(wanted.drawn), *options])
-        if check.code:
-            return _refused(check)
-        if check.status == 0:
-            return "pass", ""
-        return "fail" if check.status == 1 else "error", _unright(check) or "it is not right on a drawn workload"
+        return _refused(check) if check.code else _right(wanted, check)
 
 
 def _is_in(wanted: Wanted, profile: Answer) -> bool:
@@ -293,7 +289,26 @@ def _sentence(verdict: dict[str, Any]) -> str:
     return f"{status}{verdict['problem']}/{verdict['variant']}{on}: {verdict['sentence']}"
 
 
-def _unright(check: Answer) -> str:
-    """The first sentence of ``stallgate check`` that says what is wrong."""
-    cases = [case for case in check.facts.get("cases", []) if not case.get("right", True)]
-    return "; ".join(f"{case.get('case', '')}: {case.get('reason', '')}" for case in cases[:1])
+def _right(wanted: Wanted, check: Answer) -> tuple[_State, str]:
+    """Whether what a test wants is right by ``stallgate check``; and the first case of each variant that is not."""
+    found = [v for v in check.facts.get("variants", []) if v["role"] == "candidate" or v["variant"] in wanted.variants]
+    if not found:
+        return "error", f"not measured: `stallgate check` checks no candidate of {wanted.problem}"
+    answers = {variant["answer"] for variant in found}
+    if answers == {"right"}:
+        return "pass", ""
+    seed = check.facts.get("seed")
+    again = (
+        ""
+        if seed is None
+        else f"\nagain: stallgate check {' '.join(wanted.subjects)} --drawn {wanted.drawn} --seed {seed}"
+    )
+    sentences = [_fault(variant) for variant in found if variant["answer"] != "right"]
+    return "fail" if "wrong" in answers else "error", "\n".join(sentences) + again
+
+
+def _fault(variant: dict[str, Any]) -> str:
+    case: dict[str, Any] = next((case for case in variant["cases"] if case["outcome"] != "right"), {})
+    on = f" on {case['workload']}" if case else ""
+    reason = case.get("reason") or str(case.get("outcome", "not checked")).replace("_", " ")
+    return f"{variant['problem']}/{variant['variant']}{on}: {reason}"
