@@ -14,6 +14,7 @@ COMMANDS = {
     "import": "Make a run from ncu reports made elsewhere.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",
+    "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
