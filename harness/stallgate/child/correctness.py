@@ -18,13 +18,17 @@ class _Finding(NamedTuple):
     first: str
 
 
-def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float) -> str | None:
+Allowed = float | dict[str, float]
+"""The relative error of an element, 0 for exact; or ``rtol`` and ``atol``, which add up."""
+
+
+def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: Allowed) -> str | None:
     """What is wrong with an output, in a sentence; None if nothing is.
 
     Args:
         output: what the variant returned.
         parts: the right result, part by part; together they cover the output.
-        tolerance: relative, of each element; 0 for exact.
+        tolerance: the error that each element may have.
     """
     covered, findings = 0, []
     for index, want in parts:
@@ -42,12 +46,13 @@ def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float)
 
 
 def _wrong_elements(
-    got: torch.Tensor, want: torch.Tensor, tolerance: float, index: tuple[slice, ...]
+    got: torch.Tensor, want: torch.Tensor, tolerance: Allowed, index: tuple[slice, ...]
 ) -> list[_Finding]:
     """The finding of a part; none where it is right."""
-    if _is_close(got, want, tolerance):
+    relative, absolute = (tolerance["rtol"], tolerance["atol"]) if isinstance(tolerance, dict) else (tolerance, 0.0)
+    if _is_close(got, want, relative):
         return []
-    bad = _differs(got, want, tolerance)
+    bad = _differs(got, want, relative, absolute)
     count = int(bad.count_nonzero())
     return [_Finding(count, _first(bad, got, want, index))] if count else []
 
@@ -108,12 +113,12 @@ def _is_close(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> bool:
     return bool(1 - slack <= least.item() and most.item() <= 1 + slack)
 
 
-def _differs(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> torch.Tensor:
+def _differs(got: torch.Tensor, want: torch.Tensor, tolerance: float, absolute: float = 0.0) -> torch.Tensor:
     """Where elements differ by more than the tolerance; a NaN wants a NaN, an infinity itself."""
     bad = got != want
     if got.is_floating_point():
         error = _double(got).sub_(want).abs_()
-        bad &= ~((error <= _double(want).abs_().mul_(tolerance)) & want.isfinite())
+        bad &= ~((error <= _double(want).abs_().mul_(tolerance).add_(absolute)) & want.isfinite())
         bad &= ~(got.isnan() & want.isnan())
     return bad
 

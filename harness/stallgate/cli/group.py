@@ -11,6 +11,7 @@ from stallgate import __version__
 COMMANDS = {
     "profile": "Measure variants under ncu; without a GPU, replay the recording.",
     "import": "Make a run from ncu reports made elsewhere.",
+    "check": "Check whether variants are right; without a GPU, in Triton's interpreter.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",

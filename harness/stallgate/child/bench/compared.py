@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from stallgate.child.correctness import checksums, fault, returned_fault, shares_memory
+from stallgate.child.correctness import Allowed, checksums, fault, returned_fault, shares_memory
 from stallgate.child.device import ComputeDevice, filled_memory
 from stallgate.child.load import expected_of, load_file
 from stallgate.child.referee_client import Wrong
@@ -58,7 +58,7 @@ class ComparedVariant:
         raise_if_wrong(output, parts, self._reference.tolerance(**self._arguments))
 
 
-def raise_if_wrong(output: object, parts: Any, tolerance: float) -> None:
+def raise_if_wrong(output: object, parts: Any, tolerance: Allowed) -> None:
     """Compares an output, part by part.
 
     Raises:

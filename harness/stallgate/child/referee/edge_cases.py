@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from stallgate.child.correctness import ExpectedPart, fault
+from stallgate.child.correctness import Allowed, ExpectedPart, fault
 
 
 class EdgeCase(NamedTuple):
@@ -60,7 +60,7 @@ class EdgeCases:
             self._current = found
         return found
 
-    def compare(self, output: torch.Tensor, expected: Iterator[ExpectedPart], tolerance: float) -> str | None:
+    def compare(self, output: torch.Tensor, expected: Iterator[ExpectedPart], tolerance: Allowed) -> str | None:
         """What is wrong with the output of the current edge case, in a sentence; None where nothing is."""
         found = fault(output, expected, tolerance)
         if found is not None and self._previous is not None and torch.equal(self._previous, output):
