@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,3 +116,20 @@ def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     """Old names in a stage's file, each with the metric that stands for it."""
     found = {v.written_as: v for v in verdicts if v.written_as}
     return [(old, f"is read as {v.metric}: {v.ncu_name or 'not measured'}") for old, v in found.items()]
+
+
+def inline_table(values: Mapping[str, object]) -> str:
+    """Arguments as TOML, so that they can be pasted into a problem's file."""
+    return f"{{ {', '.join(f'{name} = {_toml(value)}' for name, value in values.items())} }}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case Mapping():
+            return inline_table(value)
+        case list() | tuple():
+            return f"[{', '.join(_toml(part) for part in value)}]"
+        case str() | bool():
+            return json.dumps(value)
+        case _:
+            return repr(value)

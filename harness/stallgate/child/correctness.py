@@ -102,7 +102,7 @@ def _norm_used(parts: list[_Part], rule: Rule) -> float:
 def _compared(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]) -> _Part:
     """A part, in pieces of bounded memory."""
     trusted = expected.trusted[index] if expected.trusted is not None else None
-    if trusted is None and expected.rule.atol == 0 and expected.rule.norm is None:
+    if trusted is None and expected.rule.norm is None:
         used = _relative_error(got, want, expected.rule.rtol)
         if used is not None:
             return _Part(used=used)

@@ -45,6 +45,15 @@ def _small_size(size: int) -> int:
     return power * (_SMALL // power + 1) if power < _SMALL else _SMALL
 
 
+def written(described: Described) -> Any:
+    """An input as a project's file has it."""
+    if "value" in described:
+        return described["value"]
+    numbers = ",".join(f"{number:g}" if number != int(number) else str(int(number)) for number in described["numbers"])
+    shape = ",".join(map(str, described["shape"]))
+    return f"{described['dtype']}[{shape}] {described['distribution']}" + (f"({numbers})" if numbers else "")
+
+
 def special(fresh: Callable[[int], list[Any]]) -> Iterator[tuple[str, list[Any]]]:
     """Inputs with special values in the first tensor of floating-point numbers, by what is special about them."""
     for number, (name, plant) in enumerate(_SPECIALS.items()):

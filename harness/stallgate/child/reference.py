@@ -91,9 +91,20 @@ class Reference:
         """How many of the last inputs are gradients of results."""
         return len(self._output_forms(case)) if case["direction"] == "backward" else 0
 
-    def draw(self, *arguments: Any, **named: Any) -> Any:
-        """What the file's ``draw`` returns."""
-        return getattr(self._file, "draw")(*arguments, **named)  # noqa: B009  (it may have none)
+    @property
+    def draw(self) -> Callable[..., Any] | None:
+        """The file's ``draw``; None where it has none."""
+        return getattr(self._file, "draw", None)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether it makes its own inputs, from a workload's arguments."""
+        return not self._has_no("get_inputs")
+
+    def needs(self, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """Bytes and flops of a call as the file's ``needs`` says; None where it has none."""
+        found: dict[str, Any] | None = self._file.needs(**arguments) if hasattr(self._file, "needs") else None  # type: ignore[union-attr]
+        return found
 
     def _from_file(self, arguments: dict[str, Any], device: str, seed: int) -> list[Any]:
         make: Callable[..., list[Any]] = getattr(self._file, "get_inputs")  # noqa: B009
@@ -213,12 +224,13 @@ class Reference:
         return "expected" if hasattr(self._file, "expected") else None
 
     def _rules_of_file(self, case: Case, outputs: int) -> list[Rule]:
-        """The problem's tolerances, or those that the file's function says: a relative one for each output."""
+        """The problem's tolerances, or what the file's function says: a relative one or a table for each output."""
         written = self._written_rules(case)
         if written:
             return _one_each(written, outputs)
         found = self._file.tolerance(**case["arguments"])  # type: ignore[union-attr]
-        return _one_each([Rule(rtol=float(each)) for each in (found if isinstance(found, list) else [found])], outputs)
+        tables = [each if isinstance(each, dict) else {"rtol": each} for each in _as_list(found)]
+        return _one_each([written_rule(table) for table in tables], outputs)
 
     def _expected_of_call(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput]:
         """What the reference makes of the inputs in 64 bits, rounded to the dtype that it returns by itself."""
@@ -301,6 +313,10 @@ def gradients(model: Any, forward: list[Any], cotangents: list[Any]) -> Callable
 
 def _differentiable(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _widened(value: Any) -> Any:

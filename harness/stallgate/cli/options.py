@@ -87,3 +87,16 @@ grace_option = click.option(
     show_default=True,
     help="Seconds ncu gets to write its report after being stopped.",
 )
+drawn_option = click.option(
+    "--drawn", type=click.IntRange(1, 10_000), metavar="N", help="Draw N workloads at random, by the problem's draw."
+)
+drawn_only_option = click.option(
+    "--drawn-only",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="N",
+    help="Only drawn workload number N; needs --seed. Repeatable.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), metavar="S", help="Seed of drawn workloads; default: another one each time."
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ from stallgate.errors import BadArgument
 from stallgate.formatting import as_text, is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
+from stallgate.measure.drawn import Draw
 from stallgate.measure.plan import Request, left_out, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project, load_project
@@ -58,6 +60,24 @@ def _warn_of_broken_problems(project: Project) -> None:
         if name not in told:
             click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
             told.add(name)
+
+
+def draw_of(drawn: int | None, drawn_only: tuple[int, ...], seed: int | None) -> Draw | None:
+    """Which workloads to draw, by the options of a command; None if none.
+
+    Raises:
+        BadArgument: the options contradict each other.
+    """
+    if drawn is not None and drawn_only:
+        raise BadArgument("--drawn and --drawn-only contradict each other", "use one of them")
+    if drawn_only and seed is None:
+        raise BadArgument("--drawn-only needs the seed that the workload was drawn with", "add --seed S")
+    if drawn is None and not drawn_only:
+        if seed is not None:
+            raise BadArgument("--seed is only for drawn workloads", "add --drawn N")
+        return None
+    numbers = list(dict.fromkeys(drawn_only)) if drawn is None else list(range(drawn))
+    return Draw(seed=random.randrange(10**6) if seed is None else seed, numbers=numbers)
 
 
 def problems_of(cases: list[Case]) -> list[str]:

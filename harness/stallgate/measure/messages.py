@@ -174,12 +174,32 @@ class ContenderEnded(Message, frozen=True, tag="outcome"):
 TimerMessage = TimerDescribed | Unable | RowBegun | ContenderStep | ContenderEnded | Lost | End
 
 
+# --- the drawing child ------------------------------------------------------------------------------------------------
+
+
+class ArgumentsDrawn(Message, frozen=True, tag="drawn"):
+    """The answer to a request for arguments."""
+
+    name: str
+    fault: str = ""
+    """Why there are none, in a sentence; empty where there are."""
+    arguments: dict[str, object] = {}
+    inputs: list[object] = []
+    bytes: Count = 0
+    """That a call with them has to move."""
+    flops: Count = 0
+
+
+DrawerMessage = ArgumentsDrawn | Unable | End
+
+
 class Unreadable(ValueError):
     """An invalid message."""
 
 
 _CHILD = msgspec.json.Decoder(ChildMessage)
 _TIMER = msgspec.json.Decoder(TimerMessage)
+_DRAWER = msgspec.json.Decoder(DrawerMessage)
 
 
 def child_message(line: bytes) -> ChildMessage:
@@ -203,6 +223,19 @@ def timer_message(line: bytes) -> TimerMessage:
     """
     try:
         message: TimerMessage = _TIMER.decode(line)
+    except _NO_MESSAGE as error:
+        raise Unreadable(_why(line, error)) from None
+    return message
+
+
+def drawer_message(line: bytes) -> DrawerMessage:
+    """The message of a line of the drawing child.
+
+    Raises:
+        Unreadable: it is invalid.
+    """
+    try:
+        message: DrawerMessage = _DRAWER.decode(line)
     except _NO_MESSAGE as error:
         raise Unreadable(_why(line, error)) from None
     return message

@@ -21,6 +21,7 @@ from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
 from stallgate.measure.outcomes import Finished, Outcomes
 from stallgate.measure.plan import judging_stages
+from stallgate.measure.witness import is_its_own, next_group
 from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, MeasureOptions, Role, Run, Settings, Subject
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
@@ -29,9 +30,6 @@ from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.staleness import changed_files
 from stallgate.runs.folder import now, save
-
-NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
-"""Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 
 class Watcher(Protocol):
@@ -153,17 +151,10 @@ class Profiler:
             self._sample(cases)
 
     def _next_group(self) -> list[Case]:
-        """The cases that share the next process: all that are left of a problem, or those of one variant.
-
-        Problems are kept apart so that each can have a recording of its own. Variants are kept apart on request, and
-        where a result has to be confirmed.
-        """
+        """The cases that share the next process. Problems are kept apart: each can have a recording of its own."""
         planned = [result.case for result in self._run.cases if result.outcome == "planned"]
-        fresh = [case for case in planned if case not in self._to_be_confirmed]
-        left = fresh or planned
-        if fresh and not self._options.isolate:
-            return [case for case in fresh if case.problem == fresh[0].problem]
-        return [case for case in left if _variant(case) == _variant(left[0])]
+        group = next_group(planned, self._to_be_confirmed, isolate=self._options.isolate)
+        return [case for case in group if case.problem == group[0].problem]
 
     def _sample(self, cases: list[Case]) -> None:
         """One ncu process for the samples of some cases.
@@ -229,15 +220,10 @@ class Profiler:
     def _settle(self, task: Task, outcomes: Outcomes) -> None:
         """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""
         for case, finished in outcomes.finished.items():
-            if self._has_a_witness(task, case, finished):
+            if is_its_own(task.cases, case, finished):
                 self._conclude(case, finished, task.name)
             else:
                 self._to_be_confirmed.add(case)
-
-    def _has_a_witness(self, task: Task, case: Case, finished: Finished) -> bool:
-        """Whether an outcome is the variant's own: nothing that another left in the process can be the cause."""
-        before = task.cases[: task.cases.index(case)]
-        return finished.outcome not in NEEDS_A_WITNESS or all(_variant(each) == _variant(case) for each in before)
 
     def _conclude(self, case: Case, finished: Finished, attempt: str) -> None:
         old = self._result(case)
@@ -297,10 +283,6 @@ class Profiler:
     def _note(self, run: Run) -> None:
         self._run = run
         save(self._folder, run)
-
-
-def _variant(case: Case) -> tuple[str, str]:
-    return case.problem, case.variant
 
 
 def _ignore(outcomes: Outcomes) -> None:

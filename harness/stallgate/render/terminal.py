@@ -11,7 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from stallgate.errors import BrokenFile
-from stallgate.formatting import MARKS, aliases, listed, on_several, scaled, spaced, whom, without_controls
+from stallgate.formatting import (
+    MARKS,
+    aliases,
+    inline_table,
+    listed,
+    on_several,
+    scaled,
+    spaced,
+    whom,
+    without_controls,
+)
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.conditions import provenance
@@ -20,6 +30,7 @@ if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
     from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
+    from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
@@ -331,6 +342,71 @@ class BenchBar(_Progress):
     def finished(self, row: str, entry: Entry) -> None:
         good = entry.outcome in ("timed", "absent")
         self._advance(f"{row}: {entry.label}", entry.outcome, entry.reason, good=good)
+
+
+class CheckBar(_Progress):
+    """The progress of a check, by cases."""
+
+    def begun(self, cases: int) -> None:
+        self._begin("starting", cases)
+
+    def finished(self, result: CaseResult) -> None:
+        """Counts the case; what became of it is in the report."""
+        if self._task is not None:
+            self._progress.update(self._task, advance=1, description=result.case.variant)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+_ANSWERS = {"right": ("right", "green"), "wrong": ("WRONG", "bold red"), "not_checked": ("not checked", "yellow")}
+
+_MOST_CASES = 10
+"""Cases of a variant whose reasons are shown; `--json` has them all."""
+
+
+def show_check(found: CheckReport) -> None:
+    """Where the variants ran, then each variant's answer, with the reasons where it is not right."""
+    if found.gpu is None:
+        where = "Triton's interpreter on the CPU: small inputs in the place of the workloads'"
+    else:
+        where = f"{found.gpu}: whole workloads"
+    drawn = f", and drawn ones of seed {found.seed}" if found.seed is not None else ""
+    out.print(_text(f"{where}{drawn}", "yellow" if found.small else ""), soft_wrap=True)
+    for left_out, same in found.stand_ins.items():
+        out.print(_text(f"  {left_out} is the same as {same} once it is small", "dim"), soft_wrap=True)
+    for variant in found.variants:
+        _checked_variant(variant, found)
+
+
+def _checked_variant(variant: CheckedVariant, found: CheckReport) -> None:
+    word, style = _ANSWERS[variant.answer]
+    line = f" on {variant.right} of {len(variant.cases)}" if variant.answer == "right" else ""
+    if variant.answer != "right":
+        line = f": right on {variant.right} of {len(variant.cases)}"
+    out.print(_text(f"{word:<12}", style) + _text(f"{variant.name}{line}"), soft_wrap=True)
+    faulty = [case for case in variant.cases if case.outcome != "right"]
+    for case in faulty[:_MOST_CASES]:
+        _checked_case(case, found, variant)
+    if len(faulty) > _MOST_CASES:
+        out.print(_text(f"{'':12}and on {len(faulty) - _MOST_CASES} more; --json has them all"))
+    for note in dict.fromkeys(case.note for case in variant.cases if case.note):
+        _hang(out, _text(f"{'':12}edge cases: "), note, 14, "yellow")
+
+
+def _checked_case(case: CheckedCase, found: CheckReport, variant: CheckedVariant) -> None:
+    """Why a case is not right, and for a drawn one how to run it again alone."""
+    _hang(out, _text(f"{'':12}{case.workload}: "), f"{spaced(case.outcome)}: {case.reason}", 14)
+    number = _drawn_number(case.workload, found.seed)
+    if number is not None:
+        _hang(out, _text(f"{'':14}arguments = "), inline_table(case.arguments), 16, "dim")
+        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {number}"
+        out.print(_text(f"{'':14}{again}", "dim"), soft_wrap=True)
+
+
+def _drawn_number(workload: str, seed: int | None) -> str | None:
+    """The number of a drawn workload; None for any other."""
+    head, _, number = workload.rpartition("-")
+    return number if seed is not None and head == f"drawn-{seed}" else None
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
