@@ -118,14 +118,8 @@ def _descriptor_kernel(
     row, column = tile_row * BLOCK_M, tile_column * BLOCK_N
     accumulator = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
     for start in range(0, K, BLOCK_K):
-        if A_BY_COLUMNS:
-            a = a_descriptor.load([start, row]).T
-        else:
-            a = a_descriptor.load([row, start])
-        if B_BY_COLUMNS:
-            b = b_descriptor.load([column, start]).T
-        else:
-            b = b_descriptor.load([start, column])
+        a = a_descriptor.load([start, row]).T if A_BY_COLUMNS else a_descriptor.load([row, start])
+        b = b_descriptor.load([column, start]).T if B_BY_COLUMNS else b_descriptor.load([start, column])
         accumulator = tl.dot(_through_registers(a, IN_REGISTERS), b, accumulator, input_precision="tf32")
     rows, columns = row + tl.arange(0, BLOCK_M), column + tl.arange(0, BLOCK_N)
     _store(accumulator, c_ptr, rows, columns, M, N, c_row, c_column)

@@ -85,5 +85,6 @@ class ModelNew(nn.Module):
         self.eps = eps
         self.configuration = configuration
 
-    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Takes what torch's function takes; the shape of `weight` is `normalized_shape`."""
         return fused(x, weight, self.eps, **self.configuration)

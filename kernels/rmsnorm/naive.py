@@ -24,9 +24,7 @@ def _naive_kernel(x_ptr, weight_ptr, y_ptr, n, eps, BLOCK: tl.constexpr):
         tl.store(y_ptr + origin + start + offsets, y.to(y_ptr.dtype.element_ty), mask=mask)
 
 
-def naive(
-    x: torch.Tensor, weight: torch.Tensor, eps: float, *, BLOCK: int = 256, num_warps: int = 4
-) -> torch.Tensor:
+def naive(x: torch.Tensor, weight: torch.Tensor, eps: float, *, BLOCK: int = 256, num_warps: int = 4) -> torch.Tensor:
     """`weight * x / sqrt(mean(x**2) + eps)` over the last dimensions, those of `weight`, computed in float32."""
     x = x.contiguous()
     y = torch.empty_like(x)
@@ -44,5 +42,6 @@ class ModelNew(nn.Module):
         self.eps = eps
         self.configuration = configuration
 
-    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Takes what torch's function takes; the shape of `weight` is `normalized_shape`."""
         return naive(x, weight, self.eps, **self.configuration)

@@ -65,7 +65,9 @@ def fault(got: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> str:
     if not bad.any():
         return ""
     first = tuple(bad.nonzero()[0].tolist())
-    return f"{int(bad.sum())} of {bad.numel()} wrong, first {list(first)}: {got[first].item()}, not {want[first].item()}"
+    return (
+        f"{int(bad.sum())} of {bad.numel()} wrong, first {list(first)}: {got[first].item()}, not {want[first].item()}"
+    )
 
 
 def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -55,7 +55,9 @@ def fault(got: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> str:
     if not bad.any():
         return ""
     first = tuple(bad.nonzero()[0].tolist())
-    return f"{int(bad.sum())} of {bad.numel()} wrong, first {list(first)}: {got[first].item()}, not {want[first].item()}"
+    return (
+        f"{int(bad.sum())} of {bad.numel()} wrong, first {list(first)}: {got[first].item()}, not {want[first].item()}"
+    )
 
 
 @pytest.mark.parametrize("seed", range(25))
