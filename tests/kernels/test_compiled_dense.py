@@ -43,6 +43,7 @@ DESCRIBED = [product(4096, 4096, 4096, dtype, "rows", "rows", use_tma=True) for 
 ODD = [product(4000, 3001, 2999, "bfloat16", "rows", "rows")]
 SKINNY = [product(16, 8192, 8192, "bfloat16", "rows", "rows"), product(8192, 5, 8192, "bfloat16", "rows", "rows")]
 NORMS = [norm(999, 128, "bfloat16"), norm(99, 4096, "bfloat16"), norm(99, 4096, "float32"), norm(9, 16384, "float32")]
+SHIFTED_NORMS = [norm(99, 4097, "bfloat16"), norm(99, 4097, "float32")]
 LONG_NORMS = [norm(9, 65536, "bfloat16")]
 GROUPS = {
     "half": HALF,
@@ -51,6 +52,7 @@ GROUPS = {
     "odd": ODD,
     "skinny": SKINNY,
     "norms": NORMS,
+    "shifted norms": SHIFTED_NORMS,
     "long norms": LONG_NORMS,
 }
 
@@ -114,6 +116,14 @@ def test_norms_move_whole_vectors(compiled: Launches, group: str) -> None:
         rows = set(re.findall(r"(?:ld|st)\.global\S*", launch["ptx"]))
         assert any("ld" in move and "v4.b32" in move for move in rows)
         assert all(".v4.b32" in move for move in rows if move.startswith("st"))
+
+
+def test_rows_that_begin_anywhere_are_moved_by_whole_vectors_too(compiled: Launches) -> None:
+    """16 elements a thread are as many 16-byte moves as they have bytes; the others are masked but at a row's ends."""
+    for launch, size in zip(compiled["shifted norms"], (2, 4), strict=True):
+        assert launch["kernel"] == "_shifted_row_kernel"
+        assert len(re.findall(r"ld\.global\S*L1::evict_first\S*\.v4\.b32", launch["ptx"])) == size
+        assert len(re.findall(r"st\.global\S*\.v4\.b32", launch["ptx"])) == size
 
 
 def test_a_row_that_fits_is_read_once(compiled: Launches) -> None:

@@ -18,6 +18,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("naive", {}),
     ("naive", {"BLOCK": 64}),
     ("fused", {}),
+    ("fused", {"ROWS": 1}),
     ("fused", {"ROWS": 4}),
     ("fused", {"ROWS": 0, "BLOCK": 64}),
 ]
@@ -69,7 +70,7 @@ def test_drawn_norms_are_right(norm: torch.nn.Module, seed: int) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("n", [128, 4096, 4097, 16384, 32768, 70001])
 def test_every_form_is_right_as_it_is_chosen(dtype: torch.dtype, n: int) -> None:
-    """Several rows a program, one row, and one row piece by piece."""
+    """Several rows a program, one row, one that begins anywhere, and one row piece by piece."""
     generator = torch.Generator().manual_seed(n)
     rows = 67 if n == 128 else 2
     x, weight = (0.003 * torch.randn(rows, n, generator=generator)).to(dtype), torch.linspace(0.5, 2, n).to(dtype)
@@ -103,13 +104,13 @@ def test_nothing_is_normalised_to_nothing(norm: torch.nn.Module, shape: tuple[in
 
 FAULTS = {
     "eps is lost": (" / n + eps", " / n"),
-    "squares are summed in the type of the input": (
-        "tl.sum(x * x, 1)",
-        "tl.sum((x * x).to(tl.float16), 1).to(tl.float32)",
-    ),
+    "squares are summed in a half type": ("tl.sum(x * x, 1)", "tl.sum((x * x).to(tl.float16), 1).to(tl.float32)"),
     "the mean is that of the block": ("tl.sum(x * x, 1) / n", "tl.sum(x * x, 1) / BLOCK"),
     "the last element is not summed": ("tl.sum(x * x, 1)", "tl.sum(tl.where(column[None, :] < n - 1, x * x, 0), 1)"),
     "the weight is lost": (" * weight[None, :]", ""),
+    "elements of the rows beside it are summed": ("tl.where(inside, ", "tl.where(inside | in_tensor, "),
+    "the last elements of the tensor are not read": ("tl.where(in_tensor, x, end)", "x"),
+    "what is beside whole vectors is not stored": ("y, mask=inside & ~in_row", "y, mask=inside & in_row"),
 }
 
 
@@ -124,6 +125,8 @@ def broken(folder: Path, written: str, instead: str) -> ModuleType:
 
 @pytest.mark.parametrize("planted", FAULTS)
 def test_a_planted_fault_is_noticed(planted: str, tmp_path: Path) -> None:
-    norm = broken(tmp_path, *FAULTS[planted]).ModelNew(eps=EPS)
+    """In one of the draws at least, with rows as they are and several a program."""
+    module = broken(tmp_path, *FAULTS[planted])
+    norms = [module.ModelNew(eps=EPS, **rows) for rows in ({}, {"ROWS": 1})]
     drawn = [draw(seed) for seed in range(25)]
-    assert any(fault(norm(x, [x.shape[-1]], weight), x, weight) for x, weight in drawn)
+    assert any(fault(norm(x, [x.shape[-1]], weight), x, weight) for norm in norms for x, weight in drawn)
