@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from stallgate.project.digests import file_digest
-from tests.report_blocks import taken_apart
+from stallgate.runs.report_blocks import taken_apart
 
 SMALL = ("copy_roof", "blocked_scan")
 """The roof and a candidate."""
@@ -38,7 +38,7 @@ def _narrowed(problem: str, variants: tuple[str, ...], workloads: tuple[str, ...
     tables = problem.split("\n\n")
     kept = [table for table in tables if _name(table, "variants") in (None, *variants)]
     return "\n\n".join(
-        table.replace("\ndefault = true", "") if _name(table, "workloads") not in (None, *workloads) else table
+        re.sub(r"\n(default|judged) = .*", "", table) if _name(table, "workloads") not in (None, *workloads) else table
         for table in kept
     )
 

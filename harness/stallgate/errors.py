@@ -7,7 +7,8 @@
     │   ├── UnknownName             no such problem, variant, workload, stage, metric, chip or run
     │   ├── BrokenFile              a file that is not what it should be, or cannot be read or written
     │   │   └── OtherFormat         a file of a format that this stallgate does not read
-    │   └── BadArgument             an argument that cannot be
+    │   ├── BadArgument             an argument that cannot be
+    │   └── GithubRefused           GitHub refused a comment, or cannot be reached
     └── NotMeasured            (3)  no measurement that a verdict could be based on
         ├── NoDevice                no CUDA device, and no replay allowed
         ├── NoProfiler              Nsight Compute is missing or does not start
@@ -23,15 +24,13 @@ A missed target is a verdict, never an exception. Only the command line prints t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 
 class StallgateError(Exception):
     """A refusal: one sentence that says what is wrong, and one that says what to do next."""
 
     status = 70
-    found: Mapping[str, object] = {}
-    """What the command found before it stopped; ``--json`` prints it beside the error."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -82,6 +81,15 @@ class OtherFormat(BrokenFile):
 
 class BadArgument(UserFault):
     """An argument that cannot be."""
+
+
+class GithubRefused(UserFault):
+    """GitHub refused a comment, or cannot be reached."""
+
+    def __init__(self, message: str, hint: str = "", *, answer: int = 0) -> None:
+        super().__init__(message, hint)
+        self.answer = answer
+        """The HTTP status of a refusal; 0 where there is none."""
 
 
 class NotMeasured(StallgateError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ MARKS: dict[Status, str] = {
     "undecided": "≈ undecided",
     "not_measured": "○ not measured",
     "waived": "~ waived",
+    "excused": "✓ excused",
 }
 
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
@@ -63,9 +65,20 @@ def without_controls(words: str) -> str:
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def whom(verdict: Verdict) -> str:
+def whom(verdict: Verdict, *, with_problem: bool) -> str:
     """The variant that a verdict is about, and its workload."""
-    return f"{verdict.variant} on {verdict.workload}" if verdict.workload else verdict.variant
+    variant = variant_of(verdict, with_problem=with_problem)
+    return f"{variant} on {verdict.workload}" if verdict.workload else variant
+
+
+def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
+    """A verdict's variant, with its problem where there are several: their variants may share a name."""
+    return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
+
+
+def on_several(verdicts: Iterable[Verdict]) -> bool:
+    """Whether verdicts are on several problems."""
+    return len({verdict.problem for verdict in verdicts}) > 1
 
 
 def number(value: float) -> str:
@@ -103,3 +116,20 @@ def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     """Old names in a stage's file, each with the metric that stands for it."""
     found = {v.written_as: v for v in verdicts if v.written_as}
     return [(old, f"is read as {v.metric}: {v.ncu_name or 'not measured'}") for old, v in found.items()]
+
+
+def inline_table(values: Mapping[str, object]) -> str:
+    """Arguments as TOML, so that they can be pasted into a problem's file."""
+    return f"{{ {', '.join(f'{name} = {_toml(value)}' for name, value in values.items())} }}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case Mapping():
+            return inline_table(value)
+        case list() | tuple():
+            return f"[{', '.join(_toml(part) for part in value)}]"
+        case str() | bool():
+            return json.dumps(value)
+        case _:
+            return repr(value)

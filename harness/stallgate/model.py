@@ -14,8 +14,9 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct, field
 
 RUN_FORMAT = 3
-"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``; 3, a
-case has the modules that it loaded, the kernels that it launched and the bytes that it needs."""
+"""Version of ``run.json``. History: 1, the first; 2, ``strays`` of a case became ``edge_case_fault``; ``options``;
+3, a replay may be of several recordings: ``origins`` by problem instead of one ``origin``; a case has the modules that
+it loaded, the kernels that it launched and the bytes that it needs."""
 
 BASELINE_FORMAT = 1
 """Version of a baseline's file. History: 1, the first."""
@@ -79,6 +80,8 @@ class Workload(FrozenStruct, frozen=True):
     """One for each output, or one for all; empty: the problem's."""
     default: bool = False
     """Whether it is measured where no workload is named."""
+    judged: bool | list[str] | None = None
+    """Whether stages judge it, or the names of those that do; None: if it is measured by default."""
 
     @property
     def called_with(self) -> str:
@@ -285,32 +288,67 @@ class Catalogue(FrozenStruct, frozen=True):
     """ncu name -> chips where it does not exist."""
 
 
-class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
-    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
+class BoundTerms(FrozenStruct, frozen=True, kw_only=True):
+    """A bound on a metric, as one of the four comparisons."""
 
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
+
+    @property
+    def bound(self) -> tuple[Comparison, float] | None:
+        """The comparison and its bound; None where there is none."""
+        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
+        return next(((name, bound) for name, bound in bounds if bound is not None), None)
+
+    def _check_one(self, *others: str) -> tuple[str, float]:
+        """Refuses terms that do not name exactly one finite bound, in a comparison or in one of the others."""
+        names = (*get_args(Comparison), *others)
+        given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a {self._noun} wants exactly one of {', '.join(names)}")
+        name, bound = given[0]
+        if not isfinite(bound):
+            raise ValueError(f"`{name}` has to be a finite number")
+        return name, bound
+
+    @property
+    def _noun(self) -> str:
+        return "bound"
+
+
+class ExcuseTerms(BoundTerms, frozen=True, kw_only=True):
+    """What excuses a target that is not met: a bound on a metric, such as a speed close to the roof."""
+
+    def __post_init__(self) -> None:
+        self._check_one()
+
+    @property
+    def _noun(self) -> str:
+        return "condition of `unless`"
+
+
+class Exemption(ExcuseTerms, frozen=True, kw_only=True):
+    """The same with the metric of the catalogue."""
+
+    metric: Metric
+
+
+class TargetTerms(BoundTerms, frozen=True, kw_only=True):
+    """What a target asks of its metric: exactly one of the four comparisons, or a tolerance around the baseline."""
+
     tolerance: float | None = None
     """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
-    workloads: list[str] = []
-    """The workloads that it is judged on; empty: all."""
     variants: list[str] = []
     """The variants that it is for; empty: every candidate."""
     scope: Literal["call", "kernel"] = "call"
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
     def __post_init__(self) -> None:
-        given = [(name, getattr(self, name)) for name in (*get_args(Comparison), "tolerance")]
-        given = [(name, bound) for name, bound in given if bound is not None]
-        if len(given) != 1:
-            raise ValueError(f"a target wants exactly one of {', '.join(get_args(Comparison))}, tolerance")
-        name, bound = given[0]
-        if not isfinite(bound):
-            raise ValueError(f"`{name}` has to be a finite number")
+        name, bound = self._check_one("tolerance")
         if name == "tolerance":
             self._check_tolerance(bound)
 
@@ -321,18 +359,18 @@ class TargetTerms(FrozenStruct, frozen=True, kw_only=True):
             raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
 
     @property
-    def bound(self) -> tuple[Comparison, float] | None:
-        """The comparison and its bound, an absolute value or a fraction of the roof's; None for a tolerance."""
-        bounds = [(name, getattr(self, name)) for name in get_args(Comparison)]
-        return next(((name, bound) for name, bound in bounds if bound is not None), None)
+    def _noun(self) -> str:
+        return "target"
 
 
 class Target(TargetTerms, frozen=True, kw_only=True):
-    """A bound on a metric of the catalogue."""
+    """A bound on a metric of the catalogue. It applies to the workloads that a problem marks as judged."""
 
     metric: Metric
     written_as: str | None = None
     """The metric's name in the stage's file, where it is not the short name."""
+    unless: Exemption | None = None
+    """Excuses the target where it is not met."""
 
 
 class Stage(FrozenStruct, frozen=True):
@@ -597,12 +635,14 @@ class MeasureOptions(FrozenStruct, frozen=True):
 
 
 class Origin(FrozenStruct, frozen=True):
-    """The recording that a run replays."""
+    """The recording that a run replays for one problem."""
 
     path: str
     created: str
     commit: str | None
     dirty: bool
+    settings: Settings | None = None
+    """Set where the run's recordings were not all measured alike; else the run's settings hold."""
 
 
 class Subject(FrozenStruct, frozen=True):
@@ -633,11 +673,13 @@ class Run(FrozenStruct, frozen=True):
     arguments: list[str]
     """The command line, for a reader."""
     settings: Settings | None
+    """None of an imported run, and where the recordings that it replays differ: then each origin has its own."""
     subjects: dict[str, Subject]
     cases: list[CaseResult]
     attempts: list[Attempt] = field(default_factory=list)
     complete: bool = False
-    origin: Origin | None = None
+    origins: dict[str, Origin] = {}
+    """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
 
@@ -685,8 +727,8 @@ class Launch(FrozenStruct, frozen=True):
 
 # --- what it means ----------------------------------------------------------------------------------------------------
 
-Status = Literal["pass", "fail", "undecided", "not_measured", "waived"]
-"""waived: not met, but tolerated by a waiver in problem.toml."""
+Status = Literal["pass", "fail", "undecided", "not_measured", "waived", "excused"]
+"""waived: not met, but tolerated by a waiver in problem.toml. excused: not met, but the target's `unless` holds."""
 
 
 class KernelPart(FrozenStruct, frozen=True):
@@ -703,6 +745,19 @@ class Reason(FrozenStruct, frozen=True):
     code: str
     """Stable: see ``stallgate/judge/reasons.py`` and ``stallgate/compare/two_runs.py``."""
     sentence: str
+
+
+class Excuse(FrozenStruct, frozen=True):
+    """The number that excused a missed target, with the bound that it meets."""
+
+    metric: str
+    unit: str
+    comparison: Comparison
+    bound: float
+    value: float
+    """Median of the samples."""
+    low: float
+    high: float
 
 
 class Verdict(FrozenStruct, frozen=True):
@@ -744,3 +799,5 @@ class Verdict(FrozenStruct, frozen=True):
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None
     """The waiver that covers the target, also one that has ended."""
+    excuse: Excuse | None = None
+    """Set where the target is excused."""

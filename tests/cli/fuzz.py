@@ -28,7 +28,10 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from stallgate.cli.output import JSON_VERSION
+from stallgate.cli.schema import json_schema
 from tests.conftest import command_line, copy_tree, with_fakes
+from tests.json_schema import violations
 
 PATIENCE_S = 60.0
 
@@ -289,6 +292,9 @@ COMMANDS = st.one_of(
     st.just(("bench", "--show", "--json")),
     command("import", st.sampled_from([("reports/run/ncu/1.ncu-repz",), ("run",), ("x.ncu-rep",)]), FLAGS),
     command("profile", PLAN, NUMBER, st.tuples(st.just("--metrics"), WORDS), FLAGS),
+    command("show", st.sampled_from([("runs",), ("problems",), ("stages",), ("run",)]), st.tuples(WORDS), FLAGS),
+    st.sampled_from([("--json", "show", what) for what in ("runs", "problems", "stages", "run")]),
+    command("schema", st.tuples(WORDS), FLAGS),
     st.just(("profile", "--json", "-w", "page")),
     st.just(("profile", "--resume", "live", "--json")),
     st.just(("profile", "--resume", "live", "--record")),
@@ -444,10 +450,13 @@ def _check_json(arguments: tuple[str, ...], done: subprocess.CompletedProcess[st
     if "--json" not in before or "--help" in before:
         return
     answer = json.loads(done.stdout)
-    assert answer["exit_status"] == done.returncode
-    assert answer["schema"].startswith("stallgate/")
-    assert answer["ok"] is ("error" not in answer)
-    if not answer["ok"]:
+    assert answer["status"] == done.returncode
+    assert answer["schema"] == JSON_VERSION
+    assert answer["ok"] is (done.returncode == 0)
+    if answer["command"] is not None:
+        schema = json_schema(answer["command"])
+        assert not violations(answer, schema, schema)
+    if "error" in answer:
         assert re.fullmatch("[a-z_]+", answer["error"]["code"])
         assert answer["error"]["message"].strip(string.whitespace)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -47,7 +50,7 @@ def test_no_device_and_no_recording(stallgate: Stallgate, tree: Path) -> None:
         path.unlink()
     done = stallgate("profile")
     assert done.returncode == 3
-    said(done, "no recording of cumprod", "make record")
+    said(done, "no recording of cumprod", "stallgate profile --record")
 
 
 def test_a_workload_that_is_not_recorded(stallgate: Stallgate) -> None:
@@ -301,15 +304,74 @@ def test_gate_without_a_run(stallgate: Stallgate) -> None:
 def test_broken_toml(stallgate: Stallgate, tree: Path) -> None:
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(path.read_text().replace("below = 20", "belov = 20"))
-    for command in ("profile", "plan", "gate", "metrics", "doctor"):
-        done = stallgate(command)
-        assert done.returncode == 2
+    shutil.copytree(tree / "reports/recorded/h100_sxm/cumprod", tree / "reports/run")
+    for command in (["profile"], ["plan"], ["gate", "run"], ["gate", "run", "--stage", "memory_access"]):
+        done = stallgate(*command)
+        assert done.returncode == 2, done.stdout
         said(done, "metrics/stages/memory_access.toml: targets[2]", "belov", "below")
+    for command in (["metrics"], ["doctor"]):
+        done = stallgate(*command)
+        assert done.returncode in (0, 3), done.stderr
+        said(done, "metrics/stages/memory_access.toml: targets[2]", "belov", "below")
+
+
+def test_a_broken_stage_stops_only_those_who_use_it(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    for name in ("streaming", "mine"):
+        (tree / f"metrics/stages/{name}.toml").write_text("title = 3\n")
+    for command in (["plan"], ["profile"], ["gate"], ["report"], ["gate", "--stage", "block_tiling"]):
+        done = stallgate(*command)
+        assert done.returncode in (0, 3), done.stderr
+        assert "metrics/stages/" not in done.stderr
+    done = stallgate("gate", "--stage", "mine")
+    assert done.returncode == 2
+    said(done, "metrics/stages/mine.toml: ")
+    broken = json.loads(stallgate("metrics", "--json").stdout)["broken"]
+    assert [fault["message"].partition(":")[0] for fault in broken] == [
+        "metrics/stages/mine.toml",
+        "metrics/stages/streaming.toml",
+    ]
+
+
+def test_a_broken_problem_stops_only_commands_on_it(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    other = tree / "kernels/other/problem.toml"
+    other.parent.mkdir()
+    other.write_text("title = 3\n")
+    for command in (["plan", "cumprod"], ["profile", "cumprod"], ["gate"], ["report"], ["compare", replayed.name]):
+        done = stallgate(*command)
+        assert done.returncode == 0, done.stderr
+        said(done, "left out, because it is broken: kernels/other/problem.toml: ")
+        assert done.stderr.count("left out") == 1
+    for command in (["plan"], ["plan", "other"], ["profile", "other/x"]):
+        done = stallgate(*command)
+        assert done.returncode == 2
+        said(done, "kernels/other/problem.toml: ")
+        assert "left out" not in done.stderr
+    for command in (["metrics"], ["doctor"]):
+        said(stallgate(*command), "kernels/other/problem.toml: ")
+
+
+def test_metrics_of_the_stages_are_measured_beside_those_that_are_asked_for(
+    with_ncu: Stallgate, tree: Path, latest: Callable[[str], Any]
+) -> None:
+    with_ncu("profile", "cumprod/blocked_scan", "--metrics", "registers")
+    names = latest("run.json")["settings"]["metrics"]
+    assert {"launch__registers_per_thread", "dram__throughput.avg.pct_of_peak_sustained_elapsed"} <= set(names)
+    assert "smsp__warp_issue_stalled_long_scoreboard_per_warp_active.pct" in names
+    assert "launch__grid_size" not in names
+
+
+def test_a_run_of_a_problem_that_is_broken_now_is_not_judged(stallgate: Stallgate, tree: Path, replayed: Path) -> None:
+    (tree / "kernels/cumprod/problem.toml").write_text("title = 3\n")
+    for command in (["gate"], ["report"], ["compare", "latest", "latest"]):
+        done = stallgate(*command)
+        assert done.returncode == 2, done.stdout
+        said(done, "kernels/cumprod/problem.toml: ")
+    said(stallgate("doctor"), "recording", "is of cumprod, whose file is broken")
 
 
 def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> None:
     path = replayed / "run.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
+    path.write_text(path.read_text().replace(f'"format": {RUN_FORMAT}', '"format": 99'))
     done = stallgate("gate")
     assert done.returncode == 2
     said(done, "was written by a newer stallgate (format 99;", "hint: profile again")
@@ -317,8 +379,12 @@ def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> N
 
 def test_a_recording_of_an_older_stallgate_is_not_called_damaged(stallgate: Stallgate, tree: Path) -> None:
     path = tree / "reports" / "recorded" / "h100_sxm" / "cumprod" / "run.json"
-    path.write_text(path.read_text().replace(f'"format":{RUN_FORMAT}', '"format":1'))
+    path.write_text(re.sub(r'"format":\d', '"format":1', path.read_text()))
     done = stallgate("profile")
     assert done.returncode == 3
-    said(done, "was written by an older stallgate (format 1;", "hint: record again on a GPU with `make record`")
+    said(
+        done,
+        "was written by an older stallgate (format 1;",
+        "hint: record again on a GPU with `stallgate profile",
+    )
     assert "damaged" not in done.stderr

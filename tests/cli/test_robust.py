@@ -54,9 +54,10 @@ def test_a_reader_that_went_away_does_not_change_the_answer(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_behind_standard_output_is_said(replayed: Path, tree: Path) -> None:
+@pytest.mark.parametrize("arguments", [("gate",), ("--json", "gate")])
+def test_a_full_disk_behind_standard_output_is_said(replayed: Path, tree: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = into(tree, full, "gate")
+        done = into(tree, full, *arguments)
     assert done.returncode == 2
     said_of_stderr = " ".join(done.stderr.split())
     assert said_of_stderr == "stallgate: its output cannot be written: No space left on device"
@@ -340,7 +341,7 @@ def test_a_hang_before_the_first_case_names_the_limit(with_ncu: Stallgate, tmp_p
 def test_json_stays_json_where_a_run_is_refused(with_ncu: Stallgate) -> None:
     done = with_ncu("profile", "-w", "square", "--json", FAKE_NCU="blocked")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["exit_status"] == 3
+    assert json.loads(done.stdout)["status"] == 3
 
 
 @pytest.mark.parametrize("option", [("--device", "0"), ("--record",), ("--live",)])

@@ -24,7 +24,7 @@ def earlier(
     copy = folder.parent / f"202611{day:02}-090000-cumprod"
     shutil.copytree(folder, copy)
     run = json.loads((copy / "run.json").read_text())
-    run |= {"name": copy.name, "kind": "live", "created": f"2026-11-{day:02}T09:00:00Z", "origin": None}
+    run |= {"name": copy.name, "kind": "live", "created": f"2026-11-{day:02}T09:00:00Z", "origins": {}}
     run |= {"commit": f"{day:02}" * 20, "dirty": False}
     change(run)
     (copy / "run.json").write_text(json.dumps(run))

@@ -20,7 +20,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.render.changes import MOST_CHANGES, changes_of
 from stallgate.render.summary import summary
 from stallgate.runs.folder import create_folder, load
-from stallgate.runs.recording import find_recording, replay
+from stallgate.runs.recording import find_recordings, replay
 from tests.compare.earlier import earlier
 from tests.conftest import copy_tree
 
@@ -33,7 +33,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedR
     project = load_project(copy_tree(tmp_path_factory.mktemp("since") / "project"))
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay(project, find_recording(project, cases), cases, folder, [])
+    replay(project, find_recordings(project, cases), cases, folder, [])
     result = evaluate(project, folder, [])
     write_results(result)
     return project, result
@@ -61,7 +61,7 @@ def since(measured: tuple[Project, JudgedRun], **changes: Any) -> ChangesSinceLa
 
 
 def live(**changes: Any) -> dict[str, Any]:
-    return {"kind": "live", "origin": None, "created": "2026-12-24T12:00:00Z", **changes}
+    return {"kind": "live", "origins": {}, "created": "2026-12-24T12:00:00Z", **changes}
 
 
 def on_gpu(name: str) -> Callable[[Any], None]:
@@ -161,7 +161,7 @@ def test_a_run_without_numbers_is_compared_with_nothing(measured: Any, before: C
     project, result = measured
     roof = {key: value for key, value in result.summaries.items() if key[0].variant == "copy_roof"}
     (found,) = since_last(project, replace(result, summaries=roof))
-    assert found.because == "this run has no numbers of a candidate"
+    assert found.because == "this run has no numbers of a candidate of cumprod"
 
 
 def test_imported_runs_are_not_compared(measured: Any, before: Callable[..., Path]) -> None:

@@ -26,8 +26,8 @@ from stallgate.judge.evaluate import evaluate
 from stallgate.model import Run
 from stallgate.project.load import Project, load_project
 from stallgate.runs.folder import load
+from stallgate.runs.report_blocks import taken_apart
 from tests.conftest import ROOT
-from tests.report_blocks import taken_apart
 
 LAUNCHES = 8
 """Of the recorded ones, those that are mutated: enough for several kernels, and little to read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -187,10 +188,19 @@ def with_variant(project: Project, name: str, **changes: Any) -> Project:
     return replace(project, problems={**project.problems, "cumprod": replace(problem, variants=variants)})
 
 
-def with_stage(project: Project, *targets: Any, **changes: Any) -> Project:
-    """A project whose problems are gated by these targets alone."""
+def with_stage(
+    project: Project, *targets: Any, workloads: Collection[str] = ("square", "page"), **changes: Any
+) -> Project:
+    """A project whose problems are gated by these targets alone, on these workloads."""
     stage = replace(project.stage("memory_access"), targets=list(targets), **changes)
-    return replace(project, stages={"memory_access": stage})
+    return with_judged(replace(project, stages={"memory_access": stage}), dict.fromkeys(workloads, True))
+
+
+def with_judged(project: Project, judged: Mapping[str, bool | list[str]]) -> Project:
+    """A project whose problem says this of its workloads, and that all others are not judged."""
+    problem = project.problem("cumprod")
+    workloads = {name: replace(load, judged=judged.get(name, False)) for name, load in problem.workloads.items()}
+    return replace(project, problems={**project.problems, "cumprod": replace(problem, workloads=workloads)})
 
 
 def with_waiver(project: Project, metric: str, until: date, **changes: Any) -> Project:

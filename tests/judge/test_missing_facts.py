@@ -61,12 +61,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 # --- runs that are no yes ---------------------------------------------------------------------------------------------
 
-ON_SQUARE = target(STALL, below=100, workloads=["square"])
+ON_SQUARE = target(STALL, below=100)
 """Met by every case of the recording: whatever keeps the gate shut, it is not the target."""
 
 
 def by(project: Project, *targets: Target) -> Project:
-    return with_stage(project, *(targets or (ON_SQUARE,)))
+    return with_stage(project, *(targets or (ON_SQUARE,)), workloads=["square"])
 
 
 def needing_more_bytes(project: Project, run: Any) -> None:
@@ -93,7 +93,7 @@ def outcome(run: Any, variant: str, **changes: Any) -> None:
 
 
 SHUT: dict[str, Shut] = {
-    "a missed target": Shut("missed", lambda project: by(project, target(STALL, below=0.01, workloads=["square"]))),
+    "a missed target": Shut("missed", lambda project: by(project, target(STALL, below=0.01))),
     "a wrong result": Shut("wrong_result", by, lambda _, run: outcome(run, "blocked_scan", outcome="wrong_result")),
     "a crash": Shut("crashed", by, lambda _, run: outcome(run, "blocked_scan", outcome="crashed", reason="why")),
     "a fault on edge cases": Shut(
@@ -123,9 +123,7 @@ SHUT: dict[str, Shut] = {
     "too few samples": Shut("damaged_report", by, lambda _, run: run["settings"].update(samples=6)),
     "no GPU": Shut("facts_missing", by, lambda _, run: run["attempts"][0].update(environment=None)),
     "another report": Shut("damaged_report", by, lambda _, run: run["attempts"][0].update(sha256="other")),
-    "no baseline": Shut(
-        "no_baseline", lambda project: by(project, ON_SQUARE, target("duration", tolerance=0.02, workloads=["square"]))
-    ),
+    "no baseline": Shut("no_baseline", lambda project: by(project, ON_SQUARE, target("duration", tolerance=0.02))),
 }
 
 
@@ -218,7 +216,7 @@ def test_no_single_fact_opens_the_gate(recorded: Recorded, name: str, how: str) 
     """Every place once, but what is shown only."""
     project, start = shut(recorded, name)
     for place in places(start):
-        if place[0] in ("arguments", "origin") or place[2:3] in (("details",), ("command",), ("environment",)):
+        if place[0] in ("arguments", "origins") or place[2:3] in (("details",), ("command",), ("environment",)):
             continue
         run = copy.deepcopy(start)
         take_away(run, place, how)

@@ -41,8 +41,8 @@ def with_roofs(project: Project, roofs: dict[str, Measured]) -> Project:
     variants = {"blocked_scan": problem.variants["blocked_scan"]}
     variants |= {name: replace(entry, name=name, ceiling=roof.kind) for name, roof in roofs.items()}
     own: Problem = replace(problem, variants=variants, waivers=[])
-    staged = with_stage(project, target("roof_fraction", at_least=0.97, workloads=["square"]))
-    return replace(staged, problems={"cumprod": own}, baselines={})
+    with_them = replace(project, problems={"cumprod": own}, baselines={})
+    return with_stage(with_them, target("roof_fraction", at_least=0.97), workloads=["square"])
 
 
 def rows_of(name: str, role: str, values: dict[str, list[float]]) -> list[MetricRow]:

@@ -19,9 +19,10 @@ from stallgate.extract.table import Summary
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
-from stallgate.model import Attempt, CaseResult, Launch, Settings, Target, Verdict
+from stallgate.model import Attempt, CaseResult, Exemption, Launch, Settings, Target, Verdict
 from stallgate.project.load import Project
 from tests.judge.judging import (
+    CATALOGUE,
     STALL,
     accepted,
     case,
@@ -32,6 +33,7 @@ from tests.judge.judging import (
     target,
     usual,
     with_baseline,
+    with_judged,
     with_stage,
     with_variant,
     with_waiver,
@@ -100,6 +102,14 @@ ROOF_TARGET = target("dram_throughput", at_least=0.97, of="roof")
 STALL_TARGET = target(STALL, below=20)
 REGRESSION = target("duration", tolerance=0.02)
 
+
+def unless(metric: str, **bound: float) -> Target:
+    """The target on the stall, excused by another metric."""
+    return replace(STALL_TARGET, unless=Exemption(metric=CATALOGUE.metrics[metric], **bound))
+
+
+OR_AT_THE_ROOF = unless("roof_fraction", at_least=0.95)
+
 HIGH_STALL = {STALL: summary(*[35.0] * 5)}
 ODD_STALL = {STALL: summary(19.0, 21.0)}
 SLOWER = {"duration": summary(*[105.0] * 5)}
@@ -133,6 +143,23 @@ def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) ->
     kept = {metric: accepted(GOODS[metric], spread)}
     bound = target(metric, tolerance=0.02)
     return lambda project: with_baseline(with_stage(project, bound), kept, **changes)
+
+
+def two_stages(project: Project) -> Project:
+    """A project whose problem is gated by two stages of one target."""
+    staged = with_stage(project, STALL_TARGET)
+    other = replace(staged.stage("memory_access"), name="block_tiling")
+    problem = replace(staged.problem("cumprod"), stages=["memory_access", "block_tiling"])
+    return replace(staged, stages={**staged.stages, "block_tiling": other}, problems={"cumprod": problem})
+
+
+def judged_through(project: Project, workload: str) -> Project:
+    """A project whose stage is included by another, by which alone a workload is judged."""
+    staged = two_stages(project)
+    outer = replace(staged.stage("block_tiling"), includes=["memory_access"])
+    problem = replace(staged.problem("cumprod"), stages=["memory_access"])
+    staged = replace(staged, stages={**staged.stages, "block_tiling": outer}, problems={"cumprod": problem})
+    return with_judged(staged, {"square": True, workload: ["block_tiling"]})
 
 
 GOODS = {"duration": 100.0, "roof_fraction": 0.985}
@@ -195,8 +222,16 @@ SITUATIONS: dict[str, Situation] = {
         3,
     ),
     "other code": Situation(plain(STALL_TARGET), {"subjects": {}}, "not_measured", "stale", 3),
-    "a case is missing": Situation(
-        plain(target(STALL, below=20, workloads=["flat"])), {}, "not_measured", "no_case", 3
+    "a case is missing": Situation(plain(STALL_TARGET, workloads=["square", "flat"]), {}, "not_measured", "no_case", 3),
+    "a judged workload is missing, and another stage judges it": Situation(
+        lambda project: with_judged(plain(STALL_TARGET)(project), {"square": True, "flat": ["block_tiling"]}),
+        {},
+        "pass",
+        "met",
+        0,
+    ),
+    "a stage judges the workload through one that includes it": Situation(
+        lambda project: judged_through(project, "flat"), {}, "not_measured", "no_case", 3
     ),
     "a case of the default plan is missing": Situation(
         plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
@@ -206,21 +241,26 @@ SITUATIONS: dict[str, Situation] = {
         plain(target(STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
     ),
     "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
-    "workloads of another problem": Situation(
-        plain(target(STALL, below=20, workloads=["elsewhere"])), {}, "not_measured", "no_case", 3
+    "no workload is judged": Situation(plain(STALL_TARGET, workloads=[]), {}, "not_measured", "no_target", 3),
+    "one stage judges no workload": Situation(
+        lambda project: with_judged(two_stages(project), {"square": ["memory_access"]}),
+        {},
+        "not_measured",
+        "no_target",
+        3,
     ),
-    "one of the named workloads is another problem's": Situation(
-        plain(target(STALL, below=20, workloads=["elsewhere", "square"])), {}, "pass", "met", 0
+    "a workload that is not judged is wrong": Situation(
+        plain(STALL_TARGET, workloads=["page"]), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1
     ),
     "a kernel is not in every sample": Situation(
-        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel"), workloads=["square"]),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(state="absent")}}},
         "not_measured",
         "absent",
         3,
     ),
     "one kernel of two misses": Situation(
-        plain(target(STALL, below=20, scope="kernel", workloads=["square"])),
+        plain(target(STALL, below=20, scope="kernel"), workloads=["square"]),
         {"parts": {(case("blocked_scan"), STALL): {"scan": summary(5.0), "fix": summary(50.0)}}},
         "fail",
         "missed",
@@ -321,6 +361,60 @@ SITUATIONS: dict[str, Situation] = {
     "waived, and wrong": Situation(waived(LATER), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1),
     "waived, and without a baseline": Situation(
         waived(LATER, REGRESSION), {"candidate": SLOWER}, "not_measured", "no_baseline", 3
+    ),
+    # --- excuses ---
+    "at the roof": Situation(plain(OR_AT_THE_ROOF), {"candidate": HIGH_STALL}, "excused", "at_the_roof", 0),
+    "at the roof, and straddling": Situation(
+        plain(OR_AT_THE_ROOF), {"candidate": ODD_STALL}, "excused", "at_the_roof", 0
+    ),
+    "at the roof, and met": Situation(plain(OR_AT_THE_ROOF), {}, "pass", "met", 0),
+    "at the roof, and waived": Situation(
+        waived(LATER, OR_AT_THE_ROOF), {"candidate": HIGH_STALL}, "excused", "at_the_roof", 0
+    ),
+    "at the roof, under an expired waiver": Situation(
+        waived(EARLIER, OR_AT_THE_ROOF), {"candidate": HIGH_STALL}, "excused", "at_the_roof", 0
+    ),
+    "below the roof": Situation(
+        plain(OR_AT_THE_ROOF), {"candidate": {**HIGH_STALL, "roof_fraction": summary(0.94)}}, "fail", "missed", 1
+    ),
+    "not every sample is at the roof": Situation(
+        plain(OR_AT_THE_ROOF),
+        {"candidate": {**HIGH_STALL, "roof_fraction": summary(0.949, 0.96, 0.97)}},
+        "fail",
+        "missed",
+        1,
+    ),
+    "at a roof that is not known": Situation(
+        lambda project: with_variant(with_stage(project, OR_AT_THE_ROOF), "copy_roof", role="baseline", ceiling=None),
+        {"candidate": HIGH_STALL, "results": [r for r in usual() if r.role != "roof"]},
+        "fail",
+        "missed",
+        1,
+    ),
+    "at the roof, and the target is not measured": Situation(
+        plain(OR_AT_THE_ROOF), {"candidate": {STALL: summary(state="absent")}}, "not_measured", "absent", 3
+    ),
+    "the excuse is not measured": Situation(
+        plain(OR_AT_THE_ROOF),
+        {"candidate": {**HIGH_STALL, "roof_fraction": summary(state="absent")}},
+        "fail",
+        "missed",
+        1,
+    ),
+    "excused by another metric": Situation(
+        plain(unless("dram_throughput", above=85)), {"candidate": HIGH_STALL}, "excused", "at_the_roof", 0
+    ),
+    "not excused by a bound that is reached, not exceeded": Situation(
+        plain(unless("dram_throughput", above=88)), {"candidate": HIGH_STALL}, "fail", "missed", 1
+    ),
+    "a regression at the roof": Situation(
+        lambda project: with_baseline(
+            with_stage(project, replace(REGRESSION, unless=OR_AT_THE_ROOF.unless)), {"duration": accepted(100.0)}
+        ),
+        {"candidate": SLOWER},
+        "excused",
+        "at_the_roof",
+        0,
     ),
     # --- a stage that warns ---
     "straddling, where that warns": Situation(
@@ -468,6 +562,32 @@ def test_a_waiver_that_nothing_needs_is_noted(repository: Project, until: date) 
     ]
 
 
+def test_an_excuse_says_both_numbers(repository: Project) -> None:
+    found = judged(plain(OR_AT_THE_ROOF)(repository), candidate=HIGH_STALL)
+    assert sentence(found) == (
+        "memory_dependency_stall is 35 %; wanted below 20 %; excused: roof_fraction is 0.985, at least 0.95"
+    )
+    excuse = found.verdicts[0].excuse
+    assert excuse is not None
+    assert (excuse.metric, excuse.comparison, excuse.bound, excuse.value) == ("roof_fraction", "at_least", 0.95, 0.985)
+    assert (excuse.low, excuse.high) == (0.98, 0.99)
+
+
+def test_a_waiver_beside_an_excuse_is_noted(repository: Project) -> None:
+    found = judged(waived(LATER, OR_AT_THE_ROOF)(repository), candidate=HIGH_STALL)
+    assert found.notes == [
+        "blocked_scan meets or is excused from memory_dependency_stall of memory_access: "
+        "take its waiver out of problem.toml"
+    ]
+
+
+def test_a_stage_that_judges_nothing_is_named(repository: Project) -> None:
+    found = judged(with_judged(two_stages(repository), {"square": ["memory_access"]}))
+    [verdict] = [verdict for verdict in found.verdicts if verdict.reason == "no_target"]
+    assert verdict.stage == "block_tiling"
+    assert verdict.sentence == "block_tiling judges no workload of cumprod: mark one with `judged` in problem.toml"
+
+
 def test_what_limits_a_metric_is_named(repository: Project) -> None:
     found = judged(
         with_stage(repository, target("achieved_occupancy", above=50)),
@@ -486,7 +606,7 @@ def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:
     found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
     assert sentence(found).endswith("; its kernels: scan 12, fix 18.5")
     each = judged(
-        with_stage(repository, replace(STALL_TARGET, scope="kernel", workloads=["square"])),
+        with_stage(repository, replace(STALL_TARGET, scope="kernel"), workloads=["square"]),
         parts={(case("blocked_scan"), STALL): kernels},
     )
     assert [(verdict.kernel, verdict.value) for verdict in each.verdicts] == [("scan", 12.0), ("fix", 18.5)]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from stallgate.project.variant import kernels_of
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.kernels import foreign_kernels
@@ -19,7 +20,6 @@ from stallgate.model import Case, Launch, Reason, Run
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
 from stallgate.project.staleness import changes, stale_because
-from stallgate.project.variant import kernels_of
 from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
 from tests.conftest import Stallgate

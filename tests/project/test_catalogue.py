@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, UnknownName
+from stallgate.model import Exemption
 from stallgate.project.catalogue import collected, formula_value, listing, name_on, names_in, readable, resolve
 from stallgate.project.load import Project
 
@@ -47,6 +49,29 @@ def test_what_no_chip_has_is_not_asked_for(repository: Project) -> None:
 def test_wanted_metrics_bring_time_and_their_weights(repository: Project) -> None:
     names = collected(repository.catalogue, "GH100", ["l2_hit_rate"])
     assert names == ["lts__t_sector_hit_rate.pct", "gpu__time_duration.sum", "lts__t_sectors.sum"]
+
+
+def test_stages_bring_the_metrics_that_they_need(repository: Project) -> None:
+    names = collected(repository.catalogue, "GH100", ["registers"], [repository.stage("block_tiling")])
+    needed = {"achieved_occupancy", "duration", "occupancy_limit_registers", "occupancy_limit_blocks"}
+    assert {name for metric in needed for name in repository.catalogue.metrics[metric].names} <= set(names)
+    assert "sm__throughput.avg.pct_of_peak_sustained_elapsed" not in names
+    traffic = collected(repository.catalogue, "GH100", ["registers"], [repository.stage("streaming")])
+    assert {"dram__bytes_read.sum", "dram__bytes_write.sum"} <= set(traffic)
+
+
+def test_what_an_excuse_needs_is_brought_too(repository: Project) -> None:
+    target = repository.stage("block_tiling").targets[0]
+    unless = Exemption(metric=repository.catalogue.metrics["l2_hit_rate"], above=50)
+    stage = replace(repository.stage("block_tiling"), targets=[replace(target, unless=unless)])
+    assert "lts__t_sector_hit_rate.pct" in collected(repository.catalogue, "GH100", ["registers"], [stage])
+
+
+def test_what_a_stage_needs_and_the_chip_lacks_is_left_out(repository: Project) -> None:
+    target = replace(repository.stage("memory_access").targets[2], metric=repository.catalogue.metrics["stall_gmma"])
+    stage = replace(repository.stage("memory_access"), targets=[target])
+    names = collected(repository.catalogue, "AD102", ["registers"], [stage])
+    assert not any("gmma" in name for name in names)
 
 
 def test_a_wanted_metric_that_the_chip_lacks_is_refused(repository: Project) -> None:

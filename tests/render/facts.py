@@ -177,7 +177,7 @@ class Files:
     def quoted(self) -> list[str]:
         """What they say in words, the longest first; what is only a number has to be about something."""
         attempts = [{**attempt, "details": []} for attempt in self.run["attempts"]]
-        runs = (self.run, self.run["origin"] or {}, self.base)
+        runs = (self.run, *self.run["origins"].values(), self.base)
         commits = {str(found["commit"])[:length] for found in runs if found.get("commit") for length in (12, 40)}
         strings = [
             *_strings([{**self.run, "attempts": attempts}, self.judged, self.catalogue, self.stages]),

@@ -15,7 +15,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.render.detail import Said, said
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
-from stallgate.runs.recording import find_recording, replay
+from stallgate.runs.recording import find_recordings, replay
 from tests.conftest import small_tree
 from tests.small_recording import SMALL
 
@@ -27,7 +27,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedR
     project = load_project(small_tree(tmp_path_factory.mktemp("detail") / "project", variants=SHOWN, detail=True))
     cases = plan_cases(project, Request(subjects=[], workloads=[], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay(project, find_recording(project, cases), cases, folder, [])
+    replay(project, find_recordings(project, cases), cases, folder, [])
     return project, evaluate(project, folder, [], only_judge=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -41,6 +42,7 @@ VERDICTS = [
         ("not_measured", "absent", False, {"tolerance": 0.02}),
         ("undecided", "straddles", True, {"comparison": "at_most", "bound": 5.0, "kernel": "scan"}),
         ("waived", "waived", False, {"comparison": "above", "bound": 5.0}),
+        ("excused", "at_the_roof", False, {"comparison": "above", "bound": 6.0}),
     ]
 ]
 
@@ -59,9 +61,9 @@ def suite_of(project: Project, verdicts: list[Verdict]) -> Xml.Element:
 def test_what_keeps_a_gate_shut_is_a_failure_or_an_error_and_never_skipped(repository: Project) -> None:
     suite = suite_of(repository, VERDICTS)
     outcomes = [next((child.tag for child in test if child.tag != "system-out"), "") for test in suite.iter("testcase")]
-    assert outcomes == ["", "failure", "error", "error", "skipped", "skipped"]
+    assert outcomes == ["", "failure", "error", "error", "skipped", "skipped", "skipped"]
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "6", "failures": "1", "errors": "2", "skipped": "2"}
+    assert counts == {"tests": "7", "failures": "1", "errors": "2", "skipped": "3"}
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert (failure.get("type"), failure.get("message")) == ("missed", "missed <&> 5 %\ufffd[31m")
@@ -77,6 +79,7 @@ def test_tests_have_names_that_stay(repository: Project) -> None:
         "square: memory_access: duration: against the baseline",
         "square: memory_access: duration: at_most 5: scan",
         "square: memory_access: duration: above 5",
+        "square: memory_access: duration: above 6",
     ]
 
 
@@ -87,7 +90,7 @@ def test_a_run_with_nothing_to_judge_is_an_error(repository: Project) -> None:
 
 def test_an_annotation_for_all_that_is_no_pass(repository: Project) -> None:
     lines = annotated(repository, result(repository, VERDICTS), repository.root.parent)
-    assert [line.split(" ")[0] for line in lines] == ["::error"] * 3 + ["::warning"] * 2
+    assert [line.split(" ")[0] for line in lines] == ["::error"] * 3 + ["::warning"] * 2 + ["::notice"]
     assert lines[0] == (
         f"::error file={repository.root.name}/kernels/cumprod/blocked_scan.py,"
         "title=stallgate%3A blocked_scan on square%3A missed::missed <&> 5 %25\x1b[31m"
@@ -119,6 +122,7 @@ def test_verdicts_are_written_over_and_what_was_drawn_stays(repository: Project,
     write_head(judged)
     assert (tmp_path / "summary.md").read_text() == head(judged) + "\n### cumprod · square\n\n![targets](a.png)\n"
     assert "- **~ waived** blocked\\_scan on square: waived" in head(judged)
+    assert "- **✓ excused** blocked\\_scan on square: at\\_the\\_roof" in head(judged)
     assert "> a note" in head(judged)
 
 
@@ -129,7 +133,9 @@ def run(tree: Path, recording: Path) -> Path:
 
 
 @pytest.mark.whole_recording
-def test_a_gate_on_github(stallgate: Stallgate, run: Path, tmp_path: Path) -> None:
+def test_a_gate_on_github(stallgate: Stallgate, tree: Path, run: Path, tmp_path: Path) -> None:
+    stage = tree / "metrics/stages/block_tiling.toml"
+    stage.write_text(re.sub("unless = .*", "", stage.read_text()))  # both candidates are at the roof
     step = tmp_path / "step"
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(step)}
     done = stallgate("gate", "run", "--stage", "block_tiling", "--json", **github)
@@ -154,3 +160,21 @@ def test_a_recording_is_judged_and_not_written_to(stallgate: Stallgate, recordin
     assert done.returncode == 0
     assert done.stderr.startswith(f"stallgate: the results could not be written: {step}: No such file")
     assert sorted(recording.iterdir()) == before
+
+
+def test_what_the_roof_excuses_is_seen_everywhere(stallgate: Stallgate, replayed_square: Path) -> None:
+    done = stallgate("gate", "--stage", "block_tiling")
+    assert done.returncode == 0, done.stdout
+    said = " ".join(done.stdout.split())
+    assert "✓ excused" in said
+    assert "wanted above 50 %; limited by registers; excused: roof_fraction is 0.99" in said
+    assert "PASS 1 excused; stages: block_tiling" in said
+    [case] = Xml.parse(replayed_square / "junit.xml").getroot().iter("testcase")
+    assert [(child.tag, child.get("type")) for child in case] == [("skipped", "at_the_roof")]
+    [verdict] = json.loads((replayed_square / "verdicts.json").read_text())["verdicts"]
+    assert (verdict["status"], verdict["reason"]) == ("excused", "at_the_roof")
+    assert (verdict["excuse"]["metric"], verdict["excuse"]["bound"]) == ("roof_fraction", 0.95)
+    assert stallgate("report", "--stage", "block_tiling").returncode == 0
+    page = (replayed_square / "report.html").read_text()
+    assert '<li class="is-excused"><span class="mark">✓ excused</span>' in page
+    assert "✓ excused" in (replayed_square / "summary.md").read_text()

@@ -18,7 +18,7 @@ from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import load_project
 from stallgate.render.index import write_index
 from stallgate.runs.folder import create_folder
-from stallgate.runs.recording import find_recording
+from stallgate.runs.recording import find_recordings
 from stallgate.runs.recording import replay as replay_recording
 from tests.conftest import Stallgate, small_tree
 from tests.shared import Shared
@@ -31,7 +31,7 @@ def replay(tree: Path) -> Path:
     project = load_project(tree)
     cases = plan_cases(project, Request(subjects=["cumprod/blocked_scan"], workloads=["square"], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay_recording(project, find_recording(project, cases), cases, folder, [])
+    replay_recording(project, find_recordings(project, cases), cases, folder, [])
     write_results(evaluate(project, folder, []))
     return folder
 
@@ -50,7 +50,7 @@ def live(folder: Path, day: int, commit: str, change: Callable[[Any], None] = la
     copy = folder.parent / f"202612{day:02}-120000-cumprod"
     shutil.copytree(folder, copy)
     run = json.loads((copy / "run.json").read_text())
-    run |= {"name": copy.name, "kind": "live", "created": f"2026-12-{day:02}T12:00:00Z", "origin": None}
+    run |= {"name": copy.name, "kind": "live", "created": f"2026-12-{day:02}T12:00:00Z", "origins": {}}
     run |= {"commit": commit * 10, "dirty": False}
     change(run)
     (copy / "run.json").write_text(json.dumps(run))
@@ -123,7 +123,7 @@ def test_a_replay_counts_once_and_one_measurement_is_no_trend(tree: Path) -> Non
 
 
 def test_the_live_run_and_the_replay_of_its_recording_are_one_measurement(replayed: Path, tree: Path) -> None:
-    origin = json.loads((replayed / "run.json").read_text())["origin"]
+    origin = json.loads((replayed / "run.json").read_text())["origins"]["cumprod"]
 
     def recorded(run: Any) -> None:
         run |= {name: origin[name] for name in ("created", "commit", "dirty")}

@@ -18,7 +18,7 @@ from stallgate.render.page import answers
 from stallgate.render.pictures import glance, joined, targets_panels, titled, waits, workload_finding
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
-from stallgate.runs.recording import find_recording, replay
+from stallgate.runs.recording import find_recordings, replay
 from tests.conftest import small_tree
 
 
@@ -27,7 +27,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, JudgedR
     project = load_project(small_tree(tmp_path_factory.mktemp("pictures") / "project"))
     cases = plan_cases(project, Request(subjects=[], workloads=[], configurations=[]))
     folder = create_folder(project.reports, "cumprod")
-    replay(project, find_recording(project, cases), cases, folder, [])
+    replay(project, find_recordings(project, cases), cases, folder, [])
     return project, evaluate(project, folder, [], only_judge=True)
 
 

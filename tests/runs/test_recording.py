@@ -26,11 +26,11 @@ def test_profile_replays_the_recording_and_says_so(drawn: DrawnRun) -> None:
     assert "A RECORDING, nothing was measured here" in done.stdout
     run = json.loads((drawn.folder / "run.json").read_text())
     assert run["kind"] == "recorded"
-    assert run["origin"]["path"].startswith("reports/recorded/")
+    assert run["origins"]["cumprod"]["path"].startswith("reports/recorded/")
     gpu = run["attempts"][0]["environment"]["gpu"]
     assert gpu in done.stdout
-    assert run["origin"]["created"] in done.stdout
-    assert run["origin"]["commit"][:12] in done.stdout
+    assert run["origins"]["cumprod"]["created"] in done.stdout
+    assert run["origins"]["cumprod"]["commit"][:12] in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
 from stallgate.child.channel import ParentChannel, first_line
-from stallgate.child.correctness import returned_fault, shares_memory
+from stallgate.child.correctness import flat_outputs, returned_fault, shares_memory
 from stallgate.child.device import ComputeDevice, filled_memory
-from stallgate.child.load import load_file
+from stallgate.child.load import ProjectModules, constructed
+from stallgate.child.observed import KernelObserver
 from stallgate.child.referee_client import Inputs, RefereeClient, ReferenceFailed, Skip, Wrong
+from stallgate.child.reference import gradients, kept_settings, split_cotangents
+from stallgate.child.roofs import is_built_in, moved
 
 
-def outcome(
-    plan: dict[str, Any], case: dict[str, Any], device: ComputeDevice, channel: ParentChannel
-) -> dict[str, object]:
+class Surroundings(NamedTuple):
+    """What the cases of a process share."""
+
+    device: ComputeDevice
+    channel: ParentChannel
+    modules: ProjectModules
+    kernels: KernelObserver
+
+
+def outcome(plan: dict[str, Any], case: dict[str, Any], around: Surroundings) -> dict[str, object]:
     """The outcome of a case. What a variant raises is its own outcome and does not end the others."""
+    around.kernels.forget()
     try:
-        measured = _measure(plan, case, device, channel)
+        with kept_settings():
+            measured = _measure(plan, case, around)
     except Wrong as error:
         return {"outcome": "wrong_result", "reason": str(error)}
     except Skip as error:
@@ -33,25 +46,24 @@ def outcome(
     return {"outcome": "profiled", "reason": "", **measured}
 
 
-def _measure(
-    plan: dict[str, Any], case: dict[str, Any], device: ComputeDevice, channel: ParentChannel
-) -> dict[str, object]:
+def _measure(plan: dict[str, Any], case: dict[str, Any], around: Surroundings) -> dict[str, object]:
     """Checks, times and samples a case.
 
-    Returns the time of one call in milliseconds, and what is wrong on edge cases with a variant that is not gated: its
-    numbers are still shown. A candidate is right everywhere or wrong.
+    Returns the time of one call in milliseconds; what is wrong on edge cases with a variant that is not gated, whose
+    numbers are still shown (a candidate is right everywhere or wrong); the files, packages and kernels that it used.
 
     Raises:
         Wrong: its result is wrong.
         Skip: it does not fit, or takes too long.
     """
+    device = around.device
 
     def step(name: str) -> None:
-        channel.tell("step", case=case["name"], step=name)
+        around.channel.tell("step", case=case["name"], step=name)
 
     step("load")
     _skip_if_too_large(case, device)
-    subject = VariantUnderTest(case, device, RefereeClient(channel, case["name"], device.name))
+    subject = VariantUnderTest(case, around)
     step("check")
     _skip_if_too_slow(plan, subject.check())
     step("warm-up")
@@ -64,12 +76,12 @@ def _measure(
     for number, label in enumerate(case["labels"], 1):
         step(f"sample {number} of {len(case['labels'])}")
         subject.sample(label, number)
-    return {"run_ms": run_ms, "edge_case_fault": edge_case_fault}
+    return {"run_ms": run_ms, "edge_case_fault": edge_case_fault, **subject.used()}
 
 
 def _skip_if_too_large(case: dict[str, Any], device: ComputeDevice) -> None:
     free = device.free_bytes()
-    if case["bytes"] > free:
+    if (case["bytes"] or 0) > free:
         raise Skip(f"its tensors take {_gib(case['bytes'])}, and {_gib(free)} of GPU memory are free")
 
 
@@ -81,36 +93,50 @@ def _skip_if_too_slow(plan: dict[str, Any], run_s: float) -> None:
 class VariantUnderTest:
     """A variant with a workload. Its inputs come from the referee, and its outputs go there."""
 
-    def __init__(self, case: dict[str, Any], device: ComputeDevice, referee: RefereeClient) -> None:
+    def __init__(self, case: dict[str, Any], around: Surroundings) -> None:
         self._case = case
-        self._device = device
-        self._referee = referee
+        self._device = around.device
+        self._modules = around.modules
+        self._kernels = around.kernels
+        self._referee = RefereeClient(around.channel, case["name"], around.device.name)
         self._inputs = self._lent("check", 0)  # before the variant's code runs for the first time
-        self._variant = load_file(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
-        self._model = self._made(self._inputs.init)
+        entry = case["entry"]
+        self._variant = moved if is_built_in(entry) else self._modules.load(entry)
+        self._model = self._made(self._inputs)
 
     def check(self) -> float:
-        """Has a whole output compared, in memory that held NaN before, so that an element never written shows.
+        """Has whole outputs compared, in memory that held NaN before, so that an element never written shows.
 
         Returns the seconds that the call ran on after it had been launched: compilation is not among them.
         """
         with filled_memory():
-            output = self._model(*self._inputs.tensors)
+            returned = _call(self._model, self._inputs)()
         run_s = self._device.wait()
-        self._hand_over(output, self._inputs)
+        self._hand_over(returned, self._inputs)
         return run_s
 
     def milliseconds(self) -> float:
         """One call, compiled and warm."""
-        return self._device.milliseconds(lambda: self._model(*self._inputs.tensors))
+        return self._device.milliseconds(_call(self._model, self._inputs))
 
     def sample(self, label: str, number: int) -> None:
-        """One profiled call on fresh data; its output is compared as well."""
+        """One profiled call on fresh data; its outputs are compared as well."""
         inputs = self._lent("sample", number)
+        call = _call(self._model, inputs)
         self._device.release()
         with self._device.profiled(label):
-            output = self._model(*inputs.tensors)
-        self._hand_over(output, inputs)
+            returned = call()
+        self._hand_over(returned, inputs)
+
+    def used(self) -> dict[str, object]:
+        """What the variant has loaded and launched."""
+        if is_built_in(self._case["entry"]):
+            return {}
+        return {
+            "modules": self._modules.loaded_by(self._case["entry"]),
+            "packages": self._modules.packages_of(self._case["entry"]),
+            "kernels": self._kernels.kernels(),
+        }
 
     def edge_case_fault(self) -> str:
         """What is wrong with the variant on small and special inputs, in a sentence; empty where nothing is."""
@@ -126,10 +152,11 @@ class VariantUnderTest:
         Raises:
             Wrong: a result is wrong, or the variant raised an exception.
         """
-        model, previous, number = self._model, None, 0
+        model, number = self._model, 0
+        previous: list[torch.Tensor] = []
         while (inputs := self._referee.inputs("edge", number)) is not None:
             try:
-                model = self._made(inputs.init) if number == 0 else model
+                model = self._made(inputs) if number == 0 else model
                 previous = self._edge_case(model, inputs, previous)
             except (Wrong, Skip, ReferenceFailed):
                 raise
@@ -137,35 +164,57 @@ class VariantUnderTest:
                 raise Wrong(f"on {inputs.about} it raises {type(error).__name__}: {first_line(error)}") from error
             number += 1
 
-    def _edge_case(self, model: torch.nn.Module, inputs: Inputs, previous: torch.Tensor | None) -> torch.Tensor:
-        """One call; its output is kept alive until after the next one, so that its memory is not reused."""
+    def _edge_case(self, model: Any, inputs: Inputs, previous: list[torch.Tensor]) -> list[torch.Tensor]:
+        """One call; its outputs are kept alive until after the next one, so that their memory is not reused."""
         with filled_memory():
-            output = model(*inputs.tensors)
-        if shares_memory(output, previous):
+            returned = _call(model, inputs)()
+        fresh = [output for output in flat_outputs(returned) if not _is_one_of(output, inputs.changed)]
+        if any(shares_memory(output, former) for output in fresh for former in previous):
             raise Wrong(f"on {inputs.about}: its output shares memory with that of its previous call")
-        return self._hand_over(output, inputs)
+        self._hand_over(returned, inputs)
+        return [output for output in fresh if isinstance(output, torch.Tensor)]
 
     def _lent(self, step: str, number: int) -> Inputs:
         inputs = self._referee.inputs(step, number)
         assert inputs is not None
         return inputs
 
-    def _made(self, init: list[Any]) -> torch.nn.Module:
-        model: torch.nn.Module = self._variant.ModelNew(*init, **self._case["tunables"])
-        return model
+    def _made(self, inputs: Inputs) -> Any:
+        named = {**self._case["entry"]["keywords"], **self._case["tunables"]}
+        return constructed(self._variant, inputs.init, named, self._device.name, inputs.seed)
 
-    def _hand_over(self, output: object, inputs: Inputs) -> torch.Tensor:
-        """Has an output compared, and the inputs, which have to be what they were."""
+    def _hand_over(self, returned: object, inputs: Inputs) -> None:
+        """Has outputs compared, and the inputs that the call has to leave as they were.
+
+        Outputs are what the call returned, and then the inputs that it changes.
+        """
         self._referee.return_inputs()
         where = f"on {inputs.about}: " if inputs.about else ""
-        if any(shares_memory(output, tensor) for tensor in inputs.tensors):
+        outputs = [output for output in flat_outputs(returned) if not _is_one_of(output, inputs.changed)]
+        if any(shares_memory(output, tensor) for output in outputs for tensor in inputs.tensors):
             raise Wrong(f"{where}its output shares memory with its input")
-        found = returned_fault(output)
-        if found is not None:
-            raise Wrong(f"{where}{found}")
-        assert isinstance(output, torch.Tensor)
-        self._referee.judge(output)
-        return output
+        outputs += inputs.changed
+        if not outputs:
+            raise Wrong(f"{where}it returned nothing")
+        for output in outputs:
+            found = returned_fault(output, self._device.name)
+            if found is not None:
+                raise Wrong(f"{where}{found}")
+        self._referee.judge([output for output in outputs if isinstance(output, torch.Tensor)])
+
+
+def _call(model: Any, inputs: Inputs) -> Callable[[], object]:
+    """What is measured of a model: its forward call; or its backward pass, after the forward call."""
+    if not inputs.cotangents:
+        return partial(model, *inputs.values)
+    return gradients(model, *split_cotangents(inputs.values, inputs.cotangents))
+
+
+def _is_one_of(output: object, changed: list[torch.Tensor]) -> bool:
+    """Whether an output is one of the inputs that the call changes, returned."""
+    return isinstance(output, torch.Tensor) and any(
+        output is each or (output.data_ptr() == each.data_ptr() and output.shape == each.shape) for each in changed
+    )
 
 
 def _gib(count: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -11,53 +12,250 @@ ExpectedPart = tuple[tuple[slice, ...], torch.Tensor]
 """Slices into the output, and the right elements there, in the output's own dtype."""
 
 
-class _Finding(NamedTuple):
-    """Wrong elements of a part: how many, and the first in words."""
+class Rule(NamedTuple):
+    """How far an output may be from what is right. All bounds that are given have to hold."""
 
-    wrong: int
-    first: str
+    rtol: float = 0.0
+    """Per element, relative to the right one."""
+    atol: float = 0.0
+    """Per element, absolute; the two are added up."""
+    norm: float | None = None
+    """Of the Euclidean norm of all errors, relative to that of the right output."""
+    of_norm_only: bool = False
+    """Whether elements may be anything as long as the norm holds."""
+
+    def __str__(self) -> str:
+        """The rule in words."""
+        if not (self.rtol or self.atol or self.norm):
+            return "exact"
+        elements = [] if self.of_norm_only else [f"rtol {self.rtol:.3g}", f"atol {self.atol:.3g}"]
+        return ", ".join(elements + ([f"norm {self.norm:.3g}"] if self.norm is not None else []))
 
 
-def fault(output: torch.Tensor, parts: Iterable[ExpectedPart], tolerance: float) -> str | None:
-    """What is wrong with an output, in a sentence; None if nothing is.
+class ExpectedOutput(NamedTuple):
+    """One right output: its parts, which together cover it, and how far from it a variant's may be."""
+
+    parts: Iterable[ExpectedPart]
+    rule: Rule
+    trusted: torch.Tensor | None = None
+    """Where elements are compared; None: everywhere."""
+
+
+class Comparison(NamedTuple):
+    """What came of comparing an output."""
+
+    fault: str | None
+    """What is wrong with it, in a sentence; None if nothing is."""
+    used: float = 0.0
+    """The largest error as a fraction of what is tolerated."""
+    nbytes: int = 0
+
+
+class _Part(NamedTuple):
+    """Wrong elements of a part: how many, and the first in words; and the errors of all of its elements."""
+
+    wrong: int = 0
+    first: str = ""
+    used: float = 0.0
+    squared_error: float = 0.0
+    squared: float = 0.0
+
+
+def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
+    """Compares an output with what is right, element by element.
 
     Args:
         output: what the variant returned.
-        parts: the right result, part by part; together they cover the output.
-        tolerance: relative, of each element; 0 for exact.
+        expected: the right result.
     """
-    covered, findings = 0, []
-    for index, want in parts:
+    covered, found = 0, []
+    for index, want in expected.parts:
         got = output[index] if len(index) <= output.dim() else output
         if got.shape != want.shape or got.dtype != want.dtype:
-            return f"it returned {_form(got)}; expected {_form(want)}"
+            return Comparison(f"it returned {_form(got)}; expected {_form(want)}")
         covered += want.numel()
-        findings += _wrong_elements(got, want, tolerance, index)
+        found.append(_compared(got, want, expected, index))
     if covered != output.numel():
-        return f"it returned {output.numel()} elements; expected {covered}"
-    if not findings:
+        return Comparison(f"it returned {output.numel()} elements; expected {covered}")
+    used = max((part.used for part in found), default=0.0)
+    wrong = sum(part.wrong for part in found)
+    if wrong:
+        first = next(part.first for part in found if part.wrong)
+        return Comparison(f"{wrong} of {covered} elements are wrong; the first: {first}", used)
+    in_norm = _norm_used(found, expected.rule)
+    if in_norm > 1:
+        error = in_norm * (expected.rule.norm or 0.0)
+        fault = f"its error in norm is {error:.3g} of the right output's; at most {expected.rule.norm:.3g} is tolerated"
+        return Comparison(fault, in_norm)
+    return Comparison(None, max(used, in_norm), output.nbytes)
+
+
+def _norm_used(parts: list[_Part], rule: Rule) -> float:
+    """The error in norm as a fraction of what is tolerated; 0 where the rule has no norm."""
+    if rule.norm is None:
+        return 0.0
+    error, size = (math.sqrt(sum(getattr(part, name) for part in parts)) for name in ("squared_error", "squared"))
+    allowed = rule.norm * size
+    return error / allowed if allowed > 0 else (0.0 if error == 0 else math.inf)
+
+
+def _compared(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]) -> _Part:
+    """A part, in pieces of bounded memory."""
+    trusted = expected.trusted[index] if expected.trusted is not None else None
+    if trusted is None and expected.rule.norm is None:
+        used = _relative_error(got, want, expected.rule.rtol)
+        if used is not None:
+            return _Part(used=used)
+    return _by_elements(got, want, trusted, expected.rule, index)
+
+
+def _relative_error(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> float | None:
+    """The largest relative error as a fraction of the tolerance, if all elements are within it.
+
+    None if they are not, or if a 0, infinity or NaN needs the longer check. It passes over the memory three times, the
+    longer check ten times. The quotient is formed in float64 if float32 is too coarse for the tolerance.
+    """
+    if got.numel() == 0 or not got.is_floating_point() or tolerance == 0:
+        return 0.0 if torch.equal(got, want) else None
+    wide = torch.float32 if got.dtype.itemsize <= 4 and tolerance > COARSEST else torch.float64
+    least, most = got.to(wide, copy=True).div_(want).aminmax()
+    slack = tolerance - torch.finfo(wide).eps
+    if not (1 - slack <= least.item() and most.item() <= 1 + slack):
         return None
-    wrong = sum(finding.wrong for finding in findings)
-    return f"{wrong} of {covered} elements are wrong; the first: {findings[0].first}"
+    return max(1 - float(least), float(most) - 1) / tolerance
 
 
-def _wrong_elements(
-    got: torch.Tensor, want: torch.Tensor, tolerance: float, index: tuple[slice, ...]
-) -> list[_Finding]:
-    """The finding of a part; none where it is right."""
-    if _is_close(got, want, tolerance):
-        return []
-    bad = _differs(got, want, tolerance)
+def _by_elements(
+    got: torch.Tensor, want: torch.Tensor, trusted: torch.Tensor | None, rule: Rule, index: tuple[slice, ...]
+) -> _Part:
+    """A part, element by element, some rows of it at a time."""
+    rows = max(1, _LARGEST_PIECE // max(1, want.numel() // max(1, want.shape[0]))) if want.dim() else 1
+    pieces = want.split(rows) if want.dim() else (want,)
+    found, start = [], 0
+    for piece in pieces:
+        stop = start + (piece.shape[0] if want.dim() else 0)
+        where = slice(start, stop) if want.dim() else ...
+        found.append(_piece(got[where], piece, trusted[where] if trusted is not None else None, rule, (index, start)))
+        start = stop
+    return _Part(
+        wrong=sum(part.wrong for part in found),
+        first=next((part.first for part in found if part.wrong), ""),
+        used=max((part.used for part in found), default=0.0),
+        squared_error=sum(part.squared_error for part in found),
+        squared=sum(part.squared for part in found),
+    )
+
+
+def _piece(
+    got: torch.Tensor, want: torch.Tensor, trusted: torch.Tensor | None, rule: Rule, at: tuple[tuple[slice, ...], int]
+) -> _Part:
+    """A NaN wants a NaN, an infinity itself; everything else is held to the rule."""
+    differs = got != want
+    if trusted is not None:
+        differs &= trusted
+    if not (got.is_floating_point() or got.is_complex()):
+        return _Part(int(differs.count_nonzero()), _first(differs, got, want, *at) if differs.any() else "")
+    finite = want.isfinite() if trusted is None else want.isfinite() & trusted
+    size = _double(want).abs_()
+    error = (_double(got) - _double(want)).abs_()
+    used = error / (size * rule.rtol).add_(rule.atol) if rule.rtol or rule.atol else torch.where(differs, math.inf, 0.0)
+    used.masked_fill_(error == 0, 0.0)
+    differs &= ~(got.isnan() & want.isnan())
+    bad = differs & ~finite
+    if not rule.of_norm_only:
+        bad |= differs & ~(used <= 1)
+    bad |= differs & ~got.isfinite()
+    ordinary = finite & got.isfinite()
     count = int(bad.count_nonzero())
-    return [_Finding(count, _first(bad, got, want, index))] if count else []
+    return _Part(
+        wrong=count,
+        first=_first(bad, got, want, *at) if count else "",
+        used=float(used[ordinary].max()) if not rule.of_norm_only and bool(ordinary.any()) else 0.0,
+        squared_error=float(error[ordinary].square_().sum()) if rule.norm is not None else 0.0,
+        squared=float(size[ordinary].square_().sum()) if rule.norm is not None else 0.0,
+    )
 
 
-def returned_fault(output: object) -> str | None:
-    """Why a variant's return value is not an output, in a sentence; None if it is a plain tensor.
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+_TORCH_RTOL = {"bfloat16": 1.6e-2, "float16": 1e-3, "float32": 1.3e-6, "float64": 1e-7, "complex64": 1.3e-6}
+"""Those of ``torch.testing`` by dtype; of other dtypes, twice their spacing."""
+
+_ATOL_OF_RMS = {"bfloat16": 1.2e-2, "float16": 1.5e-3, "float32": 1e-4, "float64": 1e-10, "complex64": 1e-4}
+"""Per element, relative to the root mean square of the right output, where ``torch.testing`` takes a fixed number: sums
+that cancel keep the error of their terms. About 1.5 roundings of a half type."""
+
+_NORM = {"bfloat16": 3.9e-3, "float16": 4.9e-4, "float32": 1e-5, "float64": 1e-10, "complex64": 1e-5}
+"""Half a spacing of a half type: one rounding of the result, and one of each term, lie within; sums that are formed in
+the half type do not. Of float32, 100 roundings: a term in TF32 or a half type does not lie within."""
+
+
+def default_rule(want: torch.Tensor) -> Rule:
+    """How far a variant's output may be from a right one where the problem does not say.
+
+    ``rtol`` is that of ``torch.testing`` for the dtype, and ``atol`` relative to the output's root mean square. The
+    error in norm is bounded as well, because elements alone would let sums in a half type pass. Integers are exact.
+    """
+    if not (want.is_floating_point() or want.is_complex()):
+        return Rule()
+    name = str(want.dtype).removeprefix("torch.")
+    eps = torch.finfo(want.dtype).eps
+    return Rule(
+        rtol=_TORCH_RTOL.get(name, 2 * eps),
+        atol=_ATOL_OF_RMS.get(name, 1.5 * eps) * root_mean_square(want),
+        norm=_NORM.get(name, eps / 2),
+    )
+
+
+def written_rule(table: dict[str, Any]) -> Rule:
+    """The rule of a tolerance in a project's file."""
+    if table.get("norm") is not None:
+        return Rule(norm=float(table["norm"]), of_norm_only=True)
+    return Rule(rtol=float(table.get("rtol") or 0.0), atol=float(table.get("atol") or 0.0))
+
+
+def root_mean_square(tensor: torch.Tensor) -> float:
+    """Of the finite elements; 0 where there are none."""
+    flat = tensor.flatten()
+    total, count = 0.0, 0
+    for piece in flat.split(_LARGEST_PIECE):
+        finite = _double(piece).abs_()
+        finite = finite[finite.isfinite()]
+        total, count = total + float(finite.square_().sum()), count + finite.numel()
+    return math.sqrt(total / count) if count else 0.0
+
+
+def agree(got: torch.Tensor, want: torch.Tensor, rule: Rule) -> torch.Tensor:
+    """Where two tensors of one form agree by a rule's bounds for elements."""
+    if not got.is_floating_point():
+        return got == want
+    error = (_double(got) - _double(want)).abs_()
+    close = error <= _double(want).abs_().mul_(rule.rtol).add_(rule.atol)
+    return (close & want.isfinite()) | (got == want) | (got.isnan() & want.isnan())
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------------
+
+
+def returned_fault(output: Any, device: str) -> str | None:
+    """Why what a variant returned is not an output, in a sentence; None if it is a plain tensor on its device.
 
     A class derived from torch's could compute when it is looked at.
     """
-    return None if type(output) is torch.Tensor else f"it returned {type(output).__name__}, not a tensor"
+    if type(output) is not torch.Tensor:
+        return f"it returned {type(output).__name__}, not a tensor"
+    if output.device.type != device:
+        return f"it returned a tensor on {output.device.type}, not on {device}"
+    return None
+
+
+def flat_outputs(returned: object) -> list[object]:
+    """The outputs in what a call returned: a tensor, or tuples, lists and tables of them. None is no output."""
+    if isinstance(returned, dict):
+        returned = list(returned.values())
+    if isinstance(returned, (tuple, list)):
+        return [output for part in returned for output in flat_outputs(part)]
+    return [] if returned is None else [returned]
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -76,16 +274,27 @@ def checksums(tensors: Iterable[torch.Tensor]) -> list[int]:
     return [int(part.sum(dtype=torch.int64)) for view in views for part in (view, view[::2])]
 
 
-def shares_memory(output: object, other: torch.Tensor | None) -> bool:
-    """Whether what a variant returned lies in the memory of a tensor, in whole or in part."""
+def shares_memory(output: Any, other: Any) -> bool:
+    """Whether what a variant returned lies in the memory of a tensor, in whole or in part, however it came by it."""
     if not isinstance(output, torch.Tensor) or not isinstance(other, torch.Tensor):
         return False
-    storage, known = output.untyped_storage(), other.untyped_storage()
-    return bool(storage.nbytes() > 0 and storage.data_ptr() == known.data_ptr())
+    if output.numel() == 0 or other.numel() == 0 or output.device != other.device:
+        return False
+    (begin, end), (start, stop) = _extent(output), _extent(other)
+    return begin < stop and start < end
+
+
+def _extent(tensor: torch.Tensor) -> tuple[int, int]:
+    """The addresses of a tensor's first byte, and behind its last."""
+    span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + span * tensor.element_size()
 
 
 COARSEST = 1e-6
 """The tolerance above which quotients in float32 will do: their own rounding is a tenth of it."""
+
+_LARGEST_PIECE = 2**25
+"""Elements that are compared at a time."""
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -94,38 +303,16 @@ def _form(tensor: torch.Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
 
 
-def _is_close(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> bool:
-    """Whether all elements are within the tolerance. False also if a 0, infinity or NaN needs the longer check.
-
-    It passes over the memory three times, the longer check ten times. The quotient is formed in float64 if float32 is
-    too coarse for the tolerance.
-    """
-    if got.numel() == 0 or not got.is_floating_point():
-        return bool(torch.equal(got, want))
-    wide = torch.float32 if got.dtype.itemsize <= 4 and tolerance > COARSEST else torch.float64
-    least, most = got.to(wide, copy=True).div_(want).aminmax()
-    slack = tolerance - torch.finfo(wide).eps
-    return bool(1 - slack <= least.item() and most.item() <= 1 + slack)
-
-
-def _differs(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> torch.Tensor:
-    """Where elements differ by more than the tolerance; a NaN wants a NaN, an infinity itself."""
-    bad = got != want
-    if got.is_floating_point():
-        error = _double(got).sub_(want).abs_()
-        bad &= ~((error <= _double(want).abs_().mul_(tolerance)) & want.isfinite())
-        bad &= ~(got.isnan() & want.isnan())
-    return bad
-
-
 def _double(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy in float64, which can be worked on in place; `double()` of what is float64 would be the tensor itself."""
-    return tensor.to(torch.float64, copy=True)
+    """A copy in 64 bits, which can be worked on in place; `double()` of what is float64 would be the tensor itself."""
+    return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64, copy=True)
 
 
-def _first(bad: torch.Tensor, got: torch.Tensor, want: torch.Tensor, index: tuple[slice, ...]) -> str:
+def _first(bad: torch.Tensor, got: torch.Tensor, want: torch.Tensor, index: tuple[slice, ...], row: int) -> str:
     flat = int(bad.flatten().to(torch.uint8).argmax())
     place = [int(axis) for axis in torch.unravel_index(torch.tensor(flat), bad.shape)]
+    if place:
+        place[0] += row
     for axis, part in enumerate(index):
         place[axis] += part.start or 0
     return f"{place} is {got.flatten()[flat].item()!r}, expected {want.flatten()[flat].item()!r}"

@@ -37,11 +37,32 @@ class ReferenceFailed(Exception):
 class Inputs(NamedTuple):
     """What a step calls a variant with."""
 
-    tensors: list[torch.Tensor]
+    values: list[Any]
+    """Tensors, and whatever else it takes."""
+    mutates: list[int]
+    """Those that the call changes."""
+    cotangents: int
+    """How many of the last are gradients of results: then the backward pass is called."""
     about: str
     """What is special about them."""
     init: list[Any]
-    """Arguments that construct the model; empty where none is to be made."""
+    """Arguments of a class that is called; empty where none is to be made."""
+    seed: int | None
+    """Of torch's random numbers when an instance is made."""
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        return [value for value in self.values if isinstance(value, torch.Tensor)]
+
+    @property
+    def kept(self) -> list[torch.Tensor]:
+        """The tensors that a call does not change."""
+        return [v for n, v in enumerate(self.values) if isinstance(v, torch.Tensor) and n not in self.mutates]
+
+    @property
+    def changed(self) -> list[torch.Tensor]:
+        """The tensors that a call changes."""
+        return [self.values[place] for place in self.mutates]
 
 
 class RefereeClient:
@@ -75,8 +96,10 @@ class RefereeClient:
             tensors = self._fetched(answer, step)
         except CannotShare:
             tensors = self._fetched(self._ask("cannot_share"), step)
-        init = answer.get("init")
-        return Inputs(tensors, answer["about"], pickle.loads(base64.b64decode(init)) if init else [])
+        values = [tensors[value] if kind == "tensor" else value for kind, value in _unpickled(answer["values"])]
+        init = _unpickled(answer["init"]) if answer.get("init") else []
+        more = (answer["mutates"], answer["cotangents"], answer["about"], init, answer.get("seed"))
+        return Inputs(values, *more)
 
     def return_inputs(self) -> None:
         """Puts the inputs back where they came from, to be compared with what they were.
@@ -89,18 +112,18 @@ class RefereeClient:
                 span(memory, place).copy_(self._buffers[self._key(place, number)])
         _refuse_wrong(self._ask("returned"))
 
-    def judge(self, output: torch.Tensor) -> None:
-        """Hands an output over and waits for the verdict on it.
+    def judge(self, outputs: list[torch.Tensor]) -> None:
+        """Hands outputs over and waits for the verdict on them.
 
         Raises:
             Wrong: it is wrong.
             Skip: it does not fit a second time.
             ReferenceFailed: the reference cannot say what is right.
         """
-        answer = self._ask("output", tensors=[contiguous_form(output)])
-        (place,) = answer["tensors"]
+        answer = self._ask("output", tensors=[contiguous_form(output) for output in outputs])
         with borrowed(answer["memory"]) as memory:
-            seen_as(span(memory, place), place).copy_(output.detach())
+            for output, place in zip(outputs, answer["tensors"], strict=True):
+                seen_as(span(memory, place), place).copy_(output.detach())
         _refuse_wrong(self._ask("written"))
 
     def _ask(self, event: str, **facts: object) -> dict[str, Any]:
@@ -133,6 +156,11 @@ class RefereeClient:
     def _key(self, place: Place, number: int) -> tuple[str, int]:
         """Edge cases have separate memory, so that the check's inputs stay unchanged."""
         return "edge" if place["step"] == "edge" else "whole", number
+
+
+def _unpickled(text: str) -> list[Any]:
+    found: list[Any] = pickle.loads(base64.b64decode(text))
+    return found
 
 
 def _refuse_wrong(answer: dict[str, Any]) -> None:

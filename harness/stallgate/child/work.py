@@ -30,8 +30,10 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     end_with_parent(lifeline)
     parent = ParentChannel(channel)
     try:
-        from stallgate.child.cases import outcome
+        from stallgate.child.cases import Surroundings, outcome
         from stallgate.child.device import CannotMeasure, open_device
+        from stallgate.child.load import ProjectModules
+        from stallgate.child.observed import KernelObserver
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
@@ -41,9 +43,14 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
     parent.tell("environment", **device.describe())
+    modules = ProjectModules(plan["root"], plan["import_paths"])
+    modules.install()
+    kernels = KernelObserver(modules.relative)
+    kernels.install()
+    around = Surroundings(device, parent, modules, kernels)
     for case in plan["cases"]:
         parent.tell("case", case=case["name"])
-        facts = outcome(plan, case, device, parent)
+        facts = outcome(plan, case, around)
         parent.tell("outcome", case=case["name"], **{**facts, "reason": printable(str(facts["reason"]))})
         if not device.usable():
             parent.tell("lost")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from stallgate.cli.bench_facts import BenchFacts, bench_facts
 from stallgate.cli.drawing import draw_times
 from stallgate.cli.options import (
     configuration_option,
@@ -19,7 +20,7 @@ from stallgate.cli.options import (
     timeout_option,
     workload_option,
 )
-from stallgate.cli.output import print_result
+from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -35,7 +36,7 @@ from stallgate.measure.device import Device, choose, find_devices
 from stallgate.model import Case
 from stallgate.project.load import Project
 from stallgate.render import terminal
-from stallgate.runs.bench import Gradient, facts, find_bench, load_bench, status
+from stallgate.runs.bench import Gradient, find_bench, load_bench, status
 from stallgate.runs.folder import new_folder
 
 
@@ -70,7 +71,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
 @click.option("--show", is_flag=False, flag_value="", metavar="[BENCH]", help="Only show a bench that was made before.")
 @root_option
-@json_option
+@json_option(BenchFacts)
 def bench_command(**given: Any) -> int:
     """Time variants by CUDA events beside their peers, a copy and the roof. Nothing is profiled."""
     arguments = BenchArguments(**given)
@@ -116,8 +117,8 @@ def _timed(project: Project, cases: list[Case], options: BenchOptions, arguments
     try:
         with terminal.BenchBar() as bar:
             Bencher(project, planned, options, device, bar).measure(folder)
-    except StallgateError as error:
-        error.found = _show(folder, as_json=arguments.as_json)
+    except StallgateError:
+        _show(folder, as_json=arguments.as_json)
         raise
     return folder
 
@@ -132,11 +133,13 @@ def _device(index: int | None) -> Device:
     return choose(devices, index)
 
 
-def _show(folder: Path, *, as_json: bool) -> dict[str, object]:
+def _show(folder: Path, *, as_json: bool) -> BenchFacts:
     """Shows a bench unless it is printed as JSON; returns its facts."""
     found = load_bench(folder)
     if not as_json:
         terminal.show_bench(found)
         for path in sorted(folder.glob("bench.*")):
             terminal.out.print(near(path), soft_wrap=True)
-    return facts(found, folder)
+    facts = bench_facts(found, folder)
+    found_so_far(facts)
+    return facts

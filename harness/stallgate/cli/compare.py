@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
-import msgspec
 
 from stallgate.cli.drawing import draw_compared
+from stallgate.cli.facts import MetricValue, metric_value
 from stallgate.cli.options import json_option, root_option, run_argument
-from stallgate.cli.output import found_before, print_result
+from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import judged, near, open_project
-from stallgate.compare.two_runs import compare, refuse_empty
+from stallgate.compare.two_runs import Change, Fact, Pair, RunComparison, Side, Word, compare, refuse_empty
+from stallgate.model import FrozenStruct, Reason, Role
 from stallgate.render import terminal
 from stallgate.runs.folder import refuse_recording
+
+
+class ChangeFacts(FrozenStruct, frozen=True):
+    """One metric of one case in both runs."""
+
+    metric: str
+    word: Word
+    """changed: beyond the noise, in a metric without a better direction."""
+    change: float | None
+    """(run - base) / base of the medians; null where it is not comparable, or the base is 0 and the run is not."""
+    base: MetricValue
+    run: MetricValue
+    obstacle: Reason | None
+    """Why it is not comparable; null where it is."""
+
+
+class PairFacts(FrozenStruct, frozen=True):
+    """A case in both runs, or in one of them."""
+
+    case: str
+    """problem/variant/configuration/workload"""
+    role: Role
+    code: Literal["same", "changed", "unknown"]
+    """Whether the variant's code is the same in both runs."""
+    obstacle: Reason | None
+    """Why none of its metrics is comparable; null where some are."""
+    changes: list[ChangeFacts]
+
+
+class CompareFacts(FrozenStruct, frozen=True):
+    """Two runs, metric by metric."""
+
+    base: Side
+    run: Side
+    finding: str
+    """A sentence about the times that changed beyond the noise."""
+    tally: dict[Word, int]
+    """How many changes there are of each word, over every metric of every case."""
+    left_out: int
+    """How many of them are not in ``pairs``; with --all, none."""
+    obstacles: list[Reason]
+    """Conditions that differ, so that numbers are not compared."""
+    notes: list[str]
+    facts: list[Fact]
+    main: list[str]
+    """The duration and the metrics of the stages."""
+    pairs: list[PairFacts]
 
 
 @click.command("compare")
@@ -24,7 +73,7 @@ from stallgate.runs.folder import refuse_recording
 )
 @click.option("--report", "page", is_flag=True, help="Also draw compare-BASE.html into RUN's folder.")
 @root_option
-@json_option
+@json_option(CompareFacts)
 def compare_command(base: str, run: str | None, every: bool, page: bool, root: Path | None, as_json: bool) -> int:
     """Compare RUN with BASE, metric by metric. Exits with 0 whatever changed."""
     project = open_project(root)
@@ -36,7 +85,48 @@ def compare_command(base: str, run: str | None, every: bool, page: bool, root: P
         terminal.show_comparison(found, every)
     if page:
         click.echo(f"page: {near(draw_compared(found, after.folder))}", err=as_json)
-    facts = msgspec.to_builtins(found)
-    with found_before(facts):
-        refuse_empty(found)
+    facts = _facts(found, every)
+    found_so_far(facts)
+    refuse_empty(found)
     return print_result("compare", facts) if as_json else 0
+
+
+def _facts(found: RunComparison, every: bool) -> CompareFacts:
+    pairs = [_pair_facts(pair, found.main, every) for pair in found.pairs]
+    words = [change.word for pair in found.pairs for change in pair.changes]
+    return CompareFacts(
+        base=found.base,
+        run=found.run,
+        finding=found.finding,
+        tally={word: words.count(word) for word in get_args(Word)},
+        left_out=len(words) - sum(len(pair.changes) for pair in pairs),
+        obstacles=found.obstacles,
+        notes=found.notes,
+        facts=found.facts,
+        main=found.main,
+        pairs=pairs,
+    )
+
+
+def _pair_facts(pair: Pair, main: list[str], every: bool) -> PairFacts:
+    changes = [_change_facts(change) for change in pair.changes if every or _is_short(pair, change, main)]
+    return PairFacts(case=pair.case.name, role=pair.role, code=pair.code, obstacle=pair.obstacle, changes=changes)
+
+
+def _is_short(pair: Pair, change: Change, main: list[str]) -> bool:
+    """Whether a change is in the short answer: what moved; the times; of candidates, the stage's metrics."""
+    if pair.obstacle is not None:
+        return False
+    wanted = ["duration"] if pair.role in ("baseline", "roof") else main
+    return change.metric in wanted or change.word in ("better", "worse")
+
+
+def _change_facts(change: Change) -> ChangeFacts:
+    return ChangeFacts(
+        metric=change.metric,
+        word=change.word,
+        change=change.change,
+        base=metric_value(change.base, change.unit),
+        run=metric_value(change.run, change.unit),
+        obstacle=change.obstacle,
+    )

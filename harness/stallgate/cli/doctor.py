@@ -9,20 +9,27 @@ import click
 from stallgate.cli.options import json_option, python_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import interpreter, open_project
-from stallgate.measure.doctor import able, examine
+from stallgate.measure.doctor import Finding, able, examine
+from stallgate.model import FrozenStruct
 from stallgate.render import terminal
+
+
+class DoctorFacts(FrozenStruct, frozen=True):
+    """Whether this machine can measure, and why."""
+
+    able: bool
+    findings: list[Finding]
 
 
 @click.command("doctor")
 @python_option
 @root_option
-@json_option
+@json_option(DoctorFacts)
 def doctor_command(python: str | None, root: Path | None, as_json: bool) -> int:
     """Check whether this machine can measure. Exits with 0 if it can, with 3 if not."""
-    findings = examine(open_project(root), interpreter(python))
+    findings = examine(open_project(root, needed=False), interpreter(python))
     status = 0 if able(findings) else 3
     if as_json:
-        facts = {"able": able(findings), "findings": [finding.as_json() for finding in findings]}
-        return print_result("doctor", facts, status)
+        return print_result("doctor", DoctorFacts(able=able(findings), findings=findings), status)
     terminal.show_findings(findings, able(findings))
     return status

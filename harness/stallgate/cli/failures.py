@@ -17,7 +17,7 @@ def show_failure(error: StallgateError) -> int:
     from stallgate.render.terminal import show_refusal  # rich is not for --help
 
     show_refusal(error.message, error.hint)
-    print_error(error.code, error.message, error.hint, error.status, error.found)
+    print_error(error.code, error.message, error.hint, error.status)
     return error.status
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
 from stallgate.cli.drawing import draw_run
+from stallgate.cli.facts import RunFacts, run_facts
+from stallgate.cli.output import found_so_far
 from stallgate.cli.shared import near
-from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, run_facts, write_results
+from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, write_results
 from stallgate.project.load import Project
 from stallgate.render import terminal
 
@@ -19,8 +20,7 @@ class FinishedRun(msgspec.Struct, frozen=True):
     """A run whose tables are written."""
 
     result: JudgedRun
-    facts: dict[str, Any]
-    """What ``--json`` prints."""
+    facts: RunFacts
     status: int
     """The exit status of measuring."""
 
@@ -33,7 +33,9 @@ def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
-    return FinishedRun(result=result, facts=run_facts(result, status), status=status)
+    facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})
+    found_so_far(facts)
+    return FinishedRun(result=result, facts=facts, status=status)
 
 
 def draw_finished(project: Project, finished: FinishedRun, *, as_json: bool) -> None:

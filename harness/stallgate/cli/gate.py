@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from stallgate.cli.facts import MetricValue, RunKind, single_value, unmeasured
 from stallgate.cli.failures import unusable
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_project
-from stallgate.judge.evaluate import JudgedRun, verdicts, write_verdicts
+from stallgate.judge.evaluate import JudgedRun, write_verdicts
 from stallgate.judge.verdicts import Targets
+from stallgate.model import Comparison, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.github import annotated, append_summary
@@ -21,6 +24,63 @@ from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import is_recording, write_whole
+
+
+class PartFacts(FrozenStruct, frozen=True):
+    """A kernel's part of a call's metric."""
+
+    kernel: str
+    value: MetricValue
+
+
+class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
+    """The answer to one target on one case, or why a case cannot be judged: ``metric`` is null then."""
+
+    status: Status
+    reason: str
+    """A stable code: docs/gating.md lists them."""
+    sentence: str
+    stage: str | None
+    problem: str
+    variant: str
+    configuration: str
+    workload: str
+    kernel: str | None
+    """The kernel that is judged, where the target's scope is a kernel."""
+    metric: str | None
+    written_as: str | None
+    """The name in the stage's file, where it is not the short name."""
+    ncu_name: str | None
+    comparison: Comparison | None
+    bound: float | None
+    """The absolute bound; null where it depends on a missing roof or baseline."""
+    of_roof: float | None
+    """The fraction of the roof that the bound is."""
+    tolerance: float | None
+    """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
+    baseline: MetricValue
+    """The accepted value that the tolerance is around."""
+    value: MetricValue
+    samples: int
+    parts: list[PartFacts]
+    """The value of each kernel, where the call has several."""
+    warning: bool
+    """Undecided, and by the stage's rule no reason to shut the gate."""
+    waiver: Waiver | None
+    """The waiver that covers the target, also one that has ended."""
+
+
+class GateFacts(FrozenStruct, frozen=True):
+    """A run's judgement."""
+
+    run: str
+    kind: RunKind
+    stages: list[str]
+    targets: Targets
+    notes: list[str]
+    gpu_spec: GpuSpec | None
+    """The data sheet of the GPU, which nothing is judged by; null where there is none."""
+    verdicts: list[VerdictFacts]
 
 
 @click.command("gate")
@@ -34,7 +94,7 @@ from stallgate.runs.folder import is_recording, write_whole
     help="absolute: skip targets that need a roof or a baseline (imported runs have neither).",
 )
 @root_option
-@json_option
+@json_option(GateFacts)
 def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, root: Path | None, as_json: bool) -> int:
     """Judge a run: may it be merged?"""
     project = open_project(root)
@@ -44,10 +104,42 @@ def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, roo
     if os.environ.get("GITHUB_ACTIONS") == "true":
         _if_possible(_tell_github, project, result)
     if as_json:
-        return print_result("gate", verdicts(result), result.judgement.exit_status)
+        return print_result("gate", _facts(result), result.judgement.exit_status)
     terminal.out.print(provenance(result.run))
     terminal.show_judgement(result.judgement)
     return result.judgement.exit_status
+
+
+def _facts(result: JudgedRun) -> GateFacts:
+    judgement = result.judgement
+    return GateFacts(
+        run=result.run.name,
+        kind=result.run.kind,
+        stages=judgement.stages,
+        targets=judgement.targets,
+        notes=judgement.notes,
+        gpu_spec=result.gpu_spec,
+        verdicts=[_verdict_facts(verdict) for verdict in judgement.verdicts],
+    )
+
+
+def _verdict_facts(verdict: Verdict) -> VerdictFacts:
+    unit = verdict.unit or ""
+    values = {
+        "value": _judged_value(verdict),
+        "baseline": single_value(verdict.baseline, unit),
+        "parts": [PartFacts(kernel=part.kernel, value=single_value(part.value, unit)) for part in verdict.parts],
+    }
+    return VerdictFacts(**{name: getattr(verdict, name) for name in VerdictFacts.__struct_fields__} | values)
+
+
+def _judged_value(verdict: Verdict) -> MetricValue:
+    """The value that a verdict is about. Where there is none, a reason that is a state says why."""
+    unit = verdict.unit or ""
+    if verdict.value is None:
+        states: dict[str, State] = {state: state for state in get_args(State)}
+        return unmeasured(unit, states.get(verdict.reason, "not_measured"))
+    return MetricValue(state="measured", median=verdict.value, low=verdict.low, high=verdict.high, unit=unit)
 
 
 def _if_possible(write: Callable[..., None], *what: object) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from stallgate import __version__
 
 COMMANDS = {
-    "profile": "Measure variants under ncu; without a GPU, replay the recording.",
+    "profile": "Measure variants under ncu; without a GPU, replay recordings.",
     "import": "Make a run from ncu reports made elsewhere.",
+    "check": "Check whether variants are right; without a GPU, in Triton's interpreter.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",
+    "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
+    "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
+    "show": "List runs, problems or stages; show a run.",
     "doctor": "Check whether this machine can measure.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
+    "docs": "Print a document, or list all of them.",
 }
 """Command -> the first sentence of its help; a test checks that the two agree."""
 
@@ -36,6 +43,13 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"stallgate.cli.{file}"), f"{cmd_name}_command")
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Click has a meaning of its own for two errors; from within a command they are bugs."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(repr(error)) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -43,6 +57,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stallgate")
+@click.option("--json", is_flag=True, expose_value=False, help="Print one JSON object, whatever happens.")
 def stallgate() -> None:
     """Profile Triton kernels under Nsight Compute and gate merges on the measurements.
 
@@ -50,7 +65,7 @@ def stallgate() -> None:
 
     \b
     Exit status:
-      0   success; for a gate: every target is met or waived
+      0   success; for a gate: every target is met, excused or waived
       1   the gate says no: a missed target, a wrong result
       2   your files or arguments are wrong
       3   not measured, or cannot be judged

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import finish
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
@@ -16,10 +17,10 @@ from stallgate.extract.imported import import_reports
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ncu-rep...")
 @root_option
-@json_option
+@json_option(RunFacts)
 def import_command(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
     """Make a run from ncu reports made elsewhere."""
-    project = open_project(root)
+    project = open_project(root, needed=False)
     folder = import_reports(list(files), project.reports, given_arguments())
     finished = finish(project, folder, as_json=as_json)
     return print_result("import", finished.facts, finished.status) if as_json else finished.status

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+from stallgate.cli.output import asks_for_json
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The project's folder; default: the nearest one at or above the working directory.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 stage_option = click.option(
     "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; default: those of problem.toml."
 )
@@ -40,6 +45,25 @@ python_option = click.option(
 device_option = click.option("--device", type=click.IntRange(0), help="Index of the GPU, as nvidia-smi counts.")
 
 
+def json_option(facts: object) -> Callable[[_Command], _Command]:
+    """``--json`` of a command.
+
+    Args:
+        facts: the struct, or a tagged union of structs, that the command gives to ``print_result``.
+    """
+    help_text = "Print the result as one JSON object."
+    return click.option("--json", "as_json", cls=JsonOption, facts=facts, is_flag=True, help=help_text)
+
+
+class JsonOption(click.Option):
+    """``--json``, which may also stand before the command."""
+
+    def __init__(self, *words: Any, facts: object, **attributes: Any) -> None:
+        super().__init__(*words, **attributes, callback=lambda _context, _option, value: value or asks_for_json())
+        self.facts = facts
+        """The struct of the command's facts: its JSON Schema is made from it."""
+
+
 def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
     """Refuses ``inf`` and ``nan``, which click accepts as numbers and JSON cannot represent."""
     if not math.isfinite(value):
@@ -62,4 +86,17 @@ grace_option = click.option(
     default=10.0,
     show_default=True,
     help="Seconds ncu gets to write its report after being stopped.",
+)
+drawn_option = click.option(
+    "--drawn", type=click.IntRange(1, 10_000), metavar="N", help="Draw N workloads at random, by the problem's draw."
+)
+drawn_only_option = click.option(
+    "--drawn-only",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="N",
+    help="Only drawn workload number N; needs --seed. Repeatable.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), metavar="S", help="Seed of drawn workloads; default: another one each time."
 )

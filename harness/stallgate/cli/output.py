@@ -1,68 +1,133 @@
-"""What ``--json`` prints: one object per command, ``{"schema", "ok", "exit_status", …}``.
+"""What ``--json`` prints: one object per command, ``{"schema", "command", "ok", "status", …}``.
 
-``ok`` says that the command did its work. A gate that says no has done it: ``ok`` is true, and the answer is in
-``exit_status``. Where the command could not do its work, ``ok`` is false and ``error`` has a stable ``code``, the
-``message`` and a ``hint``; what was found before stands beside it.
+``status`` is the exit status, and ``ok`` says whether it is 0. An answer has the command's facts; an error has
+``error`` with a stable ``code``, the ``message`` and a ``hint``, and the facts that were found before it. docs/json.md
+describes the contract, and ``stallgate schema COMMAND`` prints it as a JSON Schema.
+
+The object is printed when the command ends, so that there is exactly one. Everything else that is printed meanwhile
+goes to standard error.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
-
-import click
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stallgate.cli.group import COMMANDS
-from stallgate.errors import StallgateError
+from stallgate.cli.stdio import Sink, reserve_stdout
 from stallgate.formatting import as_text
 
-_VERSION = 1
-"""Version of the objects. It is raised when a key is removed or changes its meaning."""
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+JSON_VERSION = 2
+"""Version of the objects. It is raised when a key is removed or changes its meaning.
+
+History: 1, the first; 2, ``schema`` is a number, ``exit_status`` became ``status``, ``ok`` is true only for status 0,
+and values of metrics are objects.
+"""
+
+_SHOWS_TEXT = {"--help", "-h", "--version"}
+"""Options that print text and end, whatever else the command line says."""
 
 
-def print_result(command: str, facts: Mapping[str, object], status: int = 0) -> int:
-    """Prints the result of a command as JSON.
+# --- what the command line asks for -----------------------------------------------------------------------------------
+
+
+def asks_for_json() -> bool:
+    """Whether the command line has ``--json``, before or after the command; the rest of it may be unparsable."""
+    return any(word == "--json" or word.startswith("--json=") for word in _options())
+
+
+def command_named() -> str | None:
+    """The command that the command line names; None where it names none that exists."""
+    first = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    return first if first in COMMANDS else None
+
+
+def _options() -> list[str]:
+    words = sys.argv[1:]
+    return words[: words.index("--")] if "--" in words else words
+
+
+# --- the object -------------------------------------------------------------------------------------------------------
+
+
+class _Answer:
+    """The object of this process, and the stream that is kept for it."""
+
+    stream: TextIO | None = None
+    plain: dict[str, Any] | None = None
+    """What is to be printed; None before the command has an answer."""
+    found: dict[str, Any] = {}
+    """What the command has found so far."""
+    is_printed = False
+
+
+_answer = _Answer()
+
+
+def reserve_output() -> Sink | None:
+    """Keeps standard output for the object if one is asked for; SIGTERM then interrupts, so that it is printed.
+
+    Returns:
+        the sink that the object is written to; None where the command prints text.
+    """
+    if not asks_for_json() or _SHOWS_TEXT & set(_options()):
+        return None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _answer.stream, sink = reserve_stdout()
+    return sink
+
+
+def print_result(command: str, facts: Mapping[str, object] | Struct, status: int = 0) -> int:
+    """Sets the result of a command, which is printed as JSON when it ends.
 
     Returns:
         the exit status.
     """
-    _print({"schema": _schema(command), "ok": True, **facts, "exit_status": status})
+    _answer.plain = {**_envelope(command, status), **_plain(facts)}
     return status
 
 
-def print_error(code: str, message: str, hint: str, status: int, found: Mapping[str, object] | None = None) -> None:
-    """Prints an error as JSON if the command line contains ``--json``; the rest of the line may be unparsable."""
-    words = sys.argv[1:]
-    if "--json" not in words[: words.index("--") if "--" in words else None]:
+def print_error(code: str, message: str, hint: str, status: int) -> None:
+    """Sets the error that ended a command, beside the facts that were found before; replaces a result."""
+    error = {"code": code, "message": as_text(message), "hint": as_text(hint)}
+    _answer.plain = {**_envelope(command_named(), status), "error": error, **_answer.found}
+
+
+def print_answer(status: int) -> None:
+    """Prints the object, once, if one is asked for: ASCII in one line, independent of the terminal's encoding."""
+    if not asks_for_json() or _answer.is_printed:
         return
-    command = next((word for word in words if word in COMMANDS), "error")
-    error = {"code": code, "message": message, "hint": hint}
-    _print({**(found or {}), "schema": _schema(command), "ok": False, "exit_status": status, "error": error})
+    if _answer.stream is None and _answer.plain is None:
+        return  # --help or --version
+    stream = _answer.stream or sys.stdout
+    if stream is not None:
+        stream.write(json.dumps(_answer.plain or _envelope(command_named(), status)) + "\n")
+        stream.flush()
+    _answer.is_printed = True
 
 
-@contextmanager
-def found_before(facts: Mapping[str, object]) -> Iterator[None]:
-    """Adds a command's findings so far to the error that stops it, so that ``--json`` prints both in one object."""
-    try:
-        yield
-    except StallgateError as error:
-        error.found = {**facts, **error.found}
-        raise
+def found_so_far(facts: Mapping[str, object] | Struct) -> None:
+    """Notes the facts that a command has found, to be printed beside the error if one ends it."""
+    _answer.found = _plain(facts)
 
 
-def _schema(command: str) -> str:
-    return f"stallgate/{command}/{_VERSION}"
+def _envelope(command: str | None, status: int) -> dict[str, object]:
+    return {"schema": JSON_VERSION, "command": command, "ok": status == 0, "status": status}
 
 
-def _print(facts: Mapping[str, object]) -> None:
-    """Prints ASCII, independent of the terminal's encoding; NaN and infinities are null."""
+def _plain(facts: Mapping[str, object] | Struct) -> dict[str, Any]:
+    """Facts as JSON has them: all texts can be encoded as UTF-8; NaN and infinities are null."""
     import msgspec  # not for --help
 
-    plain = msgspec.json.encode(_encodable(msgspec.to_builtins(facts)))
-    click.echo(json.dumps(json.loads(plain), indent=1))
+    encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(facts)))
+    plain: dict[str, Any] = json.loads(encoded)
+    return plain
 
 
 def _encodable(value: Any) -> Any:

@@ -14,6 +14,8 @@ from stallgate.cli.options import configuration_option, json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project, planned_cases, problems_of
 from stallgate.measure.ncu import example_command
+from stallgate.measure.plan import judging_stages
+from stallgate.model import FrozenStruct
 from stallgate.project.catalogue import check_chip, collected
 from stallgate.render import terminal
 
@@ -29,13 +31,27 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
+class PlanFacts(FrozenStruct, frozen=True):
+    """What ``profile`` would run."""
+
+    cases: list[str]
+    """problem/variant/configuration/workload"""
+    ncu_command: list[str]
+    chip: str | None
+    """The chip that is planned for; null where there is no GPU and none was named."""
+    unmeasurable: list[str]
+    """A sentence for each target that cannot be judged on the chip."""
+    ncu: str | None
+    """Whether the installed ncu agrees with the catalogue; null where there is no ncu or no chip."""
+
+
 @click.command("plan")
 @subjects_argument
 @workload_option
 @configuration_option
 @click.option("--chip", metavar="NAME", help="Plan for this chip; default: this machine's, if it has a GPU.")
 @root_option
-@json_option
+@json_option(PlanFacts)
 def plan_command(**given: Any) -> int:
     """Show what `profile` would run, with the ncu command line.
 
@@ -46,12 +62,14 @@ def plan_command(**given: Any) -> int:
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     check_chip(project.catalogue, arguments.chip)
     chip = arguments.chip or chip_here(project)
-    command = example_command(collected(project.catalogue, chip))
+    command = example_command(collected(project.catalogue, chip, None, judging_stages(project, cases)))
     gaps, answer = on_chip(project, chip, problems_of(cases))
     status = 3 if gaps else 0
     if arguments.as_json:
-        facts = {"cases": [case.name for case in cases], "command": command, "chip": chip, "unmeasurable": gaps}
-        return print_result("plan", {**facts, "ncu": answer.text if answer is not None else None}, status)
+        text = answer.text if answer is not None else None
+        names = [case.name for case in cases]
+        facts = PlanFacts(cases=names, ncu_command=command, chip=chip, unmeasurable=gaps, ncu=text)
+        return print_result("plan", facts, status)
     click.echo("\n".join(case.name for case in cases))
     click.echo()
     click.echo(shlex.join(command).replace(" --", " \\\n  --"))

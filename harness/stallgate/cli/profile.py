@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
 from stallgate.cli.options import (
     configuration_option,
@@ -22,7 +23,7 @@ from stallgate.cli.options import (
     timeout_option,
     workload_option,
 )
-from stallgate.cli.output import found_before, print_result
+from stallgate.cli.output import print_result
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -40,14 +41,16 @@ from stallgate.measure.attempt import Machine
 from stallgate.measure.chip import unmeasurable
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.ncu import find_ncu
-from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run
+from stallgate.measure.plan import judging_stages
+from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run, subject_of
 from stallgate.measure.resume import options_of, resumable
 from stallgate.model import Case, MeasureOptions, Run
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.runs.folder import LATEST, create_folder, find, load, whole_run
-from stallgate.runs.recording import find_recording, record, replay
+from stallgate.runs.packing import LARGEST_RECORDING
+from stallgate.runs.recording import find_recordings, record, replay
 
 
 class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,15 +108,16 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
     help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
 @root_option
-@json_option
+@json_option(RunFacts)
 def profile_command(**given: Any) -> int:
-    """Measure variants under ncu; without a GPU, replay the recording."""
+    """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
     project = open_project(arguments.root)
     if arguments.resume is not None:
         return _resumed(project, arguments, arguments.resume)
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
-    collected(project.catalogue, None, arguments.metric_names)  # refuses unknown names, also before a replay
+    stages = judging_stages(project, cases)  # refuses broken ones before anything is measured
+    collected(project.catalogue, None, arguments.metric_names, stages)  # refuses unknown names, also before a replay
     options = _options(arguments)
     devices = find_devices()
     if devices or arguments.has_to_measure:
@@ -159,23 +163,29 @@ def _measure(project: Project, folder: Path, run: Run, machine: Machine, argumen
     try:
         with terminal.ProfileBar() as bar:
             Profiler(project, run, machine, bar).measure(folder)
-    except StallgateError as error:
+    except StallgateError:
         with suppress(StallgateError):  # the first error is the one to show
-            error.found = finish(project, folder, as_json=arguments.as_json).facts
+            finish(project, folder, as_json=arguments.as_json)
         raise
 
 
 def _replayed(project: Project, cases: list[Case]) -> Path:
-    """Makes a run from a recording."""
-    recording = find_recording(project, cases)
+    """Makes a run from recordings, and says which problem has none."""
+    found = find_recordings(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
     if unused:
-        click.echo(
-            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} ignored: the recording is replayed as it was made",
-            err=True,
+        are = "is" if len(unused) == 1 else "are"
+        made = (
+            "the recording is replayed as it was"
+            if len(found.recordings) == 1
+            else "recordings are replayed as they were"
         )
+        click.echo(f"{listed(unused)} {are} ignored: {made} made", err=True)
+    for problem, error in found.missing.items():
+        click.echo(f"{problem} is not measured: {error.message}; {error.hint}", err=True)
+    subjects = {problem: subject_of(project, problem) for problem in found.missing}
     with whole_run(project.reports, subject_name(cases)) as folder:
-        replay(project, recording, cases, folder, given_arguments())
+        replay(project, found, cases, folder, given_arguments(), subjects)
     return folder
 
 
@@ -183,17 +193,20 @@ def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> in
     """Shows a measured run; draws and records it if asked to. Returns the exit status of measuring."""
     as_json = arguments.as_json
     finished = finish(project, folder, as_json=as_json)
-    with found_before(finished.facts):
-        if arguments.page:
-            draw_finished(project, finished, as_json=as_json)
-        if arguments.record:
-            _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
+    if arguments.page:
+        draw_finished(project, finished, as_json=as_json)
+    if arguments.record:
+        _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
     return print_result("profile", finished.facts, finished.status) if as_json else finished.status
 
 
 def _keep(project: Project, folder: Path) -> None:
-    for path in record(project, folder, load(folder)):
-        click.echo(f"recorded: {near(path)}", err=True)
+    for kept in record(project, folder, load(folder)):
+        click.echo(f"recorded: {near(kept.path)}", err=True)
+        if kept.left_out:
+            names = listed([case.name for case in kept.left_out])
+            most = f"{LARGEST_RECORDING / 1e6:g} MB"
+            click.echo(f"  without the launches with every section of {names}: they do not fit in {most}", err=True)
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------

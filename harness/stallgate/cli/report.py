@@ -11,13 +11,25 @@ import click
 
 from stallgate.cli.drawing import draw_run
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
-from stallgate.cli.output import print_result
+from stallgate.cli.output import print_answer, print_result
 from stallgate.cli.shared import interrupt, judged, near, open_project
 from stallgate.errors import BadArgument
 from stallgate.judge.evaluate import write_results
+from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.serve import Server
 from stallgate.runs.folder import find, refuse_recording
+
+
+class ReportFacts(FrozenStruct, frozen=True):
+    """What was drawn, or where it is served."""
+
+    run: str | None
+    """The run's folder; null where all runs are served."""
+    files: list[str]
+    """The page first; empty where pages are served."""
+    url: str | None = None
+    """With --serve: the address, printed when the server is ready."""
 
 
 @click.command("report")
@@ -26,19 +38,19 @@ from stallgate.runs.folder import find, refuse_recording
 @click.option("--serve", is_flag=True, help="Serve reports/ on localhost until Ctrl-C; draw missing pages.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve; default: a free port.")
 @root_option
-@json_option
+@json_option(ReportFacts)
 def report_command(
     run: str | None, stages: tuple[str, ...], serve: bool, port: int | None, root: Path | None, as_json: bool
 ) -> int:
     """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
     if port is not None and not serve:
         raise BadArgument("--port needs --serve", "add --serve, or leave --port out")
-    project = open_project(root)
+    project = open_project(root, needed=False)
     if serve:
         return _serve(project, run, stages, port or 0, as_json=as_json)
     files = _drawn(project, run, stages)
     if as_json:
-        return print_result("report", {"run": str(files[0].parent), "files": [str(file) for file in files]})
+        return print_result("report", ReportFacts(run=str(files[0].parent), files=[str(file) for file in files]))
     for file in files:
         click.echo(near(file))
     return 0
@@ -64,7 +76,8 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
     with Server(reports, port, lambda new: _drawn_anew(project.root, new)) as server, suppress(KeyboardInterrupt):
         url = f"{server.url}{quote(folder.name)}/report.html" if run is not None else server.url
         if as_json:
-            print_result("report", {"url": url})
+            print_result("report", ReportFacts(run=str(folder) if run is not None else None, files=[], url=url))
+            print_answer(0)  # a reader needs the address now
         else:
             click.echo(f"{url} (Ctrl-C ends it)")
         server.serve_forever()
@@ -73,4 +86,4 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
 
 def _drawn_anew(root: Path, folder: Path) -> list[Path]:
     """Draws a run that arrived while serving, with the project's current files."""
-    return _drawn(open_project(root), str(folder), ())
+    return _drawn(open_project(root, needed=False), str(folder), ())

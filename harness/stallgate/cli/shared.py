@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import sys
@@ -15,19 +16,26 @@ from stallgate.errors import BadArgument
 from stallgate.formatting import as_text, is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
-from stallgate.measure.plan import Request, plan_cases
+from stallgate.measure.drawn import Draw
+from stallgate.measure.plan import Request, left_out, plan_cases
 from stallgate.model import Case
-from stallgate.project.load import Project, find_root, load_project
+from stallgate.project.load import Project, load_project
+from stallgate.project.root import find_root
 from stallgate.runs.folder import find
 
 
-def open_project(root: Path | None) -> Project:
+def open_project(root: Path | None, *, needed: bool = True) -> Project:
     """The project in a folder, by default in the nearest one at or above the working directory.
+
+    Args:
+        root: the folder.
+        needed: whether the command needs a project. Without one, the working directory is a project without problems.
 
     Raises:
         BadArgument: the folder's path is not UTF-8.
+        UserFault: a project is needed, and there is none.
     """
-    folder = root.resolve() if root is not None else find_root(Path.cwd())
+    folder = root.resolve() if root is not None else find_root(Path.cwd(), needed=needed)
     if not is_text(folder):
         raise BadArgument(f"the project's path is not UTF-8: {as_text(folder)}", "rename the folder")
     return load_project(folder)
@@ -36,9 +44,40 @@ def open_project(root: Path | None) -> Project:
 def planned_cases(
     project: Project, subjects: tuple[str, ...], workloads: tuple[str, ...], configurations: tuple[str, ...]
 ) -> list[Case]:
-    """The cases that these arguments ask for."""
+    """The cases that these arguments ask for. Says which problem is left out, and why."""
     request = Request(subjects=list(subjects), workloads=list(workloads), configurations=list(configurations))
-    return plan_cases(project, request)
+    cases = plan_cases(project, request)
+    for problem, why in left_out(project, request, cases).items():
+        click.echo(f"{problem} is left out: {why}", err=True)
+    _warn_of_broken_problems(project)
+    return cases
+
+
+def _warn_of_broken_problems(project: Project) -> None:
+    """Names, once in a command, the problems that it goes on without."""
+    told: set[str] = click.get_current_context().meta.setdefault("stallgate.broken_problems", set())
+    for name, error in project.broken_problems.items():
+        if name not in told:
+            click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)
+            told.add(name)
+
+
+def draw_of(drawn: int | None, drawn_only: tuple[int, ...], seed: int | None) -> Draw | None:
+    """Which workloads to draw, by the options of a command; None if none.
+
+    Raises:
+        BadArgument: the options contradict each other.
+    """
+    if drawn is not None and drawn_only:
+        raise BadArgument("--drawn and --drawn-only contradict each other", "use one of them")
+    if drawn_only and seed is None:
+        raise BadArgument("--drawn-only needs the seed that the workload was drawn with", "add --seed S")
+    if drawn is None and not drawn_only:
+        if seed is not None:
+            raise BadArgument("--seed is only for drawn workloads", "add --drawn N")
+        return None
+    numbers = list(dict.fromkeys(drawn_only)) if drawn is None else list(range(drawn))
+    return Draw(seed=random.randrange(10**6) if seed is None else seed, numbers=numbers)
 
 
 def problems_of(cases: list[Case]) -> list[str]:
@@ -56,7 +95,9 @@ def judged(
     project: Project, run: str | None, stages: tuple[str, ...], *, targets: Targets = "all", only_judge: bool = False
 ) -> JudgedRun:
     """A run, read and judged."""
-    return evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    result = evaluate(project, find(project.reports, run), list(stages), targets=targets, only_judge=only_judge)
+    _warn_of_broken_problems(project)
+    return result
 
 
 def interpreter(python: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ def install() -> Sink | None:
             setattr(sys, name, _text_stream(sinks[name], stream.encoding))
     _bound_terminal_size()
     return sinks.get("stdout")
+
+
+def reserve_stdout() -> tuple[io.TextIOWrapper | None, Sink | None]:
+    """Separates standard output from everything that prints: what does so later, child processes too, goes to stderr.
+
+    Returns:
+        a stream on what was standard output, and its sink; None where standard output was closed.
+    """
+    if sys.stdout is None:
+        return None, None
+    number = sys.stdout.fileno()
+    kept = Sink(os.dup(number), "w")
+    if sys.stderr is not None:
+        os.dup2(sys.stderr.fileno(), number)
+    else:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), number)
+    return _text_stream(kept, sys.stdout.encoding), kept
 
 
 def _text_stream(sink: Sink, encoding: str) -> io.TextIOWrapper:

@@ -20,7 +20,7 @@ from stallgate.formatting import spaced
 from stallgate.model import Case, CaseResult, FrozenStruct, Role, Run, Status
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.digests import workload_key
-from stallgate.runs.conditions import Conditions, environment_of
+from stallgate.runs.conditions import Conditions, environment_of, origin_of, settings_of
 from stallgate.runs.folder import RECORDED, load
 
 _LARGEST = 1e30
@@ -68,7 +68,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored_runs(reports: Path, metrics: Iterable[str]) -> list[StoredRun]:
-    """Every run under ``reports/``, newest first, with the summaries of some metrics."""
+    """Every run under ``reports/``, newest first, with the summaries of some metrics; of none, no table is read."""
     wanted = list(metrics)
     return sorted(
         (_stored_run(folder, wanted) for folder in run_folders(reports)), key=lambda run: run.age, reverse=True
@@ -93,7 +93,7 @@ def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
-        summaries = read_summaries(folder / "metrics.csv", metrics)
+        summaries = read_summaries(folder / "metrics.csv", metrics) if metrics else {}
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "metrics.csv", error))
     return StoredRun(folder=folder, run=run, judgement=judgement, summaries=summaries, gaps=gaps)
@@ -222,26 +222,28 @@ def _points(stored: StoredRun, metrics: list[str]) -> Iterator[tuple[SeriesKey, 
 def _measurement(run: Run, result: CaseResult, summary: Summary | None) -> Measurement:
     usable = summary if result.outcome == "profiled" else None
     gap = result.outcome if result.outcome != "profiled" else usable.state if usable is not None else "no_value"
-    return Measurement(time=time_of(run), role=result.role, summary=usable, gap=spaced(gap))
+    return Measurement(time=time_of(run, result.case.problem), role=result.role, summary=usable, gap=spaced(gap))
 
 
-def time_of(run: Run) -> MeasurementTime:
-    """When a run's numbers were measured: for a replay, when its recording was made."""
-    made = run.origin if run.origin is not None else run
+def time_of(run: Run, problem: str) -> MeasurementTime:
+    """When a problem's numbers were measured: in a replay, when its recording was made."""
+    made = origin_of(run, problem)
     return MeasurementTime(created=made.created, commit=made.commit or "", dirty=made.dirty)
 
 
 def _circumstances(run: Run, result: CaseResult) -> Circumstances | None:
     """The circumstances of a case; None if unknown. An unmeasured case has those of the run's other cases."""
-    environment, subject = environment_of(run, result), run.subjects.get(result.case.problem)
-    if environment is None or subject is None or run.settings is None:
+    problem = result.case.problem
+    environment, settings = environment_of(run, problem, result), settings_of(run, problem)
+    subject = run.subjects.get(problem)
+    if environment is None or subject is None or settings is None:
         return None
     return Circumstances(
         conditions=Conditions(
             gpu=environment.gpu,
             device=environment.device,
-            clock_control=run.settings.clock_control,
-            cache_control=run.settings.cache_control,
+            clock_control=settings.clock_control,
+            cache_control=settings.cache_control,
         ),
         workload_digest=subject.digests.get(workload_key(result.case.workload), ""),
     )

@@ -21,6 +21,7 @@ from stallgate.formatting import spaced
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
+from stallgate.runs.conditions import unreplayed
 from stallgate.runs.folder import RECORDED, load
 
 _JUDGED = ("candidate", "unknown")
@@ -66,10 +67,11 @@ def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLas
         return ChangesSinceLast(
             problem=problem, because="imported ncu reports do not say how clocks and caches were controlled"
         )
-    mine, stages = _of_problem(judged, problem), judged.judgement.stages
+    mine = _of_problem(judged, problem)
+    stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
-        return ChangesSinceLast(problem=problem, because="this run has no numbers of a candidate")
+        return ChangesSinceLast(problem=problem, because=f"this run has no numbers of a candidate of {problem}")
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, main_metrics(project, mine, stages)):
         found = compare(project, base, mine, stages)
@@ -124,13 +126,17 @@ def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[tuple[Pa
     known = [
         (folder, run)
         for folder, run in runs
-        if run.kind != "imported" and problem in run.subjects and _is_before(run, mine.run)
+        if problem in run.subjects and _measured(run, problem) and _is_before(run, mine.run, problem)
     ]
-    return sorted(known, key=lambda pair: (time_of(pair[1]), pair[0].name), reverse=True)
+    return sorted(known, key=lambda pair: (time_of(pair[1], problem), pair[0].name), reverse=True)
 
 
-def _is_before(run: Run, mine: Run) -> bool:
-    return time_of(run).created < time_of(mine).created
+def _measured(run: Run, problem: str) -> bool:
+    return run.kind != "imported" and problem not in unreplayed(run)
+
+
+def _is_before(run: Run, mine: Run, problem: str) -> bool:
+    return time_of(run, problem).created < time_of(mine, problem).created
 
 
 def _loaded(folder: Path) -> Run | None:
@@ -155,7 +161,7 @@ def _from_table(project: Project, folder: Path, run: Run, metrics: list[str]) ->
 def _recording(project: Project, folder: Path, mine: Run, problem: str) -> Iterator[tuple[str, MeasuredRun]]:
     """A recording that is older than the run, read as the gate reads it; nothing where it is damaged."""
     run = _loaded(folder)
-    if run is None or not _is_before(run, mine):
+    if run is None or not _is_before(run, mine, problem):
         return
     try:
         base = evaluate(project, folder, [], only_judge=True)

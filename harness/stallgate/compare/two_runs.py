@@ -25,11 +25,11 @@ from stallgate.errors import NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Role
+from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Reason, Role, Run, Settings
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.conditions import TITLES, conditions, environment_of, provenance
+from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
 
 Word = Literal["better", "worse", "same", "changed", "not_comparable"]
 """changed: beyond the noise, in a metric without a better direction."""
@@ -426,23 +426,29 @@ def _facts(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
 
 
 def _settings(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
-    before, after = base.run.settings, run.run.settings
+    before, after = (_all_settings(side.run) for side in (base, run))
     names = ("samples", "clock_control", "cache_control")
-    return [_fact(spaced(name), getattr(before, name, None), getattr(after, name, None)) for name in names]
+    return [_fact(spaced(name), _values(before, name), _values(after, name)) for name in names]
+
+
+def _all_settings(run: Run) -> list[Settings]:
+    found = (settings_of(run, problem) for problem in problems_in(run))
+    return [settings for settings in found if settings is not None]
 
 
 def _versions(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
-    before, after = environment_of(base.run), environment_of(run.run)
+    before, after = environments(base.run), environments(run.run)
     names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
-    return [_fact(title, getattr(before, name, None), getattr(after, name, None)) for name, title in names.items()]
+    return [_fact(title, _values(before, name), _values(after, name)) for name, title in names.items()]
 
 
-def _fact(name: str, base: object, run: object) -> Fact:
-    return Fact(name=name, base=_or_unknown(base), run=_or_unknown(run))
+def _values(found: Sequence[Settings] | Sequence[Environment], name: str) -> str:
+    """A fact of a run's problems, each value once: a replay may be of recordings that were not made alike."""
+    return ", ".join(dict.fromkeys(str(getattr(one, name)) for one in found)) or "unknown"
 
 
-def _or_unknown(value: object) -> str:
-    return "unknown" if value is None else str(value)
+def _fact(name: str, base: str, run: str) -> Fact:
+    return Fact(name=name, base=base, run=run)
 
 
 def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from stallgate.extract.launches import Report, read_report
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, FrozenStruct, Label, Launch, Run
 from stallgate.project.catalogue import readable
 from stallgate.project.digests import file_digest
+from stallgate.runs.conditions import settings_of
 
 CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
 
@@ -102,7 +103,10 @@ def _of_details(run: Run, calls: list[ProfiledCall], reader: str) -> Evidence:
 def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], report: Report) -> Evidence:
     """The calls of the cases that the attempt measured; a report says nothing about cases measured by others."""
     results = _measured_by(run, attempt)
-    faults = check_calls(calls, results, run.settings.samples if run.settings is not None else None)
+    faults: dict[str, str] = {}
+    for problem in dict.fromkeys(result.case.problem for result in results):
+        settings, mine = settings_of(run, problem), [r for r in results if r.case.problem == problem]
+        faults |= check_calls(calls, mine, settings.samples if settings is not None else None)
     if attempt.kind != "import":
         strays = mislabelled(report.launches)
         faults = {name: strays[name] for name in _names(results) if name in strays} | faults
@@ -132,7 +136,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
     return report
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # noqa: ARG001  (the digest is the key)
     """Reads a report once, both for checking it against the plan and for evaluating it."""
     return read_report(path, list(names))

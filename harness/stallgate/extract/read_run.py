@@ -73,8 +73,13 @@ def read_run(project: Project, folder: Path, *, only_judge: bool = False) -> Rea
         project: the catalogue, and the code to compare with.
         folder: the run's.
         only_judge: skip the detail reports, which are never judged and take as long to read as the others.
+
+    Raises:
+        BrokenFile: a problem of the run is broken: nothing can be compared with its code.
     """
     run = with_roles(load(folder), project)
+    if run.kind != "imported":
+        project.check_problems(run.subjects)
     judged = [attempt for attempt in run.attempts if attempt.kind != "detail"]
     evidence = gather(folder, replace(run, attempts=judged) if only_judge else run, project.catalogue)
     rows = rows_of(run, project, evidence.calls)

@@ -26,7 +26,7 @@ from stallgate.project.layout import baseline_file, baseline_files
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.yardsticks import read_baseline
-from stallgate.runs.conditions import TITLES, Conditions, conditions
+from stallgate.runs.conditions import TITLES, Conditions, conditions, origin_of
 from stallgate.runs.folder import write_whole
 
 FEWEST = 3
@@ -49,11 +49,10 @@ def accept(project: Project, results: list[JudgedRun], today: date) -> list[Base
     """
     _check_runs(results)
     cases = _cases(results)
-    measured = _conditions(results, cases)
-    return [
-        _accepted(project, results, problem, [case for case in cases if case.problem == problem], measured, today)
-        for problem in dict.fromkeys(case.problem for case in cases)
-    ]
+    by_problem: dict[str, list[Case]] = {}
+    for case in cases:
+        by_problem.setdefault(case.problem, []).append(case)
+    return [_accepted(project, results, problem, mine, today) for problem, mine in by_problem.items()]
 
 
 def path_of(project: Project, baseline: Baseline) -> Path:
@@ -152,7 +151,7 @@ def _check_case(result: JudgedRun, case: Case) -> None:
 
 
 def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
-    """The conditions that all cases of all runs share.
+    """The conditions that all cases of a problem share in all runs.
 
     Raises:
         NotMeasured: they differ, or are not known.
@@ -175,9 +174,8 @@ def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
 # --- what is accepted -------------------------------------------------------------------------------------------------
 
 
-def _accepted(
-    project: Project, results: list[JudgedRun], problem: str, cases: list[Case], measured: Conditions, today: date
-) -> Baseline:
+def _accepted(project: Project, results: list[JudgedRun], problem: str, cases: list[Case], today: date) -> Baseline:
+    measured = _conditions(results, cases)
     made = {key_of(case): _case(project, results, case, today) for case in cases}
     return Baseline(
         format=BASELINE_FORMAT,
@@ -208,7 +206,7 @@ def _case(project: Project, results: list[JudgedRun], case: Case, today: date) -
     return BaselineCase(
         runs=len(results),
         accepted=today,
-        commit=last.origin.commit if last.origin is not None else last.commit,
+        commit=origin_of(last, case.problem).commit,
         digests=comparable_digests(last, case),
         metrics={name: accepted for name, accepted in metrics.items() if accepted is not None},
     )

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, quantity
 from stallgate.judge.reasons import STATUS_OF_REASON
-from stallgate.model import Accepted, Comparison, FrozenStruct, Metric, Target, Verdict
+from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 
 _HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
@@ -63,16 +63,20 @@ def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
     )
 
 
+def holding(summary: Summary, bound: Bound) -> list[bool]:
+    """Whether the lowest sample, the median and the highest sample meet a bound; empty where nothing was measured."""
+    values = (summary.low, summary.median, summary.high)
+    return [_HOLDS[bound.comparison](value, bound.value) for value in values if value is not None]
+
+
 def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Verdict:
     """A verdict by median and spread: passed if all samples meet the bound, failed if none does, else undecided."""
     assert summary.median is not None
-    assert summary.low is not None
-    assert summary.high is not None
-    holds = [_HOLDS[bound.comparison](value, bound.value) for value in (summary.low, summary.median, summary.high)]
+    holds = holding(summary, bound)
     missed = "missed" if bound.baseline is None else "regressed"
     reason = "met" if all(holds) else "straddles" if any(holds) else missed
     sentence = f"{draft.metric}{_of_kernel(draft)} is {_value(metric, summary, bound)}; wanted {_wanted(metric, bound)}"
-    if reason == "straddles":
+    if reason == "straddles" and summary.low is not None and summary.high is not None:
         sentence += f"; its samples reach from {number(summary.low)} to {number(summary.high)}"
     return replace(
         draft,
@@ -85,6 +89,32 @@ def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Ver
         baseline=bound.baseline,
         tolerance=_relative(bound.slack, bound.baseline),
     )
+
+
+def excuse_of(exemption: Exemption, summary: Summary) -> Excuse | None:
+    """The excuse, if the median and every sample meet the condition."""
+    if exemption.bound is None or summary.median is None or summary.low is None or summary.high is None:
+        return None
+    comparison, value = exemption.bound
+    if not all(holding(summary, Bound(comparison=comparison, value=value))):
+        return None
+    return Excuse(
+        metric=exemption.metric.name,
+        unit=exemption.metric.unit,
+        comparison=comparison,
+        bound=value,
+        value=summary.median,
+        low=summary.low,
+        high=summary.high,
+    )
+
+
+def excused(verdict: Verdict, excuse: Excuse) -> Verdict:
+    """A verdict on a target that is not met, excused."""
+    found, limit = quantity(excuse.value, excuse.unit), quantity(excuse.bound, excuse.unit)
+    sentence = f"{verdict.sentence}; excused: {excuse.metric} is {found}, {_WORDS[excuse.comparison]} {limit}"
+    reason = "at_the_roof"
+    return replace(verdict, status=STATUS_OF_REASON[reason], reason=reason, sentence=sentence, excuse=excuse)
 
 
 def terms_of(target: Target) -> tuple[Comparison | None, float | None, float | None]:

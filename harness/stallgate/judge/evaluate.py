@@ -20,7 +20,7 @@ from stallgate.model import GpuSpec, Run
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
-from stallgate.runs.conditions import environment_of
+from stallgate.runs.conditions import environments, unreplayed
 from stallgate.runs.folder import pretty, write_whole
 
 
@@ -30,7 +30,7 @@ class JudgedRun(ReadRun, frozen=True, kw_only=True, dict=True):
     judgement: Judgement
     roofs: Roofs
     gpu_spec: GpuSpec | None
-    """The data sheet of the run's GPU: shown, never judged by."""
+    """The data sheet of the run's GPU, where it is of one: shown, never judged by."""
 
 
 def evaluate(
@@ -71,44 +71,24 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
-    environment = environment_of(run)
-    return project.gpu_spec_of(environment.gpu) if environment is not None else None
+    gpus = {environment.gpu for environment in environments(run)}
+    return project.gpu_spec_of(gpus.pop()) if len(gpus) == 1 else None
 
 
 def measured_status(result: JudgedRun) -> int:
-    """The exit status of measuring: 0 where every case was measured, or skipped for a stated reason."""
+    """The exit status of measuring: 0 where every case was measured, or skipped for a stated reason.
+
+    That a problem has no recording to replay is no such reason.
+    """
     outcomes = {case.outcome for case in result.run.cases}
     if "wrong_result" in outcomes:
         return 1
     missing = any(verdict.reason in UNMEASURED for verdict in result.judgement.verdicts)
     whole = outcomes <= {"profiled", "skipped"} and result.run.complete and not result.faults
-    return 0 if whole and not missing else 3
+    return 0 if whole and not missing and not unreplayed(result.run) else 3
 
 
 # --- as JSON ----------------------------------------------------------------------------------------------------------
-
-
-def run_facts(result: JudgedRun, status: int) -> dict[str, object]:
-    """What was measured, as JSON has it."""
-    return {
-        "run": str(result.folder),
-        "kind": result.run.kind,
-        "exit_status": status,
-        "cases": [
-            {
-                "case": case.case.name,
-                "outcome": case.outcome,
-                "reason": case.reason,
-                "edge_case_fault": case.edge_case_fault,
-                "foreign_kernels": result.foreign_kernels.get(case.case, []),
-            }
-            for case in result.run.cases
-        ],
-        "metrics": {
-            case.name: {metric: summary.median for (of, metric), summary in result.summaries.items() if of == case}
-            for case in dict.fromkeys(case for case, _ in result.summaries)
-        },
-    }
 
 
 def write_results(result: JudgedRun) -> None:

@@ -9,6 +9,7 @@ regressed                 fail          every sample is worse than the baseline 
 waiver_expired            fail          missed or regressed, and the waiver that covered it has ended
 wrong_result              fail          the output is not the reference's
 waived                    waived        not met, and a waiver of problem.toml holds
+at_the_roof               excused       not met, and the metric that the target's `unless` names excuses it
 foreign_kernel            fail          it launches kernels that are neither its own nor allowed by problem.toml
 straddles                 undecided     samples lie on both sides of the bound
 stale                     not_measured  what was measured is not what the tree holds now
@@ -19,7 +20,7 @@ implausible               not_measured  fewer bytes moved than are needed, or fa
 damaged_report            not_measured  the ncu report does not show the case as it was planned
 facts_missing             not_measured  run.json does not have a fact that a check of the case needs
 no_case                   not_measured  the run has no case that the target could be judged by
-no_target                 not_measured  no target of the stages is for the candidate
+no_target                 not_measured  no target of the stages is for the candidate, or a stage judges no workload
 no_roof                   not_measured  a kind of roof has no sound measurement on the workload in this run
 no_baseline               not_measured  no number is accepted that the metric could be held to
 other_gpu,                not_measured  the baseline was measured under other conditions, or those of the run are
@@ -44,6 +45,7 @@ STATUS_OF_REASON: dict[str, Status] = {
     "waiver_expired": "fail",
     "wrong_result": "fail",
     "waived": "waived",
+    "at_the_roof": "excused",
     "foreign_kernel": "fail",
     "straddles": "undecided",
     "stale": "not_measured",
@@ -69,6 +71,9 @@ STATUS_OF_REASON: dict[str, Status] = {
     "not_finite": "not_measured",
     "out_of_range": "not_measured",
 }
+
+GREEN: frozenset[Status] = frozenset({"pass", "waived", "excused"})
+"""The statuses that let a change be merged."""
 
 UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "facts_missing", "implausible", "stale"}
 """Codes of numbers that are missing in the run itself: with one of them `stallgate profile` does not end with 0."""

@@ -6,19 +6,23 @@ own kernels; it moved the bytes that its workload needs. ``roof.py`` checks whet
 
 from __future__ import annotations
 
+from stallgate.extract.kernels import line_to_paste
 from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import listed, scaled, shortened, spaced
 from stallgate.model import Case, CaseResult, Reason
 from stallgate.project.catalogue import L2_SECTORS
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, measured_workload, stale_because
-from stallgate.runs.conditions import conditions
+from stallgate.runs.conditions import conditions, settings_of
 
 _SECTOR_BYTES = 32
 """Of an L2 cache, on every chip that ncu knows."""
 
 _LONGEST_NAME = 120
 """Characters of a kernel's name in a sentence."""
+
+_LONGEST_LINE = 300
+"""Characters of a line to paste in a sentence."""
 
 
 def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
@@ -64,7 +68,7 @@ def _outcome(result: CaseResult) -> Reason | None:
 def _damaged(read: ReadRun, result: CaseResult) -> Reason | None:
     if result.case.name in read.faults:
         return Reason(code="damaged_report", sentence=read.faults[result.case.name])
-    if read.run.settings is None and read.run.kind != "imported":
+    if settings_of(read.run, result.case.problem) is None and read.run.kind != "imported":
         return _missing("how many samples were planned")
     if conditions(read.run, result).gpu is None and read.run.kind != "imported":
         return _missing("on which GPU the case was measured")
@@ -108,7 +112,8 @@ def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:
     shown = [shortened(name.removeprefix("void "), _LONGEST_NAME) for name in names[:3]]
     said = ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     kernels = "a kernel" if len(names) == 1 else "kernels"
-    sentence = f"it launches {kernels} that it does not define and problem.toml does not allow: {said}"
+    paste = shortened(line_to_paste(result, names), _LONGEST_LINE)
+    sentence = f"it launches {kernels} that no file of the project defines: {said}; if this is its own work: {paste}"
     return Reason(code="foreign_kernel", sentence=sentence)
 
 

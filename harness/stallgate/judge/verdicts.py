@@ -1,11 +1,12 @@
 """Verdicts on the targets of a run's stages. ``reasons.py`` lists their reason codes.
 
-A waiver covers a target that was measured and is not met; what is not measured stays so.
+A waiver, or a target's own ``unless``, covers a target that was measured and is not met; what is not measured stays so.
 """
 
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 from typing import Literal
 
 from msgspec.structs import replace
@@ -14,13 +15,14 @@ from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, number, shortened, spaced
 from stallgate.judge.baselines import accepted_of
-from stallgate.judge.bounds import Bound, around, terms_of, weigh
-from stallgate.judge.reasons import STATUS_OF_REASON
+from stallgate.judge.bounds import Bound, around, excuse_of, excused, terms_of, weigh
+from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
 from stallgate.judge.roof import Roof, Roofs, find_roofs, too_fast, unproven
 from stallgate.judge.soundness import unsound_cases
 from stallgate.model import (
     Case,
     CaseResult,
+    Excuse,
     FrozenStruct,
     KernelPart,
     Metric,
@@ -46,14 +48,15 @@ class Judgement(FrozenStruct, frozen=True):
     notes: list[str]
     """Remarks for the reader of the verdicts."""
     targets: Targets = "all"
+    stages_by_problem: dict[str, list[str]] = {}
 
     @property
-    def exit_status(self) -> int:
+    def exit_status(self) -> Literal[0, 1, 3]:
         """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged."""
         statuses = {verdict.status for verdict in self.verdicts if not verdict.warning}
         if "fail" in statuses:
             return 1
-        return 0 if self.verdicts and statuses <= {"pass", "waived"} else 3
+        return 0 if self.verdicts and statuses <= GREEN else 3
 
 
 class Grounds(FrozenStruct, frozen=True):
@@ -102,19 +105,23 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         UnknownName: no such stage.
     """
     verdicts: list[Verdict] = []
-    judged_by: list[str] = []
+    judged_by: dict[str, list[str]] = {}
     left_out = 0
     for problem in _problems(grounds.run):
         stages = grounds.project.with_included(stage_names or grounds.project.stages_of(problem))
-        judged_by += [stage.name for stage in stages]
+        judged_by[problem] = [stage.name for stage in stages]
         asked = [(stage, target) for stage in stages for target in stage.targets]
         wanted = [(stage, target) for stage, target in asked if _is_wanted(grounds, target)]
         left_out += len(asked) - len(wanted)
         found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
-        verdicts += [*_without_numbers(grounds, problem), *_untargeted(grounds, problem, found), *found]
+        idle = _idle_stages(grounds, problem, list(dict.fromkeys(stage.name for stage, _ in wanted)))
+        silent = _untargeted(grounds, problem, [*idle, *found])
+        verdicts += [*_without_numbers(grounds, problem), *silent, *idle, *found]
     notes = _notes(grounds, verdicts, left_out)
-    stages_once = list(dict.fromkeys(judged_by))
-    return Judgement(stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets)
+    stages_once = list(dict.fromkeys(chain.from_iterable(judged_by.values())))
+    return Judgement(
+        stages=stages_once, verdicts=verdicts, notes=notes, targets=grounds.targets, stages_by_problem=judged_by
+    )
 
 
 def _problems(run: Run) -> list[str]:
@@ -156,9 +163,11 @@ def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> li
     notes = []
     for waiver in project.problems[problem].waivers if problem in project.problems else []:
         covered = [v for v in verdicts if v.problem == problem and _covers(waiver, v)]
-        if covered and all(v.status == "pass" for v in covered):
-            met = f"{waiver.variant} meets {waiver.metric} of {waiver.stage}"
-            notes.append(f"{met}: take its waiver out of problem.toml")
+        statuses = {verdict.status for verdict in covered}
+        if statuses and statuses <= {"pass", "excused"}:
+            met = "meets" if statuses == {"pass"} else "meets or is excused from"
+            said = f"{waiver.variant} {met} {waiver.metric} of {waiver.stage}"
+            notes.append(f"{said}: take its waiver out of problem.toml")
     return notes
 
 
@@ -230,6 +239,28 @@ def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list
     ]
 
 
+def _idle_stages(grounds: Grounds, problem: str, stages: list[str]) -> list[Verdict]:
+    """A verdict for every candidate and every stage that judges no workload of the problem."""
+    if grounds.run.kind == "imported" or problem not in grounds.project.problems:
+        return []
+    idle = [name for name in stages if not grounds.project.judged_workloads(problem, name)]
+    cases = {result.case.variant: result.case for result in _usable(grounds, problem)}
+    return [
+        replace(
+            _verdict(
+                replace(case, workload=""),
+                Reason(
+                    code="no_target",
+                    sentence=f"{name} judges no workload of {problem}: mark one with `judged` in problem.toml",
+                ),
+            ),
+            stage=name,
+        )
+        for name in idle
+        for case in cases.values()
+    ]
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -238,27 +269,22 @@ def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> 
     if grounds.run.kind == "imported":
         return [v for result in _usable(grounds, problem) for v in _on_case(grounds, stage, target, result)]
     mine = [r for r in _judged(grounds, problem) if not target.variants or r.case.variant in target.variants]
-    here = [r for r in mine if not target.workloads or r.case.workload in target.workloads]
-    usable = [result for result in here if result.case not in grounds.unsound]
+    workloads = _judged_workloads(grounds, problem, stage)
+    usable = [r for r in mine if r.case.workload in workloads and r.case not in grounds.unsound]
     verdicts = [verdict for result in usable for verdict in _on_case(grounds, stage, target, result)]
     cases = [result.case for result in mine]
-    wanted = [replace(case, workload=name) for case in cases for name in _wanted(grounds.project, problem, target)]
+    wanted = [replace(case, workload=name) for case in cases for name in workloads]
     missing = [case for case in dict.fromkeys(wanted) if case not in cases]
     return verdicts + [_without_case(case, stage, target) for case in missing]
 
 
-def _wanted(project: Project, problem: str, target: Target) -> list[str]:
-    """The workloads that a target has to be judged on, whether the run has them or not.
+def _judged_workloads(grounds: Grounds, problem: str, stage: Stage) -> list[str]:
+    """The workloads that a stage judges, whether the run has them or not.
 
-    Stages are shared by problems: a target that names workloads is judged on those that the problem has. If it has
-    none of them, all are wanted, so that the gap shows. A target that names none is judged on the default plan.
+    None of a problem that the project no longer has: its cases are stale.
     """
-    if problem not in project.problems:
-        return target.workloads
-    known = project.problems[problem].workloads
-    if not target.workloads:
-        return [workload.name for workload in known.values() if workload.default]
-    return [name for name in target.workloads if name in known] or target.workloads
+    known = problem in grounds.project.problems
+    return grounds.project.judged_workloads(problem, stage.name) if known else []
 
 
 def _without_case(case: Case, stage: Stage, target: Target) -> Verdict:
@@ -293,7 +319,7 @@ def _on_case(grounds: Grounds, stage: Stage, target: Target, result: CaseResult)
     else:
         drafts = [(draft, _absent(target.metric))]
     weighed = [_weighed(grounds, found, target, result, summary) for found, summary in drafts]
-    return [_settled(grounds, _explained(grounds, verdict, target.metric), stage) for verdict in weighed]
+    return [_settled(grounds, _explained(grounds, verdict, target.metric), stage, target) for verdict in weighed]
 
 
 def _weighed(grounds: Grounds, draft: Verdict, target: Target, result: CaseResult, summary: Summary) -> Verdict:
@@ -373,13 +399,16 @@ def _absent(metric: Metric) -> Summary:
     return Summary(state="absent", median=None, low=None, high=None, samples=0, ncu_name=name)
 
 
-# --- waivers and warnings ---------------------------------------------------------------------------------------------
+# --- excuses, waivers and warnings ------------------------------------------------------------------------------------
 
 
-def _settled(grounds: Grounds, verdict: Verdict, stage: Stage) -> Verdict:
-    """Applies waivers and warnings to failed or undecided verdicts."""
+def _settled(grounds: Grounds, verdict: Verdict, stage: Stage, target: Target) -> Verdict:
+    """Applies excuses, waivers and warnings to failed or undecided verdicts."""
     if verdict.status not in ("fail", "undecided"):
         return verdict
+    excuse = _excuse(grounds, verdict, target)
+    if excuse is not None:
+        return excused(verdict, excuse)
     waiver = _waiver(grounds.project, verdict)
     if waiver is not None and grounds.today <= waiver.until:
         sentence = f"{verdict.sentence}; waived until {waiver.until}: {waiver.reason}"
@@ -391,6 +420,18 @@ def _settled(grounds: Grounds, verdict: Verdict, stage: Stage) -> Verdict:
     if verdict.status == "undecided" and stage.undecided == "warn":
         return replace(verdict, warning=True, sentence=f"{verdict.sentence}; {stage.name} takes this as a warning")
     return verdict
+
+
+def _excuse(grounds: Grounds, verdict: Verdict, target: Target) -> Excuse | None:
+    """What excuses a target that is not met. A roof of unknown speed, or a metric without a number, excuses nothing."""
+    if target.unless is None:
+        return None
+    metric = target.unless.metric
+    roof = grounds.roofs[verdict.problem, verdict.workload].deciding
+    if metric.name == ROOF_FRACTION and not isinstance(roof, Roof):
+        return None
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    return excuse_of(target.unless, _summary(grounds, case, metric))
 
 
 def _waiver(project: Project, verdict: Verdict) -> Waiver | None:

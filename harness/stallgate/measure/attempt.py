@@ -10,12 +10,11 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from stallgate.measure import ncu
-from stallgate.measure.child_plan import child_plan, forget_bytecode
-from stallgate.measure.conversation import EventLog, converse
+from stallgate.measure.child_plan import child_plan
+from stallgate.measure.conversation import ChildProcess, run_beside_referee
 from stallgate.measure.device import Device
 from stallgate.measure.outcomes import Outcomes
-from stallgate.measure.process import Ended, Spawned
-from stallgate.measure.referee import RefereeProcess
+from stallgate.measure.process import Ended
 from stallgate.model import Attempt, Case, Environment, FrozenStruct, MeasureOptions, Role
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project
@@ -97,18 +96,21 @@ class Performer:
             on_step: called with a case's name and the step that it has come to.
             on_line: called with what is known, after everything that the child says.
         """
-        plan, log, timeout_s = task.file(".plan.json"), task.file(".log"), self._options.timeout_s
-        forget_bytecode(self._project, (case.problem for case in task.cases))
-        write_whole(plan, child_plan(self._project, task.cases, task.samples, "cuda"))
+        write_whole(task.file(".plan.json"), child_plan(self._project, task.cases, task.samples, "cuda"))
+        process = ChildProcess(
+            command=attempt.command,
+            python=self._options.python,
+            environment=self._environment(),
+            folder=task.folder,
+            name=task.name,
+            timeout_s=self._options.timeout_s,
+            grace_s=self._options.grace_s,
+        )
         cases = [(case, self._role(case)) for case in task.cases]
-        environment = self._environment()
-        with RefereeProcess(self._options.python, plan, environment, task.file(".referee.log"), timeout_s) as referee:
-            outcomes = Outcomes(cases, len(task.samples), self._machine.device.name, referee, on_step)
-            child = Spawned(attempt.command, environment, log, self._options.grace_s)
-            events = EventLog(task.file(".events.jsonl"))
-            ended, failed = converse(child, outcomes, timeout_s, events, lambda: on_line(outcomes))
-        complaints = ncu.complaints(log.read_text(errors="replace"))
-        outcomes.conclude(ended, complaints, timeout_s, failed)
+        gpu = self._machine.device.name
+        outcomes, ended, failed = run_beside_referee(process, cases, len(task.samples), gpu, on_step, on_line)
+        complaints = ncu.complaints(task.file(".log").read_text(errors="replace"))
+        outcomes.conclude(ended, complaints, self._options.timeout_s, failed)
         return Performed(
             self._ended(task, attempt, ended, outcomes, complaints), outcomes, complaints, ended.interrupted
         )

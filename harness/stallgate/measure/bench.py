@@ -11,7 +11,15 @@ from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, NotMeasured
-from stallgate.measure.child_plan import RUN_LIMIT_S, as_json, child_case, forget_bytecode, references
+from stallgate.measure.child_plan import (
+    RUN_LIMIT_S,
+    as_json,
+    child_case,
+    child_entry,
+    child_workload,
+    project_places,
+    references,
+)
 from stallgate.measure.conversation import EventLog
 from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
@@ -30,6 +38,7 @@ from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import Case, FrozenStruct, Workload
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
+from stallgate.project.entries import file_entry
 from stallgate.project.layout import gradient_file, peer_file, peer_files
 from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
@@ -106,7 +115,7 @@ def _demand_gradient(project: Project, problem: str) -> None:
     if not gradient_file(project.root, problem).is_file():
         raise BadArgument(
             f"{problem} has no gradient to compare with: there is no kernels/{problem}/gradient.py",
-            "docs/bench.md says what is in it; or leave out --gradient",
+            "`stallgate docs bench` says what is in it; or leave out --gradient",
         )
 
 
@@ -160,6 +169,7 @@ def bench_plan(project: Project, bench: Bench, rows: list[BenchRow]) -> bytes:
             "rounds": bench.rounds,
             "row_budget_s": bench.row_budget_s,
             "run_limit_s": RUN_LIMIT_S,
+            **project_places(project),
             "references": references(project),
             "rows": [_planned_row(project, row) for row in rows],
         }
@@ -170,8 +180,8 @@ def _planned_row(project: Project, row: BenchRow) -> dict[str, object]:
     return {
         "name": row.name,
         "problem": row.problem,
-        "arguments": row.workload.arguments,
-        "bytes": row.bytes,
+        **child_workload(row.workload),
+        "bytes": row.bytes or None,
         "gradient": _gradient(project, row),
         "contenders": [_contender(project, row, entry) for entry in row.entries if entry.outcome == "planned"],
     }
@@ -183,7 +193,8 @@ def _gradient(project: Project, row: BenchRow) -> dict[str, object] | None:
         return None
     path = gradient_file(project.root, row.problem)
     alone = row.gradient == "backward"
-    return {"path": str(path), "digest": text_digest(path), "alone": alone, "zeros": row.zeros}
+    entry = child_entry(project, file_entry(project.root, path))
+    return {"entry": entry, "alone": alone, "zeros": row.zeros}
 
 
 def _contender(project: Project, row: BenchRow, entry: Entry) -> dict[str, object]:
@@ -194,8 +205,8 @@ def _contender(project: Project, row: BenchRow, entry: Entry) -> dict[str, objec
             return contender
         case "peer":
             path = peer_file(project.root, row.problem, entry.name)
-            file = {"path": str(path), "digest": text_digest(path)}
-            return {**contender, **file, "variant": entry.name, "tunables": {}, "arguments": row.workload.arguments}
+            file = {"entry": child_entry(project, file_entry(project.root, path)), "ceiling": None}
+            return {**contender, **file, "variant": entry.name, "tunables": {}, **child_workload(row.workload)}
         case _:
             case = Case(row.problem, entry.name, entry.configuration, row.workload.name)
             return {**child_case(project, case, []), **contender}
@@ -242,7 +253,6 @@ class Bencher:
         """
         stem.parent.mkdir(exist_ok=True)
         log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
-        forget_bytecode(self._project, (row.problem for row in rows))
         write_whole(plan, bench_plan(self._project, self._bench, rows))
         command = [self._options.python, str(TIMER_ENTRY), str(plan)]
         child = Spawned(command, self._environment(), log, self._options.grace_s)
@@ -265,6 +275,13 @@ class Bencher:
         facts.pop("event")
         described = BenchEnvironment(**facts, device=self._device.index, driver=self._device.driver)
         self._note(replace(self._bench, environment=described))
+
+    def begin_row(self, name: str, needed_bytes: int | None) -> None:
+        """Writes down how many bytes a row's workload needs, where the project does not say."""
+        if needed_bytes is None:
+            return
+        rows = [_with_bytes(row, needed_bytes) if row.name == name else row for row in self._bench.rows]
+        self._note(replace(self._bench, rows=rows))
 
     def at_work(self, contender: ContenderStep) -> None:
         """Shows how far the child is."""
@@ -289,6 +306,12 @@ class Bencher:
     def _environment(self) -> dict[str, str]:
         """The child sees one GPU."""
         return {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": self._device.uuid}
+
+
+def _with_bytes(row: BenchRow, needed_bytes: int) -> BenchRow:
+    if row.workload.bytes is not None:
+        return row
+    return replace(row, workload=replace(row.workload, bytes=needed_bytes))
 
 
 class _Contenders:
@@ -321,7 +344,9 @@ class _Contenders:
                 self._bencher.at_work(message)
             case ContenderEnded():
                 self._settle(message.row, message.contender, _entry_of(message))
-            case RowBegun() | Lost() | End():
+            case RowBegun():
+                self._bencher.begin_row(message.name, message.needed_bytes)
+            case Lost() | End():
                 pass
         return True
 

@@ -13,7 +13,9 @@ RUN_LIMIT_S = 2.0
 """A case whose single run takes longer is skipped: its passes under ncu would take minutes."""
 
 
-def child_plan(project: Project, cases: list[Case], samples: list[str], target: str) -> bytes:
+def child_plan(
+    project: Project, cases: list[Case], samples: list[str], target: str, run_limit_s: float = RUN_LIMIT_S
+) -> bytes:
     """The plan of one process.
 
     Args:
@@ -21,10 +23,11 @@ def child_plan(project: Project, cases: list[Case], samples: list[str], target: 
         cases: what to measure, in this order.
         samples: the last part of each sample's label.
         target: ``cuda``; or ``cpu`` for Triton's interpreter, where nothing is profiled.
+        run_limit_s: seconds that a call may take; a case that takes longer is skipped.
     """
     plan = {
         "device": target,
-        "run_limit_s": RUN_LIMIT_S,
+        "run_limit_s": run_limit_s,
         **project_places(project),
         "references": references(project),
         "cases": [child_case(project, case, samples) for case in cases],

@@ -28,8 +28,8 @@ class CatalogueCheck(FrozenStruct, frozen=True):
 
 
 def judged_by(project: Project, problems: list[str]) -> dict[str, list[str]]:
-    """Metric -> the stages that judge by it, of those that gate the problems."""
-    stages = project.with_included(name for problem in problems for name in project.problems[problem].stages)
+    """Metric -> the stages that judge by it, of those that gate the problems and are not broken."""
+    stages = project.with_sound(name for problem in problems for name in project.problems[problem].stages)
     found: dict[str, list[str]] = {}
     for stage in stages:
         for metric in dict.fromkeys(target.metric.name for target in stage.targets):

@@ -13,9 +13,11 @@ from stallgate.errors import StallgateError
 from stallgate.formatting import listed
 from stallgate.measure import ncu
 from stallgate.measure.device import find_devices
-from stallgate.model import FrozenStruct
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
+from stallgate.runs.conditions import environments
 from stallgate.runs.folder import RECORDED, load, missing_reports
 
 _DRIVER_SETTINGS = Path("/proc/driver/nvidia/params")
@@ -44,14 +46,10 @@ class Finding(FrozenStruct, frozen=True):
     text: str
     hint: str = ""
 
-    def as_json(self) -> dict[str, str]:
-        plain: dict[str, str] = msgspec.to_builtins(self)
-        return plain
-
 
 def examine(project: Project, python: str) -> list[Finding]:
     """Every finding, in the order in which a person would look."""
-    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_recordings(project)]
+    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_broken(project), *_recordings(project)]
 
 
 def able(findings: list[Finding]) -> bool:
@@ -127,13 +125,32 @@ def _reader() -> Finding:
     return Finding(name="reader", state="ok", text=f"ncu-report {installed}")
 
 
+def _broken(project: Project) -> list[Finding]:
+    """Problems and stages that cannot be used. The machine can measure others."""
+    problems = [("problem", error) for error in project.broken_problems.values()]
+    stages = [("stage", error) for error in project.broken_stages.values()]
+    return [
+        Finding(name=kind, state="note", text=error.message, hint=error.hint) for kind, error in [*problems, *stages]
+    ]
+
+
 def _recordings(project: Project) -> list[Finding]:
-    return [_recording(project, path.parent) for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
+    """Every recording, and every problem without one."""
+    folders = [path.parent for path in sorted(project.reports.glob(f"{RECORDED}/*/*/run.json"))]
+    recorded = {folder.name for folder in folders}
+    return [_recording(project, folder) for folder in folders] + [
+        _note_of(
+            f"{name} has no recording: without a GPU it cannot be replayed",
+            f"make one on a GPU with `stallgate profile {name} --record`",
+        )
+        for name in project.problems
+        if name not in recorded
+    ]
 
 
 def _recording(project: Project, folder: Path) -> Finding:
     shown = folder.relative_to(project.root).as_posix()
-    again = "record again on a GPU with `make record`"
+    again = "record again on a GPU with `stallgate profile --record`"
     try:
         run = load(folder)
     except StallgateError as error:
@@ -141,13 +158,31 @@ def _recording(project: Project, folder: Path) -> Finding:
     missing = missing_reports(folder, run)
     if missing:
         return _note_of(f"{shown} is damaged: it lacks {listed(missing)}", f"{again}, or restore it with git")
+    broken = [name for name in run.subjects if name in project.broken_problems]
+    if broken:
+        return _note_of(f"{shown} is of {listed(broken)}, whose file is broken", "correct the file")
     gone = [name for name in run.subjects if name not in project.problems]
     if gone:
         return _note_of(f"{shown} is of {listed(gone)}, which no longer exists in the project", "remove it")
+    about = f"{', '.join(run.subjects)} on {', '.join(found.gpu for found in environments(run)) or 'an unknown GPU'}"
     changed = list(dict.fromkeys(why for r in run.cases for why in stale_because(r, changes(run, project))))
     if changed:
-        return _note_of(f"{shown} is stale: {', '.join(changed)} changed since", again)
-    return Finding(name="recording", state="ok", text=f"{shown} is of the code that is here")
+        return _note_of(f"{about}: {shown} is stale: {', '.join(changed)} changed since", again)
+    lacking = _lacking(project, run)
+    if lacking:
+        return _note_of(f"{about}: {shown} cannot be replayed: it lacks {lacking}, which the plan has", again)
+    return Finding(name="recording", state="ok", text=f"{about}: {shown} is of the code that is here")
+
+
+def _lacking(project: Project, run: Run) -> str:
+    """The planned cases of its problems that a recording does not have, as text."""
+    recorded = {result.case for result in run.cases}
+    try:
+        planned = plan_cases(project, Request(subjects=list(run.subjects)))
+    except StallgateError:  # no workload is measured by default
+        return ""
+    names = [case.name for case in planned if case not in recorded]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _note_of(text: str, hint: str) -> Finding:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from stallgate.formatting import shortened
+from stallgate.model import LaunchedKernel
 from stallgate.runs.bench import Method
 
 Count = Annotated[int, Meta(ge=0)]
@@ -100,13 +101,13 @@ class InputsReturned(Question, frozen=True, tag="returned"):
 
 
 class OutputReady(Question, frozen=True, tag="output"):
-    """The child has an output and asks where to put it."""
+    """The child has outputs and asks where to put them."""
 
-    tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=1)]
+    tensors: Annotated[list[TensorForm], Meta(min_length=1, max_length=64)]
 
 
 class OutputWritten(Question, frozen=True, tag="written"):
-    """The output lies where it was to be put, to be compared."""
+    """The outputs lie where they were to be put, to be compared."""
 
 
 class CaseEnded(Message, frozen=True, tag="outcome"):
@@ -117,6 +118,9 @@ class CaseEnded(Message, frozen=True, tag="outcome"):
     reason: str
     run_ms: Seconds | None = None
     edge_case_fault: str = ""
+    modules: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    kernels: list[LaunchedKernel] = []
 
 
 ChildMessage = (
@@ -141,6 +145,8 @@ class RowBegun(Message, frozen=True, tag="row"):
     """A row begins."""
 
     name: str
+    needed_bytes: Annotated[int, Meta(ge=1)] | None = None
+    """Bytes of its inputs and outputs."""
 
 
 class ContenderStep(Message, frozen=True, tag="step"):
@@ -168,12 +174,32 @@ class ContenderEnded(Message, frozen=True, tag="outcome"):
 TimerMessage = TimerDescribed | Unable | RowBegun | ContenderStep | ContenderEnded | Lost | End
 
 
+# --- the drawing child ------------------------------------------------------------------------------------------------
+
+
+class ArgumentsDrawn(Message, frozen=True, tag="drawn"):
+    """The answer to a request for arguments."""
+
+    name: str
+    fault: str = ""
+    """Why there are none, in a sentence; empty where there are."""
+    arguments: dict[str, object] = {}
+    inputs: list[object] = []
+    bytes: Count = 0
+    """That a call with them has to move."""
+    flops: Count = 0
+
+
+DrawerMessage = ArgumentsDrawn | Unable | End
+
+
 class Unreadable(ValueError):
     """An invalid message."""
 
 
 _CHILD = msgspec.json.Decoder(ChildMessage)
 _TIMER = msgspec.json.Decoder(TimerMessage)
+_DRAWER = msgspec.json.Decoder(DrawerMessage)
 
 
 def child_message(line: bytes) -> ChildMessage:
@@ -197,6 +223,19 @@ def timer_message(line: bytes) -> TimerMessage:
     """
     try:
         message: TimerMessage = _TIMER.decode(line)
+    except _NO_MESSAGE as error:
+        raise Unreadable(_why(line, error)) from None
+    return message
+
+
+def drawer_message(line: bytes) -> DrawerMessage:
+    """The message of a line of the drawing child.
+
+    Raises:
+        Unreadable: it is invalid.
+    """
+    try:
+        message: DrawerMessage = _DRAWER.decode(line)
     except _NO_MESSAGE as error:
         raise Unreadable(_why(line, error)) from None
     return message

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from stallgate.formatting import shortened
@@ -34,7 +34,7 @@ from stallgate.measure.messages import (
 from stallgate.measure.ncu import Complaints
 from stallgate.measure.process import Ended, in_words
 from stallgate.measure.referee import Reply
-from stallgate.model import Case, FrozenStruct, Outcome, Role
+from stallgate.model import Case, FrozenStruct, LaunchedKernel, Outcome, Role, WorstElement
 
 OUT_OF_TURN: Reply = {"refused": "crashed", "reason": "it is not the turn of this case"}
 
@@ -54,6 +54,11 @@ class Finished(FrozenStruct, frozen=True):
     reason: str
     run_ms: float | None = None
     edge_case_fault: str = ""
+    modules: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    kernels: list[LaunchedKernel] = []
+    needed_bytes: int | None = None
+    worst: list[WorstElement] = []
 
 
 class _Turn:
@@ -74,6 +79,9 @@ class _Turn:
         """Whether the child has the inputs of an edge case whose output was not compared."""
         self.fault = ""
         """The first message that the child should not have sent."""
+        self.needed_bytes: int | None = None
+        self.worst: dict[int, WorstElement] = {}
+        """Output -> the element that came closest to its tolerance so far."""
         self._is_candidate = role == "candidate"
         self._wanted = ["check", *(f"sample {number}" for number in range(1, samples + 1))]
 
@@ -94,7 +102,24 @@ class _Turn:
             return Finished(outcome="not_profiled", reason=reason)
         if "edge" not in self.right and not fault:
             fault = "its outputs on edge cases were not compared"
-        return Finished(outcome="profiled", reason="", run_ms=said.run_ms, edge_case_fault=fault)
+        return Finished(
+            outcome="profiled",
+            reason="",
+            run_ms=said.run_ms,
+            edge_case_fault=fault,
+            modules=said.modules,
+            packages=said.packages,
+            kernels=said.kernels,
+            needed_bytes=self.needed_bytes,
+            worst=list(self.worst.values()),
+        )
+
+    def note_errors(self, answer: Reply) -> None:
+        """Keeps the largest errors of a comparison."""
+        self.needed_bytes = self.needed_bytes or answer.get("needed_bytes")
+        for found in convert(answer.get("worst", []), list[WorstElement]):
+            if found.output not in self.worst or found.used > self.worst[found.output].used:
+                self.worst[found.output] = found
 
 
 class Outcomes:
@@ -217,7 +242,11 @@ class Outcomes:
         """Records the outcome of the current case. A second outcome for an earlier case makes it *not profiled*."""
         case = self._cases.get(message.case)
         if self._turn is not None and self._turn.case == case:
-            self._finish(self._turn.case, self._turn.finished(message))
+            found = self._turn.finished(message)
+            if found.outcome == "profiled":
+                loaded = self._referee.ask("loaded").get("files", {})
+                found = replace(found, modules={**found.modules, **loaded})
+            self._finish(self._turn.case, found)
         elif case in self.finished:
             first = self.finished[case]
             self._discredit(case, f"the child reported two outcomes: {first.outcome}, then {message.outcome}")
@@ -275,6 +304,7 @@ class Outcomes:
             self._blame("the child submitted an output for a step whose inputs it never requested")
             return OUT_OF_TURN
         answer = self._referee.ask("compare")
+        turn.note_errors(answer)
         if step == "edge":
             turn.edges, turn.edge_is_open = turn.edges + 1, False
         if step != "edge" or not answer.get("right"):

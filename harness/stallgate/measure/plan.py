@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
+from stallgate.model import Case, FrozenStruct, Problem, Stage, Variant, Workload
 from stallgate.project.load import Project
 
 
@@ -24,11 +24,13 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
 
     Raises:
         UnknownName: a problem, variant, workload or configuration that does not exist.
+        BrokenFile: a problem that is asked for is broken.
         BadArgument: the project has no problem at all, or nothing is left to measure.
     """
-    if not project.problems:
+    if not project.problems and not project.broken_problems:
         raise BadArgument("the project has no problems", "put one under kernels/<problem>/problem.toml")
     chosen = _chosen(project, request.subjects)
+    _check_workloads(chosen, request.workloads)
     _check_configurations(chosen, request.configurations)
     cases: list[Case] = []
     for problem, variants in chosen:
@@ -46,10 +48,20 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
     return sorted(cases, key=lambda case: project.problems[case.problem].variants[case.variant].role != "roof")
 
 
+def judging_stages(project: Project, cases: list[Case]) -> list[Stage]:
+    """The stages that gate the problems of some cases.
+
+    Raises:
+        BrokenFile: the file of one of them is broken.
+    """
+    problems = dict.fromkeys(case.problem for case in cases)
+    return project.with_included(name for problem in problems for name in project.problem(problem).stages)
+
+
 def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[Variant]]]:
     """Each problem asked for with its variants, the roofs included, in the order of problem.toml."""
     named: dict[str, list[str]] = {}
-    for subject in subjects or list(project.problems):
+    for subject in subjects or [*project.problems, *project.broken_problems]:
         problem, _, variant = subject.partition("/")
         known = project.problem(problem).variants
         if variant and variant not in known:
@@ -71,12 +83,18 @@ def _unknown_variant(project: Project, problem: str, variant: str) -> UnknownNam
     return error
 
 
+def left_out(project: Project, request: Request, cases: list[Case]) -> dict[str, str]:
+    """Problem -> why none of its cases is in a plan, for each problem that a request asks for."""
+    planned = {case.problem for case in cases}
+    names = request.workloads
+    why = f"it has no workload {' or '.join(names)}" if names else "none of its workloads is marked as a default"
+    return {problem.name: why for problem, _ in _chosen(project, request.subjects) if problem.name not in planned}
+
+
 def _workloads(problem: Problem, names: list[str]) -> list[Workload]:
-    for name in names:
-        if name not in problem.workloads:
-            raise UnknownName("workload", name, problem.workloads)
+    """The workloads to measure: of the named ones, those that the problem has."""
     if names:
-        return [problem.workloads[name] for name in dict.fromkeys(names)]
+        return [problem.workloads[name] for name in dict.fromkeys(names) if name in problem.workloads]
     return [workload for workload in problem.workloads.values() if workload.default]
 
 
@@ -86,6 +104,13 @@ def _configurations(variant: Variant, names: list[str]) -> list[str]:
     if variant.role == "roof" and "default" not in wanted:
         wanted.insert(0, "default")
     return wanted or ["default"]
+
+
+def _check_workloads(chosen: list[tuple[Problem, list[Variant]]], names: list[str]) -> None:
+    known = {name for problem, _ in chosen for name in problem.workloads}
+    for name in names:
+        if name not in known:
+            raise UnknownName("workload", name, known)
 
 
 def _check_configurations(chosen: list[tuple[Problem, list[Variant]]], names: list[str]) -> None:

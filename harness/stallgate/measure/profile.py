@@ -20,16 +20,16 @@ from stallgate.measure.attempt import Machine, Performed, Performer, Task, plann
 from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
 from stallgate.measure.outcomes import Finished, Outcomes
+from stallgate.measure.plan import judging_stages
+from stallgate.measure.witness import is_its_own, next_group
 from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, MeasureOptions, Role, Run, Settings, Subject
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
+from stallgate.project.staleness import changed_files
 from stallgate.runs.folder import now, save
-
-NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
-"""Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 
 class Watcher(Protocol):
@@ -73,7 +73,7 @@ def new_run(
             timeout_s=options.timeout_s,
             clock_control=ncu.CLOCK_CONTROL,
             cache_control=ncu.CACHE_CONTROL,
-            metrics=collected(project.catalogue, machine.chip, options.metrics),
+            metrics=collected(project.catalogue, machine.chip, options.metrics, judging_stages(project, cases)),
         ),
         subjects={name: subject_of(project, name) for name in dict.fromkeys(case.problem for case in cases)},
         cases=[
@@ -151,16 +151,10 @@ class Profiler:
             self._sample(cases)
 
     def _next_group(self) -> list[Case]:
-        """The cases that share the next process: all that are left, or those of one variant.
-
-        Variants are kept apart on request, and where a result has to be confirmed.
-        """
+        """The cases that share the next process. Problems are kept apart: each can have a recording of its own."""
         planned = [result.case for result in self._run.cases if result.outcome == "planned"]
-        fresh = [case for case in planned if case not in self._to_be_confirmed]
-        left = fresh or planned
-        if fresh and not self._options.isolate:
-            return fresh
-        return [case for case in left if _variant(case) == _variant(left[0])]
+        group = next_group(planned, self._to_be_confirmed, isolate=self._options.isolate)
+        return [case for case in group if case.problem == group[0].problem]
 
     def _sample(self, cases: list[Case]) -> None:
         """One ncu process for the samples of some cases.
@@ -176,8 +170,9 @@ class Profiler:
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
         there = self._detailed()
         missing = [case for case in profiled if case not in there]
-        if missing:
-            performed = self._process("detail", missing, [DETAIL])
+        for problem in dict.fromkeys(case.problem for case in missing):
+            cases = [case for case in missing if case.problem == problem]
+            performed = self._process("detail", cases, [DETAIL])
             details = read_details(self._folder, performed.attempt)
             attempt = replace(performed.attempt, details=details)
             self._note(replace(self._run, attempts=[*self._run.attempts[:-1], attempt]))
@@ -225,27 +220,19 @@ class Profiler:
     def _settle(self, task: Task, outcomes: Outcomes) -> None:
         """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""
         for case, finished in outcomes.finished.items():
-            if self._has_a_witness(task, case, finished):
+            if is_its_own(task.cases, case, finished):
                 self._conclude(case, finished, task.name)
             else:
                 self._to_be_confirmed.add(case)
 
-    def _has_a_witness(self, task: Task, case: Case, finished: Finished) -> bool:
-        """Whether an outcome is the variant's own: nothing that another left in the process can be the cause."""
-        before = task.cases[: task.cases.index(case)]
-        return finished.outcome not in NEEDS_A_WITNESS or all(_variant(each) == _variant(case) for each in before)
-
     def _conclude(self, case: Case, finished: Finished, attempt: str) -> None:
         old = self._result(case)
-        new = replace(
-            old,
-            outcome=finished.outcome,
-            reason=finished.reason,
-            run_ms=finished.run_ms,
-            edge_case_fault=finished.edge_case_fault,
-            attempt=attempt,
-        )
+        moved = changed_files(self._project, finished.modules)
+        if moved:
+            finished = Finished(outcome="not_profiled", reason=f"{moved[0]} changed while it was measured")
+        new = replace(old, **{name: getattr(finished, name) for name in Finished.__struct_fields__}, attempt=attempt)
         if new != old:
+            copy_files(self._project, finished.modules, self._folder)
             self._replace(new)
             self._watcher.finished(new)
 
@@ -296,10 +283,6 @@ class Profiler:
     def _note(self, run: Run) -> None:
         self._run = run
         save(self._folder, run)
-
-
-def _variant(case: Case) -> tuple[str, str]:
-    return case.problem, case.variant
 
 
 def _ignore(outcomes: Outcomes) -> None:

@@ -78,6 +78,7 @@ def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
         raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a new run")
+    project.check_problems(run.subjects)
     gone = [name for name in run.subjects if name not in project.problems]
     gone += [result.case.name for result in run.cases if not _has(project, result.case)]
     if gone:

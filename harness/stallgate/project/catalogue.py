@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from math import isfinite
 
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.formatting import shortened
-from stallgate.model import Catalogue, Metric
+from stallgate.model import Catalogue, Metric, Stage
 
 ROOF_FRACTION = "roof_fraction"
 """The roof's duration divided by the call's: the only metric that is computed from two cases."""
@@ -62,7 +62,9 @@ def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | Non
     return next((name for name in metric.names if exists_on(catalogue, name, chip)), None)
 
 
-def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None) -> list[str]:
+def collected(
+    catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None, stages: Iterable[Stage] = ()
+) -> list[str]:
     """The ncu names to ask for.
 
     Args:
@@ -70,6 +72,7 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
         chip: the GPU's chip, None if unknown.
         wanted: names of metrics; None for the whole catalogue. Their weights, and the metrics that every verdict
             needs, are added.
+        stages: the stages that will judge. What their targets need is added, as far as the chip has it.
 
     Raises:
         UnknownName: a wanted metric is unknown.
@@ -79,13 +82,22 @@ def collected(catalogue: Catalogue, chip: str | None, wanted: list[str] | None =
         rows = list(catalogue.metrics.values())
     else:
         rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
-        for metric in rows:
+        for metric in rows:  # what was asked for has to exist; of what stages need, `unmeasurable` tells the gaps
             if not metric.names and metric.formula is not None:
                 raise BadArgument(f"{metric.name} exists only in --detail reports", "measure it with --detail")
             if metric.names and name_on(catalogue, metric, chip) is None:
                 raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
+        rows = _with_weights(catalogue, [*rows, *_needed_by(catalogue, stages)])
     names = [name_on(catalogue, metric, chip) for metric in rows]
     return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _needed_by(catalogue: Catalogue, stages: Iterable[Stage]) -> list[Metric]:
+    """The metrics of targets, of what excuses them, and of what limits them."""
+    targets = [target for stage in stages for target in stage.targets]
+    excuses = [target.unless.metric for target in targets if target.unless is not None]
+    limiters = [catalogue.metrics[name] for target in targets for name in target.metric.limiters]
+    return [*(target.metric for target in targets), *excuses, *limiters]
 
 
 def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:

@@ -89,10 +89,19 @@ def read_toml(path: Path, shown: str) -> dict[str, object]:
         ) from None
     except UnicodeDecodeError as error:
         raise BrokenFile(f"{shown}: cannot be read: {error}", "save it as UTF-8 text") from None
-    return _parsed(text, shown)
+    return parse_toml(text, shown)
 
 
-def _parsed(text: str, shown: str) -> dict[str, object]:
+def parse_toml(text: str, shown: str) -> dict[str, object]:
+    """The tables of a TOML text.
+
+    Args:
+        text: with LF between its lines.
+        shown: the name of its file in error messages.
+
+    Raises:
+        BrokenFile: it is nested too deeply or not TOML.
+    """
     if any(_has_long_key(line) for line in text.split("\n") if line.count(".") >= _LONGEST_KEY):
         raise BrokenFile(f"{shown}: a key has more than {_LONGEST_KEY} parts", "use fewer dots")
     try:
@@ -180,9 +189,9 @@ def _hint(message: str, kind: object) -> str:
     """The nearest keys, where the fault is an unknown one."""
     unknown = re.search(r"unknown field `([^`]*)`", message)
     if not unknown:
-        return "correct the value; docs/files.md lists every key with its type"
+        return "correct the value; `stallgate docs files` lists every key with its type"
     near = get_close_matches(unknown[1], sorted(_keys(kind)), n=2)
-    return f"did you mean {' or '.join(near)}?" if near else "docs/files.md lists every key"
+    return f"did you mean {' or '.join(near)}?" if near else "`stallgate docs files` lists every key"
 
 
 def _keys(kind: object) -> set[str]:

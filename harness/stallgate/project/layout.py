@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CATALOGUE_FILE = "metrics/catalogue.toml"
+METRICS = "metrics"
+"""The folder of a project's yardsticks. Those that come with stallgate are found by ``shipped.py``."""
+
+CATALOGUE_FILE = f"{METRICS}/catalogue.toml"
 
 
 def relative(root: Path, path: Path) -> str:
@@ -56,19 +59,12 @@ def peer_files(root: Path, problem: str) -> list[Path]:
 
 
 def catalogue_file(root: Path) -> Path:
+    """A project's own catalogue, which overlays the shipped one; it need not exist."""
     return root / CATALOGUE_FILE
 
 
-def stage_files(root: Path) -> list[Path]:
-    return sorted(root.glob("metrics/stages/*.toml"))
-
-
-def gpu_spec_files(root: Path) -> list[Path]:
-    return sorted(root.glob("metrics/gpus/*.toml"))
-
-
 def baseline_files(root: Path) -> list[Path]:
-    return sorted(root.glob("metrics/baselines/*/*.json"))
+    return sorted(root.glob(f"{METRICS}/baselines/*/*.json"))
 
 
 def baseline_file(root: Path, gpu: str, problem: str) -> Path:
@@ -79,4 +75,4 @@ def baseline_file(root: Path, gpu: str, problem: str) -> Path:
         gpu: the name of the GPU's folder.
         problem: the problem.
     """
-    return root / "metrics" / "baselines" / gpu / f"{problem}.json"
+    return root / METRICS / "baselines" / gpu / f"{problem}.json"

@@ -1,29 +1,25 @@
-"""A project: the folder with ``kernels/``, ``metrics/`` and ``reports/``."""
+"""A project: the folder with ``kernels/`` and ``reports/``, and with ``metrics/`` where it has yardsticks of its own.
+
+A broken problem or stage does not stop commands that do not use it: it is kept as an error, which is raised when
+somebody asks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from stallgate.errors import BrokenFile, UnknownName, UserFault
+from stallgate.errors import BrokenFile, UnknownName
 from stallgate.formatting import listed
-from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver
+from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver, Workload
 from stallgate.project.catalogue import find_metric
 from stallgate.project.checks import check_known
-from stallgate.project.decode import LARGEST_SOURCE, convert, read_bounded, read_toml
-from stallgate.project.layout import (
-    catalogue_file,
-    gpu_spec_files,
-    packaging_file,
-    problem_files,
-    project_file,
-    stage_files,
-)
 from stallgate.project.paths import distinct_slug
-from stallgate.project.problems import problem_of, read_problem
+from stallgate.project.root import problem_sources
+from stallgate.project.shipped import gpu_spec_files, shown_name, stage_files
 from stallgate.project.yardsticks import read_baselines, read_catalogue, read_gpu_spec, read_stage
 
 _Named = TypeVar("_Named")
@@ -39,6 +35,10 @@ class Project(FrozenStruct, frozen=True):
     gpu_specs: dict[str, GpuSpec]
     baselines: dict[str, list[Baseline]] = {}
     """Problem -> its accepted baselines, one for each GPU."""
+    broken_problems: dict[str, BrokenFile] = {}
+    """Problem -> what is wrong with its file; these are not among ``problems``."""
+    broken_stages: dict[str, BrokenFile] = {}
+    """Stage -> what is wrong with its file; these are not among ``stages``."""
 
     def __repr__(self) -> str:
         return f"Project({str(self.root)!r})"  # the default would print tens of kilobytes in a failing test
@@ -48,13 +48,48 @@ class Project(FrozenStruct, frozen=True):
         return self.root / "reports"
 
     def problem(self, name: str) -> Problem:
-        return _named("problem", name, self.problems)
+        """The problem of a name.
+
+        Raises:
+            BrokenFile: its file is broken.
+            UnknownName: there is no such problem.
+        """
+        return _named("problem", name, self.problems, self.broken_problems)
 
     def stage(self, name: str) -> Stage:
-        return _named("stage", name, self.stages)
+        """The stage of a name.
+
+        Raises:
+            BrokenFile: its file is broken.
+            UnknownName: there is no such stage.
+        """
+        return _named("stage", name, self.stages, self.broken_stages)
+
+    def check_problems(self, names: Iterable[str]) -> None:
+        """Refuses problems whose files are broken. One that does not exist is none of them.
+
+        Raises:
+            BrokenFile: the first of them is broken.
+        """
+        for name in names:
+            if name in self.broken_problems:
+                raise self.broken_problems[name]
+
+    def judged_workloads(self, problem: str, stage: str) -> list[str]:
+        """The workloads of a problem that a stage judges, by what the problem says."""
+        names = self._including(stage)
+        return [load.name for load in self.problem(problem).workloads.values() if _is_judged(load, names)]
+
+    def _including(self, stage: str) -> set[str]:
+        """A stage and those that include it, at any distance."""
+        found = {stage}
+        while grown := {other.name for other in self.stages.values() if found & {*other.includes}} - found:
+            found |= grown
+        return found
 
     def stages_of(self, problem: str) -> list[str]:
         """The stages that gate a problem; for a problem that the project does not have, those of all others."""
+        self.check_problems([problem])
         if problem in self.problems:
             return self.problems[problem].stages
         return list(dict.fromkeys(name for known in self.problems.values() for name in known.stages))
@@ -63,6 +98,7 @@ class Project(FrozenStruct, frozen=True):
         """The stages of these names, each after those that it includes, each once.
 
         Raises:
+            BrokenFile: the file of one of them is broken.
             UnknownName: there is no such stage.
         """
         found: dict[str, Stage] = {}
@@ -80,6 +116,16 @@ class Project(FrozenStruct, frozen=True):
             add(name)
         return list(found.values())
 
+    def with_sound(self, names: Iterable[str]) -> list[Stage]:
+        """The same without the stages that are broken, or that include one: for lists that nothing is judged by."""
+        found: list[Stage] = []
+        for name in names:
+            try:
+                found += self.with_included([name])
+            except BrokenFile:
+                continue
+        return list({stage.name: stage for stage in found}.values())
+
     def gpu_spec_of(self, gpu: str) -> GpuSpec | None:
         """The data sheet of a GPU, by the name that its driver reports; None where there is none."""
         return next((spec for spec in self.gpu_specs.values() if gpu in spec.device_names), None)
@@ -92,107 +138,72 @@ class Project(FrozenStruct, frozen=True):
         return distinct_slug(gpu, taken={distinct_slug(name) for name in self.gpu_specs})
 
 
-def find_root(start: Path) -> Path:
-    """The nearest folder at or above ``start`` that is a project.
-
-    Raises:
-        UserFault: there is none.
-    """
-    for folder in (start, *start.parents):
-        if is_project(folder):
-            return folder
-    raise UserFault(
-        f"{start} is not in a stallgate project",
-        "`stallgate init` makes it one; or name a project's folder with --root",
-    )
-
-
-def is_project(folder: Path) -> bool:
-    """Whether a folder has ``stallgate.toml``, ``[tool.stallgate]`` in its ``pyproject.toml``, or ``kernels/``."""
-    if project_file(folder).is_file() or catalogue_file(folder).is_file() or problem_files(folder):
-        return True
-    return b"[tool.stallgate" in _content(packaging_file(folder))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return read_bounded(path, LARGEST_SOURCE)
-    except OSError:
-        return b""
-
-
-def _problems(root: Path) -> dict[str, Problem]:
-    """The problems of a project: of its own file, and of each ``problem.toml``.
-
-    Raises:
-        BrokenFile: a file is invalid, or two problems have one name.
-    """
-    found: dict[str, Problem] = {}
-    for file, heading, tables in _project_tables(root):
-        found |= {name: problem_of(root, file, name, raw, f"{heading}.{name}") for name, raw in tables.items()}
-    for path in problem_files(root):
-        problem = read_problem(root, path)
-        if problem.name in found:
-            raise BrokenFile(
-                f"{problem.file}: {found[problem.name].file} has a problem {problem.name} as well", "rename one of them"
-            )
-        found[problem.name] = problem
-    return found
-
-
-def _project_tables(root: Path) -> Iterator[tuple[Path, str, dict[str, object]]]:
-    """Each file that has problems as tables: the file, the heading above them, the tables."""
-    own, packaging = project_file(root), packaging_file(root)
-    if own.is_file():
-        yield own, "problems", _tables(read_toml(own, own.name), own.name, "")
-    if b"[tool.stallgate" in _content(packaging):
-        tool = convert(read_toml(packaging, packaging.name).get("tool", {}), dict[str, object], packaging.name, "tool")
-        table = tool.get("stallgate", {})
-        yield packaging, "tool.stallgate.problems", _tables(table, packaging.name, "tool.stallgate")
-
-
-def _tables(raw: object, shown: str, key: str) -> dict[str, object]:
-    return convert(raw, _ProjectTable, shown, key).problems
-
-
-class _ProjectTable(FrozenStruct, frozen=True):
-    problems: dict[str, object] = {}
-
-
 def load_project(root: Path) -> Project:
-    """Reads a project.
+    """Reads a project. What is wrong with a problem or a stage is kept in the project.
 
     Raises:
-        BrokenFile: a file is missing or invalid; the message names the file and the key.
+        BrokenFile: a catalogue, a data sheet or a baseline is invalid; the message names the file and the key.
     """
     catalogue = read_catalogue(root)
+    problems, broken_problems = _sorted_out(problem_sources(root), lambda read: read())
+    stages, broken_stages = _sorted_out(
+        {path.stem: path for path in stage_files(root)}, lambda path: read_stage(root, path, catalogue)
+    )
     project = Project(
         root=root,
-        problems=_problems(root),
-        stages={path.stem: read_stage(root, path, catalogue) for path in stage_files(root)},
+        problems=problems,
+        stages=stages,
         catalogue=catalogue,
         gpu_specs={path.stem: read_gpu_spec(root, path) for path in gpu_spec_files(root)},
         baselines=read_baselines(root, catalogue),
+        broken_problems=broken_problems,
+        broken_stages=broken_stages,
     )
-    for stage in project.stages.values():
-        _check_stage(project, stage)
-    return replace(project, problems={name: _checked(project, found) for name, found in project.problems.items()})
+    return _with_checked_problems(_with_checked_stages(project))
+
+
+_Source = TypeVar("_Source")
+_Read = TypeVar("_Read")
+
+
+def _sorted_out(
+    sources: dict[str, _Source], read: Callable[[_Source], _Read]
+) -> tuple[dict[str, _Read], dict[str, BrokenFile]]:
+    """What could be read of each source, and why the others could not be."""
+    found: dict[str, _Read] = {}
+    broken: dict[str, BrokenFile] = {}
+    for name, source in sources.items():
+        try:
+            found[name] = read(source)
+        except BrokenFile as error:
+            broken[name] = error
+    return found, broken
 
 
 # --- references between files -----------------------------------------------------------------------------------------
 
 
-def _check_stage(project: Project, stage: Stage) -> None:
-    """Refuses a stage that names something unknown. A project without problems can still be inspected."""
-    shown = f"metrics/stages/{stage.name}.toml"
-    check_known(f"{shown}: includes", "stage", stage.includes, project.stages)
-    if not project.problems:
-        return
-    workloads = {name for problem in project.problems.values() for name in problem.workloads}
+def _with_checked_stages(project: Project) -> Project:
+    files = {path.stem: path for path in stage_files(project.root)}
+    stages, broken = _sorted_out(
+        project.stages, lambda stage: _checked_stage(project, stage, shown_name(project.root, files[stage.name]))
+    )
+    return replace(project, stages=stages, broken_stages=project.broken_stages | broken)
+
+
+def _with_checked_problems(project: Project) -> Project:
+    problems, broken = _sorted_out(project.problems, lambda problem: _checked_problem(project, problem))
+    return replace(project, problems=problems, broken_problems=project.broken_problems | broken)
+
+
+def _checked_stage(project: Project, stage: Stage, shown: str) -> Stage:
+    """A stage. Refuses one that names something unknown; variants are known only if every problem could be read."""
+    check_known(f"{shown}: includes", "stage", stage.includes, {*project.stages, *project.broken_stages})
+    if not project.problems or project.broken_problems:
+        return stage
     known = [variant for problem in project.problems.values() for variant in problem.variants.values()]
     candidates = {variant.name for variant in known if variant.role == "candidate"}
     for number, target in enumerate(stage.targets):
-        check_known(f"{shown}: targets[{number}].workloads", "workload", target.workloads, workloads)
         where = f"{shown}: targets[{number}].variants"
         check_known(where, "variant", target.variants, {variant.name for variant in known})
         if target.variants and not candidates & set(target.variants):
@@ -200,12 +211,17 @@ def _check_stage(project: Project, stage: Stage) -> None:
                 f"{where}: nothing is judged by it: no candidate is {listed(target.variants)}",
                 "name a candidate, or remove the target",
             )
+    return stage
 
 
-def _checked(project: Project, problem: Problem) -> Problem:
+def _checked_problem(project: Project, problem: Problem) -> Problem:
     """A problem with the metrics of its waivers resolved. Refuses unknown stages, and waivers that match no target."""
     shown = problem.file
-    check_known(f"{shown}: stages", "stage", problem.stages, project.stages)
+    stages = {*project.stages, *project.broken_stages}
+    check_known(f"{shown}: stages", "stage", problem.stages, stages)
+    for workload in problem.workloads.values():
+        if isinstance(workload.judged, list):
+            check_known(f"{shown}: workloads.{workload.name}.judged", "stage", workload.judged, stages)
     waivers = [_waiver(project, problem, found, f"{shown}: waivers[{i}]") for i, found in enumerate(problem.waivers)]
     return replace(problem, waivers=waivers)
 
@@ -213,18 +229,29 @@ def _checked(project: Project, problem: Problem) -> Problem:
 def _waiver(project: Project, problem: Problem, waiver: Waiver, where: str) -> Waiver:
     check_known(f"{where}.variant", "variant", [waiver.variant], problem.variants)
     check_known(f"{where}.workloads", "workload", waiver.workloads, problem.workloads)
-    check_known(f"{where}.stage", "stage", [waiver.stage], project.stages)
+    check_known(f"{where}.stage", "stage", [waiver.stage], {*project.stages, *project.broken_stages})
+    if not waiver.reason.strip():
+        raise BrokenFile(f"{where}.reason: it is empty", "say why the target is not met, and what is being done")
+    if waiver.stage in project.broken_stages:
+        return waiver  # its targets are not known; who gates by the stage is told why
     bounded = {target.metric.name for target in project.stages[waiver.stage].targets}
     metric = find_metric(project.catalogue, waiver.metric)
     if metric is None or metric.name not in bounded:
         unknown = UnknownName(f"target of {waiver.stage}", waiver.metric, bounded)
         raise BrokenFile(f"{where}.metric: {unknown.message}", unknown.hint)
-    if not waiver.reason.strip():
-        raise BrokenFile(f"{where}.reason: it is empty", "say why the target is not met, and what is being done")
     return replace(waiver, metric=metric.name)
 
 
-def _named(kind: str, name: str, known: dict[str, _Named]) -> _Named:
+def _is_judged(workload: Workload, stages: set[str]) -> bool:
+    """Whether a workload is judged by a stage, given as its name and those of the stages that include it."""
+    if isinstance(workload.judged, list):
+        return not stages.isdisjoint(workload.judged)
+    return workload.default if workload.judged is None else workload.judged
+
+
+def _named(kind: str, name: str, known: dict[str, _Named], broken: dict[str, BrokenFile]) -> _Named:
+    if name in broken:
+        raise broken[name]
     if name not in known:
         raise UnknownName(kind, name, known)
     return known[name]

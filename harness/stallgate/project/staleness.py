@@ -38,8 +38,13 @@ def changes(run: Run, project: Project) -> dict[str, list[str]]:
 
 def _moved_modules(run: Run, project: Project) -> list[str]:
     """The files that cases loaded beside their own, and that differ now or are gone."""
-    loaded = {item for result in run.cases for item in result.modules.items()}
-    return [module_key(path) for path, digest in sorted(loaded) if _digest_now(project, path) != digest]
+    moved = [path for result in run.cases for path in changed_files(project, result.modules)]
+    return [module_key(path) for path in sorted(set(moved))]
+
+
+def changed_files(project: Project, digests: dict[str, str]) -> list[str]:
+    """The files of a project that differ from their digests, or are gone."""
+    return [path for path, digest in digests.items() if _digest_now(project, path) != digest]
 
 
 def _digest_now(project: Project, path: str) -> str | None:

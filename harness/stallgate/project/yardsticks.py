@@ -11,8 +11,11 @@ from stallgate.errors import BrokenFile, UnknownName
 from stallgate.model import (
     BASELINE_FORMAT,
     Baseline,
+    BoundTerms,
     Catalogue,
     Chip,
+    ExcuseTerms,
+    Exemption,
     FrozenStruct,
     GpuSpec,
     Metric,
@@ -23,53 +26,91 @@ from stallgate.model import (
 from stallgate.project.catalogue import COMPUTED, READ, find_metric, names_in
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
-from stallgate.project.layout import CATALOGUE_FILE, baseline_files, catalogue_file, relative
+from stallgate.project.layout import CATALOGUE_FILE, baseline_files, relative
+from stallgate.project.shipped import catalogue_files, shown_name
 
 # --- the catalogue ----------------------------------------------------------------------------------------------------
 
 
 class _CatalogueFile(FrozenStruct, frozen=True):
-    metrics: dict[str, dict[str, object]]
+    metrics: dict[str, dict[str, object]] = {}
+    aliases: dict[str, str] = {}
+    chips: dict[str, dict[str, object]] = {}
+    missing: dict[str, list[str]] = {}
+
+
+class _Sources(FrozenStruct, frozen=True):
+    """Which file each entry of a catalogue is from, for messages."""
+
+    metrics: dict[str, str]
     aliases: dict[str, str]
-    chips: dict[str, dict[str, object]]
-    missing: dict[str, list[str]]
+    first: str
+    """The shipped catalogue: what is missing everywhere is missing there."""
+
+    def of_metric(self, name: str) -> str:
+        return f"{self.metrics[name]}: metrics.{name}"
+
+    def of_alias(self, name: str) -> str:
+        return f"{self.aliases[name]}: aliases.{name}"
 
 
 def read_catalogue(root: Path) -> Catalogue:
-    """The catalogue of a project.
+    """The shipped catalogue, overlaid by the project's: an entry of the latter replaces the shipped one of its name.
 
     Raises:
-        BrokenFile: it is not what it should be.
+        BrokenFile: a catalogue is invalid.
     """
-    path = catalogue_file(root)
-    shown = relative(root, path)
-    table = convert(read_toml(path, shown), _CatalogueFile, shown)
-    metrics = {name: convert_named(name, row, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()}
-    chips = {name: convert_named(name, row, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
-    for key, name in _references(table.aliases, metrics):
+    metrics: dict[str, Metric] = {}
+    aliases: dict[str, str] = {}
+    chips: dict[str, Chip] = {}
+    missing: dict[str, list[str]] = {}
+    files = {shown_name(root, path): path for path in catalogue_files(root)}
+    sources = _Sources(metrics={}, aliases={}, first=next(iter(files)))
+    for shown, path in files.items():
+        table = convert(read_toml(path, shown), _CatalogueFile, shown)
+        metrics |= {
+            name: convert_named(name, row, Metric, shown, f"metrics.{name}") for name, row in table.metrics.items()
+        }
+        chips |= {name: convert_named(name, row, Chip, shown, f"chips.{name}") for name, row in table.chips.items()}
+        aliases |= table.aliases
+        missing |= table.missing
+        sources.metrics.update(dict.fromkeys(table.metrics, shown))
+        sources.aliases.update(dict.fromkeys(table.aliases, shown))
+    catalogue = Catalogue(metrics=metrics, aliases=aliases, chips=chips, missing=missing)
+    _check_catalogue(catalogue, sources)
+    return catalogue
+
+
+def _check_catalogue(catalogue: Catalogue, sources: _Sources) -> None:
+    """Refuses references to unknown metrics, and rows that cannot be computed."""
+    metrics = catalogue.metrics
+    for where, name in _references(catalogue, sources):
         if name not in metrics:
-            raise BrokenFile(f"{shown}: {key}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
-    for alias in table.aliases:
+            raise BrokenFile(f"{where}: there is no metric '{name}'", UnknownName("metric", name, metrics).hint)
+    for alias in catalogue.aliases:
+        if alias in metrics and sources.metrics[alias] in (sources.first, sources.aliases[alias]):
+            raise BrokenFile(f"{sources.of_alias(alias)}: a metric already has this name", "remove the alias")
         if alias in metrics:
-            raise BrokenFile(f"{shown}: aliases.{alias}: a metric already has this name", "remove the alias")
-    _check_needed(shown, metrics)
+            hint = f"{sources.first} has this name as an alias of {catalogue.aliases[alias]}: choose another name"
+            raise BrokenFile(f"{sources.of_metric(alias)}: the name is an alias already", hint)
+    _check_needed(metrics, sources)
     for metric in metrics.values():
-        _check_metric(shown, metric, metrics)
-    return Catalogue(metrics=metrics, aliases=table.aliases, chips=chips, missing=table.missing)
+        _check_metric(sources.of_metric(metric.name), metric, metrics)
 
 
-def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
+def _check_needed(metrics: dict[str, Metric], sources: _Sources) -> None:
     """Refuses a catalogue that lacks a metric which stallgate itself computes with or shows."""
     for name in (*READ, *COMPUTED):
         if name not in metrics:
-            raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate needs this metric")
+            raise BrokenFile(
+                f"{sources.first}: metrics.{name}: it is missing", "restore it: stallgate needs this metric"
+            )
         if name in READ and not metrics[name].names:
-            raise BrokenFile(f"{shown}: metrics.{name}.names: it needs an ncu name", "name the metric as ncu does")
+            raise BrokenFile(f"{sources.of_metric(name)}.names: it needs an ncu name", "name the metric as ncu does")
 
 
-def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> None:
+def _check_metric(key: str, metric: Metric, metrics: dict[str, Metric]) -> None:
     """Refuses a row whose weight or formula cannot be computed."""
-    key = f"{shown}: metrics.{metric.name}"
     if (metric.combine == "weighted") != (metric.weight is not None):
         raise BrokenFile(
             f'{key}.weight: `combine = "weighted"` and `weight` need each other', 'such as weight = "duration"'
@@ -87,18 +128,26 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
         raise BrokenFile(f"{key}.formula: {error}", hint) from None
 
 
-def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
-    """The catalogue's references to its own metrics, each with its key."""
-    weights = [(f"metrics.{metric.name}.weight", metric.weight) for metric in metrics.values() if metric.weight]
-    limiters = [(f"metrics.{metric.name}.limiters", name) for metric in metrics.values() for name in metric.limiters]
-    return [(f"aliases.{alias}", name) for alias, name in aliases.items()] + weights + limiters
+def _references(catalogue: Catalogue, sources: _Sources) -> list[tuple[str, str]]:
+    """The catalogue's references to its own metrics, each with its file and key."""
+    metrics = catalogue.metrics.values()
+    found = [(sources.of_alias(alias), name) for alias, name in catalogue.aliases.items()]
+    found += [(f"{sources.of_metric(metric.name)}.weight", metric.weight) for metric in metrics if metric.weight]
+    return found + [
+        (f"{sources.of_metric(metric.name)}.limiters", name) for metric in metrics for name in metric.limiters
+    ]
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
 
 
+class _ExcuseTable(ExcuseTerms, frozen=True, kw_only=True):
+    metric: str
+
+
 class _TargetTable(TargetTerms, frozen=True, kw_only=True):
     metric: str
+    unless: _ExcuseTable | None = None
 
 
 class _StageFile(FrozenStruct, frozen=True):
@@ -118,22 +167,46 @@ def read_stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     Raises:
         BrokenFile: the file is invalid, or names an unknown metric.
     """
-    shown = relative(root, path)
+    shown = shown_name(root, path)
     raw = read_toml(path, shown)
     if "name" in raw:
         raise BrokenFile(f"{shown}: name: its place already gives the name `{path.stem}`", "remove this key")
+    _refuse_workloads(shown, path.stem, raw.get("targets"))
     table = convert(raw, _StageFile, shown)
     targets = [_target(f"{shown}: targets[{i}]", row, catalogue) for i, row in enumerate(table.targets)]
     metrics = [_metric(f"{shown}: shown[{i}]", name, catalogue) for i, name in enumerate(table.shown)]
     return Stage(**{**asdict(table), "name": path.stem, "targets": targets, "shown": metrics})
 
 
+def _refuse_workloads(shown: str, stage: str, targets: object) -> None:
+    """Refuses targets that name workloads: stages are for any problem, and those names are of one."""
+    for number, row in enumerate(targets if isinstance(targets, list) else []):
+        if isinstance(row, dict) and "workloads" in row:
+            raise BrokenFile(
+                f"{shown}: targets[{number}].workloads: a stage does not name workloads",
+                "remove this key, and mark the workloads in problem.toml: `judged = true`, "
+                f'or `judged = ["{stage}"]` for this stage alone',
+            )
+
+
 def _target(where: str, row: _TargetTable, catalogue: Catalogue) -> Target:
     metric = _metric(f"{where}.metric", row.metric, catalogue)
     written_as = row.metric if row.metric != metric.name else None
-    target = Target(**{**asdict(row), "metric": metric, "written_as": written_as})
+    unless = _exemption(f"{where}.unless", row.unless, catalogue) if row.unless is not None else None
+    target = Target(**{**asdict(row), "metric": metric, "written_as": written_as, "unless": unless})
+    _check_measured(where, metric)
     _check_target(where, target)
+    if target.of is None:
+        _check_percentage(where, metric, target)
     return target
+
+
+def _exemption(where: str, row: _ExcuseTable, catalogue: Catalogue) -> Exemption:
+    metric = _metric(f"{where}.metric", row.metric, catalogue)
+    exemption = Exemption(**{**asdict(row), "metric": metric})
+    _check_measured(where, metric)
+    _check_percentage(where, metric, exemption)
+    return exemption
 
 
 def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
@@ -144,14 +217,27 @@ def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
     return metric
 
 
-def _check_target(where: str, target: Target) -> None:
-    """Refuses a target that no value of its metric could be checked against."""
-    metric = target.metric
+def _check_measured(where: str, metric: Metric) -> None:
+    """Refuses a metric that has no values."""
     if not metric.names and metric.formula is None and metric.name not in COMPUTED:
         raise BrokenFile(
             f"{where}.metric: nothing measures {metric.name}",
             f"give it `names` or a `formula` in {CATALOGUE_FILE}, or judge by another metric",
         )
+
+
+def _check_percentage(where: str, metric: Metric, terms: BoundTerms) -> None:
+    """Refuses a bound on a percentage that lies outside of 0 to 100."""
+    if metric.unit == "%" and terms.bound is not None and not 0 <= terms.bound[1] <= 100:
+        comparison, bound = terms.bound
+        raise BrokenFile(
+            f"{where}.{comparison}: {metric.name} cannot be bounded by {bound:g} %", "give it a bound from 0 to 100"
+        )
+
+
+def _check_target(where: str, target: Target) -> None:
+    """Refuses a scope or a tolerance that does not suit the metric."""
+    metric = target.metric
     if target.scope == "kernel" and metric.name in COMPUTED:
         raise BrokenFile(
             f"{where}.scope: {metric.name} exists only for a whole call, not for each kernel", "leave `scope` out"
@@ -160,11 +246,6 @@ def _check_target(where: str, target: Target) -> None:
         raise BrokenFile(
             f"{where}.tolerance: {metric.name} has no better direction, so it cannot have a tolerance",
             f"bound it with a value, or give it a `direction` in {CATALOGUE_FILE}",
-        )
-    if metric.unit == "%" and target.bound is not None and target.of is None and not 0 <= target.bound[1] <= 100:
-        comparison, bound = target.bound
-        raise BrokenFile(
-            f"{where}.{comparison}: {metric.name} cannot be bounded by {bound:g} %", "give it a bound from 0 to 100"
         )
 
 
@@ -213,5 +294,5 @@ def read_gpu_spec(root: Path, path: Path) -> GpuSpec:
     Raises:
         BrokenFile: it is not what it should be.
     """
-    shown = relative(root, path)
+    shown = shown_name(root, path)
     return convert_named(path.stem, read_toml(path, shown), GpuSpec, shown)

@@ -39,8 +39,8 @@ class Changes(FrozenStruct, frozen=True):
         return any(line.why for line in self.lines)
 
 
-def changes_of(since: ChangesSinceLast) -> Changes:
-    """The changes of one problem, as text."""
+def changes_of(since: ChangesSinceLast, *, named: bool = False) -> Changes:
+    """The changes of one problem, as text; ``named`` where the run has others too."""
     if since.found is None:
         return Changes(
             mark="○ nothing to compare with",
@@ -63,7 +63,7 @@ def changes_of(since: ChangesSinceLast) -> Changes:
         style=WORD_CLASSES.get(word, ""),
         base=since.base,
         provenance=since.found.base.provenance,
-        words=since.found.finding,
+        words=f"{since.problem}: {since.found.finding}" if named else since.found.finding,
         tally=since.tally,
         notes=since.found.notes,
         lines=[line_of(*pair) for pair in told[:MOST_CHANGES]],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stallgate.formatting import whom
+from stallgate.formatting import on_several, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Verdict
 from stallgate.project.load import Project
@@ -27,7 +27,9 @@ def annotated(project: Project, result: JudgedRun, workspace: Path) -> list[str]
         workspace: the checkout, from which GitHub counts paths.
     """
     verdicts = [verdict for verdict in result.judgement.verdicts if verdict.status != "pass"]
-    lines = [_line(project, verdict, workspace) for verdict in sorted(verdicts, key=_counts_not)]
+    several = on_several(result.judgement.verdicts)
+    told = [(verdict, whom(verdict, with_problem=several)) for verdict in sorted(verdicts, key=_counts_not)]
+    lines = [_line(project, verdict, about, workspace) for verdict, about in told]
     if not result.judgement.verdicts:
         lines.append(f"::error title=stallgate::{_data('; '.join(result.judgement.notes))}")
     return lines
@@ -43,17 +45,17 @@ def append_summary(path: Path, summary: str) -> None:
 
 
 def _counts_not(verdict: Verdict) -> bool:
-    return verdict.warning or verdict.status == "waived"
+    return verdict.warning or verdict.status in ("waived", "excused")
 
 
-def _line(project: Project, verdict: Verdict, workspace: Path) -> str:
+def _line(project: Project, verdict: Verdict, about: str, workspace: Path) -> str:
     problem = project.problems.get(verdict.problem)
     variant = problem.variants.get(verdict.variant) if problem is not None else None
     properties = {
         "file": os.path.relpath(project.root / variant.path, workspace) if variant is not None and variant.path else "",
-        "title": f"stallgate: {whom(verdict)}: {verdict.reason}",
+        "title": f"stallgate: {about}: {verdict.reason}",
     }
-    command = "warning" if _counts_not(verdict) else "error"
+    command = "notice" if verdict.status == "excused" else "warning" if _counts_not(verdict) else "error"
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
     return f"::{command} {given}::{_data(verdict.sentence)}"
 

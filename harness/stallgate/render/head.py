@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stallgate.formatting import MARKS, whom
+from stallgate.formatting import MARKS, on_several, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
@@ -16,8 +16,10 @@ _BELOW = "\n### "
 def head(result: JudgedRun) -> str:
     """The result, the origin of its numbers, every verdict, and notes."""
     judged = result.judgement
+    several = on_several(judged.verdicts)
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
-    lines += [f"- **{MARKS[v.status]}** {markdown(whom(v))}: {markdown(v.sentence)}" for v in judged.verdicts]
+    told = [(v, markdown(whom(v, with_problem=several))) for v in judged.verdicts]
+    lines += [f"- **{MARKS[v.status]}** {about}: {markdown(v.sentence)}" for v, about in told]
     lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -26,7 +27,7 @@ from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit, Stretch, Trend, Trends, rendered_svg, trends_figure
 from stallgate.render.template import template
-from stallgate.runs.conditions import environment_of
+from stallgate.runs.conditions import environments, problems_in, unreplayed
 from stallgate.runs.folder import write_whole
 
 _COLUMNS = 4
@@ -55,8 +56,8 @@ class RunEntry(FrozenStruct, frozen=True):
     gpu: str
     commit: str
     when: str
-    replays: str
-    """When the recording was made that it replays."""
+    replays: list[str]
+    """When the recordings were made that it replays."""
     measured: str
     status: Status
     mark: str
@@ -107,7 +108,7 @@ def write_index(project: Project) -> Path:
 
 def _metrics(project: Project, problem: str) -> list[Metric]:
     """The duration, and what the problem's stages have targets for."""
-    stages = project.with_included(project.problems[problem].stages)
+    stages = project.with_sound(project.problems[problem].stages)
     metrics = [project.catalogue.metrics["duration"], *(t.metric for stage in stages for t in stage.targets)]
     return list({metric.name: metric for metric in metrics}.values())
 
@@ -141,19 +142,20 @@ def _place(page: Path) -> str:
     return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
-def _facts(stored: StoredRun) -> dict[str, str]:
+def _facts(stored: StoredRun) -> dict[str, Any]:
     """The facts of ``run.json``; empty if it cannot be read."""
     run = stored.run
     if run is None:
-        return dict.fromkeys(("kind", "gpu", "commit", "when", "replays", "measured"), "")
-    environment, time = environment_of(run), time_of(run)
+        return {**dict.fromkeys(("kind", "gpu", "commit", "when", "measured"), ""), "replays": []}
+    measured = [problem for problem in problems_in(run) if problem not in unreplayed(run)]
+    times = sorted({time_of(run, problem) for problem in measured}) or [time_of(run, "")]
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     return {
         "kind": run.kind,
-        "gpu": environment.gpu if environment is not None else "",
-        "commit": time.label if time.commit else "",
+        "gpu": ", ".join(dict.fromkeys(environment.gpu for environment in environments(run))),
+        "commit": ", ".join(dict.fromkeys(time.label for time in times if time.commit)),
         "when": run.created,
-        "replays": time.created if run.origin is not None else "",
+        "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],
         "measured": f"{profiled} of {len(run.cases)}",
     }
 
@@ -263,12 +265,11 @@ class _Place:
 
     def _limit(self, metric: Metric) -> Limit | None:
         """The bound of today's stages, where it is a value and not a fraction of the roof's."""
-        stages = self._project.with_included(self._project.problems[self._problem].stages)
-        for target in (target for stage in stages for target in stage.targets):
-            here = not target.workloads or self._workload in target.workloads
+        stages = self._project.with_sound(self._project.problems[self._problem].stages)
+        here = [s for s in stages if self._workload in self._project.judged_workloads(self._problem, s.name)]
+        for target in (target for stage in here for target in stage.targets):
             if (
-                here
-                and target.metric.name == metric.name
+                target.metric.name == metric.name
                 and target.of is None
                 and target.scope == "call"
                 and target.bound is not None

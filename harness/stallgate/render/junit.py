@@ -1,7 +1,7 @@
 """``junit.xml``: the verdicts as CI systems list tests.
 
 A case for each verdict. What is not measured or undecided is an *error*, never *skipped*: most systems show skipped
-tests as green. Only waived verdicts and warnings are skipped.
+tests as green. Only waived and excused verdicts and warnings are skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ OUTCOMES: dict[Status, str] = {
     "undecided": "error",
     "not_measured": "error",
     "waived": "skipped",
+    "excused": "skipped",
 }
 """The element for a verdict; a test without one has passed."""
 

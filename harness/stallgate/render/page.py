@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.formatting import MARKS, SIGNS, aliases, number, percent, spaced
+from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, spaced, variant_of
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import FrozenStruct, Stage, Status, Verdict
+from stallgate.model import Environment, FrozenStruct, GpuSpec, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload
@@ -23,8 +24,8 @@ from stallgate.render.summary import summary
 from stallgate.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
 from stallgate.render.template import template
 from stallgate.render.view import View
-from stallgate.runs.conditions import environment_of, provenance
-from stallgate.runs.folder import write_whole
+from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
+from stallgate.runs.folder import attempts_of, write_whole
 
 _CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
@@ -40,7 +41,7 @@ _MOST_GLANCES = 6
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 """Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
 
-WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "pass")
+WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
 
 
 class PageSection(FrozenStruct, frozen=True):
@@ -68,13 +69,26 @@ class StageAnswer(FrozenStruct, frozen=True):
     words: str
 
 
+class MeasuredAt(FrozenStruct, frozen=True):
+    """Where, when and how the numbers of a problem were measured; of a live run, those of all its problems."""
+
+    problem: str
+    """Empty for all problems of the run."""
+    origin: Origin | None
+    environment: Environment | None
+    settings: Settings | None
+    gpu_spec: GpuSpec | None
+    """The GPU's data sheet: shown, never judged by."""
+
+
 def draw(project: Project, result: JudgedRun) -> list[Path]:
     """Writes the page, its summary and the PNGs into the run's folder, and the index of all runs.
 
     Returns their paths, the page first and the index last.
     """
     views = [View(project, result, problem, workload) for problem, workload in _places(result)]
-    changes = [changes_of(since) for since in since_last(project, result)]
+    last = since_last(project, result)
+    changes = [changes_of(since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
     sections = [
@@ -102,7 +116,6 @@ def _has_candidate(view: View) -> bool:
 
 
 def _html(project: Project, result: JudgedRun, sections: list[PageSection], changes: list[Changes]) -> str:
-    environment = environment_of(result.run)
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
@@ -111,8 +124,7 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         most_answers=MOST_ANSWERS,
         provenance=provenance(result.run),
         changes=changes,
-        environment=environment,
-        gpu_spec=result.gpu_spec,
+        measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
@@ -124,19 +136,48 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         signs=SIGNS,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
+        attempted=_attempted(result.run),
         markup=Markup,
         number=number,
+        variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
     )
+
+
+def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
+    """Where the run was measured; each problem's place in a replay of several, and of imported reports."""
+    problems = problems_in(run)
+    one_place = run.kind == "live" or len(problems) < 2
+    return [
+        MeasuredAt(
+            problem="" if one_place else problem,
+            origin=run.origins.get(problem),
+            environment=(environment := environment_of(run, problem)),
+            settings=settings_of(run, problem) if environment is not None else None,
+            gpu_spec=project.gpu_spec_of(environment.gpu) if environment is not None else None,
+        )
+        for problem in (problems[:1] or [""] if one_place else problems)
+    ]
+
+
+def _attempted(run: Run) -> dict[str, str]:
+    """Attempt -> the problems that it measured, in words; nothing where the run has one problem."""
+    problems = problems_in(run)
+    found: dict[str, list[str]] = {attempt.name: [] for attempt in run.attempts}
+    for problem in problems if len(problems) > 1 else []:
+        for attempt in attempts_of(run, problem):
+            found[attempt.name].append(problem)
+    return {name: f" of {listed(measured)}" if measured else "" for name, measured in found.items()}
 
 
 def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
     """A line for each judged variant and stage, the worst first; a case without numbers answers for all stages."""
     found = []
+    several = on_several(result.judgement.verdicts)
     stages: list[Stage | None] = [None, *(project.stage(name) for name in result.judgement.stages)]
     for stage in stages:
         verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
-        for variant in dict.fromkeys(v.variant for v in verdicts):
-            mine = [v for v in verdicts if v.variant == variant]
+        for variant in dict.fromkeys(variant_of(v, with_problem=several) for v in verdicts):
+            mine = [v for v in verdicts if variant_of(v, with_problem=several) == variant]
             found.append(_answer(variant, stage.title if stage else "every stage", mine))
     return sorted(found, key=lambda answer: WORST.index(answer.status))
 
@@ -173,7 +214,7 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         anchor=f"workload-{place + 1}",
         title=view.title,
         finding=workload_finding(view),
-        glances=glance(view),
+        glances=[view.of_problem(said) for said in glance(view)],
         needs=_needs(view),
         troubles=_troubles(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],

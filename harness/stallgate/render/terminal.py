@@ -10,7 +10,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom, without_controls
+from stallgate.errors import BrokenFile
+from stallgate.formatting import (
+    MARKS,
+    aliases,
+    inline_table,
+    listed,
+    on_several,
+    scaled,
+    spaced,
+    whom,
+    without_controls,
+)
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.conditions import provenance
@@ -19,6 +30,7 @@ if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
     from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
+    from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
@@ -34,6 +46,7 @@ _STYLES: dict[Status, str] = {
     "undecided": "yellow",
     "not_measured": "yellow",
     "waived": "yellow",
+    "excused": "green",
 }
 
 _COLUMNS = (
@@ -78,9 +91,10 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
     show_cases(found, summaries)
+    several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
-            out.print(_text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
+            out.print(_text(f"{whom(verdict, with_problem=several)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
@@ -95,10 +109,9 @@ def show_cases(run: Run, summaries: Summaries) -> None:
         for result in results:
             table.add_row(_variant(result), *_numbers(result, summaries))
         out.print(table)
-        for result in results:
-            if result.outcome != "profiled":
-                word = spaced(result.outcome)
-                _hang(out, _text("  "), f"{result.case.variant}: {word}: {result.reason}", 4, "yellow")
+        for outcome, reason in dict.fromkeys((r.outcome, r.reason) for r in results if r.outcome != "profiled"):
+            names = [r.case.variant for r in results if (r.outcome, r.reason) == (outcome, reason)]
+            _hang(out, _text("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
         out.print()
 
 
@@ -119,8 +132,10 @@ def _number(summary: Summary | None, factor: float) -> str:
 
 def show_judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
+    several = on_several(found.verdicts)
     for verdict in found.verdicts:
-        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(whom(verdict)))
+        about = whom(verdict, with_problem=several)
+        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
         _hang(out, _text(" " * 15), verdict.sentence, 15)
     _aliases(found.verdicts)
     for note in found.notes:
@@ -229,6 +244,13 @@ def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
         out.print(_text(f"{old}\n    is read as {short}"))
 
 
+def show_broken(faults: list[BrokenFile]) -> None:
+    """Problems and stages that cannot be used, each with what to do about it."""
+    for fault in faults:
+        _hang(out, _text("✗ ", "red"), fault.message, 2)
+        _hang(out, _text("  "), fault.hint, 2, "dim")
+
+
 def show_chip(gaps: list[str], answer: CatalogueCheck | None) -> None:
     """The targets that cannot be judged on a chip, and whether the installed ncu agrees with the catalogue."""
     for gap in gaps:
@@ -320,6 +342,71 @@ class BenchBar(_Progress):
     def finished(self, row: str, entry: Entry) -> None:
         good = entry.outcome in ("timed", "absent")
         self._advance(f"{row}: {entry.label}", entry.outcome, entry.reason, good=good)
+
+
+class CheckBar(_Progress):
+    """The progress of a check, by cases."""
+
+    def begun(self, cases: int) -> None:
+        self._begin("starting", cases)
+
+    def finished(self, result: CaseResult) -> None:
+        """Counts the case; what became of it is in the report."""
+        if self._task is not None:
+            self._progress.update(self._task, advance=1, description=result.case.variant)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+_ANSWERS = {"right": ("right", "green"), "wrong": ("WRONG", "bold red"), "not_checked": ("not checked", "yellow")}
+
+_MOST_CASES = 10
+"""Cases of a variant whose reasons are shown; `--json` has them all."""
+
+
+def show_check(found: CheckReport) -> None:
+    """Where the variants ran, then each variant's answer, with the reasons where it is not right."""
+    if found.gpu is None:
+        where = "Triton's interpreter on the CPU: small inputs in the place of the workloads'"
+    else:
+        where = f"{found.gpu}: whole workloads"
+    drawn = f", and drawn ones of seed {found.seed}" if found.seed is not None else ""
+    out.print(_text(f"{where}{drawn}", "yellow" if found.small else ""), soft_wrap=True)
+    for left_out, same in found.stand_ins.items():
+        out.print(_text(f"  {left_out} is the same as {same} once it is small", "dim"), soft_wrap=True)
+    for variant in found.variants:
+        _checked_variant(variant, found)
+
+
+def _checked_variant(variant: CheckedVariant, found: CheckReport) -> None:
+    word, style = _ANSWERS[variant.answer]
+    line = f" on {variant.right} of {len(variant.cases)}" if variant.answer == "right" else ""
+    if variant.answer != "right":
+        line = f": right on {variant.right} of {len(variant.cases)}"
+    out.print(_text(f"{word:<12}", style) + _text(f"{variant.name}{line}"), soft_wrap=True)
+    faulty = [case for case in variant.cases if case.outcome != "right"]
+    for case in faulty[:_MOST_CASES]:
+        _checked_case(case, found, variant)
+    if len(faulty) > _MOST_CASES:
+        out.print(_text(f"{'':12}and on {len(faulty) - _MOST_CASES} more; --json has them all"))
+    for note in dict.fromkeys(case.note for case in variant.cases if case.note):
+        _hang(out, _text(f"{'':12}edge cases: "), note, 14, "yellow")
+
+
+def _checked_case(case: CheckedCase, found: CheckReport, variant: CheckedVariant) -> None:
+    """Why a case is not right, and for a drawn one how to run it again alone."""
+    _hang(out, _text(f"{'':12}{case.workload}: "), f"{spaced(case.outcome)}: {case.reason}", 14)
+    number = _drawn_number(case.workload, found.seed)
+    if number is not None:
+        _hang(out, _text(f"{'':14}arguments = "), inline_table(case.arguments), 16, "dim")
+        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {number}"
+        out.print(_text(f"{'':14}{again}", "dim"), soft_wrap=True)
+
+
+def _drawn_number(workload: str, seed: int | None) -> str | None:
+    """The number of a drawn workload; None for any other."""
+    head, _, number = workload.rpartition("-")
+    return number if seed is not None and head == f"drawn-{seed}" else None
 
 
 # --- times ------------------------------------------------------------------------------------------------------------

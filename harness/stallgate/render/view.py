@@ -10,6 +10,7 @@ from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
 from stallgate.project.load import Project
 from stallgate.render.figures import FigureRow, fitting
+from stallgate.runs.conditions import problems_in
 
 MOST_ROWS = 8
 """Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
@@ -32,7 +33,8 @@ class View:
         self.cases = [r for r in result.run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
         self.drawn = self._fastest() if len(self.cases) > MOST_ROWS else self.cases
         self.readings = result.places.get((problem, workload), [])
-        self.stages = [project.stage(name) for name in result.judgement.stages]
+        judged_by = result.judgement.stages_by_problem.get(problem, result.judgement.stages)
+        self.stages = [project.stage(name) for name in judged_by]
 
     def _fastest(self) -> list[CaseResult]:
         """The roofs and the fastest of the rest, in the order of the plan."""
@@ -46,6 +48,10 @@ class View:
     @property
     def title(self) -> str:
         return f"{self.problem} · {self.workload}"
+
+    def of_problem(self, sentence: str) -> str:
+        """A sentence on this workload, after the problem's name where the run has several."""
+        return f"{self.problem}: {sentence}" if len(problems_in(self.result.run)) > 1 else sentence
 
     @property
     def place(self) -> str:

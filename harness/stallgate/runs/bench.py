@@ -67,7 +67,7 @@ class Entry(FrozenStruct, frozen=True):
     @property
     def quartiles_us(self) -> tuple[float, float] | None:
         """Between them lie half of the samples."""
-        return _quartiles(self.samples_us)
+        return quartiles_of(self.samples_us)
 
     @property
     def host_median_us(self) -> float | None:
@@ -80,7 +80,8 @@ class Entry(FrozenStruct, frozen=True):
         return median(self.samples_us[-half:]) / median(self.samples_us[:half]) - 1 if half >= 3 else None
 
 
-def _quartiles(samples: list[float]) -> tuple[float, float] | None:
+def quartiles_of(samples: list[float]) -> tuple[float, float] | None:
+    """The lower and the upper quartile of samples; None where there are none."""
     if len(samples) < 2:
         return (samples[0], samples[0]) if samples else None
     low, _, high = quantiles(samples, n=4, method="inclusive")
@@ -231,41 +232,3 @@ def find_bench(reports: Path, name: str | None) -> Path:
     if not known:
         raise NoRun("there is no bench yet", "make one with `stallgate bench` (or `make bench`)")
     return known[-1]
-
-
-def facts(bench: Bench, folder: Path) -> dict[str, object]:
-    """The facts that ``--json`` prints: medians and fractions. ``bench.json`` has every sample."""
-    return {
-        "bench": str(folder),
-        "exit_status": status(bench),
-        "complete": bench.complete,
-        "environment": bench.environment,
-        "rows": [
-            {
-                "row": row.name,
-                "gradient": row.gradient,
-                "zeros": row.zeros,
-                "bytes": row.bytes,
-                "entries": [_entry_facts(row, e) for e in row.entries],
-            }
-            for row in bench.rows
-        ],
-    }
-
-
-def _entry_facts(row: BenchRow, entry: Entry) -> dict[str, object]:
-    return {
-        "name": entry.label,
-        "role": entry.role,
-        "outcome": entry.outcome,
-        "reason": entry.reason,
-        "note": entry.note,
-        "method": entry.method,
-        "samples": len(entry.samples_us),
-        "median_us": entry.median_us,
-        "quartiles_us": entry.quartiles_us,
-        "of_copy": row.fraction(entry, "copy"),
-        "of_roof": row.fraction(entry, "roof"),
-        "host_median_us": entry.host_median_us,
-        "host_quartiles_us": _quartiles(entry.host_us),
-    }

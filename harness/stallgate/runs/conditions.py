@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stallgate.model import CaseResult, Environment, FrozenStruct, Run
+from collections.abc import Iterable
+
+from stallgate.model import CaseResult, Environment, FrozenStruct, Origin, Run, Settings
+from stallgate.runs.folder import attempts_of
 
 TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cache control"}
 """The conditions that have to be the same before numbers are compared, and their names for a reader."""
@@ -22,31 +25,78 @@ class Conditions(FrozenStruct, frozen=True):
 def conditions(run: Run, result: CaseResult) -> Conditions:
     """The conditions of a case. The environment is that of its own attempt, of which a run has several."""
     mine = (attempt.environment for attempt in run.attempts if attempt.name == result.attempt)
-    environment = next(mine, None)
+    environment, settings = next(mine, None), settings_of(run, result.case.problem)
     return Conditions(
         gpu=environment.gpu if environment is not None else None,
         device=environment.device if environment is not None else None,
-        clock_control=run.settings.clock_control if run.settings is not None else None,
-        cache_control=run.settings.cache_control if run.settings is not None else None,
+        clock_control=settings.clock_control if settings is not None else None,
+        cache_control=settings.cache_control if settings is not None else None,
     )
 
 
-def environment_of(run: Run, result: CaseResult | None = None) -> Environment | None:
-    """Where a run was measured: the environment of the case's attempt, else of the first attempt that has one."""
+def settings_of(run: Run, problem: str) -> Settings | None:
+    """How a problem was measured; None where it is not known."""
+    origin = run.origins.get(problem)
+    return origin.settings if origin is not None and origin.settings is not None else run.settings
+
+
+def environment_of(run: Run, problem: str, result: CaseResult | None = None) -> Environment | None:
+    """Where a problem was measured: the environment of the case's attempt, else of the first attempt that has one.
+
+    Only a live run is of one GPU: elsewhere the attempts of other problems do not count.
+    """
     mine = [attempt for attempt in run.attempts if result is not None and attempt.name == result.attempt]
-    return next((a.environment for a in [*mine, *run.attempts] if a.environment is not None), None)
+    others = run.attempts if run.kind == "live" else attempts_of(run, problem)
+    return next((a.environment for a in [*mine, *others] if a.environment is not None), None)
+
+
+def environments(run: Run) -> list[Environment]:
+    """Where a run's problems were measured, each place once."""
+    found = (environment_of(run, problem) for problem in problems_in(run))
+    return list(dict.fromkeys(environment for environment in found if environment is not None))
+
+
+def problems_in(run: Run) -> list[str]:
+    """The problems that a run has cases of; without cases, those that it was made for."""
+    return list(dict.fromkeys(result.case.problem for result in run.cases)) or list(run.subjects)
+
+
+def unreplayed(run: Run) -> list[str]:
+    """The problems that a replay has no recording of."""
+    return [problem for problem in problems_in(run) if problem not in run.origins] if run.origins else []
+
+
+def origin_of(run: Run, problem: str) -> Origin | Run:
+    """What says when, and at which commit, a problem was measured: its recording, else the run itself."""
+    return run.origins.get(problem, run)
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
 
 
 def provenance(run: Run) -> str:
     """A sentence about the origin of a run's numbers."""
-    environment = environment_of(run)
-    gpu = environment.gpu if environment is not None else "an unknown GPU"
     if run.kind == "imported":
-        return f"Imported ncu reports from {gpu}."
-    when, commit, dirty = run.created, run.commit, run.dirty
-    if run.origin is not None:
-        when, commit, dirty = run.origin.created, run.origin.commit, run.origin.dirty
-    at = f"at commit {commit[:12]}{' with local changes' if dirty else ''}" if commit else "at an unknown commit"
-    if run.kind == "recorded":
-        return f"A RECORDING, nothing was measured here: {gpu}, {when}, {at}."
-    return f"Measured on {gpu}, {when}, {at}."
+        return f"Imported ncu reports from {_gpus(environments(run))}."
+    places = {problem: _place(run, problem) for problem in problems_in(run)}
+    if run.kind != "recorded":
+        return f"Measured on {'; '.join(dict.fromkeys(places.values()))}."
+    if len(places) == 1:
+        return f"A RECORDING, nothing was measured here: {next(iter(places.values()))}."
+    told = "; ".join(f"{problem}: {place}" for problem, place in places.items())
+    return f"RECORDINGS, nothing was measured here. {told}."
+
+
+def _place(run: Run, problem: str) -> str:
+    """GPU, time and commit of a problem's measurement."""
+    if problem in unreplayed(run):
+        return "not measured"
+    environment, made = environment_of(run, problem), origin_of(run, problem)
+    gpus = _gpus([environment] if environment is not None else [])
+    changed = " with local changes" if made.dirty else ""
+    at = f"at commit {made.commit[:12]}{changed}" if made.commit else "at an unknown commit"
+    return f"{gpus}, {made.created}, {at}"
+
+
+def _gpus(found: Iterable[Environment]) -> str:
+    return ", ".join(dict.fromkeys(environment.gpu for environment in found)) or "an unknown GPU"

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
 from stallgate.errors import BadArgument, BrokenFile, NoRun, OtherFormat, UnknownName
 from stallgate.formatting import as_text, is_text
-from stallgate.model import LABEL_PART, RUN_FORMAT, Run
+from stallgate.model import LABEL_PART, RUN_FORMAT, Attempt, Origin, Run
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.paths import inside, slug
 
 LATEST = "latest"
 RECORDED = "recorded"
 
-RECORD_AGAIN = "record again on a GPU with `make record`"
+RECORD_AGAIN = "record again on a GPU with `stallgate profile --record`"
 
 
 def now() -> str:
@@ -127,7 +128,12 @@ def remove_parts(folder: Path) -> None:
 
 def save(folder: Path, run: Run, *, in_one_line: bool = False) -> None:
     """Writes ``run.json``: in one line it is a fifth smaller."""
-    write_whole(folder / "run.json", msgspec.json.encode(run) + b"\n" if in_one_line else pretty(run))
+    write_whole(folder / "run.json", one_line(run) if in_one_line else pretty(run))
+
+
+def one_line(value: object) -> bytes:
+    """A value as JSON with a newline at the end and nothing else for a reader's sake."""
+    return msgspec.json.encode(value) + b"\n"
 
 
 def pretty(value: object) -> bytes:
@@ -149,7 +155,8 @@ def load(folder: Path) -> Run:
     path = folder / "run.json"
     if not path.is_file():
         raise NoRun(f"{folder} has no run.json", "name a run's folder, or make a run with `stallgate profile`")
-    run = read_versioned(path, Run, RUN_FORMAT, again=RECORD_AGAIN if RECORDED in folder.parts else "profile again")
+    again = RECORD_AGAIN if RECORDED in folder.parts else "profile again"
+    run = read_versioned(path, Run, RUN_FORMAT, again=again, older={2: _from_format_2})
     _check_names(path, run)
     _check_kind(path, run)
     _check_once(path, run)
@@ -159,14 +166,25 @@ def load(folder: Path) -> Run:
 _Versioned = TypeVar("_Versioned")
 
 
-def read_versioned(path: Path, kind: type[_Versioned], known: int, *, again: str) -> _Versioned:
+_Upgrade = Callable[[bytes], _Versioned]
+
+
+def read_versioned(
+    path: Path,
+    kind: type[_Versioned],
+    known: int,
+    *,
+    again: str,
+    older: Mapping[int, _Upgrade[_Versioned]] = MappingProxyType({}),
+) -> _Versioned:
     """The content of a JSON file that stallgate wrote.
 
     Args:
         path: the file.
         kind: the struct to decode it as.
-        known: the format that this stallgate reads.
+        known: the format that this stallgate writes.
         again: how to make such a file again, for the hint.
+        older: older formats that are still read -> how to decode them.
 
     Raises:
         OtherFormat: an older or a newer stallgate wrote it.
@@ -175,6 +193,8 @@ def read_versioned(path: Path, kind: type[_Versioned], known: int, *, again: str
     try:
         content = read_bounded(path, LARGEST_JSON)
         found = decode_json(content, _Head).format
+        if found in older:
+            return older[found](content)
         if found != known:
             writer = "an older" if found < known else "a newer"
             raise OtherFormat(
@@ -192,6 +212,26 @@ class _Head(msgspec.Struct):
     format: int
 
 
+class _Format2(Run, frozen=True, kw_only=True):
+    """A run with the keys of format 2, which knew one recording a run."""
+
+    origin: Origin | None = None
+
+
+def _from_format_2(content: bytes) -> Run:
+    """A run of format 2: its recording is that of each of its problems.
+
+    Raises:
+        ValueError: it is not what stallgate wrote.
+    """
+    found = decode_json(content, _Format2)
+    if found.origins:
+        raise ValueError("origins: format 2 does not have it")
+    fields = {name: getattr(found, name) for name in Run.__struct_fields__}
+    origins = dict.fromkeys(found.subjects, found.origin) if found.origin is not None else {}
+    return Run(**{**fields, "format": RUN_FORMAT, "origins": origins})
+
+
 _RESTORE = "restore the file, or profile again"
 
 _REPORT = r"ncu/[A-Za-z0-9_.-]{1,240}\.ncu-repz?"
@@ -205,7 +245,7 @@ def _check_names(path: Path, run: Run) -> None:
     """
     cases = [result.case for result in run.cases]
     parts = [part for case in cases for part in (case.problem, case.variant, case.configuration, case.workload)]
-    for part in [*parts, *run.subjects]:
+    for part in [*parts, *run.subjects, *run.origins]:
         if not re.fullmatch(LABEL_PART, part) or not part.strip("."):
             raise BrokenFile(f"{path}: cases: '{part}' is not a valid part of a case's name", _RESTORE)
     for attempt in run.attempts:
@@ -224,11 +264,37 @@ def _check_kind(path: Path, run: Run) -> None:
     kinds = {attempt.kind == "import" for attempt in run.attempts}
     if (is_imported and measured_here) or kinds - {is_imported}:
         raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
-    gpus = {attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None}
-    if not is_imported and len(gpus) > 1:
-        raise BrokenFile(f"{path}: attempts: they are from different GPUs: {', '.join(sorted(gpus))}", _RESTORE)
+    if run.origins and run.kind != "recorded":
+        raise BrokenFile(f"{path}: origins: the run is not a replay, by its kind", _RESTORE)
+    if run.settings is not None and any(origin.settings is not None for origin in run.origins.values()):
+        raise BrokenFile(f"{path}: settings: both the run and an origin have some", _RESTORE)
+    if not is_imported:
+        _check_gpus(path, run)
     if run.options is not None and (run.settings is None or run.settings.samples != run.options.samples):
         raise BrokenFile(f"{path}: settings.samples and options.samples differ", _RESTORE)
+
+
+def _check_gpus(path: Path, run: Run) -> None:
+    """Refuses numbers of one measurement that are from several GPUs: a run's, or those of each recording of a replay.
+
+    Raises:
+        BrokenFile: a run, or a problem of a replay, is of several.
+    """
+    measured_at_once = [attempts_of(run, name) for name in run.origins] if len(run.origins) > 1 else [run.attempts]
+    for attempts in measured_at_once:
+        gpus = {attempt.environment.gpu for attempt in attempts if attempt.environment is not None}
+        if len(gpus) > 1:
+            raise BrokenFile(f"{path}: attempts: they are from different GPUs: {', '.join(sorted(gpus))}", _RESTORE)
+
+
+def attempts_of(run: Run, problem: str) -> list[Attempt]:
+    """The attempts that measured a case of a problem, or profiled it with every section."""
+    names = {result.attempt for result in run.cases if result.case.problem == problem}
+    return [
+        attempt
+        for attempt in run.attempts
+        if attempt.name in names or any(detail.case.problem == problem for detail in attempt.details)
+    ]
 
 
 def _check_once(path: Path, run: Run) -> None:

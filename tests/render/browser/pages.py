@@ -27,7 +27,7 @@ from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
 from stallgate.render.page import draw
 from stallgate.runs.folder import create_folder, load, save
-from stallgate.runs.recording import find_recording, replay
+from stallgate.runs.recording import find_recordings, replay
 from tests.compare.earlier import earlier
 from tests.conftest import command_line, small_tree, with_fakes
 from tests.small_recording import SMALL
@@ -111,7 +111,7 @@ def replayed(tree: Path) -> Replayed:
     project = load_project(tree)
     cases = [found.case for found in load(next((tree / "reports" / "recorded").glob("*/cumprod"))).cases]
     folder = create_folder(project.reports, "cumprod")
-    run = replay(project, find_recording(project, cases), cases, folder, ["profile"])
+    run = replay(project, find_recordings(project, cases), cases, folder, ["profile"])
     return Replayed(project, folder, run)
 
 

@@ -6,67 +6,124 @@ for that a verdict takes the measuring child and its referee.
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 
-from stallgate.child.correctness import checksums, fault, returned_fault, shares_memory
+from stallgate.child.bench.clock import TimedCall
+from stallgate.child.bench.pool import Pool, tensors_of
+from stallgate.child.correctness import (
+    ExpectedOutput,
+    Rule,
+    checksums,
+    compare,
+    flat_outputs,
+    returned_fault,
+    shares_memory,
+)
 from stallgate.child.device import ComputeDevice, filled_memory
-from stallgate.child.load import expected_of, load_file
+from stallgate.child.load import constructed
 from stallgate.child.referee_client import Wrong
+from stallgate.child.reference import gradients, split_cotangents
+from stallgate.child.roofs import is_built_in, moved, moved_bytes, traffic_result, traffic_source
 
 
 class ComparedVariant:
     """A variant with a workload, ready to be called, and the reference beside it."""
 
-    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: ComputeDevice) -> None:
+    def __init__(self, pool: Pool, case: dict[str, Any], device: ComputeDevice) -> None:
         self._device = device
-        self._arguments: dict[str, Any] = case["arguments"]
-        self._reference = load_file(Path(reference["path"]), reference["digest"], "stallgate_reference")
-        self._expected = expected_of(self._reference, case)
-        variant = load_file(Path(case["path"]), case["digest"], f"stallgate_variant_{case['variant']}")
-        self._model = variant.ModelNew(*self._reference.get_init_inputs(**self._arguments), **case["tunables"])
+        self._pool = pool
+        self._case = case
+        self._built_in = is_built_in(case["entry"])
+        reference = pool.reference
+        self._mutates = [] if self._built_in or case["direction"] == "backward" else reference.mutates
+        self._changed: list[torch.Tensor] = []
+        """Those that the last call that was made ready changes."""
+        found = moved if self._built_in else pool.modules.load(case["entry"])
+        named = {**case["entry"]["keywords"], **case["tunables"]}
+        init = [] if self._built_in else reference.init(case)
+        self._model = constructed(found, init, named, device.name, reference.seed)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the same call can be made again: one that changes its inputs finds others."""
+        return not self._mutates
 
     def check(self) -> float:
-        """Compares a whole output, in memory that held NaN before, so that an element never written shows.
+        """Compares whole outputs, in memory that held NaN before, so that an element never written shows.
 
         Returns the seconds that the call ran on after it had been launched: compilation is not among them.
 
         Raises:
-            Wrong: it is not right.
+            Wrong: one is not right.
         """
-        inputs = self._reference.get_inputs(**self._arguments, device=self._device.name, seed=0)
-        before = checksums(inputs)
+        inputs = self._fresh(0)
+        before = checksums(tensors_of(inputs))
+        call = self._prepared(inputs)
         with filled_memory():
-            output = self._model(*inputs)
+            returned = call()
         run_s = self._device.wait()
-        self._compare(output, inputs, before)
+        self._compare(returned, inputs, before)
         return run_s
 
-    def _compare(self, output: object, inputs: list[torch.Tensor], before: list[int]) -> None:
-        """Compares an output. The inputs have to be what they were: the right result is computed of them.
+    def _fresh(self, seed: int) -> list[Any]:
+        """Inputs that the pool does not have; the built-in roof has inputs of its own."""
+        if not self._built_in:
+            return self._pool.fresh(seed)
+        reads, writes = moved_bytes(self._case["bytes"], *self._pool.traffic)
+        return [traffic_source(reads, self._device.name, seed), writes]
+
+    def _prepared(self, inputs: list[Any]) -> TimedCall:
+        """The call on inputs: on copies of those that it changes; the backward pass alone, where that is asked for."""
+        if self._case["direction"] == "backward":
+            forward, cotangents = split_cotangents(inputs, self._pool.reference.cotangents_of(self._pool.row))
+            return gradients(self._model, forward, cotangents)
+        values = [each.clone() if place in self._mutates else each for place, each in enumerate(inputs)]
+        self._changed = [values[place] for place in self._mutates]
+        return partial(self._model, *values)
+
+    def _compare(self, returned: object, inputs: list[Any], before: list[int]) -> None:
+        """Compares outputs. The inputs have to be what they were: the right result is computed of them.
+
+        Args:
+            returned: what the call returned.
+            inputs: as they were before it.
+            before: their checksums.
 
         Raises:
-            Wrong: it is not right.
+            Wrong: an output is not right.
         """
-        if checksums(inputs) != before:
+        if checksums(tensors_of(inputs)) != before:
             raise Wrong("it changed its input")
-        if any(shares_memory(output, tensor) for tensor in inputs):
+        fresh = [each for each in flat_outputs(returned) if not any(_is_the_same(each, one) for one in self._changed)]
+        if any(shares_memory(output, tensor) for output in fresh for tensor in [*tensors_of(inputs), *self._changed]):
             raise Wrong("its output shares memory with its input")
-        parts = self._expected(inputs, **self._arguments)
-        raise_if_wrong(output, parts, self._reference.tolerance(**self._arguments))
+        raise_if_wrong([*fresh, *self._changed], self._expected(inputs), self._device.name)
+
+    def _expected(self, inputs: list[Any]) -> list[ExpectedOutput]:
+        if self._built_in:
+            return [ExpectedOutput([((), traffic_result(*inputs))], Rule())]
+        return self._pool.reference.expected(self._case, inputs)
 
 
-def raise_if_wrong(output: object, parts: Any, tolerance: float) -> None:
-    """Compares an output, part by part.
+def raise_if_wrong(outputs: list[object], expected: list[ExpectedOutput], device: str) -> None:
+    """Compares outputs, part by part.
 
     Raises:
-        Wrong: it is not right.
+        Wrong: one is not right.
     """
-    found = returned_fault(output)
-    if found is None:
-        assert isinstance(output, torch.Tensor)
-        found = fault(output, parts, tolerance)
-    if found is not None:
-        raise Wrong(found)
+    if len(outputs) != len(expected):
+        raise Wrong(f"it returned {len(outputs)} outputs; expected {len(expected)}")
+    for output, right in zip(outputs, expected, strict=True):
+        found = returned_fault(output, device)
+        if found is None:
+            assert isinstance(output, torch.Tensor)
+            found = compare(output, right).fault
+        if found is not None:
+            raise Wrong(found)
+
+
+def _is_the_same(output: object, other: torch.Tensor) -> bool:
+    return isinstance(output, torch.Tensor) and (output is other or output.data_ptr() == other.data_ptr())

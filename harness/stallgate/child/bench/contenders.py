@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
 
 from stallgate.child.bench.clock import TimedCall
 from stallgate.child.bench.compared import ComparedVariant, raise_if_wrong
-from stallgate.child.correctness import checksums, shares_memory
+from stallgate.child.bench.pool import Pool, tensors_of
+from stallgate.child.correctness import ExpectedOutput, checksums, shares_memory
 from stallgate.child.device import ComputeDevice, filled_memory
 from stallgate.child.referee_client import Skip, Wrong
-
-
-class Pool:
-    """Fresh inputs of one workload, used in rotation; what they held is known by checksums."""
-
-    def __init__(self, get_inputs: Callable[..., list[torch.Tensor]], arguments: dict[str, Any], device: str) -> None:
-        self._get_inputs = get_inputs
-        self._arguments = arguments
-        self._device = device
-        self.inputs: list[list[torch.Tensor]] = []
-        self.sums: list[list[int]] = []
-
-    def grow(self, count: int) -> None:
-        """Makes inputs, each of a seed of its own, until there are so many; seed 0 is that of the first check."""
-        while len(self.inputs) < count:
-            seed = len(self.inputs) + 1
-            self.inputs.append(self._get_inputs(**self._arguments, device=self._device, seed=seed))
-            self.sums.append(checksums(self.inputs[-1]))
-
-    @property
-    def bytes_each(self) -> int:
-        """Bytes of one call's inputs; at least 1."""
-        return max(1, int(sum(tensor.nbytes for tensor in self.inputs[0])))
-
-    def __len__(self) -> int:
-        return len(self.inputs)
 
 
 class Contender(Protocol):
     """Something that can be called on one of the inputs of a pool."""
 
+    @property
+    def is_repeatable(self) -> bool: ...
     def check(self) -> float: ...
     def ready(self, place: int) -> TimedCall: ...
     def compare(self, output: object, place: int) -> None: ...
@@ -52,12 +28,8 @@ class Contender(Protocol):
 class Implementation(ComparedVariant):
     """A variant or a peer."""
 
-    def __init__(self, reference: dict[str, str], case: dict[str, Any], device: ComputeDevice, pool: Pool) -> None:
-        super().__init__(reference, case, device)
-        self._pool = pool
-
     def ready(self, place: int) -> TimedCall:
-        return partial(self._model, *self._pool.inputs[place])
+        return self._prepared(self._inputs(place))
 
     def compare(self, output: object, place: int) -> None:
         """Compares the output of a timed call.
@@ -65,34 +37,32 @@ class Implementation(ComparedVariant):
         Raises:
             Wrong: it is not right.
         """
-        self._compare(output, self._pool.inputs[place], self._pool.sums[place])
+        inputs = self._inputs(place)
+        self._compare(output, inputs, self._sums(place, inputs))
 
+    def _inputs(self, place: int) -> list[Any]:
+        """Those of the pool; the built-in roof's own, of which there are two."""
+        if not self._built_in:
+            return self._pool.inputs[place]
+        own = self._own
+        if place % 2 not in own:
+            own[place % 2] = self._fresh(place % 2 + 1)
+        return own[place % 2]
 
-def gradient_inputs(
-    reference: Any, truth: Any, zeros: int, *, device: str, seed: int, **arguments: Any
-) -> list[torch.Tensor]:
-    """Inputs of a problem, and behind them a cotangent of its result."""
-    inputs = reference.get_inputs(**arguments, device=device, seed=seed)
-    found: list[torch.Tensor] = truth.get_gradient_inputs(inputs, zeros=zeros, seed=seed, **arguments)
-    return found
+    def _sums(self, place: int, inputs: list[Any]) -> list[int]:
+        return checksums(tensors_of(inputs)) if self._built_in else self._pool.sums[place]
+
+    @cached_property
+    def _own(self) -> dict[int, list[Any]]:
+        return {}
 
 
 class GradientContender(ComparedVariant):
     """The gradient of a variant's or a peer's input, with the forward pass or without; the pool has cotangents too."""
 
-    def __init__(
-        self,
-        reference: dict[str, str],
-        truth: Any,
-        case: dict[str, Any],
-        device: ComputeDevice,
-        pool: Pool,
-        *,
-        alone: bool,
-    ) -> None:
-        super().__init__(reference, case, device)
+    def __init__(self, pool: Pool, truth: Any, case: dict[str, Any], device: ComputeDevice, *, alone: bool) -> None:
+        super().__init__(pool, case, device)
         self._truth = truth
-        self._pool = pool
         self._alone = alone
 
     def check(self) -> float:
@@ -137,8 +107,9 @@ class GradientContender(ComparedVariant):
             raise Wrong("it changed its input or the cotangent")
         if any(shares_memory(output, tensor) for tensor in inputs):
             raise Wrong("its gradient shares memory with its input or the cotangent")
-        right = self._truth.expected_gradient(inputs[:-1], inputs[-1], **self._arguments)
-        raise_if_wrong(output, right, self._reference.tolerance(**self._arguments))
+        parts = self._truth.expected_gradient(inputs[:-1], inputs[-1], **self._case["arguments"])
+        right = ExpectedOutput(parts, self._pool.reference.rule_of_file(self._case))
+        raise_if_wrong([output], [right], self._device.name)
 
 
 class Copy:
@@ -152,6 +123,8 @@ class Copy:
         self._size = bytes_moved // 2
         self._device = device
         self._own: dict[int, torch.Tensor] = {}
+
+    is_repeatable = True
 
     def check(self) -> float:
         return 0.0

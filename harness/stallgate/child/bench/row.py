@@ -8,18 +8,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
 
 from stallgate.child.bench.clock import Clock, TimedCall
-from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation, Pool, gradient_inputs
+from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
+from stallgate.child.bench.pool import Pool
 from stallgate.child.channel import ParentChannel, first_line, printable
 from stallgate.child.device import ComputeDevice
-from stallgate.child.load import load_file
+from stallgate.child.load import ProjectModules
 from stallgate.child.referee_client import Skip, Wrong
+from stallgate.child.reference import Reference
 
 _T = TypeVar("_T")
 
@@ -69,7 +69,13 @@ class TimedRow:
     """A workload of a plan."""
 
     def __init__(
-        self, plan: dict[str, Any], row: dict[str, Any], device: ComputeDevice, clock: Clock, parent: ParentChannel
+        self,
+        plan: dict[str, Any],
+        row: dict[str, Any],
+        device: ComputeDevice,
+        clock: Clock,
+        parent: ParentChannel,
+        modules: ProjectModules,
     ) -> None:
         self._plan = plan
         self._row = row
@@ -77,11 +83,12 @@ class TimedRow:
         self._clock = clock
         self._parent = parent
         self._gradient: dict[str, Any] | None = row["gradient"]
-        self._reference: dict[str, str] = plan["references"][row["problem"]]
+        self._spec: dict[str, Any] = plan["references"][row["problem"]]
+        self._modules = modules
 
     def fits(self) -> bool:
         """Whether its tensors fit, with two sets of inputs."""
-        return 2 * int(self._row["bytes"]) <= self._device.free_bytes()
+        return 2 * int(self._row["bytes"] or 0) <= self._device.free_bytes()
 
     def measure(self) -> None:
         """Brings every contender to an outcome, whatever each of them raises.
@@ -89,10 +96,11 @@ class TimedRow:
         Raises:
             DeviceLost: the device cannot be used any more.
         """
-        self._parent.tell("row", name=self._row["name"])
         try:
             self._pool = self._filled_pool()
+            self._tell_row(None if self._row["bytes"] else sum(self._pool.traffic))
         except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
+            self._tell_row(None)
             for spec in self._row["contenders"]:
                 self._fail(spec, error)
             return
@@ -106,21 +114,33 @@ class TimedRow:
         gc.collect()
         self._device.release()
 
+    def _tell_row(self, needed_bytes: int | None) -> None:
+        """Begins the row, with the bytes that its workload needs where the plan does not say."""
+        if needed_bytes is not None:
+            self._row = {**self._row, "bytes": needed_bytes}
+        self._parent.tell("row", name=self._row["name"], needed_bytes=needed_bytes)
+
     def _filled_pool(self) -> Pool:
         free = self._device.free_bytes()
         if not self.fits():
             gib = [f"{count / 2**30:.1f} GiB" for count in (2 * self._row["bytes"], free)]
             raise Skip(f"its tensors (with rotating inputs) need {gib[0]}; {gib[1]} of GPU memory are free")
-        reference = load_file(Path(self._reference["path"]), self._reference["digest"], "stallgate_reference")
-        if self._gradient is None:
-            get_inputs, (least, most), share = reference.get_inputs, ROTATION, ROTATION_SHARE
-        else:
-            get_inputs = partial(gradient_inputs, reference, self._truth(), self._gradient["zeros"])
+        reference = Reference(self._spec, self._modules)
+        make, (least, most), share = None, ROTATION, ROTATION_SHARE
+        if self._gradient is not None:
+            make = partial(self._with_cotangents, reference, self._truth(), self._gradient["zeros"])
             (least, most), share = GRADIENT_ROTATION, GRADIENT_SHARE
-        pool = Pool(get_inputs, self._row["arguments"], self._device.name)
+        pool = Pool(self._row, reference, self._modules, self._device.name, make)
         pool.grow(1)
         pool.grow(max(least, min(most, int(share * free / pool.bytes_each))))
         return pool
+
+    def _with_cotangents(self, reference: Reference, truth: Any, zeros: int, seed: int) -> list[Any]:
+        """Inputs of the problem, and behind them a cotangent of its result."""
+        arguments = self._row["arguments"]
+        inputs = reference.inputs({**self._row, "direction": "forward"}, self._device.name, seed)
+        found: list[Any] = truth.get_gradient_inputs(inputs, zeros=zeros, seed=seed, **arguments)
+        return found
 
     # --- right, compiled, warm ---
 
@@ -143,13 +163,13 @@ class TimedRow:
             return Copy(self._row["bytes"], self._pool, self._device.name)
         if self._gradient is not None:
             alone = bool(self._gradient["alone"])
-            return GradientContender(self._reference, self._truth(), spec, self._device, self._pool, alone=alone)
-        return Implementation(self._reference, spec, self._device, self._pool)
+            return GradientContender(self._pool, self._truth(), spec, self._device, alone=alone)
+        return Implementation(self._pool, {**spec, "bytes": self._row["bytes"]}, self._device)
 
-    def _truth(self) -> ModuleType:
+    def _truth(self) -> Any:
         """The problem's ``gradient.py``."""
         assert self._gradient is not None
-        return load_file(Path(self._gradient["path"]), self._gradient["digest"], "stallgate_gradient")
+        return self._modules.load(self._gradient["entry"])
 
     def _skip_if_too_slow(self, seconds: float) -> None:
         if seconds > self._plan["run_limit_s"]:
@@ -164,6 +184,9 @@ class TimedRow:
         self._pool.grow(count)
         for entrant in entrants:
             self._step(entrant.spec, "graph")
+            if not entrant.contender.is_repeatable:
+                entrant.note = "single calls: it changes its inputs"
+                continue
             try:
                 entrant.replay = self._captured(entrant.contender, count)
             except Exception as error:

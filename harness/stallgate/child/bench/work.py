@@ -25,6 +25,7 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         from stallgate.child.bench.clock import GpuClock
         from stallgate.child.bench.row import DeviceLost, TimedRow
         from stallgate.child.device import CannotMeasure, open_device
+        from stallgate.child.load import ProjectModules
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
@@ -35,8 +36,10 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         return UNABLE
     clock = GpuClock()
     parent.tell("environment", **device.describe(), **clock.describe())
+    modules = ProjectModules(plan["root"], plan["import_paths"])
+    modules.install()
     try:
-        measure(TimedRow(plan, row, device, clock, parent) for row in plan["rows"])
+        measure(TimedRow(plan, row, device, clock, parent, modules) for row in plan["rows"])
     except DeviceLost:
         parent.tell("lost")
         return DEVICE_LOST

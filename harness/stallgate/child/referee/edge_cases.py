@@ -1,55 +1,45 @@
-"""Edge cases: small inputs of odd sizes and with special values, on which a variant has to be right as well."""
+"""Edge cases: small inputs and special values, on which a variant has to be right as well."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from stallgate.child.correctness import ExpectedPart, fault
-
-
-class EdgeCase(NamedTuple):
-    """Small inputs, on the CPU, and what is special about them."""
-
-    name: str
-    inputs: list[torch.Tensor]
-
-    def __str__(self) -> str:
-        shapes = ("x".join(map(str, tensor.shape)) for tensor in self.inputs)
-        return f"{' and '.join(shapes)} of {self.name}"
+from stallgate.child.reference import EdgeCase, Reference
 
 
 class EdgeCases:
     """The edge cases of one variant after another.
 
-    Workloads that are alike once they are small share a result. A reference without ``small_arguments`` has none.
+    Workloads that are alike once they are small share a result. A reference of a file without ``small_arguments`` has
+    none, and neither has the built-in roof.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._key = ""
         self._left: Iterator[EdgeCase] = iter(())
-        self._previous: torch.Tensor | None = None
-        self._current = EdgeCase("", [])
-        self.arguments: dict[str, Any] = {}
+        self._previous: list[torch.Tensor] = []
+        self.current = EdgeCase("", [])
+        self.case: dict[str, Any] = {}
+        """The current variant's case, with the small workload."""
         self.fault = ""
         """What was wrong with the variant's first wrong output, in a sentence; empty as long as all were right."""
 
-    def begin(self, reference: ModuleType, case: dict[str, Any]) -> None:
+    def begin(self, reference: Reference, case: dict[str, Any], device: str, *, has_any: bool) -> None:
         """Starts with a variant, for a workload."""
-        self._left, self._previous, self.fault, self._key = iter(()), None, "", ""
-        if not hasattr(reference, "small_arguments"):
+        self._left, self._previous, self.fault, self._key = iter(()), [], "", ""
+        if not has_any:
             return
-        self.arguments = reference.small_arguments(**case["arguments"])
-        subject = [case[name] for name in ("problem", "path", "digest", "role", "ceiling", "tunables")]
-        self._key = json.dumps([*subject, self.arguments], sort_keys=True)
+        self.case = reference.small(case)
+        asked = ("problem", "entry", "role", "ceiling", "tunables", "arguments", "inputs", "direction")
+        self._key = json.dumps([self.case[name] for name in asked], sort_keys=True)
         self.fault = self._known.get(self._key, "")
         if self._key not in self._known:
-            self._left = _edge_cases(reference, self.arguments)
+            self._left = reference.edge_cases(self.case, device)
 
     def next(self) -> EdgeCase | None:
         """The next edge case; None after the last, and after one that came out wrong."""
@@ -57,26 +47,16 @@ class EdgeCases:
         if found is None:
             self._known[self._key] = self.fault
         else:
-            self._current = found
+            self.current = found
         return found
 
-    def compare(self, output: torch.Tensor, expected: Iterator[ExpectedPart], tolerance: float) -> str | None:
-        """What is wrong with the output of the current edge case, in a sentence; None where nothing is."""
-        found = fault(output, expected, tolerance)
-        if found is not None and self._previous is not None and torch.equal(self._previous, output):
-            found = "it returned the result of its previous call"
-        self._previous = output
-        return self.note(found) if found is not None else None
+    def repeats(self, outputs: list[torch.Tensor]) -> bool:
+        """Whether these outputs are those of the edge case before; they are kept for the next."""
+        previous, self._previous = self._previous, outputs
+        same = len(previous) == len(outputs) > 0
+        return same and all(map(torch.equal, previous, outputs))
 
     def note(self, fault: str) -> str:
         """Keeps what is wrong with the current edge case; the sentence that says where."""
-        self.fault = f"on {self._current}: {fault}"
+        self.fault = f"on {self.current}: {fault}"
         return self.fault
-
-
-def _edge_cases(reference: ModuleType, arguments: dict[str, Any]) -> Iterator[EdgeCase]:
-    """Fresh data twice, so that a result that is kept shows, then what the reference plants."""
-    for seed in (1, 2):
-        yield EdgeCase("fresh data", reference.get_inputs(**arguments, device="cpu", seed=seed))
-    for name, inputs in reference.get_special_inputs(**arguments, device="cpu", seed=3).items():
-        yield EdgeCase(name, inputs)

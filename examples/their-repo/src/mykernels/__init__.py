@@ -1,0 +1,5 @@
+"""Triton kernels for rows."""
+
+from .softmax import softmax
+
+__all__ = ["softmax"]

@@ -1,0 +1,106 @@
+"""Workloads: drawn at random by a problem, or made small by it, with what a call then needs."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from stallgate.child.inputs import written
+from stallgate.child.load import ProjectModules
+from stallgate.child.reference import Reference
+
+
+class CannotDraw(Exception):
+    """A problem has nothing to draw with, or what it drew is no workload."""
+
+
+class Drawer:
+    """Asks the references of a plan."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._specs = plan["references"]
+        self._modules = ProjectModules(plan["root"], plan["import_paths"])
+        self._modules.install()
+        self._loaded: dict[str, Reference] = {}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, object]:
+        """The arguments or inputs that a request leads to, and the bytes and flops that a call with them needs.
+
+        A request of the kind ``draw`` has a ``key``, which decides on the random numbers, and the ``largest`` number of
+        elements, or None. One of the kind ``small`` has the ``arguments`` and ``inputs`` of a workload.
+
+        Raises:
+            CannotDraw: there is nothing to draw with.
+        """
+        reference = self._reference(request["problem"])
+        if request["kind"] == "small":
+            return _made_small(reference, request)
+        drawn = _drawn(self._draw(request["problem"], reference), request)
+        if reference.has_inputs:
+            return {"arguments": drawn, **_needs(reference, drawn)}
+        inputs = drawn.get("inputs") if isinstance(drawn, dict) else drawn
+        if not isinstance(inputs, list):
+            raise CannotDraw('draw(rng) has to return {"inputs": [...]}')
+        return {"inputs": inputs}
+
+    def _draw(self, problem: str, reference: Reference) -> Callable[..., Any]:
+        entry = self._specs[problem]["draw"]
+        found: Callable[..., Any] | None = self._modules.load(entry) if entry is not None else reference.draw
+        if found is None:
+            raise CannotDraw("the reference has no draw(rng)")
+        return found
+
+    def _reference(self, problem: str) -> Reference:
+        if problem not in self._loaded:
+            self._loaded[problem] = Reference(self._specs[problem], self._modules)
+        return self._loaded[problem]
+
+
+def _made_small(reference: Reference, request: dict[str, Any]) -> dict[str, object]:
+    """A workload of the same kind that Triton's interpreter can do."""
+    case: dict[str, Any] = {
+        "arguments": request["arguments"],
+        "inputs": request["described"],
+        "direction": request["direction"],
+    }
+    case |= {"tolerance": [], "role": "candidate", "ceiling": None}
+    small = reference.small(case) if reference.has_edge_cases() else case
+    if reference.has_inputs:
+        return {"arguments": small["arguments"], **_needs(reference, small["arguments"])}
+    return {"inputs": [written(each) for each in small["inputs"]]}
+
+
+def _drawn(draw: Callable[..., Any], request: dict[str, Any]) -> Any:
+    """What depends on the key alone: Python draws alike on every machine."""
+    limit = {"largest": request["largest"]} if request["largest"] is not None and _takes(draw, "largest") else {}
+    return draw(random.Random(request["key"]), **limit)
+
+
+def _takes(function: Callable[..., object], name: str) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any(each.name == name or each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+
+
+def _needs(reference: Reference, arguments: dict[str, Any]) -> dict[str, int]:
+    """Bytes and flops of a call: what the reference says, or else the bytes of its inputs and outputs.
+
+    Those are found without memory for any element: torch works out shapes and dtypes alone.
+    """
+    said = reference.needs(arguments)
+    if said is not None:
+        return {"bytes": int(said["bytes"]), "flops": int(said.get("flops", 0))}
+    if not reference.says_what_is_right:
+        return {"bytes": 0, "flops": 0}  # they are derived when it is measured
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    case: dict[str, Any] = {"arguments": arguments, "inputs": [], "direction": "forward", "tolerance": []}
+    case |= {"role": "candidate", "ceiling": None}
+    with FakeTensorMode():
+        inputs = reference.inputs(case, "cpu", 0)
+        outputs = [part for output in reference.expected(case, inputs) for _, part in output.parts]
+    tensors = [each for each in [*inputs, *outputs] if isinstance(each, torch.Tensor)]
+    return {"bytes": max(1, sum(tensor.nbytes for tensor in tensors)), "flops": 0}

@@ -1,0 +1,121 @@
+"""Inputs as a workload describes them: tensors of a dtype and a shape, with a distribution of their elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+Described = dict[str, Any]
+"""``dtype``, ``shape``, ``distribution`` and ``numbers`` of a tensor; or ``value``."""
+
+_SMALL = 256
+"""Sizes up to this stay as they are."""
+
+
+def made(described: list[Described], device: str, seed: int) -> list[Any]:
+    """Fresh inputs; each tensor has random numbers of its own."""
+    return [
+        each["value"] if "value" in each else _tensor(each, torch.Generator(device).manual_seed(seed * 1000 + place))
+        for place, each in enumerate(described)
+    ]
+
+
+def normal_like(tensor: torch.Tensor, device: str, seed: int) -> torch.Tensor:
+    """Normal random numbers in the form of a tensor."""
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(tensor.shape, dtype=tensor.dtype, device=device, generator=generator)
+
+
+def small(described: list[Described]) -> list[Described]:
+    """The same with small shapes: equal sizes stay equal, and are as divisible by powers of two as before."""
+    return [
+        {**each, "shape": [_small_size(size) for size in each["shape"]]} if "shape" in each else each
+        for each in described
+    ]
+
+
+def _small_size(size: int) -> int:
+    """A size of 256 to 511 that the same power of two divides, up to 256."""
+    if size <= _SMALL:
+        return size
+    power = min(size & -size, _SMALL)
+    return power * (_SMALL // power + 1) if power < _SMALL else _SMALL
+
+
+def written(described: Described) -> Any:
+    """An input as a project's file has it."""
+    if "value" in described:
+        return described["value"]
+    numbers = ",".join(f"{number:g}" if number != int(number) else str(int(number)) for number in described["numbers"])
+    shape = ",".join(map(str, described["shape"]))
+    return f"{described['dtype']}[{shape}] {described['distribution']}" + (f"({numbers})" if numbers else "")
+
+
+def special(fresh: Callable[[int], list[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Inputs with special values in the first tensor of floating-point numbers, by what is special about them."""
+    for number, (name, plant) in enumerate(_SPECIALS.items()):
+        values = fresh(3 + number)
+        target = next((each for each in values if isinstance(each, torch.Tensor) and each.is_floating_point()), None)
+        if target is None or target.numel() == 0:
+            return
+        plant(target)
+        yield name, values
+
+
+def _rows(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor as a matrix that shares its memory: what lies along the last dimension is a row."""
+    return tensor.view(-1, tensor.shape[-1]) if tensor.dim() > 1 else tensor.view(-1, 1)
+
+
+def _zeros(tensor: torch.Tensor) -> None:
+    _rows(tensor)[::2] = 0
+
+
+def _shrinking(tensor: torch.Tensor) -> None:
+    """Rows a power of two smaller each, down to 2**-40: an epsilon shows in some of them."""
+    rows = _rows(tensor)
+    powers = torch.arange(rows.shape[0], device=tensor.device, dtype=torch.float64) % 41
+    rows.mul_(powers.neg_().exp2_().to(tensor.dtype)[:, None])
+
+
+def _large(tensor: torch.Tensor) -> None:
+    tensor.mul_(64)
+
+
+def _not_finite(tensor: torch.Tensor) -> None:
+    rows = _rows(tensor)
+    for place, value in enumerate((math.inf, -math.inf, math.nan)):
+        rows[place % rows.shape[0], (7 * place) % rows.shape[1]] = value
+
+
+_SPECIALS: dict[str, Callable[[torch.Tensor], None]] = {
+    "rows of zeros": _zeros,
+    "rows that shrink": _shrinking,
+    "large numbers": _large,
+    "infinities and NaN": _not_finite,
+}
+
+
+def _tensor(described: Described, generator: torch.Generator) -> torch.Tensor:
+    """A tensor of the described form. Floats of 8 bits are rounded from float32: torch draws none of them."""
+    dtype, shape = getattr(torch, described["dtype"]), described["shape"]
+    numbers, distribution = described["numbers"], described["distribution"]
+    device = generator.device
+    if distribution == "integers" or dtype == torch.bool:
+        low, high = (int(numbers[0]), int(numbers[1])) if distribution == "integers" else (0, 2)
+        return torch.randint(low, high, shape, device=device, generator=generator).to(dtype)
+    if distribution in ("zeros", "ones"):
+        return torch.full(shape, float(distribution == "ones"), dtype=torch.float32, device=device).to(dtype)
+    wide = dtype if dtype.itemsize > 1 else torch.float32
+    if distribution == "normal":
+        drawn = torch.randn(shape, dtype=wide, device=device, generator=generator)
+        return drawn.mul_(numbers[1]).add_(numbers[0]).to(dtype)
+    return (
+        torch.rand(shape, dtype=wide, device=device, generator=generator)
+        .mul_(numbers[1] - numbers[0])
+        .add_(numbers[0])
+        .to(dtype)
+    )

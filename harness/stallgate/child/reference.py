@@ -1,0 +1,357 @@
+"""The reference of a problem: its inputs, its special inputs, and what is right.
+
+Three kinds share one interface. A file in this project's form makes its inputs and says what is right. A file in
+KernelBench's form makes its inputs, and its ``Model`` is what is right. Of a function or a class alone, the workload
+says what the inputs are.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+
+from stallgate.child import inputs as written_inputs
+from stallgate.child.correctness import (
+    ExpectedOutput,
+    Rule,
+    agree,
+    default_rule,
+    flat_outputs,
+    written_rule,
+)
+from stallgate.child.load import ProjectModules, constructed
+
+Case = dict[str, Any]
+"""Of a plan: what is read are ``arguments``, ``inputs``, ``direction``, ``tolerance``, ``role``, ``ceiling``."""
+
+
+class EdgeCase(NamedTuple):
+    """Inputs that are small or have special values, and what is special about them."""
+
+    name: str
+    inputs: list[Any]
+    is_special: bool = False
+
+    def __str__(self) -> str:
+        shapes = ("x".join(map(str, each.shape)) for each in self.inputs if isinstance(each, torch.Tensor))
+        return f"{' and '.join(shapes)} of {self.name}"
+
+
+class NoTruth(Exception):
+    """The reference does not say what is right for a case."""
+
+
+class Reference:
+    """A reference that is loaded."""
+
+    def __init__(self, spec: dict[str, Any], modules: ProjectModules) -> None:
+        """Loads it.
+
+        Args:
+            spec: of the plan: ``entry``, ``mutates``, ``seed``, ``specials``, ``tolerance``.
+            modules: loads the project's code.
+        """
+        self._spec = spec
+        self._modules = modules
+        self._target = modules.load(spec["entry"])
+        self._file = self._target if isinstance(self._target, ModuleType) else None
+        self.mutates: list[int] = spec["mutates"]
+        self.seed: int | None = spec["seed"]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The project's files that it has loaded beside its own -> their digests."""
+        return self._modules.loaded_by(self._spec["entry"])
+
+    # --- inputs ---
+
+    def inputs(self, case: Case, device: str, seed: int) -> list[Any]:
+        """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last."""
+        if self._has_no("get_inputs"):
+            forward = written_inputs.made(case["inputs"], device, seed)
+        else:
+            forward = self._from_file(case["arguments"], device, seed)
+        return forward + self._cotangents(case, forward, seed)
+
+    def init(self, case: Case) -> list[Any]:
+        """Arguments of a class that is called."""
+        make = getattr(self._file, "get_init_inputs", None)
+        if make is None:
+            return []
+        found: list[Any] = make(**case["arguments"]) if _takes_arguments(make) else make()
+        return found
+
+    def cotangents_of(self, case: Case) -> int:
+        """How many of the last inputs are gradients of results."""
+        return len(self._output_forms(case)) if case["direction"] == "backward" else 0
+
+    @property
+    def draw(self) -> Callable[..., Any] | None:
+        """The file's ``draw``; None where it has none."""
+        return getattr(self._file, "draw", None)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether it makes its own inputs, from a workload's arguments."""
+        return not self._has_no("get_inputs")
+
+    def needs(self, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """Bytes and flops of a call as the file's ``needs`` says; None where it has none."""
+        found: dict[str, Any] | None = self._file.needs(**arguments) if hasattr(self._file, "needs") else None  # type: ignore[union-attr]
+        return found
+
+    def _from_file(self, arguments: dict[str, Any], device: str, seed: int) -> list[Any]:
+        make: Callable[..., list[Any]] = getattr(self._file, "get_inputs")  # noqa: B009
+        if _takes_arguments(make):
+            return list(make(**arguments, device=device, seed=seed))
+        torch.manual_seed(seed)
+        return [each.to(device) if isinstance(each, torch.Tensor) else each for each in make()]
+
+    def _cotangents(self, case: Case, forward: list[Any], seed: int) -> list[Any]:
+        """A gradient of each result that has one, where the backward pass is called."""
+        if case["direction"] != "backward":
+            return []
+        device = next(each.device.type for each in forward if isinstance(each, torch.Tensor))
+        outputs = self._called(case, forward, "forward")
+        case.setdefault("output_forms", [tuple(output.shape) for output in outputs])
+        return [written_inputs.normal_like(output, device, seed + 1000 + n) for n, output in enumerate(outputs)]
+
+    def _output_forms(self, case: Case) -> list[Any]:
+        if "output_forms" not in case:
+            self._cotangents(case, self.inputs({**case, "direction": "forward"}, "cpu", 0), 0)
+        forms: list[Any] = case["output_forms"]
+        return forms
+
+    # --- edge cases ---
+
+    @property
+    def says_what_is_right(self) -> bool:
+        """Whether it is a file with a function of its own for that, which can be called on the CPU."""
+        return not self._has_no("expected")
+
+    def has_edge_cases(self) -> bool:
+        """Whether there is anything small or special to try."""
+        return self._has_no("get_inputs") or hasattr(self._file, "small_arguments")
+
+    def small(self, case: Case) -> Case:
+        """The workload of a case's edge cases."""
+        if self._has_no("get_inputs"):
+            small = {**case, "inputs": written_inputs.small(case["inputs"])}
+            return small if self._can(small) else case
+        return {**case, "arguments": self._file.small_arguments(**case["arguments"])}  # type: ignore[union-attr]
+
+    def edge_cases(self, small: Case, device: str) -> Iterator[EdgeCase]:
+        """Fresh data twice, so that a result that is kept shows, then special data."""
+        for seed in (1, 2):
+            yield EdgeCase("fresh data", self.inputs(small, device, seed))
+        if self._has_no("get_inputs"):
+            for name, values in written_inputs.special(lambda seed: self.inputs(small, device, seed)):
+                yield EdgeCase(name, values, is_special=True)
+        elif hasattr(self._file, "get_special_inputs"):
+            special = self._file.get_special_inputs(**small["arguments"], device=device, seed=3)  # type: ignore[union-attr]
+            for name, values in special.items():
+                yield EdgeCase(name, values, is_special=True)
+
+    def _can(self, case: Case) -> bool:
+        """Whether the reference takes inputs of a workload."""
+        try:
+            self.outputs(case, self.inputs(case, "cpu", 0))
+        except Exception:  # noqa: BLE001  (a reference's code can raise anything)
+            return False
+        return True
+
+    # --- what is right ---
+
+    def expected(self, case: Case, inputs: list[Any], *, special: bool = False) -> list[ExpectedOutput]:
+        """The right outputs of a case: those returned, then the inputs that the call changes.
+
+        Args:
+            case: of the plan. A roof does less than the problem, and has to return what ``expected_roof`` of the
+                reference says (``expected_flops_roof``, where its ceiling is flops and there is such a function); a
+                library as a roof computes the problem itself.
+            inputs: as the call got them.
+            special: whether they are special, and the problem holds nobody to what its library gets wrong.
+
+        Raises:
+            NoTruth: the reference does not say what a roof returns.
+        """
+        parts = self._expected_of_file(case, inputs)
+        found = parts if parts is not None else self._expected_of_call(case, inputs)
+        if special and self._spec["specials"] == "library":
+            return self._trusted(case, inputs, found)
+        return found
+
+    def outputs(self, case: Case, inputs: list[Any]) -> list[torch.Tensor]:
+        """What the reference itself makes of inputs, in their own dtypes."""
+        return self._called(case, inputs, case["direction"])
+
+    def traffic(self, case: Case, device: str) -> tuple[int, int]:
+        """Bytes of a workload's inputs, and of its outputs."""
+        inputs = self.inputs(case, device, 0)
+        reads = sum(each.nbytes for each in inputs if isinstance(each, torch.Tensor))
+        if not self.says_what_is_right:
+            return reads, sum(output.nbytes for output in self.outputs(case, inputs))
+        right = self.expected({**case, "role": "candidate"}, inputs)
+        return reads, sum(want.nbytes for output in right for _, want in output.parts)
+
+    def _expected_of_file(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput] | None:
+        """What the file's own function says; None where it has none."""
+        name = self._function(case)
+        if name is None:
+            return None
+        found = getattr(self._file, name)(inputs, **case["arguments"])
+        outputs = found if isinstance(found, (list, tuple)) else [found]
+        rules = self._rules_of_file(case, len(outputs))
+        return [ExpectedOutput(parts, rule) for parts, rule in zip(outputs, rules, strict=True)]
+
+    def _function(self, case: Case) -> str | None:
+        """The name of the file's function that says what is right for a case; None where its model is called."""
+        is_roof = case["role"] == "roof" and case["ceiling"] != "library"
+        if is_roof and case["ceiling"] == "flops" and hasattr(self._file, "expected_flops_roof"):
+            return "expected_flops_roof"
+        if is_roof and not hasattr(self._file, "expected_roof"):
+            raise NoTruth(
+                'the reference has no `expected_roof`: use entry = "stallgate:copy", or a library as the roof'
+            )
+        if is_roof:
+            return "expected_roof"
+        return "expected" if hasattr(self._file, "expected") else None
+
+    def _rules_of_file(self, case: Case, outputs: int) -> list[Rule]:
+        """The problem's tolerances, or what the file's function says: a relative one or a table for each output."""
+        written = self._written_rules(case)
+        if written:
+            return _one_each(written, outputs)
+        found = self._file.tolerance(**case["arguments"])  # type: ignore[union-attr]
+        tables = [each if isinstance(each, dict) else {"rtol": each} for each in _as_list(found)]
+        return _one_each([written_rule(table) for table in tables], outputs)
+
+    def _expected_of_call(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput]:
+        """What the reference makes of the inputs in 64 bits, rounded to the dtype that it returns by itself."""
+        own = self.outputs(case, inputs)
+        try:
+            wide = self._called(case, [_widened(each) for each in inputs], case["direction"], wide=True)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):  # there is no such operation in 64 bits
+            wide = own
+        right = [exact.to(plain.dtype) for exact, plain in zip(wide, own, strict=True)]
+        del wide, own
+        written = self._written_rules(case)
+        rules = _one_each(written, len(right)) if written else [default_rule(want) for want in right]
+        return [ExpectedOutput([((), want)], rule) for want, rule in zip(right, rules, strict=True)]
+
+    def rule_of_file(self, case: Case) -> Rule:
+        """The rule of a file's single output."""
+        return self._rules_of_file(case, 1)[0]
+
+    def _written_rules(self, case: Case) -> list[Rule]:
+        return [written_rule(table) for table in case["tolerance"] or self._spec["tolerance"]]
+
+    def _trusted(self, case: Case, inputs: list[Any], expected: list[ExpectedOutput]) -> list[ExpectedOutput]:
+        """The same, compared only where the reference in the inputs' own dtypes agrees with it."""
+        if self._file is not None and not hasattr(self._file, "Model"):
+            return expected
+        found = []
+        for output, own in zip(expected, self.outputs(case, inputs), strict=True):
+            parts = list(output.parts)
+            trusted = torch.zeros(own.shape, dtype=torch.bool, device=own.device)
+            for index, want in parts:
+                trusted[index] = agree(own[index], want, output.rule)
+            found.append(ExpectedOutput(parts, output.rule, trusted))
+        return found
+
+    def _called(self, case: Case, inputs: list[Any], direction: str, *, wide: bool = False) -> list[torch.Tensor]:
+        """Calls the reference on copies of inputs; what is returned, and what the call changed."""
+        copies = [each.clone() if isinstance(each, torch.Tensor) else each for each in inputs]
+        model = self._model(case, copies, wide=wide)
+        if direction == "backward":
+            forward, cotangents = split_cotangents(copies, self.cotangents_of(case))
+            return gradients(model, forward, cotangents)()
+        with torch.no_grad():
+            returned = flat_outputs(model(*copies))
+        changed = [copies[place] for place in self.mutates]
+        fresh = [out for out in returned if isinstance(out, torch.Tensor) and not any(out is each for each in changed)]
+        return [*fresh, *changed]
+
+    def _model(self, case: Case, inputs: list[Any], *, wide: bool) -> Any:
+        device = next((each.device.type for each in inputs if isinstance(each, torch.Tensor)), "cpu")
+        target = self._file.Model if self._file is not None else self._target
+        made = constructed(target, self.init(case), self._spec["entry"]["keywords"], device, self.seed)
+        return copy.deepcopy(made).double() if wide and isinstance(made, torch.nn.Module) else made
+
+    def _has_no(self, function: str) -> bool:
+        return not hasattr(self._file, function)
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def split_cotangents(inputs: list[Any], count: int) -> tuple[list[Any], list[Any]]:
+    """A forward call's inputs, and the gradients of its results behind them."""
+    return (inputs[:-count], inputs[-count:]) if count else (inputs, [])
+
+
+def gradients(model: Any, forward: list[Any], cotangents: list[Any]) -> Callable[[], list[torch.Tensor]]:
+    """Calls a model, and returns what computes the gradients of its floating-point inputs.
+
+    Raises:
+        ValueError: no result requires a gradient, or there are not as many as gradients of results.
+    """
+    leaves = [each.detach().requires_grad_() if _differentiable(each) else each for each in forward]
+    with torch.enable_grad():
+        outputs = [out for out in flat_outputs(model(*leaves)) if isinstance(out, torch.Tensor) and out.requires_grad]
+    if len(outputs) != len(cotangents):
+        raise ValueError(f"{len(outputs)} of its results require a gradient; of the reference {len(cotangents)} do")
+    wanted = [leaf for leaf in leaves if _differentiable(leaf)]
+    return lambda: list(torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
+
+
+def _differentiable(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _widened(value: Any) -> Any:
+    if not _differentiable(value):
+        return value
+    return value.to(torch.complex128 if value.is_complex() else torch.float64)
+
+
+def _one_each(rules: list[Rule], outputs: int) -> list[Rule]:
+    """A rule for each output; one alone is for all.
+
+    Raises:
+        NoTruth: there are several, and not as many as outputs.
+    """
+    if len(rules) not in (1, outputs):
+        raise NoTruth(f"`tolerance` has {len(rules)} entries, and there are {outputs} outputs")
+    return rules * outputs if len(rules) == 1 else rules
+
+
+def _takes_arguments(function: Callable[..., Any]) -> bool:
+    """Whether a function of a file takes a workload's arguments: KernelBench's take none."""
+    return bool(inspect.signature(function).parameters)
+
+
+@contextmanager
+def kept_settings() -> Iterator[None]:
+    """Puts back the settings of torch that code may change for the whole process."""
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    precision, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = cudnn
+        torch.set_num_threads(threads)

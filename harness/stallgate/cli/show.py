@@ -1,0 +1,320 @@
+"""``stallgate show``: lists runs, problems or stages; shows a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_facts
+from stallgate.cli.options import json_option, root_option
+from stallgate.cli.output import print_result
+from stallgate.cli.shared import judged, open_project
+from stallgate.compare.history import StoredJudgement, StoredRun, StoredVerdict, stored_runs
+from stallgate.compare.two_runs import main_metrics
+from stallgate.errors import BadArgument
+from stallgate.judge.bounds import terms_of
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.verdicts import Judgement
+from stallgate.model import (
+    CeilingKind,
+    Comparison,
+    FrozenStruct,
+    Outcome,
+    Problem,
+    Role,
+    Stage,
+    Status,
+    Target,
+    Workload,
+)
+from stallgate.project.load import Project
+from stallgate.render import terminal
+from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.runs.conditions import environments
+from stallgate.runs.folder import LATEST, RECORDED
+
+Answer = Status | Literal["not_judged"]
+"""The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""
+
+
+class RunListed(FrozenStruct, frozen=True):
+    """A run under ``reports/``, as its ``run.json`` and ``verdicts.json`` have it."""
+
+    name: str
+    kind: RunKind | None
+    """null where ``run.json`` cannot be read, like every other null here; ``gaps`` says why."""
+    created: str | None
+    """UTC, ISO 8601."""
+    gpus: list[str]
+    """null also where the run does not say."""
+    commit: str | None
+    """null also where it is not known."""
+    dirty: bool | None
+    complete: bool | None
+    problems: list[str]
+    outcomes: dict[Outcome, int]
+    """Outcome -> number of cases."""
+    verdict: Answer
+    gaps: list[str]
+    """What is missing or damaged, a sentence each."""
+
+
+class RunsShown(FrozenStruct, frozen=True, tag_field="what", tag="runs"):
+    """Every run under ``reports/``, newest first; no ncu report is read."""
+
+    latest: str | None
+    """The run that a command takes where none is named; null where there is none."""
+    runs: list[RunListed]
+
+
+class VariantListed(FrozenStruct, frozen=True):
+    """A variant of a problem."""
+
+    name: str
+    role: Role
+    ceiling: CeilingKind | None
+    """What limits a roof; null for every other role."""
+    configurations: list[str]
+
+
+class ProblemListed(FrozenStruct, frozen=True):
+    """A problem of the project."""
+
+    name: str
+    title: str
+    stages: list[str]
+    """The stages that gate it."""
+    variants: list[VariantListed]
+    workloads: list[Workload]
+    recordings: list[str]
+    """The folders of its recordings, one for each GPU; commands take them as RUN."""
+
+
+class ProblemsShown(FrozenStruct, frozen=True, tag_field="what", tag="problems"):
+    """The project's problems."""
+
+    problems: list[ProblemListed]
+
+
+class TargetListed(FrozenStruct, frozen=True):
+    """A target of a stage: a bound, or a tolerance around the accepted baseline."""
+
+    metric: str
+    unit: str
+    comparison: Comparison | None
+    """null where it is a tolerance."""
+    bound: float | None
+    """In the metric's unit; null where it depends on the roof or the baseline."""
+    of_roof: float | None
+    """The bound as a fraction of the roof's value."""
+    tolerance: float | None
+    """How much worse than the baseline it may be, as a fraction of the baseline."""
+    scope: Literal["call", "kernel"]
+    variants: list[str]
+    """The variants that it is for; empty: every candidate."""
+
+
+class StageListed(FrozenStruct, frozen=True):
+    """A stage of the project."""
+
+    name: str
+    title: str
+    focus: str
+    includes: list[str]
+    undecided: Literal["stop", "warn"]
+    targets: list[TargetListed]
+    shown: list[str]
+    """Metrics that are drawn beside the targets and not judged."""
+    problems: list[str]
+    """The problems that are gated by it, also through a stage that includes it."""
+
+
+class StagesShown(FrozenStruct, frozen=True, tag_field="what", tag="stages"):
+    """The stages."""
+
+    stages: list[StageListed]
+
+
+class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
+    """A run: its cases with their outcomes, and the metrics of its stages."""
+
+    run: str
+    """The run's folder."""
+    kind: RunKind
+    created: str
+    gpus: list[str]
+    """null where the run does not say."""
+    complete: bool
+    verdict: Answer
+    """By the stages as they stand now."""
+    stages: list[str]
+    cases: list[CaseFacts]
+    metrics: dict[str, dict[str, MetricValue]]
+    """Case -> metric -> value: the duration and the metrics of the stages."""
+
+
+_Shown = RunsShown | ProblemsShown | StagesShown | RunShown
+
+
+@click.command("show")
+@click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
+@click.argument("name", required=False)
+@root_option
+@json_option(_Shown)
+def show_command(what: str, name: str | None, root: Path | None, as_json: bool) -> int:
+    """List runs, problems or stages; show a run.
+
+    NAME is a problem, a stage or a run; default: all of them, or the latest run.
+    """
+    project = open_project(root)
+    show = {"runs": _runs, "problems": _problems, "stages": _stages, "run": _run}[what]
+    shown = show(project, name, as_json)
+    return print_result("show", shown) if as_json else 0
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
+    if name is not None:
+        raise BadArgument("`show runs` always lists all runs", f"`stallgate show run {name}` shows one")
+    stored = stored_runs(project.reports, [])
+    latest = project.reports / LATEST
+    if not as_json:
+        terminal.out.print(runs_table(stored) if stored else "There is no run yet.")
+    return RunsShown(
+        latest=latest.resolve().name if latest.is_dir() else None, runs=[_run_listed(found) for found in stored]
+    )
+
+
+def _run_listed(stored: StoredRun) -> RunListed:
+    run = stored.run
+    cases = run.cases if run is not None else []
+    return RunListed(
+        name=stored.folder.name,
+        kind=run.kind if run is not None else None,
+        created=run.created if run is not None else None,
+        gpus=[found.gpu for found in environments(run)] if run is not None else [],
+        commit=run.commit if run is not None else None,
+        dirty=run.dirty if run is not None else None,
+        complete=run.complete if run is not None else None,
+        problems=list(dict.fromkeys(result.case.problem for result in cases)),
+        outcomes=dict(Counter(result.outcome for result in cases)),
+        verdict=stored.judgement.status if stored.judgement is not None else "not_judged",
+        gaps=stored.gaps,
+    )
+
+
+def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
+    result = judged(project, name, (), only_judge=True)
+    if not as_json:
+        terminal.show_run(result.run, result.summaries, result.judgement)
+    units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result)}
+    facts = run_facts(result, units)
+    return _run_shown(result, facts)
+
+
+def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
+    return RunShown(
+        run=facts.run,
+        kind=facts.kind,
+        created=result.run.created,
+        gpus=[found.gpu for found in environments(result.run)],
+        complete=result.run.complete,
+        verdict=_judged_now(result.judgement).status,
+        stages=result.judgement.stages,
+        cases=facts.cases,
+        metrics=facts.metrics,
+    )
+
+
+def _judged_now(judgement: Judgement) -> StoredJudgement:
+    """A judgement as ``verdicts.json`` would have it."""
+    verdicts = [StoredVerdict(status=verdict.status) for verdict in judgement.verdicts]
+    return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts)
+
+
+# --- problems ---------------------------------------------------------------------------------------------------------
+
+
+def _problems(project: Project, name: str | None, as_json: bool) -> _Shown:
+    problems = [project.problem(name)] if name is not None else list(project.problems.values())
+    recorded = {problem.name: _recordings_of(project, problem.name) for problem in problems}
+    if not as_json:
+        for line in problems_text(problems, recorded):
+            terminal.out.print(line)
+    return ProblemsShown(problems=[_problem_listed(problem, recorded[problem.name]) for problem in problems])
+
+
+def _recordings_of(project: Project, problem: str) -> list[str]:
+    """The folders of a problem's recordings, relative to ``reports/``."""
+    files = sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json"))
+    return [path.parent.relative_to(project.reports).as_posix() for path in files]
+
+
+def _problem_listed(problem: Problem, recordings: list[str]) -> ProblemListed:
+    variants = [
+        VariantListed(
+            name=variant.name, role=variant.role, ceiling=variant.ceiling, configurations=list(variant.configurations)
+        )
+        for variant in problem.variants.values()
+    ]
+    return ProblemListed(
+        name=problem.name,
+        title=problem.title,
+        stages=problem.stages,
+        variants=variants,
+        workloads=list(problem.workloads.values()),
+        recordings=recordings,
+    )
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def _stages(project: Project, name: str | None, as_json: bool) -> _Shown:
+    stages = [project.stage(name)] if name is not None else list(project.stages.values())
+    gated = {stage.name: _gated_by(project, stage.name) for stage in stages}
+    if not as_json:
+        for line in stages_text(stages, gated):
+            terminal.out.print(line)
+    return StagesShown(stages=[_stage_listed(stage, gated[stage.name]) for stage in stages])
+
+
+def _gated_by(project: Project, stage: str) -> list[str]:
+    """The problems that a stage gates."""
+    return [
+        problem.name
+        for problem in project.problems.values()
+        if stage in {found.name for found in project.with_included(problem.stages)}
+    ]
+
+
+def _stage_listed(stage: Stage, problems: list[str]) -> StageListed:
+    return StageListed(
+        name=stage.name,
+        title=stage.title,
+        focus=stage.focus,
+        includes=stage.includes,
+        undecided=stage.undecided,
+        targets=[_target_listed(target) for target in stage.targets],
+        shown=[metric.name for metric in stage.shown],
+        problems=problems,
+    )
+
+
+def _target_listed(target: Target) -> TargetListed:
+    comparison, bound, of_roof = terms_of(target)
+    return TargetListed(
+        metric=target.metric.name,
+        unit=target.metric.unit,
+        comparison=comparison,
+        bound=bound,
+        of_roof=of_roof,
+        tolerance=target.tolerance,
+        scope=target.scope,
+        variants=target.variants,
+    )

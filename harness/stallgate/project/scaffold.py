@@ -1,0 +1,248 @@
+"""What ``stallgate init`` writes into somebody's repository: a problem, a line for git, and a workflow.
+
+Nothing that exists is overwritten: a problem is appended to the project's file, and a file that is there stays. Only
+``force`` replaces the tables of a problem, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from stallgate.errors import BadArgument, BrokenFile
+from stallgate.model import FrozenStruct
+from stallgate.project.adoption import AdoptedKernel
+from stallgate.project.decode import LARGEST_SOURCE, parse_toml, read_bounded, read_toml
+from stallgate.project.layout import packaging_file, problem_file, project_file, relative
+from stallgate.project.tomltext import toml_key, toml_value
+from stallgate.project.workflow import WORKFLOW
+
+_IGNORED = ("/reports/*", "!/reports/recorded/")
+"""Runs are not committed, recordings are."""
+
+_IGNORES_ALL = re.compile(r"^/?reports/?\s*$", re.MULTILINE)
+"""A line that ignores the whole folder: what is below it cannot be included again."""
+
+_HEADER = re.compile(r"^\s*\[\[?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+
+
+class WrittenFile(FrozenStruct, frozen=True):
+    """What happened to a file."""
+
+    path: str
+    """Relative to the project's root."""
+    change: Literal["written", "extended", "kept"]
+    lines: int = 0
+    """How many were added."""
+    reason: str = ""
+    """Why the file was kept."""
+
+
+class _Change(FrozenStruct, frozen=True):
+    """A file that is to be written."""
+
+    path: Path
+    before: str | None
+    after: str
+    reason: str = ""
+    """Why nothing is changed."""
+
+    def report(self, root: Path) -> WrittenFile:
+        shown = relative(root, self.path)
+        if self.before == self.after:
+            return WrittenFile(path=shown, change="kept", reason=self.reason)
+        before = self.before or ""
+        lines = self.after.count("\n") - before.count("\n")
+        return WrittenFile(path=shown, change="extended" if before else "written", lines=lines)
+
+
+def write_scaffold(root: Path, subject: AdoptedKernel, *, pyproject: bool, ci: bool, force: bool) -> list[WrittenFile]:
+    """Writes what a project needs to measure a kernel.
+
+    Args:
+        root: the project's.
+        subject: what is measured.
+        pyproject: write ``[tool.stallgate]`` into pyproject.toml instead of a file of its own.
+        ci: also write a workflow for GitHub.
+        force: replace a problem of this name.
+
+    Raises:
+        BadArgument: there is a problem of this name, or no pyproject.toml.
+        BrokenFile: a file that would be extended is not what it should be.
+    """
+    changes = [_problem_change(root, subject, pyproject=pyproject, force=force), _ignore_change(root)]
+    if ci:
+        changes.append(_workflow_change(root))
+    for change in changes:
+        if change.before != change.after:
+            change.path.parent.mkdir(parents=True, exist_ok=True)
+            change.path.write_text(change.after, encoding="utf-8", newline="")
+    return [change.report(root) for change in changes]
+
+
+# --- the problem ------------------------------------------------------------------------------------------------------
+
+
+def _problem_change(root: Path, subject: AdoptedKernel, *, pyproject: bool, force: bool) -> _Change:
+    path, heading = _home(root, pyproject=pyproject)
+    before = _text(path)
+    other = problem_file(root, subject.name)
+    if other.exists():
+        raise BadArgument(
+            f"there is a problem {subject.name} already: {relative(root, other)}",
+            "choose another name with --name",
+        )
+    kept = before or ""
+    if before is not None and subject.name in _known(read_toml(path, path.name), heading):
+        if not force:
+            raise BadArgument(
+                f"{path.name} has a problem {subject.name} already",
+                "choose another name with --name, or replace its tables with --force",
+            )
+        kept = _without(kept, heading, subject.name, path.name)
+    added = problem_text(subject, heading)
+    if not kept.strip():
+        added = f"# What stallgate measures and judges. `stallgate docs files` explains every key.\n\n{added}"
+    return _Change(path=path, before=before, after=_joined(kept, added))
+
+
+def _home(root: Path, *, pyproject: bool) -> tuple[Path, str]:
+    """The file that the problem belongs into, and the heading of all problems in it."""
+    own, packaging = project_file(root), packaging_file(root)
+    if pyproject and not packaging.is_file():
+        raise BadArgument("there is no pyproject.toml", "leave out --pyproject: stallgate.toml is written then")
+    if pyproject and own.is_file():
+        raise BadArgument("this project has a stallgate.toml already", "leave out --pyproject: it is extended then")
+    if pyproject or (not own.is_file() and _has_tool_table(packaging)):
+        return packaging, "tool.stallgate.problems"
+    return own, "problems"
+
+
+def _has_tool_table(packaging: Path) -> bool:
+    return packaging.is_file() and "stallgate" in _table(read_toml(packaging, packaging.name).get("tool"))
+
+
+def _known(tables: dict[str, object], heading: str) -> dict[str, object]:
+    """The problems of a file's tables."""
+    for key in heading.split("."):
+        tables = _table(tables.get(key))
+    return tables
+
+
+def _table(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _without(text: str, heading: str, problem: str, shown: str) -> str:
+    """A TOML file without the tables of a problem.
+
+    Raises:
+        BrokenFile: they are not written under headings of their own, so that they cannot be cut out.
+    """
+    table = f"{heading}.{problem}"
+    kept, is_cut = [], False
+    for line in text.splitlines(keepends=True):
+        header = _HEADER.match(line)
+        if header is not None:
+            name = re.sub(r"[\s\"']", "", header["name"])
+            is_cut = f"{name}.".startswith(f"{table}.")
+        if not is_cut:
+            kept.append(line)
+    found = "".join(kept)
+    if problem in _known(parse_toml(found.replace("\r\n", "\n"), shown), heading):
+        raise BrokenFile(f"{shown}: {table} is not under headings of its own", "remove it by hand, and run init again")
+    return found
+
+
+def problem_text(subject: AdoptedKernel, heading: str = "problems") -> str:
+    """The tables of a problem.
+
+    Args:
+        subject: what is measured.
+        heading: the table that holds all problems.
+    """
+    table = f"{heading}.{toml_key(subject.name)}"
+    blocks = [
+        [f"[{table}]", *_reference_lines(subject), f"stages = {toml_value([subject.stage])}"],
+        [f"[{table}.workloads.main]", *_workload_lines(subject)],
+        [f"[{table}.variants.{toml_key(subject.variant)}]", *_entry_lines(subject.kernel, subject.kernel_keywords)],
+        [
+            f"[{table}.variants.{toml_key(subject.baseline)}]",
+            *_role_lines(subject),
+            *_entry_lines(subject.reference, subject.keywords),
+        ],
+        [
+            f"[{table}.variants.copy]  # moves the same bytes: the speed of memory",
+            *_entry_lines("stallgate:copy", {}),
+            'role = "roof"',
+            'ceiling = "bytes"',
+        ],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
+
+
+def _reference_lines(subject: AdoptedKernel) -> list[str]:
+    if not subject.keywords:
+        return [f"reference = {toml_value(subject.reference)}"]
+    comment = "  # assumed by init: correct it, here and below" if subject.is_assumed else ""
+    return [f"reference = {toml_value({'entry': subject.reference, 'keywords': subject.keywords})}{comment}"]
+
+
+def _workload_lines(subject: AdoptedKernel) -> list[str]:
+    lines = [f"inputs = {toml_value(subject.inputs)}"]
+    return [*lines, f"flops = {subject.flops}"] if subject.flops else lines
+
+
+def _entry_lines(entry: str, keywords: dict[str, object]) -> list[str]:
+    lines = [f"entry = {toml_value(entry)}"]
+    return [*lines, f"keywords = {toml_value(keywords)}"] if keywords else lines
+
+
+def _role_lines(subject: AdoptedKernel) -> list[str]:
+    """A library is the roof of arithmetic: it may be beaten. Otherwise the reference is shown beside the candidate."""
+    if subject.is_arithmetic:
+        return ['role = "roof"', 'ceiling = "library"']
+    return ['role = "baseline"']
+
+
+# --- the other files --------------------------------------------------------------------------------------------------
+
+
+def _ignore_change(root: Path) -> _Change:
+    path = root / ".gitignore"
+    before = _text(path)
+    text = before or ""
+    if _IGNORES_ALL.search(text):
+        why = "it ignores all of reports/; to commit recordings, write /reports/* and !/reports/recorded/ instead"
+        return _Change(path=path, before=text, after=text, reason=why)
+    present = {line.strip() for line in text.splitlines()}
+    added = "".join(f"{line}\n" for line in _IGNORED if line not in present)
+    if not added:
+        return _Change(path=path, before=text, after=text, reason="it has the lines already")
+    return _Change(path=path, before=before, after=_joined(text, added, blank=False))
+
+
+def _workflow_change(root: Path) -> _Change:
+    path = root / ".github" / "workflows" / "stallgate.yml"
+    before = _text(path)
+    if before is not None:
+        return _Change(path=path, before=before, after=before, reason="it exists already")
+    return _Change(path=path, before=None, after=WORKFLOW)
+
+
+def _text(path: Path) -> str | None:
+    """The text of a file; None where there is none."""
+    try:
+        return read_bounded(path, LARGEST_SOURCE).decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise BrokenFile(f"{path.name}: cannot be read: {error}", "save it as UTF-8 text") from None
+
+
+def _joined(before: str, added: str, *, blank: bool = True) -> str:
+    """A text and what is added to it, on a line of its own, with the text's own line ends."""
+    ends = "\r\n" if "\r\n" in before else "\n"
+    kept = before.rstrip("\r\n") + ends * (2 if blank else 1) if before.strip() else ""
+    return kept + added.replace("\n", ends)

@@ -1,0 +1,88 @@
+"""Lists of runs, problems and stages for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from stallgate.formatting import MARKS, SIGNS, percent, quantity, without_controls
+from stallgate.runs.conditions import environments
+
+if TYPE_CHECKING:
+    from stallgate.compare.history import StoredRun
+    from stallgate.model import Problem, Stage, Target
+
+
+def _text(words: str, style: str = "") -> Text:
+    return Text(without_controls(words), style)
+
+
+def runs_table(runs: Sequence[StoredRun]) -> Table:
+    """A row for each run, in the given order; a run that cannot be read has its reason."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("run", overflow="fold", min_width=16)
+    for heading in ("kind", "problems", "GPU"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("cases", justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=8)
+    for stored in runs:
+        table.add_row(*_run_cells(stored))
+    return table
+
+
+def _run_cells(stored: StoredRun) -> list[Text]:
+    run = stored.run
+    if run is None:
+        return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
+    gpus = [found.gpu for found in environments(run)]
+    profiled = sum(result.outcome == "profiled" for result in run.cases)
+    answer = MARKS[stored.judgement.status] if stored.judgement is not None else "not judged"
+    return [
+        _text(stored.folder.name),
+        _text(run.kind),
+        _text(", ".join(dict.fromkeys(result.case.problem for result in run.cases))),
+        _text(", ".join(gpu.removeprefix("NVIDIA ") for gpu in gpus) or "–"),
+        _text(f"{profiled}/{len(run.cases)}", "" if profiled == len(run.cases) else "yellow"),
+        _text(answer if run.complete or run.kind != "live" else f"{answer}, incomplete"),
+    ]
+
+
+def problems_text(problems: Sequence[Problem], recorded: dict[str, list[str]]) -> Iterator[Text]:
+    """A paragraph for each problem."""
+    for problem in problems:
+        yield _text(problem.name, "bold") + _text(f"  {problem.title}")
+        for role in ("candidate", "baseline", "roof", "unknown"):
+            names = [variant.name for variant in problem.variants.values() if variant.role == role]
+            if names:
+                yield _text(f"  {role}s: {', '.join(names)}")
+        marked = [f"{name} (default)" if found.default else name for name, found in problem.workloads.items()]
+        yield _text(f"  workloads: {', '.join(marked) or 'none'}")
+        yield _text(f"  stages: {', '.join(problem.stages) or 'none'}")
+        yield _text(f"  recordings: {', '.join(recorded[problem.name]) or 'none'}", "dim")
+
+
+def stages_text(stages: Sequence[Stage], gated: dict[str, list[str]]) -> Iterator[Text]:
+    """A paragraph for each stage, with its targets."""
+    for stage in stages:
+        yield _text(stage.name, "bold") + _text(f"  {stage.title}")
+        for target in stage.targets:
+            yield _text(f"  {_target(target)}")
+        for name in stage.includes:
+            yield _text(f"  and the targets of {name}")
+        yield _text(f"  gates: {', '.join(gated[stage.name]) or 'no problem'}", "dim")
+
+
+def _target(target: Target) -> str:
+    """A target in words."""
+    name = target.metric.name
+    if target.bound is None:
+        words = f"{name} at most {percent(target.tolerance or 0.0)} worse than the baseline"
+    else:
+        comparison, bound = target.bound
+        held = f"{percent(bound)} of the roof's" if target.of == "roof" else quantity(bound, target.metric.unit)
+        words = f"{name} {SIGNS[comparison]} {held}"
+    whose = f" for {', '.join(target.variants)}" if target.variants else ""
+    return f"{words}{whose}{', in each kernel' if target.scope == 'kernel' else ''}"

@@ -1,0 +1,82 @@
+"""An ncu report as the blocks that it is made of, so that launches can be left out."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from stallgate.model import Case
+
+
+class ReportBlock(NamedTuple):
+    """A part of an ncu report; each launch is in a block of its own."""
+
+    content: bytes
+    launches: int
+
+
+def taken_apart(report: bytes) -> tuple[bytes, list[ReportBlock]]:
+    """The head of a report, and its blocks.
+
+    A block stands behind the length of its own head, which is a protobuf message.
+
+    Raises:
+        ValueError: the bytes are not such a report.
+    """
+    try:
+        end = begin = 8 + struct.unpack_from("<I", report, 4)[0]
+        blocks = []
+        while begin < len(report):
+            length = struct.unpack_from("<I", report, begin)[0]
+            fields = _numbers(report[begin + 4 : begin + 4 + length])
+            after = begin + 4 + length + fields.get(5, 0)
+            blocks.append(ReportBlock(report[begin:after], fields.get(2, 0)))
+            begin = after
+    except (struct.error, IndexError):
+        raise ValueError("it does not have the form of an ncu report") from None
+    if begin != len(report):
+        raise ValueError("the last block of the ncu report was cut short")
+    return report[:end], blocks
+
+
+def cases_in(block: ReportBlock, cases: Iterable[Case]) -> list[Case]:
+    """Those of some cases that a block has launches of."""
+    return [case for case in cases if case.label("").encode() in block.content]
+
+
+def only(report: bytes, kept: Collection[Case]) -> bytes:
+    """A report without the launches of other cases than some.
+
+    The first launch stays in any case: the names of all metrics are beside it.
+
+    Raises:
+        ValueError: the report cannot be taken apart.
+    """
+    head, blocks = taken_apart(report)
+    first = next((block for block in blocks if block.launches), None)
+    return head + b"".join(
+        block.content for block in blocks if not block.launches or block is first or cases_in(block, kept)
+    )
+
+
+def _numbers(message: bytes) -> dict[int, int]:
+    """The integers of a protobuf message, by field."""
+    found, at = {}, 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        value, at = _varint(message, at)
+        if key & 7 == 0:
+            found[key >> 3] = value
+        else:
+            at += value
+    return found
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (message[at] & 127) << shift
+        if message[at] < 128:
+            return value, at + 1
+        at, shift = at + 1, shift + 7
