@@ -21,6 +21,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 
 class Recorder:
@@ -54,6 +55,7 @@ class Recorder:
                 "ptx": compiled.asm["ptx"],
                 "ttgir": compiled.asm["ttgir"],
                 "spilled": _spilled(compiled.asm["cubin"]),
+                "shared": compiled.metadata.shared,
             }
         )
 
@@ -62,8 +64,12 @@ def _specialised(value: object, is_constexpr: bool) -> tuple[str, bool, bool]:
     """Type of an argument in a signature, whether it is a constant there, whether it is known to divide by 16."""
     if isinstance(value, torch.Tensor):
         return f"*{_SHORT[value.dtype]}", False, value.data_ptr() % 16 == 0
-    if is_constexpr or value == 1:
+    if isinstance(value, TensorDescriptor):
+        return f"tensordesc<{_SHORT[value.base.dtype]}{value.block_shape}>".replace(" ", ""), False, False
+    if is_constexpr or (isinstance(value, int) and value == 1):
         return "constexpr", True, False
+    if isinstance(value, float):
+        return "fp32", False, False
     assert isinstance(value, int)
     return ("i32" if abs(value) < 2**31 else "i64"), False, value % 16 == 0
 
@@ -103,14 +109,20 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _compiled(path: Path, case: list[Any]) -> list[dict[str, Any]]:
-    """What a variant launches for a case."""
-    shape, dim, dtype, configuration = case
+def recorded(path: Path) -> tuple[ModuleType, list[dict[str, Any]]]:
+    """A variant whose launches are compiled and noted instead, and the list of them."""
     launches: list[dict[str, Any]] = []
     module = _load(path)
     for name, value in vars(module).copy().items():
         if isinstance(value, JITFunction) and name.endswith("_kernel"):
             setattr(module, name, Recorder(value, launches))
+    return module, launches
+
+
+def _compiled(path: Path, case: list[Any]) -> list[dict[str, Any]]:
+    """What a variant launches for a case."""
+    shape, dim, dtype, configuration = case
+    module, launches = recorded(path)
     x = torch.ones(shape, dtype=getattr(torch, dtype))
     if configuration == "gradient":
         module.gradient(x, x, x, dim)

@@ -27,9 +27,14 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
 
 
 @cache
-def load(name: str) -> ModuleType:
-    """A file of the problem, loaded by path as the measuring child does."""
-    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", KERNELS / f"{name}.py")
+def load(name: str, problem: str = "cumprod") -> ModuleType:
+    """A file of a problem, loaded by path as the measuring child does."""
+    return load_file(KERNELS.parent / problem / f"{name}.py", f"{problem}_{name}")
+
+
+def load_file(path: Path, name: str) -> ModuleType:
+    """The module of a file, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -32,6 +32,10 @@ def test_a_variant_is_right_on_the_gpu(variant: str) -> None:
     run(sys.executable, PROGRAM, variant)
 
 
+def test_products_and_norms_are_right_on_the_gpu() -> None:
+    run(sys.executable, PROGRAM.with_name("dense_on_gpu.py"))
+
+
 def test_cumprod_stands_in_for_torch_on_the_gpu() -> None:
     run(sys.executable, PROGRAM.with_name("dropin_on_gpu.py"))
 

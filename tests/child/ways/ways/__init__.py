@@ -1,0 +1,1 @@
+"""Ways to write a kernel, a module each."""

@@ -1,0 +1,1 @@
+"""Relative imports, and a dataclass whose annotations are texts."""
