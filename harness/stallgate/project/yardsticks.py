@@ -20,7 +20,7 @@ from stallgate.model import (
     Target,
     TargetTerms,
 )
-from stallgate.project.catalogue import COMPUTED, READ, find_metric, names_in
+from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
 from stallgate.project.layout import CATALOGUE_FILE, baseline_files, catalogue_file, relative
@@ -60,7 +60,7 @@ def read_catalogue(root: Path) -> Catalogue:
 
 def _check_needed(shown: str, metrics: dict[str, Metric]) -> None:
     """Refuses a catalogue that lacks a metric which stallgate itself computes with or shows."""
-    for name in (*READ, *COMPUTED):
+    for name in NEEDED:
         if name not in metrics:
             raise BrokenFile(f"{shown}: metrics.{name}: it is missing", "restore it: stallgate needs this metric")
         if name in READ and not metrics[name].names:
@@ -80,11 +80,13 @@ def _check_metric(shown: str, metric: Metric, metrics: dict[str, Metric]) -> Non
         raise BrokenFile(
             f"{key}.weight: {metric.weight} is not measured per launch", "use a metric that has an ncu name"
         )
-    try:
-        names_in("0" if metric.formula is None else metric.formula)
-    except ValueError as error:
-        hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
-        raise BrokenFile(f"{key}.formula: {error}", hint) from None
+    for formula in formulas(metric):
+        try:
+            names_in(formula)
+        except ValueError as error:
+            hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
+            place = "formula" if formula == metric.formula else "counters"
+            raise BrokenFile(f"{key}.{place}: {error}", hint) from None
 
 
 def _references(aliases: dict[str, str], metrics: dict[str, Metric]) -> list[tuple[str, str]]:
@@ -147,7 +149,7 @@ def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
 def _check_target(where: str, target: Target) -> None:
     """Refuses a target that no value of its metric could be checked against."""
     metric = target.metric
-    if not metric.names and metric.formula is None and metric.name not in COMPUTED:
+    if not is_measured(metric) and metric.formula is None and metric.name not in COMPUTED:
         raise BrokenFile(
             f"{where}.metric: nothing measures {metric.name}",
             f"give it `names` or a `formula` in {CATALOGUE_FILE}, or judge by another metric",

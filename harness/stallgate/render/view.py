@@ -8,6 +8,7 @@ from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
+from stallgate.project.catalogue import stage_metrics
 from stallgate.project.load import Project
 from stallgate.render.figures import FigureRow, fitting
 
@@ -86,9 +87,7 @@ class View:
 
     def stage_metrics(self) -> list[Metric]:
         """The metrics that the stages judge or show, in their order, each once."""
-        metrics = [target.metric for stage in self.stages for target in stage.targets]
-        metrics += [metric for stage in self.stages for metric in stage.shown]
-        return list({metric.name: metric for metric in metrics}.values())
+        return stage_metrics(self.stages)
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts here."""
