@@ -46,7 +46,8 @@ def plan_command(**given: Any) -> int:
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     check_chip(project.catalogue, arguments.chip)
     chip = arguments.chip or chip_here(project)
-    command = example_command(collected(project.catalogue, chip))
+    of_stages = project.metrics_of(problems_of(cases))
+    command = example_command(collected(project.catalogue, chip, None, of_stages))
     gaps, answer = on_chip(project, chip, problems_of(cases))
     status = 3 if gaps else 0
     if arguments.as_json:

@@ -58,6 +58,7 @@ def new_run(
 ) -> Run:
     """A run as it is planned: nothing measured yet."""
     commit, dirty = commit_of(project.root)
+    of_stages = project.metrics_of(dict.fromkeys(case.problem for case in cases))
     return Run(
         format=RUN_FORMAT,
         name="",
@@ -73,7 +74,7 @@ def new_run(
             timeout_s=options.timeout_s,
             clock_control=ncu.CLOCK_CONTROL,
             cache_control=ncu.CACHE_CONTROL,
-            metrics=collected(project.catalogue, machine.chip, options.metrics),
+            metrics=collected(project.catalogue, machine.chip, options.metrics, of_stages),
         ),
         subjects={name: subject_of(project, name) for name in dict.fromkeys(case.problem for case in cases)},
         cases=[

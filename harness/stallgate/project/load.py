@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName, UserFault
 from stallgate.formatting import listed
-from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver
-from stallgate.project.catalogue import find_metric
+from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Metric, Problem, Stage, Waiver
+from stallgate.project.catalogue import find_metric, stage_metrics
 from stallgate.project.checks import check_known
 from stallgate.project.layout import (
     CATALOGUE_FILE,
@@ -79,6 +79,11 @@ class Project(FrozenStruct, frozen=True):
         for name in names:
             add(name)
         return list(found.values())
+
+    def metrics_of(self, problems: Iterable[str]) -> list[Metric]:
+        """The metrics that the stages of some problems judge or show."""
+        names = dict.fromkeys(name for problem in problems for name in self.stages_of(problem))
+        return stage_metrics(self.with_included(names))
 
     def gpu_spec_of(self, gpu: str) -> GpuSpec | None:
         """The data sheet of a GPU, by the name that its driver reports; None where there is none."""
