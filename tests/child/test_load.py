@@ -80,7 +80,8 @@ WAYS = {
     "a package below src": {"kernels/p/v.py": "from mylib import ANSWER", "src/mylib/__init__.py": "ANSWER = 5"},
     "a dataclass under postponed annotations": {
         "kernels/p/v.py": "from __future__ import annotations\nfrom dataclasses import dataclass, field\n"
-        "from typing import ClassVar\n@dataclass\nclass A:\n    x: ClassVar[int] = 5\n    y: list[int] = field(default_factory=list)\n"
+        "from typing import ClassVar\n@dataclass\nclass A:\n    x: ClassVar[int] = 5\n"
+        "    y: list[int] = field(default_factory=list)\n"
         "ANSWER = A().x"
     },
     "an import when it is called": {

@@ -29,6 +29,7 @@ from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
 from stallgate.runs.bench import Bench, BenchRow, Entry, load_bench
+from tests.child.plans import entry_of, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
 

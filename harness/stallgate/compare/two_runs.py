@@ -26,7 +26,7 @@ from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
 from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Reason, Role, Run, Settings
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
@@ -244,14 +244,20 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
 # --- what may be compared ---------------------------------------------------------------------------------------------
 
 
+def _is_told(metric: Metric, found: list[tuple[tuple[Case, str], Summary]]) -> bool:
+    """Whether there is more to say of a metric than that nobody asked for it."""
+    states = {summary.state for (_, name), summary in found if name == metric.name}
+    if metric.collect == "always":
+        return is_measured(metric) or bool(states)
+    return not states <= {"absent"}
+
+
 class _Sides:
     """The two runs, and what differs between them."""
 
     def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
-        measured = {metric for side in (base, run) for _, metric in side.summaries}
-        self._metrics = [
-            metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in measured
-        ]
+        found = [one for side in (base, run) for one in side.summaries.items()]
+        self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, found)]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}

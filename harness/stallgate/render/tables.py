@@ -8,6 +8,7 @@ from statistics import median
 from stallgate.extract.table import MetricRow
 from stallgate.formatting import number, spaced
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
+from stallgate.project.catalogue import is_measured
 from stallgate.render.view import View
 
 MOST_COLUMNS = 8
@@ -59,8 +60,12 @@ def grid(view: View) -> Grid:
 
 
 def _is_told(view: View, metric: Metric) -> bool:
-    """Whether any case has a reading, if only of why there is no value."""
-    return bool(metric.names) or any(view.summary(case, metric.name) is not None for case in view.cases)
+    """Whether any case has a reading, if only of why there is no value; a metric that nobody asked for has none."""
+    found = [view.summary(case, metric.name) for case in view.cases]
+    if metric.collect == "always":
+        return is_measured(metric) or any(found)
+    asked = metric.name in {shown.name for shown in view.stage_metrics()}
+    return asked or any(summary is not None and summary.state != "absent" for summary in found)
 
 
 def _metric_heading(view: View, metric: Metric) -> Heading:
