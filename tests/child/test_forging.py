@@ -56,7 +56,7 @@ FORGERS = {
 PATCHERS = {
     "rewrites_the_reference": (
         "import pathlib, json; plan = json.load(open(sys.argv[1]))\n"
-        "        path = pathlib.Path(plan['references']['p']['path'])\n"
+        "        path = pathlib.Path(plan['references']['p']['entry']['path'])\n"
         "        path.write_text('def expected(inputs, **_): yield (slice(None),), inputs[0]\\n')\n"
         "        return x.clone()"
     ),
