@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Exemption, Stage
-from stallgate.project.catalogue import (
-    collected,
-    formula_value,
-    listing,
-    name_on,
-    names_in,
-    readable,
-    resolve,
-    stage_needs,
-)
+from stallgate.model import Exemption
+from stallgate.project.catalogue import collected, formula_value, listing, name_on, names_in, readable, resolve
 from stallgate.project.load import Project
 
 OLD_STALL = "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
@@ -60,17 +51,12 @@ def test_wanted_metrics_bring_time_and_their_weights(repository: Project) -> Non
     assert names == ["lts__t_sector_hit_rate.pct", "gpu__time_duration.sum", "lts__t_sectors.sum"]
 
 
-def asked_of(project: Project, chip: str, stage: Stage) -> list[str]:
-    """What is collected where one metric is asked for, and a stage judges."""
-    return collected(project.catalogue, chip, ["registers"], stage_needs(project.catalogue, [stage]))
-
-
 def test_stages_bring_the_metrics_that_they_need(repository: Project) -> None:
-    names = asked_of(repository, "GH100", repository.stage("block_tiling"))
+    names = collected(repository.catalogue, "GH100", ["registers"], [repository.stage("block_tiling")])
     needed = {"achieved_occupancy", "duration", "occupancy_limit_registers", "occupancy_limit_blocks"}
     assert {name for metric in needed for name in repository.catalogue.metrics[metric].names} <= set(names)
     assert "sm__throughput.avg.pct_of_peak_sustained_elapsed" not in names
-    traffic = asked_of(repository, "GH100", repository.stage("streaming"))
+    traffic = collected(repository.catalogue, "GH100", ["registers"], [repository.stage("streaming")])
     assert {"dram__bytes_read.sum", "dram__bytes_write.sum"} <= set(traffic)
 
 
@@ -78,13 +64,13 @@ def test_what_an_excuse_needs_is_brought_too(repository: Project) -> None:
     target = repository.stage("block_tiling").targets[0]
     unless = Exemption(metric=repository.catalogue.metrics["l2_hit_rate"], above=50)
     stage = replace(repository.stage("block_tiling"), targets=[replace(target, unless=unless)])
-    assert "lts__t_sector_hit_rate.pct" in asked_of(repository, "GH100", stage)
+    assert "lts__t_sector_hit_rate.pct" in collected(repository.catalogue, "GH100", ["registers"], [stage])
 
 
 def test_what_a_stage_needs_and_the_chip_lacks_is_left_out(repository: Project) -> None:
     target = replace(repository.stage("memory_access").targets[2], metric=repository.catalogue.metrics["stall_gmma"])
     stage = replace(repository.stage("memory_access"), targets=[target])
-    names = asked_of(repository, "AD102", stage)
+    names = collected(repository.catalogue, "AD102", ["registers"], [stage])
     assert not any("gmma" in name for name in names)
 
 

@@ -14,6 +14,7 @@ from stallgate.cli.options import configuration_option, json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project, planned_cases, problems_of
 from stallgate.measure.ncu import example_command
+from stallgate.measure.plan import judging_stages
 from stallgate.project.catalogue import check_chip, collected
 from stallgate.render import terminal
 
@@ -46,8 +47,7 @@ def plan_command(**given: Any) -> int:
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     check_chip(project.catalogue, arguments.chip)
     chip = arguments.chip or chip_here(project)
-    of_stages = project.metrics_of(problems_of(cases))
-    command = example_command(collected(project.catalogue, chip, None, of_stages))
+    command = example_command(collected(project.catalogue, chip, None, judging_stages(project, cases)))
     gaps, answer = on_chip(project, chip, problems_of(cases))
     status = 3 if gaps else 0
     if arguments.as_json:

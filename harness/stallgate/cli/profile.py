@@ -40,6 +40,7 @@ from stallgate.measure.attempt import Machine
 from stallgate.measure.chip import unmeasurable
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.ncu import find_ncu
+from stallgate.measure.plan import judging_stages
 from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run
 from stallgate.measure.resume import options_of, resumable
 from stallgate.model import Case, MeasureOptions, Run
@@ -113,8 +114,8 @@ def profile_command(**given: Any) -> int:
     if arguments.resume is not None:
         return _resumed(project, arguments, arguments.resume)
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
-    of_stages = project.metrics_of(problems_of(cases))  # refuses broken stages before anything is measured
-    collected(project.catalogue, None, arguments.metric_names, of_stages)  # refuses unknown names, before a replay too
+    stages = judging_stages(project, cases)  # refuses broken ones before anything is measured
+    collected(project.catalogue, None, arguments.metric_names, stages)  # refuses unknown names, also before a replay
     options = _options(arguments)
     devices = find_devices()
     if devices or arguments.has_to_measure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stallgate.errors import BadArgument, UnknownName
-from stallgate.model import Case, FrozenStruct, Problem, Variant, Workload
+from stallgate.model import Case, FrozenStruct, Problem, Stage, Variant, Workload
 from stallgate.project.layout import variant_file
 from stallgate.project.load import Project
 
@@ -46,6 +46,16 @@ def plan_cases(project: Project, request: Request) -> list[Case]:
             "name one with -w, or write `default = true` into a workload of problem.toml",
         )
     return sorted(cases, key=lambda case: project.problems[case.problem].variants[case.variant].role != "roof")
+
+
+def judging_stages(project: Project, cases: list[Case]) -> list[Stage]:
+    """The stages that gate the problems of some cases.
+
+    Raises:
+        BrokenFile: the file of one of them is broken.
+    """
+    problems = dict.fromkeys(case.problem for case in cases)
+    return project.with_included(name for problem in problems for name in project.problem(problem).stages)
 
 
 def _chosen(project: Project, subjects: list[str]) -> list[tuple[Problem, list[Variant]]]:

@@ -20,6 +20,7 @@ from stallgate.measure.attempt import Machine, Performed, Performer, Task, plann
 from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
 from stallgate.measure.outcomes import Finished, Outcomes
+from stallgate.measure.plan import judging_stages
 from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, MeasureOptions, Role, Run, Settings, Subject
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
@@ -58,7 +59,6 @@ def new_run(
 ) -> Run:
     """A run as it is planned: nothing measured yet."""
     commit, dirty = commit_of(project.root)
-    of_stages = project.metrics_of(dict.fromkeys(case.problem for case in cases))
     return Run(
         format=RUN_FORMAT,
         name="",
@@ -74,7 +74,7 @@ def new_run(
             timeout_s=options.timeout_s,
             clock_control=ncu.CLOCK_CONTROL,
             cache_control=ncu.CACHE_CONTROL,
-            metrics=collected(project.catalogue, machine.chip, options.metrics, of_stages),
+            metrics=collected(project.catalogue, machine.chip, options.metrics, judging_stages(project, cases)),
         ),
         subjects={name: subject_of(project, name) for name in dict.fromkeys(case.problem for case in cases)},
         cases=[

@@ -62,25 +62,8 @@ def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | Non
     return next((name for name in metric.names if exists_on(catalogue, name, chip)), None)
 
 
-def stage_metrics(stages: Iterable[Stage]) -> list[Metric]:
-    """The metrics that stages judge, then those that they show, in their order, each once."""
-    stages = list(stages)
-    metrics = [target.metric for stage in stages for target in stage.targets]
-    metrics += [metric for stage in stages for metric in stage.shown]
-    return list({metric.name: metric for metric in metrics}.values())
-
-
-def stage_needs(catalogue: Catalogue, stages: Iterable[Stage]) -> list[Metric]:
-    """The metrics that stages judge or show, those that excuse their targets, and those that limit what they judge."""
-    stages = list(stages)
-    targets = [target for stage in stages for target in stage.targets]
-    excuses = [target.unless.metric for target in targets if target.unless is not None]
-    limiters = [catalogue.metrics[name] for target in targets for name in target.metric.limiters]
-    return [*stage_metrics(stages), *excuses, *limiters]
-
-
 def collected(
-    catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None, of_stages: Iterable[Metric] = ()
+    catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None, stages: Iterable[Stage] = ()
 ) -> list[str]:
     """The ncu names to ask for.
 
@@ -89,7 +72,7 @@ def collected(
         chip: the GPU's chip, None if unknown.
         wanted: names of metrics; None for the whole catalogue. Their weights, and the metrics that every verdict
             needs, are added.
-        of_stages: metrics that the stages need. One that the chip lacks is left out.
+        stages: the stages that will judge. What their targets need is added, as far as the chip has it.
 
     Raises:
         UnknownName: a wanted metric is unknown.
@@ -99,14 +82,22 @@ def collected(
         rows = list(catalogue.metrics.values())
     else:
         rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
-        for metric in rows:
+        for metric in rows:  # what was asked for has to exist; of what stages need, `unmeasurable` tells the gaps
             if not metric.names and metric.formula is not None:
                 raise BadArgument(f"{metric.name} exists only in --detail reports", "measure it with --detail")
             if metric.names and name_on(catalogue, metric, chip) is None:
                 raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
-        rows = _with_weights(catalogue, [*rows, *of_stages])
+        rows = _with_weights(catalogue, [*rows, *_needed_by(catalogue, stages)])
     names = [name_on(catalogue, metric, chip) for metric in rows]
     return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _needed_by(catalogue: Catalogue, stages: Iterable[Stage]) -> list[Metric]:
+    """The metrics of targets, of what excuses them, and of what limits them."""
+    targets = [target for stage in stages for target in stage.targets]
+    excuses = [target.unless.metric for target in targets if target.unless is not None]
+    limiters = [catalogue.metrics[name] for target in targets for name in target.metric.limiters]
+    return [*(target.metric for target in targets), *excuses, *limiters]
 
 
 def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName, UserFault
 from stallgate.formatting import listed
-from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Metric, Problem, Stage, Waiver, Workload
-from stallgate.project.catalogue import find_metric, stage_needs
+from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver, Workload
+from stallgate.project.catalogue import find_metric
 from stallgate.project.checks import check_known
 from stallgate.project.layout import problem_file, problem_files, relative
 from stallgate.project.paths import distinct_slug
@@ -116,15 +116,6 @@ class Project(FrozenStruct, frozen=True):
         for name in names:
             add(name)
         return list(found.values())
-
-    def metrics_of(self, problems: Iterable[str]) -> list[Metric]:
-        """The metrics that the stages of some problems need.
-
-        Raises:
-            BrokenFile: the file of one of the stages is broken.
-        """
-        names = dict.fromkeys(name for problem in problems for name in self.stages_of(problem))
-        return stage_needs(self.catalogue, self.with_included(names))
 
     def with_sound(self, names: Iterable[str]) -> list[Stage]:
         """The same without the stages that are broken, or that include one: for lists that nothing is judged by."""
