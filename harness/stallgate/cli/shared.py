@@ -16,10 +16,10 @@ from stallgate.errors import BadArgument
 from stallgate.formatting import as_text, is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
-from stallgate.measure.drawn import Draw
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project, find_root, load_project
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import find
 
 

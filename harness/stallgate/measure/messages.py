@@ -178,8 +178,8 @@ class ArgumentsDrawn(Message, frozen=True, tag="drawn"):
     fault: str = ""
     """Why there are none, in a sentence; empty where there are."""
     arguments: dict[str, object] = {}
-    bytes: Count = 0
-    """That a call with them has to move."""
+    bytes: Annotated[int, Meta(ge=1)] = 1
+    """That a call with them has to move; 1 where it was not asked for."""
     flops: Count = 0
 
 

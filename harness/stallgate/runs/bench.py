@@ -8,6 +8,7 @@ from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
 from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -183,6 +184,8 @@ class Bench(FrozenStruct, frozen=True):
     rows: list[BenchRow]
     environment: BenchEnvironment | None = None
     complete: bool = False
+    drawn: Draw | None = None
+    """Which workloads were drawn."""
 
 
 def status(bench: Bench) -> int:
@@ -245,6 +248,7 @@ def facts(bench: Bench, folder: Path) -> dict[str, object]:
                 "row": row.name,
                 "gradient": row.gradient,
                 "zeros": row.zeros,
+                "arguments": row.workload.arguments,
                 "bytes": row.bytes,
                 "entries": [_entry_facts(row, e) for e in row.entries],
             }

@@ -22,7 +22,7 @@ class Drawer:
         self._loaded: dict[str, ModuleType] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, object]:
-        """The arguments that a request leads to, and the bytes and flops that a call with them needs.
+        """The arguments that a request leads to; with ``needs``, also the bytes and flops that a call needs.
 
         A request of the kind ``draw`` has a ``key``, which decides on the random numbers, and the ``largest`` number of
         elements, or None. One of the kind ``small`` has the ``arguments`` of a workload.
@@ -36,7 +36,9 @@ class Drawer:
             arguments = reference.small_arguments(**request["arguments"])
         else:
             arguments = request["arguments"]
-        return {"arguments": arguments, **_needs(reference, arguments)}
+        if not isinstance(arguments, dict):
+            return {"fault": f"it returned {type(arguments).__name__}, not a dict of arguments"}
+        return {"arguments": arguments, **(_needs(reference, arguments) if request["needs"] else {})}
 
     def _reference(self, problem: str) -> ModuleType:
         if problem not in self._loaded:
