@@ -141,7 +141,7 @@ def bench(tmp_path: Path, recording: Path) -> Stallgate:
     peer.write_text("")
     python = tmp_path / "made_up_python"
     child = CHILD.replace("samples = [100.0 * (place + 1) + number for", "samples = [time_of(row, contender) for")
-    child = child.replace('if contender["role"] == "peer"', 'if time_of(row, contender) is None')
+    child = child.replace('if contender["role"] == "peer"', "if time_of(row, contender) is None")
     real = f'if "/draw/" in sys.argv[1]: os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n'
     head = f"import os, sys\n{real}def time_of(row, contender):\n    number = int(row['name'].rpartition('-')[2])\n"
     python.write_text(f"#!{sys.executable}\n{head}{TIMES.strip(chr(10))}\n{child}")
