@@ -42,12 +42,16 @@ from stallgate.project.entries import file_entry
 from stallgate.project.layout import gradient_file, peer_file, peer_files
 from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import now, write_whole
 
 TIMER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
 
 ROW_BUDGET_S = 4.0
 """Seconds of timed calls that a row may take; whoever is slow has fewer rounds."""
+
+DRAWN_ROW_BUDGET_S = 1.0
+"""The same for a drawn workload: there are many, and what counts is how they are distributed."""
 
 COPY = Entry(name="copy", role="copy")
 
@@ -64,6 +68,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Seconds that the child may take to exit after it was asked to."""
     gradient: Gradient | None = None
     zeros: int = 0
+    draw: Draw | None = None
+    """Which of the workloads were drawn."""
 
 
 class BenchWatcher(Protocol):
@@ -100,7 +106,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
         dirty=dirty,
         arguments=arguments,
         rounds=options.rounds,
-        row_budget_s=ROW_BUDGET_S,
+        row_budget_s=ROW_BUDGET_S if options.draw is None else DRAWN_ROW_BUDGET_S,
         timeout_s=options.timeout_s,
         clock_control="none",
         digests={name: _digests(project, name) for name in problems},
@@ -108,6 +114,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
             _row(project, options, [c for c in cases if (c.problem, c.workload) == (problem, workload)])
             for problem, workload in dict.fromkeys((case.problem, case.workload) for case in cases)
         ],
+        drawn=options.draw,
     )
 
 

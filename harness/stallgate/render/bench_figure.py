@@ -22,8 +22,13 @@ _LONGEST_NAME = 22
 
 
 def draw_bench(bench: Bench, folder: Path) -> None:
-    """Writes ``bench.png``, a panel for each row where anything was timed; nothing where there is none."""
+    """Writes ``bench.png``, a panel for each row where anything was timed; nothing where there is none.
+
+    Drawn workloads have none: there may be a hundred.
+    """
+    drawn = set(bench.drawn.names) if bench.drawn is not None else set()
     rows = [row for row in bench.rows if any(entry.samples_us for entry in row.entries)]
+    rows = [row for row in rows if row.workload.name not in drawn]
     if not rows:
         return
     columns = min(_COLUMNS, len(rows))

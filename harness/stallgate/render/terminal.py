@@ -25,6 +25,7 @@ from stallgate.formatting import (
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.conditions import provenance
+from stallgate.runs.distribution import distributions
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
+    from stallgate.runs.distribution import Distribution, Spread, WorstCase
 
 # Names and reasons come from files and other programs: brackets in them are not markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
@@ -371,7 +373,7 @@ def show_check(found: CheckReport) -> None:
     else:
         where = f"{found.gpu}: whole workloads"
     drawn = f", and drawn ones of seed {found.seed}" if found.seed is not None else ""
-    out.print(_text(f"{where}{drawn}", "yellow" if found.small else ""), soft_wrap=True)
+    _hang(out, _text(""), f"{where}{drawn}", 2, "yellow" if found.small else "")
     for left_out, same in found.stand_ins.items():
         out.print(_text(f"  {left_out} is the same as {same} once it is small", "dim"), soft_wrap=True)
     for variant in found.variants:
@@ -396,17 +398,10 @@ def _checked_variant(variant: CheckedVariant, found: CheckReport) -> None:
 def _checked_case(case: CheckedCase, found: CheckReport, variant: CheckedVariant) -> None:
     """Why a case is not right, and for a drawn one how to run it again alone."""
     _hang(out, _text(f"{'':12}{case.workload}: "), f"{spaced(case.outcome)}: {case.reason}", 14)
-    number = _drawn_number(case.workload, found.seed)
-    if number is not None:
+    if case.number is not None:
         _hang(out, _text(f"{'':14}arguments = "), inline_table(case.arguments), 16, "dim")
-        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {number}"
+        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {case.number}"
         out.print(_text(f"{'':14}{again}", "dim"), soft_wrap=True)
-
-
-def _drawn_number(workload: str, seed: int | None) -> str | None:
-    """The number of a drawn workload; None for any other."""
-    head, _, number = workload.rpartition("-")
-    return number if seed is not None and head == f"drawn-{seed}" else None
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
@@ -421,9 +416,15 @@ _NOTABLE_DRIFT = 0.01
 
 
 def show_bench(found: Bench) -> None:
-    """A table for each row, and the origin of its numbers."""
+    """A table for each row, one for all that were drawn, and the origin of the numbers."""
+    drawn = set(found.drawn.names) if found.drawn is not None else set()
     for row in found.rows:
-        _timed(row)
+        if row.workload.name not in drawn:
+            _timed(row)
+    for each in distributions(found):
+        _distribution(found, each)
+    for line in _untimed(found, drawn):
+        _hang(out, _text("  "), line, 4, "yellow")
     absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
     for label, reason in absent.items():
         _hang(out, _text(""), f"{label} is absent: {reason}", 2, "yellow")
@@ -437,6 +438,54 @@ def show_bench(found: Bench) -> None:
         _hang(out, _text(""), f"Timed on {about}, clocks not locked; {found.created}, at {at}.", 2)
     if not found.complete:
         out.print(_text("This bench is not complete.", "bold yellow"))
+
+
+def _distribution(found: Bench, each: Distribution) -> None:
+    """How a contender does over the drawn workloads, and where it does worst."""
+    seed = found.drawn.seed if found.drawn is not None else 0
+    out.print(_text(f"{each.problem} · {each.name} on drawn workloads of seed {seed}", "bold"))
+    out.print(_text(f"  timed on {each.timed} of {each.workloads}; the larger a number, the faster {each.name} is"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in ("worst", "5 %", "25 %", "median", "75 %", "best", "slower"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, spread in (("of roof", each.of_roof), ("of copy", each.of_copy)):
+        if spread is not None:
+            table.add_row(name, *_quantiles(spread), "")
+    for other in each.versus:
+        slower = _text(f"{other.slower} of {other.compared}", "yellow" if other.slower else "")
+        table.add_row(_text(f"× {other.name}"), *_quantiles(other.speed), slower)
+    out.print(table)
+    if each.worst:
+        out.print(_text(f"  worst {len(each.worst)}:" if len(each.worst) > 1 else "  worst:"))
+    for case in each.worst:
+        _worst_case(case)
+    if each.worst:
+        again = f"stallgate bench {each.problem}/{each.name} --seed {seed} --drawn-only {each.worst[0].number}"
+        out.print(_text(f"  one of them again: {again}", "dim"), soft_wrap=True)
+    out.print()
+
+
+def _quantiles(spread: Spread) -> list[str]:
+    return [
+        f"{value:.3f}" if value < 100 else f"{value:.0f}"
+        for value in (spread.worst, spread.p5, spread.p25, spread.median, spread.p75, spread.best)
+    ]
+
+
+def _worst_case(case: WorstCase) -> None:
+    """A drawn workload: its number, the fraction of the limit, the time, the arguments, and who is faster on it."""
+    head = f"  {case.number:>5} {case.of_limit:6.3f} {scaled(1e3 * case.median_us, 'ns'):>9}  "
+    slower = f", slower than {listed(case.slower_than)}" if case.slower_than else ""
+    _hang(out, _text(head), f"{inline_table(case.arguments)}{slower}", len(head))
+
+
+def _untimed(found: Bench, drawn: set[str]) -> list[str]:
+    """The contenders without a time on drawn workloads, each with its reason; at most ten."""
+    rows = [row for row in found.rows if row.workload.name in drawn]
+    lines = [f"{row.name}: {remark}" for row in rows for remark in _remarks(row)]
+    more = [f"and {len(lines) - _MOST_CASES} more remarks: bench.json has them all"] if len(lines) > _MOST_CASES else []
+    return [*lines[:_MOST_CASES], *more]
 
 
 def _timed(row: BenchRow) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
 from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -184,6 +185,8 @@ class Bench(FrozenStruct, frozen=True):
     rows: list[BenchRow]
     environment: BenchEnvironment | None = None
     complete: bool = False
+    drawn: Draw | None = None
+    """Which workloads were drawn."""
 
 
 def status(bench: Bench) -> int:
