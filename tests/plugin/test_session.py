@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -227,7 +226,7 @@ def test_any_other_error_is_none_that_could_be_allowed() -> None:
     assert judged(Line(profile=error("bug", 70))).state == "error"
     assert judged(Line(gate=error("no_run", 3))).state == "error"
     run = judged(Line(report=error("broken_file", 2)))
-    assert (run.state, run.page) == ("pass", None)
+    assert (run.state, run.page, run.page_fault) == ("pass", None, "it cannot be")
 
 
 def checked(answer: str, role: str = "candidate", variant: str = "fused") -> dict[str, Any]:
@@ -356,11 +355,14 @@ CommandLine(Path("."))(["profile"])
     assert (folder / "written").exists()
 
 
-def test_the_answers_of_the_fake_are_those_of_the_command_line(replayed_square: Path, tree: Path) -> None:
+def test_the_answers_of_the_fake_are_those_of_the_command_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys that the plugin reads, of the real commands."""
-    line = CommandLine(ROOT, tree)
-    found = json.loads(json.dumps(line(["profile", "-w", "square"]).facts))
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    line = CommandLine(tree)
+    found = line(["profile", "-w", "square"]).facts
     assert {"run", "kind", "cases", "metrics"} <= set(found)
+    assert found["cases"][0]["case"].startswith("cumprod/")
     assert {"problem", "variant", "workload", "status", "sentence", "warning"} <= set(
         line(["gate"]).facts["verdicts"][0]
     )

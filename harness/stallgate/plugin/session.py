@@ -90,7 +90,9 @@ class GatedRun:
     folder: Path | None = None
     """The run's folder; None if nothing was measured."""
     page: Path | None = None
-    """``report.html``; None if it could not be drawn."""
+    """``report.html``; None if there is none."""
+    page_fault: str = ""
+    """Why the page could not be drawn."""
     replayed: bool = False
     """Whether the numbers are of a recording, not of this session."""
     verdicts: list[dict[str, Any]] = field(default_factory=list)
@@ -189,23 +191,25 @@ class Session:
             state, message = self._checked(wanted)
         if replayed and not self._measuring.replay:
             state, message = "error", "not measured: the run is a recording"
+        page, page_fault = self._page(measured)
         return GatedRun(
             wanted=wanted,
             state=state,
             message=message,
             folder=Path(facts["run"]),
-            page=self._page(measured),
+            page=page,
+            page_fault=page_fault,
             replayed=replayed,
             verdicts=verdicts,
             metrics={case: found for case, found in facts.get("metrics", {}).items() if _has(wanted, case)},
         )
 
-    def _page(self, measured: _Measured) -> Path | None:
-        drawn = self._measuring.ask(
-            ["report", str(measured.profile.facts["run"]), *_options("--stage", measured.stages)]
-        )
-        files = drawn.facts.get("files")
-        return Path(files[0]) if files else None
+    def _page(self, measured: _Measured) -> tuple[Path | None, str]:
+        """The page of a run, or why it could not be drawn."""
+        options = _options("--stage", measured.stages)
+        drawn = self._measuring.ask(["report", str(measured.profile.facts["run"]), *options])
+        files = drawn.facts.get("files") or [None]
+        return (None, drawn.message) if drawn.code or files[0] is None else (Path(files[0]), "")
 
     def _checked(self, wanted: Wanted) -> tuple[_State, str]:
         """Whether the variants are right on drawn workloads."""
