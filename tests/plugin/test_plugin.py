@@ -295,7 +295,7 @@ def test_a_test_that_names_something_unknown_is_refused_alone(pytest_run: Run, p
     assert "no variant is named 'blocked_scna'\nhint: did you mean blocked_scan?" in said
     assert "no stage is named 'memory_acess'\nhint: did you mean memory_access" in said
     assert "@pytest.mark.stallgate: got an unexpected keyword argument 'problme'" in said
-    assert "no target judges cumprod/copy_roof: is it a candidate?" in said
+    assert "no target judges cumprod/copy_roof; only candidates are judged" in said
     assert "the fixture stallgate_run needs @pytest.mark.stallgate" in said
     assert len(runs(project)) == 1
 

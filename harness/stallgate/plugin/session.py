@@ -140,7 +140,7 @@ class Session:
         if wanted not in self._measured:
             self.measure([wanted])
         measured = self._measured[wanted]
-        if measured.profile.code:
+        if measured.profile.code or "run" not in measured.profile.facts:
             return _unmeasured(wanted, measured.profile)
         return self._gated(wanted, measured)
 
@@ -243,7 +243,8 @@ def _unmeasured(wanted: Wanted, profile: Answer) -> GatedRun:
 
 def _refused(answer: Answer) -> tuple[_State, str]:
     hint = f"\nhint: {answer.hint}" if answer.hint and answer.code not in _UNABLE else ""
-    return "error", f"not measured: {answer.message}{hint}"
+    message = answer.message or f"`stallgate` ended with status {answer.status}"
+    return "error", f"not measured: {message}{hint}"
 
 
 def _is_about(wanted: Wanted, verdict: dict[str, Any]) -> bool:
@@ -274,6 +275,9 @@ def _settled(wanted: Wanted, verdicts: list[dict[str, Any]]) -> tuple[_State, st
     return "fail" if missed else "error", "\n".join(_sentence(verdict) for verdict in missed + open_)
 
 
+_WHAT_IS_JUDGED = "only candidates are judged, on the workloads that the problem has judged by the stage"
+
+
 def _unasked(wanted: Wanted, verdicts: list[dict[str, Any]]) -> str:
     """Names what a test wants judged and no verdict is about, in a sentence."""
     for variant in wanted.variants or ("",):
@@ -283,7 +287,7 @@ def _unasked(wanted: Wanted, verdicts: list[dict[str, Any]]) -> str:
                 subject = f"{wanted.problem}/{variant}" if variant else wanted.problem
                 on = f" on {workload}" if workload else ""
                 stages = f" of {' and '.join(wanted.stages)}" if wanted.stages else ""
-                return f"not measured: no target{stages} judges {subject}{on}: is it a candidate?"
+                return f"not measured: no target{stages} judges {subject}{on}; {_WHAT_IS_JUDGED}"
     return ""
 
 
