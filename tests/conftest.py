@@ -197,11 +197,11 @@ def new_process(tree: Path) -> Stallgate:
     return run
 
 
-WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS")
+WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS", "GITHUB_TOKEN", "GH_TOKEN")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Environment of a command, with neither ncu nor what a user wishes on its terminal; and with what is given."""
+    """Environment of a command: without ncu, tokens and what a user wishes on its terminal, and with what is given."""
     usual = {name: value for name, value in os.environ.items() if name not in WISHES}
     return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "harness"), **variables}
 
