@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
@@ -12,16 +13,17 @@ from rich.text import Text
 
 from stallgate.formatting import MARKS, aliases, listed, scaled, spaced, whom, without_controls
 from stallgate.model import CaseResult, Run, Status, Verdict
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.runs.conditions import provenance
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
-    from stallgate.extract.table import Summaries, Summary
+    from stallgate.extract.table import Summaries
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.chip import CatalogueCheck
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
+    from stallgate.project.load import Project
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
 
 # Names and reasons come from files and other programs: brackets in them are not markup.
@@ -36,13 +38,8 @@ _STYLES: dict[Status, str] = {
     "waived": "yellow",
 }
 
-_COLUMNS = (
-    ("time ms", "duration", 1e-6),
-    ("of roof", ROOF_FRACTION, 1.0),
-    ("DRAM %", "dram_throughput", 1.0),
-    ("L2 hit %", "l2_hit_rate", 1.0),
-    ("stall %", "memory_dependency_stall", 1.0),
-)
+_NAME_WIDTH = 14, 30
+"""Least and most characters of the column with the variants' names; a longer name takes several lines."""
 
 
 def _text(words: str, style: str = "") -> Text:
@@ -73,28 +70,23 @@ def _hang(console: Console, head: Text, words: str, indent: int, style: str = ""
         console.print(_text(line, style), soft_wrap=True)
 
 
-def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
+def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Project) -> None:
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
-    show_cases(found, summaries)
+    show_cases(found, summaries, project)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
             out.print(_text(f"{whom(verdict)}: {verdict.sentence}", "yellow"))
     _aliases(judged.verdicts)
 
 
-def show_cases(run: Run, summaries: Summaries) -> None:
-    """A table for each workload of a problem: every variant with its outcome and its main numbers."""
+def show_cases(run: Run, summaries: Summaries, project: Project) -> None:
+    """A table for each workload of a problem: every variant with its outcome, its time and the stages' metrics."""
     for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
         results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
-        table = Table(title=f"{problem} · {workload}", title_justify="left", box=None, pad_edge=False)
-        table.add_column("variant", overflow="fold", min_width=14)
-        for heading, _, _ in _COLUMNS:
-            table.add_column(heading, justify="right", no_wrap=True)
-        for result in results:
-            table.add_row(_variant(result), *_numbers(result, summaries))
-        out.print(table)
+        columns = case_columns(project.catalogue, project.metrics_of([problem]))
+        _cases_table(f"{problem} · {workload}", results, columns, summaries)
         for result in results:
             if result.outcome != "profiled":
                 word = spaced(result.outcome)
@@ -106,15 +98,28 @@ def _variant(result: CaseResult) -> Text:
     return _text(result.case.display_name, style="bold" if result.role == "candidate" else "")
 
 
-def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
-    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in _COLUMNS]
-    return [_number(summary, factor) for summary, factor in found]
+def _cases_table(title: str, results: list[CaseResult], columns: Sequence[CaseColumn], summaries: Summaries) -> None:
+    """The cases of a workload with as many columns as the terminal has room for, and which were left out."""
+    rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
+    names = max(len(result.case.display_name) for result in results)
+    least, most = _NAME_WIDTH
+    name_width = min(max(least, names), most)
+    shown = fitting_columns(columns, rows, out.width - name_width)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("variant", overflow="fold", min_width=name_width, max_width=name_width)
+    for column in columns[:shown]:
+        table.add_column(column.wrapped, justify="right", no_wrap=True)
+    for result, row in zip(results, rows, strict=True):
+        table.add_row(_variant(result), *row[:shown])
+    out.print(table)
+    if shown < len(columns):
+        left_out = listed([column.metric.name for column in columns[shown:]])
+        _hang(out, _text(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
 
 
-def _number(summary: Summary | None, factor: float) -> str:
-    if summary is None or summary.median is None:
-        return "–"
-    return f"{summary.median * factor:#.3g}".rstrip(".")
+def _median(summaries: Summaries, result: CaseResult, column: CaseColumn) -> float | None:
+    summary = summaries.get((result.case, column.metric.name))
+    return summary.median if summary is not None else None
 
 
 def show_judgement(found: Judgement) -> None:
