@@ -28,6 +28,7 @@ from stallgate.measure.messages import (
 )
 from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import Case, FrozenStruct, Workload
+from stallgate.project.arithmetic import ridge
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
 from stallgate.project.layout import gradient_file, peer_file, peer_files
@@ -264,7 +265,9 @@ class Bencher:
         facts = to_builtins(message)
         facts.pop("event")
         described = BenchEnvironment(**facts, device=self._device.index, driver=self._device.driver)
-        self._note(replace(self._bench, environment=described))
+        spec = self._project.gpu_spec_of(described.gpu)
+        rows = [replace(row, ridge=ridge(spec, row.workload) if spec else None) for row in self._bench.rows]
+        self._note(replace(self._bench, environment=described, rows=rows))
 
     def at_work(self, contender: ContenderStep) -> None:
         """Shows how far the child is."""

@@ -361,15 +361,17 @@ def _timed(row: BenchRow) -> None:
     """A row's table, and below it the remarks."""
     out.print(_text(row.title, "bold"))
     arguments = ", ".join(f"{name} {value}" for name, value in row.workload.arguments.items())
-    _hang(out, _text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move", 2)
+    computed = f", {scaled(row.workload.flops, 'FLOP')} to compute" if row.limit == "roof" else ""
+    _hang(out, _text("  "), f"{arguments}: {scaled(row.bytes, 'byte')} to move{computed}", 2)
     for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
         calls = max(entry.calls for entry in row.entries if entry.method == method)
         _hang(out, _text("  "), _WAYS[method].format(calls=calls), 2)
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold", min_width=14)
-    for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
+    for heading in ("time", "quartiles", "of copy" if row.limit == "copy" else "TFLOP/s", "of roof", "host µs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    present = [entry for entry in row.entries if entry.outcome != "absent"]
+    unlike = "copy" if row.limit == "roof" else ""
+    present = [entry for entry in row.entries if entry.outcome != "absent" and entry.role != unlike]
     for entry in present:
         table.add_row(_text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
     out.print(table)
@@ -386,14 +388,19 @@ def _times(row: BenchRow, entry: Entry) -> list[str]:
     if entry.median_us is None or entry.quartiles_us is None:
         return ["–"] * 5
     low, high = (f"{quartile / entry.median_us - 1:+.2%}".rstrip("%") for quartile in entry.quartiles_us)
-    fractions = [row.fraction(entry, "copy"), row.fraction(entry, "roof")]
+    of_copy, of_roof, tflops = row.fraction(entry, "copy"), row.fraction(entry, "roof"), row.tflops(entry)
     host = entry.host_median_us
     return [
         scaled(1e3 * entry.median_us, "ns"),
         f"{low} {high} %",
-        *(f"{fraction:.3f}" if fraction is not None else "–" for fraction in fractions),
+        _three_digits(of_copy) if row.limit == "copy" else f"{tflops:#.4g}".rstrip(".") if tflops is not None else "–",
+        _three_digits(of_roof),
         f"{host:.1f}" if host is not None else "–",
     ]
+
+
+def _three_digits(fraction: float | None) -> str:
+    return f"{fraction:.3f}" if fraction is not None else "–"
 
 
 def _remarks(row: BenchRow) -> list[str]:
