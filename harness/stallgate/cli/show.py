@@ -211,7 +211,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
 def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement)
+        terminal.show_run(result.run, result.summaries, result.judgement, project)
     units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result)}
     facts = run_facts(result, units)
     return _run_shown(result, facts)

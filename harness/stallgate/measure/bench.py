@@ -36,6 +36,7 @@ from stallgate.measure.messages import (
 )
 from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import Case, FrozenStruct, Workload
+from stallgate.project.arithmetic import ridge
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
 from stallgate.project.entries import file_entry
@@ -281,7 +282,9 @@ class Bencher:
         facts = to_builtins(message)
         facts.pop("event")
         described = BenchEnvironment(**facts, device=self._device.index, driver=self._device.driver)
-        self._note(replace(self._bench, environment=described))
+        spec = self._project.gpu_spec_of(described.gpu)
+        rows = [replace(row, ridge=ridge(spec, row.workload) if spec else None) for row in self._bench.rows]
+        self._note(replace(self._bench, environment=described, rows=rows))
 
     def begin_row(self, name: str, needed_bytes: int | None) -> None:
         """Writes down how many bytes a row's workload needs, where the project does not say."""

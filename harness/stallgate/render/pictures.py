@@ -355,6 +355,6 @@ def _roofline(view: View) -> Picture | None:
         f"{w.name} {w.flops_per_second:.3g} FLOP/s{' by need' * w.by_need} with {w.bytes_per_second:.3g} byte/s"
         for w in found.works
     ]
-    under = listed([ceiling.name for ceiling in found.ceilings])
+    under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])
     drawing = rendered(roofline_figure(title, found.works, found.ceilings, counted))
-    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}. Under: {under}")
+    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}, under {under}: {'; '.join(words)}")

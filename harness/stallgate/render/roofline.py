@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from stallgate.formatting import listed
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct
+from stallgate.project.arithmetic import TENSOR_PEAKS
 from stallgate.render.figures import TERA, RooflineCeiling, Work
 from stallgate.render.view import View, figure_name
 
@@ -32,15 +32,6 @@ _PIPES = {
     "tensor_fp64_flops": _Pipe("FP64", "tensor cores", "fp64_tensor_tflops"),
 }
 """Metric of a pipe's operations -> the pipe."""
-
-_TENSOR_OF = {
-    "bfloat16": "tensor_bf16_flops",
-    "float16": "tensor_fp16_flops",
-    "float32": "tensor_tf32_flops",
-    "float8": "tensor_fp8_flops",
-    "float64": "tensor_fp64_flops",
-}
-"""A workload's type -> what the tensor cores do on it."""
 
 _BUSY = 0.5
 """Per cent of its cycles from which a pipe counts as used where operations were not counted."""
@@ -124,8 +115,8 @@ def _busy(view: View, case: CaseResult) -> list[str]:
     tensor, fp64, fp32 = (
         (view.median(case, f"{name}_pipe_utilization") or 0.0) > _BUSY for name in ("tensor", "fp64", "fp32")
     )
-    types = re.findall(r"\b(bfloat16|float16|float32|float64|float8)", view.needs_of(case))
-    of_tensor = [_TENSOR_OF[name] for name in dict.fromkeys(types)] if tensor else []
+    peaks = {TENSOR_PEAKS[name] for name in view.float_types(case)} if tensor else set()
+    of_tensor = [name for name, pipe in _PIPES.items() if pipe.peak in peaks]
     return [*of_tensor, *["fp64_flops"] * fp64, *["fp32_flops"] * fp32]
 
 

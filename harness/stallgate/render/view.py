@@ -8,6 +8,7 @@ from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roof
 from stallgate.model import DETAIL, Case, CaseResult, Detail, Metric, Verdict
+from stallgate.project.arithmetic import float_types
 from stallgate.project.catalogue import TENSOR_FLOPS, VECTOR_FLOPS, stage_metrics
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
@@ -115,10 +116,10 @@ class View:
             found.setdefault(case, {})[metric] = median(rates)
         return found
 
-    def needs_of(self, case: CaseResult) -> str:
-        """What the workload is called with, as text; empty where it is not known."""
+    def float_types(self, case: CaseResult) -> list[str]:
+        """The floating-point types of the workload; none where it is not known."""
         workload = measured_workload(self.result.run, self.project, case.case)
-        return repr(workload) if workload is not None else ""
+        return float_types(workload) if workload is not None else []
 
     def only_moves(self, case: CaseResult) -> bool:
         """Whether a case is a roof that moves the workload's bytes and computes nothing."""
