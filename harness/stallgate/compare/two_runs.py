@@ -377,7 +377,13 @@ def times_finding(pairs: list[Pair]) -> str:
     if not moved:
         return "No time moved beyond the noise"
     rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
-    return "; ".join([_change_in_words(pair) for pair in moved[:_HEADLINES]] + rest)
+    return "; ".join([_change_in_words(pair, pairs) for pair in moved[:_HEADLINES]] + rest)
+
+
+def _named(pair: Pair, name: str, pairs: list[Pair]) -> str:
+    """A name in a case's problem; with the problem, where the pairs are of several."""
+    several = any(other.case.problem != pair.case.problem for other in pairs)
+    return f"{pair.case.problem}/{name}" if several else name
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
@@ -385,11 +391,11 @@ def _weight(pair: Pair) -> tuple[bool, bool, float]:
     return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
 
 
-def _change_in_words(pair: Pair) -> str:
+def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
     """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
-    return f"{pair.name} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
+    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
@@ -406,10 +412,10 @@ def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
 
 
 def _about_code(pairs: list[Pair]) -> list[str]:
-    changed = list(dict.fromkeys(pair.case.variant for pair in pairs if pair.code == "changed"))
+    changed = list(dict.fromkeys(_named(p, p.case.variant, pairs) for p in pairs if p.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
-    return notes + [f"{_change_in_words(pair)}, though its code is the same" for pair in moved]
+    return notes + [f"{_change_in_words(pair, pairs)}, though its code is the same" for pair in moved]
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:
