@@ -87,6 +87,8 @@ def fused(x: torch.Tensor, weight: torch.Tensor, eps: float, **settings: int) ->
     `settings` may have ROWS (rows a program; 0: a row piece by piece), BLOCK (elements of a row at a time) and
     num_warps, all powers of two; what they lack is chosen by length and type.
     """
+    if x.device.type == "cpu" and x.dtype == torch.bfloat16:  # triton's interpreter would cut digits off, not round
+        return fused(x.float(), weight.float(), eps, **settings).bfloat16()
     x, weight = x.contiguous(), weight.contiguous()
     y = torch.empty_like(x)
     n = weight.numel()
@@ -106,13 +108,12 @@ def fused(x: torch.Tensor, weight: torch.Tensor, eps: float, **settings: int) ->
 
 
 class ModelNew(nn.Module):
-    """torch.nn.functional.rms_norm over `normalized_shape`; `configuration` is passed on to fused."""
+    """torch.nn.functional.rms_norm over the dimensions of the weight; `configuration` is passed on to fused."""
 
     def __init__(self, eps: float, **configuration: int) -> None:
         super().__init__()
         self.eps = eps
         self.configuration = configuration
 
-    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """Takes what torch's function takes; the shape of `weight` is `normalized_shape`."""
+    def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return fused(x, weight, self.eps, **self.configuration)

@@ -26,6 +26,8 @@ def _naive_kernel(x_ptr, weight_ptr, y_ptr, n, eps, BLOCK: tl.constexpr):
 
 def naive(x: torch.Tensor, weight: torch.Tensor, eps: float, *, BLOCK: int = 256, num_warps: int = 4) -> torch.Tensor:
     """`weight * x / sqrt(mean(x**2) + eps)` over the last dimensions, those of `weight`, computed in float32."""
+    if x.device.type == "cpu" and x.dtype == torch.bfloat16:  # triton's interpreter would cut digits off, not round
+        return naive(x.float(), weight.float(), eps, BLOCK=BLOCK, num_warps=num_warps).bfloat16()
     x = x.contiguous()
     y = torch.empty_like(x)
     n = weight.numel()
@@ -35,13 +37,12 @@ def naive(x: torch.Tensor, weight: torch.Tensor, eps: float, *, BLOCK: int = 256
 
 
 class ModelNew(nn.Module):
-    """torch.nn.functional.rms_norm over `normalized_shape`; `configuration` is passed on to naive."""
+    """torch.nn.functional.rms_norm over the dimensions of the weight; `configuration` is passed on to naive."""
 
     def __init__(self, eps: float, **configuration: int) -> None:
         super().__init__()
         self.eps = eps
         self.configuration = configuration
 
-    def forward(self, x: torch.Tensor, normalized_shape: list[int], weight: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """Takes what torch's function takes; the shape of `weight` is `normalized_shape`."""
+    def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return naive(x, weight, self.eps, **self.configuration)

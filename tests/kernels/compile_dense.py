@@ -2,7 +2,7 @@
 
 Run as a program, because an interpreting triton cannot compile: compile_dense.py KERNELS CASES, where CASES is JSON: a
 list of [file, arguments of ModelNew, inputs], and an input is [dtype, shape], with "transposed" behind them where it
-lies in memory by columns; or any other value. Prints the launches of each case.
+lies in memory by columns. Prints the launches of each case.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import torch
 from compile_for_hopper import recorded
 
 
-def _input(written: Any) -> Any:
+def _input(written: list[Any]) -> torch.Tensor:
     """A tensor without memory."""
-    if not isinstance(written, list) or not isinstance(written[0], str):
-        return written
     dtype, shape, *order = written
     shape = shape[::-1] if order else shape
     x = torch.empty(shape, dtype=getattr(torch, dtype), device="meta")

@@ -86,7 +86,7 @@ def norm_faults(rng: random.Random) -> Iterator[str]:
     weight = (torch.rand(n, device="cuda") + 0.5).to(dtype)
     want = x.double() * (x.double().square().mean(-1, keepdim=True) + eps).rsqrt() * weight.double()
     for name, configuration in NORMS:
-        got = load("rmsnorm", name).ModelNew(eps=eps, **configuration)(x, [n], weight)
+        got = load("rmsnorm", name).ModelNew(eps=eps, **configuration)(x, weight)
         found = fault(got, want, 20 * torch.finfo(torch.float32).eps * want.abs())
         if found:
             yield f"{name} {configuration} of {dtype} {rows} x {n}: {found}"

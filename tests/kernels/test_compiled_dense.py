@@ -32,7 +32,7 @@ def product(m: int, n: int, k: int, dtype: str, *orders: str, **configuration: A
 
 
 def norm(rows: int, n: int, dtype: str) -> list[Any]:
-    return ["rmsnorm/fused.py", {"eps": 1e-5}, [[dtype, [rows, n]], [n], [dtype, [n]]]]
+    return ["rmsnorm/fused.py", {"eps": 1e-5}, [[dtype, [rows, n]], [dtype, [n]]]]
 
 
 TYPES = ["bfloat16", "float16", "bfloat16", "float16"]
