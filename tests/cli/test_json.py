@@ -84,6 +84,21 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "show": [("runs",), ("problems",), ("problems", "cumprod"), ("stages",), ("stages", "block_tiling"), ("run",)],
     "doctor": [("--python", "WITHOUT_TORCH")],
     "schema": [(), ("gate",)],
+    "docs": [(), ("json",)],
+    "check": [("cumprod/blocked_scan", "-w", "tiny", "--device", "cpu")],
+    "init": [
+        (
+            "--kernel",
+            "kernels/cumprod/naive_serial.py",
+            "--reference",
+            "torch.cumprod",
+            "--input",
+            "float32[8]",
+            "--name",
+            "other",
+        )
+    ],
+    "comment": [("--dry-run",)],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
 
@@ -101,7 +116,10 @@ def prepared(
     """Runs a command with ``--json`` in a tree that has what the trials need."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        needed = {"baseline": "repeated", **dict.fromkeys(("gate", "report", "compare", "show"), "replayed_square")}
+        needed = {
+            "baseline": "repeated",
+            **dict.fromkeys(("gate", "report", "compare", "show", "comment"), "replayed_square"),
+        }
         made = request.getfixturevalue(needed.get(arguments[0], "tree"))
         (tree / "reports/bench").mkdir()
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
