@@ -44,7 +44,7 @@ def _size(request: pytest.FixtureRequest) -> Size:
 
 @pytest.fixture
 def tree(request: pytest.FixtureRequest, tmp_path: Path, shared: Shared) -> Path:
-    """A copy of this repository's kernels, yardsticks and recordings, to be changed at will.
+    """A copy of this repository's cumprod, its recordings and the yardsticks, to be changed at will.
 
     Its plan and its recording have two cases; a test marked ``whole_recording`` has all of them.
     """
@@ -54,8 +54,9 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, shared: Shared) -> Path
 
 
 def copy_tree(root: Path, *, detail: bool = False) -> Path:
-    """A copy of what a project is made of; without the recording's detail report, which takes longest to read."""
-    for name in ("kernels", "metrics", "reports/recorded"):
+    """A copy of a project with one problem; without the recording's detail report, which takes longest to read."""
+    recordings = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("reports/recorded/*/cumprod")]
+    for name in ("kernels/cumprod", "metrics", *recordings):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "baselines"))
     if not detail:
         for path in (root / "reports" / "recorded").glob("*/*/run.json"):
@@ -196,11 +197,11 @@ def new_process(tree: Path) -> Stallgate:
     return run
 
 
-WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS")
+WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS", "GITHUB_TOKEN", "GH_TOKEN")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Environment of a command, with neither ncu nor what a user wishes on its terminal; and with what is given."""
+    """Environment of a command: without ncu, tokens and what a user wishes on its terminal, and with what is given."""
     usual = {name: value for name, value in os.environ.items() if name not in WISHES}
     return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "harness"), **variables}
 

@@ -8,6 +8,7 @@ wrote it. Reading, judging and drawing two cases takes a third of what the twelv
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,16 @@ JUDGED = ("square",)
 
 
 def narrow(root: Path, variants: tuple[str, ...], workloads: tuple[str, ...]) -> Path:
-    """Leaves only some variants and default workloads in the problems and recordings of a tree."""
+    """Leaves only some variants and default workloads in the problems and recordings of a tree.
+
+    A problem that has none of the variants is removed with its recordings.
+    """
     for path in root.glob("kernels/*/problem.toml"):
-        path.write_text(_narrowed(path.read_text(), variants, workloads))
+        narrowed = _narrowed(path.read_text(), variants, workloads)
+        path.write_text(narrowed)
+        if "[variants." not in narrowed:
+            for folder in (path.parent, *root.glob(f"reports/recorded/*/{path.parent.name}")):
+                shutil.rmtree(folder)
     for path in root.glob("reports/recorded/*/*/run.json"):
         _narrow_recording(path, variants, workloads)
     return root

@@ -99,6 +99,7 @@ def quantity(value: float, unit: str) -> str:
 _SCALES = {
     "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
     "byte": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
+    "FLOP": ((1e12, " TFLOP"), (1e9, " GFLOP"), (1e6, " MFLOP"), (1, " FLOP")),
 }
 _COUNTS = ((1e9, " G"), (1e6, " M"), (1, ""))
 

@@ -250,8 +250,12 @@ class Metric(FrozenStruct, frozen=True):
     """The better direction; ``neither`` where a value alone says nothing."""
     names: list[str] = []
     """ncu metric names, the preferred one first."""
+    counters: list[str] = []
+    """Arithmetic over ncu names that are asked for where no single name will do, the preferred one first."""
+    collect: Literal["always", "wanted"] = "always"
+    """``wanted``: asked for only where the command line or a stage names the metric. Its counters may cost passes."""
     formula: str | None = None
-    """Arithmetic over ncu names, for reports that carry none of ``names``."""
+    """Arithmetic over ncu names, for reports that carry neither ``names`` nor ``counters``."""
     combine: Literal["sum", "max", "weighted"] = "sum"
     """How the values of a call's launches are combined."""
     weight: str | None = None
@@ -459,6 +463,19 @@ class GpuSpec(FrozenStruct, frozen=True):
     warps_per_multiprocessor: int
     shared_memory_per_multiprocessor_kb: float
     shared_memory_per_block_kb: float
+    fp32_tflops: float | None = None
+    """Of the FP32 units. ``tf32_tflops``, ``bf16_tflops`` and ``fp16_tflops`` are of the tensor cores, dense."""
+    fp64_tflops: float | None = None
+    """Of the FP64 units."""
+    fp16_vector_tflops: float | None = None
+    """Of half-precision arithmetic outside of the tensor cores."""
+    fp64_tensor_tflops: float | None = None
+    fp8_tflops: float | None = None
+    """Of the tensor cores, dense."""
+    int8_tops: float | None = None
+    """Of the tensor cores, dense."""
+    source: str = ""
+    """The document that the peaks are from."""
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------

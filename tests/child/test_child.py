@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from stallgate.child.channel import PARENT_GONE
-from stallgate.child.correctness import fault
 from stallgate.measure.attempt import CHILD_ENTRY
 from stallgate.measure.messages import Unable, child_message
 from stallgate.measure.outcomes import Finished
 from stallgate.measure.process import Spawned, watch
 from stallgate.measure.referee import REFEREE_ENTRY as REFEREE
-from stallgate.project.digests import text_digest
+from tests.child.plans import entry_of, fault, places_of, reference_of, workload_of
 from tests.child.talk import Talk, talk
 from tests.conftest import ROOT
 from tests.shared import Shared
@@ -55,7 +54,7 @@ VARIANTS = {
     "short": ("return x.cumprod(1)[:, :-1]", "wrong_result", "float32[2, 7]; expected float32[2, 8]"),
     "flat": ("return x.cumprod(1).flatten()", "wrong_result", "expected float32[2, 8]"),
     "half": ("return x.cumprod(1).half()", "wrong_result", "float16[2, 8]; expected float32[2, 8]"),
-    "none": ("return None", "wrong_result", "it returned NoneType, not a tensor"),
+    "none": ("return None", "wrong_result", "it returned nothing"),
     "unwritten": ("y = torch.empty_like(x); y[:, :4] = x.cumprod(1)[:, :4]; return y", "wrong_result", "is nan, exp"),
     "raising": ("raise ValueError('no such thing\\nsecond line')", "crashed", "ValueError: no such thing"),
     "leaving": ("raise SystemExit(0)", "crashed", "SystemExit"),
@@ -116,15 +115,18 @@ def case_of(tmp_path: Path, name: str, body: str, **changes: Any) -> dict[str, A
         "variant": name,
         "role": "candidate",
         "ceiling": None,
-        "path": str(path),
-        "digest": text_digest(path),
+        "entry": entry_of(path),
         "tunables": {},
-        "bytes": 1,
         "labels": ["a", "b", "c"],
-        "arguments": {"shape": [5, 8], "dim": 1, "dtype": "float32"},
+        **workload_of(arguments={"shape": [5, 8], "dim": 1, "dtype": "float32"}),
         **changes,
     }
     return {**case, "name": name_of(name, case["role"], case["problem"])}
+
+
+def changed(case: dict[str, Any]) -> dict[str, Any]:
+    """A case whose file is not the one that was planned."""
+    return {**case, "entry": {**case["entry"], "digest": "0" * 64}}
 
 
 def name_of(variant: str, role: str = "candidate", problem: str = "p") -> str:
@@ -147,7 +149,7 @@ def every_case(folder: Path) -> list[dict[str, Any]]:
         case_of(folder, "flops_copy", ROOFS["copy"], role="roof", ceiling="flops"),
         case_of(folder, "flops_double", "return x * 2", role="roof", ceiling="flops", problem="small"),
         case_of(folder, "tuned", tuned, tunables={"factor": 1}),
-        case_of(folder, "changed", right, digest="0" * 64),
+        changed(case_of(folder, "changed", right)),
         case_of(folder, "large", right, bytes=2**60),
         case_of(folder, "spying", SPYING),
     ]
@@ -158,10 +160,11 @@ def write_plan(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Non
     for problem, text in {"p": REFERENCE, "small": REFERENCE + SMALL}.items():
         path = folder / f"{problem}_reference.py"
         path.write_text(text)
-        references[problem] = {"path": str(path), "digest": text_digest(path)}
+        references[problem] = reference_of(path)
     plan = {
         "device": "cpu",
         "run_limit_s": 0.2,
+        **places_of(folder),
         "references": references,
         "cases": cases,
         **changes,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.child.plans import entry_of
 from tests.child.talk import Talk, talk
 from tests.child.test_child import case_of, write_plan
 from tests.shared import Shared
@@ -55,7 +56,7 @@ FORGERS = {
 PATCHERS = {
     "rewrites_the_reference": (
         "import pathlib, json; plan = json.load(open(sys.argv[1]))\n"
-        "        path = pathlib.Path(plan['references']['p']['path'])\n"
+        "        path = pathlib.Path(plan['references']['p']['entry']['path'])\n"
         "        path.write_text('def expected(inputs, **_): yield (slice(None),), inputs[0]\\n')\n"
         "        return x.clone()"
     ),
@@ -68,16 +69,16 @@ PATCHERS = {
         "        torch.Tensor.count_nonzero = lambda self, *_: torch.zeros(()); return x.clone()"
     ),
     "replaces_the_loader": (
-        "from stallgate.child import cases, load; real = load.load_file\n"
-        "        def lie(path, digest, name):\n"
-        "            module = real(path, digest, name); module.expected = lambda inputs, **_: iter([((), inputs[0])])\n"
+        "from stallgate.child import load, reference; real = load.ProjectModules.load\n"
+        "        def lie(self, entry):\n"
+        "            module = real(self, entry); module.expected = lambda inputs, **_: iter([((), inputs[0])])\n"
         "            return module\n"
-        "        load.load_file = cases.load_file = lie; return x.clone()"
+        "        load.ProjectModules.load = reference.ProjectModules.load = lie; return x.clone()"
     ),
     "replaces_the_comparison": (
         "from stallgate.child import correctness, referee_client\n"
-        "        correctness.fault = lambda *_: None\n"
-        "        referee_client.RefereeClient.judge = lambda self, output: None; return x.clone()"
+        "        correctness.compare = lambda *_: correctness.Comparison(None)\n"
+        "        referee_client.RefereeClient.judge = lambda self, outputs: None; return x.clone()"
     ),
 }
 """Name -> what its forward does beside a wrong result; each makes it for the whole process, the last for good."""
@@ -89,17 +90,11 @@ def measured(folder: Path, bodies: dict[str, str]) -> Talk:
     cases = [case_of(folder, "first", right)]
     for name, body in bodies.items():
         case = case_of(folder, name, body)
-        path = Path(case["path"])
+        path = Path(case["entry"]["path"])
         path.write_text(f"{FINDS_THE_LINE}\nME = {case['name']!r}\n{path.read_text()}")
-        cases.append({**case, "digest": _digest(path)})
+        cases.append({**case, "entry": entry_of(path)})
     write_plan(folder, [*cases, case_of(folder, "right", right)], run_limit_s=5.0)
     return talk(folder, folder / "plan.json", timeout_s=20)
-
-
-def _digest(path: Path) -> str:
-    from stallgate.project.digests import text_digest
-
-    return text_digest(path)
 
 
 def name_of(variant: str) -> str:
@@ -168,9 +163,9 @@ def test_who_kills_the_referee_has_crashed(tmp_path: Path) -> None:
 def test_who_never_stops_talking_is_ended(tmp_path: Path) -> None:
     body = "\n        while True: say(b'and another thing'); time.sleep(0.01)"
     begin: dict[str, Any] = case_of(tmp_path, "talking", body)
-    path = Path(begin["path"])
+    path = Path(begin["entry"]["path"])
     path.write_text(f"{FINDS_THE_LINE}\n{path.read_text()}")
-    write_plan(tmp_path, [{**begin, "digest": _digest(path)}])
+    write_plan(tmp_path, [{**begin, "entry": entry_of(path)}])
     found = talk(tmp_path, tmp_path / "plan.json", timeout_s=6)
     assert [each.outcome for each in found.finished.values()] == ["timed_out"]
     assert json.dumps(found.said).count("unreadable") <= 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 from typing import Any
 
 import pytest
@@ -103,7 +105,9 @@ class MadeUpChannel:
         self.asked.append(event)
         if event == "cannot_share":
             return {"tensors": self._places, "memory": self._lender.handle}
-        return {"tensors": self._places, "memory": {"cuda": "AAAA", "size": 100}, "about": "", "init": None}
+        values = base64.b64encode(pickle.dumps([("tensor", 0)])).decode()
+        more = {"values": values, "mutates": [], "cotangents": 0, "about": "", "init": None}
+        return {"tensors": self._places, "memory": {"cuda": "AAAA", "size": 100}, **more}
 
 
 def test_where_gpu_memory_cannot_be_opened_the_hosts_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from stallgate.project.variant import kernels_of
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.kernels import foreign_kernels
@@ -36,41 +35,6 @@ FILL = (
 COPY = (
     "void at::native::elementwise_kernel<128, 4, at::native::direct_copy_kernel_cuda(at::TensorIteratorBase &)::x>(int)"
 )
-
-# --- the kernels that a file defines ---
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import triton\n@triton.jit\ndef k(x): ...",
-        "import triton\n@triton.jit(noinline=True)\ndef k(x): ...",
-        "import triton\n@triton.autotune(configs=[], key=[])\n@triton.jit\ndef k(x): ...",
-        "import triton as t\n@t.jit\ndef k(x): ...",
-        "from triton import jit\n@jit\ndef k(x): ...",
-        "from triton import jit as compiled\n@compiled()\ndef k(x): ...",
-        "import triton\ndef make():\n    @triton.jit\n    def k(x): ...\n    return k",
-        "from triton.experimental import gluon\n@gluon.jit\ndef k(x): ...",
-    ],
-)
-def test_a_function_that_triton_compiles_is_a_kernel(tmp_path: Path, source: str) -> None:
-    (tmp_path / "v.py").write_text(source)
-    assert kernels_of(tmp_path / "v.py") == {"k"}
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "def k(x): ...",
-        "import torch\n@torch.jit.script\ndef k(x): ...",
-        "from numba import jit\n@jit\ndef k(x): ...",
-        "@",
-    ],
-)
-def test_any_other_is_none(tmp_path: Path, source: str) -> None:
-    (tmp_path / "v.py").write_text(source)
-    assert kernels_of(tmp_path / "v.py") == set()
-
 
 # --- launches of others ---
 

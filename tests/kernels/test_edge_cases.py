@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from stallgate.child.cases import VariantUnderTest
+from stallgate.child.cases import Surroundings, VariantUnderTest
 from stallgate.child.device import Interpreter
+from stallgate.child.load import ProjectModules
+from stallgate.child.observed import KernelObserver
 from stallgate.child.referee.judging import Referee
-from stallgate.child.referee_client import RefereeClient
-from stallgate.project.digests import text_digest
+from stallgate.child.referee_client import Inputs
+from tests.child.plans import entry_of, places_of, reference_of, workload_of
+from tests.conftest import ROOT
 from tests.kernels.conftest import KERNELS
 
 SUBJECTS = [
@@ -39,7 +42,7 @@ class OnlyEdgeCases(VariantUnderTest):
     """A variant whose workload is too large for a CPU; its model is made for the first edge case."""
 
     def _lent(self, step: str, number: int) -> Any:
-        return type("Nothing", (), {"init": [0]})
+        return Inputs([], [], 0, "", [0], None)
 
 
 @pytest.mark.parametrize(("name", "arguments"), SUBJECTS)
@@ -51,13 +54,12 @@ def test_a_kernel_is_right_on_small_and_special_data(name: str, arguments: dict[
         "variant": name,
         "role": "candidate",
         "ceiling": None,
-        "path": str(path),
-        "digest": text_digest(path),
+        "entry": entry_of(path),
         "tunables": {},
-        "arguments": arguments,
-        "bytes": 1,
+        **workload_of(arguments=arguments),
     }
-    references = {"cumprod": {"path": str(reference), "digest": text_digest(reference)}}
-    referee = Referee({"cases": [case], "references": references, "device": "cpu"}, "cpu")
-    client = RefereeClient(InOneProcess(referee), case["name"], "cpu")  # type: ignore[arg-type]
-    assert OnlyEdgeCases(case, Interpreter(), client).edge_case_fault() == ""
+    plan = {"cases": [case], "references": {"cumprod": reference_of(reference)}, "device": "cpu", **places_of(ROOT)}
+    channel = InOneProcess(Referee(plan, "cpu"))
+    modules = ProjectModules(str(ROOT), [])
+    around = Surroundings(Interpreter(), channel, modules, KernelObserver(modules.relative))  # type: ignore[arg-type]
+    assert OnlyEdgeCases(case, around).edge_case_fault() == ""

@@ -17,19 +17,19 @@ import pytest
 import torch
 
 from stallgate.child.bench.clock import GpuClock
-from stallgate.child.bench.contenders import Pool, gradient_inputs
+from stallgate.child.bench.pool import Pool
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
 from stallgate.child.channel import PARENT_GONE
 from stallgate.child.device import Interpreter
-from stallgate.child.load import load_file
+from stallgate.child.load import ProjectModules
 from stallgate.errors import BrokenFile
 from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
-from stallgate.project.digests import text_digest
 from stallgate.runs.bench import Bench, BenchRow, Entry, load_bench
+from tests.child.plans import entry_of, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
 
@@ -130,19 +130,19 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
         for contender in contenders:
             contender["role"] = "peer" if contender["label"] == "peer" else "candidate"
         plan = {
-            "references": {"p": {"path": str(reference), "digest": text_digest(reference)}},
+            "references": {"p": reference_of(reference)},
             "run_limit_s": 20.0,
             "rounds": 12,
             "row_budget_s": 4.0,
             **changes,
         }
-        row = {"name": "p/w", "problem": "p", "bytes": 320, "contenders": [COPY, *contenders]}
-        told = {"path": str(truth), "digest": text_digest(truth), "alone": gradient == "backward", "zeros": zeros}
+        load = workload_of(arguments={"shape": [5, 8], "dim": 1, "dtype": "float32"}, bytes=320)
+        row = {"name": "p/w", "problem": "p", **load, "contenders": [COPY, *contenders]}
+        told = {"entry": entry_of(truth), "alone": gradient == "backward", "zeros": zeros}
         row["gradient"] = told if gradient is not None else None
-        row["arguments"] = {"shape": [5, 8], "dim": 1, "dtype": "float32"}
         device = Interpreter()
         monkeypatch.setattr(device, "usable", lambda: usable)
-        TimedRow(plan, row, device, clock, heard).measure()  # type: ignore[arg-type]
+        TimedRow(plan, row, device, clock, heard, ProjectModules(str(tmp_path), [])).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
     return run
@@ -289,12 +289,13 @@ def test_the_forward_pass_is_in_the_time_of_both_and_not_in_that_of_the_backward
 @pytest.mark.parametrize("zeros", [0, 1, 3])
 @pytest.mark.parametrize(("shape", "dim"), [([5, 37], 1), ([40, 3], 0), ([33], 0)])
 def test_the_true_gradient_of_cumprod_is_that_of_autograd(shape: list[int], dim: int, zeros: int) -> None:
+    modules = ProjectModules(str(ROOT), [])
     reference, truth = (
-        load_file(path, text_digest(path), f"stallgate_{path.stem}")
-        for path in (ROOT / "kernels/cumprod/reference.py", ROOT / "kernels/cumprod/gradient.py")
+        modules.load(entry_of(ROOT / f"kernels/cumprod/{name}.py")) for name in ("reference", "gradient")
     )
     arguments = {"shape": shape, "dim": dim, "dtype": "float64"}
-    x, cotangent = gradient_inputs(reference, truth, zeros, **arguments, device="cpu", seed=1)
+    plain = reference.get_inputs(**arguments, device="cpu", seed=1)
+    x, cotangent = truth.get_gradient_inputs(plain, zeros=zeros, seed=1, **arguments)
     assert int((x == 0).sum()) == zeros * x.numel() // shape[dim]
     x.requires_grad_()
     (right,) = torch.autograd.grad(x.cumprod(dim), x, cotangent)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from stallgate.measure.chip import judged_by, unmeasurable, verify
 from stallgate.model import Target
-from stallgate.project.catalogue import exists_on
+from stallgate.project.catalogue import exists_on, names_in
 from stallgate.project.load import Project
 from tests.conftest import FAKES, Stallgate
 from tests.judge.judging import with_stage
@@ -76,7 +76,7 @@ def listed(project: Project, chip: str, *, without: str = "", besides: str = "")
     names = {
         name.partition(".")[0]
         for metric in project.catalogue.metrics.values()
-        for name in metric.names
+        for name in [*metric.names, *(part for counters in metric.counters for part in names_in(counters))]
         if exists_on(project.catalogue, name, chip) and not name.startswith("launch__")
     }
     return " ".join([*sorted(names - {without}), besides])

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,21 @@ def test_theirs(stallgate):
     assert stallgate == "theirs"
 """
     assert counts(pytest_run(tests=theirs)) == {"passed": 1}
+
+
+def test_the_wheel_names_the_plugin() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    plugin = import_module(settings["project"]["entry-points"]["pytest11"]["stallgate"])
+    assert plugin.pytest_addoption
+
+
+def test_a_page_that_cannot_be_drawn_is_told(pytest_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/matplotlib.py").write_text("raise MemoryError")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'without'}:{ROOT / 'harness'}")
+    done = pytest_run("--stallgate", "--stallgate-replay", "-k", "meets")
+    assert counts(done) == {"passed": 1, "deselected": 2}
+    assert "no page: not enough memory" in done.stdout.str()
 
 
 # --- a recording ------------------------------------------------------------------------------------------------------
@@ -278,7 +295,7 @@ def test_a_test_that_names_something_unknown_is_refused_alone(pytest_run: Run, p
     assert "no variant is named 'blocked_scna'\nhint: did you mean blocked_scan?" in said
     assert "no stage is named 'memory_acess'\nhint: did you mean memory_access" in said
     assert "@pytest.mark.stallgate: got an unexpected keyword argument 'problme'" in said
-    assert "no target judges cumprod/copy_roof: is it a candidate?" in said
+    assert "no target judges cumprod/copy_roof; only candidates are judged" in said
     assert "the fixture stallgate_run needs @pytest.mark.stallgate" in said
     assert len(runs(project)) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -206,14 +205,15 @@ def test_a_test_is_judged_by_what_it_names() -> None:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted("softmax", ("fused", "online")), "no target judges softmax/online: is it a candidate?"),
-        (Wanted("softmax", workloads=("main", "wide")), "no target judges softmax on wide: is it a candidate?"),
-        (MATMUL, "no target of tensor_core judges matmul: is it a candidate?"),
+        (Wanted("softmax", ("fused", "online")), "no target judges softmax/online; only candidates are judged"),
+        (Wanted("softmax", workloads=("main", "wide")), "no target judges softmax on wide; only candidates are judged"),
+        (MATMUL, "no target of tensor_core judges matmul; only candidates are judged"),
     ],
 )
 def test_what_no_verdict_is_about_does_not_pass(wanted: Wanted, says: str) -> None:
     run = judged(Line(), wanted)
-    assert (run.state, run.message) == ("error", f"not measured: {says}")
+    assert run.state == "error"
+    assert run.message.startswith(f"not measured: {says}, on the workloads that")
 
 
 @pytest.mark.parametrize("code", ["no_device", "no_profiler", "counters_blocked", "no_recording"])
@@ -226,8 +226,9 @@ def test_any_other_error_is_none_that_could_be_allowed() -> None:
     assert judged(Line(profile=error("not_measured", 3))).state == "error"
     assert judged(Line(profile=error("bug", 70))).state == "error"
     assert judged(Line(gate=error("no_run", 3))).state == "error"
+    assert judged(Line(profile=Answer(3, {}))).message == "not measured: `stallgate` ended with status 3"
     run = judged(Line(report=error("broken_file", 2)))
-    assert (run.state, run.page) == ("pass", None)
+    assert (run.state, run.page, run.page_fault) == ("pass", None, "it cannot be")
 
 
 def checked(answer: str, role: str = "candidate", variant: str = "fused") -> dict[str, Any]:
@@ -356,11 +357,14 @@ CommandLine(Path("."))(["profile"])
     assert (folder / "written").exists()
 
 
-def test_the_answers_of_the_fake_are_those_of_the_command_line(replayed_square: Path, tree: Path) -> None:
+def test_the_answers_of_the_fake_are_those_of_the_command_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys that the plugin reads, of the real commands."""
-    line = CommandLine(ROOT, tree)
-    found = json.loads(json.dumps(line(["profile", "-w", "square"]).facts))
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    line = CommandLine(tree)
+    found = line(["profile", "-w", "square"]).facts
     assert {"run", "kind", "cases", "metrics"} <= set(found)
+    assert found["cases"][0]["case"].startswith("cumprod/")
     assert {"problem", "variant", "workload", "status", "sentence", "warning"} <= set(
         line(["gate"]).facts["verdicts"][0]
     )

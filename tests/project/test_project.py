@@ -389,3 +389,61 @@ def test_data_sheets_know_their_devices(repository: Project) -> None:
     assert spec is not None
     assert (spec.name, spec.chip, spec.dram_bandwidth_gb_s) == ("rtx_4090", "AD102", 1008)
     assert repository.gpu_spec_of("Some other GPU") is None
+
+
+# --- broken files stop only those who use them ---
+
+
+def test_what_includes_a_broken_stage_is_not_judged_by(tree: Path) -> None:
+    (tree / "metrics/stages/memory_access.toml").write_text("title = 3\n")
+    project = load_project(tree)
+    assert set(project.broken_stages) == {"memory_access"}
+    with pytest.raises(BrokenFile, match=r"metrics/stages/memory_access\.toml"):
+        project.with_included(["advanced_memory"])
+    assert [stage.name for stage in project.with_sound(["advanced_memory", "block_tiling"])] == ["block_tiling"]
+
+
+def test_a_problem_may_be_gated_by_a_broken_stage_and_still_be_read(tree: Path) -> None:
+    with_waiver(tree, metric='"what only the stage knows"')
+    (tree / "metrics/stages/memory_access.toml").write_text("title = 3\n")
+    assert load_project(tree).problem("cumprod").stages == ["memory_access"]
+
+
+def test_variants_of_targets_are_not_held_against_problems_that_cannot_be_read(tree: Path) -> None:
+    stage = tree / "metrics/stages/memory_access.toml"
+    stage.write_text(stage.read_text().replace("below = 20", 'below = 20\nvariants = ["theirs"]'))
+    assert "memory_access" in load_project(tree).broken_stages
+    (tree / "kernels/other").mkdir()
+    (tree / "kernels/other/problem.toml").write_text("title = 3\n")
+    project = load_project(tree)
+    assert (set(project.broken_problems), project.broken_stages) == ({"other"}, {})
+
+
+# --- which workloads are judged ---
+
+
+@pytest.mark.parametrize(
+    ("line", "stage", "judged"),
+    [
+        ("default = true", "streaming", True),
+        ("", "streaming", False),
+        ("judged = true", "streaming", True),
+        ("default = true\njudged = false", "streaming", False),
+        ('default = true\njudged = ["streaming"]', "streaming", True),
+        ('default = true\njudged = ["streaming"]', "memory_access", False),
+        ('judged = ["advanced_memory"]', "memory_access", True),
+        ('judged = ["memory_access"]', "advanced_memory", False),
+        ("default = true\njudged = []", "streaming", False),
+    ],
+)
+def test_a_problem_says_which_workloads_are_judged(tree: Path, line: str, stage: str, judged: bool) -> None:
+    path = tree / "kernels/cumprod/problem.toml"
+    path.write_text(path.read_text().replace("[workloads.flat]", f"[workloads.flat]\n{line}"))
+    assert ("flat" in load_project(tree).judged_workloads("cumprod", stage)) == judged
+
+
+def test_what_is_judged_changes_no_digest(tree: Path) -> None:
+    before = subject_digests(load_project(tree).problem("cumprod"))
+    path = tree / "kernels/cumprod/problem.toml"
+    path.write_text(path.read_text().replace("[workloads.flat]", "[workloads.flat]\njudged = true"))
+    assert subject_digests(load_project(tree).problem("cumprod")) == before

@@ -27,9 +27,9 @@ NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)*(?:e[+-]?\d+)?")
 ELSEWHERE = re.compile(r"(?<![\d\w])(?<!\d[ \u00a0])(%|[A-Za-zµ]+(?:/[a-z]+)?)(?!\w)")
 UNIT = re.compile(r"[ \u00a0]?(%|[A-Za-zµ]+(?:/[a-z]+)?)(?!\w)")
 PREFIXES = {"": 1.0, "n": 1e-9, "µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-BASES = {"s": "s", "B": "byte", "byte": "byte", "B/s": "byte/s", "byte/s": "byte/s", "flop/s": "flop/s"}
+BASES = {"s": "s", "B": "byte", "byte": "byte", "B/s": "byte/s", "byte/s": "byte/s", "FLOP/s": "flop/s"}
 UNITS = {f"{prefix}{unit}": (base, factor) for unit, base in BASES.items() for prefix, factor in PREFIXES.items()}
-UNITS |= {"%": ("%", 1.0), "flop/byte": ("flop/byte", 1.0)}
+UNITS |= {"%": ("%", 1.0), "FLOP/byte": ("flop/byte", 1.0)}
 """What is printed behind a number -> its unit without a prefix, and the factor that the prefix stands for."""
 
 KEY = ("problem", "variant", "configuration", "workload")
@@ -201,6 +201,8 @@ class Files:
         facts += [fact for attempt in self.run["attempts"] for fact in _of_attempt(attempt)]
         spec = self.judged["gpu_spec"]
         facts += [Fact("sheet", spec["dram_bandwidth_gb_s"], "GB/s")] if spec else []
+        peaks = {name: value for name, value in (spec or {}).items() if name.endswith("_tflops") and value}
+        facts += [Fact("sheet", peak, "TFLOP/s", names=("data sheet",)) for peak in peaks.values()]
         counted = Counter((verdict["variant"], verdict["stage"]) for verdict in self.judged["verdicts"])
         facts += [Fact("count", number, names=("target",)) for number in counted.values()]
         return facts + [Fact("count", number, names=(word,)) for word, number in self._tally.items()]
@@ -265,11 +267,14 @@ class Files:
 
     def roofline(self, case: Case) -> list[Fact]:
         """What the launches with every section say of bytes and operations a second."""
-        moved, done = (self.detail.get((case.key, name)) for name in ("dram_rate", "flop_rate"))
-        if moved is None or done is None:
+        names = ("dram_rate", "flop_rate", "tflops", "fp64_flops", "fp16_flops")
+        moved, of_fp32, of_all, *others = (self.detail.get((case.key, name)) for name in names)
+        if moved is None or of_fp32 is None:
             return []
-        rates = [Fact("roofline", moved.median, "byte/s"), Fact("roofline", done.median, "flop/s")]
-        return [*rates, Fact("roofline", done.median / moved.median, "flop/byte")]
+        several = of_all is not None and any(other is not None and other.median for other in others)
+        done = 1e12 * of_all.median if of_all is not None and several else of_fp32.median
+        rates = [Fact("roofline", moved.median, "byte/s"), Fact("roofline", done, "FLOP/s")]
+        return [*rates, Fact("roofline", done / moved.median, "FLOP/byte")]
 
     def of_metric(self, case: Case, metric: str, *, in_panel: bool = False) -> list[Fact]:
         """The median of a metric; in its panel also the lowest and highest sample, and what it is judged by."""

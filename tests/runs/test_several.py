@@ -195,6 +195,13 @@ def test_comparing_holds_each_problem_to_its_own_conditions(stallgate: Stallgate
     assert f"different GPU: NVIDIA H100 80GB HBM3 and {A100}" in words(done.stderr)
 
 
+def test_a_comparison_names_the_problem_of_a_variant(stallgate: Stallgate, unlike: Path) -> None:
+    other = shutil.copytree(unlike, unlike.with_name("other"))
+    change_run(other, lambda run: run["subjects"][SECOND]["digests"].update({"variant blocked_scan": "0" * 64}))
+    notes = json.loads(stallgate("compare", str(unlike), str(other), "--json").stdout)["notes"]
+    assert f"the code of {SECOND}/blocked_scan changed" in notes
+
+
 def test_each_problem_has_to_have_its_own_number_of_samples(stallgate: Stallgate, tree: Path, latest: Latest) -> None:
     add_problem(tree)
     change_run(recording_of(tree, SECOND), lambda run: run["settings"].update(samples=3))

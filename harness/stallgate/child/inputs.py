@@ -29,12 +29,28 @@ def normal_like(tensor: torch.Tensor, device: str, seed: int) -> torch.Tensor:
     return torch.randn(tensor.shape, dtype=tensor.dtype, device=device, generator=generator)
 
 
-def small(described: list[Described]) -> list[Described]:
-    """The same with small shapes: equal sizes stay equal, and are as divisible by powers of two as before."""
-    return [
-        {**each, "shape": [_small_size(size) for size in each["shape"]]} if "shape" in each else each
-        for each in described
-    ]
+def small(described: list[Described]) -> Iterator[list[Described]]:
+    """The same with small shapes, the smallest first: a reference may not take all of them.
+
+    Equal sizes stay equal, and are as divisible by powers of two as before; plain numbers that are sizes follow them.
+    """
+    sizes = {size: _small_size(size) for each in described for size in each.get("shape", [])}
+    first = next((each["shape"][0] for each in described if each.get("shape")), 0)
+    yield [_with_sizes(each, sizes, values=True) for each in described]
+    yield [_with_sizes(each, sizes, values=False) for each in described]
+    yield [_with_sizes(each, {first: _small_size(first)}, values=False) for each in described]
+
+
+def _with_sizes(each: Described, sizes: dict[int, int], *, values: bool) -> Described:
+    if "shape" in each:
+        return {**each, "shape": [sizes.get(size, size) for size in each["shape"]]}
+    return {"value": _scaled(each["value"], sizes)} if values else each
+
+
+def _scaled(value: Any, sizes: dict[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_scaled(part, sizes) for part in value]
+    return sizes.get(value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _small_size(size: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 import click
@@ -49,5 +48,7 @@ def _status() -> int:
         return show_failure(UserFault("not enough memory", "name fewer variants or workloads"))
     except Exception as error:  # noqa: BLE001  (the last resort: told as a bug)
         if os.environ.get("STALLGATE_TRACEBACK"):
-            traceback.print_exc()
+            from traceback import print_exc  # rarely needed, and --help is to answer at once
+
+            print_exc()
         return show_bug(error)

@@ -13,31 +13,40 @@ from stallgate.cli.drawing import draw_times
 from stallgate.cli.options import (
     configuration_option,
     device_option,
+    drawn_only_option,
+    drawn_option,
     json_option,
     python_option,
     root_option,
+    seed_option,
     subjects_argument,
     timeout_option,
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import (
+    draw_of,
     end_on_signals,
     given_arguments,
     interpreter,
+    is_given,
     near,
     open_project,
-    planned_cases,
     subject_name,
 )
 from stallgate.errors import BadArgument, NoDevice, StallgateError
 from stallgate.measure.bench import Bencher, BenchOptions, new_bench
 from stallgate.measure.device import Device, choose, find_devices
-from stallgate.model import Case
+from stallgate.measure.drawn import DrawnPlan, plan_drawn
+from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.runs.bench import Gradient, find_bench, load_bench, status
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import new_folder
+
+_DRAWN_ROUNDS = 9
+"""Samples per contender and drawn workload, unless --rounds says more."""
 
 
 class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +61,17 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
     device: int | None
     gradient: Gradient | None
     zeros: int
+    drawn: int | None
+    drawn_only: tuple[int, ...]
+    seed: int | None
     show: str | None
     root: Path | None
     as_json: bool
+
+    @property
+    def request(self) -> Request:
+        """The cases that are asked for."""
+        return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
 @click.command("bench")
@@ -69,6 +86,9 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
     "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
 )
 @click.option("--zeros", type=click.IntRange(0), default=0, help="Zeros in each sequence of a gradient's inputs.")
+@drawn_option
+@drawn_only_option
+@seed_option
 @click.option("--show", is_flag=False, flag_value="", metavar="[BENCH]", help="Only show a bench that was made before.")
 @root_option
 @json_option(BenchFacts)
@@ -80,8 +100,11 @@ def bench_command(**given: Any) -> int:
         return _shown_before(project, arguments, arguments.show)
     if arguments.zeros and arguments.gradient is None:
         raise BadArgument("--zeros is only for gradients", "add --gradient backward or --gradient both")
-    cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
-    folder = _timed(project, cases, _options(arguments), arguments)
+    draw = draw_of(arguments.drawn, arguments.drawn_only, arguments.seed)
+    if draw is not None and arguments.gradient is not None:
+        raise BadArgument("gradients are not timed on drawn workloads", "leave out --gradient, or the drawn workloads")
+    device = _device(arguments.device)
+    folder = _timed(_plan(project, arguments, draw), device, _options(arguments, draw), arguments)
     draw_times(load_bench(folder), folder)
     found = _show(folder, as_json=arguments.as_json)
     ended = status(load_bench(folder))
@@ -98,22 +121,32 @@ def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int
     return print_result("bench", found, ended) if arguments.as_json else ended
 
 
-def _options(arguments: BenchArguments) -> BenchOptions:
+def _plan(project: Project, arguments: BenchArguments, draw: Draw | None) -> DrawnPlan:
+    """What is timed: drawn workloads, beside those that are named; without any, the usual ones."""
+    if draw is None:
+        return DrawnPlan(project, plan_cases(project, arguments.request))
+    python, is_alone = interpreter(arguments.python), not arguments.workloads
+    return plan_drawn(project, arguments.request, draw, python, arguments.timeout, only_drawn=is_alone, needs=True)
+
+
+def _options(arguments: BenchArguments, draw: Draw | None) -> BenchOptions:
+    """How to measure. Of many drawn workloads each needs fewer samples."""
     return BenchOptions(
         python=interpreter(arguments.python),
-        rounds=arguments.rounds,
+        rounds=arguments.rounds if draw is None or is_given("rounds") else _DRAWN_ROUNDS,
         timeout_s=arguments.timeout,
         gradient=arguments.gradient,
         zeros=arguments.zeros,
+        draw=draw,
     )
 
 
-def _timed(project: Project, cases: list[Case], options: BenchOptions, arguments: BenchArguments) -> Path:
+def _timed(plan: DrawnPlan, device: Device, options: BenchOptions, arguments: BenchArguments) -> Path:
     """Takes the times. If the bench is cut short, the times so far are shown."""
-    device = _device(arguments.device)
+    project = plan.project
     end_on_signals()
-    planned = new_bench(project, cases, options, given_arguments())
-    folder = new_folder(project.reports, f"bench-{subject_name(cases)}")
+    planned = new_bench(project, plan.cases, options, given_arguments())
+    folder = new_folder(project.reports, f"bench-{subject_name(plan.cases)}")
     try:
         with terminal.BenchBar() as bar:
             Bencher(project, planned, options, device, bar).measure(folder)

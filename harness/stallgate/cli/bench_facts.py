@@ -18,6 +18,7 @@ from stallgate.runs.bench import (
     Method,
     quartiles_of,
 )
+from stallgate.runs.distribution import Distribution, distributions
 
 _TIME = "us"
 """Unit of times."""
@@ -64,6 +65,13 @@ class BenchRowFacts(FrozenStruct, frozen=True):
     entries: list[EntryFacts]
 
 
+class DrawnFacts(FrozenStruct, frozen=True):
+    """How times on drawn workloads are distributed."""
+
+    seed: int
+    distributions: list[Distribution]
+
+
 class BenchFacts(FrozenStruct, frozen=True):
     """The times of all contenders."""
 
@@ -73,12 +81,15 @@ class BenchFacts(FrozenStruct, frozen=True):
     environment: BenchEnvironment | None
     """Where it was timed; null where nothing was."""
     rows: list[BenchRowFacts]
+    drawn: DrawnFacts | None = None
+    """Null where no workload was drawn."""
 
 
 def bench_facts(bench: Bench, folder: Path) -> BenchFacts:
     """The statistics of a bench."""
     rows = [_row(row) for row in bench.rows]
-    return BenchFacts(bench=str(folder), complete=bench.complete, environment=bench.environment, rows=rows)
+    drawn = DrawnFacts(bench.drawn.seed, distributions(bench)) if bench.drawn is not None else None
+    return BenchFacts(str(folder), bench.complete, bench.environment, rows, drawn)
 
 
 def _row(row: BenchRow) -> BenchRowFacts:

@@ -27,11 +27,12 @@ from stallgate.errors import NoDevice
 from stallgate.measure.check import Checker, CheckOptions
 from stallgate.measure.checked import CheckReport, report_of
 from stallgate.measure.device import Device, choose, find_devices
-from stallgate.measure.drawn import Draw, DrawnPlan, plan_drawn, plan_small
+from stallgate.measure.drawn import DrawnPlan, plan_drawn, plan_small
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project
 from stallgate.render import terminal
+from stallgate.runs.drawn import Draw
 
 
 class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):

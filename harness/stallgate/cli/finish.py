@@ -31,7 +31,7 @@ def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
     write_results(result)
     status = measured_status(result)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement)
+        terminal.show_run(result.run, result.summaries, result.judgement, project)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})
     found_so_far(facts)

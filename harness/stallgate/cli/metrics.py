@@ -29,6 +29,8 @@ class CatalogueRow(FrozenStruct, frozen=True):
     formula: str | None
     computed: bool
     detail_only: bool
+    collect: str
+    """always; or stage: only where a stage asks for it."""
     missing_on: list[str]
     """Chips that lack one of its ncu names."""
     about: str

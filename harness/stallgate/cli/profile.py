@@ -196,11 +196,12 @@ def _finished(project: Project, folder: Path, arguments: ProfileArguments) -> in
     if arguments.page:
         draw_finished(project, finished, as_json=as_json)
     if arguments.record:
-        _keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
+        keep(project, folder)  # last: a run that cannot be recorded still gets its tables and its page
     return print_result("profile", finished.facts, finished.status) if as_json else finished.status
 
 
-def _keep(project: Project, folder: Path) -> None:
+def keep(project: Project, folder: Path) -> None:
+    """Keeps a run as recordings, and says what they leave out."""
     for kept in record(project, folder, load(folder)):
         click.echo(f"recorded: {near(kept.path)}", err=True)
         if kept.left_out:

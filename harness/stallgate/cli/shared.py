@@ -16,11 +16,11 @@ from stallgate.errors import BadArgument
 from stallgate.formatting import as_text, is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Targets
-from stallgate.measure.drawn import Draw
 from stallgate.measure.plan import Request, left_out, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project, load_project
 from stallgate.project.root import find_root
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import find
 
 

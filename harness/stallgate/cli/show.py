@@ -36,7 +36,7 @@ from stallgate.render.listings import problems_text, runs_table, stages_text
 from stallgate.runs.conditions import environments
 from stallgate.runs.folder import LATEST, RECORDED
 
-Answer = Status | Literal["not_judged"]
+GateAnswer = Status | Literal["not_judged"]
 """The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""
 
 
@@ -57,7 +57,7 @@ class RunListed(FrozenStruct, frozen=True):
     problems: list[str]
     outcomes: dict[Outcome, int]
     """Outcome -> number of cases."""
-    verdict: Answer
+    verdict: GateAnswer
     gaps: list[str]
     """What is missing or damaged, a sentence each."""
 
@@ -148,7 +148,7 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
     gpus: list[str]
     """null where the run does not say."""
     complete: bool
-    verdict: Answer
+    verdict: GateAnswer
     """By the stages as they stand now."""
     stages: list[str]
     cases: list[CaseFacts]
@@ -211,7 +211,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
 def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement)
+        terminal.show_run(result.run, result.summaries, result.judgement, project)
     units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result)}
     facts = run_facts(result, units)
     return _run_shown(result, facts)

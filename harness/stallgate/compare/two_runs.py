@@ -26,7 +26,7 @@ from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, spaced
 from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Reason, Role, Run, Settings
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
@@ -244,14 +244,20 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
 # --- what may be compared ---------------------------------------------------------------------------------------------
 
 
+def _is_told(metric: Metric, found: list[tuple[tuple[Case, str], Summary]]) -> bool:
+    """Whether there is more to say of a metric than that nobody asked for it."""
+    states = {summary.state for (_, name), summary in found if name == metric.name}
+    if metric.collect == "always":
+        return is_measured(metric) or bool(states)
+    return not states <= {"absent"}
+
+
 class _Sides:
     """The two runs, and what differs between them."""
 
     def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
-        measured = {metric for side in (base, run) for _, metric in side.summaries}
-        self._metrics = [
-            metric for metric in project.catalogue.metrics.values() if metric.names or metric.name in measured
-        ]
+        found = [one for side in (base, run) for one in side.summaries.items()]
+        self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, found)]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
@@ -371,7 +377,13 @@ def times_finding(pairs: list[Pair]) -> str:
     if not moved:
         return "No time moved beyond the noise"
     rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
-    return "; ".join([_change_in_words(pair) for pair in moved[:_HEADLINES]] + rest)
+    return "; ".join([_change_in_words(pair, pairs) for pair in moved[:_HEADLINES]] + rest)
+
+
+def _named(pair: Pair, name: str, pairs: list[Pair]) -> str:
+    """A name in a case's problem; with the problem, where the pairs are of several."""
+    several = any(other.case.problem != pair.case.problem for other in pairs)
+    return f"{pair.case.problem}/{name}" if several else name
 
 
 def _weight(pair: Pair) -> tuple[bool, bool, float]:
@@ -379,11 +391,11 @@ def _weight(pair: Pair) -> tuple[bool, bool, float]:
     return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
 
 
-def _change_in_words(pair: Pair) -> str:
+def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
     """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
-    return f"{pair.name} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
+    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
@@ -400,10 +412,10 @@ def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
 
 
 def _about_code(pairs: list[Pair]) -> list[str]:
-    changed = list(dict.fromkeys(pair.case.variant for pair in pairs if pair.code == "changed"))
+    changed = list(dict.fromkeys(_named(p, p.case.variant, pairs) for p in pairs if p.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
-    return notes + [f"{_change_in_words(pair)}, though its code is the same" for pair in moved]
+    return notes + [f"{_change_in_words(pair, pairs)}, though its code is the same" for pair in moved]
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:

@@ -16,7 +16,7 @@ import msgspec
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS
 from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
-from stallgate.project.catalogue import formula_value, names_in
+from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
@@ -120,14 +120,23 @@ def device_of(launch: Launch) -> str:
 
 
 def is_read(launch: Launch, metric: Metric) -> bool:
-    """Whether a launch has a reading of a metric; one that is only computed needs all of its parts."""
-    if metric.names or metric.formula is None:
-        return bool(metric.names)
-    return all(name in launch.metrics for name in names_in(metric.formula))
+    """Whether a launch has a reading of a metric, if only of why there is no value.
+
+    A metric that is not asked for always needs what it is read from.
+    """
+    if metric.collect == "always" and is_measured(metric):
+        return True
+    return any(name in launch.metrics for name in metric.names) or _formula_of(launch, metric) is not None
+
+
+def _formula_of(launch: Launch, metric: Metric) -> str | None:
+    """The first formula of a metric whose parts a launch has."""
+    known = (formula for formula in formulas(metric) if all(name in launch.metrics for name in names_in(formula)))
+    return next(known, None)
 
 
 def reading(launch: Launch, metric: Metric) -> Reading:
-    """A metric of a launch: by the first of its names that has a value, else by its formula.
+    """A metric of a launch: by the first of its names that has a value, else by the first formula that has its parts.
 
     Without either, the state is that of the preferred name.
     """
@@ -135,8 +144,9 @@ def reading(launch: Launch, metric: Metric) -> Reading:
     for found in direct:
         if found.state != "absent" and found.state != "no_value":
             return found
-    if metric.formula is not None and all(name in launch.metrics for name in names_in(metric.formula)):
-        return _by_formula(launch, metric, metric.formula)
+    formula = _formula_of(launch, metric)
+    if formula is not None:
+        return _by_formula(launch, metric, formula)
     without_value = [found for found in direct if found.state == "no_value"]
     return (without_value or direct or [absent(metric)])[0]
 

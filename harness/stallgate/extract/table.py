@@ -19,8 +19,8 @@ from msgspec.structs import astuple
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
-from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State, Workload
+from stallgate.project.catalogue import ROOF_FRACTION, TENSOR_FLOPS, TENSOR_INT8, TENSOR_PIPE, VECTOR_FLOPS
 from stallgate.project.decode import LARGEST_TABLE, open_bounded
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
@@ -69,23 +69,18 @@ def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[Metri
     ``roof_fraction`` is absent in every row: whether a roof is sound is not known here.
     """
     order = {result.case: number for number, result in enumerate(run.cases)}
-    needed = {case: _needed_bytes(run, project, case) for case in order}
+    needs = {case: measured_workload(run, project, case) for case in order}
     rows: list[MetricRow] = []
     for call in sorted(calls, key=lambda call: order[call.case]):
         launches = [_readings(launch, project.catalogue) for launch in call.launches]
         combined = combine_launches(project.catalogue, launches)
-        combined |= _computed(combined, needed[call.case], project.catalogue)
+        combined |= _computed(combined, needs[call.case], project.catalogue)
         rows += _rows(run, call, launches, combined, project.catalogue)
     return rows
 
 
 def _readings(launch: Launch, catalogue: Catalogue) -> Readings:
     return {name: reading(launch, metric) for name, metric in catalogue.metrics.items() if is_read(launch, metric)}
-
-
-def _needed_bytes(run: Run, project: Project, case: Case) -> int | None:
-    workload = measured_workload(run, project, case)
-    return workload.bytes if workload is not None else None
 
 
 def as_frame(rows: list[MetricRow]) -> pd.DataFrame:
@@ -173,20 +168,33 @@ def _weighted(values: list[float], weights: list[float]) -> float:
 # --- what only a call has ---------------------------------------------------------------------------------------------
 
 
-def _computed(combined: Readings, needed: int | None, catalogue: Catalogue) -> Readings:
-    """effective_bandwidth and traffic of a call; roof_fraction, which is not known yet.
+def _computed(combined: Readings, workload: Workload | None, catalogue: Catalogue) -> Readings:
+    """What is computed for a whole call; roof_fraction is not known yet.
 
     Args:
         combined: the readings of the call.
-        needed: bytes that its workload needs, where that is known.
+        workload: what the call computes, where that is known.
         catalogue: the metrics.
     """
-    duration = combined["duration"].value
-    read, written = combined["dram_bytes_read"].value, combined["dram_bytes_written"].value
-    moved = read + written if read is not None and written is not None else None
+    duration = _value(combined, "duration")
+    needed = workload.bytes if workload is not None else None
+    moved = _sum(combined, ["dram_bytes_read", "dram_bytes_written"])
+    done = flops_done(combined)
+    asked = workload.flops or None if workload is not None else None
+    conflicts, wavefronts = _value(combined, "shared_conflicts"), _value(combined, "shared_wavefronts")
     values = {
         "effective_bandwidth": (_ratio(needed, duration), "bytes needed / duration"),
         "traffic": (_ratio(moved, needed), "(dram_bytes_read + dram_bytes_written) / bytes needed"),
+        "tflops": (_ratio(done, duration, _TERA_PER_NS), "operations by counters / duration"),
+        "tflops_needed": (_ratio(asked, duration, _TERA_PER_NS), "operations needed / duration"),
+        "arithmetic_intensity": (
+            _ratio(done, moved),
+            "operations by counters / (dram_bytes_read + dram_bytes_written)",
+        ),
+        "shared_bank_conflicts": (
+            0.0 if wavefronts == 0 else _ratio(conflicts, wavefronts, 100),
+            "100 * shared_conflicts / shared_wavefronts",
+        ),
     }
     found = {name: _derived(catalogue.metrics[name], value, how) for name, (value, how) in values.items()}
     return {**found, ROOF_FRACTION: absent(catalogue.metrics[ROOF_FRACTION])}
@@ -196,8 +204,41 @@ def _derived(metric: Metric, value: float | None, how: str) -> Reading:
     return absent(metric) if value is None else checked(metric, value, how, "derived")
 
 
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
+_TERA_PER_NS = 1e-3
+"""Operations a nanosecond -> 10^12 operations a second."""
+
+
+def flops_done(readings: Readings) -> float | None:
+    """Floating-point operations by counters; None where some of them may not have been counted.
+
+    The counters of the tensor cores are needed only where the tensor pipe was busy. Where it was and none of them
+    counted anything, it worked on a type that has no counter here.
+    """
+    vector = _sum(readings, VECTOR_FLOPS)
+    if vector is None or _value(readings, TENSOR_PIPE) == 0:
+        return vector
+    counted = {name: readings[name].value for name in (*TENSOR_FLOPS, TENSOR_INT8) if name in readings}
+    values = [value for value in counted.values() if value is not None]
+    if not values or len(values) < len(counted):
+        return None
+    busy = _value(readings, TENSOR_PIPE)
+    if busy and not any(values):
+        return None
+    return vector + sum(counted[name] or 0.0 for name in TENSOR_FLOPS if name in counted)
+
+
+def _value(readings: Readings, name: str) -> float | None:
+    return readings[name].value if name in readings else None
+
+
+def _sum(readings: Readings, names: Iterable[str]) -> float | None:
+    """The sum of some readings; None where one is not measured."""
+    values = [_value(readings, name) for name in names]
+    return None if None in values else sum(value or 0.0 for value in values)
+
+
+def _ratio(above: float | None, below: float | None, factor: float = 1.0) -> float | None:
+    return factor * above / below if above is not None and below else None
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

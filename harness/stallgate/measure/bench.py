@@ -36,18 +36,23 @@ from stallgate.measure.messages import (
 )
 from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import Case, FrozenStruct, Workload
+from stallgate.project.arithmetic import ridge
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import package_digest, subject_digests, text_digest
 from stallgate.project.entries import file_entry
 from stallgate.project.layout import gradient_file, peer_file, peer_files
 from stallgate.project.load import Project
 from stallgate.runs.bench import BENCH_FORMAT, Bench, BenchEnvironment, BenchRow, Entry, Gradient, save_bench
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import now, write_whole
 
 TIMER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "bench" / "__main__.py"
 
 ROW_BUDGET_S = 4.0
 """Seconds of timed calls that a row may take; whoever is slow has fewer rounds."""
+
+DRAWN_ROW_BUDGET_S = 1.0
+"""The same for a drawn workload: there are many, and what counts is how they are distributed."""
 
 COPY = Entry(name="copy", role="copy")
 
@@ -64,6 +69,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Seconds that the child may take to exit after it was asked to."""
     gradient: Gradient | None = None
     zeros: int = 0
+    draw: Draw | None = None
+    """Which of the workloads were drawn."""
 
 
 class BenchWatcher(Protocol):
@@ -100,7 +107,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
         dirty=dirty,
         arguments=arguments,
         rounds=options.rounds,
-        row_budget_s=ROW_BUDGET_S,
+        row_budget_s=ROW_BUDGET_S if options.draw is None else DRAWN_ROW_BUDGET_S,
         timeout_s=options.timeout_s,
         clock_control="none",
         digests={name: _digests(project, name) for name in problems},
@@ -108,6 +115,7 @@ def new_bench(project: Project, cases: list[Case], options: BenchOptions, argume
             _row(project, options, [c for c in cases if (c.problem, c.workload) == (problem, workload)])
             for problem, workload in dict.fromkeys((case.problem, case.workload) for case in cases)
         ],
+        drawn=options.draw,
     )
 
 
@@ -274,7 +282,9 @@ class Bencher:
         facts = to_builtins(message)
         facts.pop("event")
         described = BenchEnvironment(**facts, device=self._device.index, driver=self._device.driver)
-        self._note(replace(self._bench, environment=described))
+        spec = self._project.gpu_spec_of(described.gpu)
+        rows = [replace(row, ridge=ridge(spec, row.workload) if spec else None) for row in self._bench.rows]
+        self._note(replace(self._bench, environment=described, rows=rows))
 
     def begin_row(self, name: str, needed_bytes: int | None) -> None:
         """Writes down how many bytes a row's workload needs, where the project does not say."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from stallgate.measure.check import Checked
-from stallgate.measure.drawn import Draw, DrawnPlan
+from stallgate.measure.drawn import DrawnPlan
 from stallgate.measure.messages import Described
 from stallgate.model import CaseResult, FrozenStruct, Outcome, Role, Workload, display_name
+from stallgate.runs.drawn import Draw
 
 Answer = Literal["right", "wrong", "not_checked"]
 CheckOutcome = Literal["right", "wrong_result", "crashed", "timed_out", "skipped", "not_checked"]
@@ -26,6 +27,8 @@ class CheckedCase(FrozenStruct, frozen=True):
     """What became of a variant on one workload."""
 
     workload: str
+    number: int | None
+    """Of a drawn workload."""
     arguments: dict[str, object]
     """What its inputs were made of."""
     outcome: CheckOutcome
@@ -90,12 +93,12 @@ def report_of(checked: Checked, plan: DrawnPlan, draw: Draw | None, gpu: str | N
         stand_ins=plan.stand_ins,
         seed=draw.seed if draw is not None else None,
         environment=checked.environment,
-        variants=[_variant(plan, results) for results in groups.values()],
+        variants=[_variant(plan, draw, results) for results in groups.values()],
         exit_status=checked.status,
     )
 
 
-def _variant(plan: DrawnPlan, results: list[CaseResult]) -> CheckedVariant:
+def _variant(plan: DrawnPlan, draw: Draw | None, results: list[CaseResult]) -> CheckedVariant:
     case = results[0].case
     workloads = plan.project.problems[case.problem].workloads
     return CheckedVariant(
@@ -105,7 +108,7 @@ def _variant(plan: DrawnPlan, results: list[CaseResult]) -> CheckedVariant:
         role=results[0].role,
         answer=_answer(results),
         right=sum(result.outcome == "profiled" for result in results),
-        cases=[_case(workloads[result.case.workload], result) for result in results],
+        cases=[_case(workloads[result.case.workload], draw, result) for result in results],
     )
 
 
@@ -116,9 +119,10 @@ def _answer(results: list[CaseResult]) -> Answer:
     return "right" if outcomes == {"profiled"} else "not_checked"
 
 
-def _case(workload: Workload, result: CaseResult) -> CheckedCase:
+def _case(workload: Workload, draw: Draw | None, result: CaseResult) -> CheckedCase:
     return CheckedCase(
         workload=workload.name,
+        number=draw.number_of(workload.name) if draw is not None else None,
         arguments=workload.arguments,
         outcome=_OUTCOMES.get(result.outcome, "not_checked"),
         reason=result.reason,

@@ -9,7 +9,7 @@ from pathlib import Path
 from stallgate.errors import NoProfiler
 from stallgate.measure import ncu
 from stallgate.model import Catalogue, FrozenStruct, Metric
-from stallgate.project.catalogue import COMPUTED_OF, exists_on, name_on
+from stallgate.project.catalogue import COMPUTED_OF, asked_for, exists_on, is_measured, names_in
 from stallgate.project.load import Project
 
 _OWN = ("launch__", "device__", "smsp__pcsamp_", "sm__maximum_warps_per_active_cycle_pct")
@@ -48,8 +48,8 @@ def unmeasurable(project: Project, chip: str, problems: list[str]) -> list[str]:
 
 def _lacks(catalogue: Catalogue, metric: Metric, chip: str) -> list[str]:
     """Why a metric will not be in a run on a chip, as far as the catalogue knows."""
-    if metric.names:
-        return [] if name_on(catalogue, metric, chip) else [f"it does not have {metric.name}"]
+    if is_measured(metric):
+        return [] if asked_for(catalogue, metric, chip) else [f"it does not have {metric.name}"]
     if metric.formula is not None:
         return [f"{metric.name} exists only in --detail reports, which are never judged"]
     parts = [catalogue.metrics[name] for name in COMPUTED_OF.get(metric.name, [])]
@@ -63,7 +63,7 @@ def verify(catalogue: Catalogue, chip: str, tool: Path) -> CatalogueCheck:
         return CatalogueCheck(
             chip=chip, text=f"{tool} lists no metrics of {chip}: the catalogue is not verified", differs=False
         )
-    names = sorted({n for m in catalogue.metrics.values() for n in m.names if not n.startswith(_OWN)})
+    names = sorted({name for metric in catalogue.metrics.values() for name in _names(metric)})
     wrong = [name for name in names if (_base(name) in listed) != exists_on(catalogue, name, chip)]
     if not wrong:
         return CatalogueCheck(
@@ -73,6 +73,12 @@ def verify(catalogue: Catalogue, chip: str, tool: Path) -> CatalogueCheck:
     return CatalogueCheck(
         chip=chip, text=f"{tool} contradicts the catalogue: on {chip} {', '.join(said)}", differs=True
     )
+
+
+def _names(metric: Metric) -> list[str]:
+    """The ncu names that may be asked for to measure a metric, but for those that ncu computes itself."""
+    parts = [name for counters in metric.counters for name in names_in(counters)]
+    return [name for name in (*metric.names, *parts) if not name.startswith(_OWN)]
 
 
 def query(tool: Path, chip: str) -> set[str]:

@@ -20,6 +20,7 @@ from stallgate.measure.process import Ended, Spawned, in_words, watch
 from stallgate.model import CallDirection, Case, FrozenStruct, Workload
 from stallgate.project.inputs import BadInput, tensor_input
 from stallgate.project.load import Project
+from stallgate.runs.drawn import Draw, drawn_name
 
 SMALL_ELEMENTS = 2**14
 """Elements of a drawn workload in Triton's interpreter, which takes a second for a million."""
@@ -42,35 +43,23 @@ class DrawRequest(FrozenStruct, frozen=True):
     inputs: list[object] = []
     direction: CallDirection = "forward"
     """Of the workload that a small one stands for."""
+    needs: bool = False
+    """Whether its bytes matter; without a ``needs`` in the reference it takes a second to derive them."""
 
     @property
     def name(self) -> str:
         return f"{self.problem}/{self.workload}"
 
 
-class Draw(FrozenStruct, frozen=True):
-    """Which workloads are drawn."""
-
-    seed: int
-    numbers: list[int]
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the workloads."""
-        return [drawn_name(self.seed, number) for number in self.numbers]
-
-    def requests(self, problems: Iterable[str], largest: int | None) -> list[DrawRequest]:
-        """One for each number and problem: the same seed and number give the same arguments, on every machine."""
-        return [
-            DrawRequest(problem, drawn_name(self.seed, number), "draw", key=f"{self.seed}/{number}", largest=largest)
-            for problem in problems
-            for number in self.numbers
-        ]
-
-
-def drawn_name(seed: int, number: int) -> str:
-    """The name of a drawn workload."""
-    return f"drawn-{seed}-{number}"
+def drawn_requests(
+    draw: Draw, problems: Iterable[str], *, largest: int | None = None, needs: bool = False
+) -> list[DrawRequest]:
+    """One for each number and problem: the same seed and number give the same arguments, on every machine."""
+    return [
+        DrawRequest(problem, drawn_name(draw.seed, number), "draw", f"{draw.seed}/{number}", largest, needs=needs)
+        for problem in problems
+        for number in draw.numbers
+    ]
 
 
 def small_request(problem: str, workload: Workload) -> DrawRequest:
@@ -147,15 +136,22 @@ class DrawnPlan(FrozenStruct, frozen=True):
 
 
 def plan_drawn(
-    project: Project, request: Request, draw: Draw, python: str, timeout_s: float, *, only_drawn: bool = False
+    project: Project,
+    request: Request,
+    draw: Draw,
+    python: str,
+    timeout_s: float,
+    *,
+    only_drawn: bool = False,
+    needs: bool = False,
 ) -> DrawnPlan:
-    """The cases of a request, and the same on drawn workloads, or these alone.
+    """The cases of a request, and the same on drawn workloads, or these alone; with the bytes that they need or not.
 
     Raises:
         UserFault: the request names something unknown, or a problem cannot draw.
         NotMeasured: the drawing child cannot work.
     """
-    drawn = with_workloads(project, draw.requests(_problems(project, request), None), python, timeout_s)
+    drawn = with_workloads(project, drawn_requests(draw, _problems(project, request), needs=needs), python, timeout_s)
     named = [] if only_drawn else plan_cases(project, request)
     return DrawnPlan(drawn, _roofs_first(drawn, [*named, *_drawn_cases(drawn, request, draw)]))
 
@@ -173,7 +169,7 @@ def plan_small(
     whole = dict.fromkeys((case.problem, case.workload) for case in named)
     requests = [small_request(problem, project.problems[problem].workloads[name]) for problem, name in whole]
     if draw is not None:
-        requests += draw.requests(_problems(project, request), SMALL_ELEMENTS)
+        requests += drawn_requests(draw, _problems(project, request), largest=SMALL_ELEMENTS)
     small = with_workloads(project, requests, python, timeout_s)
     stand_ins = _stand_ins(small, list(whole))
     cases = [case for case in named if f"{case.problem}/{case.workload}" not in stand_ins]

@@ -36,6 +36,7 @@ _IS_SKIPPED = pytest.StashKey[bool]()
 """Whether a fixture of stallgate skipped the test."""
 
 _STATE, _PAGE, _REPLAYED = "stallgate", "stallgate_page", "stallgate_replayed"
+_NO_PAGE = "stallgate_page_fault"
 """Properties of a test's report: they reach the process that prints the summary, and junit.xml."""
 
 
@@ -169,6 +170,7 @@ def _note(item: pytest.Item, run: GatedRun) -> None:
     state = {"pass": "pass", "fail": "fail"}.get(run.state, "not measured")
     item.user_properties += [(_STATE, state)]
     item.user_properties += [(_PAGE, str(run.page))] if run.page is not None else []
+    item.user_properties += [(_NO_PAGE, run.page_fault)] if run.page_fault else []
     item.user_properties += [(_REPLAYED, str(run.folder))] if run.replayed else []
 
 
@@ -275,6 +277,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for page in dict.fromkeys(Path(path) for each in found for name, path in each if name == _PAGE):
         remark = " (a recording, not measured in this session)" if page.parent in replayed else ""
         terminalreporter.write_line(f"page: {_near(page, config.invocation_params.dir)}{remark}")
+    for fault in dict.fromkeys(fault for each in found for name, fault in each if name == _NO_PAGE):
+        terminalreporter.write_line(f"no page: {fault}", yellow=True)
     unmeasured = sum((_STATE, "not measured") in each for each in found)
     if unmeasured:
         terminalreporter.write_line(f"stallgate: {unmeasured} not measured", yellow=True, bold=True)

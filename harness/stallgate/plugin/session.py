@@ -90,7 +90,9 @@ class GatedRun:
     folder: Path | None = None
     """The run's folder; None if nothing was measured."""
     page: Path | None = None
-    """``report.html``; None if it could not be drawn."""
+    """``report.html``; None if there is none."""
+    page_fault: str = ""
+    """Why the page could not be drawn."""
     replayed: bool = False
     """Whether the numbers are of a recording, not of this session."""
     verdicts: list[dict[str, Any]] = field(default_factory=list)
@@ -138,7 +140,7 @@ class Session:
         if wanted not in self._measured:
             self.measure([wanted])
         measured = self._measured[wanted]
-        if measured.profile.code:
+        if measured.profile.code or "run" not in measured.profile.facts:
             return _unmeasured(wanted, measured.profile)
         return self._gated(wanted, measured)
 
@@ -189,23 +191,25 @@ class Session:
             state, message = self._checked(wanted)
         if replayed and not self._measuring.replay:
             state, message = "error", "not measured: the run is a recording"
+        page, page_fault = self._page(measured)
         return GatedRun(
             wanted=wanted,
             state=state,
             message=message,
             folder=Path(facts["run"]),
-            page=self._page(measured),
+            page=page,
+            page_fault=page_fault,
             replayed=replayed,
             verdicts=verdicts,
             metrics={case: found for case, found in facts.get("metrics", {}).items() if _has(wanted, case)},
         )
 
-    def _page(self, measured: _Measured) -> Path | None:
-        drawn = self._measuring.ask(
-            ["report", str(measured.profile.facts["run"]), *_options("--stage", measured.stages)]
-        )
-        files = drawn.facts.get("files")
-        return Path(files[0]) if files else None
+    def _page(self, measured: _Measured) -> tuple[Path | None, str]:
+        """The page of a run, or why it could not be drawn."""
+        options = _options("--stage", measured.stages)
+        drawn = self._measuring.ask(["report", str(measured.profile.facts["run"]), *options])
+        files = drawn.facts.get("files") or [None]
+        return (None, drawn.message) if drawn.code or files[0] is None else (Path(files[0]), "")
 
     def _checked(self, wanted: Wanted) -> tuple[_State, str]:
         """Whether the variants are right on drawn workloads."""
@@ -239,7 +243,8 @@ def _unmeasured(wanted: Wanted, profile: Answer) -> GatedRun:
 
 def _refused(answer: Answer) -> tuple[_State, str]:
     hint = f"\nhint: {answer.hint}" if answer.hint and answer.code not in _UNABLE else ""
-    return "error", f"not measured: {answer.message}{hint}"
+    message = answer.message or f"`stallgate` ended with status {answer.status}"
+    return "error", f"not measured: {message}{hint}"
 
 
 def _is_about(wanted: Wanted, verdict: dict[str, Any]) -> bool:
@@ -270,6 +275,9 @@ def _settled(wanted: Wanted, verdicts: list[dict[str, Any]]) -> tuple[_State, st
     return "fail" if missed else "error", "\n".join(_sentence(verdict) for verdict in missed + open_)
 
 
+_WHAT_IS_JUDGED = "only candidates are judged, on the workloads that the problem has judged by the stage"
+
+
 def _unasked(wanted: Wanted, verdicts: list[dict[str, Any]]) -> str:
     """Names what a test wants judged and no verdict is about, in a sentence."""
     for variant in wanted.variants or ("",):
@@ -279,7 +287,7 @@ def _unasked(wanted: Wanted, verdicts: list[dict[str, Any]]) -> str:
                 subject = f"{wanted.problem}/{variant}" if variant else wanted.problem
                 on = f" on {workload}" if workload else ""
                 stages = f" of {' and '.join(wanted.stages)}" if wanted.stages else ""
-                return f"not measured: no target{stages} judges {subject}{on}: is it a candidate?"
+                return f"not measured: no target{stages} judges {subject}{on}; {_WHAT_IS_JUDGED}"
     return ""
 
 

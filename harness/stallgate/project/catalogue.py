@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from math import isfinite
 
@@ -18,10 +18,29 @@ ROOF_FRACTION = "roof_fraction"
 L2_SECTORS = "l2_sectors"
 """Used to check that a measurement is plausible: all bytes that a workload needs pass through L2."""
 
-COMPUTED_OF = {"traffic": ["dram_bytes_read", "dram_bytes_written"]}
+TENSOR_PIPE = "tensor_pipe_utilization"
+
+VECTOR_FLOPS = ("fp32_flops", "fp64_flops", "fp16_flops")
+"""Operations outside of the tensor cores, by type."""
+
+TENSOR_FLOPS = ("tensor_bf16_flops", "tensor_fp16_flops", "tensor_tf32_flops", "tensor_fp8_flops", "tensor_fp64_flops")
+"""Floating-point operations of the tensor cores, by type."""
+
+TENSOR_INT8 = "tensor_int8_ops"
+"""Integer operations of the tensor cores: no FLOP, but what kept the tensor pipe busy."""
+
+_DRAM_BYTES = ["dram_bytes_read", "dram_bytes_written"]
+_FLOPS = [*VECTOR_FLOPS, *TENSOR_FLOPS, TENSOR_INT8, TENSOR_PIPE]
+
+COMPUTED_OF = {
+    "traffic": _DRAM_BYTES,
+    "tflops": _FLOPS,
+    "arithmetic_intensity": [*_FLOPS, *_DRAM_BYTES],
+    "shared_bank_conflicts": ["shared_conflicts", "shared_wavefronts"],
+}
 """Computed metric of a whole call -> the metrics that it is computed from, besides the duration."""
 
-COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "traffic")
+COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "tflops_needed", *COMPUTED_OF)
 """Metrics that ``stallgate/extract/table.py`` computes for the whole call; they have no ncu name."""
 
 READ = (
@@ -30,6 +49,9 @@ READ = (
     *("dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers"),  # what the page shows
 )
 """Metrics that stallgate itself needs; each has to have an ncu name."""
+
+NEEDED = (*READ, *COMPUTED, *dict.fromkeys(part for parts in COMPUTED_OF.values() for part in parts))
+"""Metrics that every catalogue has to have."""
 
 
 def find_metric(catalogue: Catalogue, name: str) -> Metric | None:
@@ -62,34 +84,63 @@ def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | Non
     return next((name for name in metric.names if exists_on(catalogue, name, chip)), None)
 
 
+def asked_for(catalogue: Catalogue, metric: Metric, chip: str | None) -> list[str]:
+    """The ncu names that a chip is asked for to measure a metric; empty where it cannot."""
+    name = name_on(catalogue, metric, chip)
+    if name is not None:
+        return [name]
+    sums = (names_in(counters) for counters in metric.counters)
+    return next((list(names) for names in sums if all(exists_on(catalogue, name, chip) for name in names)), [])
+
+
+def is_measured(metric: Metric) -> bool:
+    """Whether ncu is asked for the metric of every launch: it is neither computed nor only of --detail reports."""
+    return bool(metric.names or metric.counters)
+
+
+def stage_metrics(stages: Iterable[Stage]) -> list[Metric]:
+    """The metrics that stages judge, then those that they show, in their order, each once."""
+    stages = list(stages)
+    metrics = [target.metric for stage in stages for target in stage.targets]
+    metrics += [metric for stage in stages for metric in stage.shown]
+    return list({metric.name: metric for metric in metrics}.values())
+
+
 def collected(
-    catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None, stages: Iterable[Stage] = ()
+    catalogue: Catalogue, chip: str | None, wanted: list[str] | None = None, stages: Collection[Stage] = ()
 ) -> list[str]:
     """The ncu names to ask for.
 
     Args:
         catalogue: the catalogue.
         chip: the GPU's chip, None if unknown.
-        wanted: names of metrics; None for the whole catalogue. Their weights, and the metrics that every verdict
-            needs, are added.
-        stages: the stages that will judge. What their targets need is added, as far as the chip has it.
+        wanted: names of metrics; None for all that the catalogue collects always. Their weights, and the metrics that
+            every verdict needs, are added.
+        stages: the stages that will judge. What their targets need is added, as far as the chip has it; and what they
+            show, unless metrics are named.
 
     Raises:
         UnknownName: a wanted metric is unknown.
         BadArgument: the chip lacks a wanted metric, or the metric needs --detail.
     """
+    needed = _needed_by(catalogue, stages)
     if wanted is None:
-        rows = list(catalogue.metrics.values())
+        always = [metric for metric in catalogue.metrics.values() if metric.collect == "always"]
+        rows = [*always, *_with_weights(catalogue, [*needed, *stage_metrics(stages)])]
     else:
-        rows = _with_weights(catalogue, [resolve(catalogue, name) for name in wanted])
-        for metric in rows:  # what was asked for has to exist; of what stages need, `unmeasurable` tells the gaps
-            if not metric.names and metric.formula is not None:
-                raise BadArgument(f"{metric.name} exists only in --detail reports", "measure it with --detail")
-            if metric.names and name_on(catalogue, metric, chip) is None:
-                raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
-        rows = _with_weights(catalogue, [*rows, *_needed_by(catalogue, stages)])
-    names = [name_on(catalogue, metric, chip) for metric in rows]
-    return list(dict.fromkeys(name for name in names if name is not None))
+        named = [resolve(catalogue, name) for name in wanted]
+        _check_wanted(catalogue, chip, named)
+        rows = _with_weights(catalogue, [*named, *needed])
+    return list(dict.fromkeys(name for metric in rows for name in asked_for(catalogue, metric, chip)))
+
+
+def _check_wanted(catalogue: Catalogue, chip: str | None, named: list[Metric]) -> None:
+    """Refuses a metric of the command line that a chip, or a run without --detail, cannot have."""
+    for metric in named:
+        if not is_measured(metric) and metric.formula is not None:
+            raise BadArgument(f"{metric.name} exists only in --detail reports", "measure it with --detail")
+        if is_measured(metric) and not asked_for(catalogue, metric, chip):
+            raise BadArgument(f"{chip} does not have {metric.name}", f"see `stallgate metrics --chip {chip}`")
 
 
 def _needed_by(catalogue: Catalogue, stages: Iterable[Stage]) -> list[Metric]:
@@ -102,7 +153,7 @@ def _needed_by(catalogue: Catalogue, stages: Iterable[Stage]) -> list[Metric]:
 
 def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:
     parts = [catalogue.metrics[name] for metric in rows for name in COMPUTED_OF.get(metric.name, [])]
-    weights = [catalogue.metrics[metric.weight] for metric in rows if metric.weight]
+    weights = [catalogue.metrics[metric.weight] for metric in [*rows, *parts] if metric.weight]
     always = [catalogue.metrics[name] for name in ("duration", L2_SECTORS)]
     return list({metric.name: metric for metric in [*rows, *parts, *always, *weights]}.values())
 
@@ -125,10 +176,11 @@ def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
             "title": metric.title,
             "unit": metric.unit,
             "direction": metric.direction,
-            "ncu_name": name_on(catalogue, metric, chip),
+            "ncu_name": " + ".join(asked_for(catalogue, metric, chip)) or None,
             "formula": metric.formula,
-            "computed": not metric.names,
-            "detail_only": not metric.names and metric.formula is not None,
+            "collect": metric.collect,
+            "computed": not is_measured(metric),
+            "detail_only": not is_measured(metric) and metric.formula is not None,
             "missing_on": sorted({c for name in metric.names for c in catalogue.missing.get(name, [])}),
             "about": metric.about,
         }
@@ -138,9 +190,14 @@ def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
 
 def readable(catalogue: Catalogue) -> list[str]:
     """Every ncu name that a reading can come from."""
-    names = [name for metric in catalogue.metrics.values() for name in metric.names]
-    parts = [name for metric in catalogue.metrics.values() if metric.formula for name in names_in(metric.formula)]
-    return sorted({*names, *parts})
+    metrics = catalogue.metrics.values()
+    names = [name for metric in metrics for name in metric.names]
+    return sorted({*names, *(name for metric in metrics for formula in formulas(metric) for name in names_in(formula))})
+
+
+def formulas(metric: Metric) -> list[str]:
+    """The ways to compute a metric of ncu names, the preferred one first."""
+    return [*metric.counters, *([metric.formula] if metric.formula is not None else [])]
 
 
 # --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------

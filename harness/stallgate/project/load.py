@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName
 from stallgate.formatting import listed
-from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Problem, Stage, Waiver, Workload
-from stallgate.project.catalogue import find_metric
+from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Metric, Problem, Stage, Waiver, Workload
+from stallgate.project.catalogue import find_metric, stage_metrics
 from stallgate.project.checks import check_known
 from stallgate.project.paths import distinct_slug
 from stallgate.project.root import problem_sources
@@ -125,6 +125,10 @@ class Project(FrozenStruct, frozen=True):
             except BrokenFile:
                 continue
         return list({stage.name: stage for stage in found}.values())
+
+    def metrics_of(self, problems: Iterable[str]) -> list[Metric]:
+        """The metrics that the stages of some problems judge or show."""
+        return stage_metrics(self.with_sound(dict.fromkeys(name for each in problems for name in self.stages_of(each))))
 
     def gpu_spec_of(self, gpu: str) -> GpuSpec | None:
         """The data sheet of a GPU, by the name that its driver reports; None where there is none."""

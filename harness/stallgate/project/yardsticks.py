@@ -23,7 +23,7 @@ from stallgate.model import (
     Target,
     TargetTerms,
 )
-from stallgate.project.catalogue import COMPUTED, READ, find_metric, names_in
+from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
 from stallgate.project.layout import CATALOGUE_FILE, baseline_files, relative
@@ -100,7 +100,7 @@ def _check_catalogue(catalogue: Catalogue, sources: _Sources) -> None:
 
 def _check_needed(metrics: dict[str, Metric], sources: _Sources) -> None:
     """Refuses a catalogue that lacks a metric which stallgate itself computes with or shows."""
-    for name in (*READ, *COMPUTED):
+    for name in NEEDED:
         if name not in metrics:
             raise BrokenFile(
                 f"{sources.first}: metrics.{name}: it is missing", "restore it: stallgate needs this metric"
@@ -121,11 +121,13 @@ def _check_metric(key: str, metric: Metric, metrics: dict[str, Metric]) -> None:
         raise BrokenFile(
             f"{key}.weight: {metric.weight} is not measured per launch", "use a metric that has an ncu name"
         )
-    try:
-        names_in("0" if metric.formula is None else metric.formula)
-    except ValueError as error:
-        hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
-        raise BrokenFile(f"{key}.formula: {error}", hint) from None
+    for formula in formulas(metric):
+        try:
+            names_in(formula)
+        except ValueError as error:
+            hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
+            place = "formula" if formula == metric.formula else "counters"
+            raise BrokenFile(f"{key}.{place}: {error}", hint) from None
 
 
 def _references(catalogue: Catalogue, sources: _Sources) -> list[tuple[str, str]]:
@@ -219,7 +221,7 @@ def _metric(where: str, name: str, catalogue: Catalogue) -> Metric:
 
 def _check_measured(where: str, metric: Metric) -> None:
     """Refuses a metric that has no values."""
-    if not metric.names and metric.formula is None and metric.name not in COMPUTED:
+    if not is_measured(metric) and metric.formula is None and metric.name not in COMPUTED:
         raise BrokenFile(
             f"{where}.metric: nothing measures {metric.name}",
             f"give it `names` or a `formula` in {CATALOGUE_FILE}, or judge by another metric",

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from stallgate.formatting import SIGNS
 from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
@@ -409,57 +409,168 @@ class RooflineCeiling(FrozenStruct, frozen=True):
 
 
 class Work(FrozenStruct, frozen=True):
-    """A variant's bytes and operations per second, by its counters."""
+    """A variant's bytes per second by its counters, and its operations per second."""
 
     name: str
     role: Role
     bytes_per_second: float
     flops_per_second: float
+    by_need: bool = False
+    """The operations are those that the workload needs: they were not counted."""
 
 
-def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> Figure:
-    """Operations per second over operations per byte, both logarithmic, under the ceilings."""
-    figure = blank_figure(title, 10.0, 4.2)
-    axis = figure.subplots()
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    intensities = [work.flops_per_second / work.bytes_per_second for work in works]
-    ridge = max((c.flops_per_second or 0) for c in ceilings) / max((c.bytes_per_second or 1) for c in ceilings)
-    left, right = min(intensities) / 4, max(4 * ridge, 4 * max(intensities))
+def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling], counted: str) -> Figure:
+    """Operations per second over operations per byte, both logarithmic, under the ceilings.
+
+    Args:
+        title: the figure's.
+        works: a dot for each; hollow where its operations are by need.
+        ceilings: at least one of bytes and one of operations.
+        counted: the operations in words, such as ``FP32 operations``.
+    """
+    figure = blank_figure(title, *_ROOFLINE)
+    figure.set_layout_engine(None)
+    axis = figure.add_axes((0.065, 0.125, 0.92, 0.77))
+    left, right = _extent(axis, works, ceilings)
+    room = _Labels(axis)
+    for work in works:
+        _draw_work(axis, work)
+        room.keep_clear(_intensity(work), work.flops_per_second)
+    for work in works:
+        name = f"{work.name} (by need)" if work.by_need else work.name
+        room.write(name, _intensity(work), work.flops_per_second, INK, _BESIDE)
     for ceiling in ceilings:
-        _draw_ceiling(axis, ceiling, left, right, [c.flops_per_second or 0 for c in ceilings])
-    for work, intensity in zip(works, intensities, strict=True):
-        (mark,) = axis.plot(intensity, work.flops_per_second, "o", color=INKS[work.role], markersize=8)
-        mark.set_gid(f"{HOVER}{work.name}: {work.flops_per_second / TERA:.4g} Tflop/s at {intensity:.4g} flop/byte")
-        place = (intensity, work.flops_per_second)
-        axis.annotate(work.name, place, xytext=(9, -4), textcoords="offset points", fontsize=8.5, color=INK)
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
-    axis.set_xlim(left, right)
-    axis.set_xlabel("FP32 operations for each byte of DRAM traffic [flop/byte]", fontsize=9, color=INK)
-    axis.set_ylabel("FP32 operations per second [Tflop/s]", fontsize=9, color=INK)
+        _draw_ceiling(axis, room, ceiling, (left, right), [c.flops_per_second or 0 for c in ceilings])
+    axis.set_xlabel(f"{counted} for each byte of DRAM traffic [FLOP/byte]", fontsize=9, color=INK)
+    axis.set_ylabel(f"{counted} per second [TFLOP/s]", fontsize=9, color=INK)
     strip_axis(axis)
     axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
     return figure
 
 
-def _draw_ceiling(axis: Axes, ceiling: RooflineCeiling, left: float, right: float, levels: Sequence[float]) -> None:
-    level = ceiling.flops_per_second or max(levels)
-    slope = ceiling.bytes_per_second
-    start = level / slope if slope is not None else left
-    ends = ([left, start], [left * slope, level]) if slope is not None else ([left, right], [level, level])
-    axis.plot(*ends, color=BOUND if slope is None else INK, linewidth=1.4, linestyle="-" if slope is None else "--")
-    middle = ((ends[0][0] * ends[0][1]) ** 0.5, (ends[1][0] * ends[1][1]) ** 0.5)
-    offset = (0, 4) if slope is None else (-6, 2)
-    axis.annotate(
-        ceiling.name,
-        middle,
-        xytext=offset,
-        textcoords="offset points",
-        ha="center" if slope is None else "right",
-        fontsize=8.5,
-        color=BOUND if slope is None else INK,
+_ROOFLINE = (10.0, 4.6)
+"""Width and height of a roofline, in inches."""
+
+
+def _intensity(work: Work) -> float:
+    return work.flops_per_second / work.bytes_per_second
+
+
+def _extent(axis: Axes, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> tuple[float, float]:
+    """Sets logarithmic axes that hold every dot and ridge; returns the left and the right end."""
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    levels = [c.flops_per_second for c in ceilings if c.flops_per_second is not None]
+    slopes = [c.bytes_per_second for c in ceilings if c.bytes_per_second is not None]
+    intensities = [_intensity(work) for work in works]
+    ridges = [level / slope for level in levels for slope in slopes]
+    left, right = min(intensities + ridges) / 4, 4 * max(intensities + ridges)
+    lowest = min([work.flops_per_second for work in works] + [left * slope for slope in slopes] + levels)
+    axis.set_xlim(left, right)
+    axis.set_ylim(lowest / 1.6, 3.2 * max([work.flops_per_second for work in works] + levels))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    return left, right
+
+
+def _draw_work(axis: Axes, work: Work) -> None:
+    intensity, fill = _intensity(work), "none" if work.by_need else INKS[work.role]
+    (mark,) = axis.plot(
+        intensity, work.flops_per_second, "o", color=INKS[work.role], markerfacecolor=fill, markersize=8, zorder=6
     )
+    how = "needed" if work.by_need else "counted"
+    rate = f"{work.flops_per_second / TERA:.4g} TFLOP/s {how}"
+    mark.set_gid(f"{HOVER}{work.name}: {rate} at {intensity:.4g} FLOP/byte")
+
+
+def _draw_ceiling(
+    axis: Axes, room: _Labels, ceiling: RooflineCeiling, ends: tuple[float, float], levels: Sequence[float]
+) -> None:
+    """A level over the whole width, its label at the right; or a slope up to the highest level."""
+    left, right = ends
+    if ceiling.bytes_per_second is None:
+        level = ceiling.flops_per_second or max(levels)
+        axis.plot([left, right], [level, level], color=BOUND, linewidth=1.4)
+        room.write(ceiling.name, right, level, BOUND, _ON_LEVEL)
+        return
+    slope = ceiling.bytes_per_second
+    start = max(levels) / slope
+    axis.plot([left, start], [left * slope, max(levels)], color=INK, linewidth=1.4, linestyle="--")
+    middle = (left * start) ** 0.5
+    room.write(ceiling.name, middle, middle * slope, INK, _ON_SLOPE)
+
+
+_Side = tuple[float, float, Literal["left", "right"]]
+"""Points to the right and upwards from what a label names, and the end of the label that is there."""
+
+_BESIDE: tuple[_Side, ...] = tuple(
+    (9.0 if end == "left" else -9.0, up, end) for up in (-3.0, 9.0, -15.0, 21.0, -27.0, 33.0, -39.0)
+    for end in ("left", "right")
+)  # fmt: skip
+_ON_LEVEL: tuple[_Side, ...] = tuple((-4.0 - 40.0 * back, up, "right") for back in range(12) for up in (3.0, -10.5))
+_ON_SLOPE: tuple[_Side, ...] = ((-6.0, 3.0, "right"), (8.0, -10.0, "left"), (8.0, -24.0, "left"), (8.0, -38.0, "left"))
+
+
+class _Labels:
+    """Places labels in an axis so that no two overlap, and none a dot. Widths of text are estimated."""
+
+    _CHARACTER, _LINE = 4.6, 11.0
+    """Points that a character and a line take, at most."""
+
+    def __init__(self, axis: Axes) -> None:
+        self._axis = axis
+        self._taken: list[tuple[float, float, float, float]] = []
+        width, height = axis.get_position().size
+        self._size = (72 * width * _ROOFLINE[0], 72 * height * _ROOFLINE[1])
+
+    def _points(self, x: float, y: float) -> tuple[float, float]:
+        """A place of the axis in points from its lower left corner."""
+        across, up = self._axis.transLimits.transform(self._axis.transScale.transform((x, y)))
+        return float(across) * self._size[0], float(up) * self._size[1]
+
+    def keep_clear(self, x: float, y: float) -> None:
+        """Keeps labels off a dot."""
+        across, up = self._points(x, y)
+        self._taken.append((across - 5, up - 5, across + 5, up + 5))
+
+    def write(self, text: str, x: float, y: float, colour: str, sides: Sequence[_Side]) -> None:
+        """Writes a label on the first side where there is room; if there is none, where it covers least."""
+        across, up = self._points(x, y)
+        length = self._CHARACTER * len(text)
+        boxes = [_box(across + dx, up + dy, length, self._LINE, end) for dx, dy, end in sides]
+        place = min(range(len(boxes)), key=lambda n: self._covered(boxes[n]))
+        self._taken.append(boxes[place])
+        dx, dy, end = sides[place]
+        self._axis.annotate(
+            text,
+            (x, y),
+            xytext=(dx, dy),
+            textcoords="offset points",
+            ha=end,
+            va="baseline",
+            fontsize=8.5,
+            color=colour,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8}
+            if sides is _BESIDE and place > 1
+            else None,
+            zorder=5,
+        )
+
+    def _covered(self, box: tuple[float, float, float, float]) -> int:
+        """How many labels and dots a label would cover; one that leaves the axis counts as many."""
+        left, low, right, high = box
+        inside = left >= 0 and low >= 0 and right <= self._size[0] and high <= self._size[1]
+        covered = [taken for taken in self._taken if taken[0] < right and left < taken[2] and taken[1] < high]
+        return sum(low < taken[3] for taken in covered) + (0 if inside else 100)
+
+
+def _box(x: float, y: float, length: float, height: float, end: str) -> tuple[float, float, float, float]:
+    """Left, lower, right and upper edge of a label whose baseline begins or ends at a place."""
+    left = x if end == "left" else x - length
+    return left, y - 2, left + length, y - 2 + height
 
 
 def _name_rows(axis: Axes, rows: Sequence[FigureRow]) -> None:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from stallgate.compare.since import since_last
 from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, spaced, variant_of
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Environment, FrozenStruct, GpuSpec, Origin, Run, Settings, Stage, Status, Verdict
+from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload
@@ -21,7 +21,7 @@ from stallgate.render.head import headline
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, glance, pictures, workload_finding
 from stallgate.render.summary import summary
-from stallgate.render.tables import KERNEL_COLUMNS, Grid, KernelRow, grid, kernels
+from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
 from stallgate.render.template import template
 from stallgate.render.view import View
 from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
@@ -57,6 +57,7 @@ class PageSection(FrozenStruct, frozen=True):
     """Each with the name of its PNG."""
     grid: Grid
     kernels: list[KernelRow]
+    kernel_columns: list[Metric]
     said: list[Said]
 
 
@@ -130,7 +131,6 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
         most_lines=MOST_HOT_LINES,
-        kernel_columns=[project.catalogue.metrics[name] for name in KERNEL_COLUMNS],
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
@@ -220,6 +220,7 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
         grid=grid(view),
         kernels=kernels(view),
+        kernel_columns=kernel_metrics(view),
         said=said(view, f"workload-{place + 1}"),
     )
 

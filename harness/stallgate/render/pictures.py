@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stallgate.formatting import number, percent, scaled, spaced
+from stallgate.formatting import listed, number, percent, scaled, spaced
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -15,10 +15,8 @@ from stallgate.render.figures import (
     Limit,
     Occupancy,
     Panel,
-    RooflineCeiling,
     Share,
     TradePoint,
-    Work,
     fitting,
     front,
     occupancy_figure,
@@ -28,6 +26,7 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
 
 
@@ -345,35 +344,17 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
 
 
 def _roofline(view: View) -> Picture | None:
-    rates = view.rates()
-    works = [
-        Work(
-            name=figure_name(case.case.display_name),
-            role=case.role,
-            bytes_per_second=found["dram_rate"],
-            flops_per_second=found["flop_rate"],
-        )
-        for case in view.drawn
-        if (found := rates.get(case.case, {})).get("flop_rate") and found.get("dram_rate")
-    ]
-    if not works:
+    found = roofline(view)
+    if found is None:
         return None
-    title = titled(view, f"Roofline of {view.place}: bytes and FP32 operations by counters")
-    ceilings = _ceilings(view, rates)
-    words = [f"{w.name} {w.flops_per_second:.3g} flop/s with {w.bytes_per_second:.3g} byte/s" for w in works]
-    drawing = rendered(roofline_figure(title, works, ceilings))
-    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
-
-
-def _ceilings(view: View, rates: dict[Case, dict[str, float]]) -> list[RooflineCeiling]:
-    """The measured traffic of the roof that is limited by bytes, and the peaks of the units by their counters."""
-    roof = view.result.roofs[view.problem, view.workload].fastest.get("bytes")
-    first = next(found for found in rates.values() if "flop_peak_rate" in found)
-    ceilings = [RooflineCeiling(name="FP32 units by their counters", flops_per_second=first["flop_peak_rate"])]
-    if "dram_peak_rate" in first:
-        peak = first["dram_peak_rate"]
-        ceilings.append(RooflineCeiling(name=f"DRAM by its counters, {peak / 1e9:,.0f} GB/s", bytes_per_second=peak))
-    if isinstance(roof, Roof) and "dram_rate" in rates.get(roof.case, {}):
-        measured = rates[roof.case]["dram_rate"]
-        return [ceilings[0], RooflineCeiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)]
-    return ceilings
+    counted = "FP32 operations" if found.only_fp32 else "operations"
+    needed = any(work.by_need for work in found.works)
+    how = f"{counted} by counters, by need where said" if needed else f"bytes and {counted} by counters"
+    title = titled(view, f"Roofline of {view.place}: {how}")
+    words = [
+        f"{w.name} {w.flops_per_second:.3g} FLOP/s{' by need' * w.by_need} with {w.bytes_per_second:.3g} byte/s"
+        for w in found.works
+    ]
+    under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])
+    drawing = rendered(roofline_figure(title, found.works, found.ceilings, counted))
+    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}, under {under}: {'; '.join(words)}")

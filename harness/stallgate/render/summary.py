@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import number
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.render.changes import Changes
+from stallgate.render.columns import case_columns
 from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
 from stallgate.render.view import View
 
 SAME = WORD_MARKS["same"]
-
-_COLUMNS = (
-    ("time [ms]", "duration", 1e-6),
-    ("of the roof", "roof_fraction", 1.0),
-    ("DRAM [%]", "dram_throughput", 1.0),
-    ("L2 hits [%]", "l2_hit_rate", 1.0),
-    ("memory stall [%]", "memory_dependency_stall", 1.0),
-)
 
 
 def summary(result: JudgedRun, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
@@ -64,10 +56,10 @@ def _row(cells: list[str]) -> list[str]:
 
 
 def _table(view: View) -> list[str]:
-    heads = ["variant", "role", *(heading for heading, _, _ in _COLUMNS)]
+    columns = case_columns(view.project.catalogue, view.stage_metrics())
+    heads = ["Variant", "Role", *(markdown(column.heading) for column in columns)]
     rows = [*_row(heads), *_row(["---"] * len(heads))]
     for case in view.drawn:
-        medians = [(view.median(case, metric), factor) for _, metric, factor in _COLUMNS]
-        values = [number(value * factor) if value is not None else "–" for value, factor in medians]
+        values = [column.text(view.median(case, column.metric.name)) for column in columns]
         rows += _row([markdown(case.case.display_name), case.role, *values])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]

@@ -8,12 +8,14 @@ from statistics import median
 from stallgate.extract.table import MetricRow
 from stallgate.formatting import number, spaced
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
+from stallgate.project.catalogue import is_measured
 from stallgate.render.view import View
 
 MOST_COLUMNS = 8
 """Most cases that get one column each, with one row per metric; with more cases, rows and columns are swapped."""
 
-KERNEL_COLUMNS = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall", "grid_size", "registers")
+_OF_EVERY_KERNEL = ("duration", "grid_size", "registers")
+"""Metrics that the table of kernels has beside those of the stages."""
 
 
 class MetricCell(FrozenStruct, frozen=True):
@@ -48,7 +50,7 @@ class Grid(FrozenStruct, frozen=True):
 
 def grid(view: View) -> Grid:
     """The whole metric table of a workload."""
-    metrics = [metric for metric in view.project.catalogue.metrics.values() if _is_told(view, metric)]
+    metrics = [metric for metric in _stages_first(view) if _is_told(view, metric)]
     heads = [_metric_heading(view, metric) for metric in metrics]
     names = [Heading(text=case.case.display_name, below=case.role, role=case.role) for case in view.cases]
     if len(view.cases) <= MOST_COLUMNS:
@@ -58,9 +60,19 @@ def grid(view: View) -> Grid:
     return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
 
 
+def _stages_first(view: View) -> list[Metric]:
+    """The catalogue with the time and the stages' metrics at its head."""
+    ordered = [view.metric("duration"), *view.stage_metrics(), *view.project.catalogue.metrics.values()]
+    return list({metric.name: metric for metric in ordered}.values())
+
+
 def _is_told(view: View, metric: Metric) -> bool:
-    """Whether any case has a reading, if only of why there is no value."""
-    return bool(metric.names) or any(view.summary(case, metric.name) is not None for case in view.cases)
+    """Whether any case has a reading, if only of why there is no value; a metric that nobody asked for has none."""
+    found = [view.summary(case, metric.name) for case in view.cases]
+    if metric.collect == "always":
+        return is_measured(metric) or any(found)
+    asked = metric.name in {shown.name for shown in view.stage_metrics()}
+    return asked or any(summary is not None and summary.state != "absent" for summary in found)
 
 
 def _metric_heading(view: View, metric: Metric) -> Heading:
@@ -100,20 +112,28 @@ class KernelRow(FrozenStruct, frozen=True):
     share: float
     """Share of the call's time, from 0 to 1."""
     values: list[float | None]
-    """One value per metric of KERNEL_COLUMNS."""
+    """One value per metric of `kernel_metrics`."""
+
+
+def kernel_metrics(view: View) -> list[Metric]:
+    """The columns of the table of kernels: the time, what the stages have of each launch, its grid and registers."""
+    first, *others = (view.metric(name) for name in _OF_EVERY_KERNEL)
+    of_stages = [metric for metric in view.stage_metrics() if is_measured(metric)]
+    return list({metric.name: metric for metric in (first, *of_stages, *others)}.values())
 
 
 def kernels(view: View) -> list[KernelRow]:
     """The kernels of the calls that have more than one."""
     launches: dict[Case, list[MetricRow]] = {}
+    columns = [metric.name for metric in kernel_metrics(view)]
     for row in view.readings:
-        if row.launch is not None and row.sample != DETAIL and row.metric in KERNEL_COLUMNS:
+        if row.launch is not None and row.sample != DETAIL and row.metric in columns:
             launches.setdefault(row.case, []).append(row)
-    calls = [_kernels_of(case, rows) for case, rows in launches.items()]
+    calls = [_kernels_of(case, rows, columns) for case, rows in launches.items()]
     return [kernel for call in calls if len(call) > 1 for kernel in call]
 
 
-def _kernels_of(case: Case, rows: list[MetricRow]) -> list[KernelRow]:
+def _kernels_of(case: Case, rows: list[MetricRow], columns: list[str]) -> list[KernelRow]:
     """The launches of a call in their order: the first of one sample is the first of another."""
     places = _places(rows)
     names: dict[int, str] = {}
@@ -131,7 +151,7 @@ def _kernels_of(case: Case, rows: list[MetricRow]) -> list[KernelRow]:
             case=case.name,
             kernel=names[place],
             share=medians.get((place, "duration"), 0.0) / total if total else 0.0,
-            values=[medians.get((place, metric)) for metric in KERNEL_COLUMNS],
+            values=[medians.get((place, metric)) for metric in columns],
         )
         for place in sorted(names)
     ]

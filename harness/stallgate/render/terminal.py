@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
@@ -23,18 +24,21 @@ from stallgate.formatting import (
     without_controls,
 )
 from stallgate.model import CaseResult, Run, Status, Verdict
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.runs.conditions import provenance
+from stallgate.runs.distribution import distributions
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
-    from stallgate.extract.table import Summaries, Summary
+    from stallgate.extract.table import Summaries
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
     from stallgate.measure.doctor import Finding
     from stallgate.model import Baseline
+    from stallgate.project.load import Project
     from stallgate.runs.bench import Bench, BenchRow, Entry, Method
+    from stallgate.runs.distribution import Distribution, Spread, WorstCase
 
 # Names and reasons come from files and other programs: brackets in them are not markup.
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
@@ -49,13 +53,8 @@ _STYLES: dict[Status, str] = {
     "excused": "green",
 }
 
-_COLUMNS = (
-    ("time ms", "duration", 1e-6),
-    ("of roof", ROOF_FRACTION, 1.0),
-    ("DRAM %", "dram_throughput", 1.0),
-    ("L2 hit %", "l2_hit_rate", 1.0),
-    ("stall %", "memory_dependency_stall", 1.0),
-)
+_NAME_WIDTH = 14, 30
+"""Least and most characters of the column with the variants' names; a longer name takes several lines."""
 
 
 def _text(words: str, style: str = "") -> Text:
@@ -86,11 +85,11 @@ def _hang(console: Console, head: Text, words: str, indent: int, style: str = ""
         console.print(_text(line, style), soft_wrap=True)
 
 
-def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
+def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Project) -> None:
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
-    show_cases(found, summaries)
+    show_cases(found, summaries, project)
     several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
@@ -98,17 +97,12 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement) -> None:
     _aliases(judged.verdicts)
 
 
-def show_cases(run: Run, summaries: Summaries) -> None:
-    """A table for each workload of a problem: every variant with its outcome and its main numbers."""
+def show_cases(run: Run, summaries: Summaries, project: Project) -> None:
+    """A table for each workload of a problem: every variant with its outcome, its time and the stages' metrics."""
     for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
         results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
-        table = Table(title=f"{problem} · {workload}", title_justify="left", box=None, pad_edge=False)
-        table.add_column("variant", overflow="fold", min_width=14)
-        for heading, _, _ in _COLUMNS:
-            table.add_column(heading, justify="right", no_wrap=True)
-        for result in results:
-            table.add_row(_variant(result), *_numbers(result, summaries))
-        out.print(table)
+        columns = case_columns(project.catalogue, project.metrics_of([problem]))
+        _cases_table(f"{problem} · {workload}", results, columns, summaries)
         for outcome, reason in dict.fromkeys((r.outcome, r.reason) for r in results if r.outcome != "profiled"):
             names = [r.case.variant for r in results if (r.outcome, r.reason) == (outcome, reason)]
             _hang(out, _text("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
@@ -119,15 +113,28 @@ def _variant(result: CaseResult) -> Text:
     return _text(result.case.display_name, style="bold" if result.role == "candidate" else "")
 
 
-def _numbers(result: CaseResult, summaries: Summaries) -> list[str]:
-    found = [(summaries.get((result.case, metric)), factor) for _, metric, factor in _COLUMNS]
-    return [_number(summary, factor) for summary, factor in found]
+def _cases_table(title: str, results: list[CaseResult], columns: Sequence[CaseColumn], summaries: Summaries) -> None:
+    """The cases of a workload with as many columns as the terminal has room for, and which were left out."""
+    rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
+    names = max(len(result.case.display_name) for result in results)
+    least, most = _NAME_WIDTH
+    name_width = min(max(least, names), most)
+    shown = fitting_columns(columns, rows, out.width - name_width)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("variant", overflow="fold", min_width=name_width, max_width=name_width)
+    for column in columns[:shown]:
+        table.add_column(column.wrapped, justify="right", no_wrap=True)
+    for result, row in zip(results, rows, strict=True):
+        table.add_row(_variant(result), *row[:shown])
+    out.print(table)
+    if shown < len(columns):
+        left_out = listed([column.metric.name for column in columns[shown:]])
+        _hang(out, _text(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
 
 
-def _number(summary: Summary | None, factor: float) -> str:
-    if summary is None or summary.median is None:
-        return "–"
-    return f"{summary.median * factor:#.3g}".rstrip(".")
+def _median(summaries: Summaries, result: CaseResult, column: CaseColumn) -> float | None:
+    summary = summaries.get((result.case, column.metric.name))
+    return summary.median if summary is not None else None
 
 
 def show_judgement(found: Judgement) -> None:
@@ -371,7 +378,7 @@ def show_check(found: CheckReport) -> None:
     else:
         where = f"{found.gpu}: whole workloads"
     drawn = f", and drawn ones of seed {found.seed}" if found.seed is not None else ""
-    out.print(_text(f"{where}{drawn}", "yellow" if found.small else ""), soft_wrap=True)
+    _hang(out, _text(""), f"{where}{drawn}", 2, "yellow" if found.small else "")
     for left_out, same in found.stand_ins.items():
         out.print(_text(f"  {left_out} is the same as {same} once it is small", "dim"), soft_wrap=True)
     for variant in found.variants:
@@ -396,17 +403,10 @@ def _checked_variant(variant: CheckedVariant, found: CheckReport) -> None:
 def _checked_case(case: CheckedCase, found: CheckReport, variant: CheckedVariant) -> None:
     """Why a case is not right, and for a drawn one how to run it again alone."""
     _hang(out, _text(f"{'':12}{case.workload}: "), f"{spaced(case.outcome)}: {case.reason}", 14)
-    number = _drawn_number(case.workload, found.seed)
-    if number is not None:
+    if case.number is not None:
         _hang(out, _text(f"{'':14}arguments = "), inline_table(case.arguments), 16, "dim")
-        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {number}"
+        again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {case.number}"
         out.print(_text(f"{'':14}{again}", "dim"), soft_wrap=True)
-
-
-def _drawn_number(workload: str, seed: int | None) -> str | None:
-    """The number of a drawn workload; None for any other."""
-    head, _, number = workload.rpartition("-")
-    return number if seed is not None and head == f"drawn-{seed}" else None
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
@@ -421,9 +421,15 @@ _NOTABLE_DRIFT = 0.01
 
 
 def show_bench(found: Bench) -> None:
-    """A table for each row, and the origin of its numbers."""
+    """A table for each row, one for all that were drawn, and the origin of the numbers."""
+    drawn = set(found.drawn.names) if found.drawn is not None else set()
     for row in found.rows:
-        _timed(row)
+        if row.workload.name not in drawn:
+            _timed(row)
+    for each in distributions(found):
+        _distribution(found, each)
+    for line in _untimed(found, drawn):
+        _hang(out, _text("  "), line, 4, "yellow")
     absent = {entry.label: entry.reason for row in found.rows for entry in row.entries if entry.outcome == "absent"}
     for label, reason in absent.items():
         _hang(out, _text(""), f"{label} is absent: {reason}", 2, "yellow")
@@ -439,18 +445,68 @@ def show_bench(found: Bench) -> None:
         out.print(_text("This bench is not complete.", "bold yellow"))
 
 
+def _distribution(found: Bench, each: Distribution) -> None:
+    """How a contender does over the drawn workloads, and where it does worst."""
+    seed = found.drawn.seed if found.drawn is not None else 0
+    out.print(_text(f"{each.problem} · {each.name} on drawn workloads of seed {seed}", "bold"))
+    out.print(_text(f"  timed on {each.timed} of {each.workloads}; the larger a number, the faster {each.name} is"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in ("worst", "5 %", "25 %", "median", "75 %", "best", "slower"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, spread in (("of roof", each.of_roof), ("of copy", each.of_copy)):
+        if spread is not None:
+            table.add_row(name, *_quantiles(spread), "")
+    for other in each.versus:
+        slower = _text(f"{other.slower} of {other.compared}", "yellow" if other.slower else "")
+        table.add_row(_text(f"× {other.name}"), *_quantiles(other.speed), slower)
+    out.print(table)
+    if each.worst:
+        out.print(_text(f"  worst {len(each.worst)}:" if len(each.worst) > 1 else "  worst:"))
+    for case in each.worst:
+        _worst_case(case)
+    if each.worst:
+        again = f"stallgate bench {each.problem}/{each.name} --seed {seed} --drawn-only {each.worst[0].number}"
+        out.print(_text(f"  one of them again: {again}", "dim"), soft_wrap=True)
+    out.print()
+
+
+def _quantiles(spread: Spread) -> list[str]:
+    return [
+        f"{value:.3f}" if value < 100 else f"{value:.0f}"
+        for value in (spread.worst, spread.p5, spread.p25, spread.median, spread.p75, spread.best)
+    ]
+
+
+def _worst_case(case: WorstCase) -> None:
+    """A drawn workload: its number, the fraction of the limit, the time, the arguments, and who is faster on it."""
+    head = f"  {case.number:>5} {case.of_limit:6.3f} {scaled(1e3 * case.median_us, 'ns'):>9}  "
+    slower = f", slower than {listed(case.slower_than)}" if case.slower_than else ""
+    _hang(out, _text(head), f"{inline_table(case.arguments)}{slower}", len(head))
+
+
+def _untimed(found: Bench, drawn: set[str]) -> list[str]:
+    """The contenders without a time on drawn workloads, each with its reason; at most ten."""
+    rows = [row for row in found.rows if row.workload.name in drawn]
+    lines = [f"{row.name}: {remark}" for row in rows for remark in _remarks(row)]
+    more = [f"and {len(lines) - _MOST_CASES} more remarks: bench.json has them all"] if len(lines) > _MOST_CASES else []
+    return [*lines[:_MOST_CASES], *more]
+
+
 def _timed(row: BenchRow) -> None:
     """A row's table, and below it the remarks."""
     out.print(_text(row.title, "bold"))
-    _hang(out, _text("  "), f"{row.workload.called_with}: {scaled(row.bytes, 'byte')} to move", 2)
+    computed = f", {scaled(row.workload.flops, 'FLOP')} to compute" if row.limit == "roof" else ""
+    _hang(out, _text("  "), f"{row.workload.called_with}: {scaled(row.bytes, 'byte')} to move{computed}", 2)
     for method in dict.fromkeys(entry.method for entry in row.entries if entry.method is not None):
         calls = max(entry.calls for entry in row.entries if entry.method == method)
         _hang(out, _text("  "), _WAYS[method].format(calls=calls), 2)
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold", min_width=14)
-    for heading in ("time", "quartiles", "of copy", "of roof", "host µs"):
+    for heading in ("time", "quartiles", "of copy" if row.limit == "copy" else "TFLOP/s", "of roof", "host µs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    present = [entry for entry in row.entries if entry.outcome != "absent"]
+    unlike = "copy" if row.limit == "roof" else ""
+    present = [entry for entry in row.entries if entry.outcome != "absent" and entry.role != unlike]
     for entry in present:
         table.add_row(_text(entry.label, "bold" if entry.role == "candidate" else ""), *_times(row, entry))
     out.print(table)
@@ -467,14 +523,19 @@ def _times(row: BenchRow, entry: Entry) -> list[str]:
     if entry.median_us is None or entry.quartiles_us is None:
         return ["–"] * 5
     low, high = (f"{quartile / entry.median_us - 1:+.2%}".rstrip("%") for quartile in entry.quartiles_us)
-    fractions = [row.fraction(entry, "copy"), row.fraction(entry, "roof")]
+    of_copy, of_roof, tflops = row.fraction(entry, "copy"), row.fraction(entry, "roof"), row.tflops(entry)
     host = entry.host_median_us
     return [
         scaled(1e3 * entry.median_us, "ns"),
         f"{low} {high} %",
-        *(f"{fraction:.3f}" if fraction is not None else "–" for fraction in fractions),
+        _three_digits(of_copy) if row.limit == "copy" else f"{tflops:#.4g}".rstrip(".") if tflops is not None else "–",
+        _three_digits(of_roof),
         f"{host:.1f}" if host is not None else "–",
     ]
+
+
+def _three_digits(fraction: float | None) -> str:
+    return f"{fraction:.3f}" if fraction is not None else "–"
 
 
 def _remarks(row: BenchRow) -> list[str]:

@@ -7,8 +7,11 @@ from statistics import median
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roof
-from stallgate.model import Case, CaseResult, Detail, Metric, Verdict
+from stallgate.model import DETAIL, Case, CaseResult, Detail, Metric, Verdict
+from stallgate.project.arithmetic import float_types
+from stallgate.project.catalogue import TENSOR_FLOPS, VECTOR_FLOPS, stage_metrics
 from stallgate.project.load import Project
+from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.runs.conditions import problems_in
 
@@ -17,6 +20,9 @@ MOST_ROWS = 8
 
 RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
 """Metrics that only ``--detail`` launches have."""
+
+_COUNTED = ["tflops", *VECTOR_FLOPS, *TENSOR_FLOPS]
+"""Metrics that ``--detail`` launches have even where the samples were not asked for them."""
 
 _LONGEST_NAME = 44
 """Characters of a name in a figure."""
@@ -92,24 +98,33 @@ class View:
 
     def stage_metrics(self) -> list[Metric]:
         """The metrics that the stages judge or show, in their order, each once."""
-        metrics = [target.metric for stage in self.stages for target in stage.targets]
-        metrics += [metric for stage in self.stages for metric in stage.shown]
-        return list({metric.name: metric for metric in metrics}.values())
+        return stage_metrics(self.stages)
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts here."""
         return [v for v in self.result.judgement.verdicts if (v.problem, v.workload) == (self.problem, self.workload)]
 
     def rates(self) -> dict[Case, dict[str, float]]:
-        """Case -> metric -> rate, for cases with a ``--detail`` launch."""
+        """Case -> metric -> rate or operations, for cases with a ``--detail`` launch."""
         values: dict[tuple[Case, str], list[float]] = {}
         for row in self.readings:
-            if row.launch is None and row.metric in RATES and row.state == "measured":
+            wanted = row.metric in RATES or (row.metric in _COUNTED and row.sample == DETAIL)
+            if row.launch is None and wanted and row.state == "measured":
                 values.setdefault((row.case, row.metric), []).append(row.value)
         found: dict[Case, dict[str, float]] = {}
         for (case, metric), rates in values.items():
             found.setdefault(case, {})[metric] = median(rates)
         return found
+
+    def float_types(self, case: CaseResult) -> list[str]:
+        """The floating-point types of the workload; none where it is not known."""
+        workload = measured_workload(self.result.run, self.project, case.case)
+        return float_types(workload) if workload is not None else []
+
+    def only_moves(self, case: CaseResult) -> bool:
+        """Whether a case is a roof that moves the workload's bytes and computes nothing."""
+        subject = self.result.run.subjects.get(self.problem)
+        return case.role == "roof" and (subject is None or case.case.variant not in subject.ceilings)
 
     def details(self) -> list[Detail]:
         """The details of this workload's ``--detail`` launches."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from stallgate.errors import NoRun, UnknownName
 from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
+from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
@@ -102,6 +103,8 @@ class BenchRow(FrozenStruct, frozen=True):
     """What a call computes if not the forward pass alone."""
     zeros: int = 0
     """Planted in each sequence of the inputs of a gradient."""
+    ridge: float | None = None
+    """FLOP a byte from which arithmetic limits the workload on this GPU, by its data sheet; None: not known."""
 
     @property
     def name(self) -> str:
@@ -117,6 +120,26 @@ class BenchRow(FrozenStruct, frozen=True):
     def bytes(self) -> int:
         """Bytes that a call has to move. A backward pass reads input, result and cotangent, and writes the gradient."""
         return (self.workload.bytes or 0) * {None: 1, "backward": 2, "both": 3}[self.gradient]
+
+    @property
+    def limit(self) -> Literal["copy", "roof"]:
+        """What speeds are fractions of: the roof where arithmetic is the limit and a copy says nothing, else the copy.
+
+        Of a gradient the operations are not known, and it has no roof.
+        """
+        if self.gradient is not None:
+            return "copy"
+        roofs = [self.roof] if self.roof is not None else [entry for entry in self.entries if entry.role == "roof"]
+        if any(roof.ceiling in ("flops", "library") for roof in roofs):
+            return "roof"
+        dense = self.ridge is not None and self.bytes and self.workload.flops / self.bytes > self.ridge
+        return "roof" if dense else "copy"
+
+    def tflops(self, entry: Entry) -> float | None:
+        """10^12 operations a second that a contender does, of those that the workload needs."""
+        if entry.median_us is None or not self.workload.flops or self.gradient is not None:
+            return None
+        return self.workload.flops / entry.median_us / 1e6
 
     def fraction(self, entry: Entry, of: Literal["copy", "roof"]) -> float | None:
         """The copy's or the roof's time divided by a contender's; None if they were timed by different methods."""
@@ -184,6 +207,8 @@ class Bench(FrozenStruct, frozen=True):
     rows: list[BenchRow]
     environment: BenchEnvironment | None = None
     complete: bool = False
+    drawn: Draw | None = None
+    """Which workloads were drawn."""
 
 
 def status(bench: Bench) -> int:

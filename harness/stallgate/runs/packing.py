@@ -47,6 +47,8 @@ class _Part(NamedTuple):
     cases: tuple[Case, ...]
     size: int
     """About so many bytes, packed."""
+    last: bool = False
+    """Left out last: a report keeps its first launch as long as it keeps any."""
 
 
 def pack(folder: Path, run: Run, problem: str) -> PackedRecording:
@@ -59,7 +61,7 @@ def pack(folder: Path, run: Run, problem: str) -> PackedRecording:
     samples = {name: _packed(report) for name, report in reports.items() if _kind(run, name) == "samples"}
     details = {name: report for name, report in reports.items() if name not in samples}
     cases = [result.case for result in run.cases if result.case.problem == problem]
-    parts = sorted(_parts(details.values(), cases), key=lambda part: part.size)
+    parts = sorted(_parts(details.values(), cases), key=lambda part: (not part.last, part.size))
     left_out: list[Case] = []
     while True:
         kept = [case for case in cases if case not in left_out]
@@ -126,6 +128,7 @@ def _portable(command: list[str]) -> list[str]:
 def _parts(reports: Iterable[bytes], cases: list[Case]) -> list[_Part]:
     """The cases with such launches, each with their size; all cases at once of a report that cannot be taken apart."""
     sizes: dict[Case, int] = {}
+    first: set[Case] = set()
     whole: list[_Part] = []
     for report in reports:
         try:
@@ -133,10 +136,12 @@ def _parts(reports: Iterable[bytes], cases: list[Case]) -> list[_Part]:
         except ValueError:
             whole.append(_Part(cases=tuple(cases), size=_quickly(report)))
             continue
-        for block in blocks:
-            for case in cases_in(block, cases) if block.launches else []:
+        launches = [block for block in blocks if block.launches]
+        first.update(cases_in(launches[0], cases) if launches else [])
+        for block in launches:
+            for case in cases_in(block, cases):
                 sizes[case] = sizes.get(case, 0) + _quickly(block.content)
-    return whole + [_Part(cases=(case,), size=size) for case, size in sizes.items()]
+    return whole + [_Part(cases=(case,), size=size, last=case in first) for case, size in sizes.items()]
 
 
 def _take_largest(parts: list[_Part], excess: int) -> list[Case]:

@@ -141,7 +141,8 @@ def _newest(project: Project, problem: str, cases: list[Case]) -> Path:
     if not found:
         raise NoRecording(
             f"there is no recording of {problem} to replay",
-            "run on a machine with an NVIDIA GPU, or commit a recording made there with `stallgate profile --record`",
+            "run on a machine with an NVIDIA GPU, or commit a recording made there with"
+            f" `stallgate profile {problem} --record`",
         )
     complete = {path: run for path, run in found.items() if not _lacking(run, cases)}
     if not complete:

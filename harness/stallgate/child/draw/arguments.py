@@ -28,7 +28,7 @@ class Drawer:
         self._loaded: dict[str, Reference] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, object]:
-        """The arguments or inputs that a request leads to, and the bytes and flops that a call with them needs.
+        """The arguments or inputs that a request leads to; with ``needs``, also the bytes and flops of a call.
 
         A request of the kind ``draw`` has a ``key``, which decides on the random numbers, and the ``largest`` number of
         elements, or None. One of the kind ``small`` has the ``arguments`` and ``inputs`` of a workload.
@@ -41,7 +41,7 @@ class Drawer:
             return _made_small(reference, request)
         drawn = _drawn(self._draw(request["problem"], reference), request)
         if reference.has_inputs:
-            return {"arguments": drawn, **_needs(reference, drawn)}
+            return _with_needs(reference, drawn, request)
         inputs = drawn.get("inputs") if isinstance(drawn, dict) else drawn
         if not isinstance(inputs, list):
             raise CannotDraw('draw(rng) has to return {"inputs": [...]}')
@@ -70,8 +70,15 @@ def _made_small(reference: Reference, request: dict[str, Any]) -> dict[str, obje
     case |= {"tolerance": [], "role": "candidate", "ceiling": None}
     small = reference.small(case) if reference.has_edge_cases() else case
     if reference.has_inputs:
-        return {"arguments": small["arguments"], **_needs(reference, small["arguments"])}
+        return _with_needs(reference, small["arguments"], request)
     return {"inputs": [written(each) for each in small["inputs"]]}
+
+
+def _with_needs(reference: Reference, arguments: Any, request: dict[str, Any]) -> dict[str, object]:
+    """Arguments, with the bytes and flops of a call where they are asked for."""
+    if not isinstance(arguments, dict):
+        raise CannotDraw(f"it returned {type(arguments).__name__}, not a dict of arguments")
+    return {"arguments": arguments, **(_needs(reference, arguments) if request["needs"] else {})}
 
 
 def _drawn(draw: Callable[..., Any], request: dict[str, Any]) -> Any:

@@ -51,7 +51,13 @@ class Referee:
         self._prepared: dict[tuple[str, str, int], _Answer] = {}
 
     def prepare(self) -> None:
-        """Makes the inputs that will be asked for first, and loads what compares, while the child still starts."""
+        """Makes the inputs that will be asked for first, and loads what compares, while the child still starts.
+
+        Every reference is loaded now: later, a variant could have changed a file that one imports.
+        """
+        for case in self._cases.values():
+            self._case = case
+            self._reference()
         first = next(iter(self._cases), None)
         if first is not None:
             self._prepared = {(first, "check", 0): self.inputs(first, "check", 0)}

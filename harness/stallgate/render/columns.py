@@ -1,0 +1,72 @@
+"""The columns of a table of cases: the time, then the metrics of the stages, targets first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from stallgate.formatting import scaled
+from stallgate.model import Catalogue, FrozenStruct, Metric
+from stallgate.project.catalogue import ROOF_FRACTION
+
+_WITHOUT_STAGES = (ROOF_FRACTION, "dram_throughput", "l2_hit_rate", "memory_dependency_stall")
+"""The metrics of a table that no stage is for."""
+
+_HEADING_WIDTH = 11
+"""Characters of a heading's line; a longer word keeps its own."""
+
+_GAP = 2
+"""Spaces between two columns of a terminal."""
+
+
+class CaseColumn(FrozenStruct, frozen=True):
+    """One metric of a table of cases."""
+
+    metric: Metric
+
+    @property
+    def heading(self) -> str:
+        unit = "ms" if self.metric.unit == "ns" else self.metric.unit
+        return f"{self.metric.title} [{unit}]" if _in_heading(self.metric.unit) else self.metric.title
+
+    @property
+    def wrapped(self) -> str:
+        """The heading in lines of a terminal."""
+        return "\n".join(wrap(self.heading, _HEADING_WIDTH, break_long_words=False))
+
+    def text(self, median: float | None) -> str:
+        """A value as the table shows it."""
+        if median is None:
+            return "–"
+        if not _in_heading(self.metric.unit) and self.metric.unit:
+            return scaled(median, self.metric.unit)
+        return f"{median * (1e-6 if self.metric.unit == 'ns' else 1.0):#.3g}".rstrip(".")
+
+
+def _in_heading(unit: str) -> bool:
+    """Whether the heading has the unit. Numbers of bytes and of other things have it, or a G or M, in each cell."""
+    return unit in ("ns", "%") or "/" in unit
+
+
+def case_columns(catalogue: Catalogue, of_stages: Sequence[Metric]) -> list[CaseColumn]:
+    """The columns for the metrics of some stages; the usual ones where there is no stage."""
+    shown = list(of_stages) or [catalogue.metrics[name] for name in _WITHOUT_STAGES]
+    metrics = {metric.name: metric for metric in [catalogue.metrics["duration"], *shown]}
+    return [CaseColumn(metric) for metric in metrics.values()]
+
+
+def fitting_columns(columns: Sequence[CaseColumn], cells: Sequence[Sequence[str]], room: int) -> int:
+    """How many columns, from the left, fit into so many characters; at least one.
+
+    Args:
+        columns: the columns.
+        cells: the texts of each row, column by column.
+        room: characters beside the rows' names.
+    """
+    used = 0
+    for place, column in enumerate(columns):
+        lines = [*column.wrapped.splitlines(), *(row[place] for row in cells)]
+        used += _GAP + max(map(len, lines))
+        if used > room:
+            return max(1, place)
+    return len(columns)

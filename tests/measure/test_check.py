@@ -1,0 +1,212 @@
+"""``stallgate check``: every answer that a variant can get, in Triton's interpreter, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stallgate.measure.outcomes import Finished
+from stallgate.measure.witness import is_its_own, next_group
+from stallgate.model import Case
+from tests.child.cheating import cheating
+from tests.conftest import Stallgate, command_line
+from tests.measure.drawing import REFERENCE, drawing_project
+from tests.shared import Shared
+
+Variants = dict[str, dict[str, Any]]
+
+# --- every answer -----------------------------------------------------------------------------------------------------
+
+EVERY = ("right", "spoiling", "wrong", "raising", "dying", "short_rows", "last")
+
+
+@pytest.fixture(scope="session")
+def every(shared: Shared) -> dict[str, Any]:
+    """A check of a variant for every answer, in one command."""
+    return shared.get("check-every", _check_every)
+
+
+def _check_every(folder: Path) -> dict[str, Any]:
+    done = command_line(drawing_project(folder, *EVERY))("check", "--drawn", "2", "--seed", "5", "--json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["exit_status"] == done.returncode
+    return found
+
+
+def variants_of(found: dict[str, Any]) -> Variants:
+    return {variant["variant"]: variant for variant in found["variants"]}
+
+
+def test_each_variant_has_its_own_answer(every: dict[str, Any]) -> None:
+    assert {name: variant["answer"] for name, variant in variants_of(every).items()} == {
+        "limit": "right",
+        "right": "right",
+        "spoiling": "wrong",
+        "wrong": "wrong",
+        "raising": "not_checked",
+        "dying": "not_checked",
+        "short_rows": "wrong",
+        "last": "right",
+    }
+    assert (every["schema"], every["ok"], every["exit_status"]) == ("stallgate/check/1", True, 1)
+
+
+def test_a_variant_that_spoils_the_process_costs_itself_only(every: dict[str, Any]) -> None:
+    """After it `Tensor.cumprod` is another function, in the process that all of them share."""
+    last = variants_of(every)["last"]
+    assert (last["answer"], last["right"]) == ("right", len(last["cases"]))
+
+
+def test_a_drawn_workload_finds_what_the_small_one_hides(every: dict[str, Any]) -> None:
+    cases = {case["workload"]: case for case in variants_of(every)["short_rows"]["cases"]}
+    assert cases["main"]["outcome"] == "right"
+    assert cases["drawn-5-0"]["outcome"] == "wrong_result"
+    assert "elements are wrong; the first: [0, 99] is 0.0" in cases["drawn-5-0"]["reason"]
+    assert cases["drawn-5-0"]["number"] == 0
+    assert cases["drawn-5-0"]["arguments"]["shape"][1] > 100
+
+
+def test_an_exception_is_no_wrong_result(every: dict[str, Any]) -> None:
+    (first, *_) = variants_of(every)["raising"]["cases"]
+    assert (first["outcome"], first["reason"]) == ("crashed", "ValueError: no such thing")
+
+
+def test_who_kills_its_process_is_given_up_and_says_why(every: dict[str, Any]) -> None:
+    (first, *rest) = variants_of(every)["dying"]["cases"]
+    assert first["outcome"] == "crashed"
+    assert re.match("its process ended with signal 6 in step 'check': .", first["reason"])
+    assert {(case["outcome"], case["reason"]) for case in rest} == {
+        ("skipped", "not tried: its process did not survive main")
+    }
+
+
+def test_the_workloads_are_small_and_the_same_once(every: dict[str, Any]) -> None:
+    assert (every["device"], every["gpu"], every["small"], every["seed"]) == ("cpu", None, True, 5)
+    assert every["stand_ins"] == {"product/other": "main"}
+    cases = variants_of(every)["right"]["cases"]
+    assert [case["workload"] for case in cases] == ["main", "drawn-5-0", "drawn-5-1"]
+    assert cases[0]["arguments"] == {"shape": [3, 7]}
+    assert all(case["arguments"]["shape"][1] < 2**13 for case in cases[1:])
+
+
+# --- through the command line -----------------------------------------------------------------------------------------
+
+
+def test_what_is_right_is_status_0_and_a_line(tmp_path: Path) -> None:
+    done = command_line(drawing_project(tmp_path, "right"))("check", "product/right")
+    assert done.returncode == 0, done.stderr
+    assert "right       product/right on 1 of 1" in done.stdout
+    assert "limit" not in done.stdout, "a roof is checked only where it is asked for"
+    assert "Triton's interpreter on the CPU: small inputs" in done.stdout
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_wrong_drawn_case_can_be_run_again_alone(tmp_path: Path) -> None:
+    check = command_line(drawing_project(tmp_path, "short_rows"))
+    done = check("check", "product/short_rows", "--drawn", "2", "--seed", "5")
+    assert done.returncode == 1
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    arguments = re.search(r"arguments = \{ shape = \[2, (\d+)\] \}", done.stdout)
+    again = re.search(r"stallgate (check product/short_rows --seed 5 --drawn-only 0)", done.stdout)
+    assert again is not None
+    assert arguments is not None
+    (variant,) = json.loads(check(*again[1].split(), "--json").stdout)["variants"]
+    assert [case["workload"] for case in variant["cases"]] == ["drawn-5-0"]
+    assert variant["cases"][0]["arguments"] == {"shape": [2, int(arguments[1])]}
+
+
+def test_what_hangs_is_not_checked_and_given_up(tmp_path: Path) -> None:
+    done = command_line(drawing_project(tmp_path, "hanging", "last"))(
+        "check", "--drawn", "3", "--seed", "1", "--timeout", "8"
+    )
+    assert done.returncode == 3, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "not checked product/hanging: right on 1 of 4" in words
+    assert "timed out: step 'check' did not finish within 8 s" in words
+    assert words.count("not tried: its process did not survive drawn-1-0") == 2
+    assert "right product/last on 4 of 4" in words
+
+
+def test_a_problem_without_a_draw_says_so(tmp_path: Path) -> None:
+    reference = REFERENCE[: REFERENCE.index("def draw")]
+    check = command_line(drawing_project(tmp_path, "right", reference=reference))
+    done = check("check", "--drawn", "2")
+    assert done.returncode == 2
+    assert "the reference has no draw(rng)" in " ".join(done.stderr.split())
+    assert check("check").returncode == 0
+
+
+def test_a_draw_that_raises_is_the_users_fault(tmp_path: Path) -> None:
+    reference = REFERENCE + "\ndef draw(rng): raise ValueError('nothing to draw')\n"
+    done = command_line(drawing_project(tmp_path, "right", reference=reference))("check", "--drawn", "2")
+    assert done.returncode == 2
+    assert "ValueError: nothing to draw" in " ".join(done.stderr.split())
+
+
+def test_an_interpreter_without_torch_is_not_checked(tmp_path: Path, without_torch: str) -> None:
+    done = command_line(drawing_project(tmp_path, "right"))("check", "--python", without_torch)
+    assert done.returncode == 3
+    assert "cannot import torch" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--device", "cuda"), 3, "this machine has no CUDA device"),
+        (("--drawn-only", "1"), 2, "--drawn-only needs the seed"),
+        (("--drawn", "2", "--drawn-only", "1", "--seed", "1"), 2, "contradict each other"),
+        (("--seed", "1"), 2, "--seed is only for drawn workloads"),
+        (("nonesuch",), 2, "no problem is named 'nonesuch'"),
+        (("product/nonesuch",), 2, "no variant is named 'nonesuch'"),
+        (("-w", "nonesuch"), 2, "no workload is named 'nonesuch'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    done = command_line(drawing_project(tmp_path, "right"))("check", *arguments)
+    assert done.returncode == status
+    assert words in " ".join(done.stderr.split())
+
+
+# --- real kernels -----------------------------------------------------------------------------------------------------
+
+
+def test_a_kernel_is_right_or_wrong_for_what_it_does(tmp_path: Path) -> None:
+    done = command_line(cheating(tmp_path))("check", "cheats/last_tile", "cheats/workspace")
+    assert done.returncode == 1, done.stderr
+    assert "right       cheats/workspace on 1 of 1" in done.stdout
+    assert "759 of 3063 elements are wrong" in " ".join(done.stdout.split())
+
+
+@pytest.mark.whole_recording
+def test_the_problem_of_this_repository_is_right_on_what_it_draws(stallgate: Stallgate) -> None:
+    done = stallgate("check", "cumprod/adaptive_scan", "--drawn", "6", "--seed", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "right       cumprod/adaptive_scan on 7 of 7" in done.stdout
+
+
+# --- who shares a process ---------------------------------------------------------------------------------------------
+
+
+def case(variant: str, workload: str = "main") -> Case:
+    return Case(problem="product", variant=variant, configuration="default", workload=workload)
+
+
+def test_all_share_a_process_but_whoever_has_to_be_confirmed() -> None:
+    planned = [case("one"), case("two"), case("one", "other")]
+    assert next_group(planned, set(), isolate=False) == planned
+    assert next_group(planned, {planned[1]}, isolate=False) == [planned[0], planned[2]]
+    assert next_group(planned, set(planned), isolate=False) == [planned[0], planned[2]]
+    assert next_group(planned, set(), isolate=True) == [planned[0], planned[2]]
+
+
+def test_an_outcome_that_speaks_against_a_case_needs_a_process_of_its_own() -> None:
+    wrong = Finished(outcome="wrong_result", reason="")
+    assert is_its_own([case("one"), case("one", "other")], case("one", "other"), wrong)
+    assert not is_its_own([case("one"), case("two")], case("two"), wrong)
+    assert is_its_own([case("one"), case("two")], case("two"), Finished(outcome="profiled", reason=""))

@@ -1,0 +1,193 @@
+"""Drawn workloads: the same for a seed everywhere, with the bytes that they need; and a bench's quantiles over them.
+
+No time here was measured: the timing child is made up.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stallgate.errors import BrokenFile
+from stallgate.measure.drawn import drawn_requests, plan_drawn, plan_small, small_request, with_workloads
+from stallgate.measure.plan import Request
+from stallgate.project.load import load_project
+from stallgate.runs.bench import Bench, load_bench
+from stallgate.runs.distribution import spread_of
+from stallgate.runs.drawn import Draw
+from tests.conftest import Stallgate, command_line, with_fakes
+from tests.measure.drawing import REFERENCE, drawing_project
+from tests.measure.test_bench import CHILD
+
+DRAW = Draw(seed=7, numbers=[0, 1, 2])
+
+# --- the drawing child ------------------------------------------------------------------------------------------------
+
+
+def drawn(root: Path, draw: Draw = DRAW, **wishes: Any) -> dict[str, Any]:
+    """The drawn workloads of the small project, by name."""
+    project = load_project(root)
+    requests = drawn_requests(draw, ["product"], **wishes)
+    found = with_workloads(project, requests, sys.executable, 120).problems["product"].workloads
+    return {name: workload for name, workload in found.items() if name in draw.names}
+
+
+def test_a_seed_and_a_number_decide_on_a_workload(tmp_path: Path) -> None:
+    root = drawing_project(tmp_path)
+    found = drawn(root, needs=True)
+    assert list(found) == ["drawn-7-0", "drawn-7-1", "drawn-7-2"]
+    shapes = [found[name].arguments["shape"] for name in found]
+    assert shapes == [[2, 371513], [2, 57755], [2, 337165]], "Python draws alike on every machine"
+    assert [found[name].bytes for name in found] == [2 * 4 * rows * columns for rows, columns in shapes]
+    alone = drawn(root, Draw(seed=7, numbers=[2]))
+    assert alone["drawn-7-2"].arguments == found["drawn-7-2"].arguments
+    other = drawn(root, Draw(seed=8, numbers=[2]))
+    assert other["drawn-8-2"].arguments != found["drawn-7-2"].arguments
+
+
+def test_a_draw_is_told_the_largest_size_only_if_it_takes_one(tmp_path: Path) -> None:
+    limited = drawn(drawing_project(tmp_path / "limited"), largest=64)
+    assert all(workload.arguments["shape"][1] < 32 for workload in limited.values())
+    reference = REFERENCE.replace("def draw(rng, largest=2**20)", "def draw(rng)").replace("largest // 2", "2000")
+    free = drawn(drawing_project(tmp_path / "free", reference=reference), largest=64)
+    assert any(workload.arguments["shape"][1] > 64 for workload in free.values())
+
+
+def test_a_reference_may_say_what_its_calls_need(tmp_path: Path) -> None:
+    reference = REFERENCE + "\ndef needs(*, shape): return {'bytes': 10 * shape[1], 'flops': shape[1]}\n"
+    found = drawn(drawing_project(tmp_path, reference=reference), needs=True)
+    for workload in found.values():
+        columns = workload.arguments["shape"][1]
+        assert (workload.bytes, workload.flops) == (10 * columns, columns)
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        ("", "the reference has no draw(rng)"),
+        ("def draw(rng): raise KeyError('size')", "KeyError: 'size'"),
+        ("def draw(rng): raise SystemExit(0)", "SystemExit"),
+        ("def draw(rng): return {'shape': {1, 2}}", "TypeError: Object of type set is not JSON serializable"),
+        ("def draw(rng): return [1]", "it returned list, not a dict of arguments"),
+    ],
+)
+def test_a_draw_that_gives_no_arguments_is_the_problems_fault(tmp_path: Path, draw: str, words: str) -> None:
+    reference = REFERENCE[: REFERENCE.index("def draw")] + draw
+    with pytest.raises(BrokenFile) as error:
+        drawn(drawing_project(tmp_path, reference=reference))
+    assert error.value.message.startswith("kernels/product/reference.py: drawn-7-0 cannot be drawn: ")
+    assert words in error.value.message
+
+
+def test_a_small_workload_takes_the_name_of_the_whole_one(tmp_path: Path) -> None:
+    project = load_project(drawing_project(tmp_path))
+    main = project.problems["product"].workloads["main"]
+    small = with_workloads(project, [small_request("product", main)], sys.executable, 120)
+    assert small.problems["product"].workloads["main"].arguments == {"shape": [3, 7]}
+    assert project.problems["product"].workloads["main"] == main
+    reference = REFERENCE.replace("def small_arguments", "def other")
+    project = load_project(drawing_project(tmp_path / "without", reference=reference))
+    whole = with_workloads(project, [small_request("product", main)], sys.executable, 120)
+    assert whole.problems["product"].workloads["main"].arguments == main.arguments
+
+
+def test_a_plan_has_the_drawn_workloads_beside_the_usual_ones_or_alone(tmp_path: Path) -> None:
+    project = load_project(drawing_project(tmp_path, "right"))
+    request, draw = Request(subjects=["product/right"]), Draw(seed=1, numbers=[4])
+
+    def planned(plan: Any) -> list[str]:
+        return [f"{case.variant} on {case.workload}" for case in plan.cases]
+
+    plan = plan_drawn(project, request, draw, sys.executable, 120)
+    beside = ["limit on main", "limit on other", "limit on drawn-1-4", "right on main", "right on other"]
+    assert planned(plan) == [*beside, "right on drawn-1-4"]
+    alone = plan_drawn(project, request, draw, sys.executable, 120, only_drawn=True)
+    assert planned(alone) == ["limit on drawn-1-4", "right on drawn-1-4"]
+    small = plan_small(project, request, draw, sys.executable, 120)
+    assert planned(small) == ["limit on main", "limit on drawn-1-4", "right on main", "right on drawn-1-4"]
+    assert small.stand_ins == {"product/other": "main"}
+
+
+# --- the quantiles ----------------------------------------------------------------------------------------------------
+
+
+def test_quantiles_lie_between_what_was_measured() -> None:
+    spread = spread_of([0.5, None, 0.1, 0.9, 0.3, 0.7])
+    assert spread is not None
+    assert (spread.worst, spread.p25, spread.median, spread.p75, spread.best) == (0.1, 0.3, 0.5, 0.7, 0.9)
+    assert spread.p5 == pytest.approx(0.14)
+    assert spread_of([None]) is None
+    assert spread_of([]) is None
+
+
+# --- a bench ----------------------------------------------------------------------------------------------------------
+
+TIMES = """
+    if contender["label"] == "last" and row["name"].endswith("-3"): return None
+    return {"copy": 100, "right": 200 + 100 * number, "last": 450}.get(contender["label"], 300)
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, recording: Path) -> Stallgate:
+    """``stallgate bench`` of the small project, with a made-up GPU, and times that depend on the workload's number."""
+    root = drawing_project(tmp_path / "drawing", "right", "last")
+    peer = root / "kernels/product/peers/friend.py"
+    peer.parent.mkdir()
+    peer.write_text("")
+    python = tmp_path / "made_up_python"
+    child = CHILD.replace("samples = [100.0 * (place + 1) + number for", "samples = [time_of(row, contender) for")
+    child = child.replace('if contender["role"] == "peer"', "if time_of(row, contender) is None")
+    real = f'if "/draw/" in sys.argv[1]: os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n'
+    head = f"import os, sys\n{real}def time_of(row, contender):\n    number = int(row['name'].rpartition('-')[2])\n"
+    python.write_text(f"#!{sys.executable}\n{head}{TIMES.strip(chr(10))}\n{child}")
+    python.chmod(0o755)
+    run = with_fakes(command_line(root), recording, tmp_path / "bin")
+    return lambda *arguments: run("bench", "--python", str(python), *arguments, MADE_UP="well")
+
+
+def only(tmp_path: Path) -> Bench:
+    (folder,) = [path for path in (tmp_path / "drawing/reports").iterdir() if path.is_dir()]
+    return load_bench(folder)
+
+
+def test_a_bench_of_drawn_workloads_shows_how_they_are_distributed(bench: Stallgate, tmp_path: Path) -> None:
+    done = bench("product/right", "product/last", "--drawn", "5", "--seed", "7")
+    assert done.returncode == 3, done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert "product · right on drawn workloads of seed 7" in done.stdout
+    assert ["of", "roof", "0.500", "0.520", "0.600", "0.750", "1.000", "1.500"] in lines
+    assert ["of", "copy", "0.167", "0.173", "0.200", "0.250", "0.333", "0.500"] in lines
+    assert ["×", "friend", "0.500", "0.520", "0.600", "0.750", "1.000", "1.500", "3", "of", "5"] in lines
+    assert ["×", "last", "0.750", "0.806", "1.031", "1.312", "1.688", "2.250", "1", "of", "4"] in lines
+    assert "timed on 4 of 5; the larger a number, the faster last is" in done.stdout
+    found = only(tmp_path)
+    assert found.drawn == Draw(seed=7, numbers=[0, 1, 2, 3, 4])
+    assert found.rounds == 9
+    assert [row.workload.name for row in found.rows] == found.drawn.names
+
+
+def test_the_worst_cases_can_be_run_again(bench: Stallgate, tmp_path: Path) -> None:
+    done = bench("product/right", "--drawn", "12", "--seed", "7", "--json")
+    (each,) = json.loads(done.stdout)["drawn"]["distributions"]
+    worst = [case["number"] for case in each["worst"]]
+    assert worst == [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]
+    rows = {row.workload.name: row.workload for row in only(tmp_path).rows}
+    assert each["worst"][0]["arguments"] == rows["drawn-7-11"].arguments
+    assert each["worst"][0]["slower_than"] == ["friend"]
+    again = bench("product/right", "--seed", "7", "--drawn-only", "11", "--rounds", "5")
+    words = " ".join(again.stdout.split())
+    assert "timed on 1 of 1" in words
+    assert f"11 0.231 1.3 ms {{ shape = {rows['drawn-7-11'].arguments['shape']} }}" in words
+    assert "stallgate bench product/right --seed 7 --drawn-only 11" in words
+
+
+def test_gradients_are_not_drawn(bench: Stallgate) -> None:
+    done = bench("--drawn", "2", "--gradient", "both")
+    assert done.returncode == 2
+    assert "gradients are not timed on drawn workloads" in " ".join(done.stderr.split())
