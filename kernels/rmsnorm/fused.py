@@ -18,7 +18,7 @@ def _rows_kernel(x_ptr, weight_ptr, y_ptr, rows, n, eps, ROWS: tl.constexpr, BLO
     column = tl.arange(0, BLOCK)
     places = row.to(tl.int64)[:, None] * n + column[None, :]
     mask = (row[:, None] < rows) & (column[None, :] < n)
-    x = tl.load(x_ptr + places, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
+    x = tl.load(x_ptr + places, mask=mask, other=0.0, eviction_policy="evict_last").to(tl.float32)
     weight = tl.load(weight_ptr + column, mask=column < n, other=0.0, eviction_policy="evict_last").to(tl.float32)
     scale = tl.rsqrt(tl.sum(x * x, 1) / n + eps)
     y = x * scale[:, None] * weight[None, :]
