@@ -84,6 +84,17 @@ def test_a_repository_adopts_a_kernel_with_one_command(installed: Installed, rep
     assert set(planned["cases"]) == {f"softmax/{name}/default/main" for name in ("softmax", "torch", "copy")}
 
 
+def test_an_adopted_kernel_is_right_in_the_interpreter(installed: Installed, repository_of_theirs: Path) -> None:
+    root = repository_of_theirs
+    installed.answer(root, "init", *KERNEL)
+    found = {each["variant"]: each["answer"] for each in installed.answer(root, "check")["variants"]}
+    assert found == dict.fromkeys(("softmax", "torch", "copy"), "right")
+    kernel = root / "src" / "mykernels" / "rows.py"
+    kernel.write_text(kernel.read_text().replace("x - tl.max(x, axis=0)", "x"))  # overflows
+    found = {each["variant"]: each["answer"] for each in installed.answer(root, "check", status=1)["variants"]}
+    assert (found["softmax"], found["torch"]) == ("wrong", "right")
+
+
 def test_an_adopted_repository_is_examined_without_a_gpu(installed: Installed, repository_of_theirs: Path) -> None:
     root = repository_of_theirs
     installed.answer(root, "init", *KERNEL)

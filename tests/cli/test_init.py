@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pty
@@ -64,7 +65,7 @@ def test_init_says_what_it_wrote_and_what_comes_next(theirs: Path) -> None:
 def test_the_commands_that_come_next_exist() -> None:
     assert {line.split()[1] for line, _ in NEXT.values()} == set(NEXT)
     named = set(re.findall(r"stallgate ([a-z]+)\b", re.sub("#.*", "", WORKFLOW))) | NEXT.keys()
-    assert named - COMMANDS.keys() <= {"check"}
+    assert named <= COMMANDS.keys()
     assert {"check", "profile", "gate"} <= named
 
 
@@ -151,7 +152,9 @@ def test_an_unknown_document_is_refused_with_the_nearest(stallgate: Stallgate) -
 
 
 def test_no_message_names_a_file_of_the_documentation() -> None:
-    """A user of the wheel has no docs/: messages name ``stallgate docs NAME``."""
+    """A user of the wheel has no docs/: messages name ``stallgate docs NAME``. Docstrings may name files."""
     for path in (ROOT / "harness").rglob("*.py"):
-        named = [name for name in document_titles() if f"docs/{name}.md" in path.read_text()]
-        assert not named, path
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        assert not [text for text in texts if isinstance(text, str) and re.search(r"\bdocs/\w+\.md", text)], path

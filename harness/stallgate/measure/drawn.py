@@ -117,7 +117,7 @@ def _refused(project: Project, request: DrawRequest, fault: str) -> BrokenFile:
     reference = project.problems[request.problem].reference
     where = reference.path or reference.written
     if request.kind == "draw":
-        hint = "docs/bench.md says what draw(rng) returns; the same seed and number give the same arguments again"
+        hint = "`stallgate docs bench` says what draw(rng) returns; the same seed and number give the same arguments"
         return BrokenFile(f"{where}: {request.workload} cannot be drawn: {fault}", hint)
     hint = "small_arguments(**arguments) has to return a small workload of the same kind"
     return BrokenFile(f"{where}: there is no small form of workload {request.workload}: {fault}", hint)
