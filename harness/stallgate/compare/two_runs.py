@@ -245,11 +245,11 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
 
 
 def _is_told(metric: Metric, found: list[tuple[tuple[Case, str], Summary]]) -> bool:
-    """Whether there is more to say of a metric than that nobody asked for it."""
+    """Whether there is more to say of a metric than that neither run was asked for it."""
     states = {summary.state for (_, name), summary in found if name == metric.name}
-    if metric.collect == "always":
-        return is_measured(metric) or bool(states)
-    return not states <= {"absent"}
+    if not is_measured(metric) and metric.collect == "always":
+        return bool(states)
+    return states != {"absent"} if metric.collect == "always" else not states <= {"absent"}
 
 
 class _Sides:
