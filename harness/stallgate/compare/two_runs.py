@@ -244,20 +244,21 @@ def _within_noise(base: _Spread, run: _Spread) -> bool:
 # --- what may be compared ---------------------------------------------------------------------------------------------
 
 
-def _is_told(metric: Metric, found: list[tuple[tuple[Case, str], Summary]]) -> bool:
-    """Whether there is more to say of a metric than that nobody asked for it."""
-    states = {summary.state for (_, name), summary in found if name == metric.name}
-    if metric.collect == "always":
-        return is_measured(metric) or bool(states)
-    return not states <= {"absent"}
+def _is_told(metric: Metric, sides: tuple[MeasuredRun, MeasuredRun]) -> bool:
+    """Whether there is more to say of a metric than that neither run has it."""
+    states = [{found.state for (_, name), found in side.summaries.items() if name == metric.name} for side in sides]
+    if metric.collect == "wanted":
+        return any(found - {"absent"} for found in states)
+    if not is_measured(metric):
+        return any(states)
+    return states != [{"absent"}, {"absent"}]
 
 
 class _Sides:
     """The two runs, and what differs between them."""
 
     def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
-        found = [one for side in (base, run) for one in side.summaries.items()]
-        self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, found)]
+        self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, (base, run))]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
