@@ -128,6 +128,19 @@ def test_a_damaged_recording_is_of_one_problem(stallgate: Stallgate, tree: Path,
     assert list(latest("run.json")["origins"]) == [FIRST]
 
 
+def test_a_recording_says_nothing_of_another_problem(stallgate: Stallgate, tree: Path, latest: Latest) -> None:
+    """Otherwise a stray case would stand in the run beside the problem's own, or in place of it."""
+
+    def stray(run: Any) -> None:
+        run["cases"] += [{**found, "case": {**found["case"], "problem": SECOND}} for found in run["cases"]]
+
+    add_problem(tree, recorded=False)
+    change_run(recording_of(tree, FIRST), stray)
+    assert stallgate("profile").returncode == 3
+    found = {(result["case"]["problem"], result["outcome"]) for result in latest("run.json")["cases"]}
+    assert found == {(FIRST, "profiled"), (SECOND, "skipped")}
+
+
 def test_without_any_recording_nothing_is_replayed(stallgate: Stallgate, tree: Path) -> None:
     add_problem(tree)
     shutil.rmtree(tree / "reports" / "recorded")

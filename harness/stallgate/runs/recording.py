@@ -260,8 +260,12 @@ def _copied(source: _Source, attempt: Attempt, folder: Path) -> Attempt:
 def _recorded(sources: list[_Source], cases: list[Case]) -> list[CaseResult]:
     """What became of the cases when they were recorded."""
     wanted = set(cases)
-    results = [(source, result) for source in sources for result in source.run.cases if result.case in wanted]
-    return [replace(result, attempt=source.names.get(result.attempt or "")) for source, result in results]
+    return [
+        replace(result, attempt=source.names.get(result.attempt or ""))
+        for source in sources
+        for result in source.run.cases
+        if result.case in wanted and result.case.problem == source.problem
+    ]
 
 
 def _unmeasured(project: Project, cases: list[Case], found: Replayable) -> list[CaseResult]:
