@@ -157,11 +157,11 @@ class Page:
         return wrong_numbers(cells, hot_samples(self.run), ("data-case", "data-kernel", "data-line"))
 
     def _code(self, cells: list[Cell]) -> list[str]:
-        """Marks in the code: the samples of a line of the variant's file over all kernels of the case."""
+        """Marks in the code: the samples of a line of one of the variant's files over all kernels of the case."""
         expected, wrong = hot_samples(self.run), []
         for cell in cells:
             case = str(cell.attributes["data-case"])
-            line = f"{case.split('/')[1]}.py:{cell.attributes['data-line']}"
+            line = f"{cell.attributes['data-file']}:{cell.attributes['data-line']}"
             if expected.get((case, "", line)) != int(str(cell.attributes["data-samples"])):
                 wrong.append(f"{case} {line}")
         return wrong
