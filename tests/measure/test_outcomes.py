@@ -236,7 +236,6 @@ def test_an_infinite_error_is_a_wrong_result(tree: Path, with_ncu: Stallgate, la
     assert "elements are wrong; the first:" in candidate["reason"]
 
 
-
 @pytest.mark.parametrize("second", ["wrong_result", "crashed", "skipped", "profiled"])
 def test_a_second_outcome_takes_the_first_ones_worth_away(second: str) -> None:
     child = Child()

@@ -356,7 +356,9 @@ class _Sides:
     def _roofs_differ(self, case: Case) -> bool:
         mine = [variant for problem, variant in self._roofs if problem == case.problem]
         measured = [each for each in self.measured if each.problem == case.problem and each.variant in mine]
-        states = [self._state(case.problem, variant_key(roof)) for roof in mine] + [self._code(each) for each in measured]
+        states = [self._state(case.problem, variant_key(roof)) for roof in mine] + [
+            self._code(each) for each in measured
+        ]
         return any(state != "same" for state in states)
 
     # --- what was used ---
@@ -371,9 +373,7 @@ class _Sides:
 
     def packages(self) -> list[Fact]:
         """The installed packages that cases with numbers in both runs loaded, with their versions."""
-        before, after = (
-            [of[case].packages for case in self.measured] for of in (self._of_base, self._of_run)
-        )
+        before, after = ([of[case].packages for case in self.measured] for of in (self._of_base, self._of_run))
         names = sorted({name for found in (*before, *after) for name in found})
         return [_fact(name, _version(before, name), _version(after, name)) for name in names]
 
