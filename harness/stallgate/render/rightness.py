@@ -19,6 +19,8 @@ class WorstRow(FrozenStruct, frozen=True):
     case: str
     role: Role
     output: int
+    outputs: int
+    """How many the case has."""
     used: float
     """The error as a fraction of what is tolerated."""
     text: str
@@ -32,7 +34,6 @@ class Rightness(FrozenStruct, frozen=True):
 
     finding: str
     """A sentence without full stop."""
-    several_outputs: bool
     rows: list[WorstRow]
 
 
@@ -47,11 +48,7 @@ class ChoiceRow(FrozenStruct, frozen=True):
 def rightness(view: View) -> Rightness:
     """The worst element of each output of each case that was measured."""
     rows = [_row(case, worst) for case in view.cases for worst in case.worst]
-    return Rightness(
-        finding=_finding(view.cases, rows) if rows else "",
-        several_outputs=any(len(case.worst) > 1 for case in view.cases),
-        rows=rows,
-    )
+    return Rightness(finding=_finding(view.cases, rows) if rows else "", rows=rows)
 
 
 def _row(case: CaseResult, worst: WorstElement) -> WorstRow:
@@ -60,6 +57,7 @@ def _row(case: CaseResult, worst: WorstElement) -> WorstRow:
         case=case.case.name,
         role=case.role,
         output=worst.output,
+        outputs=len(case.worst),
         used=worst.used,
         text=fraction_used(worst.used),
         rule=worst.rule,
@@ -83,7 +81,7 @@ def worst_of(case: CaseResult) -> str:
 
 def fraction_used(used: float) -> str:
     """The fraction of a tolerance that an error takes."""
-    return "<0.01" if 0 < used < 0.005 else f"{used:.2f}" if used else "0"
+    return f"{used:.2g}"
 
 
 # --- what was used ----------------------------------------------------------------------------------------------------
