@@ -239,7 +239,7 @@ LEAST = {
     "kernels": 20,
     "lines": 50,
     "code": 50,
-    "answers": 10,
+    "answers": 5,
 }
 """So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""
 
