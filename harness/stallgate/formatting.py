@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +127,11 @@ def tunables(values: Mapping[str, object]) -> str:
 def inline_table(values: Mapping[str, object]) -> str:
     """Arguments as TOML, so that they can be pasted into a problem's file."""
     return f"{{ {', '.join(f'{name} = {_toml(value)}' for name, value in values.items())} }}"
+
+
+def workload_keys(arguments: Mapping[str, object], inputs: Sequence[object]) -> str:
+    """What a workload is called with, as its table in a problem's file has it."""
+    return f"inputs = {_toml(inputs)}" if inputs else f"arguments = {inline_table(arguments)}"
 
 
 def _toml(value: object) -> str:

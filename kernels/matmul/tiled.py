@@ -125,6 +125,10 @@ def _descriptor_kernel(
     _store(accumulator, c_ptr, rows, columns, M, N, c_row, c_column)
 
 
+_NARROW = 64
+"""Up to so many rows a product is bound by reading the other matrix, and takes the older tensor-core instruction."""
+
+
 def _check(a: torch.Tensor, b: torch.Tensor) -> None:
     """Refuses what is no product of two matrices of a type that tensor cores multiply.
 
@@ -159,7 +163,7 @@ def _padded(x: torch.Tensor) -> torch.Tensor:
 
 def _swaps(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether B' A' is the better product: where C is narrow, or to get the right operand of TF32 ordered along K."""
-    if min(a.shape[0], b.shape[1]) <= 64:
+    if min(a.shape[0], b.shape[1]) <= _NARROW:
         return b.shape[1] < a.shape[0]
     return a.dtype == torch.float32 and not _is_by_columns(b) and not _is_by_columns(a)
 
@@ -175,7 +179,7 @@ def _shared_memory(device: torch.device) -> int:
 
 def _tile(m: int, n: int, size: int, shared: int) -> dict[str, int]:
     """The tile for `m` x `n` results of elements of `size` bytes: as large as is busy everywhere, 3 or 4 steps deep."""
-    if m <= 64:
+    if m <= _NARROW:
         height = max(16, triton.next_power_of_2(m))
         return {"BLOCK_M": height, "BLOCK_N": 64, "BLOCK_K": 256 // size, "num_warps": 4, "num_stages": 4}
     depth = 128 // size
@@ -223,7 +227,7 @@ def tiled(a: torch.Tensor, b: torch.Tensor, *, GROUP_M: int = 8, use_tma: bool =
     if not (c.numel() and a.shape[1]):
         return c.zero_()
     left, right, result = (b.T, a.T, c.T) if _swaps(a, b) else (a, b, c)
-    if a.dtype == torch.float32 and not _is_by_columns(right):
+    if a.dtype == torch.float32 and result.shape[0] > _NARROW and not _is_by_columns(right):
         right = right.T.contiguous().T
     if not (_is_aligned(left) and _is_aligned(right)):
         left, right = _padded(left), _padded(right)

@@ -84,6 +84,21 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "show": [("runs",), ("problems",), ("problems", "cumprod"), ("stages",), ("stages", "block_tiling"), ("run",)],
     "doctor": [("--python", "WITHOUT_TORCH")],
     "schema": [(), ("gate",)],
+    "docs": [(), ("json",)],
+    "check": [("cumprod/blocked_scan", "-w", "tiny", "--device", "cpu")],
+    "init": [
+        (
+            "--kernel",
+            "kernels/cumprod/naive_serial.py",
+            "--reference",
+            "torch.cumprod",
+            "--input",
+            "float32[8]",
+            "--name",
+            "other",
+        )
+    ],
+    "comment": [("--dry-run",)],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
 
@@ -101,8 +116,11 @@ def prepared(
     """Runs a command with ``--json`` in a tree that has what the trials need."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        needed = {"baseline": "repeated", "profile": "tree", "import": "tree"}
-        made = request.getfixturevalue(needed.get(arguments[0], "replayed_square"))
+        needed = {
+            "baseline": "repeated",
+            **dict.fromkeys(("gate", "report", "compare", "show", "comment"), "replayed_square"),
+        }
+        made = request.getfixturevalue(needed.get(arguments[0], "tree"))
         (tree / "reports/bench").mkdir()
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
         placed = {"FILE": [str(next(recording.glob("ncu/*")))], "WITHOUT_TORCH": [without_torch], "RUNS": made}
@@ -234,7 +252,7 @@ def test_a_command_without_an_answer_still_prints_an_object(stallgate: Stallgate
         (("profile", "--live"), "profile", "no_device", 3),
         (("profile", "-w", "flat"), "profile", "no_recording", 3),
         (("profile", f"cumprod/{'n' * 300}"), "profile", "broken_file", 2),
-        (("plan", "--root", "kernels"), "plan", "broken_file", 2),
+        (("plan", "--root", "nowhere"), "plan", "bad_argument", 2),
         (("bench", "--show"), "bench", "no_run", 3),
         (("bench",), "bench", "no_device", 3),
         (("metrics", "--chip", "GH10"), "metrics", "unknown_name", 2),

@@ -41,7 +41,11 @@ HALF = [product(4096, 4096, 4096, dtype, *orders) for dtype, orders in zip(TYPES
 TF32 = [product(4096, 4096, 4096, "float32", *orders) for orders in ORDERS if orders != ("rows", "transposed")]
 DESCRIBED = [product(4096, 4096, 4096, dtype, "rows", "rows", use_tma=True) for dtype in ("bfloat16", "float32")]
 ODD = [product(4000, 3001, 2999, "bfloat16", "rows", "rows")]
-SKINNY = [product(16, 8192, 8192, "bfloat16", "rows", "rows"), product(8192, 5, 8192, "bfloat16", "rows", "rows")]
+SKINNY = [
+    product(16, 8192, 8192, "bfloat16", "rows", "rows"),
+    product(8192, 5, 8192, "bfloat16", "rows", "rows"),
+    product(32, 8192, 8192, "float32", "rows", "rows"),
+]
 NORMS = [norm(999, 128, "bfloat16"), norm(99, 4096, "bfloat16"), norm(99, 4096, "float32"), norm(9, 16384, "float32")]
 SHIFTED_NORMS = [norm(99, 4097, "bfloat16"), norm(99, 4097, "float32")]
 LONG_NORMS = [norm(9, 65536, "bfloat16")]
@@ -105,7 +109,7 @@ def test_descriptors_load_by_the_tensor_memory_accelerator(compiled: Launches) -
 
 def test_narrow_products_load_whole_vectors_ahead(compiled: Launches) -> None:
     for launch in compiled["skinny"]:
-        assert "mma.sync.aligned.m16n8k16" in launch["ptx"]
+        assert "mma.sync.aligned.m16n8k" in launch["ptx"]
         assert launch["ptx"].count(AHEAD) >= 4
         assert "cp.async.ca" not in launch["ptx"]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.pool import Pool
@@ -28,7 +29,8 @@ from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
-from stallgate.runs.bench import Bench, BenchRow, Entry, load_bench
+from stallgate.render import bench_figure, terminal
+from stallgate.runs.bench import Bench, BenchEnvironment, BenchRow, Entry, load_bench
 from tests.child.plans import entry_of, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
@@ -70,6 +72,7 @@ class MadeUpClock:
 
 GRADIENT = """
 import torch
+from msgspec.structs import replace
 def get_gradient_inputs(inputs, *, zeros, **_):
     (x,) = inputs
     x[:, 1 : 1 + zeros] = 0
@@ -561,3 +564,115 @@ def test_the_slowest_of_the_fastest_roofs_of_each_ceiling_counts(roofs: list[Any
     ]
     mine = Entry(name="mine", role="candidate", method="events", samples_us=[20.0])
     assert BenchRow(problem="p", workload=workload, entries=[*entries, mine]).fraction(mine, "roof") == of_roof
+
+
+# --- what limits a row ------------------------------------------------------------------------------------------------
+
+MATMUL = Workload(name="w", arguments={"dtype": "bfloat16"}, bytes=100_663_296, flops=137_438_953_472)
+
+
+def contender(name: str, role: Any, us: float, ceiling: Any = None) -> Entry:
+    return Entry(
+        name=name, role=role, ceiling=ceiling, outcome="timed", method="events", samples_us=[us] * 5, host_us=[20.0]
+    )
+
+
+def matmul_row(ceiling: str | None = "library", *, flops: int = MATMUL.flops, ridge: float | None = None) -> BenchRow:
+    roofs = [contender("cublas", "roof", 205.0, ceiling)] if ceiling is not None else []
+    entries = [contender("copy", "copy", 45.0), *roofs, contender("tiled", "candidate", 221.0)]
+    return BenchRow(problem="matmul", workload=replace(MATMUL, flops=flops), entries=entries, ridge=ridge)
+
+
+@pytest.mark.parametrize(
+    ("row", "limit"),
+    [
+        (matmul_row(), "roof"),
+        (matmul_row("flops"), "roof"),
+        (matmul_row("bytes"), "copy"),
+        (matmul_row("bytes", ridge=295.0), "roof"),
+        (matmul_row("bytes", flops=1_000_000, ridge=295.0), "copy"),
+        (matmul_row("bytes", flops=0, ridge=295.0), "copy"),
+        (matmul_row(None, ridge=295.0), "roof"),
+        (replace(matmul_row(ridge=295.0), gradient="both"), "copy"),
+    ],
+)
+def test_a_copy_says_nothing_where_arithmetic_is_the_limit(row: BenchRow, limit: str) -> None:
+    assert row.limit == limit
+
+
+def test_a_matmul_is_shown_in_operations_a_second_and_of_its_roof(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_bench(made_up_bench(matmul_row()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    heading, line = (next(line for line in lines if word in line) for word in ("quartiles", "tiled  "))
+    assert heading.split() == ["time", "quartiles", "TFLOP/s", "of", "roof", "host", "µs"]
+    assert line.split()[-3:] == ["621.9", "0.928", "20.0"]
+    assert "137.4 GFLOP to compute" in " ".join(lines)
+    assert not any(line.startswith("copy ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("rows", "title"),
+    [
+        ([matmul_row()], "Speed as a fraction of the roof, a made-up GPU"),
+        ([matmul_row("bytes")], "Speed as a fraction of a copy of the same bytes, a made-up GPU"),
+        ([matmul_row(), matmul_row("bytes")], "Speed as a fraction of a copy or of the roof, a made-up GPU"),
+    ],
+)
+def test_the_figure_says_what_speeds_are_fractions_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: list[BenchRow], title: str
+) -> None:
+    texts: list[str] = []
+
+    def drawn(figure: Any) -> bytes:
+        texts.extend(text.get_text() for axis in figure.axes for text in axis.texts)
+        texts.append(figure.get_suptitle())
+        return b"png"
+
+    monkeypatch.setattr(bench_figure, "rendered_png", drawn)
+    bench_figure.draw_bench(made_up_bench(*rows), tmp_path)
+    assert texts[-1] == title
+    assert ("0.928 · 622 TFLOP/s" in texts) is (rows[0].limit == "roof")
+
+
+def test_a_bench_knows_the_ridge_of_its_gpu(bench: Stallgate, tree: Path) -> None:
+    path = tree / "metrics/gpus/h100_sxm.toml"
+    path.write_text(path.read_text().replace("NVIDIA H100 80GB HBM3", "a made-up GPU"))
+    bench("cumprod/blocked_scan", "-w", "page", MADE_UP="well")
+    (row,) = only_bench(tree).rows
+    assert row.ridge == pytest.approx(494.7e3 / 3350)
+    assert row.limit == "copy"
+
+
+def made_up_bench(*rows: BenchRow) -> Bench:
+    environment = BenchEnvironment(
+        gpu="a made-up GPU",
+        device=0,
+        compute_capability="9.0",
+        driver="1",
+        python="3",
+        torch="2",
+        triton="3",
+        cuda="13",
+        multiprocessors=1,
+        l2_bytes=1,
+        flush_us=1.0,
+        event_us=1.0,
+    )
+    return Bench(
+        format=1,
+        name="bench",
+        created="today",
+        stallgate="1",
+        commit=None,
+        dirty=False,
+        arguments=[],
+        rounds=5,
+        row_budget_s=1.0,
+        timeout_s=1.0,
+        clock_control="none",
+        digests={},
+        rows=list(rows),
+        environment=environment,
+        complete=True,
+    )

@@ -72,7 +72,7 @@ def test_a_reference_may_say_what_its_calls_need(tmp_path: Path) -> None:
         ("def draw(rng): raise KeyError('size')", "KeyError: 'size'"),
         ("def draw(rng): raise SystemExit(0)", "SystemExit"),
         ("def draw(rng): return {'shape': {1, 2}}", "TypeError: Object of type set is not JSON serializable"),
-        ("def draw(rng): return [1]", "it returned list, not a dict of arguments"),
+        ("def draw(rng): return [1]", "draw(rng) returned list, not a dict"),
     ],
 )
 def test_a_draw_that_gives_no_arguments_is_the_problems_fault(tmp_path: Path, draw: str, words: str) -> None:
@@ -183,7 +183,7 @@ def test_the_worst_cases_can_be_run_again(bench: Stallgate, tmp_path: Path) -> N
     again = bench("product/right", "--seed", "7", "--drawn-only", "11", "--rounds", "5")
     words = " ".join(again.stdout.split())
     assert "timed on 1 of 1" in words
-    assert f"11 0.231 1.3 ms {{ shape = {rows['drawn-7-11'].arguments['shape']} }}" in words
+    assert f"11 0.231 1.3 ms arguments = {{ shape = {rows['drawn-7-11'].arguments['shape']} }}" in words
     assert "stallgate bench product/right --seed 7 --drawn-only 11" in words
 
 
@@ -191,3 +191,40 @@ def test_gradients_are_not_drawn(bench: Stallgate) -> None:
     done = bench("--drawn", "2", "--gradient", "both")
     assert done.returncode == 2
     assert "gradients are not timed on drawn workloads" in " ".join(done.stderr.split())
+
+
+# --- problems without a file of their own -----------------------------------------------------------------------------
+
+PROJECT = """
+[problems.softmax]
+reference = { entry = "torch.softmax", keywords = { dim = -1 } }
+draw = "mine:draw"
+stages = []
+[problems.softmax.workloads.main]
+inputs = ["float32[512,512]"]
+[problems.softmax.variants.mine]
+entry = "mine:softmax"
+[problems.softmax.variants.copy]
+entry = "stallgate:copy"
+role = "roof"
+ceiling = "bytes"
+"""
+
+MINE = """
+import torch
+def softmax(x):
+    return torch.exp(x - x.amax(-1, keepdim=True)) / torch.exp(x - x.amax(-1, keepdim=True)).sum(-1, keepdim=True)
+def draw(rng):
+    return {"inputs": [f"float32[{rng.randrange(1, 64)},{rng.randrange(1, 64)}] normal(0,4)"]}
+"""
+
+
+def test_a_function_draws_inputs_for_a_problem_of_a_few_lines(tmp_path: Path) -> None:
+    (tmp_path / "stallgate.toml").write_text(PROJECT)
+    (tmp_path / "mine.py").write_text(MINE)
+    done = command_line(tmp_path)("check", "softmax/mine", "--drawn", "4", "--seed", "1", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (variant,) = json.loads(done.stdout)["variants"]
+    drawn_inputs = [case["inputs"] for case in variant["cases"] if case["number"] is not None]
+    assert len(drawn_inputs) == 4
+    assert all(len(each) == 1 and each[0].endswith("normal(0,4)") for each in drawn_inputs)

@@ -9,7 +9,17 @@ from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.model import Exemption
-from stallgate.project.catalogue import collected, formula_value, listing, name_on, names_in, readable, resolve
+from stallgate.project.catalogue import (
+    COMPUTED_OF,
+    asked_for,
+    collected,
+    formula_value,
+    listing,
+    name_on,
+    names_in,
+    readable,
+    resolve,
+)
 from stallgate.project.load import Project
 
 OLD_STALL = "smsp__warp_issue_stalled_memory_dependency_per_warp_active.pct"
@@ -191,3 +201,52 @@ def test_missing_names_are_names_of_the_catalogue(repository: Project) -> None:
     assert set(repository.catalogue.missing) <= set(readable(repository.catalogue))
     for chips in repository.catalogue.missing.values():
         assert set(chips) <= set(repository.catalogue.chips)
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+
+FADD = "smsp__sass_thread_inst_executed_op_fadd_pred_on.sum"
+RECENT = ("GA100", "AD102", "GH100", "GB100", "GB202")
+
+
+def test_counters_that_may_cost_passes_are_asked_for_only_where_they_are_wanted(repository: Project) -> None:
+    always = collected(repository.catalogue, "GH100")
+    assert "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed" in always
+    assert not [
+        name for name in always if "sm__ops_path" in name or ("_inst_executed_op_" in name and "thread" in name)
+    ]
+    of_stage = collected(repository.catalogue, "GH100", None, [repository.catalogue.metrics["tflops"]])
+    assert set(always) < set(of_stage)
+    assert {FADD, "sm__ops_path_tensor_src_bf16_dst_fp32.sum"} <= set(of_stage)
+
+
+@pytest.mark.parametrize("chip", RECENT)
+@pytest.mark.parametrize("metric", ["tensor_pipe_utilization", "shared_memory_throughput", "fp16_pipe_utilization"])
+def test_recent_chips_have_the_yardsticks_of_arithmetic(repository: Project, metric: str, chip: str) -> None:
+    assert asked_for(repository.catalogue, repository.catalogue.metrics[metric], chip)
+
+
+@pytest.mark.parametrize("chip", RECENT)
+def test_recent_chips_count_the_operations_of_every_type_that_they_have(repository: Project, chip: str) -> None:
+    without = {"tensor_fp8_flops"} if chip == "GA100" else set()
+    parts = COMPUTED_OF["tflops"]
+    assert {n for n in parts if not asked_for(repository.catalogue, repository.catalogue.metrics[n], chip)} == without
+
+
+def test_a_chip_is_asked_for_the_first_counters_it_has(repository: Project) -> None:
+    fp16, fp8 = (repository.catalogue.metrics[f"tensor_{name}_flops"] for name in ("fp16", "fp8"))
+    assert asked_for(repository.catalogue, fp16, "GH100") == ["sm__ops_path_tensor_src_fp16.sum"]
+    assert len(asked_for(repository.catalogue, fp16, "AD102")) == 2
+    assert asked_for(repository.catalogue, fp8, "AD102") == ["sm__ops_path_tensor_src_fp8.sum"]
+    with pytest.raises(BadArgument, match="GA100 does not have tensor_fp8_flops"):
+        collected(repository.catalogue, "GA100", ["tensor_fp8_flops"])
+
+
+def test_a_metric_of_a_whole_call_brings_the_weights_of_its_parts(repository: Project) -> None:
+    names = collected(repository.catalogue, "GH100", ["arithmetic_intensity"])
+    assert {FADD, "dram__bytes_read.sum", "gpu__time_duration.sum"} <= set(names)
+    listed = {row["metric"]: row for row in listing(repository.catalogue, "GH100")}
+    assert listed["fp32_flops"]["ncu_name"] == " + ".join(
+        names_in(repository.catalogue.metrics["fp32_flops"].counters[0])
+    )
+    assert (listed["fp32_flops"]["computed"], listed["tflops"]["computed"]) == (False, True)

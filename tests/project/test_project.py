@@ -21,9 +21,24 @@ def names(project: Project, **request: list[str]) -> list[str]:
 
 def test_the_default_plan_is_every_variant_on_square_and_page_with_all_roofs_first(repository: Project) -> None:
     """No roof runs in a process in which a variant's code ran before."""
-    planned = names(repository)
+    planned = names(repository, subjects=["cumprod"])
     assert planned[:2] == ["cumprod/copy_roof/default/square", "cumprod/copy_roof/default/page"]
     assert [name.rsplit("/", 1)[1] for name in planned[2:]] == ["square"] * 5 + ["page"] * 5
+
+
+def test_the_default_plan_has_every_problem_with_the_roofs_of_all_first(repository: Project) -> None:
+    planned = names(repository)
+    assert [name.split("/")[0] for name in planned[:5]] == ["cumprod"] * 2 + ["matmul"] + ["rmsnorm"] * 2
+    assert all("roof" in name or "/cublas/" in name or "/copy/" in name for name in planned[:5])
+    assert set(planned[5:]) == {
+        name for problem in repository.problems for name in names_of_others(repository, problem)
+    }
+
+
+def names_of_others(project: Project, problem: str) -> list[str]:
+    """The planned cases of a problem that are no roofs."""
+    roofs = {name for name, variant in project.problems[problem].variants.items() if variant.role == "roof"}
+    return [name for name in names(project, subjects=[problem]) if name.split("/")[1] not in roofs]
 
 
 def test_a_variant_brings_the_roof_along(repository: Project) -> None:

@@ -60,6 +60,10 @@ class BenchRowFacts(FrozenStruct, frozen=True):
     gradient: Gradient | None
     """What a call computes; null for the forward pass alone."""
     zeros: int
+    arguments: dict[str, object]
+    """What the inputs were made of; empty where the problem describes them."""
+    inputs: list[object]
+    """As the problem describes them; empty where the reference makes them."""
     bytes: int
     """Bytes that a call has to move."""
     entries: list[EntryFacts]
@@ -94,7 +98,15 @@ def bench_facts(bench: Bench, folder: Path) -> BenchFacts:
 
 def _row(row: BenchRow) -> BenchRowFacts:
     entries = [_entry(row, entry) for entry in row.entries]
-    return BenchRowFacts(row=row.name, gradient=row.gradient, zeros=row.zeros, bytes=row.bytes, entries=entries)
+    return BenchRowFacts(
+        row=row.name,
+        gradient=row.gradient,
+        zeros=row.zeros,
+        arguments=row.workload.arguments,
+        inputs=row.workload.inputs,
+        bytes=row.bytes,
+        entries=entries,
+    )
 
 
 def _entry(row: BenchRow, entry: Entry) -> EntryFacts:

@@ -16,7 +16,7 @@ from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_project
 from stallgate.judge.evaluate import JudgedRun, write_verdicts
 from stallgate.judge.verdicts import Targets
-from stallgate.model import Comparison, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
+from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.github import annotated, append_summary
@@ -30,6 +30,15 @@ class PartFacts(FrozenStruct, frozen=True):
     """A kernel's part of a call's metric."""
 
     kernel: str
+    value: MetricValue
+
+
+class ExcuseFacts(FrozenStruct, frozen=True):
+    """The number that excused a missed target, with the bound that it meets."""
+
+    metric: str
+    comparison: Comparison
+    bound: float
     value: MetricValue
 
 
@@ -68,6 +77,8 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None
     """The waiver that covers the target, also one that has ended."""
+    excuse: ExcuseFacts | None
+    """What excused the target; null where nothing did."""
 
 
 class GateFacts(FrozenStruct, frozen=True):
@@ -128,9 +139,15 @@ def _verdict_facts(verdict: Verdict) -> VerdictFacts:
     values = {
         "value": _judged_value(verdict),
         "baseline": single_value(verdict.baseline, unit),
+        "excuse": _excuse_facts(verdict.excuse) if verdict.excuse is not None else None,
         "parts": [PartFacts(kernel=part.kernel, value=single_value(part.value, unit)) for part in verdict.parts],
     }
     return VerdictFacts(**{name: getattr(verdict, name) for name in VerdictFacts.__struct_fields__} | values)
+
+
+def _excuse_facts(excuse: Excuse) -> ExcuseFacts:
+    value = MetricValue(state="measured", median=excuse.value, low=excuse.low, high=excuse.high, unit=excuse.unit)
+    return ExcuseFacts(metric=excuse.metric, comparison=excuse.comparison, bound=excuse.bound, value=value)
 
 
 def _judged_value(verdict: Verdict) -> MetricValue:

@@ -7,7 +7,7 @@ from typing import Literal
 from stallgate.measure.check import Checked
 from stallgate.measure.drawn import DrawnPlan
 from stallgate.measure.messages import Described
-from stallgate.model import CaseResult, FrozenStruct, Outcome, Role, Workload, display_name
+from stallgate.model import CaseResult, FrozenStruct, Outcome, Role, Workload, WorstElement, display_name
 from stallgate.runs.drawn import Draw
 
 Answer = Literal["right", "wrong", "not_checked"]
@@ -30,12 +30,16 @@ class CheckedCase(FrozenStruct, frozen=True):
     number: int | None
     """Of a drawn workload."""
     arguments: dict[str, object]
-    """What its inputs were made of."""
+    """What its inputs were made of; empty where the problem describes them."""
+    inputs: list[object]
+    """As the problem describes them; empty where the reference makes them."""
     outcome: CheckOutcome
     reason: str
     """Why it is not right, in a sentence."""
     note: str
     """What is wrong on edge cases with a variant that is not gated."""
+    worst: list[WorstElement]
+    """The element of each output that came closest to its tolerance."""
 
 
 class CheckedVariant(FrozenStruct, frozen=True):
@@ -50,6 +54,11 @@ class CheckedVariant(FrozenStruct, frozen=True):
     right: int
     """Workloads that it is right on."""
     cases: list[CheckedCase]
+
+    @property
+    def worst(self) -> WorstElement | None:
+        """The element that came closest to its tolerance on any workload; None where none is known."""
+        return max((each for case in self.cases for each in case.worst), key=lambda each: each.used, default=None)
 
     @property
     def name(self) -> str:
@@ -124,7 +133,9 @@ def _case(workload: Workload, draw: Draw | None, result: CaseResult) -> CheckedC
         workload=workload.name,
         number=draw.number_of(workload.name) if draw is not None else None,
         arguments=workload.arguments,
+        inputs=workload.inputs,
         outcome=_OUTCOMES.get(result.outcome, "not_checked"),
         reason=result.reason,
         note=result.edge_case_fault or "",
+        worst=result.worst,
     )

@@ -15,13 +15,13 @@ from stallgate.errors import BrokenFile
 from stallgate.formatting import (
     MARKS,
     aliases,
-    inline_table,
     listed,
     on_several,
     scaled,
     spaced,
     whom,
     without_controls,
+    workload_keys,
 )
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
@@ -390,7 +390,10 @@ def _checked_variant(variant: CheckedVariant, found: CheckReport) -> None:
     line = f" on {variant.right} of {len(variant.cases)}" if variant.answer == "right" else ""
     if variant.answer != "right":
         line = f": right on {variant.right} of {len(variant.cases)}"
-    out.print(_text(f"{word:<12}", style) + _text(f"{variant.name}{line}"), soft_wrap=True)
+    worst = ""
+    if variant.worst is not None and variant.answer == "right":
+        worst = f", worst error {variant.worst.used:.2f} of its tolerance"
+    out.print(_text(f"{word:<12}", style) + _text(f"{variant.name}{line}{worst}"), soft_wrap=True)
     faulty = [case for case in variant.cases if case.outcome != "right"]
     for case in faulty[:_MOST_CASES]:
         _checked_case(case, found, variant)
@@ -404,7 +407,7 @@ def _checked_case(case: CheckedCase, found: CheckReport, variant: CheckedVariant
     """Why a case is not right, and for a drawn one how to run it again alone."""
     _hang(out, _text(f"{'':12}{case.workload}: "), f"{spaced(case.outcome)}: {case.reason}", 14)
     if case.number is not None:
-        _hang(out, _text(f"{'':14}arguments = "), inline_table(case.arguments), 16, "dim")
+        _hang(out, _text(" " * 14), workload_keys(case.arguments, case.inputs), 16, "dim")
         again = f"stallgate check {variant.problem}/{variant.variant} --seed {found.seed} --drawn-only {case.number}"
         out.print(_text(f"{'':14}{again}", "dim"), soft_wrap=True)
 
@@ -482,7 +485,7 @@ def _worst_case(case: WorstCase) -> None:
     """A drawn workload: its number, the fraction of the limit, the time, the arguments, and who is faster on it."""
     head = f"  {case.number:>5} {case.of_limit:6.3f} {scaled(1e3 * case.median_us, 'ns'):>9}  "
     slower = f", slower than {listed(case.slower_than)}" if case.slower_than else ""
-    _hang(out, _text(head), f"{inline_table(case.arguments)}{slower}", len(head))
+    _hang(out, _text(head), f"{workload_keys(case.arguments, case.inputs)}{slower}", len(head))
 
 
 def _untimed(found: Bench, drawn: set[str]) -> list[str]:

@@ -40,6 +40,7 @@ class WorstCase(FrozenStruct, frozen=True):
 
     number: int
     arguments: dict[str, object]
+    inputs: list[object]
     of_limit: float
     """The limit's time divided by the contender's."""
     median_us: float
@@ -126,6 +127,7 @@ def _case(draw: Draw, row: BenchRow, entry: Entry, fraction: float | None) -> Wo
     return WorstCase(
         number=number,
         arguments=row.workload.arguments,
+        inputs=row.workload.inputs,
         of_limit=fraction,
         median_us=entry.median_us,
         slower_than=[label for label, speed in speeds.items() if speed is not None and speed < 1],

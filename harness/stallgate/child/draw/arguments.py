@@ -40,9 +40,11 @@ class Drawer:
         if request["kind"] == "small":
             return _made_small(reference, request)
         drawn = _drawn(self._draw(request["problem"], reference), request)
+        if not isinstance(drawn, dict):
+            raise CannotDraw(f"draw(rng) returned {type(drawn).__name__}, not a dict")
         if reference.has_inputs:
             return _with_needs(reference, drawn, request)
-        inputs = drawn.get("inputs") if isinstance(drawn, dict) else drawn
+        inputs = drawn.get("inputs")
         if not isinstance(inputs, list):
             raise CannotDraw('draw(rng) has to return {"inputs": [...]}')
         return {"inputs": inputs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+import sys
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from stallgate.child.roofs import is_built_in, moved_bytes, traffic_result, traf
 from stallgate.child.shared_memory import Lender, Place, end_of, form, laid_out, span_of
 
 _Answer = dict[str, object]
+
+_LARGEST = sys.float_info.max
+"""In the place of an infinite error, which JSON cannot say: where 0 is right and something else came."""
 
 
 class Referee:
@@ -123,7 +127,7 @@ class Referee:
         if is_edge and self._edge_cases.repeats(outputs) and fault is not None:
             fault = "it returned the result of its previous call"
         worst = [
-            {"output": number, "used": each.used, "rule": str(right.rule)}
+            {"output": number, "used": min(each.used, _LARGEST), "rule": str(right.rule)}
             for number, (each, right) in enumerate(zip(found, expected, strict=True))
         ]
         return {**self._verdict(fault), "worst": worst, "needed_bytes": self._needed(found)}
