@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 from stallgate.measure.process import POLL_S, Spawned
 
@@ -79,5 +80,5 @@ class RefereeProcess:
             self._lines += self._spawned.channel.lines()
             if time.monotonic() - begin > self._timeout_s:
                 raise RefereeFailed(f"the referee did not answer within {self._timeout_s:g} s")
-        answer: Reply = json.loads(self._lines.pop(0))  # not msgspec: an error can be infinite or NaN
+        answer: Reply = msgspec.json.decode(self._lines.pop(0), type=dict[str, Any])
         return answer
