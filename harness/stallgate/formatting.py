@@ -119,6 +119,11 @@ def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     return [(old, f"is read as {v.metric}: {v.ncu_name or 'not measured'}") for old, v in found.items()]
 
 
+def tunables(values: Mapping[str, object]) -> str:
+    """Named tunables in words: ``BLOCK 1024, num_warps 4``."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
 def inline_table(values: Mapping[str, object]) -> str:
     """Arguments as TOML, so that they can be pasted into a problem's file."""
     return f"{{ {', '.join(f'{name} = {_toml(value)}' for name, value in values.items())} }}"

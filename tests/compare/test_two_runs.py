@@ -15,7 +15,7 @@ from stallgate.compare.two_runs import Change, Pair, RunComparison, compare, com
 from stallgate.errors import NotMeasured
 from stallgate.extract.read_run import MeasuredRun
 from stallgate.extract.table import Summaries, Summary
-from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, Metric, Run, Settings
+from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, LaunchedKernel, Metric, Run, Settings
 from stallgate.project.load import Project
 from stallgate.render.compare_page import draw_comparison
 from stallgate.render.terminal import out
@@ -276,6 +276,88 @@ def test_notes_say_what_else_differs(repository: Project) -> None:
         "the run is incomplete",
         "the noise of a single sample is unknown: a change below 2 % counts as the same",
     ]
+
+
+# --- what was used ----------------------------------------------------------------------------------------------------
+
+
+def launched(name: str = "_scan", **configuration: object) -> LaunchedKernel:
+    return LaunchedKernel(name=name, module="m", function=name, file="m.py", configuration=configuration)
+
+
+def used(*kernels: LaunchedKernel, **packages: str) -> list[CaseResult]:
+    """The usual cases; the candidate launched these kernels and loaded these packages."""
+    return [USUAL[0], replace(USUAL[1], kernels=list(kernels), packages=packages)]
+
+
+@pytest.mark.parametrize(
+    ("base", "run", "said"),
+    [
+        ({"BLOCK": 1024}, {"BLOCK": 2048}, "BLOCK 1024 before, BLOCK 2048 now"),
+        ({"BLOCK": 1024, "num_warps": 4}, {"BLOCK": 1024, "num_warps": 8}, "num_warps 4 before, num_warps 8 now"),
+        ({}, {"BLOCK": 1024}, "nothing before, BLOCK 1024 now"),
+        ({"BLOCK": 1024, "K": 1}, {"BLOCK": 1024}, "K 1 before, nothing now"),
+    ],
+)
+def test_another_choice_of_an_autotuner_is_noted(
+    repository: Project, base: dict[str, object], run: dict[str, object], said: str
+) -> None:
+    before, after = (result(repository, results=used(launched(**choice), launched("_copy"))) for choice in (base, run))
+    found = compare(repository, before, after)
+    assert f"blocked_scan on square: the autotuner chose {said}" in found.notes
+    (retuned,) = pair_of(found).retuned
+    assert retuned.kernel == "_scan"
+    assert pair_of(found).duration.word == "same", "a note, and no verdict"
+
+
+def test_of_several_kernels_a_note_says_which(repository: Project) -> None:
+    sides = [used(launched("_scan", B=b), launched("_carry", B=b), launched("_alone", B=1)) for b in (1, 2)]
+    found = compare(repository, *(result(repository, results=side) for side in sides))
+    assert [note for note in found.notes if "autotuner" in note] == [
+        "blocked_scan on square: the autotuner of _scan chose B 1 before, B 2 now",
+        "blocked_scan on square: the autotuner of _carry chose B 1 before, B 2 now",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        (used(launched(B=1)), used(launched(B=1))),
+        (used(launched("_one", B=1)), used(launched("_other", B=2))),
+        (USUAL, used(launched(B=1))),
+    ],
+    ids=["the same choice", "other kernels", "a run that does not say what it launched"],
+)
+def test_what_is_no_other_choice_is_not_noted(
+    repository: Project, sides: tuple[list[CaseResult], list[CaseResult]]
+) -> None:
+    found = compare(repository, *(result(repository, results=side) for side in sides))
+    assert not [note for note in found.notes if "autotuner" in note]
+
+
+def test_other_versions_of_packages_are_noted(repository: Project) -> None:
+    sides = [used(liger="0.5", einops="1", gone="2"), used(liger="0.6", einops="1")]
+    found = compare(repository, *(result(repository, results=side) for side in sides))
+    assert [note for note in found.notes if note.startswith("different")] == ["different liger: 0.5 and 0.6"]
+    facts = {fact.name: (fact.base, fact.run) for fact in found.facts}
+    assert (facts["liger"], facts["einops"], facts["gone"]) == (("0.5", "0.6"), ("1", "1"), ("2", "not loaded"))
+
+
+def test_code_that_changed_in_a_module_is_changed_code(repository: Project) -> None:
+    """Not "slower, though its code is the same"."""
+    sides = [[USUAL[0], replace(USUAL[1], modules={"mylib/scan.py": digest})] for digest in ("one", "two")]
+    slower = {"duration": samples(104, 105, 106)}
+    before, after = result(repository, results=sides[0]), result(repository, "run", sides[1], numbers=slower)
+    found = compare(repository, before, after)
+    assert pair_of(found).code == "changed"
+    assert "the code of blocked_scan changed" in found.notes
+    assert metric_of(pair_of(found), "roof_fraction").word == "same"
+
+
+def test_a_roof_whose_module_changed_is_another_roof(repository: Project) -> None:
+    sides = [[replace(USUAL[0], modules={"mylib/copy.py": digest}), USUAL[1]] for digest in ("one", "two")]
+    pair = pair_of(compare(repository, *(result(repository, results=side) for side in sides)))
+    assert metric_of(pair, "roof_fraction").obstacle.code == "roof_changed"  # type: ignore[union-attr]
 
 
 # --- terminal and page ------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,8 @@ from stallgate.measure.ncu import Complaints
 from stallgate.measure.outcomes import OUT_OF_TURN, Finished, Outcomes
 from stallgate.measure.process import Ended
 from stallgate.measure.referee import Reply
-from stallgate.model import Case, Role
+from stallgate.model import Case, Role, WorstElement
+from tests.conftest import Stallgate
 
 FIRST, SECOND, THIRD = (
     Case(problem="p", variant=name, configuration="default", workload="w") for name in ("first", "second", "third")
@@ -197,6 +201,39 @@ def test_what_is_not_gated_is_shown_with_its_fault_on_edge_cases(role: Role) -> 
 
 
 # --- what is said twice, out of turn, or not as a message ---
+
+
+class ErringReferee(MadeUpReferee):
+    """Says how large the errors were; those of wrong outputs are infinite."""
+
+    def ask(self, what: str, **arguments: object) -> Reply:
+        answer = super().ask(what, **arguments)
+        if what != "compare":
+            return answer
+        used = {"check 0": 0.1, "edge 0": 0.4, "sample 1": 0.2}.get(self.step, 0.0) if answer["right"] else math.inf
+        return {**answer, "needed_bytes": 16, "worst": [{"output": 0, "used": used, "rule": f"rule of {self.step}"}]}
+
+
+def test_the_worst_element_is_that_of_all_calls_that_were_right() -> None:
+    child = Child(ErringReferee(wrong=("edge 1",)), roles=("baseline",) * 3)
+    child.work()
+    child.end()
+    found = child.found()
+    assert (found.outcome, found.edge_case_fault, found.needed_bytes) == ("profiled", "wrong in edge 1", 16)
+    assert found.worst == [WorstElement(output=0, used=0.4, rule="rule of edge 0")]
+
+
+def test_an_infinite_error_is_a_wrong_result(tree: Path, with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
+    """The child and the referee are real: where nothing is tolerated, any error is infinitely many times that."""
+    path = tree / "kernels/cumprod/problem.toml"
+    small = re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", path.read_text())
+    path.write_text(f"tolerance = {{ exact = true }}\n{small}")
+    done = with_ncu("profile", FAKE_NCU="run", FAKE_GPU_NAME="none")
+    assert done.returncode == 1, done.stderr
+    roof, candidate = latest("run.json")["cases"]
+    assert (roof["outcome"], roof["worst"]) == ("profiled", [{"output": 0, "used": 0.0, "rule": "exact"}])
+    assert candidate["outcome"] == "wrong_result"
+    assert "elements are wrong; the first:" in candidate["reason"]
 
 
 @pytest.mark.parametrize("second", ["wrong_result", "crashed", "skipped", "profiled"])

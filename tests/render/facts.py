@@ -179,10 +179,12 @@ class Files:
         attempts = [{**attempt, "details": []} for attempt in self.run["attempts"]]
         runs = (self.run, *self.run["origins"].values(), self.base)
         commits = {str(found["commit"])[:length] for found in runs if found.get("commit") for length in (12, 40)}
+        kernels = [kernel for result in self.run["cases"] for kernel in result["kernels"]]
         strings = [
             *_strings([{**self.run, "attempts": attempts}, self.judged, self.catalogue, self.stages]),
             *_strings([{**self.base, "attempts": []}]),
             *(shlex.join(attempt["command"]) for attempt in attempts),
+            *(f"{name} {value}" for kernel in kernels for name, value in kernel["configuration"].items()),
             *(str(each) for needs in self._needs.values() for each in needs["arguments"].values()),
         ]
         words = {" ".join(string.split()) for string in strings}
@@ -231,7 +233,13 @@ class Files:
             return []
         numbers = {name: value for name, value in needs["arguments"].items() if isinstance(value, int | float)}
         small = Fact("state", len(self.small_states(workload)), names=("state",))
-        facts = [Fact("need", needs["bytes"], "byte"), small, Fact("state", SMALL_STATE, "%", names=("state",))]
+        here = [result for result in self.run["cases"] if result["case"]["workload"] == workload]
+        derived = [result["needed_bytes"] for result in here if result["needed_bytes"]]
+        facts = [
+            Fact("need", needs["bytes"] or derived[0], "byte"),
+            small,
+            Fact("state", SMALL_STATE, "%", names=("state",)),
+        ]
         return [*facts, *(Fact("need", value, names=(name,)) for name, value in numbers.items())]
 
     def small_states(self, workload: str) -> list[str]:
@@ -252,7 +260,13 @@ class Files:
         small = [
             self.now[case.key, name].median for name in self.small_states(case.workload) if (case.key, name) in self.now
         ]
-        return [*found, Fact("state", sum(small), "%", names=("state",)), *self.roofline(case)]
+        return [*found, Fact("state", sum(small), "%", names=("state",)), *self.roofline(case), *self._results(case)]
+
+    def _results(self, case: Case) -> list[Fact]:
+        """How much of the tolerance each output's worst element takes."""
+        worst = next(result["worst"] for result in self.run["cases"] if _case(result) == case)
+        used = [Fact("worst", each["used"], names=("tolerance",)) for each in worst]
+        return [*used, *(Fact("output", each["output"], names=("output",)) for each in worst)]
 
     def _of_the_roof(self, case: Case) -> list[Fact]:
         """How far a case is from the fastest roof of its workload."""

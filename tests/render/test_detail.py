@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 from stallgate.extract.reader import function_of
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import Detail
 from stallgate.project.load import Project, load_project
 from stallgate.render.detail import Said, said
 from stallgate.render.view import View
@@ -43,7 +46,9 @@ def test_own_lines_are_linked_to_the_code_and_those_of_libraries_stand_apart(
     blocked = found["blocked_scan"]
     (kernel,) = blocked.kernels
     assert {row.line.file for row in kernel.own} == {"blocked_scan.py"}
-    marked = {line.anchor: line for line in blocked.code if line.anchor}
+    (file,) = blocked.files
+    assert (file.path, file.is_own, kernel.file) == ("kernels/cumprod/blocked_scan.py", True, "blocked_scan.py")
+    marked = {line.anchor: line for line in file.lines if line.anchor}
     for row in kernel.own:
         line = marked[row.anchor]
         assert (line.number, line.samples, line.text.rstrip()[:200]) == (row.line.line, row.line.samples, row.line.text)
@@ -58,9 +63,10 @@ def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Proje
     project, _ = measured
     told = details(*measured)["two_pass_scan"]
     path = project.root / project.problems["cumprod"].variants["two_pass_scan"].path
-    assert [line.text for line in told.code] == path.read_text().splitlines()
+    (file,) = told.files
+    assert [line.text for line in file.lines] == path.read_text().splitlines()
     assert len(told.kernels) == 3
-    hottest = max(told.code, key=lambda line: line.samples)
+    hottest = max(file.lines, key=lambda line: line.samples)
     rows = [row.line for kernel in told.kernels for row in kernel.own if row.line.line == hottest.number]
     assert hottest.samples == sum(line.samples for line in rows)
     assert hottest.share == pytest.approx(100 * hottest.samples / sum(kernel.samples for kernel in told.kernels))
@@ -73,14 +79,95 @@ def test_code_that_is_not_what_was_measured_is_not_shown(measured: tuple[Project
     (tmp_path / variant.path).parent.mkdir(parents=True)
     (tmp_path / variant.path).write_text("changed")
     told = details(elsewhere, result)["blocked_scan"]
-    assert told.code == []
+    assert told.files == []
+    assert told.kernels[0].file == ""
     assert told.kernels[0].own[0].anchor == ""
 
     kept = result.folder / "source" / variant.path
     kept.parent.mkdir(parents=True)
     shutil.copyfile(project.root / variant.path, kept)
-    assert details(elsewhere, result)["blocked_scan"].code
+    assert details(elsewhere, result)["blocked_scan"].files
     shutil.rmtree(result.folder / "source")
+
+
+# --- a variant in several files ---------------------------------------------------------------------------------------
+
+SCAN = "".join(f"line {number} of scan\n" for number in range(1, 2000))
+ELSEWHERE = "mylib/scan.py"
+
+
+def in_two_files(result: JudgedRun, modules: dict[str, str], *, all_lines: bool = False) -> JudgedRun:
+    """The run as if every second hot line of the candidate, or each, was in a module that it loaded.
+
+    Args:
+        result: the run.
+        modules: path -> its text when it was measured.
+        all_lines: whether no line is in the variant's own file.
+    """
+
+    def moved(detail: Detail) -> Detail:
+        own = [line for line in detail.lines if not line.library]
+        lines = [replace(line, file="scan.py") if all_lines or n % 2 else line for n, line in enumerate(own)]
+        return replace(detail, lines=lines) if detail.case.variant == "blocked_scan" else detail
+
+    digests = {path: sha256(text.encode()).hexdigest() for path, text in modules.items()}
+    attempts = [replace(attempt, details=list(map(moved, attempt.details))) for attempt in result.run.attempts]
+    cases = [replace(found, modules=digests) for found in result.run.cases]
+    return replace(result, run=replace(result.run, attempts=attempts, cases=cases))
+
+
+@pytest.fixture
+def kept(measured: tuple[Project, JudgedRun]) -> Iterator[Path]:
+    """The folder of the run's copies, for as long as a test."""
+    folder = measured[1].folder / "source"
+    (folder / "mylib" / "more").mkdir(parents=True)
+    (folder / ELSEWHERE).write_text(SCAN)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_module_with_hot_lines_is_shown_behind_the_variants_own_file(
+    measured: tuple[Project, JudgedRun], kept: Path
+) -> None:
+    told = details(measured[0], in_two_files(measured[1], {ELSEWHERE: SCAN}))["blocked_scan"]
+    assert [(file.path, file.is_own) for file in told.files] == [
+        ("kernels/cumprod/blocked_scan.py", True),
+        (ELSEWHERE, False),
+    ]
+    (kernel,) = told.kernels
+    assert kernel.file == "", "its lines are in two files"
+    marked = {line.anchor: (file.name, line.number) for file in told.files for line in file.lines if line.anchor}
+    assert [marked[row.anchor] for row in kernel.own] == [(row.line.file, row.line.line) for row in kernel.own]
+    assert len(marked) == len(kernel.own)
+    assert [line.text for line in told.files[1].lines] == SCAN.splitlines()
+
+
+def test_a_file_without_hot_lines_is_not_shown(measured: tuple[Project, JudgedRun], kept: Path) -> None:
+    one = details(measured[0], in_two_files(measured[1], {ELSEWHERE: SCAN}, all_lines=True))["blocked_scan"]
+    assert [file.path for file in one.files] == [ELSEWHERE]
+    assert one.kernels[0].file == "scan.py"
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        {ELSEWHERE: SCAN, "mylib/more/scan.py": SCAN},
+        {ELSEWHERE: "what is not what was measured"},
+        {"../../outside/scan.py": SCAN},
+        {"mylib/gone/scan.py": SCAN},
+    ],
+    ids=["two of a name", "changed", "outside", "gone"],
+)
+def test_a_hot_line_of_an_unknown_file_is_linked_to_none(
+    measured: tuple[Project, JudgedRun], kept: Path, modules: dict[str, str]
+) -> None:
+    (kept / "mylib/more/scan.py").write_text(SCAN)
+    (kept.parents[1] / "outside").mkdir(exist_ok=True)
+    (kept.parents[1] / "outside" / "scan.py").write_text(SCAN)
+    told = details(measured[0], in_two_files(measured[1], modules))["blocked_scan"]
+    assert [file.is_own for file in told.files] == [True]
+    (kernel,) = told.kernels
+    assert {row.line.file for row in kernel.own if not row.anchor} == {"scan.py"}
 
 
 @pytest.mark.parametrize(("line", "name"), [(1, ""), (2, "outer"), (4, "inner"), (5, "outer"), (9, "")])

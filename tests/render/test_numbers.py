@@ -157,14 +157,24 @@ class Page:
         return wrong_numbers(cells, hot_samples(self.run), ("data-case", "data-kernel", "data-line"))
 
     def _code(self, cells: list[Cell]) -> list[str]:
-        """Marks in the code: the samples of a line of the variant's file over all kernels of the case."""
+        """Marks in the code: the samples of a line of one of the variant's files over all kernels of the case."""
         expected, wrong = hot_samples(self.run), []
         for cell in cells:
             case = str(cell.attributes["data-case"])
-            line = f"{case.split('/')[1]}.py:{cell.attributes['data-line']}"
+            line = f"{cell.attributes['data-file']}:{cell.attributes['data-line']}"
             if expected.get((case, "", line)) != int(str(cell.attributes["data-samples"])):
                 wrong.append(f"{case} {line}")
         return wrong
+
+    def _answers(self, cells: list[Cell]) -> list[str]:
+        """The worst element of each output of a case."""
+        results = json.loads((self.run / "run.json").read_text())["cases"]
+        expected = {
+            ("/".join(result["case"].values()), str(each["output"])): each["used"]
+            for result in results
+            for each in result["worst"]
+        }
+        return wrong_numbers(cells, expected, ("data-case", "data-worst"))
 
     def _verdicts(self, cells: list[Cell]) -> list[str]:
         return wrong_verdicts(cells, json.loads((self.run / "verdicts.json").read_text())["verdicts"])
@@ -173,12 +183,15 @@ class Page:
         return [f"no file is said to have {cell.attributes}" for cell in cells]
 
 
+_MARKS = {"code": "data-samples", "lines": "data-line", "changes": "data-change", "answers": "data-worst"}
+
+
 def kind(cell: Cell) -> str:
     """Which of the page's numbers a cell shows; ``unknown`` where it does not say."""
     has = cell.attributes.keys()
     if cell.among_verdicts:
         return "verdicts"
-    for name, mark in (("code", "data-samples"), ("lines", "data-line"), ("changes", "data-change")):
+    for name, mark in _MARKS.items():
         if mark in has:
             return name
     if "data-metric" not in has:
@@ -218,7 +231,16 @@ def page(shared: Shared) -> Page:
     return Page(shared.get("page-recorded", lambda folder: made("recorded", folder)).page.parent)
 
 
-LEAST = {"metrics": 100, "verdicts": 6, "bases": 10, "changes": 10, "kernels": 20, "lines": 50, "code": 50}
+LEAST = {
+    "metrics": 100,
+    "verdicts": 6,
+    "bases": 10,
+    "changes": 10,
+    "kernels": 20,
+    "lines": 50,
+    "code": 50,
+    "answers": 5,
+}
 """So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""
 
 
@@ -251,6 +273,7 @@ SAID = {
     "count": 3,
     "need": 2,
     "bound": 2,
+    "worst": 2,
 }
 """So many numbers of each kind of source the page has in what it says."""
 

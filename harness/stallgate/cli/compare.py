@@ -12,7 +12,7 @@ from stallgate.cli.facts import MetricValue, metric_value
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import judged, near, open_project
-from stallgate.compare.two_runs import Change, Fact, Pair, RunComparison, Side, Word, compare, refuse_empty
+from stallgate.compare.two_runs import Change, Fact, Pair, Retuned, RunComparison, Side, Word, compare, refuse_empty
 from stallgate.model import FrozenStruct, Reason, Role
 from stallgate.render import terminal
 from stallgate.runs.folder import refuse_recording
@@ -42,6 +42,8 @@ class PairFacts(FrozenStruct, frozen=True):
     """Whether the variant's code is the same in both runs."""
     obstacle: Reason | None
     """Why none of its metrics is comparable; null where some are."""
+    retuned: list[Retuned]
+    """Kernels for which an autotuner chose differently."""
     changes: list[ChangeFacts]
 
 
@@ -110,7 +112,14 @@ def _facts(found: RunComparison, every: bool) -> CompareFacts:
 
 def _pair_facts(pair: Pair, main: list[str], every: bool) -> PairFacts:
     changes = [_change_facts(change) for change in pair.changes if every or _is_short(pair, change, main)]
-    return PairFacts(case=pair.case.name, role=pair.role, code=pair.code, obstacle=pair.obstacle, changes=changes)
+    return PairFacts(
+        case=pair.case.name,
+        role=pair.role,
+        code=pair.code,
+        obstacle=pair.obstacle,
+        retuned=pair.retuned,
+        changes=changes,
+    )
 
 
 def _is_short(pair: Pair, change: Change, main: list[str]) -> bool:

@@ -13,7 +13,8 @@ workload_changed, reference_changed    what is computed is not the same
 roof_changed                           of ``roof_fraction``: the two refer to different roofs
 ====================================== ===============================================================================
 
-A change of a variant's code is the usual reason to compare runs: it is allowed, and noted.
+A change of a variant's code is the usual reason to compare runs: it is allowed, and noted. So are other choices of an
+autotuner, and other versions of packages.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Literal, NamedTuple
 from stallgate.errors import NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, spaced
+from stallgate.formatting import listed, spaced, tunables
 from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Reason, Role, Run, Settings
 from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
@@ -75,16 +76,26 @@ class Change(FrozenStruct, frozen=True):
         return min(low, self.change - _SINGLE), max(high, self.change + _SINGLE)
 
 
+class Retuned(FrozenStruct, frozen=True):
+    """A kernel for which the autotuner chose differently in the two runs: the tunables that differ."""
+
+    kernel: str
+    base: dict[str, object]
+    """Empty where it chose nothing."""
+    run: dict[str, object]
+
+
 class Pair(FrozenStruct, frozen=True):
     """A case in both runs, or in one of them."""
 
     case: Case
     role: Role
     code: Literal["same", "changed", "unknown"]
-    """Whether the variant's file is the same in both runs."""
+    """Whether the variant's files are the same in both runs."""
     obstacle: Reason | None
     """Why none of its metrics is comparable, if none is."""
     changes: list[Change]
+    retuned: list[Retuned] = []
 
     @property
     def name(self) -> str:
@@ -154,7 +165,7 @@ def compare(
         finding=times_finding(pairs),
         obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
         notes=_notes(sides, pairs),
-        facts=_facts(base, run),
+        facts=[*_facts(base, run), *sides.packages()],
         main=main_metrics(project, run, stages),
         pairs=pairs,
     )
@@ -274,7 +285,14 @@ class _Sides:
         obstacle = self._obstacle(case)
         result = self._of_run.get(case) or self._of_base[case]
         changes = [self._change(case, metric, obstacle) for metric in self._metrics]
-        return Pair(case=case, role=result.role, code=self._code(case), obstacle=obstacle, changes=changes)
+        return Pair(
+            case=case,
+            role=result.role,
+            code=self._code(case),
+            obstacle=obstacle,
+            changes=changes,
+            retuned=self._retuned(case),
+        )
 
     def _change(self, case: Case, metric: Metric, obstacle: Reason | None) -> Change:
         base, run = self.base.summaries.get((case, metric.name)), self.run.summaries.get((case, metric.name))
@@ -331,14 +349,56 @@ class _Sides:
         return "same" if before == after else "changed"
 
     def _code(self, case: Case) -> Literal["same", "changed", "unknown"]:
+        """Whether a variant's file, and the modules that it loaded, are the same in both runs."""
+        if case in self.measured and self._of_base[case].modules != self._of_run[case].modules:
+            return "changed"
         return self._state(case.problem, variant_key(case.variant))
 
     def _roofs_differ(self, case: Case) -> bool:
         mine = [variant for problem, variant in self._roofs if problem == case.problem]
-        return any(self._state(case.problem, variant_key(roof)) != "same" for roof in mine)
+        measured = [each for each in self.measured if each.problem == case.problem and each.variant in mine]
+        states = [self._state(case.problem, variant_key(roof)) for roof in mine] + [
+            self._code(each) for each in measured
+        ]
+        return any(state != "same" for state in states)
+
+    # --- what was used ---
+
+    def _retuned(self, case: Case) -> list[Retuned]:
+        """The kernels that both runs launched, and for which an autotuner chose differently."""
+        if case not in self.measured:
+            return []
+        before, after = _choices(self._of_base[case]), _choices(self._of_run[case])
+        pairs = [(name, *_differing(before[name], choice)) for name, choice in after.items() if name in before]
+        return [Retuned(kernel=name, base=base, run=run) for name, base, run in pairs if base or run]
+
+    def packages(self) -> list[Fact]:
+        """The installed packages that cases with numbers in both runs loaded, with their versions."""
+        before, after = ([of[case].packages for case in self.measured] for of in (self._of_base, self._of_run))
+        names = sorted({name for found in (*before, *after) for name in found})
+        return [_fact(name, _version(before, name), _version(after, name)) for name in names]
 
     def child_differs(self) -> bool:
         return any(self._state(problem, CHILD_KEY) != "same" for problem in {case.problem for case in self.measured})
+
+
+def _choices(result: CaseResult) -> dict[str, dict[str, object]]:
+    """Kernel -> what an autotuner chose for it; empty where none did."""
+    return {kernel.name: kernel.configuration for kernel in result.kernels}
+
+
+def _differing(base: dict[str, object], run: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """Two choices without the tunables that are the same in both."""
+    names = [n for n in dict.fromkeys([*base, *run]) if (n in base) != (n in run) or base[n] != run[n]]
+    return {n: base[n] for n in names if n in base}, {n: run[n] for n in names if n in run}
+
+
+_NOT_LOADED = "not loaded"
+
+
+def _version(found: list[dict[str, str]], name: str) -> str:
+    """The versions of a package that cases loaded, each once."""
+    return ", ".join(dict.fromkeys(packages[name] for packages in found if name in packages)) or _NOT_LOADED
 
 
 def _as_list(obstacle: Reason | None) -> list[Reason]:
@@ -401,11 +461,13 @@ def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
     """What may explain a change, or put it in doubt."""
-    notes = _about_code(pairs)
+    notes = _about_code(pairs) + _about_choices(pairs)
     notes += _about_reports(sides) if sides.measured else []
     if sides.child_differs():
         notes.append(f"{CHILD_KEY} changed")
-    facts = [fact for fact in _versions(sides.base, sides.run) if fact.base != fact.run and fact.name != "GPU"]
+    versions = [fact for fact in _versions(sides.base, sides.run) if fact.name != "GPU"]
+    packages = [fact for fact in sides.packages() if _NOT_LOADED not in (fact.base, fact.run)]
+    facts = [fact for fact in [*versions, *packages] if fact.base != fact.run]
     notes += [f"different {fact.name}: {fact.base} and {fact.run}" for fact in facts]
     named = [("base", sides.base.run), ("run", sides.run.run)]
     notes += [f"the {name} is incomplete" for name, run in named if run.kind == "live" and not run.complete]
@@ -417,6 +479,21 @@ def _about_code(pairs: list[Pair]) -> list[str]:
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
     return notes + [f"{_change_in_words(pair, pairs)}, though its code is the same" for pair in moved]
+
+
+def _about_choices(pairs: list[Pair]) -> list[str]:
+    """What autotuners chose differently for a case."""
+    return [
+        f"{_named(pair, pair.name, pairs)} on {pair.case.workload}: {_choice_in_words(pair, retuned)}"
+        for pair in pairs
+        for retuned in pair.retuned
+    ]
+
+
+def _choice_in_words(pair: Pair, retuned: Retuned) -> str:
+    kernel = f" of {retuned.kernel}" if len(pair.retuned) > 1 else ""
+    before, now = (tunables(choice) or "nothing" for choice in (retuned.base, retuned.run))
+    return f"the autotuner{kernel} chose {before} before, {now} now"
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:

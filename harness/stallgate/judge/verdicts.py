@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, number, shortened, spaced
+from stallgate.formatting import listed, number, scaled, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
@@ -35,6 +35,7 @@ from stallgate.model import (
 )
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
+from stallgate.project.staleness import derived_bytes, written_workload
 
 Targets = Literal["all", "absolute"]
 """The targets that are judged. absolute: only those that need neither a roof nor a baseline."""
@@ -153,9 +154,28 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
         for result in run.cases
         if result.edge_case_fault and result.role != "candidate"
     )
+    notes += dict.fromkeys(note for result in run.cases if (note := _other_bytes(grounds, result.case)))
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
+
+
+_LARGEST_DIFFERENCE = 0.01
+"""Between the bytes that a file says and those of the inputs and outputs, relative to the latter."""
+
+
+def _other_bytes(grounds: Grounds, case: Case) -> str:
+    """A note where a workload is said to need other bytes than its inputs and outputs have, or ''."""
+    load = written_workload(grounds.run, grounds.project, case)
+    derived = derived_bytes(grounds.run, case)
+    if load is None or load.bytes is None or derived is None:
+        return ""
+    if abs(load.bytes - derived) <= _LARGEST_DIFFERENCE * derived:
+        return ""
+    problem = grounds.project.problems.get(case.problem)
+    file = problem.file if problem is not None else "problem.toml"
+    said = f"{file} says that it needs {scaled(load.bytes, 'byte')}"
+    return f"{case.problem}/{case.workload}: {said}, and its inputs and outputs have {scaled(derived, 'byte')}"
 
 
 def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> list[str]:

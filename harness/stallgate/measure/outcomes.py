@@ -115,8 +115,10 @@ class _Turn:
         )
 
     def note_errors(self, answer: Reply) -> None:
-        """Keeps the largest errors of a comparison."""
+        """Keeps the largest errors of outputs that are right. What is wrong is said in words."""
         self.needed_bytes = self.needed_bytes or answer.get("needed_bytes")
+        if not answer.get("right"):
+            return
         for found in convert(answer.get("worst", []), list[WorstElement]):
             if found.output not in self.worst or found.used > self.worst[found.output].used:
                 self.worst[found.output] = found

@@ -97,16 +97,29 @@ def stale_because(result: CaseResult, changed: dict[str, list[str]]) -> list[str
 
 
 def measured_workload(run: Run, project: Project, case: Case) -> Workload | None:
-    """The workload that a case was measured on: the tree's or the run's, whichever has the digest of the measurement.
+    """The workload that a case was measured on, with the bytes that it needs: those that are written, or else derived.
 
-    None if neither has it, or nobody knows the bytes that it needs.
+    None where it is not known.
+    """
+    load = written_workload(run, project, case)
+    if load is None or load.bytes is not None:
+        return load
+    needed = derived_bytes(run, case)
+    return replace(load, bytes=needed) if needed is not None else None
+
+
+def written_workload(run: Run, project: Project, case: Case) -> Workload | None:
+    """The workload that a case was measured on, as it was written; ``bytes`` is None where they were left out.
+
+    It is the tree's or the run's, whichever has the digest of the measurement; None if neither has it.
     """
     subject, problem = run.subjects.get(case.problem), project.problems.get(case.problem)
     digest = subject.digests.get(workload_key(case.workload)) if subject is not None else None
     known = [found.workloads.get(case.workload) for found in (problem, subject) if found is not None]
-    load = next((load for load in known if load is not None and workload_digest(load) == digest), None)
-    if load is None or load.bytes is not None:
-        return load
+    return next((load for load in known if load is not None and workload_digest(load) == digest), None)
+
+
+def derived_bytes(run: Run, case: Case) -> int | None:
+    """Bytes of the inputs and outputs of a case's workload; None where no case of it was measured."""
     derived = [r.needed_bytes for r in run.cases if (r.case.problem, r.case.workload) == (case.problem, case.workload)]
-    needed = next((count for count in derived if count), None)
-    return replace(load, bytes=needed) if needed is not None else None
+    return next((count for count in derived if count), None)

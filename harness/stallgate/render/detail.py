@@ -1,15 +1,22 @@
-"""The details of a ``--detail`` launch: its hottest lines, the variant's code, and NVIDIA's rule results."""
+"""The details of a ``--detail`` launch: its hottest lines, the variant's code, and NVIDIA's rule results.
+
+A hot line names its file without folders. It is a line of the variant's own file, or of the one module of that name
+that the case loaded.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from stallgate.model import Advice, Case, Detail, FrozenStruct, HotLine, Role
+from stallgate.errors import BrokenFile
+from stallgate.model import Advice, Case, Detail, EntryPoint, FrozenStruct, HotLine, Role
 from stallgate.project.digests import entry_digest, text_digest, variant_key
+from stallgate.project.paths import inside
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12
@@ -17,6 +24,9 @@ MOST_HOT_LINES = 12
 
 LONGEST_CODE = 4000
 """Lines of a file that a page shows."""
+
+MOST_FILES = 8
+"""Files of a variant that a page shows, those with the most samples."""
 
 _ROLE_ORDER: tuple[Role, ...] = ("candidate", "unknown", "baseline", "roof")
 
@@ -35,6 +45,8 @@ class HotKernel(FrozenStruct, frozen=True):
     """The details of one launch."""
 
     name: str
+    file: str
+    """The file that all of its own lines are in; empty where they are in several, or the file is not known."""
     samples: int
     own: list[HotRow]
     """Lines of the files that the kernel was written in."""
@@ -43,7 +55,7 @@ class HotKernel(FrozenStruct, frozen=True):
 
 
 class CodeLine(FrozenStruct, frozen=True):
-    """A line of the variant's file."""
+    """A line of one of the variant's files."""
 
     number: int
     text: str
@@ -54,15 +66,26 @@ class CodeLine(FrozenStruct, frozen=True):
     """Anchor of a line with samples; empty for others."""
 
 
+class CodeFile(FrozenStruct, frozen=True):
+    """A file of the variant that has hot lines, as it was measured."""
+
+    name: str
+    """Without its folders, as hot lines name it."""
+    path: str
+    """Relative to the project's root."""
+    is_own: bool
+    """Whether it is the file of the variant's entry."""
+    lines: list[CodeLine]
+
+
 class Said(FrozenStruct, frozen=True):
     """The details of one case, for a reader."""
 
     name: str
     case: str
-    file: str
     kernels: list[HotKernel]
-    code: list[CodeLine]
-    """Empty if the measured version of the file is not available."""
+    files: list[CodeFile]
+    """The variant's own first. A file whose measured version is not available is left out."""
 
 
 def said(view: View, anchor: str) -> list[Said]:
@@ -81,28 +104,30 @@ def said(view: View, anchor: str) -> list[Said]:
 
 
 def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
-    path = variant_path(view, case)
-    file = path.name if path is not None else ""
-    code = _code(path, details, anchor) if path is not None else []
-    shown = {line.number for line in code}
-    kernels = [_kernel(detail, file, anchor, shown) for detail in details]
-    return Said(name=case.display_name, case=case.name, file=file, kernels=kernels, code=code)
+    sources = measured_sources(view, case)
+    files = _files(sources, details, anchor)
+    anchors = {(file.name, line.number): line.anchor for file in files for line in file.lines}
+    kernels = [_kernel(detail, set(sources), anchors) for detail in details]
+    return Said(name=case.display_name, case=case.name, kernels=kernels, files=files)
 
 
-def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> HotKernel:
+def _kernel(detail: Detail, known: set[str], anchors: dict[tuple[str, int], str]) -> HotKernel:
     rows = [
         HotRow(
             line=line,
             share=100 * line.samples / detail.samples,
-            anchor=f"{anchor}-{line.line}" if line.file == file and not line.library and line.line in shown else "",
+            anchor="" if line.library else anchors.get((line.file, line.line), ""),
         )
         for line in detail.lines
         if line.samples and detail.samples
     ]
+    own = [row for row in rows if not row.line.library]
+    files = {row.line.file for row in own}
     return HotKernel(
         name=detail.kernel,
+        file=files.pop() if len(files) == 1 and files <= known else "",
         samples=detail.samples,
-        own=[row for row in rows if not row.line.library],
+        own=own,
         library=[row for row in rows if row.line.library],
         advice=detail.advice,
     )
@@ -111,27 +136,87 @@ def _kernel(detail: Detail, file: str, anchor: str, shown: set[int]) -> HotKerne
 # --- code -------------------------------------------------------------------------------------------------------------
 
 
-def variant_path(view: View, case: Case) -> Path | None:
-    """The variant's file as it was measured: the copy in the run's folder, or the tree's; None where it is neither."""
+class MeasuredSource(FrozenStruct, frozen=True):
+    """A file of a variant, as it was measured."""
+
+    path: str
+    """Relative to the project's root."""
+    copy: Path
+    """The copy in the run's folder, or the tree's file if it has not changed."""
+    is_own: bool
+    """Whether it is the file of the variant's entry."""
+
+
+def measured_sources(view: View, case: Case) -> dict[str, MeasuredSource]:
+    """File name without folders -> the file of that name: the variant's own, or a module that it loaded.
+
+    A name that several of them have stands for none, since a hot line does not say which. A file that is neither in the
+    run's folder nor in the tree as it was measured is left out.
+    """
+    own = _own_file(view, case)
+    modules = next((result.modules for result in view.cases if result.case == case), {})
+    files = own | {path: partial(_has_digest, digest) for path, digest in modules.items() if path not in own}
+    names = Counter(path.rpartition("/")[2] for path in files)
+    found = [(path, _unchanged(view, path, is_measured)) for path, is_measured in files.items()]
+    sources = [MeasuredSource(path=path, copy=copy, is_own=path in own) for path, copy in found if copy is not None]
+    return {source.copy.name: source for source in sources if names[source.copy.name] == 1}
+
+
+_IsMeasured = Callable[[Path], bool]
+"""Whether a copy of a file is as it was measured."""
+
+
+def _own_file(view: View, case: Case) -> dict[str, _IsMeasured]:
+    """The file of the variant's entry; nothing where it has none, or where nobody knows what was measured."""
     problem, subject = view.project.problems.get(case.problem), view.result.run.subjects.get(case.problem)
     variant = problem.variants.get(case.variant) if problem is not None else None
     if variant is None or subject is None or not variant.path:
-        return None
-    paths = [root / variant.path for root in (view.result.folder / "source", view.project.root)]
-    wanted = subject.digests.get(variant_key(case.variant))
-    there = [path for path in paths if path.is_file()]
-    return next((p for p in there if entry_digest(replace(variant.entry, digest=text_digest(p))) == wanted), None)
+        return {}
+    return {variant.path: partial(_is_entry, variant.entry, subject.digests.get(variant_key(case.variant)))}
 
 
-def _code(path: Path, details: Sequence[Detail], anchor: str) -> list[CodeLine]:
-    """The file, its lines with their share of the samples; nothing where no line has any."""
-    samples: Counter[int] = Counter()
+def _is_entry(entry: EntryPoint, digest: str | None, path: Path) -> bool:
+    return entry_digest(replace(entry, digest=text_digest(path))) == digest
+
+
+def _has_digest(digest: str, path: Path) -> bool:
+    return text_digest(path) == digest
+
+
+def _unchanged(view: View, path: str, is_measured: _IsMeasured) -> Path | None:
+    """The copy of a file in the run's folder, or the tree's; None where neither is what was measured."""
+    for root in (view.result.folder / "source", view.project.root):
+        try:
+            place = inside(root, path)
+            if is_measured(place):
+                return place
+        except (OSError, BrokenFile):
+            continue
+    return None
+
+
+def _files(sources: dict[str, MeasuredSource], details: Sequence[Detail], anchor: str) -> list[CodeFile]:
+    """The files with hot lines: the variant's own, then the others, the hottest first."""
+    samples: dict[str, Counter[int]] = {name: Counter() for name in sources}
     for line in (line for detail in details for line in detail.lines):
-        if line.file == path.name and not line.library:
-            samples[line.line] += line.samples
+        if line.file in samples and not line.library:
+            samples[line.file][line.line] += line.samples
     total = sum(detail.samples for detail in details)
-    if not samples or not total:
-        return []
+    hot = [name for name in sources if total and samples[name].total()]
+    order = sorted(hot, key=lambda name: (not sources[name].is_own, -samples[name].total()))[:MOST_FILES]
+    return [
+        CodeFile(
+            name=name,
+            path=sources[name].path,
+            is_own=sources[name].is_own,
+            lines=_lines(sources[name].copy, samples[name], total, f"{anchor}-file-{number}" if number else anchor),
+        )
+        for number, name in enumerate(order)
+    ]
+
+
+def _lines(path: Path, samples: Counter[int], total: int, anchor: str) -> list[CodeLine]:
+    """The lines of a file, each with its share of all samples."""
     texts = path.read_text(errors="replace").splitlines()[:LONGEST_CODE]
     return [
         CodeLine(

@@ -14,12 +14,13 @@ from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
-from stallgate.project.staleness import measured_workload
+from stallgate.project.staleness import measured_workload, written_workload
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, glance, pictures, workload_finding
+from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
 from stallgate.render.template import template
@@ -53,6 +54,8 @@ class PageSection(FrozenStruct, frozen=True):
     glances: list[str]
     needs: str
     troubles: list[str]
+    rightness: Rightness
+    choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
     """Each with the name of its PNG."""
     grid: Grid
@@ -80,6 +83,8 @@ class MeasuredAt(FrozenStruct, frozen=True):
     settings: Settings | None
     gpu_spec: GpuSpec | None
     """The GPU's data sheet: shown, never judged by."""
+    packages: list[str]
+    """Installed packages that variants loaded, in words."""
 
 
 def draw(project: Project, result: JudgedRun) -> list[Path]:
@@ -154,6 +159,7 @@ def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
             environment=(environment := environment_of(run, problem)),
             settings=settings_of(run, problem) if environment is not None else None,
             gpu_spec=project.gpu_spec_of(environment.gpu) if environment is not None else None,
+            packages=packages(r for r in run.cases if one_place or r.case.problem == problem),
         )
         for problem in (problems[:1] or [""] if one_place else problems)
     ]
@@ -217,6 +223,8 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         glances=[view.of_problem(said) for said in glance(view)],
         needs=_needs(view),
         troubles=_troubles(view),
+        rightness=rightness(view),
+        choices=choices(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
         grid=grid(view),
         kernels=kernels(view),
@@ -227,10 +235,14 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
 
 def _needs(view: View) -> str:
     """Arguments and traffic of the workload as it was measured, or ''."""
-    found = measured_workload(view.result.run, view.project, view.cases[0].case)
-    if found is None:
+    run, case = view.result.run, view.cases[0].case
+    written, measured = written_workload(run, view.project, case), measured_workload(run, view.project, case)
+    if written is None:
         return ""
-    return f"{found.called_with}; needs {(found.bytes or 0) / 1e9:.4g} GB of memory traffic"
+    if measured is None:
+        return written.called_with
+    derived = " (derived from inputs and outputs)" if written.bytes is None else ""
+    return f"{written.called_with}; needs {(measured.bytes or 0) / 1e9:.4g} GB of memory traffic{derived}"
 
 
 def _troubles(view: View) -> list[str]:

@@ -7,6 +7,7 @@ from stallgate.render.changes import Changes
 from stallgate.render.columns import case_columns
 from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
+from stallgate.render.rightness import worst_of
 from stallgate.render.view import View
 
 SAME = WORD_MARKS["same"]
@@ -57,9 +58,12 @@ def _row(cells: list[str]) -> list[str]:
 
 def _table(view: View) -> list[str]:
     columns = case_columns(view.project.catalogue, view.stage_metrics())
-    heads = ["Variant", "Role", *(markdown(column.heading) for column in columns)]
+    compared = any(case.worst for case in view.drawn)
+    right = ["Worst element, of its tolerance"] if compared else []
+    heads = ["Variant", "Role", *(markdown(column.heading) for column in columns), *right]
     rows = [*_row(heads), *_row(["---"] * len(heads))]
     for case in view.drawn:
         values = [column.text(view.median(case, column.metric.name)) for column in columns]
-        rows += _row([markdown(case.case.display_name), case.role, *values])
+        worst = [markdown(worst_of(case))] if compared else []
+        rows += _row([markdown(case.case.display_name), case.role, *values, *worst])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]

@@ -1,0 +1,60 @@
+"""A variant that imports a module of the project: both are what was measured, and the gate knows when either changed.
+
+The child and the referee are real and run in Triton's interpreter on small shapes; the counters are the recording's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from tests.conftest import Stallgate
+
+MODULE = "mylib/scan.py"
+CHANGED = f"measured before module {MODULE} changed"
+
+
+@pytest.fixture
+def importing(tree: Path) -> Path:
+    """The tree with the candidate's code in a package of the project, of which the variant's file imports its model."""
+    problem, variant = tree / "kernels/cumprod/problem.toml", tree / "kernels/cumprod/blocked_scan.py"
+    small = re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", problem.read_text())
+    problem.write_text('own_kernels = ["_blocked_scan_kernel"]  # the interpreter launches none\n' + small)
+    (tree / "mylib").mkdir()
+    (tree / "mylib/__init__.py").write_text("")
+    variant.rename(tree / MODULE)
+    variant.write_text("from mylib.scan import ModelNew\n\n__all__ = ['ModelNew']\n")
+    return tree
+
+
+def test_a_changed_module_is_not_green(importing: Path, with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
+    done = with_ncu("profile", FAKE_NCU="run", FAKE_GPU_NAME="none")
+    assert done.returncode == 0, done.stderr
+    measured = next(r for r in latest("run.json")["cases"] if r["case"]["variant"] == "blocked_scan")
+    assert sorted(measured["modules"]) == ["mylib/__init__.py", MODULE]
+    assert (importing / "reports/latest/source" / MODULE).read_text() == (importing / MODULE).read_text()
+    passed = with_ncu("gate")
+    assert passed.returncode == 0, passed.stdout
+
+    (importing / MODULE).write_text("raise RuntimeError\n")
+    done = with_ncu("gate")
+    assert done.returncode == 3, done.stdout
+    assert f"○ not measured blocked_scan on square {CHANGED}" in " ".join(done.stdout.split())
+    (test,) = Xml.parse(importing / "reports/latest/junit.xml").iter("testcase")
+    (error,) = test
+    assert (error.tag, error.get("type"), error.get("message")) == ("error", "stale", CHANGED)
+
+    assert with_ncu("report").returncode == 0
+    page = (importing / "reports/latest/report.html").read_text()
+    assert "<h1>Cannot be decided</h1>" in page
+    assert f"<strong>blocked_scan</strong> · every stage: on square: {CHANGED}</li>" in page
+
+    (importing / "mylib/__init__.py").unlink()
+    done = with_ncu("gate")
+    assert done.returncode == 3, done.stdout
+    assert "before module mylib/__init__.py and module mylib/scan.py changed" in " ".join(done.stdout.split())
