@@ -68,7 +68,8 @@ class _Part(NamedTuple):
     """The Euclidean norm of all errors."""
     size: float = 0.0
     """That of the right elements."""
-    count: int = 0
+    elements: int = 0
+    """How many those are."""
 
 
 def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
@@ -105,7 +106,7 @@ def _norm_used(parts: list[_Part], rule: Rule) -> float:
     if rule.norm is None:
         return 0.0
     error, size = math.hypot(*(part.error for part in parts)), math.hypot(*(part.size for part in parts))
-    allowed = rule.norm * size + 0.5 * rule.floor * math.sqrt(sum(part.count for part in parts))
+    allowed = rule.norm * size + 0.5 * rule.floor * math.sqrt(sum(part.elements for part in parts))
     return error / allowed if allowed > 0 else (0.0 if error == 0 else math.inf)
 
 
@@ -155,7 +156,7 @@ def _by_elements(
         used=max((part.used for part in found), default=0.0),
         error=math.hypot(*(part.error for part in found)),
         size=math.hypot(*(part.size for part in found)),
-        count=sum(part.count for part in found),
+        elements=sum(part.elements for part in found),
     )
 
 
@@ -184,7 +185,7 @@ def _piece(
         used=float(used[ordinary].max()) if not rule.of_norm_only and bool(ordinary.any()) else 0.0,
         error=_euclidean(error[ordinary]) if has_norm else 0.0,
         size=_euclidean(size[ordinary]) if has_norm else 0.0,
-        count=int(ordinary.count_nonzero()) if has_norm else 0,
+        elements=int(ordinary.count_nonzero()) if has_norm else 0,
     )
 
 
@@ -220,9 +221,9 @@ def default_rule(want: torch.Tensor, own: torch.Tensor | None = None) -> Rule:
 
     Three things make it wider. The largest element may be rounded the other way, which counts in the norm where there
     are few elements, or one that dominates. Numbers below the dtype's normal ones have no relative precision: they may
-    be a spacing away (and zero, where the dtype has the range of float32: GPUs flush them). And a variant is not held to more than
-    the reference keeps by itself: where that rounds between its steps, its own error, and half as much again, is
-    tolerated, up to four times the rule.
+    be a spacing away (and zero, where the dtype has the range of float32: GPUs flush them). And a variant is not held
+    to more than the reference keeps by itself: where that rounds between its steps, its own error, and half as much
+    again, is tolerated, up to four times the rule.
 
     Args:
         want: what is right.

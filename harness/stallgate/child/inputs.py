@@ -32,8 +32,8 @@ def normal_like(tensor: torch.Tensor, device: str, seed: int) -> torch.Tensor:
 def small(described: list[Described]) -> Iterator[list[Described]]:
     """The same with small shapes, the smallest first: a reference may not take all of them.
 
-    Equal sizes stay equal and others stay apart, so that it shows when two are mixed up. They are as divisible by powers
-    of two, up to 256, as before. Plain numbers that are sizes follow them.
+    Equal sizes stay equal and others stay apart, so that it shows when two are mixed up. They are as divisible by
+    powers of two, up to 256, as before. Plain numbers that are sizes follow them.
     """
     sizes = _small_sizes({size for each in described for size in each.get("shape", [])})
     first = next((each["shape"][0] for each in described if each.get("shape")), 0)

@@ -64,6 +64,16 @@ def _set_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
+def _autocast(device: str) -> _Setting:
+    return _Setting(partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device))
+
+
+def _attention(kind: str) -> _Setting:
+    """Whether torch may take one of its kinds of attention."""
+    backends = torch.backends.cuda
+    return _Setting(getattr(backends, f"{kind}_sdp_enabled"), getattr(backends, f"enable_{kind}_sdp"))
+
+
 _SETTINGS = [
     _Setting(torch.get_default_dtype, torch.set_default_dtype),
     _Setting(torch.get_default_device, _set_device),
@@ -71,10 +81,7 @@ _SETTINGS = [
     _Setting(torch.get_num_threads, torch.set_num_threads),
     _Setting(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     _attribute(torch.utils.deterministic, "fill_uninitialized_memory"),
-    *[
-        _Setting(partial(torch.is_autocast_enabled, at), partial(torch.set_autocast_enabled, at))
-        for at in ("cuda", "cpu")
-    ],
+    *map(_autocast, ("cuda", "cpu")),
     *_found("", "fp32_precision"),
     *_found("cudnn", "enabled", "benchmark", "deterministic", "fp32_precision"),
     *_found("cudnn.rnn", "fp32_precision"),
@@ -88,11 +95,6 @@ _SETTINGS = [
     ),
     _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     *_found("cudnn", "allow_tf32"),
-    *[
-        _Setting(
-            getattr(torch.backends.cuda, f"{kind}_sdp_enabled"), getattr(torch.backends.cuda, f"enable_{kind}_sdp")
-        )
-        for kind in ("flash", "mem_efficient", "math", "cudnn")
-    ],
+    *map(_attention, ("flash", "mem_efficient", "math", "cudnn")),
 ]
 """Those of TF32 by its newer interface come before those by the older one."""
