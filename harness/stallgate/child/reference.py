@@ -274,7 +274,10 @@ class Reference:
         return [written_rule(table) for table in case["tolerance"] or self._spec["tolerance"]]
 
     def _trusted(self, case: Case, inputs: list[Any], expected: list[ExpectedOutput]) -> list[ExpectedOutput]:
-        """The same, compared only where the reference in the inputs' own dtypes agrees with it."""
+        """The same, compared only where the reference in the inputs' own dtypes agrees with it.
+
+        What is not finite may be so in any way.
+        """
         if self._file is not None and not hasattr(self._file, "Model"):
             return expected  # of a file with a function of its own there is nothing that could be called
         found = []
@@ -283,7 +286,7 @@ class Reference:
             trusted = torch.zeros(own.shape, dtype=torch.bool, device=own.device)
             for index, want in parts:
                 trusted[index] = agree(own[index], want, output.rule)
-            found.append(ExpectedOutput(parts, output.rule, trusted))
+            found.append(ExpectedOutput(parts, output.rule, trusted, not_finite_alike=True))
         return found
 
     def _called(self, case: Case, inputs: list[Any], direction: str, *, wide: bool = False) -> list[torch.Tensor]:
