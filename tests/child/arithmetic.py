@@ -1,4 +1,4 @@
-"""References, honest code and code with planted faults, in plain torch: what the default tolerances have to tell apart."""
+"""References, honest code and planted faults in plain torch: what the default tolerances have to tell apart."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 Code = Callable[..., object]
 
@@ -105,7 +105,7 @@ def rms_norm_without_weight(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def layer_norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+    return functional.layer_norm(x, x.shape[-1:])
 
 
 def layer_norm_with(eps: float) -> Code:
@@ -134,7 +134,7 @@ def softmax_without_maximum(x: Tensor) -> Tensor:
 
 
 def softmax_without_last_column(x: Tensor) -> Tensor:
-    return F.pad(torch.softmax(x.float()[..., :-1], -1), (0, 1)).to(x.dtype)
+    return functional.pad(torch.softmax(x.float()[..., :-1], -1), (0, 1)).to(x.dtype)
 
 
 def softmax_with_unmasked_nan(x: Tensor) -> Tensor:
@@ -165,20 +165,20 @@ def cumsum_before(x: Tensor) -> Tensor:
 
 
 def gelu_by_tanh(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")
+    return functional.gelu(x, approximate="tanh")
 
 
 def mean_of_losses(logits: Tensor, target: Tensor) -> Tensor:
     """As fused kernels do it: in float32, and rounded once."""
-    return F.cross_entropy(logits.float(), target).to(logits.dtype)
+    return functional.cross_entropy(logits.float(), target).to(logits.dtype)
 
 
 def losses_of_the_next(logits: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(logits, target.roll(1))
+    return functional.cross_entropy(logits, target.roll(1))
 
 
 def conv1d_without_last_tap(x: Tensor, w: Tensor) -> Tensor:
-    return F.conv1d(x, F.pad(w[..., :-1], (0, 1)))
+    return functional.conv1d(x, functional.pad(w[..., :-1], (0, 1)))
 
 
 # --- attention --------------------------------------------------------------------------------------------------------

@@ -43,7 +43,9 @@ def library_reference(name: str, *, keywords: dict[str, Any] | None = None, **ch
     """A reference that is a function or a class of an installed package, or of a test's module."""
     entry = {"path": "", "digest": "", "module": name, "attribute": "", "keywords": keywords or {}}
     rules = {"mutates": [], "seed": None, "specials": "library", "tolerance": [], "draw": None}
-    return Reference({"entry": entry, **rules, **changes}, ProjectModules(str(Path(__file__).parent / "no_project"), []))
+    return Reference(
+        {"entry": entry, **rules, **changes}, ProjectModules(str(Path(__file__).parent / "no_project"), [])
+    )
 
 
 def plain_case(*inputs: str | object, **changes: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from stallgate.child.correctness import (
     ExpectedOutput,
@@ -198,8 +198,8 @@ def test_scans_and_functions_of_elements(rng: random.Random, dtype: str) -> None
     assert wrong(arithmetic.cumsum_before, own("cumsum"), case) is not None
     assert wrong(arithmetic.cumsum_in_bfloat16, own("cumsum"), case) is not None
     gelu = library_reference("torch.nn.functional.gelu")
-    assert wrong(F.gelu, gelu, case) is None
-    assert wrong_at_the_edge(F.gelu, gelu, case) is None
+    assert wrong(functional.gelu, gelu, case) is None
+    assert wrong_at_the_edge(functional.gelu, gelu, case) is None
     if dtype == "float32":
         assert wrong(arithmetic.gelu_by_tanh, gelu, case) is not None
 
@@ -209,13 +209,13 @@ def test_a_loss_of_one_element_and_a_convolution(rng: random.Random, dtype: str)
     loss = library_reference("torch.nn.functional.cross_entropy")
     batch, classes = rng.randrange(2, 64), rng.randrange(10, 4000)
     case = plain_case(f"{dtype}[{batch},{classes}]", f"int64[{batch}] integers(0,{classes})")
-    for code in (F.cross_entropy, arithmetic.mean_of_losses):
+    for code in (functional.cross_entropy, arithmetic.mean_of_losses):
         assert wrong(code, loss, case) is None
         assert wrong_at_the_edge(code, loss, case) is None
     conv, taps = library_reference("torch.nn.functional.conv1d"), rng.randrange(2, 9)
     channels = rng.randrange(2, 40)
     case = plain_case(f"{dtype}[2,{channels},200]", f"{dtype}[16,{channels},{taps}]")
-    assert wrong(F.conv1d, conv, case) is None
+    assert wrong(functional.conv1d, conv, case) is None
     assert wrong(arithmetic.conv1d_without_last_tap, conv, case) is not None
 
 
@@ -301,7 +301,9 @@ def test_bool_and_integer_outputs_are_exact_unless_it_is_said() -> None:
     assert "50 of 50" in str(compared(~mask, mask))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int32, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int32, torch.bool]
+)
 def test_scalars_and_empty_tensors(dtype: torch.dtype) -> None:
     one, none = torch.ones((), dtype=dtype), torch.empty(0, 4, dtype=dtype)
     assert compared(one.clone(), one) is None
@@ -361,10 +363,10 @@ def test_where_library_is_trusted_an_infinity_may_be_nan_and_a_number_may_not() 
 
 def test_a_reference_that_rounds_between_its_steps_is_no_tighter_than_it_is_itself() -> None:
     x = torch.randn(100, 1000, generator=torch.Generator().manual_seed(1)).bfloat16()
-    steps: list[Code] = [torch.sin, lambda y: y * 1.7, lambda y: y + 0.3, torch.cos, lambda y: y * 0.9, torch.exp]
+    steps = [torch.sin, lambda y: y * 1.7, lambda y: y + 0.3, torch.cos, lambda y: y * 0.9, torch.exp] * 3
     own_result, wide = x, x.double()
     for step in steps:
-        own_result, wide = step(own_result), step(wide)  # type: ignore[assignment]
+        own_result, wide = step(own_result), step(wide)
     want = wide.to(torch.bfloat16)
     assert compared(own_result, want) is not None
     assert compared(own_result, want, default_rule(want, own_result)) is None
@@ -380,7 +382,6 @@ def test_what_is_no_plain_dense_tensor_is_refused() -> None:
     assert returned_fault(dense, "cpu") is None
     assert returned_fault(dense.requires_grad_().t()[::2], "cpu") is None
     assert "layout sparse_coo" in str(returned_fault(torch.eye(3).to_sparse(), "cpu"))
-    assert "layout sparse_csr" in str(returned_fault(torch.eye(3).to_sparse_csr(), "cpu"))
     assert "Parameter" in str(returned_fault(torch.nn.Parameter(torch.eye(3)), "cpu"))
     assert "on meta" in str(returned_fault(torch.eye(3, device="meta"), "cpu"))
     assert "float, not a tensor" in str(returned_fault(1.0, "cpu"))

@@ -141,9 +141,7 @@ def _relative_error(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> 
     return max(1 - float(least), float(most) - 1) / tolerance
 
 
-def _by_elements(
-    got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]
-) -> _Part:
+def _by_elements(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]) -> _Part:
     """A part, element by element, some rows of it at a time."""
     rows = max(1, _LARGEST_PIECE // max(1, want.numel() // max(1, want.shape[0]))) if want.dim() else 1
     pieces = want.split(rows) if want.dim() else (want,)
@@ -164,9 +162,7 @@ def _by_elements(
     )
 
 
-def _piece(
-    got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, at: tuple[tuple[slice, ...], int]
-) -> _Part:
+def _piece(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, at: tuple[tuple[slice, ...], int]) -> _Part:
     """A NaN wants a NaN, an infinity itself; everything else is held to the rule."""
     rule, trusted, differs = expected.rule, expected.trusted, got != want
     if trusted is not None:
@@ -203,15 +199,36 @@ def _euclidean(magnitudes: torch.Tensor) -> float:
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
-_TORCH_RTOL = {"bfloat16": 1.6e-2, "float16": 1e-3, "float32": 1.3e-6, "float64": 1e-7, "complex64": 1.3e-6}
+_TORCH_RTOL = {
+    "bfloat16": 1.6e-2,
+    "float16": 1e-3,
+    "float32": 1.3e-6,
+    "float64": 1e-7,
+    "complex64": 1.3e-6,
+    "complex128": 1e-7,
+}
 """Those of ``torch.testing`` by dtype; of other dtypes, twice their spacing."""
 
-_ATOL_OF_RMS = {"bfloat16": 2.4e-2, "float16": 3e-3, "float32": 1e-4, "float64": 1e-10, "complex64": 1e-4}
+_ATOL_OF_RMS = {
+    "bfloat16": 2.4e-2,
+    "float16": 3e-3,
+    "float32": 1e-4,
+    "float64": 1e-10,
+    "complex64": 1e-4,
+    "complex128": 1e-10,
+}
 """Per element, relative to the root mean square of the right output, where ``torch.testing`` takes a fixed number: sums
 that cancel keep the error of their terms. About six times what the norm tolerates on average, as the largest of
 millions of errors is; 3 spacings of a half type."""
 
-_NORM = {"bfloat16": 3.9e-3, "float16": 4.9e-4, "float32": 1e-5, "float64": 1e-10, "complex64": 1e-5}
+_NORM = {
+    "bfloat16": 3.9e-3,
+    "float16": 4.9e-4,
+    "float32": 1e-5,
+    "float64": 1e-10,
+    "complex64": 1e-5,
+    "complex128": 1e-10,
+}
 """Half a spacing of a half type: one rounding of the result, and one of each term, lie within; sums that are formed in
 the half type do not. Of float32, 100 roundings: a term in TF32 or a half type does not lie within."""
 
@@ -228,9 +245,9 @@ def default_rule(want: torch.Tensor, own: torch.Tensor | None = None) -> Rule:
 
     Three things make it wider. The largest element may be rounded the other way, which counts in the norm where there
     are few elements, or one that dominates. Numbers below the dtype's normal ones have no relative precision: they may
-    be two spacings away (and zero, where the dtype has the range of float32: GPUs flush them). And a variant is not held
-    to more than the reference keeps by itself: where that rounds between its steps, its own error, and half as much
-    again, is tolerated, up to four times the rule.
+    be two spacings away (and zero, where the dtype has the range of float32: GPUs flush them). And a variant is not
+    held to more than the reference keeps by itself: where that rounds between its steps, its own error, and half as
+    much again, is tolerated, up to four times the rule.
 
     Args:
         want: what is right.

@@ -75,11 +75,18 @@ class Reference:
     # --- inputs ---
 
     def inputs(self, case: Case, device: str, seed: int) -> list[Any]:
-        """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last."""
+        """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last.
+
+        Raises:
+            NoTruth: `mutates` names one that is no tensor.
+        """
         if self._has_no("get_inputs"):
             forward = written_inputs.made(case["inputs"], device, seed)
         else:
             forward = self._from_file(case["arguments"], device, seed)
+        for place in self.mutates:
+            if place >= len(forward) or not isinstance(forward[place], torch.Tensor):
+                raise NoTruth(f"`mutates` names input {place}, which is no tensor")
         return forward + self._cotangents(case, forward, seed)
 
     def init(self, case: Case) -> list[Any]:
@@ -315,11 +322,8 @@ class Reference:
         """Holds the call to `mutates`.
 
         Raises:
-            NoTruth: it changed another input, or names one that is no tensor.
+            NoTruth: it changed another input.
         """
-        for place in self.mutates:
-            if place >= len(copies) or not isinstance(copies[place], torch.Tensor):
-                raise NoTruth(f"`mutates` names input {place}, which is no tensor")
         for place, (before, after) in enumerate(zip(inputs, copies, strict=True)):
             if isinstance(before, torch.Tensor) and place not in self.mutates and not _same(before, after):
                 raise NoTruth(f"it changes input {place}, and `mutates` does not name it")
