@@ -61,9 +61,12 @@ def test_what_is_changed_is_put_back(pair: tuple[str, str]) -> None:
 
 
 def test_they_are_put_back_after_an_exception() -> None:
-    with pytest.raises(ValueError, match="lost"), kept_settings():
+    def lose() -> None:
         torch.set_default_dtype(torch.float64)
         raise ValueError("lost")
+
+    with pytest.raises(ValueError, match="lost"), kept_settings():
+        lose()
     assert torch.get_default_dtype() == torch.float32
 
 

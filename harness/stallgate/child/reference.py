@@ -27,7 +27,7 @@ from stallgate.child.correctness import (
     written_rule,
 )
 from stallgate.child.load import ProjectModules, constructed
-from stallgate.child.settings import kept_settings
+from stallgate.child.settings import Settings, kept_settings
 from stallgate.child.shared_memory import span_of
 
 Case = dict[str, Any]
@@ -62,7 +62,9 @@ class Reference:
         """
         self._spec = spec
         self._modules = modules
-        self._target = modules.load(spec["entry"])
+        with kept_settings():
+            self._target = modules.load(spec["entry"])
+            self._settings = Settings()  # its own calls find them again, whatever a variant has changed since
         self._file = self._target if isinstance(self._target, ModuleType) else None
         self.mutates: list[int] = spec["mutates"]
         self.seed: int | None = spec["seed"]
@@ -129,6 +131,7 @@ class Reference:
             return []
         device = next(each.device.type for each in forward if isinstance(each, torch.Tensor))
         with kept_settings():
+            self._settings.restore()
             outputs = differentiated(self._model(case, forward, wide=False), forward)[0]
         case.setdefault("output_forms", [tuple(output.shape) for output in outputs])
         return [written_inputs.normal_like(output, device, seed * 1000 + 500 + n) for n, output in enumerate(outputs)]
@@ -304,6 +307,7 @@ class Reference:
         """
         copies = [each.clone() if isinstance(each, torch.Tensor) else each for each in inputs]
         with kept_settings():
+            self._settings.restore()
             model = self._model(case, copies, wide=wide)
             if direction == "backward":
                 forward, cotangents = split_cotangents(copies, self.cotangents_of(case))

@@ -40,7 +40,8 @@ class ComparedVariant:
         self._case = case
         self._built_in = is_built_in(case["entry"])
         reference = pool.reference
-        self._mutates = [] if self._built_in or case["direction"] == "backward" else reference.mutates
+        self._is_backward = case["direction"] == "backward" and not self._built_in
+        self._mutates = [] if self._built_in or self._is_backward else reference.mutates
         self._values: list[Any] = []
         """What the last call that was made ready is called with."""
         self._lent: list[Any] = []
@@ -81,7 +82,7 @@ class ComparedVariant:
 
     def _prepared(self, inputs: list[Any]) -> TimedCall:
         """The call on inputs: on copies of those that it changes; the backward pass alone, where that is asked for."""
-        if self._case["direction"] == "backward":
+        if self._is_backward:
             forward, cotangents = split_cotangents(inputs, self._pool.reference.cotangents_of(self._pool.row))
             return gradients(self._model, forward, cotangents)
         self._values = [each.clone() if place in self._mutates else each for place, each in enumerate(inputs)]
@@ -101,8 +102,7 @@ class ComparedVariant:
         """
         if checksums(tensors_of(inputs)) != before:
             raise Wrong("it changed its input")
-        is_backward = self._case["direction"] == "backward"
-        if not is_backward and not all(map(_is_kept, self._values, self._lent)):
+        if not self._is_backward and not all(map(_is_kept, self._values, self._lent)):
             raise Wrong("it resized an input, or gave it other memory")
         changed = [self._lent[place] for place in self._mutates]
         fresh = [each for each in flat_outputs(returned) if not any(is_same_tensor(each, one) for one in changed)]
@@ -112,7 +112,7 @@ class ComparedVariant:
 
     def _apart(self, inputs: list[Any]) -> list[torch.Tensor]:
         """The inputs that results have to be apart from: a backward pass may pass gradients on."""
-        if self._case["direction"] == "backward":
+        if self._is_backward:
             inputs = split_cotangents(inputs, self._pool.reference.cotangents_of(self._pool.row))[0]
         return tensors_of([each for place, each in enumerate(inputs) if place not in self._mutates])
 
