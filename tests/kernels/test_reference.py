@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from stallgate.child.correctness import fault
+from tests.child.plans import fault
 
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 INTEGERS = ["bool", "uint8", "int8", "int16", "int32", "int64"]
