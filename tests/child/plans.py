@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stallgate.child.correctness import ExpectedOutput, Rule, compare
+from stallgate.child.correctness import ExpectedOutput, Rule, compare, flat_outputs
+from stallgate.child.load import ProjectModules
+from stallgate.child.reference import Reference
 from stallgate.project.digests import text_digest
+from stallgate.project.inputs import tensor_input
 
 
 def entry_of(path: Path, **changes: Any) -> dict[str, Any]:
@@ -34,3 +37,26 @@ def places_of(folder: Path) -> dict[str, Any]:
 def fault(output: Any, parts: Any, tolerance: float) -> str | None:
     """What is wrong with an output, by a relative tolerance."""
     return compare(output, ExpectedOutput(parts, Rule(rtol=tolerance))).fault
+
+
+def library_reference(name: str, *, keywords: dict[str, Any] | None = None, **changes: Any) -> Reference:
+    """A reference that is a function or a class of an installed package, or of a test's module."""
+    entry = {"path": "", "digest": "", "module": name, "attribute": "", "keywords": keywords or {}}
+    rules = {"mutates": [], "seed": None, "specials": "library", "tolerance": [], "draw": None}
+    return Reference(
+        {"entry": entry, **rules, **changes}, ProjectModules(str(Path(__file__).parent / "no_project"), [])
+    )
+
+
+def plain_case(*inputs: str | object, **changes: Any) -> dict[str, Any]:
+    """A candidate's case with inputs as a project writes them."""
+    described = [tensor_input(each) if isinstance(each, str) else {"value": each} for each in inputs]
+    return {"role": "candidate", "ceiling": None, **workload_of(inputs=described), **changes}
+
+
+def first_fault(outputs: Any, expected: list[ExpectedOutput]) -> str | None:
+    """What is wrong with the first wrong output."""
+    flat = flat_outputs(outputs)
+    assert len(flat) == len(expected)
+    found = [compare(got, want).fault for got, want in zip(flat, expected, strict=True)]  # type: ignore[arg-type]
+    return next((each for each in found if each is not None), None)

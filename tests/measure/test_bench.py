@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import torch
 from msgspec.structs import replace
+from triton.runtime.interpreter import InterpretedFunction
 
+from stallgate.child import roofs
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.pool import Pool
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
@@ -31,7 +33,7 @@ from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
 from stallgate.render import bench_figure, terminal
 from stallgate.runs.bench import Bench, BenchEnvironment, BenchRow, Entry, load_bench
-from tests.child.plans import entry_of, reference_of, workload_of
+from tests.child.plans import entry_of, plain_case, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
 
@@ -239,6 +241,147 @@ def test_a_device_that_is_lost_ends_the_process_after_the_blame(times: Any, hear
     with pytest.raises(DeviceLost):
         times(MadeUpClock(500), "raising", "right", usable=False)
     assert set(heard.outcomes) == {"raising"}
+
+
+# --- other kinds of kernels -------------------------------------------------------------------------------------------
+
+KIND = """
+import torch
+def add_norm(residual, x):
+    residual += x
+    return residual * (residual.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
+def norm_of_copy(residual, x): return add_norm(residual.clone(), x)
+def norm_into_other_memory(residual, x):
+    total = residual + x
+    y = add_norm(residual.clone(), x)
+    residual.data = total
+    return y
+def both(residual, x): return add_norm(residual, x), residual
+def pair(x): return x.relu(), x > 0
+def pair_of_views(x): return x.relu(), torch.stack([x > 0, x < 0], -1)[..., 0]
+def reversed_pair(x): return x > 0, x.relu()
+def view(x): return x[:], x > 0
+def softmax(x, dim): return torch.softmax(x, dim)
+def detached(x, dim): return torch.softmax(x, dim).detach()
+class Halved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return torch.softmax(x, -1)
+    @staticmethod
+    def backward(ctx, g): return g / 2
+def halved(x, dim): return Halved.apply(x)
+def total(x, y): return x + y
+class Layer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(30, 20)
+    def forward(self, x):
+        assert not torch.is_grad_enabled()
+        return self.linear(x)
+class Other(Layer):
+    def __init__(self):
+        super().__init__()
+        torch.nn.init.zeros_(self.linear.bias)
+def double(x):
+    torch.set_float32_matmul_precision("high")
+    torch.set_default_dtype(torch.float64)
+    return x * 2
+def double_plainly(x):
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_default_dtype() == torch.float32
+    return x + x
+"""
+ROOF = {"path": "", "digest": "", "module": "stallgate", "attribute": "copy", "keywords": {}}
+
+
+@pytest.fixture
+def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Callable[..., Outcomes]:
+    """Times functions of a file, beside the built-in roof; gives outcomes by name."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    path = tmp_path / "kind.py"
+    path.write_text(KIND)
+
+    def run(reference: str, inputs: list[object], *names: str, call_us: float = 500, **changes: Any) -> Outcomes:
+        load = {**plain_case(*inputs), "bytes": None, **changes.pop("workload", {})}
+        contenders = [{"label": "roof", **load, "role": "roof", "ceiling": "bytes", "entry": ROOF, "tunables": {}}]
+        contenders += [
+            {"label": name, **load, "entry": entry_of(path, attribute=name), "tunables": {}} for name in names
+        ]
+        spec = reference_of(path, entry=entry_of(path, attribute=reference), specials="library", **changes)
+        plan = {"references": {"p": spec}, "run_limit_s": 20.0, "rounds": 12, "row_budget_s": 4.0}
+        row = {"name": "p/w", "problem": "p", **load, "contenders": [COPY, *contenders], "gradient": None}
+        clock = MadeUpClock(call_us)
+        TimedRow(plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), [])).measure()  # type: ignore[arg-type]
+        return heard.outcomes
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(roofs._traffic_kernel, InterpretedFunction):
+        monkeypatch.setattr(roofs, "_traffic_kernel", InterpretedFunction(roofs._traffic_kernel.fn))
+
+
+def reasons(found: Outcomes) -> dict[str, tuple[str, str]]:
+    return {name: (one["outcome"], one["reason"]) for name, one in found.items()}
+
+
+TIMED = ("timed", "")
+
+
+@pytest.mark.parametrize("call_us", [500, GRAPH_BELOW_US / 2])
+def test_who_changes_an_input_finds_it_fresh_in_every_round(times_kind: Any, heard: Heard, call_us: float) -> None:
+    inputs = ["float32[6,50]", "float32[6,50]"]
+    names = ("add_norm", "both", "norm_of_copy", "norm_into_other_memory")
+    found = times_kind("add_norm", inputs, *names, call_us=call_us, mutates=[0])
+    told = reasons(found)
+    assert (told["copy"], told["roof"], told["add_norm"], told["both"]) == (TIMED, TIMED, TIMED, TIMED)
+    assert told["norm_of_copy"][0] == "wrong_result"
+    assert told["norm_into_other_memory"] == ("wrong_result", "it resized an input, or gave it other memory")
+    assert len(found["add_norm"]["samples_us"]) == 12
+    if call_us < GRAPH_BELOW_US:
+        assert (found["add_norm"]["method"], found["add_norm"]["note"]) == (
+            "events",
+            "single calls: it changes its inputs",
+        )
+        assert found["roof"]["method"] == "graph"
+    (row,) = [event for event in heard if event["event"] == "row"]
+    assert row["needed_bytes"] == 4 * 6 * 50 * 4, "two inputs are read, and two outputs written"
+
+
+def test_several_outputs_are_all_compared(times_kind: Any) -> None:
+    told = reasons(times_kind("pair", ["float32[6,50]"], "pair", "pair_of_views", "reversed_pair", "view"))
+    assert (told["roof"], told["pair"], told["pair_of_views"]) == (TIMED, TIMED, TIMED)
+    assert "expected float32[6, 50]" in told["reversed_pair"][1]
+    assert told["view"] == ("wrong_result", "its output shares memory with its input")
+
+
+def test_the_backward_pass_is_timed_alone(times_kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = reasons(
+        times_kind(
+            "softmax", ["float32[6,50]", -1], "softmax", "halved", "detached", workload={"direction": "backward"}
+        )
+    )
+    assert (told["roof"], told["softmax"]) == (TIMED, TIMED)
+    assert "elements are wrong" in told["halved"][1]
+    assert "0 of its results require a gradient" in told["detached"][1]
+
+
+def test_a_gradient_may_be_the_one_that_was_given(times_kind: Any) -> None:
+    found = times_kind("total", ["float32[6,50]", "float32[6,50]"], "total", workload={"direction": "backward"})
+    assert reasons(found)["total"] == TIMED
+
+
+def test_weights_are_the_references_and_no_forward_call_takes_notes(times_kind: Any) -> None:
+    told = reasons(times_kind("Layer", ["float32[6,30]"], "Layer", "Other", seed=3))
+    assert told["Layer"] == TIMED
+    assert "elements are wrong" in told["Other"][1]
+
+
+def test_what_one_contender_sets_is_not_what_the_others_find(times_kind: Any) -> None:
+    told = reasons(times_kind("double_plainly", ["float32[6,50]"], "double", "double_plainly"))
+    assert told == {"copy": TIMED, "roof": TIMED, "double": TIMED, "double_plainly": TIMED}
+    assert torch.get_default_dtype() == torch.float32
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import torch
 
 from stallgate.child.channel import ParentChannel, first_line
-from stallgate.child.correctness import flat_outputs, returned_fault, shares_memory
+from stallgate.child.correctness import returned_fault, shares_memory
 from stallgate.child.device import ComputeDevice, filled_memory
 from stallgate.child.load import ProjectModules, constructed
 from stallgate.child.observed import KernelObserver
 from stallgate.child.referee_client import Inputs, RefereeClient, ReferenceFailed, Skip, Wrong
-from stallgate.child.reference import gradients, kept_settings, split_cotangents
+from stallgate.child.reference import gradients, split_cotangents
 from stallgate.child.roofs import is_built_in, moved
+from stallgate.child.settings import kept_settings
 
 
 class Surroundings(NamedTuple):
@@ -32,7 +33,7 @@ def outcome(plan: dict[str, Any], case: dict[str, Any], around: Surroundings) ->
     """The outcome of a case. What a variant raises is its own outcome and does not end the others."""
     around.kernels.forget()
     try:
-        with kept_settings():
+        with kept_settings(), torch.no_grad():  # as the reference is called
             measured = _measure(plan, case, around)
     except Wrong as error:
         return {"outcome": "wrong_result", "reason": str(error)}
@@ -168,11 +169,12 @@ class VariantUnderTest:
         """One call; its outputs are kept alive until after the next one, so that their memory is not reused."""
         with filled_memory():
             returned = _call(model, inputs)()
-        fresh = [output for output in flat_outputs(returned) if not _is_one_of(output, inputs.changed)]
+        fresh = inputs.fresh(returned)
         if any(shares_memory(output, former) for output in fresh for former in previous):
             raise Wrong(f"on {inputs.about}: its output shares memory with that of its previous call")
         self._hand_over(returned, inputs)
-        return [output for output in fresh if isinstance(output, torch.Tensor)]
+        own = inputs.may_be_shared
+        return [each for each in fresh if isinstance(each, torch.Tensor) and not _in_memory_of(each, own)]
 
     def _lent(self, step: str, number: int) -> Inputs:
         inputs = self._referee.inputs(step, number)
@@ -188,18 +190,19 @@ class VariantUnderTest:
 
         Outputs are what the call returned, and then the inputs that it changes.
         """
-        self._referee.return_inputs()
         where = f"on {inputs.about}: " if inputs.about else ""
-        outputs = [output for output in flat_outputs(returned) if not _is_one_of(output, inputs.changed)]
-        if any(shares_memory(output, tensor) for output in outputs for tensor in inputs.tensors):
-            raise Wrong(f"{where}its output shares memory with its input")
-        outputs += inputs.changed
+        if inputs.is_replaced:
+            raise Wrong(f"{where}it resized an input, or gave it other memory")
+        self._referee.return_inputs()
+        outputs = inputs.fresh(returned) + inputs.changed
         if not outputs:
             raise Wrong(f"{where}it returned nothing")
         for output in outputs:
             found = returned_fault(output, self._device.name)
             if found is not None:
                 raise Wrong(f"{where}{found}")
+        if any(_in_memory_of(output, inputs.must_not_be_shared) for output in outputs):
+            raise Wrong(f"{where}its output shares memory with its input")
         self._referee.judge([output for output in outputs if isinstance(output, torch.Tensor)])
 
 
@@ -210,11 +213,8 @@ def _call(model: Any, inputs: Inputs) -> Callable[[], object]:
     return gradients(model, *split_cotangents(inputs.values, inputs.cotangents))
 
 
-def _is_one_of(output: object, changed: list[torch.Tensor]) -> bool:
-    """Whether an output is one of the inputs that the call changes, returned."""
-    return isinstance(output, torch.Tensor) and any(
-        output is each or (output.data_ptr() == each.data_ptr() and output.shape == each.shape) for each in changed
-    )
+def _in_memory_of(output: object, tensors: list[torch.Tensor]) -> bool:
+    return any(shares_memory(output, tensor) for tensor in tensors)
 
 
 def _gib(count: int) -> str:

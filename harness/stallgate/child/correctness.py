@@ -23,10 +23,17 @@ class Rule(NamedTuple):
     """Of the Euclidean norm of all errors, relative to that of the right output."""
     of_norm_only: bool = False
     """Whether elements may be anything as long as the norm holds."""
+    floor: float = 0.0
+    """Per element, absolute, and half of it per element in the norm: below this the dtype has no relative precision."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing but the right output will do."""
+        return not (self.rtol or self.atol or self.norm or self.floor)
 
     def __str__(self) -> str:
         """The rule in words."""
-        if not (self.rtol or self.atol or self.norm):
+        if self.is_exact:
             return "exact"
         elements = [] if self.of_norm_only else [f"rtol {self.rtol:.3g}", f"atol {self.atol:.3g}"]
         return ", ".join(elements + ([f"norm {self.norm:.3g}"] if self.norm is not None else []))
@@ -39,6 +46,9 @@ class ExpectedOutput(NamedTuple):
     rule: Rule
     trusted: torch.Tensor | None = None
     """Where elements are compared; None: everywhere."""
+    not_finite_alike: bool = False
+    """Whether NaN and the infinities stand for each other: which of them comes of an infinity depends on the order of
+    steps, such as when a maximum is subtracted."""
 
 
 class Comparison(NamedTuple):
@@ -57,8 +67,12 @@ class _Part(NamedTuple):
     wrong: int = 0
     first: str = ""
     used: float = 0.0
-    squared_error: float = 0.0
-    squared: float = 0.0
+    error: float = 0.0
+    """The Euclidean norm of all errors."""
+    size: float = 0.0
+    """That of the right elements."""
+    elements: int = 0
+    """How many those are."""
 
 
 def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
@@ -83,7 +97,7 @@ def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
         first = next(part.first for part in found if part.wrong)
         return Comparison(f"{wrong} of {covered} elements are wrong; the first: {first}", used)
     in_norm = _norm_used(found, expected.rule)
-    if in_norm > 1:
+    if not in_norm <= 1:
         error = in_norm * (expected.rule.norm or 0.0)
         fault = f"its error in norm is {error:.3g} of the right output's; at most {expected.rule.norm:.3g} is tolerated"
         return Comparison(fault, in_norm)
@@ -94,19 +108,21 @@ def _norm_used(parts: list[_Part], rule: Rule) -> float:
     """The error in norm as a fraction of what is tolerated; 0 where the rule has no norm."""
     if rule.norm is None:
         return 0.0
-    error, size = (math.sqrt(sum(getattr(part, name) for part in parts)) for name in ("squared_error", "squared"))
-    allowed = rule.norm * size
+    error, size = math.hypot(*(part.error for part in parts)), math.hypot(*(part.size for part in parts))
+    allowed = rule.norm * size + 0.5 * rule.floor * math.sqrt(sum(part.elements for part in parts))
     return error / allowed if allowed > 0 else (0.0 if error == 0 else math.inf)
 
 
 def _compared(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]) -> _Part:
     """A part, in pieces of bounded memory."""
     trusted = expected.trusted[index] if expected.trusted is not None else None
+    if got.is_floating_point() and got.dtype.itemsize == 1:  # torch compares none of these
+        got, want = got.float(), want.float()
     if trusted is None and expected.rule.norm is None:
         used = _relative_error(got, want, expected.rule.rtol)
         if used is not None:
             return _Part(used=used)
-    return _by_elements(got, want, trusted, expected.rule, index)
+    return _by_elements(got, want, expected._replace(trusted=trusted), index)
 
 
 def _relative_error(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> float | None:
@@ -125,9 +141,7 @@ def _relative_error(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> 
     return max(1 - float(least), float(most) - 1) / tolerance
 
 
-def _by_elements(
-    got: torch.Tensor, want: torch.Tensor, trusted: torch.Tensor | None, rule: Rule, index: tuple[slice, ...]
-) -> _Part:
+def _by_elements(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, index: tuple[slice, ...]) -> _Part:
     """A part, element by element, some rows of it at a time."""
     rows = max(1, _LARGEST_PIECE // max(1, want.numel() // max(1, want.shape[0]))) if want.dim() else 1
     pieces = want.split(rows) if want.dim() else (want,)
@@ -135,76 +149,134 @@ def _by_elements(
     for piece in pieces:
         stop = start + (piece.shape[0] if want.dim() else 0)
         where = slice(start, stop) if want.dim() else ...
-        found.append(_piece(got[where], piece, trusted[where] if trusted is not None else None, rule, (index, start)))
+        trusted = expected.trusted[where] if expected.trusted is not None else None
+        found.append(_piece(got[where], piece, expected._replace(trusted=trusted), (index, start)))
         start = stop
     return _Part(
         wrong=sum(part.wrong for part in found),
         first=next((part.first for part in found if part.wrong), ""),
         used=max((part.used for part in found), default=0.0),
-        squared_error=sum(part.squared_error for part in found),
-        squared=sum(part.squared for part in found),
+        error=math.hypot(*(part.error for part in found)),
+        size=math.hypot(*(part.size for part in found)),
+        elements=sum(part.elements for part in found),
     )
 
 
-def _piece(
-    got: torch.Tensor, want: torch.Tensor, trusted: torch.Tensor | None, rule: Rule, at: tuple[tuple[slice, ...], int]
-) -> _Part:
+def _piece(got: torch.Tensor, want: torch.Tensor, expected: ExpectedOutput, at: tuple[tuple[slice, ...], int]) -> _Part:
     """A NaN wants a NaN, an infinity itself; everything else is held to the rule."""
-    differs = got != want
+    rule, trusted, differs = expected.rule, expected.trusted, got != want
     if trusted is not None:
         differs &= trusted
-    if not (got.is_floating_point() or got.is_complex()):
+    if rule.is_exact and not (got.is_floating_point() or got.is_complex()):
         return _Part(int(differs.count_nonzero()), _first(differs, got, want, *at) if differs.any() else "")
     finite = want.isfinite() if trusted is None else want.isfinite() & trusted
-    size = _double(want).abs_()
-    error = (_double(got) - _double(want)).abs_()
-    used = error / (size * rule.rtol).add_(rule.atol) if rule.rtol or rule.atol else torch.where(differs, math.inf, 0.0)
-    used.masked_fill_(error == 0, 0.0)
+    size, error = _double(want).abs(), (_double(got) - _double(want)).abs()
+    allowed = (size * rule.rtol).add_(rule.atol + rule.floor)
+    used = (error / allowed).masked_fill_(error == 0, 0.0)
     differs &= ~(got.isnan() & want.isnan())
-    bad = differs & ~finite
+    if expected.not_finite_alike:
+        differs &= got.isfinite() | want.isfinite()
+    bad = differs & ~(finite & got.isfinite())
     if not rule.of_norm_only:
         bad |= differs & ~(used <= 1)
-    bad |= differs & ~got.isfinite()
     ordinary = finite & got.isfinite()
-    count = int(bad.count_nonzero())
+    has_norm, count = rule.norm is not None, int(bad.count_nonzero())
     return _Part(
         wrong=count,
         first=_first(bad, got, want, *at) if count else "",
         used=float(used[ordinary].max()) if not rule.of_norm_only and bool(ordinary.any()) else 0.0,
-        squared_error=float(error[ordinary].square_().sum()) if rule.norm is not None else 0.0,
-        squared=float(size[ordinary].square_().sum()) if rule.norm is not None else 0.0,
+        error=_euclidean(error[ordinary]) if has_norm else 0.0,
+        size=_euclidean(size[ordinary]) if has_norm else 0.0,
+        elements=int(ordinary.count_nonzero()) if has_norm else 0,
     )
+
+
+def _euclidean(magnitudes: torch.Tensor) -> float:
+    """The Euclidean norm of finite magnitudes, whose squares may overflow. They are overwritten."""
+    largest = float(magnitudes.max()) if magnitudes.numel() else 0.0
+    return largest * math.sqrt(float(magnitudes.div_(largest).square_().sum())) if largest > 0 else 0.0
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
-_TORCH_RTOL = {"bfloat16": 1.6e-2, "float16": 1e-3, "float32": 1.3e-6, "float64": 1e-7, "complex64": 1.3e-6}
+_TORCH_RTOL = {
+    "bfloat16": 1.6e-2,
+    "float16": 1e-3,
+    "float32": 1.3e-6,
+    "float64": 1e-7,
+    "complex64": 1.3e-6,
+    "complex128": 1e-7,
+}
 """Those of ``torch.testing`` by dtype; of other dtypes, twice their spacing."""
 
-_ATOL_OF_RMS = {"bfloat16": 1.2e-2, "float16": 1.5e-3, "float32": 1e-4, "float64": 1e-10, "complex64": 1e-4}
+_ATOL_OF_RMS = {
+    "bfloat16": 2.4e-2,
+    "float16": 3e-3,
+    "float32": 1e-4,
+    "float64": 1e-10,
+    "complex64": 1e-4,
+    "complex128": 1e-10,
+}
 """Per element, relative to the root mean square of the right output, where ``torch.testing`` takes a fixed number: sums
-that cancel keep the error of their terms. About 1.5 roundings of a half type."""
+that cancel keep the error of their terms. About six times what the norm tolerates on average, as the largest of
+millions of errors is; 3 spacings of a half type."""
 
-_NORM = {"bfloat16": 3.9e-3, "float16": 4.9e-4, "float32": 1e-5, "float64": 1e-10, "complex64": 1e-5}
+_NORM = {
+    "bfloat16": 3.9e-3,
+    "float16": 4.9e-4,
+    "float32": 1e-5,
+    "float64": 1e-10,
+    "complex64": 1e-5,
+    "complex128": 1e-10,
+}
 """Half a spacing of a half type: one rounding of the result, and one of each term, lie within; sums that are formed in
 the half type do not. Of float32, 100 roundings: a term in TF32 or a half type does not lie within."""
 
 
-def default_rule(want: torch.Tensor) -> Rule:
+_WIDEST = 4.0
+"""How much wider a rule may become for the reference's own errors: what is worse is no measure of what is right."""
+
+
+def default_rule(want: torch.Tensor, own: torch.Tensor | None = None) -> Rule:
     """How far a variant's output may be from a right one where the problem does not say.
 
     ``rtol`` is that of ``torch.testing`` for the dtype, and ``atol`` relative to the output's root mean square. The
     error in norm is bounded as well, because elements alone would let sums in a half type pass. Integers are exact.
+
+    Three things make it wider. The largest element may be rounded the other way, which counts in the norm where there
+    are few elements, or one that dominates. Numbers below the dtype's normal ones have no relative precision: they may
+    be two spacings away (and zero, where the dtype has the range of float32: GPUs flush them). And a variant is not
+    held to more than the reference keeps by itself: where that rounds between its steps, its own error, and half as
+    much again, is tolerated, up to four times the rule.
+
+    Args:
+        want: what is right.
+        own: what the reference makes of the inputs in their own dtypes.
     """
     if not (want.is_floating_point() or want.is_complex()):
         return Rule()
     name = str(want.dtype).removeprefix("torch.")
-    eps = torch.finfo(want.dtype).eps
-    return Rule(
-        rtol=_TORCH_RTOL.get(name, 2 * eps),
-        atol=_ATOL_OF_RMS.get(name, 1.5 * eps) * root_mean_square(want),
-        norm=_NORM.get(name, eps / 2),
+    limits = torch.finfo(want.dtype)
+    largest, rms = _magnitudes(want)
+    share = largest / rms / math.sqrt(want.numel()) if rms > 0 else 0.0
+    rule = Rule(
+        rtol=_TORCH_RTOL.get(name, 2 * limits.eps),
+        atol=_ATOL_OF_RMS.get(name, 3 * limits.eps) * rms,
+        norm=math.hypot(_NORM.get(name, limits.eps / 2), limits.eps * share),
+        floor=limits.tiny if limits.tiny < _FLUSHED else 2 * limits.tiny * limits.eps,
     )
+    return rule if own is None else _widened_for(rule, want, own)
+
+
+_FLUSHED = 1e-30
+"""Dtypes whose smallest normal numbers lie below this have the range of float32 or more."""
+
+
+def _widened_for(rule: Rule, want: torch.Tensor, own: torch.Tensor) -> Rule:
+    """The rule, wide enough for what the reference computes in its own dtypes."""
+    part = _compared(own, want, ExpectedOutput([], rule), ())
+    by_elements, by_norm = (min(_WIDEST, max(1.0, 1.5 * used)) for used in (part.used, _norm_used([part], rule)))
+    return rule._replace(rtol=rule.rtol * by_elements, atol=rule.atol * by_elements, norm=(rule.norm or 0.0) * by_norm)
 
 
 def written_rule(table: dict[str, Any]) -> Rule:
@@ -214,24 +286,24 @@ def written_rule(table: dict[str, Any]) -> Rule:
     return Rule(rtol=float(table.get("rtol") or 0.0), atol=float(table.get("atol") or 0.0))
 
 
-def root_mean_square(tensor: torch.Tensor) -> float:
-    """Of the finite elements; 0 where there are none."""
-    flat = tensor.flatten()
-    total, count = 0.0, 0
-    for piece in flat.split(_LARGEST_PIECE):
-        finite = _double(piece).abs_()
+def _magnitudes(tensor: torch.Tensor) -> tuple[float, float]:
+    """The largest finite magnitude, and the root mean square; 0 where nothing is finite."""
+    largest, norm, count = 0.0, 0.0, 0
+    for piece in tensor.flatten().split(_LARGEST_PIECE):
+        finite = _double(piece).abs()
         finite = finite[finite.isfinite()]
-        total, count = total + float(finite.square_().sum()), count + finite.numel()
-    return math.sqrt(total / count) if count else 0.0
+        largest = max(largest, float(finite.max())) if finite.numel() else largest
+        norm, count = math.hypot(norm, _euclidean(finite)), count + finite.numel()
+    return largest, norm / math.sqrt(count) if count else 0.0
 
 
 def agree(got: torch.Tensor, want: torch.Tensor, rule: Rule) -> torch.Tensor:
     """Where two tensors of one form agree by a rule's bounds for elements."""
-    if not got.is_floating_point():
+    if not (got.is_floating_point() or got.is_complex()):
         return got == want
-    error = (_double(got) - _double(want)).abs_()
-    close = error <= _double(want).abs_().mul_(rule.rtol).add_(rule.atol)
-    return (close & want.isfinite()) | (got == want) | (got.isnan() & want.isnan())
+    wide, right = _double(got), _double(want)
+    close = (wide - right).abs() <= right.abs().mul_(rule.rtol).add_(rule.atol + rule.floor)
+    return (close & right.isfinite()) | (wide == right) | (wide.isnan() & right.isnan())
 
 
 # --- tensors ----------------------------------------------------------------------------------------------------------
@@ -244,6 +316,8 @@ def returned_fault(output: Any, device: str) -> str | None:
     """
     if type(output) is not torch.Tensor:
         return f"it returned {type(output).__name__}, not a tensor"
+    if output.layout != torch.strided:
+        return f"it returned a tensor of layout {str(output.layout).removeprefix('torch.')}, not a dense one"
     if output.device.type != device:
         return f"it returned a tensor on {output.device.type}, not on {device}"
     return None
@@ -274,9 +348,23 @@ def checksums(tensors: Iterable[torch.Tensor]) -> list[int]:
     return [int(part.sum(dtype=torch.int64)) for view in views for part in (view, view[::2])]
 
 
+def is_same_tensor(output: Any, other: torch.Tensor) -> bool:
+    """Whether an output is another tensor: the object itself, or one that lies in the same place in the same form."""
+    if output is other:
+        return True
+    is_plain = type(output) is torch.Tensor and output.layout == torch.strided and output.device == other.device
+    return is_plain and output.numel() > 0 and is_same_place(output, other)
+
+
+def is_same_place(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two dense tensors lie in the same place in the same form."""
+    forms = [(each.data_ptr(), each.dtype, each.shape, each.stride()) for each in (one, other)]
+    return forms[0] == forms[1]
+
+
 def shares_memory(output: Any, other: Any) -> bool:
     """Whether what a variant returned lies in the memory of a tensor, in whole or in part, however it came by it."""
-    if not isinstance(output, torch.Tensor) or not isinstance(other, torch.Tensor):
+    if not all(isinstance(each, torch.Tensor) and each.layout == torch.strided for each in (output, other)):
         return False
     if output.numel() == 0 or other.numel() == 0 or output.device != other.device:
         return False

@@ -32,9 +32,10 @@ def normal_like(tensor: torch.Tensor, device: str, seed: int) -> torch.Tensor:
 def small(described: list[Described]) -> Iterator[list[Described]]:
     """The same with small shapes, the smallest first: a reference may not take all of them.
 
-    Equal sizes stay equal, and are as divisible by powers of two as before; plain numbers that are sizes follow them.
+    Equal sizes stay equal and others stay apart, so that it shows when two are mixed up. They are as divisible by
+    powers of two, up to 256, as before. Plain numbers that are sizes follow them.
     """
-    sizes = {size: _small_size(size) for each in described for size in each.get("shape", [])}
+    sizes = _small_sizes({size for each in described for size in each.get("shape", [])})
     first = next((each["shape"][0] for each in described if each.get("shape")), 0)
     yield [_with_sizes(each, sizes, values=True) for each in described]
     yield [_with_sizes(each, sizes, values=False) for each in described]
@@ -51,6 +52,17 @@ def _scaled(value: Any, sizes: dict[int, int]) -> Any:
     if isinstance(value, list):
         return [_scaled(part, sizes) for part in value]
     return sizes.get(value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _small_sizes(sizes: set[int]) -> dict[int, int]:
+    """A small size for each; sizes that are small already keep theirs."""
+    found = {size: size for size in sizes if size <= _SMALL}
+    for size in sorted(sizes - found.keys()):
+        small, step = _small_size(size), 2 * min(size & -size, _SMALL // 2)
+        while small in found.values():
+            small += step
+        found[size] = min(small, size)
+    return found
 
 
 def _small_size(size: int) -> int:
@@ -77,7 +89,9 @@ def special(fresh: Callable[[int], list[Any]]) -> Iterator[tuple[str, list[Any]]
         target = next((each for each in values if isinstance(each, torch.Tensor) and each.is_floating_point()), None)
         if target is None or target.numel() == 0:
             return
-        plant(target)
+        wide = target.float() if target.dtype.itemsize == 1 else target  # torch does no arithmetic in 8 bits
+        plant(wide)
+        target.copy_(wide)
         yield name, values
 
 
@@ -97,6 +111,11 @@ def _shrinking(tensor: torch.Tensor) -> None:
     rows.mul_(powers.neg_().exp2_().to(tensor.dtype)[:, None])
 
 
+def _tiny(tensor: torch.Tensor) -> None:
+    """So small that their squares are lost beside an epsilon, in every row."""
+    tensor.mul_(2.0**-20)
+
+
 def _large(tensor: torch.Tensor) -> None:
     tensor.mul_(64)
 
@@ -110,6 +129,7 @@ def _not_finite(tensor: torch.Tensor) -> None:
 _SPECIALS: dict[str, Callable[[torch.Tensor], None]] = {
     "rows of zeros": _zeros,
     "rows that shrink": _shrinking,
+    "tiny numbers": _tiny,
     "large numbers": _large,
     "infinities and NaN": _not_finite,
 }

@@ -248,13 +248,12 @@ def constructed(found: Any, init: list[Any], named: dict[str, Any], device: str,
         init: arguments of the class.
         named: keyword arguments of the class, or of each call of a function.
         device: where a module's weights belong.
-        seed: of torch's random numbers; None: whatever they are.
+        seed: of torch's random numbers, so that everybody's weights are the same; None stands for 0.
     """
     if isinstance(found, ModuleType):
         found = found.ModelNew if hasattr(found, "ModelNew") else found.Model
     if not isinstance(found, type):
         return partial(found, **named) if named else found
-    if seed is not None:
-        torch.manual_seed(seed)
+    torch.manual_seed(seed or 0)
     made = found(*init, **named)
     return made.to(device) if isinstance(made, torch.nn.Module) else made

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from stallgate.child.channel import ParentChannel
+from stallgate.child.correctness import flat_outputs, is_same_place, is_same_tensor
 from stallgate.child.shared_memory import (
     CannotShare,
     Handle,
@@ -49,20 +50,38 @@ class Inputs(NamedTuple):
     """Arguments of a class that is called; empty where none is to be made."""
     seed: int | None
     """Of torch's random numbers when an instance is made."""
+    lent: list[Any]
+    """The values again; of tensors, others in the same memory, which a call does not get to see."""
 
     @property
     def tensors(self) -> list[torch.Tensor]:
         return [value for value in self.values if isinstance(value, torch.Tensor)]
 
     @property
-    def kept(self) -> list[torch.Tensor]:
-        """The tensors that a call does not change."""
-        return [v for n, v in enumerate(self.values) if isinstance(v, torch.Tensor) and n not in self.mutates]
+    def changed(self) -> list[torch.Tensor]:
+        """The memory of the tensors that a call changes."""
+        return [self.lent[place] for place in self.mutates]
 
     @property
-    def changed(self) -> list[torch.Tensor]:
-        """The tensors that a call changes."""
-        return [self.values[place] for place in self.mutates]
+    def may_be_shared(self) -> list[torch.Tensor]:
+        """Tensors whose memory results may lie in: those that a call changes, and gradients that it passes on."""
+        return self.changed + self.lent[len(self.lent) - self.cotangents :]
+
+    @property
+    def must_not_be_shared(self) -> list[torch.Tensor]:
+        """Tensors that a result has to be apart from."""
+        forward = self.lent[: len(self.lent) - self.cotangents]
+        return [each for n, each in enumerate(forward) if isinstance(each, torch.Tensor) and n not in self.mutates]
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a tensor is no longer the one that was lent: resized, or in other memory."""
+        pairs = zip(self.values, self.lent, strict=True)
+        return any(isinstance(lent, torch.Tensor) and not is_same_place(value, lent) for value, lent in pairs)
+
+    def fresh(self, returned: object) -> list[object]:
+        """The outputs that a call returned beside the inputs that it changes."""
+        return [each for each in flat_outputs(returned) if not any(is_same_tensor(each, one) for one in self.changed)]
 
 
 class RefereeClient:
@@ -99,7 +118,8 @@ class RefereeClient:
         values = [tensors[value] if kind == "tensor" else value for kind, value in _unpickled(answer["values"])]
         init = _unpickled(answer["init"]) if answer.get("init") else []
         more = (answer["mutates"], answer["cotangents"], answer["about"], init, answer.get("seed"))
-        return Inputs(values, *more)
+        lent = [value.detach() if isinstance(value, torch.Tensor) else value for value in values]
+        return Inputs(values, *more, lent)
 
     def return_inputs(self) -> None:
         """Puts the inputs back where they came from, to be compared with what they were.

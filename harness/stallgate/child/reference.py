@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -23,9 +22,13 @@ from stallgate.child.correctness import (
     agree,
     default_rule,
     flat_outputs,
+    is_same_tensor,
+    same_bits,
     written_rule,
 )
 from stallgate.child.load import ProjectModules, constructed
+from stallgate.child.settings import Settings, kept_settings
+from stallgate.child.shared_memory import span_of
 
 Case = dict[str, Any]
 """Of a plan: what is read are ``arguments``, ``inputs``, ``direction``, ``tolerance``, ``role``, ``ceiling``."""
@@ -59,7 +62,9 @@ class Reference:
         """
         self._spec = spec
         self._modules = modules
-        self._target = modules.load(spec["entry"])
+        with kept_settings():
+            self._target = modules.load(spec["entry"])
+            self._settings = Settings()  # its own calls find them again, whatever a variant has changed since
         self._file = self._target if isinstance(self._target, ModuleType) else None
         self.mutates: list[int] = spec["mutates"]
         self.seed: int | None = spec["seed"]
@@ -72,11 +77,18 @@ class Reference:
     # --- inputs ---
 
     def inputs(self, case: Case, device: str, seed: int) -> list[Any]:
-        """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last."""
+        """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last.
+
+        Raises:
+            NoTruth: `mutates` names one that is no tensor.
+        """
         if self._has_no("get_inputs"):
             forward = written_inputs.made(case["inputs"], device, seed)
         else:
             forward = self._from_file(case["arguments"], device, seed)
+        for place in self.mutates:
+            if place >= len(forward) or not isinstance(forward[place], torch.Tensor):
+                raise NoTruth(f"`mutates` names input {place}, which is no tensor")
         return forward + self._cotangents(case, forward, seed)
 
     def init(self, case: Case) -> list[Any]:
@@ -118,9 +130,11 @@ class Reference:
         if case["direction"] != "backward":
             return []
         device = next(each.device.type for each in forward if isinstance(each, torch.Tensor))
-        outputs = self._called(case, forward, "forward")
+        with kept_settings():
+            self._settings.restore()
+            outputs = differentiated(self._model(case, forward, wide=False), forward)[0]
         case.setdefault("output_forms", [tuple(output.shape) for output in outputs])
-        return [written_inputs.normal_like(output, device, seed + 1000 + n) for n, output in enumerate(outputs)]
+        return [written_inputs.normal_like(output, device, seed * 1000 + 500 + n) for n, output in enumerate(outputs)]
 
     def _output_forms(self, case: Case) -> list[Any]:
         if "output_forms" not in case:
@@ -137,20 +151,27 @@ class Reference:
 
     def has_edge_cases(self) -> bool:
         """Whether there is anything small or special to try."""
-        return self._has_no("get_inputs") or hasattr(self._file, "small_arguments")
+        return self._has_no("get_inputs") or self._is_of_one_size or hasattr(self._file, "small_arguments")
+
+    @property
+    def _is_of_one_size(self) -> bool:
+        """Whether it is a file in KernelBench's form: its inputs cannot be made small."""
+        return not self._has_no("get_inputs") and not _takes_arguments(self._file.get_inputs)  # type: ignore[union-attr]
 
     def small(self, case: Case) -> Case:
         """The workload of a case's edge cases."""
         if self._has_no("get_inputs"):
             small = ({**case, "inputs": described} for described in written_inputs.small(case["inputs"]))
             return next((each for each in small if self._can(each)), case)
+        if self._is_of_one_size:
+            return case
         return {**case, "arguments": self._file.small_arguments(**case["arguments"])}  # type: ignore[union-attr]
 
     def edge_cases(self, small: Case, device: str) -> Iterator[EdgeCase]:
         """Fresh data twice, so that a result that is kept shows, then special data."""
         for seed in (1, 2):
             yield EdgeCase("fresh data", self.inputs(small, device, seed))
-        if self._has_no("get_inputs"):
+        if self._has_no("get_inputs") or self._is_of_one_size:
             for name, values in written_inputs.special(lambda seed: self.inputs(small, device, seed)):
                 yield EdgeCase(name, values, is_special=True)
         elif hasattr(self._file, "get_special_inputs"):
@@ -235,15 +256,25 @@ class Reference:
     def _expected_of_call(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput]:
         """What the reference makes of the inputs in 64 bits, rounded to the dtype that it returns by itself."""
         own = self.outputs(case, inputs)
+        right = self._in_64_bits(case, inputs, own)
+        written = self._written_rules(case)
+        rules = _one_each(written, len(right)) if written else list(map(default_rule, right, own))
+        return [
+            ExpectedOutput([((), want)], rule, _undisputed(want, plain))
+            for want, plain, rule in zip(right, own, rules, strict=True)
+        ]
+
+    def _in_64_bits(self, case: Case, inputs: list[Any], own: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The outputs computed in 64 bits and rounded; those in the inputs' own dtypes where there is no such way."""
         try:
             wide = self._called(case, [_widened(each) for each in inputs], case["direction"], wide=True)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError):  # there is no such operation in 64 bits
-            wide = own
-        right = [exact.to(plain.dtype) for exact, plain in zip(wide, own, strict=True)]
-        del wide, own
-        written = self._written_rules(case)
-        rules = _one_each(written, len(right)) if written else [default_rule(want) for want in right]
-        return [ExpectedOutput([((), want)], rule) for want, rule in zip(right, rules, strict=True)]
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001  (a reference may refuse these dtypes in any way)
+            return own
+        if [each.shape for each in wide] != [each.shape for each in own]:
+            return own
+        return [exact.to(plain.dtype) for exact, plain in zip(wide, own, strict=True)]
 
     def rule_of_file(self, case: Case) -> Rule:
         """The rule of a file's single output."""
@@ -253,30 +284,53 @@ class Reference:
         return [written_rule(table) for table in case["tolerance"] or self._spec["tolerance"]]
 
     def _trusted(self, case: Case, inputs: list[Any], expected: list[ExpectedOutput]) -> list[ExpectedOutput]:
-        """The same, compared only where the reference in the inputs' own dtypes agrees with it."""
+        """The same, compared only where the reference in the inputs' own dtypes agrees with it.
+
+        What is not finite may be so in any way.
+        """
         if self._file is not None and not hasattr(self._file, "Model"):
-            return expected
+            return expected  # of a file with a function of its own there is nothing that could be called
         found = []
         for output, own in zip(expected, self.outputs(case, inputs), strict=True):
             parts = list(output.parts)
             trusted = torch.zeros(own.shape, dtype=torch.bool, device=own.device)
             for index, want in parts:
                 trusted[index] = agree(own[index], want, output.rule)
-            found.append(ExpectedOutput(parts, output.rule, trusted))
+            found.append(ExpectedOutput(parts, output.rule, trusted, not_finite_alike=True))
         return found
 
     def _called(self, case: Case, inputs: list[Any], direction: str, *, wide: bool = False) -> list[torch.Tensor]:
-        """Calls the reference on copies of inputs; what is returned, and what the call changed."""
+        """Calls the reference on copies of inputs; what is returned, and what the call changed.
+
+        Raises:
+            NoTruth: it changes what it does not say it changes, or leaves nothing to compare.
+        """
         copies = [each.clone() if isinstance(each, torch.Tensor) else each for each in inputs]
-        model = self._model(case, copies, wide=wide)
-        if direction == "backward":
-            forward, cotangents = split_cotangents(copies, self.cotangents_of(case))
-            return gradients(model, forward, cotangents)()
-        with torch.no_grad():
-            returned = flat_outputs(model(*copies))
+        with kept_settings():
+            self._settings.restore()
+            model = self._model(case, copies, wide=wide)
+            if direction == "backward":
+                forward, cotangents = split_cotangents(copies, self.cotangents_of(case))
+                return gradients(model, forward, cotangents)()
+            with torch.no_grad():
+                returned = flat_outputs(model(*copies))
+        self._refuse_undeclared(inputs, copies)
         changed = [copies[place] for place in self.mutates]
-        fresh = [out for out in returned if isinstance(out, torch.Tensor) and not any(out is each for each in changed)]
+        tensors = [each.detach() for each in returned if isinstance(each, torch.Tensor)]
+        fresh = [each for each in tensors if not any(is_same_tensor(each, other) for other in changed)]
+        if not fresh and not changed:
+            raise NoTruth("it returns no tensor, and `mutates` names no input that it changes")
         return [*fresh, *changed]
+
+    def _refuse_undeclared(self, inputs: list[Any], copies: list[Any]) -> None:
+        """Holds the call to `mutates`.
+
+        Raises:
+            NoTruth: it changed another input.
+        """
+        for place, (before, after) in enumerate(zip(inputs, copies, strict=True)):
+            if isinstance(before, torch.Tensor) and place not in self.mutates and not _same(before, after):
+                raise NoTruth(f"it changes input {place}, and `mutates` does not name it")
 
     def _model(self, case: Case, inputs: list[Any], *, wide: bool) -> Any:
         device = next((each.device.type for each in inputs if isinstance(each, torch.Tensor)), "cpu")
@@ -297,22 +351,44 @@ def split_cotangents(inputs: list[Any], count: int) -> tuple[list[Any], list[Any
 
 
 def gradients(model: Any, forward: list[Any], cotangents: list[Any]) -> Callable[[], list[torch.Tensor]]:
-    """Calls a model, and returns what computes the gradients of its floating-point inputs.
+    """Calls a model, and returns what computes the gradients of its floating-point inputs that have one.
 
     Raises:
         ValueError: no result requires a gradient, or there are not as many as gradients of results.
     """
+    outputs, wanted = differentiated(model, forward)
+    if len(outputs) != len(cotangents):
+        raise ValueError(f"{len(outputs)} of its results require a gradient; of the reference {len(cotangents)} do")
+
+    def backward() -> list[torch.Tensor]:
+        found = torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True, allow_unused=True)
+        return [gradient for gradient in found if gradient is not None]
+
+    return backward
+
+
+def differentiated(model: Any, forward: list[Any]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Calls a model for its gradients: the results that have one, and the inputs that may have one."""
     leaves = [each.detach().requires_grad_() if _differentiable(each) else each for each in forward]
     with torch.enable_grad():
         outputs = [out for out in flat_outputs(model(*leaves)) if isinstance(out, torch.Tensor) and out.requires_grad]
-    if len(outputs) != len(cotangents):
-        raise ValueError(f"{len(outputs)} of its results require a gradient; of the reference {len(cotangents)} do")
-    wanted = [leaf for leaf in leaves if _differentiable(leaf)]
-    return lambda: list(torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
+    return outputs, [leaf for leaf in leaves if _differentiable(leaf)]
 
 
 def _differentiable(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _undisputed(want: torch.Tensor, own: torch.Tensor) -> torch.Tensor | None:
+    """Where integers are compared: where 64 bits lead to the same ones. Numbers that are rounded to integers differ."""
+    if want.is_floating_point() or want.is_complex() or torch.equal(want, own):
+        return None
+    return want == own
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two dense tensors hold the same bits."""
+    return same_bits(span_of(one.contiguous()), span_of(other.contiguous()))
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -339,19 +415,3 @@ def _one_each(rules: list[Rule], outputs: int) -> list[Rule]:
 def _takes_arguments(function: Callable[..., Any]) -> bool:
     """Whether a function of a file takes a workload's arguments: KernelBench's take none."""
     return bool(inspect.signature(function).parameters)
-
-
-@contextmanager
-def kept_settings() -> Iterator[None]:
-    """Puts back the settings of torch that code may change for the whole process."""
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    precision, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = cudnn
-        torch.set_num_threads(threads)

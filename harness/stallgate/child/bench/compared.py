@@ -19,6 +19,8 @@ from stallgate.child.correctness import (
     checksums,
     compare,
     flat_outputs,
+    is_same_place,
+    is_same_tensor,
     returned_fault,
     shares_memory,
 )
@@ -38,9 +40,12 @@ class ComparedVariant:
         self._case = case
         self._built_in = is_built_in(case["entry"])
         reference = pool.reference
-        self._mutates = [] if self._built_in or case["direction"] == "backward" else reference.mutates
-        self._changed: list[torch.Tensor] = []
-        """Those that the last call that was made ready changes."""
+        self._is_backward = case["direction"] == "backward" and not self._built_in
+        self._mutates = [] if self._built_in or self._is_backward else reference.mutates
+        self._values: list[Any] = []
+        """What the last call that was made ready is called with."""
+        self._lent: list[Any] = []
+        """The same; of tensors, others in the same memory, which a call does not get to see."""
         found = moved if self._built_in else pool.modules.load(case["entry"])
         named = {**case["entry"]["keywords"], **case["tunables"]}
         init = [] if self._built_in else reference.init(case)
@@ -77,12 +82,12 @@ class ComparedVariant:
 
     def _prepared(self, inputs: list[Any]) -> TimedCall:
         """The call on inputs: on copies of those that it changes; the backward pass alone, where that is asked for."""
-        if self._case["direction"] == "backward":
+        if self._is_backward:
             forward, cotangents = split_cotangents(inputs, self._pool.reference.cotangents_of(self._pool.row))
             return gradients(self._model, forward, cotangents)
-        values = [each.clone() if place in self._mutates else each for place, each in enumerate(inputs)]
-        self._changed = [values[place] for place in self._mutates]
-        return partial(self._model, *values)
+        self._values = [each.clone() if place in self._mutates else each for place, each in enumerate(inputs)]
+        self._lent = [each.detach() if isinstance(each, torch.Tensor) else each for each in self._values]
+        return partial(self._model, *self._values)
 
     def _compare(self, returned: object, inputs: list[Any], before: list[int]) -> None:
         """Compares outputs. The inputs have to be what they were: the right result is computed of them.
@@ -97,10 +102,19 @@ class ComparedVariant:
         """
         if checksums(tensors_of(inputs)) != before:
             raise Wrong("it changed its input")
-        fresh = [each for each in flat_outputs(returned) if not any(_is_the_same(each, one) for one in self._changed)]
-        if any(shares_memory(output, tensor) for output in fresh for tensor in [*tensors_of(inputs), *self._changed]):
+        if not self._is_backward and not all(map(_is_kept, self._values, self._lent)):
+            raise Wrong("it resized an input, or gave it other memory")
+        changed = [self._lent[place] for place in self._mutates]
+        fresh = [each for each in flat_outputs(returned) if not any(is_same_tensor(each, one) for one in changed)]
+        if any(shares_memory(output, tensor) for output in fresh for tensor in self._apart(inputs)):
             raise Wrong("its output shares memory with its input")
-        raise_if_wrong([*fresh, *self._changed], self._expected(inputs), self._device.name)
+        raise_if_wrong([*fresh, *changed], self._expected(inputs), self._device.name)
+
+    def _apart(self, inputs: list[Any]) -> list[torch.Tensor]:
+        """The inputs that results have to be apart from: a backward pass may pass gradients on."""
+        if self._is_backward:
+            inputs = split_cotangents(inputs, self._pool.reference.cotangents_of(self._pool.row))[0]
+        return tensors_of([each for place, each in enumerate(inputs) if place not in self._mutates])
 
     def _expected(self, inputs: list[Any]) -> list[ExpectedOutput]:
         if self._built_in:
@@ -125,5 +139,5 @@ def raise_if_wrong(outputs: list[object], expected: list[ExpectedOutput], device
             raise Wrong(found)
 
 
-def _is_the_same(output: object, other: torch.Tensor) -> bool:
-    return isinstance(output, torch.Tensor) and (output is other or output.data_ptr() == other.data_ptr())
+def _is_kept(value: Any, lent: Any) -> bool:
+    return not isinstance(lent, torch.Tensor) or is_same_place(value, lent)

@@ -20,6 +20,7 @@ from stallgate.child.device import ComputeDevice
 from stallgate.child.load import ProjectModules
 from stallgate.child.referee_client import Skip, Wrong
 from stallgate.child.reference import Reference
+from stallgate.child.settings import Settings, kept_settings
 
 _T = TypeVar("_T")
 
@@ -57,6 +58,8 @@ class Entrant:
         self.replay: Callable[[], list[object]] | None = None
         self.calls = 1
         self.rounds = 0
+        self.settings = Settings()
+        """Those of torch that it was checked with: its own calls find them again."""
         self.samples_us: list[float] = []
         self.note = ""
 
@@ -96,6 +99,12 @@ class TimedRow:
         Raises:
             DeviceLost: the device cannot be used any more.
         """
+        with torch.set_grad_enabled(self._gradient is not None):  # a forward call takes no notes for a backward pass
+            self._measure()
+        gc.collect()
+        self._device.release()
+
+    def _measure(self) -> None:
         try:
             self._pool = self._filled_pool()
             self._tell_row(None if self._row["bytes"] else sum(self._pool.traffic))
@@ -110,9 +119,7 @@ class TimedRow:
         ):
             self._arm(entrants)
         self._time(entrants)
-        del self._pool, entrants
-        gc.collect()
-        self._device.release()
+        del self._pool
 
     def _tell_row(self, needed_bytes: int | None) -> None:
         """Begins the row, with the bytes that its workload needs where the plan does not say."""
@@ -188,7 +195,9 @@ class TimedRow:
                 entrant.note = "single calls: it changes its inputs"
                 continue
             try:
-                entrant.replay = self._captured(entrant.contender, count)
+                with kept_settings():
+                    entrant.settings.restore()
+                    entrant.replay = self._captured(entrant.contender, count)
             except Exception as error:
                 traceback.print_exc()
                 if not self._device.usable():
@@ -229,6 +238,7 @@ class TimedRow:
 
     def _sample(self, entrant: Entrant, number: int) -> bool:
         """Takes a time; the output of the last is compared."""
+        entrant.settings.restore()
         if entrant.replay is not None:
             place = entrant.calls - 1
             took_us, outputs = self._clock.time(entrant.replay)
@@ -251,7 +261,8 @@ class TimedRow:
         """
         self._step(spec, step)
         try:
-            return work()
+            with kept_settings():
+                return work()
         except (Exception, SystemExit) as error:
             self._fail(spec, error)
             if not self._device.usable():
