@@ -50,7 +50,7 @@ def test_no_device_and_no_recording(stallgate: Stallgate, tree: Path) -> None:
         path.unlink()
     done = stallgate("profile")
     assert done.returncode == 3
-    said(done, "no recording of cumprod", "stallgate profile --record")
+    said(done, "no recording of cumprod", "stallgate profile cumprod --record")
 
 
 def test_a_workload_that_is_not_recorded(stallgate: Stallgate) -> None:
