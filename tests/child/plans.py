@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stallgate.child.correctness import ExpectedOutput, Rule, compare, flat_outputs
+from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, flat_outputs
 from stallgate.child.load import ProjectModules
 from stallgate.child.reference import Reference
 from stallgate.project.digests import text_digest
@@ -36,7 +36,7 @@ def places_of(folder: Path) -> dict[str, Any]:
 
 def fault(output: Any, parts: Any, tolerance: float) -> str | None:
     """What is wrong with an output, by a relative tolerance."""
-    return compare(output, ExpectedOutput(parts, Rule(rtol=tolerance))).fault
+    return compare_output(output, ExpectedOutput(parts, Rule(rtol=tolerance))).fault
 
 
 def library_reference(name: str, *, keywords: dict[str, Any] | None = None, **changes: Any) -> Reference:
@@ -58,5 +58,5 @@ def first_fault(outputs: Any, expected: list[ExpectedOutput]) -> str | None:
     """What is wrong with the first wrong output."""
     flat = flat_outputs(outputs)
     assert len(flat) == len(expected)
-    found = [compare(got, want).fault for got, want in zip(flat, expected, strict=True)]  # type: ignore[arg-type]
+    found = [compare_output(got, want).fault for got, want in zip(flat, expected, strict=True)]  # type: ignore[arg-type]
     return next((each for each in found if each is not None), None)

@@ -15,7 +15,7 @@ from stallgate.child.correctness import (
     ExpectedOutput,
     Rule,
     agree,
-    compare,
+    compare_output,
     default_rule,
     flat_outputs,
     is_same_tensor,
@@ -264,7 +264,7 @@ def test_attention_that_adds_in_halves_is_wrong(rng: random.Random, dtype: str, 
 
 
 def compared(got: torch.Tensor, want: torch.Tensor, rule: Rule | None = None, **more: Any) -> str | None:
-    return compare(got, ExpectedOutput([((), want)], default_rule(want) if rule is None else rule, **more)).fault
+    return compare_output(got, ExpectedOutput([((), want)], default_rule(want) if rule is None else rule, **more)).fault
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])

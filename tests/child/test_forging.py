@@ -77,7 +77,7 @@ PATCHERS = {
     ),
     "replaces_the_comparison": (
         "from stallgate.child import correctness, referee_client\n"
-        "        correctness.compare = lambda *_: correctness.Comparison(None)\n"
+        "        correctness.compare_output = lambda *_: correctness.ComparedOutput(None)\n"
         "        referee_client.RefereeClient.judge = lambda self, outputs: None; return x.clone()"
     ),
 }

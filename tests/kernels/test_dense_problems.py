@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import load
 
-from stallgate.child.correctness import ExpectedOutput, Rule, compare, default_rule
+from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, default_rule
 from stallgate.child.inputs import made
 from stallgate.project.inputs import tensor_input
 from stallgate.project.load import Project
@@ -41,7 +41,7 @@ def test_draws_differ() -> None:
 def fault(got: torch.Tensor, want: torch.Tensor, rule: Rule | None = None) -> str | None:
     """What the referee says of a result, by the default rule of its type if there is no other."""
     right = want.to(got.dtype)
-    return compare(got, ExpectedOutput([((), right)], rule or default_rule(right))).fault
+    return compare_output(got, ExpectedOutput([((), right)], rule or default_rule(right))).fault
 
 
 def operands(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:

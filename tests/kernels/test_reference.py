@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from stallgate.child.correctness import ExpectedOutput, compare, written_rule
+from stallgate.child.correctness import ExpectedOutput, compare_output, written_rule
 
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 INTEGERS = ["bool", "uint8", "int8", "int16", "int32", "int64"]
@@ -140,7 +140,7 @@ VANISHING = ["decaying", "normal", "uniform"]
 def fault(output: torch.Tensor, parts: Any, tolerance: float | dict[str, float]) -> str | None:
     """What the referee says of an output."""
     table = tolerance if isinstance(tolerance, dict) else {"rtol": tolerance}
-    return compare(output, ExpectedOutput(parts, written_rule(table))).fault
+    return compare_output(output, ExpectedOutput(parts, written_rule(table))).fault
 
 
 def _blocked(x: torch.Tensor, dim: int) -> torch.Tensor:

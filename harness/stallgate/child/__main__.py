@@ -1,4 +1,4 @@
-"""Entry of the child: ``python .../stallgate/child/__main__.py PLAN.json CHANNEL LIFELINE``.
+"""PlannedEntry of the child: ``python .../stallgate/child/__main__.py PLAN.json CHANNEL LIFELINE``.
 
 Any interpreter that has torch will do. CHANNEL and LIFELINE are the numbers of descriptors that the child inherits.
 

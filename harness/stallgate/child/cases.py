@@ -28,6 +28,15 @@ class Surroundings(NamedTuple):
     modules: ProjectModules
     kernels: KernelObserver
 
+    @staticmethod
+    def of(plan: dict[str, Any], device: ComputeDevice, channel: ParentChannel) -> Surroundings:
+        """Those of a plan; from now on, the project's modules can be imported and Triton's launches are seen."""
+        modules = ProjectModules(plan["root"], plan["import_paths"])
+        modules.install()
+        kernels = KernelObserver(modules.relative)
+        kernels.install()
+        return Surroundings(device, channel, modules, kernels)
+
 
 def outcome(plan: dict[str, Any], case: dict[str, Any], around: Surroundings) -> dict[str, object]:
     """The outcome of a case. What a variant raises is its own outcome and does not end the others."""

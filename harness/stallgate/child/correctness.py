@@ -51,7 +51,7 @@ class ExpectedOutput(NamedTuple):
     steps, such as when a maximum is subtracted."""
 
 
-class Comparison(NamedTuple):
+class ComparedOutput(NamedTuple):
     """What came of comparing an output."""
 
     fault: str | None
@@ -75,7 +75,7 @@ class _Part(NamedTuple):
     """How many those are."""
 
 
-def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
+def compare_output(output: torch.Tensor, expected: ExpectedOutput) -> ComparedOutput:
     """Compares an output with what is right, element by element.
 
     Args:
@@ -86,22 +86,22 @@ def compare(output: torch.Tensor, expected: ExpectedOutput) -> Comparison:
     for index, want in expected.parts:
         got = output[index] if len(index) <= output.dim() else output
         if got.shape != want.shape or got.dtype != want.dtype:
-            return Comparison(f"it returned {_form(got)}; expected {_form(want)}")
+            return ComparedOutput(f"it returned {_form(got)}; expected {_form(want)}")
         covered += want.numel()
         found.append(_compared(got, want, expected, index))
     if covered != output.numel():
-        return Comparison(f"it returned {output.numel()} elements; expected {covered}")
+        return ComparedOutput(f"it returned {output.numel()} elements; expected {covered}")
     used = max((part.used for part in found), default=0.0)
     wrong = sum(part.wrong for part in found)
     if wrong:
         first = next(part.first for part in found if part.wrong)
-        return Comparison(f"{wrong} of {covered} elements are wrong; the first: {first}", used)
+        return ComparedOutput(f"{wrong} of {covered} elements are wrong; the first: {first}", used)
     in_norm = _norm_used(found, expected.rule)
     if not in_norm <= 1:
         error = in_norm * (expected.rule.norm or 0.0)
         fault = f"its error in norm is {error:.3g} of the right output's; at most {expected.rule.norm:.3g} is tolerated"
-        return Comparison(fault, in_norm)
-    return Comparison(None, max(used, in_norm), output.nbytes)
+        return ComparedOutput(fault, in_norm)
+    return ComparedOutput(None, max(used, in_norm), output.nbytes)
 
 
 def _norm_used(parts: list[_Part], rule: Rule) -> float:

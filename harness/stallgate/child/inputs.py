@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-Described = dict[str, Any]
+DescribedInput = dict[str, Any]
 """``dtype``, ``shape``, ``distribution`` and ``numbers`` of a tensor; or ``value``."""
 
 _SMALL = 256
 """Sizes up to this stay as they are."""
 
 
-def made(described: list[Described], device: str, seed: int) -> list[Any]:
+def made(described: list[DescribedInput], device: str, seed: int) -> list[Any]:
     """Fresh inputs; each tensor has random numbers of its own."""
     return [
         each["value"] if "value" in each else _tensor(each, torch.Generator(device).manual_seed(seed * 1000 + place))
@@ -29,7 +29,7 @@ def normal_like(tensor: torch.Tensor, device: str, seed: int) -> torch.Tensor:
     return torch.randn(tensor.shape, dtype=tensor.dtype, device=device, generator=generator)
 
 
-def small(described: list[Described]) -> Iterator[list[Described]]:
+def small(described: list[DescribedInput]) -> Iterator[list[DescribedInput]]:
     """The same with small shapes, the smallest first: a reference may not take all of them.
 
     Equal sizes stay equal and others stay apart, so that it shows when two are mixed up. They are as divisible by
@@ -42,7 +42,7 @@ def small(described: list[Described]) -> Iterator[list[Described]]:
     yield [_with_sizes(each, {first: _small_size(first)}, values=False) for each in described]
 
 
-def _with_sizes(each: Described, sizes: dict[int, int], *, values: bool) -> Described:
+def _with_sizes(each: DescribedInput, sizes: dict[int, int], *, values: bool) -> DescribedInput:
     if "shape" in each:
         return {**each, "shape": [sizes.get(size, size) for size in each["shape"]]}
     return {"value": _scaled(each["value"], sizes)} if values else each
@@ -73,7 +73,7 @@ def _small_size(size: int) -> int:
     return power * (_SMALL // power + 1) if power < _SMALL else _SMALL
 
 
-def written(described: Described) -> Any:
+def written(described: DescribedInput) -> Any:
     """An input as a project's file has it."""
     if "value" in described:
         return described["value"]
@@ -135,7 +135,7 @@ _SPECIALS: dict[str, Callable[[torch.Tensor], None]] = {
 }
 
 
-def _tensor(described: Described, generator: torch.Generator) -> torch.Tensor:
+def _tensor(described: DescribedInput, generator: torch.Generator) -> torch.Tensor:
     """A tensor of the described form. Floats of 8 bits are rounded from float32: torch draws none of them."""
     dtype, shape = getattr(torch, described["dtype"]), described["shape"]
     numbers, distribution = described["numbers"], described["distribution"]

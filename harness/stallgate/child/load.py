@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-Entry = dict[str, Any]
+PlannedEntry = dict[str, Any]
 """As the plan has it: ``path``, ``digest``, ``module``, ``attribute``, ``keywords``."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -84,7 +84,7 @@ class ProjectModules:
 
     # --- entries ---
 
-    def load(self, entry: Entry) -> Any:
+    def load(self, entry: PlannedEntry) -> Any:
         """What an entry names: a callable, or a module where it names no attribute.
 
         Raises:
@@ -101,13 +101,13 @@ class ProjectModules:
             found = getattr(found, part)
         return found
 
-    def loaded_by(self, entry: Entry) -> dict[str, str]:
+    def loaded_by(self, entry: PlannedEntry) -> dict[str, str]:
         """The project's files that an entry has loaded beside its own, relative to the root, and their digests."""
         own = Path(entry["path"]).resolve() if entry["path"] else None
         files = {read.path: read.digest for read in self._closure(entry).values() if read.path != own}
         return {path.relative_to(self._root).as_posix(): digest for path, digest in sorted(files.items())}
 
-    def packages_of(self, entry: Entry) -> dict[str, str]:
+    def packages_of(self, entry: PlannedEntry) -> dict[str, str]:
         """The installed distributions that an entry's modules import, with their versions; torch and triton aside."""
         names = {name.partition(".")[0] for read in self._closure(entry).values() for name in read.imports}
         if not entry["path"]:
@@ -124,7 +124,7 @@ class ProjectModules:
         """A file of the project relative to its root; '' for any other."""
         return Path(path).resolve().relative_to(self._root).as_posix() if self._is_own(Path(path)) else ""
 
-    def _closure(self, entry: Entry) -> dict[str, _Read]:
+    def _closure(self, entry: PlannedEntry) -> dict[str, _Read]:
         """The modules of the project that an entry's imports lead to, its own included."""
         own = Path(entry["path"]).resolve() if entry["path"] else None
         pending = [name for name, read in self._read.items() if read.path == own]
@@ -137,7 +137,7 @@ class ProjectModules:
                 pending += _packages_above(name)
         return found
 
-    def _check(self, entry: Entry) -> None:
+    def _check(self, entry: PlannedEntry) -> None:
         if not entry["path"]:
             return
         path = Path(entry["path"]).resolve()

@@ -27,10 +27,10 @@ from stallgate.child.correctness import (
     written_rule,
 )
 from stallgate.child.load import ProjectModules, constructed
-from stallgate.child.settings import Settings, kept_settings
+from stallgate.child.settings import TorchSettings, kept_settings
 from stallgate.child.shared_memory import span_of
 
-Case = dict[str, Any]
+PlannedCase = dict[str, Any]
 """Of a plan: what is read are ``arguments``, ``inputs``, ``direction``, ``tolerance``, ``role``, ``ceiling``."""
 
 
@@ -64,7 +64,7 @@ class Reference:
         self._modules = modules
         with kept_settings():
             self._target = modules.load(spec["entry"])
-            self._settings = Settings()  # its own calls find them again, whatever a variant has changed since
+            self._settings = TorchSettings()  # its own calls find them again, whatever a variant has changed since
         self._file = self._target if isinstance(self._target, ModuleType) else None
         self.mutates: list[int] = spec["mutates"]
         self.seed: int | None = spec["seed"]
@@ -76,7 +76,7 @@ class Reference:
 
     # --- inputs ---
 
-    def inputs(self, case: Case, device: str, seed: int) -> list[Any]:
+    def inputs(self, case: PlannedCase, device: str, seed: int) -> list[Any]:
         """Fresh inputs of a workload: tensors, and whatever else a call takes. Gradients of results come last.
 
         Raises:
@@ -91,7 +91,7 @@ class Reference:
                 raise NoTruth(f"`mutates` names input {place}, which is no tensor")
         return forward + self._cotangents(case, forward, seed)
 
-    def init(self, case: Case) -> list[Any]:
+    def init(self, case: PlannedCase) -> list[Any]:
         """Arguments of a class that is called."""
         make = getattr(self._file, "get_init_inputs", None)
         if make is None:
@@ -99,7 +99,7 @@ class Reference:
         found: list[Any] = make(**case["arguments"]) if _takes_arguments(make) else make()
         return found
 
-    def cotangents_of(self, case: Case) -> int:
+    def cotangents_of(self, case: PlannedCase) -> int:
         """How many of the last inputs are gradients of results."""
         return len(self._output_forms(case)) if case["direction"] == "backward" else 0
 
@@ -125,7 +125,7 @@ class Reference:
         torch.manual_seed(seed)
         return [each.to(device) if isinstance(each, torch.Tensor) else each for each in make()]
 
-    def _cotangents(self, case: Case, forward: list[Any], seed: int) -> list[Any]:
+    def _cotangents(self, case: PlannedCase, forward: list[Any], seed: int) -> list[Any]:
         """A gradient of each result that has one, where the backward pass is called."""
         if case["direction"] != "backward":
             return []
@@ -136,7 +136,7 @@ class Reference:
         case.setdefault("output_forms", [tuple(output.shape) for output in outputs])
         return [written_inputs.normal_like(output, device, seed * 1000 + 500 + n) for n, output in enumerate(outputs)]
 
-    def _output_forms(self, case: Case) -> list[Any]:
+    def _output_forms(self, case: PlannedCase) -> list[Any]:
         if "output_forms" not in case:
             self._cotangents(case, self.inputs({**case, "direction": "forward"}, "cpu", 0), 0)
         forms: list[Any] = case["output_forms"]
@@ -158,7 +158,7 @@ class Reference:
         """Whether it is a file in KernelBench's form: its inputs cannot be made small."""
         return not self._has_no("get_inputs") and not _takes_arguments(self._file.get_inputs)  # type: ignore[union-attr]
 
-    def small(self, case: Case) -> Case:
+    def small(self, case: PlannedCase) -> PlannedCase:
         """The workload of a case's edge cases."""
         if self._has_no("get_inputs"):
             small = ({**case, "inputs": described} for described in written_inputs.small(case["inputs"]))
@@ -167,7 +167,7 @@ class Reference:
             return case
         return {**case, "arguments": self._file.small_arguments(**case["arguments"])}  # type: ignore[union-attr]
 
-    def edge_cases(self, small: Case, device: str) -> Iterator[EdgeCase]:
+    def edge_cases(self, small: PlannedCase, device: str) -> Iterator[EdgeCase]:
         """Fresh data twice, so that a result that is kept shows, then special data."""
         for seed in (1, 2):
             yield EdgeCase("fresh data", self.inputs(small, device, seed))
@@ -179,7 +179,7 @@ class Reference:
             for name, values in special.items():
                 yield EdgeCase(name, values, is_special=True)
 
-    def _can(self, case: Case) -> bool:
+    def _can(self, case: PlannedCase) -> bool:
         """Whether the reference takes inputs of a workload."""
         try:
             self.outputs(case, self.inputs(case, "cpu", 0))
@@ -189,7 +189,7 @@ class Reference:
 
     # --- what is right ---
 
-    def expected(self, case: Case, inputs: list[Any], *, special: bool = False) -> list[ExpectedOutput]:
+    def expected(self, case: PlannedCase, inputs: list[Any], *, special: bool = False) -> list[ExpectedOutput]:
         """The right outputs of a case: those returned, then the inputs that the call changes.
 
         Args:
@@ -208,11 +208,11 @@ class Reference:
             return self._trusted(case, inputs, found)
         return found
 
-    def outputs(self, case: Case, inputs: list[Any]) -> list[torch.Tensor]:
+    def outputs(self, case: PlannedCase, inputs: list[Any]) -> list[torch.Tensor]:
         """What the reference itself makes of inputs, in their own dtypes."""
         return self._called(case, inputs, case["direction"])
 
-    def traffic(self, case: Case, device: str) -> tuple[int, int]:
+    def traffic(self, case: PlannedCase, device: str) -> tuple[int, int]:
         """Bytes of a workload's inputs, and of its outputs."""
         inputs = self.inputs(case, device, 0)
         reads = sum(each.nbytes for each in inputs if isinstance(each, torch.Tensor))
@@ -221,7 +221,7 @@ class Reference:
         right = self.expected({**case, "role": "candidate"}, inputs)
         return reads, sum(want.nbytes for output in right for _, want in output.parts)
 
-    def _expected_of_file(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput] | None:
+    def _expected_of_file(self, case: PlannedCase, inputs: list[Any]) -> list[ExpectedOutput] | None:
         """What the file's own function says; None where it has none."""
         name = self._function(case)
         if name is None:
@@ -231,7 +231,7 @@ class Reference:
         rules = self._rules_of_file(case, len(outputs))
         return [ExpectedOutput(parts, rule) for parts, rule in zip(outputs, rules, strict=True)]
 
-    def _function(self, case: Case) -> str | None:
+    def _function(self, case: PlannedCase) -> str | None:
         """The name of the file's function that says what is right for a case; None where its model is called."""
         is_roof = case["role"] == "roof" and case["ceiling"] != "library"
         if is_roof and case["ceiling"] == "flops" and hasattr(self._file, "expected_flops_roof"):
@@ -244,7 +244,7 @@ class Reference:
             return "expected_roof"
         return "expected" if hasattr(self._file, "expected") else None
 
-    def _rules_of_file(self, case: Case, outputs: int) -> list[Rule]:
+    def _rules_of_file(self, case: PlannedCase, outputs: int) -> list[Rule]:
         """The problem's tolerances, or what the file's function says: a relative one or a table for each output."""
         written = self._written_rules(case)
         if written:
@@ -253,7 +253,7 @@ class Reference:
         tables = [each if isinstance(each, dict) else {"rtol": each} for each in _as_list(found)]
         return _one_each([written_rule(table) for table in tables], outputs)
 
-    def _expected_of_call(self, case: Case, inputs: list[Any]) -> list[ExpectedOutput]:
+    def _expected_of_call(self, case: PlannedCase, inputs: list[Any]) -> list[ExpectedOutput]:
         """What the reference makes of the inputs in 64 bits, rounded to the dtype that it returns by itself."""
         own = self.outputs(case, inputs)
         right = self._in_64_bits(case, inputs, own)
@@ -264,7 +264,7 @@ class Reference:
             for want, plain, rule in zip(right, own, rules, strict=True)
         ]
 
-    def _in_64_bits(self, case: Case, inputs: list[Any], own: list[torch.Tensor]) -> list[torch.Tensor]:
+    def _in_64_bits(self, case: PlannedCase, inputs: list[Any], own: list[torch.Tensor]) -> list[torch.Tensor]:
         """The outputs computed in 64 bits and rounded; those in the inputs' own dtypes where there is no such way."""
         try:
             wide = self._called(case, [_widened(each) for each in inputs], case["direction"], wide=True)
@@ -276,14 +276,14 @@ class Reference:
             return own
         return [exact.to(plain.dtype) for exact, plain in zip(wide, own, strict=True)]
 
-    def rule_of_file(self, case: Case) -> Rule:
+    def rule_of_file(self, case: PlannedCase) -> Rule:
         """The rule of a file's single output."""
         return self._rules_of_file(case, 1)[0]
 
-    def _written_rules(self, case: Case) -> list[Rule]:
+    def _written_rules(self, case: PlannedCase) -> list[Rule]:
         return [written_rule(table) for table in case["tolerance"] or self._spec["tolerance"]]
 
-    def _trusted(self, case: Case, inputs: list[Any], expected: list[ExpectedOutput]) -> list[ExpectedOutput]:
+    def _trusted(self, case: PlannedCase, inputs: list[Any], expected: list[ExpectedOutput]) -> list[ExpectedOutput]:
         """The same, compared only where the reference in the inputs' own dtypes agrees with it.
 
         What is not finite may be so in any way.
@@ -299,7 +299,9 @@ class Reference:
             found.append(ExpectedOutput(parts, output.rule, trusted, not_finite_alike=True))
         return found
 
-    def _called(self, case: Case, inputs: list[Any], direction: str, *, wide: bool = False) -> list[torch.Tensor]:
+    def _called(
+        self, case: PlannedCase, inputs: list[Any], direction: str, *, wide: bool = False
+    ) -> list[torch.Tensor]:
         """Calls the reference on copies of inputs; what is returned, and what the call changed.
 
         Raises:
@@ -332,7 +334,7 @@ class Reference:
             if isinstance(before, torch.Tensor) and place not in self.mutates and not _same(before, after):
                 raise NoTruth(f"it changes input {place}, and `mutates` does not name it")
 
-    def _model(self, case: Case, inputs: list[Any], *, wide: bool) -> Any:
+    def _model(self, case: PlannedCase, inputs: list[Any], *, wide: bool) -> Any:
         device = next((each.device.type for each in inputs if isinstance(each, torch.Tensor)), "cpu")
         target = self._file.Model if self._file is not None else self._target
         made = constructed(target, self.init(case), self._spec["entry"]["keywords"], device, self.seed)

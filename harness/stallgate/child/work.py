@@ -32,8 +32,6 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     try:
         from stallgate.child.cases import Surroundings, outcome
         from stallgate.child.device import CannotMeasure, open_device
-        from stallgate.child.load import ProjectModules
-        from stallgate.child.observed import KernelObserver
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
@@ -43,11 +41,7 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         parent.tell("unable", reason=f"{sys.executable}: {error}")
         return UNABLE
     parent.tell("environment", **device.describe())
-    modules = ProjectModules(plan["root"], plan["import_paths"])
-    modules.install()
-    kernels = KernelObserver(modules.relative)
-    kernels.install()
-    around = Surroundings(device, parent, modules, kernels)
+    around = Surroundings.of(plan, device, parent)
     for case in plan["cases"]:
         parent.tell("case", case=case["name"])
         facts = outcome(plan, case, around)

@@ -21,7 +21,7 @@ from stallgate.measure.ncu import Complaints
 from stallgate.measure.outcomes import Finished, Outcomes
 from stallgate.measure.process import in_words
 from stallgate.measure.profile import role_of
-from stallgate.measure.witness import is_its_own, next_group, variant_of
+from stallgate.measure.witness import code_of, is_its_own, next_group
 from stallgate.model import Case, CaseResult, FrozenStruct
 from stallgate.project.load import Project
 from stallgate.runs.folder import write_whole
@@ -178,7 +178,7 @@ class Checker:
         left = [
             case
             for case, result in self._results.items()
-            if result.outcome == "planned" and variant_of(case) == variant_of(last)
+            if result.outcome == "planned" and code_of(case) == code_of(last)
         ]
         if last in self._to_be_confirmed and self._results[last].outcome == "planned":
             self._to_be_confirmed.update(left)

@@ -10,7 +10,7 @@ from stallgate.measure.messages import Described
 from stallgate.model import CaseResult, FrozenStruct, Outcome, Role, Workload, WorstElement, display_name
 from stallgate.runs.drawn import Draw
 
-Answer = Literal["right", "wrong", "not_checked"]
+CheckAnswer = Literal["right", "wrong", "not_checked"]
 CheckOutcome = Literal["right", "wrong_result", "crashed", "timed_out", "skipped", "not_checked"]
 """not_checked: it ended, but its outputs were not compared."""
 
@@ -49,7 +49,7 @@ class CheckedVariant(FrozenStruct, frozen=True):
     variant: str
     configuration: str
     role: Role
-    answer: Answer
+    answer: CheckAnswer
     """wrong: on one workload at least. not_checked: on one at least, and wrong on none."""
     right: int
     """Workloads that it is right on."""
@@ -121,7 +121,7 @@ def _variant(plan: DrawnPlan, draw: Draw | None, results: list[CaseResult]) -> C
     )
 
 
-def _answer(results: list[CaseResult]) -> Answer:
+def _answer(results: list[CaseResult]) -> CheckAnswer:
     outcomes = {result.outcome for result in results}
     if "wrong_result" in outcomes:
         return "wrong"

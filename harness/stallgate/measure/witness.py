@@ -24,7 +24,7 @@ def next_group(planned: list[Case], to_be_confirmed: Collection[Case], *, isolat
     left = fresh or planned
     if fresh and not isolate:
         return fresh
-    return [case for case in left if variant_of(case) == variant_of(left[0])]
+    return [case for case in left if code_of(case) == code_of(left[0])]
 
 
 def is_its_own(cases: list[Case], case: Case, finished: Finished) -> bool:
@@ -36,9 +36,9 @@ def is_its_own(cases: list[Case], case: Case, finished: Finished) -> bool:
         finished: its outcome.
     """
     before = cases[: cases.index(case)]
-    return finished.outcome not in NEEDS_A_WITNESS or all(variant_of(each) == variant_of(case) for each in before)
+    return finished.outcome not in NEEDS_A_WITNESS or all(code_of(each) == code_of(case) for each in before)
 
 
-def variant_of(case: Case) -> tuple[str, str]:
+def code_of(case: Case) -> tuple[str, str]:
     """What distinguishes a case's code from that of others."""
     return case.problem, case.variant

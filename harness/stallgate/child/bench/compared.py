@@ -17,7 +17,7 @@ from stallgate.child.correctness import (
     ExpectedOutput,
     Rule,
     checksums,
-    compare,
+    compare_output,
     flat_outputs,
     is_same_place,
     is_same_tensor,
@@ -134,7 +134,7 @@ def raise_if_wrong(outputs: list[object], expected: list[ExpectedOutput], device
         found = returned_fault(output, device)
         if found is None:
             assert isinstance(output, torch.Tensor)
-            found = compare(output, right).fault
+            found = compare_output(output, right).fault
         if found is not None:
             raise Wrong(found)
 

@@ -1,4 +1,4 @@
-"""Entry of the referee: ``python .../stallgate/child/referee/__main__.py PLAN.json CHANNEL LIFELINE``.
+"""PlannedEntry of the referee: ``python .../stallgate/child/referee/__main__.py PLAN.json CHANNEL LIFELINE``.
 
 The package is made importable as the measuring child does it: by path, and without the packages that stand beside it.
 """

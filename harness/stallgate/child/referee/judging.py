@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from stallgate.child.correctness import Comparison, ExpectedOutput, Rule, compare, same_bits
+from stallgate.child.correctness import ComparedOutput, ExpectedOutput, Rule, compare_output, same_bits
 from stallgate.child.load import ProjectModules
 from stallgate.child.referee.edge_cases import EdgeCases
 from stallgate.child.reference import Reference
@@ -71,7 +71,7 @@ class Referee:
         """Compares right results with themselves, because the first comparison on a GPU has to load its kernels."""
         for output in self._expected(special=False):
             _, part = next(iter(output.parts))
-            compare(part, ExpectedOutput([((), part)], output.rule))
+            compare_output(part, ExpectedOutput([((), part)], output.rule))
         for span in map(span_of, self._tensors()):
             same_bits(span, span)
 
@@ -122,7 +122,7 @@ class Referee:
         expected = self._expected(special=is_edge and self._edge_cases.current.is_special)
         if len(outputs) != len(expected):
             return self._verdict(f"it returned {_counted(len(outputs))}; expected {len(expected)}")
-        found = [compare(output, right) for output, right in zip(outputs, expected, strict=True)]
+        found = [compare_output(output, right) for output, right in zip(outputs, expected, strict=True)]
         fault = _first_fault(found)
         if is_edge and self._edge_cases.repeats(outputs) and fault is not None:
             fault = "it returned the result of its previous call"
@@ -163,7 +163,7 @@ class Referee:
             self._traffic[key] = self._reference().traffic(self._case, self._device)
         return self._traffic[key]
 
-    def _needed(self, found: list[Comparison]) -> int | None:
+    def _needed(self, found: list[ComparedOutput]) -> int | None:
         """Bytes of the inputs and outputs of the workload, where the case computes the problem."""
         if self._step != "check" or self._case["role"] == "roof":
             return None
@@ -247,7 +247,7 @@ def _counted(outputs: int) -> str:
     return "1 output" if outputs == 1 else f"{outputs} outputs"
 
 
-def _first_fault(found: list[Comparison]) -> str | None:
+def _first_fault(found: list[ComparedOutput]) -> str | None:
     """What is wrong with the first wrong output; of several it is said which."""
     for number, each in enumerate(found):
         if each.fault is not None:
