@@ -27,7 +27,7 @@ from stallgate.child.correctness import (
     written_rule,
 )
 from stallgate.child.load import ProjectModules, constructed
-from stallgate.child.settings import Settings, kept_settings
+from stallgate.child.settings import TorchSettings, kept_settings
 from stallgate.child.shared_memory import span_of
 
 Case = dict[str, Any]
@@ -64,7 +64,7 @@ class Reference:
         self._modules = modules
         with kept_settings():
             self._target = modules.load(spec["entry"])
-            self._settings = Settings()  # its own calls find them again, whatever a variant has changed since
+            self._settings = TorchSettings()  # its own calls find them again, whatever a variant has changed since
         self._file = self._target if isinstance(self._target, ModuleType) else None
         self.mutates: list[int] = spec["mutates"]
         self.seed: int | None = spec["seed"]

@@ -1,4 +1,4 @@
-"""Settings of torch that code may change for the whole process, and what puts them back."""
+"""TorchSettings of torch that code may change for the whole process, and what puts them back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Setting(NamedTuple):
             return None
 
 
-class Settings:
+class TorchSettings:
     """The settings as they were at one moment."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Settings:
 @contextmanager
 def kept_settings() -> Iterator[None]:
     """Puts back the settings that code changes in between."""
-    before = Settings()
+    before = TorchSettings()
     try:
         yield
     finally:

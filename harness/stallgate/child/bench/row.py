@@ -20,7 +20,7 @@ from stallgate.child.device import ComputeDevice
 from stallgate.child.load import ProjectModules
 from stallgate.child.referee_client import Skip, Wrong
 from stallgate.child.reference import Reference
-from stallgate.child.settings import Settings, kept_settings
+from stallgate.child.settings import TorchSettings, kept_settings
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ class Entrant:
         self.replay: Callable[[], list[object]] | None = None
         self.calls = 1
         self.rounds = 0
-        self.settings = Settings()
+        self.settings = TorchSettings()
         """Those of torch that it was checked with: its own calls find them again."""
         self.samples_us: list[float] = []
         self.note = ""
