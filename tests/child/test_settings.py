@@ -1,4 +1,4 @@
-"""TorchSettings of torch that one variant leaves behind are not those of the next."""
+"""Settings of torch that one variant leaves behind are not those of the next."""
 
 from __future__ import annotations
 

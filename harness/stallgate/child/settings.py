@@ -1,4 +1,4 @@
-"""TorchSettings of torch that code may change for the whole process, and what puts them back."""
+"""Settings of torch that code may change for the whole process, and what puts them back."""
 
 from __future__ import annotations
 
