@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, flat_outputs
+from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, flat_outputs, written_rule
 from stallgate.child.load import ProjectModules
 from stallgate.child.reference import Reference
 from stallgate.project.digests import text_digest
@@ -34,9 +34,10 @@ def places_of(folder: Path) -> dict[str, Any]:
     return {"root": str(folder), "import_paths": [str(folder)]}
 
 
-def fault(output: Any, parts: Any, tolerance: float) -> str | None:
-    """What is wrong with an output, by a relative tolerance."""
-    return compare_output(output, ExpectedOutput(parts, Rule(rtol=tolerance))).fault
+def fault(output: Any, parts: Any, tolerance: float | dict[str, Any]) -> str | None:
+    """What is wrong with an output, by a relative tolerance or a table."""
+    rule = written_rule(tolerance) if isinstance(tolerance, dict) else Rule(rtol=tolerance)
+    return compare_output(output, ExpectedOutput(parts, rule)).fault
 
 
 def library_reference(name: str, *, keywords: dict[str, Any] | None = None, **changes: Any) -> Reference:

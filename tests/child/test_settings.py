@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from stallgate.child.settings import Settings, kept_settings
+from stallgate.child.settings import TorchSettings, kept_settings
 
 CHANGES: dict[str, Callable[[], object]] = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
@@ -73,7 +73,7 @@ def test_they_are_put_back_after_an_exception() -> None:
 def test_a_variants_own_settings_can_be_had_again() -> None:
     with kept_settings():
         torch.set_float32_matmul_precision("high")
-        own = Settings()
+        own = TorchSettings()
     assert torch.get_float32_matmul_precision() == "highest"
     with kept_settings():
         own.restore()
