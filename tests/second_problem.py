@@ -50,6 +50,8 @@ def _named_anew(run: Any) -> None:
     details = [detail for attempt in run["attempts"] for detail in attempt["details"]]
     for found in [*run["cases"], *details]:
         found["case"]["problem"] = SECOND
+    for kernel in [kernel for found in run["cases"] for kernel in found["kernels"]]:
+        kernel["file"] = kernel["file"].replace(f"kernels/{FIRST}/", f"kernels/{SECOND}/")
 
 
 def _sealed(folder: Path, run: Any) -> None:

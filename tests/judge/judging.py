@@ -184,6 +184,8 @@ def with_variant(project: Project, name: str, **changes: Any) -> Project:
     """A project whose problem says something else of a variant, which may be a new one: a copy of the roof's entry."""
     problem = project.problem("cumprod")
     entry = problem.variants.get(name, replace(problem.variants["copy_roof"], name=name))
+    if "digest" in changes:
+        changes["entry"] = replace(entry.entry, digest=changes.pop("digest"))
     variants = {**problem.variants, name: replace(entry, **changes)}
     return replace(project, problems={**project.problems, "cumprod": replace(problem, variants=variants)})
 

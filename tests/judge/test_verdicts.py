@@ -189,7 +189,7 @@ def test_a_run_that_does_not_say_what_it_measured_is_stale(repository: Project, 
 )
 def test_what_neither_the_tree_nor_the_run_has_a_digest_of_is_stale(repository: Project, unknown: Case) -> None:
     run = run_of(repository, [CaseResult(case=unknown, role="candidate", outcome="profiled", edge_case_fault="")])
-    assert stale_because(unknown, changes(run, repository)) != []
+    assert stale_because(CaseResult(case=unknown, role="candidate"), changes(run, repository)) != []
 
 
 def test_changed_tunables_make_their_configuration_stale(repository: Project) -> None:
@@ -203,8 +203,11 @@ def test_changed_tunables_make_their_configuration_stale(repository: Project) ->
 
     run = run_of(with_block(64), usual())
     changed = changes(run, with_block(128))
-    assert stale_because(case("blocked_scan", configuration="wide"), changed) == ["configuration wide of blocked_scan"]
-    assert stale_because(case("blocked_scan"), changed) == []
+    wide, default = (
+        CaseResult(case=case("blocked_scan", configuration=name), role="candidate") for name in ("wide", "default")
+    )
+    assert stale_because(wide, changed) == ["configuration wide of blocked_scan"]
+    assert stale_because(default, changed) == []
 
 
 def test_other_configurations_are_shown_not_gated(repository: Project) -> None:
