@@ -131,6 +131,7 @@ def test_rows_that_begin_anywhere_are_moved_by_whole_vectors_too(compiled: Launc
 
 
 def test_a_row_that_fits_is_read_once(compiled: Launches) -> None:
-    """What is marked as the first to evict is x: there are as many loads of it as stores of y."""
+    """There are as many loads of x as stores of y, and of the weight at most as many."""
     for launch in compiled["norms"]:
-        assert launch["ptx"].count("L1::evict_first") == launch["ptx"].count("st.global")
+        stores = launch["ptx"].count("st.global")
+        assert stores < launch["ptx"].count("ld.global") <= 2 * stores

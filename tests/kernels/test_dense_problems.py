@@ -13,7 +13,8 @@ from conftest import load
 from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, default_rule
 from stallgate.child.inputs import made
 from stallgate.project.inputs import tensor_input
-from stallgate.project.load import Project
+from stallgate.project.load import load_project
+from tests.conftest import ROOT
 
 DRAWS = {"matmul": "drawn", "rmsnorm": "rms_norm"}
 
@@ -62,8 +63,8 @@ def test_a_lost_product_and_sums_in_a_half_type_are_wrong(dtype: torch.dtype) ->
     assert fault(partial, want)
 
 
-def test_tf32_is_right_where_the_problem_says_so_and_a_lost_product_is_not(repository: Project) -> None:
-    (written,) = repository.problem("matmul").workloads["tf32"].tolerance
+def test_tf32_is_right_where_the_problem_says_so_and_a_lost_product_is_not() -> None:
+    (written,) = load_project(ROOT).problem("matmul").workloads["tf32"].tolerance
     rule = Rule(norm=written.norm, of_norm_only=True)
     a, b = operands(torch.float32)
     cut = [(each.view(torch.int32) & -0x2000).view(torch.float32) for each in (a, b)]
@@ -75,8 +76,8 @@ def test_tf32_is_right_where_the_problem_says_so_and_a_lost_product_is_not(repos
 
 
 @pytest.mark.parametrize("workload", ["bf16", "fp32", "odd", "short", "long"])
-def test_a_missing_epsilon_is_wrong_on_every_workload(repository: Project, workload: str) -> None:
-    described = [tensor_input(str(each)) for each in repository.problem("rmsnorm").workloads[workload].inputs]
+def test_a_missing_epsilon_is_wrong_on_every_workload(workload: str) -> None:
+    described = [tensor_input(str(each)) for each in load_project(ROOT).problem("rmsnorm").workloads[workload].inputs]
     described[0]["shape"] = [4, *described[0]["shape"][1:]]  # type: ignore[index]
     x, weight = made(described, "cpu", 1)
     rms_norm = load("rms_norm", "rmsnorm").rms_norm

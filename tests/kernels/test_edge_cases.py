@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -42,9 +43,17 @@ class OnlyEdgeCases(VariantUnderTest):
     """A variant whose workload is too large for a CPU; its model is made for the first edge case."""
 
     def _lent(self, step: str, number: int) -> Any:
-        return Inputs([], [], 0, "", [0], None)
+        return Inputs([], [], 0, "", [0], None, [])
 
 
+@pytest.fixture
+def imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the referee changes about imports is undone: other tests share this process."""
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.mark.usefixtures("imports")
 @pytest.mark.parametrize(("name", "arguments"), SUBJECTS)
 def test_a_kernel_is_right_on_small_and_special_data(name: str, arguments: dict[str, object]) -> None:
     path, reference = KERNELS / f"{name}.py", KERNELS / "reference.py"

@@ -98,7 +98,7 @@ def test_every_output_has_a_row(drawn_with: Make) -> None:
 
 
 def test_a_run_that_does_not_say_how_right_it_is_has_no_table(drawn_with: Make) -> None:
-    made = drawn_with({}, {})
+    made = drawn_with({"worst": []}, {"worst": []})
     assert rightness(view_of(made)).finding == ""
     page, summary, *_ = draw(*made)
     assert "How right the results are" not in page.read_text()

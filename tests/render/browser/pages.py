@@ -227,7 +227,7 @@ def many_configurations(tree: Path) -> Drawn:
     """137 launches of one variant in 137 configurations, and the roof."""
     start = replayed(tree)
     roof, candidate = (_case_of(start.run, variant, "square") for variant in ("copy_roof", "blocked_scan"))
-    return _multiplied(start, [roof], {candidate: [_in(candidate, c) for c in configurations(137)]})
+    return _multiplied(start, [roof], [(candidate, [_in(candidate, c) for c in configurations(137)])])
 
 
 def two_thousand(tree: Path) -> Drawn:
@@ -236,15 +236,18 @@ def two_thousand(tree: Path) -> Drawn:
     _add_variants(tree, variants)
     start = replayed(tree)
     roof, candidate = (_case_of(start.run, variant, "square") for variant in ("copy_roof", "blocked_scan"))
-    cases = {
-        source: [
-            Case("cumprod", variant, configuration, workload)
-            for workload in ("square", "page", "flat", "long")
-            for variant in names
-            for configuration in configurations(25)
-        ]
+    cases = [
+        (
+            source,
+            [
+                Case("cumprod", variant, configuration, workload)
+                for workload in ("square", "page", "flat", "long")
+                for variant in names
+                for configuration in configurations(25)
+            ],
+        )
         for source, names in ((roof, ["copy_roof"]), (candidate, variants))
-    }
+    ]
     return _multiplied(start, [], cases)
 
 
@@ -256,14 +259,14 @@ def _add_variants(tree: Path, names: Iterable[str]) -> None:
         file.writelines(f'\n[variants.{name}]\nrole = "candidate"\n' for name in names)
 
 
-def _multiplied(start: Replayed, kept: list[CaseResult], copies: dict[CaseResult, list[Case]]) -> Drawn:
+def _multiplied(start: Replayed, kept: list[CaseResult], copies: list[tuple[CaseResult, list[Case]]]) -> Drawn:
     """A run of some recorded cases as they are, and of others as cases that are a little different each."""
     random = Random(6)
     whole = start.evidence()
     models = {call.case: call for call in whole.calls if call.sample == "0"}
     calls = [call for call in whole.calls if call.case in [result.case for result in kept]]
-    calls += [_like(models[r.case], case, random) for r, cases in copies.items() for case in cases]
-    results = kept + [replace(result, case=case) for result, cases in copies.items() for case in cases]
+    calls += [_like(models[r.case], case, random) for r, cases in copies for case in cases]
+    results = kept + [replace(result, case=case) for result, cases in copies for case in cases]
     save(start.folder, _run_of(start, results))
     return drawn(start.project, start.folder, replace(whole, calls=calls), with_files=True)
 
