@@ -29,6 +29,7 @@ SIZES += [(4 * DRAWN.randrange(1, 10_000), 4 * DRAWN.randrange(1, 10_000)) for _
 
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
     if not isinstance(roofs._traffic_kernel, triton.runtime.interpreter.InterpretedFunction):
         function = roofs._traffic_kernel.fn
         monkeypatch.setattr(roofs, "_traffic_kernel", triton.runtime.interpreter.InterpretedFunction(function))
