@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stallgate.child import inputs
-from stallgate.project.inputs import DTYPE_BITS, tensor_input
+from stallgate.project.inputs import INPUT_DTYPES, tensor_input
 from tests.child.plans import library_reference, plain_case
 
 
@@ -21,7 +21,7 @@ def shapes(found: list[dict[str, Any]]) -> list[Any]:
     return [each["shape"] if "shape" in each else each["value"] for each in found]
 
 
-@pytest.mark.parametrize("dtype", DTYPE_BITS)
+@pytest.mark.parametrize("dtype", INPUT_DTYPES)
 def test_every_dtype_is_drawn_and_made_special(dtype: str) -> None:
     case = described(f"{dtype}[7,300]")
     (one,), (again,), (other,) = (inputs.made(case, "cpu", seed) for seed in (1, 1, 2))

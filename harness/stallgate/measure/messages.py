@@ -5,7 +5,7 @@ The measuring child and the timing child share the messages about themselves; th
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -197,9 +197,11 @@ class Unreadable(ValueError):
     """An invalid message."""
 
 
-_CHILD = msgspec.json.Decoder(ChildMessage)
-_TIMER = msgspec.json.Decoder(TimerMessage)
-_DRAWER = msgspec.json.Decoder(DrawerMessage)
+_CHILD: msgspec.json.Decoder[ChildMessage] = msgspec.json.Decoder(ChildMessage)
+_TIMER: msgspec.json.Decoder[TimerMessage] = msgspec.json.Decoder(TimerMessage)
+_DRAWER: msgspec.json.Decoder[DrawerMessage] = msgspec.json.Decoder(DrawerMessage)
+
+_AnyMessage = TypeVar("_AnyMessage")
 
 
 def child_message(line: bytes) -> ChildMessage:
@@ -208,11 +210,7 @@ def child_message(line: bytes) -> ChildMessage:
     Raises:
         Unreadable: it is invalid.
     """
-    try:
-        message: ChildMessage = _CHILD.decode(line)
-    except _NO_MESSAGE as error:
-        raise Unreadable(_why(line, error)) from None
-    return message
+    return _decoded(_CHILD, line)
 
 
 def timer_message(line: bytes) -> TimerMessage:
@@ -221,11 +219,7 @@ def timer_message(line: bytes) -> TimerMessage:
     Raises:
         Unreadable: it is invalid.
     """
-    try:
-        message: TimerMessage = _TIMER.decode(line)
-    except _NO_MESSAGE as error:
-        raise Unreadable(_why(line, error)) from None
-    return message
+    return _decoded(_TIMER, line)
 
 
 def drawer_message(line: bytes) -> DrawerMessage:
@@ -234,14 +228,14 @@ def drawer_message(line: bytes) -> DrawerMessage:
     Raises:
         Unreadable: it is invalid.
     """
+    return _decoded(_DRAWER, line)
+
+
+def _decoded(decoder: msgspec.json.Decoder[_AnyMessage], line: bytes) -> _AnyMessage:
     try:
-        message: DrawerMessage = _DRAWER.decode(line)
-    except _NO_MESSAGE as error:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(_why(line, error)) from None
-    return message
-
-
-_NO_MESSAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _why(line: bytes, error: Exception) -> str:

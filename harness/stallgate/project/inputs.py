@@ -7,23 +7,11 @@ import re
 
 from stallgate.formatting import shortened
 
-DTYPE_BITS = {
-    "float64": 64,
-    "float32": 32,
-    "float16": 16,
-    "bfloat16": 16,
-    "float8_e4m3fn": 8,
-    "float8_e5m2": 8,
-    "int64": 64,
-    "int32": 32,
-    "int16": 16,
-    "int8": 8,
-    "uint8": 8,
-    "bool": 8,
-    "complex64": 64,
-    "complex128": 128,
-}
-"""The dtypes of inputs, and the bits of an element."""
+INPUT_DTYPES = (
+    *("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
+    *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"),
+)
+"""The dtypes of inputs, as torch names them."""
 
 _SPEC = re.compile(
     r"(?P<dtype>\w+)\[(?P<shape>[\d\s,_]*)\](?:\s+(?P<distribution>\w+)(?:\((?P<numbers>[^()]*)\))?)?", re.ASCII
@@ -47,8 +35,8 @@ def tensor_input(written: str) -> dict[str, object]:
     found = _SPEC.fullmatch(written.strip())
     if found is None:
         raise BadInput(f"'{shortened(written, 60)}' is not an input")
-    if found["dtype"] not in DTYPE_BITS:
-        raise BadInput(f"there is no dtype {found['dtype']}: there are {', '.join(DTYPE_BITS)}")
+    if found["dtype"] not in INPUT_DTYPES:
+        raise BadInput(f"there is no dtype {found['dtype']}: there are {', '.join(INPUT_DTYPES)}")
     is_float = found["dtype"].startswith(("float", "bfloat", "complex"))
     distribution = found["distribution"] or ("normal" if is_float else "integers")
     numbers = _numbers(written, found["numbers"])
@@ -57,13 +45,6 @@ def tensor_input(written: str) -> dict[str, object]:
     _check_distribution(written, distribution, numbers, is_float=is_float)
     shape = [int(part) for part in found["shape"].replace("_", "").split(",") if part.strip()]
     return {"dtype": found["dtype"], "shape": shape, "distribution": distribution, "numbers": numbers}
-
-
-def tensor_bytes(spec: dict[str, object]) -> int:
-    """Bytes of a tensor that a text describes."""
-    shape = spec["shape"]
-    assert isinstance(shape, list)
-    return math.prod(shape) * DTYPE_BITS[str(spec["dtype"])] // 8
 
 
 def _numbers(written: str, text: str | None) -> list[float]:

@@ -38,8 +38,9 @@ def changes(run: Run, project: Project) -> dict[str, list[str]]:
 
 def _moved_modules(run: Run, project: Project) -> list[str]:
     """The files that cases loaded beside their own, and that differ now or are gone."""
-    moved = [path for result in run.cases for path in changed_files(project, result.modules)]
-    return [module_key(path) for path in sorted(set(moved))]
+    loaded = {item for result in run.cases for item in result.modules.items()}  # many cases load the same files
+    moved = {path for path, digest in loaded if changed_files(project, {path: digest})}
+    return [module_key(path) for path in sorted(moved)]
 
 
 def changed_files(project: Project, digests: dict[str, str]) -> list[str]:
