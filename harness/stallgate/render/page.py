@@ -248,6 +248,6 @@ def _needs(view: View) -> str:
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{case.case.display_name}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
     faults = view.result.faults
-    return troubles + [f"{c.case.display_name}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
+    return troubles + [f"{view.name(c.case)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
