@@ -80,6 +80,11 @@ def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
     return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
 
 
+def workload_of(verdict: Verdict) -> str:
+    """A verdict's workload; the GPU of an imported case."""
+    return verdict.place or verdict.workload
+
+
 def on_several(verdicts: Iterable[Verdict]) -> bool:
     """Whether verdicts are on several problems."""
     return len({verdict.problem for verdict in verdicts}) > 1

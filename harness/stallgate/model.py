@@ -892,6 +892,8 @@ class Verdict(FrozenStruct, frozen=True):
     """The value of each kernel, where the call has several."""
     name: str = ""
     """Of an imported case: its name in the report, which stands for variant and configuration."""
+    place: str = ""
+    """Of an imported case: its GPU, which stands for the workload."""
     warning: bool = False
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None

@@ -18,12 +18,12 @@ from stallgate.extract.evidence import gather
 from stallgate.extract.foreign import foreign_cases
 from stallgate.extract.imported import import_reports
 from stallgate.extract.launches import (
-    BLOCK,
+    BLOCK_DIMENSIONS,
     BLOCK_SIZE,
     DEVICE_INDEX,
     DEVICE_NAME,
     DYNAMIC_SHARED,
-    GRID,
+    GRID_DIMENSIONS,
     GRID_SIZE,
     REGISTERS,
     STATIC_SHARED,
@@ -119,7 +119,7 @@ def test_latest_may_be_imported_from(repository: Project, tmp_path: Path, report
 
 def launch(index: int, kernel: str, *ranges: str, **changed: Any) -> Launch:
     """A launch of a grid of 8 x 4 x 1 blocks of 32 x 16 x 1 threads."""
-    facts: dict[str, Any] = dict(zip((*GRID, *BLOCK), (8, 4, 1, 32, 16, 1), strict=True))
+    facts: dict[str, Any] = dict(zip((*GRID_DIMENSIONS, *BLOCK_DIMENSIONS), (8, 4, 1, 32, 16, 1), strict=True))
     facts |= {GRID_SIZE: 32, BLOCK_SIZE: 512, REGISTERS: 40, STATIC_SHARED: 0, DYNAMIC_SHARED: 0}
     facts |= {DEVICE_NAME: "NVIDIA H100 80GB HBM3", DEVICE_INDEX: 0} | changed.pop("facts", {})
     metrics = {name: RawMetric(True, value, "") for name, value in facts.items() if value is not None}

@@ -15,11 +15,11 @@ from collections.abc import Hashable
 from msgspec.structs import replace
 
 from stallgate.extract.launches import (
-    BLOCK,
+    BLOCK_DIMENSIONS,
     BLOCK_SIZE,
     DEVICE_INDEX,
     DYNAMIC_SHARED,
-    GRID,
+    GRID_DIMENSIONS,
     GRID_SIZE,
     REGISTERS,
     STATIC_SHARED,
@@ -110,7 +110,7 @@ def _key(launch: Launch) -> Hashable:
 
 def _identity(launch: Launch) -> Identity:
     """What a launch is, without counting it."""
-    grid, block = extent(launch, GRID), extent(launch, BLOCK)
+    grid, block = extent(launch, GRID_DIMENSIONS), extent(launch, BLOCK_DIMENSIONS)
     return Identity(
         kernel=launch.kernel or "",
         signature=launch.signature,

@@ -21,8 +21,8 @@ from stallgate.project.catalogue import formula_value, formulas, is_measured, na
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
 CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
-GRID = ("launch__grid_dim_x", "launch__grid_dim_y", "launch__grid_dim_z")
-BLOCK = ("launch__block_dim_x", "launch__block_dim_y", "launch__block_dim_z")
+GRID_DIMENSIONS = ("launch__grid_dim_x", "launch__grid_dim_y", "launch__grid_dim_z")
+BLOCK_DIMENSIONS = ("launch__block_dim_x", "launch__block_dim_y", "launch__block_dim_z")
 GRID_SIZE, BLOCK_SIZE = "launch__grid_size", "launch__block_size"
 REGISTERS = "launch__registers_per_thread"
 STATIC_SHARED, DYNAMIC_SHARED = "launch__shared_mem_per_block_static", "launch__shared_mem_per_block_dynamic"
@@ -30,8 +30,8 @@ FACTS = [
     DEVICE_NAME,
     DEVICE_INDEX,
     *CAPABILITY,
-    *GRID,
-    *BLOCK,
+    *GRID_DIMENSIONS,
+    *BLOCK_DIMENSIONS,
     GRID_SIZE,
     BLOCK_SIZE,
     REGISTERS,

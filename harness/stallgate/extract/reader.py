@@ -68,7 +68,7 @@ _SCOPES = {1: "part", 2: "whole"}
 _MARKUP = [
     (re.compile(r"@section:[^:@]*:([^@]*)@"), r"\1"),
     (re.compile(r"@url:([^:@]*):[^@]*@"), r"\1"),
-    (re.compile(r"@source:[^:@]*:\d+:([^@]*)@"), r"\1"),
+    (re.compile(r"@source:[^:@]*:(?:\d+:)?([^@]*)@"), r"\1"),
 ]
 """Links of ncu's own user interface, and the text that they show."""
 

@@ -16,12 +16,13 @@ from stallgate.extract.table import MetricRow, as_csv
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
 from stallgate.judge.verdicts import Judgement, Targets, grounds_of, judge_targets
-from stallgate.model import GpuSpec, Run
+from stallgate.model import CaseResult, GpuSpec, Run, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.conditions import gpus_of, unreplayed
 from stallgate.runs.folder import pretty, write_whole
+from stallgate.runs.naming import place_name
 
 
 class JudgedRun(ReadRun, frozen=True, kw_only=True, dict=True):
@@ -74,12 +75,18 @@ def _named(judgement: Judgement, read: ReadRun) -> Judgement:
     """The verdicts on imported cases with the names that the cases have in the report."""
     if read.run.kind != "imported":
         return judgement
-    names = {result.case.name: read.names[result.case] for result in read.run.cases if result.identity is not None}
+    known = {result.case.name: result for result in read.run.cases}
     verdicts = [
-        replace(v, name=names.get(f"{v.problem}/{v.variant}/{v.configuration}/{v.workload}", ""))
+        _named_one(v, known.get(f"{v.problem}/{v.variant}/{v.configuration}/{v.workload}"), read)
         for v in judgement.verdicts
     ]
     return replace(judgement, verdicts=verdicts)
+
+
+def _named_one(verdict: Verdict, result: CaseResult | None, read: ReadRun) -> Verdict:
+    if result is None or result.identity is None:
+        return verdict
+    return replace(verdict, name=read.names[result.case], place=place_name(result.identity))
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:

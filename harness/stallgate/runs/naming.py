@@ -155,7 +155,7 @@ def _dynamic(identity: Identity) -> str:
 
 
 def _bytes(size: int | None, kind: str) -> str:
-    return f"{size} bytes of {kind} shared memory" if size is not None else ""
+    return f"{size} bytes of {kind} shared memory" if size else ""
 
 
 def _within(identity: Identity) -> str:
