@@ -286,11 +286,11 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
     assert named == {
         "p/v/file/w": ["1"],
         "p/v/file.wide/w": ["0"],
-        "imported/kern-int/file/grid-8-block-32": ["0", "1"],
-        "imported/k/file/launches": ["0"],
-        "imported/k/file/launches-2": ["0"],
-        "imported/mine-large-0/file/call": ["0"],
-        "imported/free-text/file/call": ["0"],
+        "imported/kern-int-grid-8-block-32/file/an-unknown-gpu": ["0", "1"],
+        "imported/k/file/an-unknown-gpu": ["0"],
+        "imported/k-2/file/an-unknown-gpu": ["0"],
+        "imported/mine-large-0/file/nvtx-ranges-on-an-unknown-gpu": ["0"],
+        "imported/free-text/file/nvtx-ranges-on-an-unknown-gpu": ["0"],
     }
 
 

@@ -18,13 +18,14 @@ from stallgate.extract.launches import (
     BLOCK_DIMENSIONS,
     BLOCK_SIZE,
     DEVICE_INDEX,
+    DEVICE_NAME,
     DYNAMIC_SHARED,
     GRID_DIMENSIONS,
     GRID_SIZE,
     REGISTERS,
     STATIC_SHARED,
-    device_of,
     extent,
+    fact,
     whole,
 )
 from stallgate.model import DETAIL, Case, FrozenStruct, Identity, IdentityKind, Label, Launch, LaunchKind
@@ -121,7 +122,7 @@ def _identity(launch: Launch) -> Identity:
         registers=whole(launch, REGISTERS),
         static_shared_bytes=whole(launch, STATIC_SHARED),
         dynamic_shared_bytes=whole(launch, DYNAMIC_SHARED),
-        device=device_of(launch),
+        device=fact(launch, DEVICE_NAME),
         device_index=whole(launch, DEVICE_INDEX),
         ranges=launch.ranges,
         kind=_KINDS[launch.kind],
@@ -144,7 +145,7 @@ def _of_alike(names: _Names, launches: list[Launch], file: str) -> ForeignCase:
 
 def _of_call(names: _Names, path: tuple[str, ...], launches: list[Launch], file: str) -> ForeignCase:
     """The case of an NVTX range. Its numbers are those of all its launches, or there are none."""
-    devices = dict.fromkeys((device_of(launch), whole(launch, DEVICE_INDEX)) for launch in launches)
+    devices = dict.fromkeys((fact(launch, DEVICE_NAME), whole(launch, DEVICE_INDEX)) for launch in launches)
     identity = Identity(
         device=", ".join(dict.fromkeys(name for name, _ in devices)),
         device_index=next(iter(devices))[1] if len(devices) == 1 else None,
@@ -182,7 +183,7 @@ class _Names:
         self._indices: dict[str, set[int]] = {}
         for launch in launches:
             index = whole(launch, DEVICE_INDEX)
-            self._indices.setdefault(device_of(launch), set()).update([] if index is None else [index])
+            self._indices.setdefault(fact(launch, DEVICE_NAME), set()).update([] if index is None else [index])
         self._variants = Slugs()
         self._workloads = Slugs()
 
