@@ -163,6 +163,40 @@ def test_what_is_not_finite_travels_as_such(monkeypatch: pytest.MonkeyPatch) -> 
     assert found[NAME]["value"] == {"not_finite": "nan"}
 
 
+@pytest.mark.parametrize(
+    ("metrics", "counted"),
+    [
+        ({"gpu__time_duration.sum": FakeMetric(5.0)}, True),
+        ({"sm__cycles_active.avg": FakeMetric(0.0)}, True),
+        ({"gpu__time_duration.sum": FakeMetric(math.nan), "sm__cycles_active.avg": FakeMetric(math.nan)}, False),
+        ({"gpu__time_duration.sum": FakeMetric(0.0, has_value=False)}, False),
+        ({"launch__grid_size": FakeMetric(8.0), "device__attribute_clock_rate": FakeMetric(1)}, False),
+        ({"profiler__replayer_passes": FakeMetric(1.0), "breakdown:gpu__time": FakeMetric("a,b")}, False),
+        ({"smsp__maximum_warps_avg_per_active_cycle": FakeMetric(1.0)}, False),
+    ],
+)
+def test_counters_are_what_the_hardware_counted(
+    monkeypatch: pytest.MonkeyPatch, metrics: dict[str, FakeMetric], counted: bool
+) -> None:
+    (found,) = read(monkeypatch, [FakeAction("k", metrics)], [])["launches"]
+    assert found["has_counters"] is counted
+
+
+def test_the_reason_is_no_rule_that_found_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = ["Rule Occupancy returned an error: Metric x not found", "<built-in function f>", "out of memory\n here"]
+    rules = [{"rule_message": {"title": "", "message": message, "type": 4}} for message in messages]
+    monkeypatch.setattr(FakeAction, "rule_results_as_dicts", lambda _: rules)
+    (found,) = read(monkeypatch, [FakeAction("k", {})], [])["launches"]
+    assert found["reason"] == "out of memory here"
+
+
+def test_a_report_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_AT_ONCE", 2)
+    actions = [FakeAction(f"k{number}", {}) for number in range(5)]
+    found = read(monkeypatch, actions, ["--from=3"])
+    assert (found["total"], [entry["kernel"] for entry in found["launches"]]) == (5, ["k3", "k4"])
+
+
 def test_a_phantom_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, [FakeAction(None, {})], [])["launches"][0]["kernel"] is None
 

@@ -166,7 +166,8 @@ def _counted(identity: Identity, launches: list[Launch], file: str) -> Identity:
 
 def _missing(identity: Identity) -> str:
     if identity.kind == "call":
-        which = f"{identity.without_counters} of its {identity.launches} launches"
+        some = f"{identity.without_counters} of its {identity.launches} launches"
+        which = some if identity.launches > 1 else "its only launch"
     else:
         which = "this launch" if identity.launches == 1 else f"these {identity.launches} launches"
     return f"{NO_COUNTERS} {which}" + (f": {identity.reason}" if identity.reason else "")
