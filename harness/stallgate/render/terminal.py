@@ -135,7 +135,9 @@ def _cases_table(
     """
     known, results = len(results), _longest(results, summaries)
     rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
-    is_imported = any(result.identity is not None for result in results)
+    kinds = {result.identity.kind for result in results if result.identity is not None}
+    is_imported = bool(kinds)
+    noun = "NVTX range" if kinds == {"call"} else "kernel" if is_imported else "variant"
     names = max(len(names_of[result.case]) for result in results)
     least, most = _NAME_WIDTH
     name_width = min(max(least, names), most)
@@ -144,9 +146,7 @@ def _cases_table(
     counts_width = max(counted, default=-_GAP) + _GAP
     shown = fitting_columns(columns, rows, out.width - name_width - counts_width)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(
-        "kernel" if is_imported else "variant", overflow="fold", min_width=name_width, max_width=name_width
-    )
+    table.add_column(noun, overflow="fold", min_width=name_width, max_width=name_width)
     if is_imported:
         table.add_column("launches", no_wrap=True)
     for column in columns[:shown]:
