@@ -699,6 +699,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    stages: list[str] = []
+    """Of an imported run: the stages that it was imported to be judged by; empty: the project's for imports."""
 
 
 # --- what was read ----------------------------------------------------------------------------------------------------
@@ -787,8 +789,11 @@ class Verdict(FrozenStruct, frozen=True):
     stage: str | None
     problem: str
     variant: str
+    """Empty where the verdict is on several cases of an imported run; its sentence counts them."""
     configuration: str
     workload: str
+    about: str = ""
+    """What is judged, in words, in an imported run; empty elsewhere."""
     kernel: str | None = None
     """The kernel that is judged, where the target's scope is a kernel."""
     metric: str | None = None

@@ -203,7 +203,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
         complete=run.complete if run is not None else None,
         problems=list(dict.fromkeys(result.case.problem for result in cases)),
         outcomes=dict(Counter(result.outcome for result in cases)),
-        verdict=stored.judgement.status if stored.judgement is not None else "not_judged",
+        verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
         gaps=stored.gaps,
     )
 
@@ -212,7 +212,7 @@ def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement, project)
-    units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result)}
+    units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)}
     facts = run_facts(result, units)
     return _run_shown(result, facts)
 
@@ -224,7 +224,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
         created=result.run.created,
         gpus=[found.gpu for found in environments(result.run)],
         complete=result.run.complete,
-        verdict=_judged_now(result.judgement).status,
+        verdict=_judged_now(result.judgement).status or "not_judged",
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,

@@ -65,7 +65,8 @@ def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
 def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLast:
     if judged.run.kind == "imported":
         return ChangesSinceLast(
-            problem=problem, because="imported ncu reports do not say how clocks and caches were controlled"
+            problem=problem,
+            because="imported ncu reports do not say which run came before: `stallgate compare BASE RUN` shows two of them",
         )
     mine = _of_problem(judged, problem)
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)

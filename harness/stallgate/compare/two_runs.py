@@ -549,9 +549,16 @@ def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | Non
         run: the run whose problems name its stages.
         stages: other stages to look at.
     """
-    problems = dict.fromkeys(result.case.problem for result in run.run.cases)
-    names = stages if stages is not None else [name for problem in problems for name in project.stages_of(problem)]
+    names = stages if stages is not None else _own_stages(project, run.run)
     known = project.with_included(names)
     metrics = [target.metric for stage in known for target in stage.targets]
     metrics += [metric for stage in known for metric in stage.shown]
     return list(dict.fromkeys(["duration", *(metric.name for metric in metrics)]))
+
+
+def _own_stages(project: Project, run: Run) -> list[str]:
+    """The stages that judge a run where none is named."""
+    if run.kind == "imported":
+        return run.stages or project.import_stages
+    problems = dict.fromkeys(result.case.problem for result in run.cases)
+    return [name for problem in problems for name in project.stages_of(problem)]

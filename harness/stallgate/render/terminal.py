@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import join as quoted
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +25,7 @@ from stallgate.formatting import (
     workload_keys,
 )
 from stallgate.model import CaseResult, Run, Status, Verdict
+from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
@@ -89,7 +91,9 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
-    show_cases(found, summaries, project)
+    show_cases(found, summaries, project, judged)
+    if found.kind == "imported":
+        return
     several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
@@ -97,11 +101,13 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     _aliases(judged.verdicts)
 
 
-def show_cases(run: Run, summaries: Summaries, project: Project) -> None:
+def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgement) -> None:
     """A table for each workload of a problem: every variant with its outcome, its time and the stages' metrics."""
     for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
         results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
-        columns = case_columns(project.catalogue, project.metrics_of([problem]))
+        imported = run.kind == "imported"
+        metrics = stage_metrics(map(project.stage, judged.stages)) if imported else project.metrics_of([problem])
+        columns = case_columns(project.catalogue, metrics)
         _cases_table(f"{problem} · {workload}", results, columns, summaries)
         for outcome, reason in dict.fromkeys((r.outcome, r.reason) for r in results if r.outcome != "profiled"):
             names = [r.case.variant for r in results if (r.outcome, r.reason) == (outcome, reason)]
@@ -141,14 +147,40 @@ def show_judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     several = on_several(found.verdicts)
     for verdict in found.verdicts:
-        about = whom(verdict, with_problem=several)
-        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
-        _hang(out, _text(" " * 15), verdict.sentence, 15)
+        _judged(verdict, with_problem=several)
     _aliases(found.verdicts)
+    _answered(found)
+
+
+_MOST_UNMET = 20
+"""Verdicts of an imported run that are told where it is imported."""
+
+
+def show_unmet(found: Judgement) -> None:
+    """The verdicts of an imported run that are not met, and the answer in one line."""
+    unmet = [verdict for verdict in found.verdicts if verdict.status not in ("pass", "waived", "excused")]
+    for verdict in unmet[:_MOST_UNMET]:
+        _judged(verdict, with_problem=on_several(found.verdicts))
+    if len(unmet) > _MOST_UNMET:
+        out.print(_text(f"{'':15}and {len(unmet) - _MOST_UNMET} more: `stallgate gate` tells them all"))
+    _answered(found)
+
+
+def _judged(verdict: Verdict, *, with_problem: bool) -> None:
+    about = whom(verdict, with_problem=with_problem)
+    out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
+    _hang(out, _text(" " * 15), verdict.sentence, 15)
+
+
+def _answered(found: Judgement) -> None:
+    """Notes, how to collect what is missing, and the answer in one line."""
     for note in found.notes:
         out.print(_text(note, "yellow"))
+    for missing in found.uncollected:
+        _hang(out, _text(""), f"what {missing.stage} needs is collected by", 2)
+        out.print(_text(f"  {quoted(missing.command)}"), soft_wrap=True)
     word, style = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}.get(
-        found.exit_status, ("NOT DECIDED", "bold yellow")
+        3 if found.exit_status is None else found.exit_status, ("NOT DECIDED", "bold yellow")
     )
     out.print(_text(word, style) + _text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
 

@@ -1,0 +1,223 @@
+"""Verdicts on imported runs, which are judged by a stage only where one was named for them.
+
+An ncu report made elsewhere has neither a roof nor a baseline, and nobody knows what its kernels have to compute.
+Targets that need one of these do not apply. What a stage needs and the reports do not have is said once for each
+stage, with the ncu command line that collects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from msgspec.structs import replace
+
+from stallgate.formatting import listed
+from stallgate.judge.verdicts import (
+    Grounds,
+    Judgement,
+    Uncollected,
+    is_absolute,
+    judge_case,
+    only_absolute,
+    verdict_of,
+)
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Run, Stage, Target, Verdict
+from stallgate.project.catalogue import OF_WORKLOAD, ROOF_FRACTION, asked_for, collects, is_measured
+from stallgate.project.load import Project
+
+def import_stages_of(project: Project, run: Run, named: Sequence[str]) -> list[Stage]:
+    """The stages that judge an imported run: those that are named, else its own, else the project's for imports.
+
+    Raises:
+        BrokenFile: the file of one of them is broken.
+        UnknownName: there is no such stage.
+    """
+    return project.with_included(named or run.stages or project.import_stages)
+
+
+def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
+    """Judges every case of an imported run; none where there is no stage for it.
+
+    Args:
+        grounds: the run with everything that its verdicts depend on.
+        named: stages to judge by.
+
+    Raises:
+        BrokenFile: the file of a stage is broken.
+        UnknownName: no such stage.
+    """
+    stages = import_stages_of(grounds.project, grounds.run, named)
+    if not stages:
+        return Judgement(stages=[], verdicts=[], notes=[], targets=grounds.targets, is_asked=False)
+    of_stages = [_of_stage(grounds, stage) for stage in stages]
+    names = [stage.name for stage in stages]
+    left_out = sum(not is_absolute(target) for stage in stages for target in stage.targets)
+    return Judgement(
+        stages=names,
+        verdicts=[*_without_numbers(grounds), *chain.from_iterable(found.verdicts for found in of_stages)],
+        notes=[*([only_absolute(left_out)] if grounds.targets == "absolute" else []), *_on_excuses(stages)],
+        targets=grounds.targets,
+        stages_by_problem={result.case.problem: names for result in grounds.run.cases},
+        uncollected=list(chain.from_iterable(found.uncollected for found in of_stages)),
+    )
+
+
+class _Found(FrozenStruct, frozen=True):
+    """What one stage says of a run."""
+
+    verdicts: list[Verdict]
+    uncollected: list[Uncollected]
+
+
+def _of_stage(grounds: Grounds, stage: Stage) -> _Found:
+    """The verdicts of one stage: what does not apply and what was not collected once, then each case."""
+    applying = [target for target in stage.targets if not _needs(target)]
+    usable = [result for result in grounds.run.cases if result.case not in grounds.unsound]
+    found = [v for target in applying for result in usable for v in judge_case(grounds, stage, target, result)]
+    lacking = [verdict for verdict in found if verdict.reason == "absent"]
+    verdicts = [*_inapplicable(grounds, stage), *_lacking(grounds, stage, lacking, len(usable))]
+    verdicts += [replace(v, about=_about(grounds.run, v)) for v in found if v.reason != "absent"]
+    if not verdicts and usable:
+        verdicts = [_on_stage(stage, Reason(code="no_target", sentence=f"{stage.name} asks nothing of imported runs"))]
+    return _Found(verdicts=verdicts, uncollected=_uncollected(grounds, stage, applying, lacking))
+
+
+# --- cases without numbers --------------------------------------------------------------------------------------------
+
+
+def _without_numbers(grounds: Grounds) -> list[Verdict]:
+    """A verdict for each reason why cases cannot be judged."""
+    cases: dict[Reason, list[CaseResult]] = {}
+    for result in grounds.run.cases:
+        if result.case in grounds.unsound:
+            cases.setdefault(grounds.unsound[result.case], []).append(result)
+    return [_on_cases(grounds.run, reason, results) for reason, results in cases.items()]
+
+
+def _on_cases(run: Run, reason: Reason, results: list[CaseResult]) -> Verdict:
+    if len(results) == 1:
+        found = verdict_of(results[0].case, reason)
+        return replace(found, about=_about(run, found))
+    return replace(verdict_of(_SEVERAL, reason), about=f"{len(results)} of {len(run.cases)} cases")
+
+
+_SEVERAL = Case(problem="imported", variant="", configuration="", workload="")
+
+
+def _on_stage(stage: Stage, reason: Reason, about: str = "every case") -> Verdict:
+    """A verdict of a stage on several cases."""
+    return replace(verdict_of(_SEVERAL, reason), stage=stage.name, about=about)
+
+
+def _about(run: Run, verdict: Verdict) -> str:
+    """What a verdict on one case is about."""
+    return f"{verdict.variant} on {verdict.workload}"
+
+
+# --- targets that do not apply ----------------------------------------------------------------------------------------
+
+
+def _needs(target: Target) -> str:
+    """The reason code of what a target needs and an imported run does not have, or ''."""
+    if target.tolerance is not None:
+        return "no_baseline"
+    if not is_absolute(target):
+        return "no_roof"
+    return "no_workload" if target.metric.name in OF_WORKLOAD else ""
+
+
+_NEEDED = {"no_roof": "a roof", "no_baseline": "an accepted baseline", "no_workload": "what the workload needs"}
+
+
+def _inapplicable(grounds: Grounds, stage: Stage) -> list[Verdict]:
+    """A verdict for each thing that targets of a stage need and no import has; none for what is left out on purpose."""
+    metrics: dict[str, list[str]] = {}
+    for target in stage.targets:
+        if _needs(target) and (grounds.targets == "all" or is_absolute(target)):
+            metrics.setdefault(_needs(target), []).append(target.metric.name)
+    return [
+        _on_stage(stage, Reason(code=code, sentence=_does_not_apply(list(dict.fromkeys(names)), _NEEDED[code])))
+        for code, names in metrics.items()
+    ]
+
+
+def _does_not_apply(metrics: list[str], needed: str) -> str:
+    several = len(metrics) > 1
+    need, apply = ("targets on", "need") if several else ("the target on", "needs"), "do" if several else "does"
+    return f"{need[0]} {listed(metrics)} {need[1]} {needed}: {apply} not apply to imported reports, which have none"
+
+
+def _on_excuses(stages: list[Stage]) -> list[str]:
+    """A note on each stage whose targets are excused by what no import has."""
+    excused = {
+        stage.name: [target.metric.name for target in stage.targets if _is_excused_by_roof(target)] for stage in stages
+    }
+    return [
+        f"{name}: what excuses {listed(metrics)} is {ROOF_FRACTION}, which an imported report does not have"
+        for name, metrics in excused.items()
+        if metrics
+    ]
+
+
+def _is_excused_by_roof(target: Target) -> bool:
+    return not _needs(target) and target.unless is not None and target.unless.metric.name == ROOF_FRACTION
+
+
+# --- what was not collected -------------------------------------------------------------------------------------------
+
+
+def _lacking(grounds: Grounds, stage: Stage, lacking: list[Verdict], cases: int) -> list[Verdict]:
+    """A verdict on all that a stage needs and the reports do not have, and one on what a chip cannot count."""
+    impossible = [verdict for verdict in lacking if _is_impossible(grounds, verdict)]
+    possible = [verdict for verdict in lacking if verdict not in impossible]
+    told = [(possible, "{} not collected"), (impossible, "{} not known to exist on the GPU")]
+    return [_on_several(stage, found, sentence, cases) for found, sentence in told if found]
+
+
+def _on_several(stage: Stage, lacking: list[Verdict], sentence: str, cases: int) -> Verdict:
+    metrics = list(dict.fromkeys(str(verdict.metric) for verdict in lacking))
+    said = sentence.format(f"{listed(metrics)} {'is' if len(metrics) == 1 else 'are'}")
+    without = len({(v.problem, v.variant, v.configuration, v.workload) for v in lacking})
+    about = "every case" if without == cases else f"{without} of {cases} cases"
+    return _on_stage(stage, Reason(code="absent", sentence=said), about)
+
+
+def _is_impossible(grounds: Grounds, verdict: Verdict) -> bool:
+    """Whether the chip of a verdict's case cannot count its metric, as far as the catalogue knows."""
+    metric = grounds.project.catalogue.metrics[str(verdict.metric)]
+    return is_measured(metric) and not asked_for(grounds.project.catalogue, metric, _chip(grounds, verdict))
+
+
+def _uncollected(
+    grounds: Grounds, stage: Stage, applying: list[Target], lacking: list[Verdict]
+) -> list[Uncollected]:
+    """How to collect what a stage needs, for each chip whose cases lack some of it."""
+    catalogue = grounds.project.catalogue
+    lacking = [verdict for verdict in lacking if not _is_impossible(grounds, verdict)]
+    found = []
+    for chip in dict.fromkeys(_chip(grounds, verdict) for verdict in lacking):
+        names = {str(verdict.metric) for verdict in lacking if _chip(grounds, verdict) == chip}
+        metrics = list({target.metric.name: target.metric for target in applying}.values())
+        wanted = ",".join(collects(catalogue, chip, stage, metrics))
+        command = ["ncu", "--nvtx", *_sections(metrics), "--metrics", wanted, "--export", stage.name, "PROGRAM"]
+        missing = [metric.name for metric in metrics if metric.name in names]
+        found.append(Uncollected(stage=stage.name, metrics=missing, command=command))
+    return found
+
+
+def _sections(metrics: list[Metric]) -> list[str]:
+    """Options for metrics that exist only in reports with every section."""
+    return ["--set", "full"] if any(not is_measured(m) and m.formula is not None for m in metrics) else []
+
+
+def _chip(grounds: Grounds, verdict: Verdict) -> str | None:
+    """The chip that a case ran on, as the catalogue names it; None where the report does not say enough."""
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    attempt = next(result.attempt for result in grounds.run.cases if result.case == case)
+    environment = next((a.environment for a in grounds.run.attempts if a.name == attempt), None)
+    if environment is None or environment.chip is not None:
+        return environment.chip if environment is not None else None
+    chips = grounds.project.catalogue.chips.values()
+    mine = [chip.name for chip in chips if chip.compute_capability == environment.compute_capability]
+    return mine[0] if len(mine) == 1 else None
