@@ -15,9 +15,20 @@ import zstandard
 
 from stallgate.errors import DamagedReport
 from stallgate.extract.evidence import gather
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.foreign import foreign_cases
 from stallgate.extract.imported import import_reports
-from stallgate.extract.launches import read_report
+from stallgate.extract.launches import (
+    BLOCK,
+    BLOCK_SIZE,
+    DEVICE_INDEX,
+    DEVICE_NAME,
+    DYNAMIC_SHARED,
+    GRID,
+    GRID_SIZE,
+    REGISTERS,
+    STATIC_SHARED,
+    read_report,
+)
 from stallgate.model import Launch, RawMetric
 from stallgate.project.load import Project
 from stallgate.runs.folder import load
@@ -103,20 +114,26 @@ def test_latest_may_be_imported_from(repository: Project, tmp_path: Path, report
     assert first != second
 
 
-def launch(index: int, kernel: str, text: str = "") -> Launch:
-    geometry = {name: RawMetric(True, 8.0, "") for name in ("launch__grid_size", "launch__block_size")}
-    return Launch(index=index, kernel=kernel, ranges=[text] if text else [], metrics=geometry)
+# --- what a case is ---
+
+
+def launch(index: int, kernel: str, *ranges: str, **changed: Any) -> Launch:
+    """A launch of a grid of 8 x 4 x 1 blocks of 32 x 16 x 1 threads."""
+    facts: dict[str, Any] = dict(zip((*GRID, *BLOCK), (8, 4, 1, 32, 16, 1), strict=True))
+    facts |= {GRID_SIZE: 32, BLOCK_SIZE: 512, REGISTERS: 40, STATIC_SHARED: 0, DYNAMIC_SHARED: 0}
+    facts |= {DEVICE_NAME: "NVIDIA H100 80GB HBM3", DEVICE_INDEX: 0} | changed.pop("facts", {})
+    metrics = {name: RawMetric(True, value, "") for name, value in facts.items() if value is not None}
+    return Launch(index=index, kernel=kernel, ranges=list(ranges), metrics=metrics, **changed)
 
 
 def test_kernels_and_ranges_of_one_slug_are_cases_of_their_own() -> None:
     kernels = ["k<int>", "k[int]", "K_int", "k" * 100 + "a", "k" * 100 + "b", "k<int>"]
-    ranges = ["step/large/0", "Step/large/0", "step/Large/0", "step/large/1"]
     launches = [launch(index, kernel) for index, kernel in enumerate(kernels)]
-    launches += [launch(index, "k", text) for index, text in enumerate(ranges)]
-    labels = [label for label, _ in identify_foreign(launches, "file")]
-    assert len({label.case for label in labels}) == len({*kernels}) + 3
-    assert labels[0].case == labels[5].case
-    assert labels == [label for label, _ in identify_foreign(launches, "file")]
+    launches += [launch(index, "k", text) for index, text in enumerate(["step", "Step", "STEP", "step"])]
+    cases = foreign_cases(launches, "file")
+    assert len({found.case for found in cases}) == len(cases) == len({*kernels}) + 2 * 3
+    assert [launch.kernel for launch in cases[0].samples["1"]] == ["k<int>"]
+    assert cases == foreign_cases(launches, "file")
 
 
 # --- nothing is made before all is known to be good ---

@@ -16,7 +16,7 @@ import pytest
 from stallgate.errors import BadArgument
 from stallgate.extract import reader
 from stallgate.extract.evidence import mislabelled, read_attempt
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.foreign import foreign_cases
 from stallgate.extract.launches import Report, checked, reading
 from stallgate.extract.table import combine_launches
 from stallgate.model import Attempt, CaseResult, Label, Launch, Metric, RawMetric
@@ -92,6 +92,9 @@ class FakeMetric:
     def unit(self) -> str:
         return "%"
 
+    def num_instances(self) -> int:
+        return 0
+
 
 class FakeAction:
     """One action, as ncu_report hands them out; without a name it is a phantom."""
@@ -112,6 +115,12 @@ class FakeAction:
 
     def nvtx_state(self) -> None:
         return None
+
+    def workload_type(self) -> int:
+        return 0
+
+    def rule_results_as_dicts(self) -> list[dict[str, Any]]:
+        return []
 
 
 class FakeContext:
@@ -273,15 +282,16 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
         launch(["free text"]),
         launch(kernel=None),
     ]
-    named = [(label.case.name, label.sample) for label, _ in identify_foreign(launches, "file")]
-    assert named == [
-        ("imported/kern-int/file/grid-8-block-32", "0"),
-        ("imported/kern-int/file/grid-8-block-32", "1"),
-        ("imported/mine/file/large", "0"),
-        ("p/v/file/w", "1"),
-        ("p/v/file.wide/w", "0"),
-        ("imported/free-text/file/grid-unknown-block-unknown", "0"),
-    ]
+    named = {found.case.name: list(found.samples) for found in foreign_cases(launches, "file")}
+    assert named == {
+        "p/v/file/w": ["1"],
+        "p/v/file.wide/w": ["0"],
+        "imported/kern-int/file/grid-8-block-32": ["0", "1"],
+        "imported/k/file/launches": ["0"],
+        "imported/k/file/launches-2": ["0"],
+        "imported/mine-large-0/file/call": ["0"],
+        "imported/free-text/file/call": ["0"],
+    }
 
 
 def test_a_metric_of_a_whole_call_is_asked_for_with_its_parts(repository: Project) -> None:

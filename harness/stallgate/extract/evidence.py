@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stallgate.errors import DamagedReport
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.foreign import ForeignCase, foreign_cases
 from stallgate.extract.launches import Report, read_report
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, FrozenStruct, Label, Launch, Run
 from stallgate.project.catalogue import readable
@@ -106,7 +106,8 @@ def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], report: R
     faults: dict[str, str] = {}
     for problem in dict.fromkeys(result.case.problem for result in results):
         settings, mine = settings_of(run, problem), [r for r in results if r.case.problem == problem]
-        faults |= check_calls(calls, mine, settings.samples if settings is not None else None)
+        planned = settings.samples if settings is not None and attempt.kind != "import" else None
+        faults |= check_calls(calls, mine, planned)
     if attempt.kind != "import":
         strays = mislabelled(report.launches)
         faults = {name: strays[name] for name in _names(results) if name in strays} | faults
@@ -144,11 +145,21 @@ def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # no
 
 def calls_of(attempt: Attempt, launches: list[Launch]) -> list[ProfiledCall]:
     """The launches of a report, grouped into calls by their labels."""
-    named = identify_foreign(launches, attempt.name) if attempt.kind == "import" else _identify(launches)
+    if attempt.kind == "import":
+        return foreign_calls(foreign_cases(launches, attempt.name))
     grouped: dict[tuple[Case, str], list[Launch]] = {}
-    for label, launch in named:
+    for label, launch in _identify(launches):
         grouped.setdefault((label.case, label.sample), []).append(launch)
     return [ProfiledCall(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
+
+
+def foreign_calls(cases: list[ForeignCase]) -> list[ProfiledCall]:
+    """The samples of the cases of an imported report."""
+    return [
+        ProfiledCall(case=found.case, sample=sample, launches=launches)
+        for found in cases
+        for sample, launches in found.samples.items()
+    ]
 
 
 def details_of(calls: list[ProfiledCall]) -> list[Detail]:

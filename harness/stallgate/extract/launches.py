@@ -21,8 +21,23 @@ from stallgate.project.catalogue import formula_value, formulas, is_measured, na
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
 CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
-GEOMETRY = ("launch__grid_size", "launch__block_size")
-FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
+GRID = ("launch__grid_dim_x", "launch__grid_dim_y", "launch__grid_dim_z")
+BLOCK = ("launch__block_dim_x", "launch__block_dim_y", "launch__block_dim_z")
+GRID_SIZE, BLOCK_SIZE = "launch__grid_size", "launch__block_size"
+REGISTERS = "launch__registers_per_thread"
+STATIC_SHARED, DYNAMIC_SHARED = "launch__shared_mem_per_block_static", "launch__shared_mem_per_block_dynamic"
+FACTS = [
+    DEVICE_NAME,
+    DEVICE_INDEX,
+    *CAPABILITY,
+    *GRID,
+    *BLOCK,
+    GRID_SIZE,
+    BLOCK_SIZE,
+    REGISTERS,
+    STATIC_SHARED,
+    DYNAMIC_SHARED,
+]
 
 READER_TIMEOUT_S = 300
 
@@ -90,8 +105,12 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
     return Launch(
         index=index,
         kernel=entry["kernel"],
-        ranges=entry["ranges"],
+        ranges=[text for domain in entry["domains"] for text in domain],
         metrics=metrics,
+        domains=entry["domains"] if len(entry["domains"]) > 1 else [],
+        kind=entry.get("kind", "kernel"),
+        has_counters=entry.get("has_counters", True),
+        reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
         samples=entry.get("samples", 0),
         advice=msgspec.convert(entry.get("advice", []), list[Advice]),
@@ -112,6 +131,21 @@ def fact(launch: Launch, name: str) -> str:
     if raw is None or raw.value is None:
         return ""
     return f"{raw.value:g}" if isinstance(raw.value, float) else str(raw.value)
+
+
+def whole(launch: Launch, name: str) -> int | None:
+    """A fact of a launch that is a whole number; None where the report does not have it."""
+    raw = launch.metrics.get(name)
+    value = raw.value if raw is not None else None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value)
+
+
+def extent(launch: Launch, names: tuple[str, str, str]) -> tuple[int, int, int] | None:
+    """The size of a grid or a block in x, y and z; None where the report does not have all three."""
+    x, y, z = (whole(launch, name) for name in names)
+    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def device_of(launch: Launch) -> str:

@@ -44,6 +44,19 @@ _LONGEST_LINE = 200
 _INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
 """The folders before an installed package. For inlined code ncu names the innermost line, never its callers."""
 
+_DEFAULT_DOMAIN = "<default domain>"
+_WORKLOADS = {
+    ncu_report.IAction.WorkloadType_KERNEL: "kernel",
+    ncu_report.IAction.WorkloadType_RANGE: "range",
+    ncu_report.IAction.WorkloadType_GRAPH: "graph",
+}
+_ATTRIBUTES = ("breakdown:", "device__", "launch__", "numa__", "nvlink__", "nvtx__", "profiler__")
+"""How the names begin that are not of counters: they have values also where nothing was measured."""
+
+_TIME = "gpu__time_duration"
+_RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
+"""A rule that found no counters tells nothing about why there are none."""
+
 _SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 _KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
 _SCOPES = {1: "part", 2: "whole"}
@@ -70,7 +83,8 @@ def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
     actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
     launches = [launch(action, names) for action in actions]
     if DETAILS in wanted:
-        for entry, action in zip(launches[:_MOST_DETAILED], actions, strict=False):
+        measured = [(entry, action) for entry, action in zip(launches, actions, strict=True) if entry["has_counters"]]
+        for entry, action in measured[:_MOST_DETAILED]:
             entry.update(details(action))
     return {"reader": context.get_version(), "launches": launches}
 
@@ -132,19 +146,57 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     """One launch: its kernel's name, its open NVTX ranges, its metrics."""
     present = set(action.metric_names())
     names = present.intersection(wanted) if wanted else present
+    has_counters = _has_counters(action, present)
     return {
         "kernel": action.name(),
         "signature": action.name(action.NameBase_DEMANGLED),
-        "ranges": _ranges(action),
+        "kind": _WORKLOADS.get(action.workload_type(), "other"),
+        "domains": _domains(action),
+        "has_counters": has_counters,
+        "reason": "" if has_counters else _reason(action),
         "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
     }
 
 
-def _ranges(action: Any) -> list[str]:
+def _has_counters(action: Any, names: set[str]) -> bool:
+    """Whether any hardware counter of a launch has a finite value."""
+    counters = sorted((name for name in names if _is_counter(name)), key=lambda name: not name.startswith(_TIME))
+    return any(_is_number(action.metric_by_name(name)) for name in counters)
+
+
+def _is_counter(name: str) -> bool:
+    return not name.startswith(_ATTRIBUTES) and "__maximum_" not in name
+
+
+def _is_number(entry: Any) -> bool:
+    """Whether a metric has a finite number, or one for each instruction or unit."""
+    if not entry.has_value():
+        return bool(entry.num_instances())
+    value = entry.value()
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _reason(action: Any) -> str:
+    """The first error that ncu reports of a launch, unless a rule only missed what was not measured."""
+    messages = (rule["rule_message"] for rule in action.rule_results_as_dicts())
+    errors = (_plain(said["message"]) for said in messages if _KINDS.get(said["type"]) == "error")
+    return next((" ".join(error.split()) for error in errors if error and not _RULE_FAILED.search(error)), "")
+
+
+def _domains(action: Any) -> list[list[str]]:
+    """The open push/pop ranges of each NVTX domain, outermost first."""
     state = action.nvtx_state()
     if state is None:
         return []
-    return [text for key in state.domains() for text in state.domain_by_id(key).push_pop_ranges()]
+    found = (_ranges(state.domain_by_id(key)) for key in state.domains())
+    return [ranges for ranges in found if ranges]
+
+
+def _ranges(domain: Any) -> list[str]:
+    """The open push/pop ranges of an NVTX domain, as ncu writes them: ``domain@range`` but for the default domain."""
+    name = domain.name()
+    prefix = "" if name in ("", None, _DEFAULT_DOMAIN) else f"{name}@"
+    return [prefix + text for text in domain.push_pop_ranges()]
 
 
 def metric(entry: Any) -> dict[str, Any]:
