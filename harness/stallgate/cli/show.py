@@ -212,7 +212,9 @@ def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement, project)
-    units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)}
+    units = {
+        name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
+    }
     facts = run_facts(result, units)
     return _run_shown(result, facts)
 

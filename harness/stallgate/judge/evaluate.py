@@ -104,7 +104,7 @@ def asked_status(result: JudgedRun) -> ExitStatus:
     if status is None:
         raise BadArgument(
             f"{result.run.name} is imported, and no stage says what to ask of it",
-            "name one with --stage, or for all imports in stallgate.toml: [imports] stages = [\"NAME\"]",
+            'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]',
         )
     return status
 

@@ -12,7 +12,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from stallgate.formatting import listed
+from stallgate.formatting import geometry, kernel_title, listed
 from stallgate.judge.verdicts import (
     Grounds,
     Judgement,
@@ -25,6 +25,7 @@ from stallgate.judge.verdicts import (
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason, Run, Stage, Target, Verdict
 from stallgate.project.catalogue import OF_WORKLOAD, ROOF_FRACTION, asked_for, collects, is_measured
 from stallgate.project.load import Project
+
 
 def import_stages_of(project: Project, run: Run, named: Sequence[str]) -> list[Stage]:
     """The stages that judge an imported run: those that are named, else its own, else the project's for imports.
@@ -111,8 +112,13 @@ def _on_stage(stage: Stage, reason: Reason, about: str = "every case") -> Verdic
 
 
 def _about(run: Run, verdict: Verdict) -> str:
-    """What a verdict on one case is about."""
-    return f"{verdict.variant} on {verdict.workload}"
+    """What a verdict on one case is about: the kernel by its own name."""
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    identity = next(result.identity for result in run.cases if result.case == case)
+    if identity is None:
+        return f"{verdict.variant} on {verdict.workload}"
+    gpus = {result.identity.device for result in run.cases if result.identity is not None}
+    return f"{kernel_title(identity)}, {geometry(identity)}" + (f", {identity.device}" if len(gpus) > 1 else "")
 
 
 # --- targets that do not apply ----------------------------------------------------------------------------------------
@@ -189,9 +195,7 @@ def _is_impossible(grounds: Grounds, verdict: Verdict) -> bool:
     return is_measured(metric) and not asked_for(grounds.project.catalogue, metric, _chip(grounds, verdict))
 
 
-def _uncollected(
-    grounds: Grounds, stage: Stage, applying: list[Target], lacking: list[Verdict]
-) -> list[Uncollected]:
+def _uncollected(grounds: Grounds, stage: Stage, applying: list[Target], lacking: list[Verdict]) -> list[Uncollected]:
     """How to collect what a stage needs, for each chip whose cases lack some of it."""
     catalogue = grounds.project.catalogue
     lacking = [verdict for verdict in lacking if not _is_impossible(grounds, verdict)]

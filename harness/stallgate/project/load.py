@@ -148,7 +148,8 @@ def load_project(root: Path) -> Project:
     """Reads a project. What is wrong with a problem or a stage is kept in the project.
 
     Raises:
-        BrokenFile: a catalogue, a data sheet, a baseline or the table of imports is invalid; the message names the file and the key.
+        BrokenFile: a catalogue, a data sheet, a baseline or the table of imports is invalid; the message names the file
+            and the key.
     """
     catalogue = read_catalogue(root)
     problems, broken_problems = _sorted_out(problem_sources(root), lambda read: read())

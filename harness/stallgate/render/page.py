@@ -28,7 +28,7 @@ from stallgate.render.view import View
 from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
 from stallgate.runs.folder import attempts_of, write_whole
 
-_CLASSES = {0: "pass", 1: "fail"}
+_CLASSES = {0: "pass", 1: "fail", None: "plain"}
 """Exit status of the gate -> class of the page's style."""
 
 MOST_PICTURED = 12
@@ -200,7 +200,10 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
 
 def _told(verdicts: list[Verdict]) -> str:
     """The first sentences of some verdicts, each with its workload, and how many more there are."""
-    first = [f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
+    first = [
+        f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload and not v.about else v.sentence
+        for v in verdicts[:MOST_TOLD]
+    ]
     more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
     return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
 
