@@ -11,7 +11,7 @@ import click
 from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_facts
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
-from stallgate.cli.shared import judged, open_project
+from stallgate.cli.shared import judged, open_runs
 from stallgate.compare.history import StoredJudgement, StoredRun, StoredVerdict, stored_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
@@ -169,7 +169,7 @@ def show_command(what: str, name: str | None, root: Path | None, as_json: bool) 
 
     NAME is a problem, a stage or a run; default: all of them, or the latest run.
     """
-    project = open_project(root)
+    project = open_runs(root)
     show = {"runs": _runs, "problems": _problems, "stages": _stages, "run": _run}[what]
     shown = show(project, name, as_json)
     return print_result("show", shown) if as_json else 0

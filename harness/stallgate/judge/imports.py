@@ -133,7 +133,11 @@ def _needs(target: Target) -> str:
     return "no_workload" if target.metric.name in OF_WORKLOAD else ""
 
 
-_NEEDED = {"no_roof": "a roof", "no_baseline": "an accepted baseline", "no_workload": "what the workload needs"}
+_NEEDED = {
+    "no_roof": "a roof, which imported reports do not have",
+    "no_baseline": "an accepted baseline, which imported reports do not have",
+    "no_workload": "what its workload needs, which imported reports do not tell",
+}
 
 
 def _inapplicable(grounds: Grounds, stage: Stage) -> list[Verdict]:
@@ -149,9 +153,9 @@ def _inapplicable(grounds: Grounds, stage: Stage) -> list[Verdict]:
 
 
 def _does_not_apply(metrics: list[str], needed: str) -> str:
-    several = len(metrics) > 1
-    need, apply = ("targets on", "need") if several else ("the target on", "needs"), "do" if several else "does"
-    return f"{need[0]} {listed(metrics)} {need[1]} {needed}: {apply} not apply to imported reports, which have none"
+    if len(metrics) == 1:
+        return f"{metrics[0]} is held to {needed}: the target does not apply"
+    return f"{listed(metrics)} are held to {needed}: the targets do not apply"
 
 
 def _on_excuses(stages: list[Stage]) -> list[str]:
@@ -160,7 +164,7 @@ def _on_excuses(stages: list[Stage]) -> list[str]:
         stage.name: [target.metric.name for target in stage.targets if _is_excused_by_roof(target)] for stage in stages
     }
     return [
-        f"{name}: what excuses {listed(metrics)} is {ROOF_FRACTION}, which an imported report does not have"
+        f"{name}: a miss of {listed(metrics)} is excused close to the roof; an imported report has none to excuse it"
         for name, metrics in excused.items()
         if metrics
     ]
