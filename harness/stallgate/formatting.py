@@ -101,11 +101,15 @@ def geometry(found: Identity) -> str:
     """The grid and the block of an imported case's launches; its number of launches for an NVTX range."""
     if found.kind == "call":
         return f"NVTX range of {found.launches} launch{'es' * (found.launches != 1)}"
-    parts = [("grid", _extent(found.grid, found.grid_size)), ("block", _extent(found.block, found.block_size))]
+    parts = [
+        ("grid", extent_in_words(found.grid, found.grid_size)),
+        ("block", extent_in_words(found.block, found.block_size)),
+    ]
     return ", ".join(f"{name} {size}" for name, size in parts if size) or "geometry unknown"
 
 
-def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:
+def extent_in_words(extent: tuple[int, int, int] | None, size: int | None) -> str:
+    """A grid or a block in x, y and z, else its number of blocks or threads; '' where neither is known."""
     if extent is not None:
         return "×".join(map(str, extent))
     return str(size) if size is not None else ""

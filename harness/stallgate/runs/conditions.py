@@ -11,6 +11,10 @@ TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cach
 """The conditions that have to be the same before numbers are compared, and their names for a reader."""
 
 
+UNKNOWN_GPU = "unknown"
+"""What stands for the GPU's name where an ncu report does not have it."""
+
+
 class Conditions(FrozenStruct, frozen=True):
     """The conditions of a case's measurement; None for unknown ones."""
 
@@ -26,9 +30,13 @@ def conditions(run: Run, result: CaseResult) -> Conditions:
     """The conditions of a case. The environment is that of its own attempt, of which a run has several."""
     mine = (attempt.environment for attempt in run.attempts if attempt.name == result.attempt)
     environment, settings = next(mine, None), settings_of(run, result.case.problem)
+    gpu, device = (environment.gpu, environment.device) if environment is not None else (None, None)
+    if result.identity is not None:  # a report can be of several GPUs
+        known = result.identity.device not in ("", UNKNOWN_GPU)
+        gpu, device = result.identity.device if known else None, result.identity.device_index
     return Conditions(
-        gpu=environment.gpu if environment is not None else None,
-        device=environment.device if environment is not None else None,
+        gpu=gpu,
+        device=device,
         clock_control=settings.clock_control if settings is not None else None,
         cache_control=settings.cache_control if settings is not None else None,
     )
