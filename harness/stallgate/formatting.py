@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # --help is to answer at once
-    from stallgate.model import Comparison, Identity, Status, Verdict
+    from stallgate.model import Comparison, Status, Verdict
 
 MARKS: dict[Status, str] = {
     "pass": "✓ pass",
@@ -78,41 +78,6 @@ def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
     if verdict.about:
         return verdict.about
     return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
-
-
-def kernel_title(found: Identity) -> str:
-    """An imported case's kernel with its template arguments; an NVTX range by its path."""
-    if found.kind == "call":
-        return " > ".join(found.ranges)
-    return _without_parameters(found.signature.removeprefix("void ")) or found.kernel
-
-
-def _without_parameters(signature: str) -> str:
-    """A C++ name without the parentheses at its end."""
-    depth = 0
-    for place in range(len(signature) - 1 if signature.endswith(")") else -1, -1, -1):
-        depth += {")": 1, "(": -1}.get(signature[place], 0)
-        if depth == 0:
-            return signature[:place]
-    return signature
-
-
-def geometry(found: Identity) -> str:
-    """The grid and the block of an imported case's launches; its number of launches for an NVTX range."""
-    if found.kind == "call":
-        return f"NVTX range of {found.launches} launch{'es' * (found.launches != 1)}"
-    parts = [
-        ("grid", extent_in_words(found.grid, found.grid_size)),
-        ("block", extent_in_words(found.block, found.block_size)),
-    ]
-    return ", ".join(f"{name} {size}" for name, size in parts if size) or "geometry unknown"
-
-
-def extent_in_words(extent: tuple[int, int, int] | None, size: int | None) -> str:
-    """A grid or a block in x, y and z, else its number of blocks or threads; '' where neither is known."""
-    if extent is not None:
-        return "×".join(map(str, extent))
-    return str(size) if size is not None else ""
 
 
 def on_several(verdicts: Iterable[Verdict]) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Hashable, Sequence
 from msgspec.structs import replace
 
 from stallgate.extract.read_run import MeasuredRun
-from stallgate.formatting import extent_in_words, scaled
 from stallgate.model import Case, CaseResult, Identity
 
 _Facts = dict[str, Hashable]
@@ -109,21 +108,25 @@ def _own_name(result: CaseResult) -> Hashable:
 def differences(base: Identity, run: Identity) -> list[str]:
     """What differs between two cases that are paired, in words."""
     pairs = {
-        "grid": (extent_in_words(base.grid, base.grid_size), extent_in_words(run.grid, run.grid_size)),
-        "block": (extent_in_words(base.block, base.block_size), extent_in_words(run.block, run.block_size)),
+        "grid": (_extent(base.grid, base.grid_size), _extent(run.grid, run.grid_size)),
+        "block": (_extent(base.block, base.block_size), _extent(run.block, run.block_size)),
         "registers": (_number(base.registers), _number(run.registers)),
-        "static shared memory": (_bytes(base.static_shared_bytes), _bytes(run.static_shared_bytes)),
-        "dynamic shared memory": (_bytes(base.dynamic_shared_bytes), _bytes(run.dynamic_shared_bytes)),
+        "static shared memory": (_number(base.static_shared_bytes), _number(run.static_shared_bytes)),
+        "dynamic shared memory": (_number(base.dynamic_shared_bytes), _number(run.dynamic_shared_bytes)),
         "GPU": (base.device, run.device),
-        "NVTX": (" > ".join(base.ranges) or "no range", " > ".join(run.ranges) or "no range"),
+        "NVTX": (_path(base.ranges), _path(run.ranges)),
         "kernels": (", ".join(base.kernels), ", ".join(run.kernels)),
     }
     return [f"{name} {before} → {after}" for name, (before, after) in pairs.items() if before != after]
 
 
+def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:
+    return "x".join(map(str, extent)) if extent is not None else _number(size)
+
+
 def _number(value: int | None) -> str:
-    return str(value) if value is not None else "unknown"
+    return f"{value:,}" if value is not None else "unknown"
 
 
-def _bytes(value: int | None) -> str:
-    return scaled(value, "byte") if value is not None else "unknown"
+def _path(ranges: list[str]) -> str:
+    return " > ".join(ranges) or "no range"

@@ -33,11 +33,12 @@ from stallgate.compare.pairing import differences, with_cases_of
 from stallgate.errors import BadArgument, NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
-from stallgate.formatting import geometry, kernel_title, listed, scaled, spaced, tunables
+from stallgate.formatting import listed, scaled, spaced, tunables
 from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identity, Metric, Reason, Role, Run, Settings
 from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
+from stallgate.runs.naming import case_names
 from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
 
 Word = Literal["better", "worse", "same", "changed", "shown", "not_comparable"]
@@ -107,6 +108,8 @@ class Pair(FrozenStruct, frozen=True):
     """Why none of its metrics is comparable, if none is."""
     changes: list[Change]
     retuned: list[Retuned] = []
+    title: str = ""
+    """Of an imported case: its name by the names in the report."""
     base_identity: Identity | None = None
     """Of an imported case in the base."""
     run_identity: Identity | None = None
@@ -118,12 +121,7 @@ class Pair(FrozenStruct, frozen=True):
 
     @property
     def name(self) -> str:
-        return kernel_title(self.identity) if self.identity is not None else self.case.display_name
-
-    @property
-    def place(self) -> str:
-        """The workload, or the geometry of an imported case."""
-        return geometry(self.identity) if self.identity is not None else self.case.workload
+        return self.title or self.case.display_name
 
     @property
     def differs(self) -> list[str]:
@@ -328,6 +326,7 @@ class _Sides:
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
         self._of_run = {result.case: result for result in run.run.cases}
+        self._names = case_names(base.run) | case_names(run.run)
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
         results = [*self._of_base.values(), *self._of_run.values()]
         self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
@@ -346,6 +345,7 @@ class _Sides:
             obstacle=obstacle,
             changes=changes,
             retuned=self._retuned(case),
+            title=self._names[case] if result.identity is not None else "",
             base_identity=self._of_base[case].identity if case in self._of_base else None,
             run_identity=self._of_run[case].identity if case in self._of_run else None,
         )
@@ -548,7 +548,7 @@ def _times_in_words(pair: Pair) -> str:
     before, now = (found.median if found is not None else None for found in (pair.duration.base, pair.duration.run))
     change = f"{pair.duration.change or 0.0:+.1%}".replace("%", " %")
     times = f"took {scaled(before or 0.0, 'ns')} and takes {scaled(now or 0.0, 'ns')}"
-    return f"{pair.name} {times} ({change}) on {pair.place}"
+    return f"{pair.name} {times} ({change})"
 
 
 def _named(pair: Pair, name: str, pairs: list[Pair]) -> str:
@@ -566,7 +566,11 @@ def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
     """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
-    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word} on {pair.place}"
+    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word}{_on(pair)}"
+
+
+def _on(pair: Pair) -> str:
+    return "" if pair.identity is not None else f" on {pair.case.workload}"
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:

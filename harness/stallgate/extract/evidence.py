@@ -132,7 +132,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
             "restore the file, or profile again",
         )
     report = _read_once(path, digest, tuple(readable(catalogue)))
-    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
+    if attempt.kind == "import" and not attempt.errors and any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(CUT_SHORT, "make the report again, or copy it again")
     return report
 
@@ -204,8 +204,11 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
         Case name -> what is missing or wrong.
     """
     faults = {}
+    by_case: dict[Case, list[ProfiledCall]] = {}
+    for call in calls:
+        by_case.setdefault(call.case, []).append(call)
     for result in results:
-        mine = [call for call in calls if call.case == result.case]
+        mine = by_case.get(result.case, [])
         fault = _fault(mine, len(mine) if samples is None else samples)
         if fault is not None:
             faults[result.case.name] = fault

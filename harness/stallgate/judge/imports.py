@@ -12,7 +12,8 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from stallgate.formatting import geometry, kernel_title, listed
+from stallgate.extract.read_run import ReadRun
+from stallgate.formatting import listed
 from stallgate.judge.verdicts import (
     Grounds,
     Judgement,
@@ -78,7 +79,7 @@ def _of_stage(grounds: Grounds, stage: Stage) -> _Found:
     found = [v for target in applying for result in usable for v in judge_case(grounds, stage, target, result)]
     lacking = [verdict for verdict in found if verdict.reason == "absent"]
     verdicts = [*_inapplicable(grounds, stage), *_lacking(grounds, stage, lacking, len(usable))]
-    verdicts += [replace(v, about=_about(grounds.run, v)) for v in found if v.reason != "absent"]
+    verdicts += [replace(v, about=grounds.read.names[_case_of(v)]) for v in found if v.reason != "absent"]
     if not verdicts and usable:
         verdicts = [_on_stage(stage, Reason(code="no_target", sentence=f"{stage.name} asks nothing of imported runs"))]
     return _Found(verdicts=verdicts, uncollected=_uncollected(grounds, stage, applying, lacking))
@@ -93,14 +94,13 @@ def _without_numbers(grounds: Grounds) -> list[Verdict]:
     for result in grounds.run.cases:
         if result.case in grounds.unsound:
             cases.setdefault(grounds.unsound[result.case], []).append(result)
-    return [_on_cases(grounds.run, reason, results) for reason, results in cases.items()]
+    return [_on_cases(grounds.read, reason, results) for reason, results in cases.items()]
 
 
-def _on_cases(run: Run, reason: Reason, results: list[CaseResult]) -> Verdict:
+def _on_cases(read: ReadRun, reason: Reason, results: list[CaseResult]) -> Verdict:
     if len(results) == 1:
-        found = verdict_of(results[0].case, reason)
-        return replace(found, about=_about(run, found))
-    return replace(verdict_of(_SEVERAL, reason), about=f"{len(results)} of {len(run.cases)} cases")
+        return replace(verdict_of(results[0].case, reason), about=read.names[results[0].case])
+    return replace(verdict_of(_SEVERAL, reason), about=f"{len(results)} of {len(read.run.cases)} cases")
 
 
 _SEVERAL = Case(problem="imported", variant="", configuration="", workload="")
@@ -111,14 +111,8 @@ def _on_stage(stage: Stage, reason: Reason, about: str = "every case") -> Verdic
     return replace(verdict_of(_SEVERAL, reason), stage=stage.name, about=about)
 
 
-def _about(run: Run, verdict: Verdict) -> str:
-    """What a verdict on one case is about: the kernel by its own name."""
-    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
-    identity = next(result.identity for result in run.cases if result.case == case)
-    if identity is None:
-        return f"{verdict.variant} on {verdict.workload}"
-    gpus = {result.identity.device for result in run.cases if result.identity is not None}
-    return f"{kernel_title(identity)}, {geometry(identity)}" + (f", {identity.device}" if len(gpus) > 1 else "")
+def _case_of(verdict: Verdict) -> Case:
+    return Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
 
 
 # --- targets that do not apply ----------------------------------------------------------------------------------------
@@ -188,7 +182,7 @@ def _lacking(grounds: Grounds, stage: Stage, lacking: list[Verdict], cases: int)
 def _on_several(stage: Stage, lacking: list[Verdict], sentence: str, cases: int) -> Verdict:
     metrics = list(dict.fromkeys(str(verdict.metric) for verdict in lacking))
     said = sentence.format(f"{listed(metrics)} {'is' if len(metrics) == 1 else 'are'}")
-    without = len({(v.problem, v.variant, v.configuration, v.workload) for v in lacking})
+    without = len({_case_of(verdict) for verdict in lacking})
     about = "every case" if without == cases else f"{without} of {cases} cases"
     return _on_stage(stage, Reason(code="absent", sentence=said), about)
 
@@ -221,8 +215,7 @@ def _sections(metrics: list[Metric]) -> list[str]:
 
 def _chip(grounds: Grounds, verdict: Verdict) -> str | None:
     """The chip that a case ran on, as the catalogue names it; None where the report does not say enough."""
-    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
-    attempt = next(result.attempt for result in grounds.run.cases if result.case == case)
+    attempt = next(result.attempt for result in grounds.run.cases if result.case == _case_of(verdict))
     environment = next((a.environment for a in grounds.run.attempts if a.name == attempt), None)
     if environment is None or environment.chip is not None:
         return environment.chip if environment is not None else None
