@@ -26,7 +26,7 @@ from stallgate.runs.folder import RECORDED, load
 
 _JUDGED = ("candidate", "unknown")
 
-WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
+WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "shown", "not_comparable")
 """Words in the order of a table: changes first, of them the worse ones first."""
 
 

@@ -38,8 +38,8 @@ from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identit
 from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.naming import case_names
 from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
+from stallgate.runs.naming import case_names
 
 Word = Literal["better", "worse", "same", "changed", "shown", "not_comparable"]
 """changed: beyond the noise, in a metric without a better direction. shown: of imported runs, values without a word."""
@@ -529,18 +529,15 @@ def times_finding(pairs: list[Pair]) -> str:
 
 def imports_finding(pairs: list[Pair]) -> str:
     """How many cases of two imported runs are paired, and how their times changed; a sentence without full stop."""
-    judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
-    if judged:
-        return times_finding(judged)
     codes = [pair.obstacle.code if pair.obstacle is not None else "" for pair in pairs]
     only = [(codes.count("only_in_base"), "only in the base"), (codes.count("only_in_run"), "only in the run")]
-    both = len(pairs) - sum(count for count, _ in only)
-    counted = [
-        f"{both} of {len(pairs)} cases are in both runs",
-        *(f"{count} {where}" for count, where in only if count),
-    ]
+    both = f"{len(pairs) - sum(count for count, _ in only)} of {len(pairs)} cases are in both runs"
+    counted = ", ".join([both, *(f"{count} {where}" for count, where in only if count)])
+    judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
+    if judged:
+        return f"{times_finding(judged)}; {counted}"
     shown = sorted((pair for pair in pairs if pair.duration.change), key=lambda p: -abs(p.duration.change or 0.0))
-    return "; ".join([", ".join(counted), *map(_times_in_words, shown[:_HEADLINES])])
+    return "; ".join([counted, *map(_times_in_words, shown[:_HEADLINES])])
 
 
 def _times_in_words(pair: Pair) -> str:
@@ -657,8 +654,12 @@ def _fact(name: str, base: str, run: str) -> Fact:
     return Fact(name=name, base=base, run=run)
 
 
+_WITHOUT_STAGES = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall")
+"""The metrics of an imported run that no stage is for."""
+
+
 def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | None = None) -> list[str]:
-    """The duration, then the metrics that stages judge or show.
+    """The duration, then the metrics that stages judge or show; the usual ones of an imported run without a stage.
 
     Args:
         project: the stages.
@@ -666,6 +667,8 @@ def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | Non
         stages: other stages to look at.
     """
     names = stages if stages is not None else _own_stages(project, run.run)
+    if run.run.kind == "imported" and not names:
+        return list(_WITHOUT_STAGES)
     known = project.with_included(names)
     metrics = [target.metric for stage in known for target in stage.targets]
     metrics += [metric for stage in known for metric in stage.shown]

@@ -27,12 +27,13 @@ from stallgate.formatting import (
 from stallgate.model import CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
+from stallgate.render.imports import about_pair, about_unpaired, reserved, unpaired
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
-    from stallgate.extract.table import Summaries
+    from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
@@ -212,8 +213,15 @@ def show_comparison(found: RunComparison, every: bool) -> None:
     )
     for obstacle in found.obstacles:
         out.print(_text(f"not comparable: {obstacle.sentence}", "bold yellow"))
+    for line in reserved(found):
+        _hang(out, _text(""), line, 2)
     for note in found.notes:
         out.print(_text(note, "yellow"))
+    if found.imported:
+        _imported_pairs(found, every)
+        out.print()
+        _hang(out, _text(""), f"{found.finding}.", 0, "bold")
+        return
     for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
         pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
         _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
@@ -221,6 +229,50 @@ def show_comparison(found: RunComparison, every: bool) -> None:
             out.print(_text(f"  {line}", "yellow"))
     out.print()
     out.print(_text(f"{found.finding}.", "bold"))
+
+
+def _imported_pairs(found: RunComparison, every: bool) -> None:
+    """A table for each case that both imported runs have, then those that one of them has."""
+    for pair in found.pairs:
+        if pair.obstacle is None:
+            _imported_pair(found, pair, [] if every else found.main)
+    for heading, pairs in unpaired(found).items():
+        out.print(_text(f"\n{heading}", "bold"))
+        for pair in pairs:
+            _hang(out, _text("  "), about_unpaired(found, pair), 4)
+
+
+def _imported_pair(found: RunComparison, pair: Pair, main: list[str]) -> None:
+    """The changes of one case: both values, and the range of the launches where there are several."""
+    out.print()
+    _hang(out, _text(""), pair.name, 2, "bold")
+    for line in about_pair(found, pair):
+        _hang(out, _text("  "), line, 4, "dim")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("metric", overflow="fold", min_width=23)
+    for heading in ("base", "run", "change %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", min_width=6)
+    for change in pair.changes:
+        if not main or (change.metric in main and change.change is not None) or change.word in ("better", "worse"):
+            word = _word(change) if change.word != "shown" else _text("")
+            table.add_row(
+                change.metric,
+                *map(_over_launches, (change.base, change.run), [change.unit] * 2),
+                _sides(change)[-1],
+                word,
+            )
+    out.print(table if table.row_count else _text("  no metric that both runs have", "yellow"))
+
+
+def _over_launches(summary: Summary | None, unit: str) -> str:
+    """A median, and below it the range of several launches."""
+    if summary is None or summary.median is None or summary.low is None or summary.high is None:
+        return "–"
+    shown = scaled(summary.median, unit)
+    if summary.low == summary.high:
+        return shown
+    return f"{shown}\n{scaled(summary.low, unit)} to {scaled(summary.high, unit)}"
 
 
 def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:

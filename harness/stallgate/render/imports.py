@@ -1,0 +1,74 @@
+"""Two imported runs in words, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stallgate.compare.pairing import extent_text
+from stallgate.runs.naming import facts_of, gpu_name
+
+if TYPE_CHECKING:
+    from stallgate.compare.two_runs import Pair, RunComparison
+    from stallgate.model import Identity
+
+_UNKNOWN = "conditions_unknown"
+
+
+def reserved(found: RunComparison) -> list[str]:
+    """What is not known of the conditions of two imported runs, or whose word it is that they were alike."""
+    if not found.imported:
+        return []
+    if found.same_conditions:
+        return [
+            "Conditions alike by your word (--same-conditions): ncu reports do not say how clocks and caches were set."
+        ]
+    unknown = [reason.sentence for reason in found.reservations if reason.code == _UNKNOWN]
+    return [
+        f"Conditions unknown: {sentence}. Both values are shown, and none is called better; "
+        "--same-conditions is your word that conditions were alike."
+        for sentence in unknown[:1]
+    ]
+
+
+def about_pair(found: RunComparison, pair: Pair) -> list[str]:
+    """What a case is that both imported runs have, and what differs between the two."""
+    base, run = pair.base_identity, pair.run_identity
+    if base is None or run is None:
+        return []
+    lines = [_facts(found, run)]
+    if run.kind != "call" and max(base.launches, run.launches) > 1:
+        lines.append(f"{base.launches} launches in the base, {run.launches} in the run: median, lowest and highest")
+    if pair.differs:
+        lines.append(f"differs: {'; '.join(pair.differs)}")
+    others = [c.obstacle for c in pair.changes if c.word == "shown" and c.obstacle and c.obstacle.code != _UNKNOWN]
+    return [*lines, *(f"shown only: {sentence}" for sentence in dict.fromkeys(o.sentence for o in others))]
+
+
+def _facts(found: RunComparison, identity: Identity) -> str:
+    """What a case is; with its GPU where the two runs are of several."""
+    if identity.kind == "launches":
+        parts = [f"grid {extent_text(identity.grid, identity.grid_size)}"]
+        parts += [f"block {extent_text(identity.block, identity.block_size)}"]
+        parts += [f"in {' > '.join(identity.ranges)}"] if identity.ranges else []
+    else:
+        parts = [facts_of(identity)]
+    known = (each for pair in found.pairs for each in (pair.base_identity, pair.run_identity) if each is not None)
+    several = len({gpu_name(each) for each in known}) > 1
+    return ", ".join([*parts, *([gpu_name(identity)] if several else [])])
+
+
+def unpaired(found: RunComparison) -> dict[str, list[Pair]]:
+    """Heading -> the cases that cannot be compared for that reason."""
+    headings = {"only_in_base": "only in the base", "only_in_run": "only in the run", "": "without numbers"}
+    lists: dict[str, list[Pair]] = {heading: [] for heading in headings.values()}
+    for pair in found.pairs:
+        if pair.obstacle is not None:
+            lists[headings.get(pair.obstacle.code, headings[""])].append(pair)
+    return {heading: pairs for heading, pairs in lists.items() if pairs}
+
+
+def about_unpaired(found: RunComparison, pair: Pair) -> str:
+    """A case that is not compared, with its reason where the heading does not give it."""
+    facts = f": {_facts(found, pair.identity)}" if pair.identity is not None else ""
+    told = pair.obstacle is None or pair.obstacle.code.startswith("only_in")
+    return f"{pair.name}{facts}" + (f": {pair.obstacle.sentence}" if pair.obstacle is not None and not told else "")
