@@ -38,7 +38,7 @@ from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identit
 from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
+from stallgate.runs.conditions import TITLES, conditions, environments, gpus_of, problems_in, provenance, settings_of
 from stallgate.runs.naming import case_names
 
 Word = Literal["better", "worse", "same", "changed", "shown", "not_comparable"]
@@ -641,8 +641,9 @@ def _all_settings(run: Run) -> list[Settings]:
 
 def _versions(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     before, after = environments(base.run), environments(run.run)
-    names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
-    return [_fact(title, _values(before, name), _values(after, name)) for name, title in names.items()]
+    gpus = _fact("GPU", *(", ".join(gpus_of(side.run)) or "unknown" for side in (base, run)))
+    names = {"driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
+    return [gpus, *(_fact(title, _values(before, name), _values(after, name)) for name, title in names.items())]
 
 
 def _values(found: Sequence[Settings] | Sequence[Environment], name: str) -> str:

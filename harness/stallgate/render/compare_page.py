@@ -93,6 +93,7 @@ def _html(found: RunComparison) -> str:
         sections=[] if found.imported else [_section(found, problem, workload) for problem, workload in places],
         imported=_imported(found) if found.imported else None,
         reserved=reserved(found),
+        marks=WORD_MARKS,
         lines=[line_of(*told) for told in sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))],
         markup=Markup,
     )
@@ -176,7 +177,7 @@ def _imported(found: RunComparison) -> ComparedImports:
     rows = [FigureRow(name=fitting(pair.name, _LONGEST_NAME), role=pair.role) for pair in drawn]
     shifts = [_shift(pair.duration) for pair in drawn]
     return ComparedImports(
-        svg=times_drawing(found.finding, rows, shifts).svg if drawn else "",
+        svg=times_drawing(_TITLE, rows, shifts).svg if drawn else "",
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
         cut=f"The {len(drawn)} of {len(timed)} that take longest in the base." if len(drawn) < len(timed) else "",
         rows=[PairedRow(name=p.name, facts=about_pair(found, p), line=line_of(p, p.duration)) for p in pairs],
@@ -188,6 +189,8 @@ def _time_before(pair: Pair) -> float:
     base = pair.duration.base
     return base.median or 0.0 if base is not None else 0.0
 
+
+_TITLE = "Change of the median time"
 
 _LONGEST_NAME = 44
 """Characters of a name in a figure."""
@@ -210,7 +213,7 @@ def line_of(pair: Pair, change: Change) -> ChangeLine:
         value=100 * change.change if change.change is not None else None,
         mark=WORD_MARKS[change.word],
         style=WORD_CLASSES.get(change.word, ""),
-        why=change.obstacle.sentence if change.obstacle else "",
+        why=change.obstacle.sentence if change.obstacle and change.obstacle.code != "conditions_unknown" else "",
     )
 
 

@@ -11,23 +11,26 @@ if TYPE_CHECKING:
     from stallgate.compare.two_runs import Pair, RunComparison
     from stallgate.model import Identity
 
-_UNKNOWN = "conditions_unknown"
+_UNKNOWN, _SUMS = "conditions_unknown", "other_launches"
 
 
 def reserved(found: RunComparison) -> list[str]:
-    """What is not known of the conditions of two imported runs, or whose word it is that they were alike."""
-    if not found.imported:
-        return []
+    """What is not known, or not alike, of the conditions of two imported runs; and whose word it is that they were."""
+    lines = []
     if found.same_conditions:
-        return [
-            "Conditions alike by your word (--same-conditions): ncu reports do not say how clocks and caches were set."
-        ]
+        lines.append(
+            "Conditions alike by your word (--same-conditions): ncu reports do not say how they were controlled."
+        )
     unknown = [reason.sentence for reason in found.reservations if reason.code == _UNKNOWN]
-    return [
-        f"Conditions unknown: {sentence}. Both values are shown, and none is called better; "
+    lines += [
+        f"Conditions unknown: {sentence}. Both values are shown, and none is called better or worse; "
         "--same-conditions is your word that conditions were alike."
         for sentence in unknown[:1]
     ]
+    others = [
+        reason.sentence for reason in found.reservations if reason.code.startswith("other_") and reason.code != _SUMS
+    ]
+    return lines + [f"Shown, and not called better or worse: {sentence}." for sentence in others]
 
 
 def about_pair(found: RunComparison, pair: Pair) -> list[str]:
