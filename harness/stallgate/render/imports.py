@@ -43,8 +43,8 @@ def about_pair(found: RunComparison, pair: Pair) -> list[str]:
         lines.append(f"{base.launches} launches in the base, {run.launches} in the run: median, lowest and highest")
     if pair.differs:
         lines.append(f"differs: {'; '.join(pair.differs)}")
-    others = [c.obstacle for c in pair.changes if c.word == "shown" and c.obstacle and c.obstacle.code != _UNKNOWN]
-    return [*lines, *(f"shown only: {sentence}" for sentence in dict.fromkeys(o.sentence for o in others))]
+    sums = [change.obstacle for change in pair.changes if change.obstacle and change.obstacle.code == _SUMS]
+    return [*lines, *(f"not called better or worse: {reason.sentence}" for reason in sums[:1])]
 
 
 def _facts(found: RunComparison, identity: Identity) -> str:
