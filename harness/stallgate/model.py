@@ -870,8 +870,6 @@ class Verdict(FrozenStruct, frozen=True):
     """Empty where the verdict is on several cases of an imported run; its sentence counts them."""
     configuration: str
     workload: str
-    about: str = ""
-    """What is judged, in words, in an imported run; empty elsewhere."""
     kernel: str | None = None
     """The kernel that is judged, where the target's scope is a kernel."""
     metric: str | None = None
@@ -895,6 +893,8 @@ class Verdict(FrozenStruct, frozen=True):
     samples: int = 0
     parts: list[KernelPart] = []
     """The value of each kernel, where the call has several."""
+    name: str = ""
+    """Of an imported case: its name in the report, which stands for variant and configuration."""
     warning: bool = False
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None

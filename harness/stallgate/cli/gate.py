@@ -52,11 +52,11 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     stage: str | None
     problem: str
     variant: str
-    """Empty where the verdict is on several cases of an imported run; ``about`` counts them."""
+    """Empty where the verdict is on several cases of an imported run; ``name`` counts them."""
     configuration: str
     workload: str
-    about: str
-    """What is judged, in words, in an imported run; empty elsewhere."""
+    name: str
+    """What is judged, by the names in the report, in an imported run; empty elsewhere."""
     kernel: str | None
     """The kernel that is judged, where the target's scope is a kernel."""
     metric: str | None

@@ -78,8 +78,9 @@ def _of_stage(grounds: Grounds, stage: Stage) -> _Found:
     usable = [result for result in grounds.run.cases if result.case not in grounds.unsound]
     found = [v for target in applying for result in usable for v in judge_case(grounds, stage, target, result)]
     lacking = [verdict for verdict in found if verdict.reason == "absent"]
+    names = _names(grounds.read)
     verdicts = [*_inapplicable(grounds, stage), *_lacking(grounds, stage, lacking, len(usable))]
-    verdicts += [replace(v, about=grounds.read.names[_case_of(v)]) for v in found if v.reason != "absent"]
+    verdicts += [replace(v, name=names.get(_case_of(v), "")) for v in found if v.reason != "absent"]
     if not verdicts and usable:
         verdicts = [_on_stage(stage, Reason(code="no_target", sentence=f"{stage.name} asks nothing of imported runs"))]
     return _Found(verdicts=verdicts, uncollected=_uncollected(grounds, stage, applying, lacking))
@@ -99,16 +100,21 @@ def _without_numbers(grounds: Grounds) -> list[Verdict]:
 
 def _on_cases(read: ReadRun, reason: Reason, results: list[CaseResult]) -> Verdict:
     if len(results) == 1:
-        return replace(verdict_of(results[0].case, reason), about=read.names[results[0].case])
-    return replace(verdict_of(_SEVERAL, reason), about=f"{len(results)} of {len(read.run.cases)} cases")
+        return replace(verdict_of(results[0].case, reason), name=_names(read).get(results[0].case, ""))
+    return replace(verdict_of(_SEVERAL, reason), name=f"{len(results)} of {len(read.run.cases)} cases")
 
 
 _SEVERAL = Case(problem="imported", variant="", configuration="", workload="")
 
 
+def _names(read: ReadRun) -> dict[Case, str]:
+    """The names of cases that go by those in the report."""
+    return {result.case: read.names[result.case] for result in read.run.cases if result.identity is not None}
+
+
 def _on_stage(stage: Stage, reason: Reason, about: str = "every case") -> Verdict:
     """A verdict of a stage on several cases."""
-    return replace(verdict_of(_SEVERAL, reason), stage=stage.name, about=about)
+    return replace(verdict_of(_SEVERAL, reason), stage=stage.name, name=about)
 
 
 def _case_of(verdict: Verdict) -> Case:

@@ -201,7 +201,7 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
 def _told(verdicts: list[Verdict]) -> str:
     """The first sentences of some verdicts, each with its workload, and how many more there are."""
     first = [
-        f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload and not v.about else v.sentence
+        f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload and not v.name else v.sentence
         for v in verdicts[:MOST_TOLD]
     ]
     more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
@@ -251,6 +251,6 @@ def _needs(view: View) -> str:
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{case.case.display_name}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
     faults = view.result.faults
-    return troubles + [f"{c.case.display_name}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
+    return troubles + [f"{view.name(c.case)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
