@@ -187,6 +187,18 @@ def controls(**changes: str) -> Settings:
     return Settings(samples=5, timeout_s=1, metrics=[], **plain)
 
 
+IMPORT: dict[str, Any] = {
+    "results": [
+        CaseResult(
+            case=replace(case("kernel", "gpu"), problem="imported"), role="unknown", outcome="profiled", attempt="1"
+        )
+    ],
+    "kind": "imported",
+    "subjects": {},
+    "settings": None,
+    "stages": ["memory_access"],
+}
+
 SITUATIONS: dict[str, Situation] = {
     # --- the case ---
     "wrong result": Situation(plain(STALL_TARGET), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1),
@@ -242,6 +254,11 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
     "no workload is judged": Situation(plain(STALL_TARGET, workloads=[]), {}, "not_measured", "no_target", 3),
+    "an imported kernel of which nobody knows what it has to do": Situation(
+        plain(target("traffic", at_most=1.05)), IMPORT, "not_measured", "no_workload", 3
+    ),
+    "an imported kernel and a roof": Situation(plain(ROOF_TARGET), IMPORT, "not_measured", "no_roof", 3),
+    "an imported kernel that meets a bound": Situation(plain(STALL_TARGET), IMPORT, "pass", "met", 0),
     "one stage judges no workload": Situation(
         lambda project: with_judged(two_stages(project), {"square": ["memory_access"]}),
         {},

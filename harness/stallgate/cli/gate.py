@@ -112,7 +112,10 @@ class GateFacts(FrozenStruct, frozen=True):
 @root_option
 @json_option(GateFacts)
 def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, root: Path | None, as_json: bool) -> int:
-    """Judge a run: may it be merged? An imported run needs --stage, or stages for imports in the project."""
+    """Judge a run: may it be merged?
+
+    An imported run needs --stage, or stages for imports in the project's file.
+    """
     project = open_runs(root)
     result = judged(project, run, stages, targets=targets, only_judge=True)
     status = asked_status(result)
