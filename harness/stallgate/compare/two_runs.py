@@ -495,12 +495,15 @@ def _digest(side: MeasuredRun, problem: str, key: str) -> str | None:
     return subject.digests.get(key) if subject is not None else None
 
 
+_OTHER_LAUNCHES = "other_launches"
+
+
 def _launches(base: Identity | None, run: Identity | None) -> Reason | None:
     """Why sums over the launches of an NVTX range are not of the same work."""
     if base is None or run is None or run.kind != "call" or base.launches == run.launches:
         return None
     sentence = f"the sum of {base.launches} launches in the base and of {run.launches} in the run"
-    return Reason(code="other_launches", sentence=sentence)
+    return Reason(code=_OTHER_LAUNCHES, sentence=sentence)
 
 
 def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
@@ -531,12 +534,13 @@ def imports_finding(pairs: list[Pair]) -> str:
     """How many cases of two imported runs are paired, and how their times changed; a sentence without full stop."""
     codes = [pair.obstacle.code if pair.obstacle is not None else "" for pair in pairs]
     only = [(codes.count("only_in_base"), "only in the base"), (codes.count("only_in_run"), "only in the run")]
-    both = f"{len(pairs) - sum(count for count, _ in only)} of {len(pairs)} cases are in both runs"
+    both = f"{len(pairs) - sum(count for count, _ in only)} of {len(pairs)} cases in both runs"
     counted = ", ".join([both, *(f"{count} {where}" for count, where in only if count)])
     judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
     if judged:
         return f"{times_finding(judged)}; {counted}"
-    shown = sorted((pair for pair in pairs if pair.duration.change), key=lambda p: -abs(p.duration.change or 0.0))
+    alike = [pair for pair in pairs if pair.duration.obstacle is None or pair.duration.obstacle.code != _OTHER_LAUNCHES]
+    shown = sorted((pair for pair in alike if pair.duration.change), key=lambda pair: -abs(pair.duration.change or 0.0))
     return "; ".join([counted, *map(_times_in_words, shown[:_HEADLINES])])
 
 

@@ -118,7 +118,7 @@ def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgeme
     for (problem, workload), results in places.items():
         imported = run.kind == "imported"
         metrics = stage_metrics(map(project.stage, judged.stages)) if imported else project.metrics_of([problem])
-        columns = case_columns(project.catalogue, metrics)
+        columns = case_columns(project.catalogue, metrics, imported=imported)
         identity = results[0].identity
         title = place_name(identity) if identity is not None else f"{problem} · {workload}"
         _cases_table(title, results, names_of, columns, summaries)
