@@ -618,6 +618,19 @@ def test_what_limits_a_metric_is_named(repository: Project) -> None:
     assert sentence(found).endswith("wanted above 50 %; limited by registers and shared memory")
 
 
+def test_no_resource_is_blamed_where_they_allow_all(repository: Project) -> None:
+    """A grid of a single program: the smallest limit is what fills the multiprocessor."""
+    found = judged(
+        with_stage(repository, target("achieved_occupancy", above=50)),
+        candidate={
+            "achieved_occupancy": summary(6.0),
+            "theoretical_occupancy": summary(100.0),
+            "occupancy_limit_warps": summary(16.0),
+        },
+    )
+    assert sentence(found).endswith("wanted above 50 %; its resources do not limit it")
+
+
 def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:
     kernels = {"scan": summary(12.0), "fix": summary(18.5)}
     found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})

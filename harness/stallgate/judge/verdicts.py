@@ -392,9 +392,16 @@ def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
     return replace(verdict, sentence=verdict.sentence + more)
 
 
+_POSSIBLE, _FULL = "theoretical_occupancy", 100.0
+"""The occupancy that the resources of a kernel allow, in per cent."""
+
+
 def _limited(grounds: Grounds, case: Case, metric: Metric) -> str:
-    """The smallest of the limits that hold a metric down, by name."""
+    """The smallest of the limits that hold a metric down, by name; none holds down what could be full."""
     metrics = grounds.project.catalogue.metrics
+    possible = _summary(grounds, case, metrics[_POSSIBLE]).median if _POSSIBLE in metrics else None
+    if possible is not None and possible >= _FULL:
+        return "its resources do not limit it"
     medians = {name: _summary(grounds, case, metrics[name]).median for name in metric.limiters}
     known = {name: value for name, value in medians.items() if value is not None}
     if not known:
