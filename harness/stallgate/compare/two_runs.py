@@ -171,6 +171,8 @@ class RunComparison(FrozenStruct, frozen=True):
     """Whether the user said that unknown conditions were alike."""
     reservations: list[Reason] = []
     """Of imported runs: why values are shown without a word, each once."""
+    several_gpus: bool = False
+    """Whether the cases of imported runs are of several GPUs."""
 
     @property
     def comparable(self) -> bool:
@@ -218,7 +220,13 @@ def compare(
         imported=imported,
         same_conditions=same_conditions,
         reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
+        several_gpus=_several_gpus(pairs),
     )
+
+
+def _several_gpus(pairs: list[Pair]) -> bool:
+    known = [found for pair in pairs for found in (pair.base_identity, pair.run_identity) if found is not None]
+    return len({(found.device, found.device_index) for found in known if found.kind != "call"}) > 1
 
 
 def refuse_empty(found: RunComparison) -> None:

@@ -77,9 +77,9 @@ def _of_stage(grounds: Grounds, stage: Stage) -> _Found:
     applying = [target for target in stage.targets if not _needs(target)]
     usable = [result for result in grounds.run.cases if result.case not in grounds.unsound]
     found = [v for target in applying for result in usable for v in judge_case(grounds, stage, target, result)]
-    lacking = [verdict for verdict in found if verdict.reason == "absent"]
+    lacking = _lacking(grounds, found)
     names = _names(grounds.read)
-    verdicts = [*_inapplicable(grounds, stage), *_lacking(grounds, stage, lacking, len(usable))]
+    verdicts = [*_inapplicable(grounds, stage), *_on_lacking(stage, lacking, len(usable))]
     verdicts += [replace(v, name=names.get(_case_of(v), "")) for v in found if v.reason != "absent"]
     if not verdicts and usable:
         verdicts = [_on_stage(stage, Reason(code="no_target", sentence=f"{stage.name} asks nothing of imported runs"))]
@@ -177,54 +177,75 @@ def _is_excused_by_roof(target: Target) -> bool:
 # --- what was not collected -------------------------------------------------------------------------------------------
 
 
-def _lacking(grounds: Grounds, stage: Stage, lacking: list[Verdict], cases: int) -> list[Verdict]:
-    """A verdict on all that a stage needs and the reports do not have, and one on what a chip cannot count."""
-    impossible = [verdict for verdict in lacking if _is_impossible(grounds, verdict)]
-    possible = [verdict for verdict in lacking if verdict not in impossible]
-    told = [(possible, "{} not collected"), (impossible, "{} not known to exist on the GPU")]
-    return [_on_several(stage, found, sentence, cases) for found, sentence in told if found]
+class _Lacking(FrozenStruct, frozen=True):
+    """A metric that a stage judges by, of a case whose report does not have it."""
+
+    case: Case
+    metric: Metric
+    chip: str | None
+    """None where the report does not say enough."""
+    is_possible: bool
+    """Whether the chip can count it, as far as the catalogue knows."""
 
 
-def _on_several(stage: Stage, lacking: list[Verdict], sentence: str, cases: int) -> Verdict:
-    metrics = list(dict.fromkeys(str(verdict.metric) for verdict in lacking))
-    said = sentence.format(f"{listed(metrics)} {'is' if len(metrics) == 1 else 'are'}")
-    without = len({_case_of(verdict) for verdict in lacking})
-    about = "every case" if without == cases else f"{without} of {cases} cases"
-    return _on_stage(stage, Reason(code="absent", sentence=said), about)
-
-
-def _is_impossible(grounds: Grounds, verdict: Verdict) -> bool:
-    """Whether the chip of a verdict's case cannot count its metric, as far as the catalogue knows."""
-    metric = grounds.project.catalogue.metrics[str(verdict.metric)]
-    return is_measured(metric) and not asked_for(grounds.project.catalogue, metric, _chip(grounds, verdict))
-
-
-def _uncollected(grounds: Grounds, stage: Stage, applying: list[Target], lacking: list[Verdict]) -> list[Uncollected]:
-    """How to collect what a stage needs, for each chip whose cases lack some of it."""
-    catalogue = grounds.project.catalogue
-    lacking = [verdict for verdict in lacking if not _is_impossible(grounds, verdict)]
+def _lacking(grounds: Grounds, verdicts: list[Verdict]) -> list[_Lacking]:
+    """What verdicts say is absent."""
+    catalogue, chips = grounds.project.catalogue, _chips(grounds)
     found = []
-    for chip in dict.fromkeys(_chip(grounds, verdict) for verdict in lacking):
-        names = {str(verdict.metric) for verdict in lacking if _chip(grounds, verdict) == chip}
-        metrics = list({target.metric.name: target.metric for target in applying}.values())
-        wanted = ",".join(collects(catalogue, chip, stage, metrics))
-        command = ["ncu", "--nvtx", *_sections(metrics), "--metrics", wanted, "--export", stage.name, "PROGRAM"]
-        missing = [metric.name for metric in metrics if metric.name in names]
-        found.append(Uncollected(stage=stage.name, metrics=missing, command=command))
+    for verdict in verdicts:
+        if verdict.reason == "absent":
+            case, metric = _case_of(verdict), catalogue.metrics[str(verdict.metric)]
+            possible = not is_measured(metric) or bool(asked_for(catalogue, metric, chips[case]))
+            found.append(_Lacking(case=case, metric=metric, chip=chips[case], is_possible=possible))
     return found
+
+
+def _chips(grounds: Grounds) -> dict[Case, str | None]:
+    """Case -> the chip that it ran on, as the catalogue names it."""
+    chips = grounds.project.catalogue.chips.values()
+    of_attempts: dict[str | None, str | None] = {}
+    for attempt in grounds.run.attempts:
+        found = attempt.environment
+        if found is not None:
+            alike = [chip.name for chip in chips if chip.compute_capability == found.compute_capability]
+            of_attempts[attempt.name] = found.chip or (alike[0] if len(alike) == 1 else None)
+    return {result.case: of_attempts.get(result.attempt) for result in grounds.run.cases}
+
+
+def _on_lacking(stage: Stage, lacking: list[_Lacking], cases: int) -> list[Verdict]:
+    """A verdict on all that a stage needs and the reports do not have, and one on what a chip cannot count."""
+    told = {True: "not collected", False: "not known to exist on the GPU"}
+    parts = {possible: [each for each in lacking if each.is_possible == possible] for possible in told}
+    return [_on_several(stage, found, told[possible], cases) for possible, found in parts.items() if found]
+
+
+def _on_several(stage: Stage, lacking: list[_Lacking], said: str, cases: int) -> Verdict:
+    metrics = list(dict.fromkeys(each.metric.name for each in lacking))
+    without = len({each.case for each in lacking})
+    sentence = f"{listed(metrics)} {'is' if len(metrics) == 1 else 'are'} {said}"
+    about = "every case" if without == cases else f"{without} of {cases} cases"
+    return _on_stage(stage, Reason(code="absent", sentence=sentence), about)
+
+
+def _uncollected(grounds: Grounds, stage: Stage, applying: list[Target], lacking: list[_Lacking]) -> list[Uncollected]:
+    """How to collect what a stage needs, for each chip whose cases lack some of it."""
+    metrics = list({target.metric.name: target.metric for target in applying}.values())
+    missing: dict[str | None, dict[str, None]] = {}
+    for each in lacking:
+        if each.is_possible:
+            missing.setdefault(each.chip, {})[each.metric.name] = None
+    return [
+        Uncollected(stage=stage.name, metrics=list(names), command=_command(grounds, stage, metrics, chip))
+        for chip, names in missing.items()
+    ]
+
+
+def _command(grounds: Grounds, stage: Stage, metrics: list[Metric], chip: str | None) -> list[str]:
+    """The ncu command line that collects what a stage judges by."""
+    wanted = ",".join(collects(grounds.project.catalogue, chip, stage, metrics))
+    return ["ncu", "--nvtx", *_sections(metrics), "--metrics", wanted, "--export", stage.name, "PROGRAM"]
 
 
 def _sections(metrics: list[Metric]) -> list[str]:
     """Options for metrics that exist only in reports with every section."""
     return ["--set", "full"] if any(not is_measured(m) and m.formula is not None for m in metrics) else []
-
-
-def _chip(grounds: Grounds, verdict: Verdict) -> str | None:
-    """The chip that a case ran on, as the catalogue names it; None where the report does not say enough."""
-    attempt = next(result.attempt for result in grounds.run.cases if result.case == _case_of(verdict))
-    environment = next((a.environment for a in grounds.run.attempts if a.name == attempt), None)
-    if environment is None or environment.chip is not None:
-        return environment.chip if environment is not None else None
-    chips = grounds.project.catalogue.chips.values()
-    mine = [chip.name for chip in chips if chip.compute_capability == environment.compute_capability]
-    return mine[0] if len(mine) == 1 else None

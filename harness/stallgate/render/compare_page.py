@@ -84,9 +84,16 @@ def draw_comparison(found: RunComparison, folder: Path) -> Path:
     return page
 
 
+_MOST_LINES = 20_000
+"""Rows of the table of two imported runs with more of which it has only the metrics to look at first."""
+
+
 def _html(found: RunComparison) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
     told = [(pair, change) for pair in found.pairs for change in pair.changes]
+    only = found.imported and len(told) > _MOST_LINES
+    if only:
+        told = [(pair, change) for pair, change in told if change.metric in found.main]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
@@ -94,6 +101,7 @@ def _html(found: RunComparison) -> str:
         imported=_imported(found) if found.imported else None,
         reserved=reserved(found),
         marks=WORD_MARKS,
+        only=found.main if only else [],
         lines=[line_of(*told) for told in sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))],
         markup=Markup,
     )
@@ -183,11 +191,6 @@ def _imported(found: RunComparison) -> ComparedImports:
         rows=[PairedRow(name=p.name, facts=about_pair(found, p), line=line_of(p, p.duration)) for p in pairs],
         unpaired={heading: [about_unpaired(found, p) for p in mine] for heading, mine in unpaired(found).items()},
     )
-
-
-def _time_before(pair: Pair) -> float:
-    base = pair.duration.base
-    return base.median or 0.0 if base is not None else 0.0
 
 
 _TITLE = "Change of the median time"

@@ -55,9 +55,17 @@ def _facts(found: RunComparison, identity: Identity) -> str:
         parts += [f"in {' > '.join(identity.ranges)}"] if identity.ranges else []
     else:
         parts = [facts_of(identity)]
-    known = (each for pair in found.pairs for each in (pair.base_identity, pair.run_identity) if each is not None)
-    several = len({gpu_name(each) for each in known}) > 1
-    return ", ".join([*parts, *([gpu_name(identity)] if several else [])])
+    return ", ".join([*parts, *([gpu_name(identity)] if found.several_gpus else [])])
+
+
+def longest_first(pairs: list[Pair]) -> list[Pair]:
+    """Cases by their time in the base."""
+
+    def time(pair: Pair) -> float:
+        base = pair.duration.base
+        return base.median or 0.0 if base is not None else 0.0
+
+    return sorted(pairs, key=time, reverse=True)
 
 
 def unpaired(found: RunComparison) -> dict[str, list[Pair]]:

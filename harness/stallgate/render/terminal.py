@@ -27,7 +27,7 @@ from stallgate.formatting import (
 from stallgate.model import Case, CaseResult, Run, Status, Verdict
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
-from stallgate.render.imports import about_pair, about_unpaired, reserved, unpaired
+from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 from stallgate.runs.naming import case_names, place_name
@@ -288,13 +288,18 @@ def show_comparison(found: RunComparison, every: bool) -> None:
 
 def _imported_pairs(found: RunComparison, every: bool) -> None:
     """A table for each case that both imported runs have, then those that one of them has."""
-    for pair in found.pairs:
-        if pair.obstacle is None:
-            _imported_pair(found, pair, [] if every else found.main)
+    both = [pair for pair in found.pairs if pair.obstacle is None]
+    for pair in longest_first(both)[:_MOST_IMPORTED] if len(both) > _MOST_IMPORTED else both:
+        _imported_pair(found, pair, [] if every else found.main)
+    if len(both) > _MOST_IMPORTED:
+        others = f"the {_MOST_IMPORTED} of {len(both)} that took longest in the base; --report and --json have all"
+        _hang(out, _text("\n"), others, 2, "dim")
     for heading, pairs in unpaired(found).items():
         out.print(_text(f"\n{heading}", "bold"))
-        for pair in pairs:
+        for pair in pairs[:_MOST_IMPORTED]:
             _hang(out, _text("  "), about_unpaired(found, pair), 4)
+        if len(pairs) > _MOST_IMPORTED:
+            out.print(_text(f"  and {len(pairs) - _MOST_IMPORTED} more", "dim"))
 
 
 def _imported_pair(found: RunComparison, pair: Pair, main: list[str]) -> None:
