@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stallgate.errors import BadArgument
 from stallgate.judge.evaluate import asked_status, judge
 from stallgate.judge.verdicts import Judgement
-from stallgate.model import Attempt, Case, CaseResult, Exemption, Identity
+from stallgate.model import Attempt, Case, CaseResult, Exemption, Identity, Program
 from stallgate.project.load import Project
 from tests.judge.judging import CATALOGUE, GOOD, STALL, TODAY, environment, read, run_of, summary, target, with_stage
 
@@ -59,6 +59,12 @@ def test_what_was_not_collected_is_one_verdict_of_a_stage(repository: Project) -
     names = collect.command[collect.command.index("--metrics") + 1].split(",")
     assert {"gpu__time_duration.sum", *CATALOGUE.metrics["dram_throughput"].names[:1]} <= set(names)
     assert found.exit_status == 3
+
+
+def test_the_command_that_collects_it_has_the_program_of_a_capture(repository: Project) -> None:
+    project = with_stage(repository, target(STALL, below=20))
+    found = judged_import(project, cases(1), lacking=(STALL,), program=Program(command=["python", "train.py"]))
+    assert found.uncollected[0].command[-2:] == ["python", "train.py"]
 
 
 def test_the_other_targets_are_judged_all_the_same(repository: Project) -> None:

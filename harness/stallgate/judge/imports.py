@@ -243,7 +243,8 @@ def _uncollected(grounds: Grounds, stage: Stage, applying: list[Target], lacking
 def _command(grounds: Grounds, stage: Stage, metrics: list[Metric], chip: str | None) -> list[str]:
     """The ncu command line that collects what a stage judges by."""
     wanted = ",".join(collects(grounds.project.catalogue, chip, stage, metrics))
-    return ["ncu", "--nvtx", *_sections(metrics), "--metrics", wanted, "--export", stage.name, "PROGRAM"]
+    program = grounds.run.program.command if grounds.run.program is not None else ["PROGRAM"]
+    return ["ncu", "--nvtx", *_sections(metrics), "--metrics", wanted, "--export", stage.name, *program]
 
 
 def _sections(metrics: list[Metric]) -> list[str]:

@@ -51,7 +51,7 @@ class Uncollected(FrozenStruct, frozen=True):
     metrics: list[str]
     """Short names."""
     command: list[str]
-    """``PROGRAM`` stands for the program and its arguments."""
+    """``PROGRAM`` stands for the program and its arguments, where the run does not know them."""
 
 
 class Judgement(FrozenStruct, frozen=True):
