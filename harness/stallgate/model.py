@@ -777,6 +777,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    stages: list[str] = []
+    """Of an imported run: the stages that it was imported to be judged by; empty: the project's for imports."""
     program: Program | None = None
     """Of a capture: the program, and the share of each of its kernels."""
 

@@ -134,7 +134,8 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
             "restore the file, or profile again",
         )
     report = _read_once(path, digest, tuple(readable(catalogue)))
-    if attempt.kind == "import" and attempt.warm_up is None and any(one.kernel is None for one in report.launches):
+    may_be_cut = attempt.warm_up is not None or attempt.errors  # a program's crash is told elsewhere
+    if attempt.kind == "import" and not may_be_cut and any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(CUT_SHORT, "make the report again, or copy it again")
     return report
 
@@ -206,8 +207,11 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
         Case name -> what is missing or wrong.
     """
     faults = {}
+    by_case: dict[Case, list[ProfiledCall]] = {}
+    for call in calls:
+        by_case.setdefault(call.case, []).append(call)
     for result in results:
-        mine = [call for call in calls if call.case == result.case]
+        mine = by_case.get(result.case, [])
         fault = _fault(mine, len(mine) if samples is None else samples)
         if fault is not None:
             faults[result.case.name] = fault

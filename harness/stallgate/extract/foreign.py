@@ -29,6 +29,7 @@ from stallgate.extract.launches import (
 )
 from stallgate.model import DETAIL, Case, FrozenStruct, Identity, IdentityKind, Label, Launch, LaunchKind
 from stallgate.project.paths import Slugs
+from stallgate.runs.naming import place_name
 
 IMPORTED = "imported"
 
@@ -147,7 +148,7 @@ def _of_alike(names: _Names, launches: list[Launch], file: str) -> ForeignCase:
     identity = _counted(_identity(launches[0]), launches, file)
     measured = [launch for launch in launches if launch.has_counters]
     samples = {str(number): [launch] for number, launch in enumerate(measured)}
-    return ForeignCase(case=names.of_launches(identity), identity=identity, samples=samples)
+    return ForeignCase(case=names.of(identity), identity=identity, samples=samples)
 
 
 def _of_call(names: _Names, path: tuple[str, ...], launches: list[Launch], file: str) -> ForeignCase:
@@ -162,7 +163,7 @@ def _of_call(names: _Names, path: tuple[str, ...], launches: list[Launch], file:
     )
     identity = _counted(identity, launches, file)
     samples = {} if identity.without_counters else {"0": launches}
-    return ForeignCase(case=names.of_call(path), identity=identity, samples=samples)
+    return ForeignCase(case=names.of(identity), identity=identity, samples=samples)
 
 
 def _counted(identity: Identity, launches: list[Launch], file: str) -> Identity:
@@ -188,20 +189,21 @@ class _Names:
     def __init__(self, report: str) -> None:
         self._report = report
         self._variants = Slugs()
-        self._workloads: dict[str, Slugs] = {}
+        self._workloads = Slugs()
 
-    def of_launches(self, identity: Identity) -> Case:
-        """The slugs of launches that are alike: no two calls of this name the same thing."""
-        variant = self._variants.of(identity.kernel, ("kernel", identity.kernel, identity.signature))
-        workloads = self._workloads.setdefault(variant, Slugs())
-        return self._case(variant, workloads.of(_geometry(identity), key=object()))
+    def of(self, identity: Identity) -> Case:
+        """The case of an identity, which is asked for once. The cases of one GPU stand beside each other."""
+        if identity.kind == "call":
+            return self._case(identity.ranges[-1], identity)
+        return self._case(f"{identity.kernel} {_geometry(identity)}".rstrip(), identity)
 
-    def of_call(self, path: tuple[str, ...]) -> Case:
-        """The slugs of an NVTX range."""
-        return self._case(self._variants.of(path[-1], ("range", path)), "call")
-
-    def _case(self, variant: str, workload: str) -> Case:
-        return Case(problem=IMPORTED, variant=variant, configuration=self._report, workload=workload)
+    def _case(self, variant: str, identity: Identity) -> Case:
+        return Case(
+            problem=IMPORTED,
+            variant=self._variants.of(variant, key=object()),
+            configuration=self._report,
+            workload=self._workloads.of(place_name(identity)),
+        )
 
 
 def _geometry(identity: Identity) -> str:
@@ -211,7 +213,7 @@ def _geometry(identity: Identity) -> str:
         ("block", _extent(identity.block, identity.block_size)),
     ]
     known = [f"{name} {size}" for name, size in parts if size]
-    return " ".join(known) or "launches"
+    return " ".join(known)
 
 
 def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:

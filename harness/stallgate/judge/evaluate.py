@@ -20,7 +20,7 @@ from stallgate.model import GpuSpec, Run
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
-from stallgate.runs.conditions import environments, unreplayed
+from stallgate.runs.conditions import gpus_of, unreplayed
 from stallgate.runs.folder import pretty, write_whole
 
 
@@ -71,8 +71,8 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
-    gpus = {environment.gpu for environment in environments(run)}
-    return project.gpu_spec_of(gpus.pop()) if len(gpus) == 1 else None
+    gpus = gpus_of(run)
+    return project.gpu_spec_of(gpus[0]) if len(gpus) == 1 else None
 
 
 def measured_status(result: JudgedRun) -> int:
