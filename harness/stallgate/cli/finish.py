@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -25,12 +26,14 @@ class FinishedRun(msgspec.Struct, frozen=True):
     """The exit status of measuring."""
 
 
-def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
+def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[str] = ()) -> FinishedRun:
     """Reads a run, writes its tables, and shows them unless ``--json`` prints them at the end."""
-    result = evaluate(project, folder, [])
+    result = evaluate(project, folder, list(stages))
     write_results(result)
     status = measured_status(result)
     if not as_json:
+        if result.run.program is not None:
+            terminal.show_program(result.run.program)
         terminal.show_run(result.run, result.summaries, result.judgement, project)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})

@@ -54,9 +54,7 @@ class ForeignCase(FrozenStruct, frozen=True):
         return _missing(found)
 
 
-def foreign_cases(
-    launches: list[Launch], report: str, file: str = "", warm_up: int | None = None
-) -> list[ForeignCase]:
+def foreign_cases(launches: list[Launch], report: str, file: str = "", warm_up: int | None = None) -> list[ForeignCase]:
     """The cases of one ncu report: launches that are alike, then NVTX ranges, each in the order of the first launch.
 
     Args:

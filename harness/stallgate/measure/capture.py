@@ -79,7 +79,7 @@ def checked_pattern(kernel: str | None) -> str | None:
         try:
             re.compile(kernel)
         except re.error as error:
-            hint = "kernels are matched by Python's regular expressions; put \\ before a character that stands for itself"
+            hint = "it is one of Python's; put \\ before a character that stands for itself"
             raise BadArgument(f"--kernel is not a regular expression: {error}", hint) from None
     return kernel
 
@@ -87,7 +87,9 @@ def checked_pattern(kernel: str | None) -> str | None:
 class Capturer:
     """Runs a program under ncu until its kernels are measured; what is known stands in its folder at every moment."""
 
-    def __init__(self, options: CaptureOptions, machine: Machine, devices: list[Device], watcher: CaptureWatcher) -> None:
+    def __init__(
+        self, options: CaptureOptions, machine: Machine, devices: list[Device], watcher: CaptureWatcher
+    ) -> None:
         """Prepares a capture.
 
         Args:
@@ -104,12 +106,13 @@ class Capturer:
         self._tmpdir = Path()
         self._run = empty_import("", [])
 
-    def capture(self, folder: Path, arguments: list[str]) -> Run:
+    def capture(self, folder: Path, arguments: list[str], stages: list[str]) -> Run:
         """Captures the program into the folder of a new run.
 
         Args:
             folder: the run's.
             arguments: stallgate's command line.
+            stages: what it is to be judged by.
 
         Raises:
             NotMeasured: no kernel was measured, or the user interrupted. The run keeps what was measured before.
@@ -117,8 +120,8 @@ class Capturer:
         """
         self._folder = folder
         program = Program(command=[as_text(word) for word in self._options.command])
-        run = replace(empty_import(folder.name, arguments), settings=self._settings(), program=program, complete=False)
-        self._note(run)
+        empty = replace(empty_import(folder.name, arguments), complete=False)
+        self._note(replace(empty, settings=self._settings(), program=program, stages=stages))
         with self._alone():
             ranking = self._take_times()
             self._take_counters(self._chosen(ranking), ranking)
@@ -194,10 +197,12 @@ class Capturer:
         pattern = self._options.kernel
         if pattern is None:
             return heaviest(ranking.kernels)
-        found = [each for each in ranking.kernels if re.search(pattern, each.kernel) or re.search(pattern, each.signature)]
+        matching = re.compile(pattern).search
+        found = [each for each in ranking.kernels if matching(each.kernel) or matching(each.signature)]
         if not found:
             names = list(dict.fromkeys(each.kernel for each in ranking.kernels))[:5]
-            raise BadArgument(f"no kernel of the program matches --kernel {as_text(pattern)}", f"it has {listed(names)}")
+            hint = f"it has {listed(names)}"
+            raise BadArgument(f"no kernel of the program matches --kernel {as_text(pattern)}", hint)
         return found
 
     def _take_counters(self, chosen: list[ProgramKernel], ranking: Ranking) -> None:
@@ -217,8 +222,9 @@ class Capturer:
                 raise self._interrupted()
             _refuse_blocked(done)
         if not any(kernel.counters == "measured" for kernel in self._program.kernels):
-            hint = f"the times of its kernels are in {self._folder}, and ncu's output in its folder ncu"
-            raise NotMeasured(f"no kernel has counters: {listed(self._program.failures[-1:] or ['none was met'])}", hint)
+            why = listed(self._program.failures[-1:]) or "the program did not launch them again"
+            hint = f"the times of all kernels are in {self._folder}, and ncu's output in its folder ncu"
+            raise NotMeasured(f"no kernel has counters: {why}", hint)
 
     def _measure(self, group: KernelGroup, name: str) -> _Pass:
         """One run of the program for the counters of some kernels; they are written down."""

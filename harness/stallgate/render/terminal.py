@@ -17,14 +17,17 @@ from stallgate.formatting import (
     aliases,
     listed,
     on_several,
+    percent,
     scaled,
+    shortened,
     spaced,
     whom,
     without_controls,
     workload_keys,
 )
-from stallgate.model import CaseResult, Run, Status, Verdict
+from stallgate.model import CaseResult, CountersOf, Program, Run, Status, Verdict
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
+from stallgate.render.program import gpu_time
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 
@@ -560,3 +563,52 @@ def _speedups(row: BenchRow, entry: Entry) -> str:
     found = [(other.label, row.speedup(other, entry)) for other in others]
     times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]
     return f"speed {', '.join(times)}" if times else "no other contender was timed"
+
+
+# --- captured programs ------------------------------------------------------------------------------------------------
+
+_MOST_KERNELS, _BAR = 15, 16
+"""Most kernels of a program that the terminal shows, and the characters of a bar that stands for all of its time."""
+
+_COUNTERS: dict[CountersOf, str] = {"measured": "measured", "missed": "not met again", "not_wanted": ""}
+
+
+class CaptureNotes:
+    """Says which run of a program begins, between the program's own lines."""
+
+    def waiting(self) -> None:
+        err.print("another stallgate is measuring on this GPU; waiting")
+
+    def begun(self, what: str) -> None:
+        err.print(_text(f"stallgate: running the program for {what}"), soft_wrap=True)
+
+
+def show_program(found: Program) -> None:
+    """The kernels of a program by their share of its GPU time, and how it ended if not well."""
+    for failure in found.failures:
+        _hang(out, _text(""), failure, 2, "yellow")
+    if found.untimed:
+        out.print(_text(f"ncu could not time {found.untimed} launches: they have no share", "yellow"))
+    if not found.kernels:
+        return
+    table = Table(title=gpu_time(found), title_justify="left", box=None, pad_edge=False)
+    table.add_column("share of GPU time", no_wrap=True)
+    for heading in ("time", "launches"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("kernel", overflow="fold")
+    table.add_column("counters", no_wrap=True)
+    for kernel in found.kernels[:_MOST_KERNELS]:
+        bar = "█" * round(kernel.share * _BAR)
+        table.add_row(
+            f"{100 * kernel.share:5.1f} % {bar}",
+            scaled(kernel.time_ns, "ns"),
+            str(kernel.launches),
+            _text(shortened(kernel.signature or kernel.kernel, 120)),
+            _COUNTERS[kernel.counters],
+        )
+    out.print(table)
+    rest = found.kernels[_MOST_KERNELS:]
+    if rest:
+        share = percent(sum(kernel.share for kernel in rest))
+        out.print(_text(f"{len(rest)} other kernels have {share}: the page and run.json list them", "dim"))
+    out.print()
