@@ -29,8 +29,8 @@ def spaced(code: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """``a``; ``a and b``; ``a, b and c``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """``a``; ``a and b``; ``a, b and c``; nothing for no name."""
+    return "".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def shortened(name: str, length: int) -> str:
@@ -67,12 +67,16 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def whom(verdict: Verdict, *, with_problem: bool) -> str:
     """The variant that a verdict is about, and its workload."""
+    if verdict.name:
+        return verdict.name
     variant = variant_of(verdict, with_problem=with_problem)
     return f"{variant} on {verdict.workload}" if verdict.workload else variant
 
 
 def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
     """A verdict's variant, with its problem where there are several: their variants may share a name."""
+    if verdict.name:
+        return verdict.name
     return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
 
 

@@ -905,6 +905,8 @@ class Verdict(FrozenStruct, frozen=True):
     samples: int = 0
     parts: list[KernelPart] = []
     """The value of each kernel, where the call has several."""
+    name: str = ""
+    """Of an imported case: its name in the report, which stands for variant and configuration."""
     warning: bool = False
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None

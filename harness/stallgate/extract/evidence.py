@@ -16,6 +16,8 @@ from stallgate.runs.conditions import settings_of
 
 CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
 
+IMPORTED_OTHERWISE = "an older stallgate told its launches apart in another way: import the ncu report again"
+
 
 class ProfiledCall(FrozenStruct, frozen=True):
     """One sample of a case: every launch within its range, in order."""
@@ -110,6 +112,9 @@ def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], report: R
         settings, mine = settings_of(run, problem), [r for r in results if r.case.problem == problem]
         planned = settings.samples if settings is not None and attempt.kind != "import" else None
         faults |= check_calls(calls, mine, planned)
+    if attempt.kind == "import":
+        found = {call.case for call in calls}
+        faults |= {result.case.name: IMPORTED_OTHERWISE for result in results if result.case not in found}
     if attempt.kind != "import":
         strays = mislabelled(report.launches)
         faults = {name: strays[name] for name in _names(results) if name in strays} | faults

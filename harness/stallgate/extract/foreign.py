@@ -76,7 +76,7 @@ def foreign_cases(launches: list[Launch], report: str, file: str = "", warm_up: 
         alike.setdefault(_key(launch), []).append(launch)
         for path in _paths(launch) if warm_up is None else []:
             calls.setdefault(path, []).append(launch)
-    names = _Names(report)
+    names = _Names(report, named)
     return [
         *(ForeignCase(case=case, identity=None, samples=samples) for case, samples in own.items()),
         *(_of_alike(names, _warm(found, warm_up or 0), file) for found in alike.values()),
@@ -184,8 +184,12 @@ def _missing(identity: Identity) -> str:
 class _Names:
     """Slugs for the cases of one report. Different cases have different ones."""
 
-    def __init__(self, report: str) -> None:
+    def __init__(self, report: str, launches: list[Launch]) -> None:
         self._report = report
+        self._indices: dict[str, set[int]] = {}
+        for launch in launches:
+            index = whole(launch, DEVICE_INDEX)
+            self._indices.setdefault(device_of(launch), set()).update([] if index is None else [index])
         self._variants = Slugs()
         self._workloads = Slugs()
 
@@ -200,8 +204,15 @@ class _Names:
             problem=IMPORTED,
             variant=self._variants.of(variant, key=object()),
             configuration=self._report,
-            workload=self._workloads.of(place_name(identity)),
+            workload=self._workloads.of(self._place(identity)),
         )
+
+    def _place(self, identity: Identity) -> str:
+        """The GPU. A launch without counters does not say the index, which matters where a report has two of a name."""
+        indices = self._indices.get(identity.device, set())
+        if identity.device_index is None and identity.kind != "call" and len(indices) == 1:
+            identity = replace(identity, device_index=next(iter(indices)))
+        return place_name(identity)
 
 
 def _geometry(identity: Identity) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from stallgate.errors import DamagedReport
-from stallgate.extract import DETAILS
+from stallgate.extract import DETAILS, FROM
 from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
 from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
@@ -63,7 +63,26 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     """
     if not path.is_file():
         raise _damaged(path, "does not exist" if not path.exists() else "is not a file")
-    command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
+    launches: list[Launch] = []
+    while True:
+        asked = [DETAILS] * (details and not launches)  # there is a limit of them, and the first launches have them
+        answer = _answer(path, [*asked, f"{FROM}{len(launches)}", *names, *FACTS])
+        part = answer["launches"]
+        launches += [_launch(index, entry) for index, entry in enumerate(part, len(launches))]
+        if not part or len(launches) >= answer["total"]:
+            break
+    if not launches:
+        raise _damaged(path, "has no launches")
+    return Report(reader=answer["reader"], launches=launches)
+
+
+def _answer(path: Path, arguments: list[str]) -> dict[str, Any]:
+    """What a process that reads the report says.
+
+    Raises:
+        DamagedReport: it does not end well, or not in time.
+    """
+    command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *arguments]
     try:
         done = subprocess.run(
             command,
@@ -78,11 +97,8 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
         raise _damaged(path, f"could not be read within {READER_TIMEOUT_S} s") from None
     if done.returncode != 0:
         raise _damaged(path, f"could not be read (status {done.returncode}): {_last_line(done.stderr)}")
-    answer = json.loads(done.stdout)
-    launches = [_launch(index, entry) for index, entry in enumerate(answer["launches"])]
-    if not launches:
-        raise _damaged(path, "has no launches")
-    return Report(reader=answer["reader"], launches=launches)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def _environment() -> dict[str, str]:

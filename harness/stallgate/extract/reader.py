@@ -1,7 +1,9 @@
 """The process that reads an ncu report: ``python -m stallgate.extract.reader REPORT [NAME…]``, JSON on standard output.
 
 It prints the named metrics, or all metrics of the report if none is named. ``--details`` after the report adds
-the results of NVIDIA's rules for each launch, and its hottest source lines.
+the results of NVIDIA's rules for each launch, and its hottest source lines. It reads a part of the launches, from the
+first on or from ``--from=NUMBER`` on, and says how many there are: NVIDIA's library holds half a megabyte for each
+launch that was looked at, and never gives it back.
 
 A report may be anything, so its unpacked size and this process's memory are bounded before NVIDIA's library sees it.
 """
@@ -24,7 +26,7 @@ from typing import Any
 
 import ncu_report
 
-from stallgate.extract import DETAILS
+from stallgate.extract import DETAILS, FROM
 
 _GIB = 1 << 30
 _LARGEST_UNPACKED = 2 * _GIB
@@ -33,6 +35,9 @@ _LARGEST_WINDOW = 1 << 27
 
 _MOST_MEMORY = 8 * _GIB
 _LONGEST_ANSWER = _GIB // 2
+
+_MOST_AT_ONCE = 500
+"""Most launches that one process reads."""
 
 _MOST_DETAILED = 40
 """Most launches of a report that get details: each takes 0.2 s."""
@@ -69,7 +74,7 @@ _MARKUP = [
 
 
 def main(report: str, wanted: list[str]) -> None:
-    """Prints ``{"reader": version, "launches": [...]}``; a report that cannot be read has no launches."""
+    """Prints ``{"reader": version, "total": number, "launches": [...]}``; a report that cannot be read has none."""
     if report.endswith("z"):
         _check_unpacked_size(report)
     with _plain_name(report) as path:
@@ -79,14 +84,17 @@ def main(report: str, wanted: list[str]) -> None:
 
 def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
     """The launches of a loaded report. The library reads the file lazily, so it has to exist until then."""
-    names = [name for name in wanted if name != DETAILS]
-    actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
+    names = [name for name in wanted if not name.startswith("--")]
+    first = next((int(name.removeprefix(FROM)) for name in wanted if name.startswith(FROM)), 0)
+    spans = [context.range_by_idx(i) for i in range(context.num_ranges())]
+    places = [(span, i) for span in spans for i in range(span.num_actions())]
+    actions = [span.action_by_idx(i) for span, i in places[first : first + _MOST_AT_ONCE]]
     launches = [launch(action, names) for action in actions]
     if DETAILS in wanted:
         measured = [(entry, action) for entry, action in zip(launches, actions, strict=True) if entry["has_counters"]]
         for entry, action in measured[:_MOST_DETAILED]:
             entry.update(details(action))
-    return {"reader": context.get_version(), "launches": launches}
+    return {"reader": context.get_version(), "total": len(places), "launches": launches}
 
 
 def _bound_memory() -> None:
@@ -136,10 +144,6 @@ def _answer(found: dict[str, Any]) -> str:
     if len(text) > _LONGEST_ANSWER:
         sys.exit(f"it has {len(found['launches'])} launches, more than can be read in one answer")
     return text
-
-
-def _actions(span: Any) -> list[Any]:
-    return [span.action_by_idx(i) for i in range(span.num_actions())]
 
 
 def launch(action: Any, wanted: list[str]) -> dict[str, Any]:

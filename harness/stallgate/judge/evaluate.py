@@ -64,10 +64,22 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
     """
     grounds = grounds_of(read, project, today, targets)
     complete = with_roof_fractions(read, grounds.roofs, project.catalogue.metrics[ROOF_FRACTION])
-    judgement = judge_targets(replace(grounds, read=complete), stages)
+    judgement = _named(judge_targets(replace(grounds, read=complete), stages), complete)
     return JudgedRun(
         **asdict(complete), judgement=judgement, roofs=grounds.roofs, gpu_spec=_gpu_spec(project, complete.run)
     )
+
+
+def _named(judgement: Judgement, read: ReadRun) -> Judgement:
+    """The verdicts on imported cases with the names that the cases have in the report."""
+    if read.run.kind != "imported":
+        return judgement
+    names = {result.case.name: read.names[result.case] for result in read.run.cases if result.identity is not None}
+    verdicts = [
+        replace(v, name=names.get(f"{v.problem}/{v.variant}/{v.configuration}/{v.workload}", ""))
+        for v in judgement.verdicts
+    ]
+    return replace(judgement, verdicts=verdicts)
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:

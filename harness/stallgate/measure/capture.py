@@ -179,11 +179,11 @@ class Capturer:
         """Why no kernel was timed."""
         _refuse_blocked(done)
         log = self._folder / "ncu" / f"{_TIMES}.log"
-        errors = [error for error in done.complaints.errors if error not in done.failure]
-        told = f" ({'; '.join([*filter(None, [done.failure]), *errors])})" if done.failure or errors else ""
+        errors = [error for error in done.complaints.errors if error != ncu.NO_KERNEL]
+        told = f": {'; '.join([*filter(None, [done.failure]), *errors])}" if done.failure or errors else ""
         return NotMeasured(
             f"ncu timed no kernel of {self._program.command[0]}{told}",
-            f"the program has to launch CUDA kernels in a process that it starts itself; see ncu's output in {log}",
+            f"the program has to launch CUDA kernels itself, or a process that it starts; see ncu's output in {log}",
         )
 
     # --- the second pass ---

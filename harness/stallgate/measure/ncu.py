@@ -176,8 +176,10 @@ class Complaints(FrozenStruct, frozen=True):
     """The driver denies hardware counters to this user."""
 
 
+NO_KERNEL = "ncu profiled no kernel"
+
 _SIGNS = {
-    "No kernels were profiled": "ncu profiled no kernel",
+    "No kernels were profiled": NO_KERNEL,
     "Failed to initialize the profiler": "the profiler could not be initialised",
 }
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, scaled, spaced
 from stallgate.judge.roof import Roof
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
@@ -16,16 +16,19 @@ from stallgate.render.figures import (
     Occupancy,
     Panel,
     Share,
+    ShareBar,
     TradePoint,
     fitting,
     front,
     occupancy_figure,
     panels_figure,
+    program_figure,
     rendered,
     roofline_figure,
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.program import launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
 
@@ -45,6 +48,30 @@ def pictures(view: View) -> list[Picture]:
     """Every figure that a workload has numbers for."""
     made = [_targets(view), _distance(view), _warp_states(view), _occupancy(view), _trade(view), _roofline(view)]
     return [picture for picture in made if picture is not None]
+
+
+# --- where a program's time goes --------------------------------------------------------------------------------------
+
+_MOST_BARS, _LONGEST_NAME = 12, 46
+"""Most kernels of a program that are drawn, and characters of a name beside a bar."""
+
+
+def program_picture(program: Program) -> Picture | None:
+    """The kernels of a captured program by their share of its GPU time: what to work on first."""
+    if not program.kernels:
+        return None
+    bars = [
+        ShareBar(
+            name=fitting(kernel.kernel, _LONGEST_NAME),
+            share=kernel.share,
+            label=f"{percent(kernel.share)}, {scaled(kernel.time_ns, 'ns')} in {launches_of(kernel)}",
+            measured=kernel.counters == "measured",
+        )
+        for kernel in program.kernels[:_MOST_BARS]
+    ]
+    title = program_finding(program)
+    told = "; ".join(f"{bar.name}: {bar.label}" for bar in bars)
+    return Picture(name="gpu-time", title=title, drawing=rendered(program_figure(title, bars)), alt=f"{title}. {told}")
 
 
 # --- targets and distance ---------------------------------------------------------------------------------------------
@@ -82,7 +109,7 @@ def workload_finding(view: View) -> str:
 
 def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why that is not known."""
-    name, share = figure_name(case.case.display_name), view.median(case, ROOF_FRACTION)
+    name, share = figure_name(view.name(case.case)), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
@@ -104,11 +131,25 @@ def _case_of(verdict: Verdict) -> Case:
 
 def _fastest(view: View) -> str:
     """The finding for a workload without a candidate."""
+    if view.is_imported:
+        return _longest(view)
     timed = [(time, case) for case in view.cases if (time := view.median(case, "duration")) is not None]
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{figure_name(case.case.display_name)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{figure_name(view.name(case.case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+
+
+def _longest(view: View) -> str:
+    """The finding for imported cases: they do unlike work, so none is the fastest."""
+    timed = [(time, case) for case in view.cases if (time := view.total_time(case)) is not None]
+    cases = f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
+    if not timed:
+        return cases
+    time, case = max(timed, key=lambda pair: pair[0])
+    took = f"{figure_name(view.name(case.case))} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
+    launches = case.identity.launches - case.identity.without_counters if case.identity is not None else 1
+    return f"{cases}: {took}{f' in {launches} launches' * (launches > 1)}"
 
 
 def _gap(view: View, case: CaseResult, metric: str) -> str:
@@ -174,16 +215,14 @@ def _distance_in_words(view: View, roof: Roof) -> str:
     distances = _distances(view, roof)
     wasteful = _wasteful(view)
     if wasteful is None:
-        sentences = [f"{figure_name(case.display_name)} {words}" for case, words in distances.items()]
+        sentences = [f"{figure_name(view.name(case))} {words}" for case, words in distances.items()]
         return joined(sentences or ["Distance from the roof"])
     worst, waste = wasteful
     first = next(iter(distances), worst)
     if first == worst:
         words = [distances[worst], waste] if worst in distances else [waste]
-        return f"{figure_name(worst.display_name)} {' and '.join(words)}"
-    return joined(
-        [f"{figure_name(case.display_name)} {words}" for case, words in ((first, distances[first]), wasteful)]
-    )
+        return f"{figure_name(view.name(worst))} {' and '.join(words)}"
+    return joined([f"{figure_name(view.name(case))} {words}" for case, words in ((first, distances[first]), wasteful)])
 
 
 def _distances(view: View, roof: Roof) -> dict[Case, str]:
@@ -239,7 +278,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {figure_name(first.case.display_name)} wait most for {states}"
+    return f"Warps of {figure_name(view.name(first.case))} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -257,15 +296,21 @@ _MOST_GLANCES = 2
 
 
 def glance(view: View) -> list[str]:
-    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for."""
+    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for.
+
+    Of imported cases, those that took longest: nobody knows what they have to do.
+    """
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
+    if view.is_imported:
+        longest = sorted(timed, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
+        return [_at_a_glance(view, case, time) for time, case in longest]
     fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{figure_name(case.case.display_name)} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"
@@ -316,7 +361,7 @@ def limiter(view: View, case: CaseResult) -> str:
 
 def _trade(view: View) -> Picture | None:
     """Speed against stall share, where a variant was measured in several configurations."""
-    variants = [case.case.variant for case in view.cases if case.role != "roof"]
+    variants = [case.case.variant for case in view.cases if case.role not in ("roof", "unknown")]
     several = {name for name in variants if variants.count(name) > 1}
     alone = len(several) == 1
     points = [point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)]
@@ -339,7 +384,7 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
     speed = share if view.roof is not None else 1e9 / duration if duration else None
     if stall is None or speed is None:
         return []
-    name = case.case.configuration if alone else case.case.display_name
+    name = case.case.configuration if alone else view.name(case.case)
     return [TradePoint(name=figure_name(name), role=case.role, stall=stall, speed=speed)]
 
 

@@ -2,12 +2,90 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import scaled
-from stallgate.model import Program
+from stallgate.formatting import listed, percent, scaled, shortened
+from stallgate.model import CountersOf, FrozenStruct, Program, ProgramKernel
+
+COUNTERS: dict[CountersOf, str] = {"measured": "measured", "missed": "not met again", "not_wanted": ""}
+"""Whether a kernel has counters, in words."""
+
+_TOLD = 3
+"""Most kernels that a sentence names."""
+
+
+class ProgramRow(FrozenStruct, frozen=True):
+    """A kernel in the table of a program."""
+
+    kernel: str
+    signature: str
+    share: float
+    time: str
+    time_ns: float
+    launches: int
+    counters: str
+
+
+class ProgramPart(FrozenStruct, frozen=True):
+    """What a page says of a program, beside its picture."""
+
+    finding: str
+    command: list[str]
+    ended: str
+    failures: list[str]
+    rows: list[ProgramRow]
+
+
+def program_part(program: Program) -> ProgramPart:
+    """A program for a page."""
+    return ProgramPart(
+        finding=program_finding(program),
+        command=program.command,
+        ended=ended(program),
+        failures=[*program.failures, *untimed(program)],
+        rows=[
+            ProgramRow(
+                kernel=kernel.kernel,
+                signature=kernel.signature,
+                share=kernel.share,
+                time=scaled(kernel.time_ns, "ns"),
+                time_ns=kernel.time_ns,
+                launches=kernel.launches,
+                counters=COUNTERS[kernel.counters],
+            )
+            for kernel in program.kernels
+        ],
+    )
 
 
 def gpu_time(program: Program) -> str:
     """How much GPU time a program took, and in how many launches."""
     launches = sum(kernel.launches for kernel in program.kernels)
     total = scaled(sum(kernel.time_ns for kernel in program.kernels), "ns")
-    return f"{total} of GPU time in {launches} launches of {len(program.kernels)} kernels"
+    kernels = len(program.kernels)
+    return f"{total} of GPU time in {launches} launch{'es' * (launches != 1)} of {kernels} kernel{'s' * (kernels != 1)}"
+
+
+def program_finding(program: Program) -> str:
+    """Which kernels take most of the time."""
+    if not program.kernels:
+        return "No kernel was timed"
+    first = [f"{shortened(k.kernel, 40)} {percent(k.share)}" for k in program.kernels[:_TOLD]]
+    return f"Of {gpu_time(program)}: {listed(first)}"
+
+
+def launches_of(kernel: ProgramKernel) -> str:
+    """How often a kernel was launched, in words."""
+    return f"{kernel.launches} launch{'es' * (kernel.launches != 1)}"
+
+
+def ended(program: Program) -> str:
+    """How the run for times ended."""
+    if program.seconds is None:
+        return "The program did not come to its end."
+    status = f"with status {program.exit_status}" if program.exit_status is not None else "because it was ended"
+    return f"The program ended {status} after {program.seconds:.1f} s under ncu, which slows it down."
+
+
+def untimed(program: Program) -> list[str]:
+    """A sentence about launches that ncu could not time, if there are any."""
+    count = program.untimed
+    return [f"ncu could not time {count} launch{'es' * (count != 1)}: no share counts them"] if count else []

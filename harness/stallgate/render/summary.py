@@ -65,5 +65,5 @@ def _table(view: View) -> list[str]:
     for case in view.drawn:
         values = [column.text(view.median(case, column.metric.name)) for column in columns]
         worst = [markdown(worst_of(case))] if compared else []
-        rows += _row([markdown(case.case.display_name), case.role, *values, *worst])
+        rows += _row([markdown(view.name(case.case)), case.role, *values, *worst])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
