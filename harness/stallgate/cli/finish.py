@@ -32,8 +32,6 @@ def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[st
     write_results(result)
     status = measured_status(result)
     if not as_json:
-        if result.run.program is not None:
-            terminal.show_program(result.run.program)
         terminal.show_run(result.run, result.summaries, result.judgement, project)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})

@@ -179,7 +179,8 @@ class Capturer:
         """Why no kernel was timed."""
         _refuse_blocked(done)
         log = self._folder / "ncu" / f"{_TIMES}.log"
-        errors = [error for error in done.complaints.errors if error != ncu.NO_KERNEL]
+        known = ncu.NO_KERNEL, "The application returned"
+        errors = [error for error in done.complaints.errors if not error.startswith(known)]
         told = f": {'; '.join([*filter(None, [done.failure]), *errors])}" if done.failure or errors else ""
         return NotMeasured(
             f"ncu timed no kernel of {self._program.command[0]}{told}",

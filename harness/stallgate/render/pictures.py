@@ -28,7 +28,7 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
-from stallgate.render.program import launches_of, program_finding
+from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
 
@@ -52,7 +52,7 @@ def pictures(view: View) -> list[Picture]:
 
 # --- where a program's time goes --------------------------------------------------------------------------------------
 
-_MOST_BARS, _LONGEST_NAME = 12, 46
+_MOST_BARS, _LONGEST_NAME = 12, 52
 """Most kernels of a program that are drawn, and characters of a name beside a bar."""
 
 
@@ -60,14 +60,15 @@ def program_picture(program: Program) -> Picture | None:
     """The kernels of a captured program by their share of its GPU time: what to work on first."""
     if not program.kernels:
         return None
+    names = kernel_names(program.kernels)
     bars = [
         ShareBar(
-            name=fitting(kernel.kernel, _LONGEST_NAME),
+            name=fitting(name, _LONGEST_NAME),
             share=kernel.share,
             label=f"{percent(kernel.share)}, {scaled(kernel.time_ns, 'ns')} in {launches_of(kernel)}",
             measured=kernel.counters == "measured",
         )
-        for kernel in program.kernels[:_MOST_BARS]
+        for name, kernel in zip(names, program.kernels[:_MOST_BARS], strict=False)
     ]
     title = program_finding(program)
     told = "; ".join(f"{bar.name}: {bar.label}" for bar in bars)

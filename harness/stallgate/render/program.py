@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import listed, percent, scaled, shortened
+import re
+from os.path import commonprefix
+
+from stallgate.formatting import percent, scaled, shortened
 from stallgate.model import CountersOf, FrozenStruct, Program, ProgramKernel
 
 COUNTERS: dict[CountersOf, str] = {"measured": "measured", "missed": "not met again", "not_wanted": ""}
 """Whether a kernel has counters, in words."""
 
-_TOLD = 3
-"""Most kernels that a sentence names."""
-
 
 class ProgramRow(FrozenStruct, frozen=True):
     """A kernel in the table of a program."""
 
-    kernel: str
+    name: str
     signature: str
     share: float
     time: str
@@ -43,7 +43,7 @@ def program_part(program: Program) -> ProgramPart:
         failures=[*program.failures, *untimed(program)],
         rows=[
             ProgramRow(
-                kernel=kernel.kernel,
+                name=name,
                 signature=kernel.signature,
                 share=kernel.share,
                 time=scaled(kernel.time_ns, "ns"),
@@ -51,25 +51,50 @@ def program_part(program: Program) -> ProgramPart:
                 launches=kernel.launches,
                 counters=COUNTERS[kernel.counters],
             )
-            for kernel in program.kernels
+            for name, kernel in zip(kernel_names(program.kernels), program.kernels, strict=True)
         ],
     )
+
+
+_LONGEST_DIFFERENCE = 80
+"""Most characters of what tells kernels of one function apart."""
+
+
+def kernel_names(kernels: list[ProgramKernel]) -> list[str]:
+    """The names of kernels: the function's, with what tells its template arguments from those of the others."""
+    signatures: dict[str, list[str]] = {}
+    for kernel in kernels:
+        signatures.setdefault(kernel.kernel, []).append(kernel.signature)
+    return [_name(kernel, signatures[kernel.kernel]) for kernel in kernels]
+
+
+def _name(kernel: ProgramKernel, signatures: list[str]) -> str:
+    if len(signatures) == 1:
+        return kernel.kernel
+    before = _word_end(commonprefix(signatures))
+    after = _word_end(commonprefix([text[before:][::-1] for text in signatures]))
+    differing = kernel.signature[before : len(kernel.signature) - after].strip(" ,:<>")
+    return f"{kernel.kernel} ({shortened(differing, _LONGEST_DIFFERENCE) or 'the shortest'})"
+
+
+def _word_end(text: str) -> int:
+    """The length of a text without the word that it ends in the middle of."""
+    return len(re.sub(r"[\w:]*$", "", text))
 
 
 def gpu_time(program: Program) -> str:
     """How much GPU time a program took, and in how many launches."""
     launches = sum(kernel.launches for kernel in program.kernels)
     total = scaled(sum(kernel.time_ns for kernel in program.kernels), "ns")
-    kernels = len(program.kernels)
-    return f"{total} of GPU time in {launches} launch{'es' * (launches != 1)} of {kernels} kernel{'s' * (kernels != 1)}"
+    return f"{total} of GPU time in {launches} launch{'es' * (launches != 1)}"
 
 
 def program_finding(program: Program) -> str:
     """Which kernels take most of the time."""
     if not program.kernels:
         return "No kernel was timed"
-    first = [f"{shortened(k.kernel, 40)} {percent(k.share)}" for k in program.kernels[:_TOLD]]
-    return f"Of {gpu_time(program)}: {listed(first)}"
+    first = program.kernels[0]
+    return f"{shortened(first.kernel, 50)} takes {percent(first.share)} of {gpu_time(program)}"
 
 
 def launches_of(kernel: ProgramKernel) -> str:

@@ -27,7 +27,7 @@ from stallgate.formatting import (
 )
 from stallgate.model import Case, CaseResult, Program, Run, Status, Verdict
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
-from stallgate.render.program import COUNTERS, gpu_time, untimed
+from stallgate.render.program import COUNTERS, gpu_time, kernel_names, untimed
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 from stallgate.runs.naming import case_names, place_name
@@ -99,6 +99,8 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
+    if found.program is not None:
+        show_program(found.program)
     show_cases(found, summaries, project)
     several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
@@ -648,13 +650,13 @@ def show_program(found: Program) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("kernel", overflow="fold")
     table.add_column("counters", no_wrap=True)
-    for kernel in found.kernels[:_MOST_KERNELS]:
+    for name, kernel in zip(kernel_names(found.kernels), found.kernels[:_MOST_KERNELS], strict=False):
         bar = "█" * round(kernel.share * _BAR)
         table.add_row(
             f"{100 * kernel.share:5.1f} % {bar}",
             scaled(kernel.time_ns, "ns"),
             str(kernel.launches),
-            _text(shortened(kernel.signature or kernel.kernel, 120)),
+            _text(shortened(name, 120)),
             COUNTERS[kernel.counters],
         )
     out.print(table)
