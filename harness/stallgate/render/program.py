@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from os.path import commonprefix
 
 from stallgate.formatting import percent, scaled, shortened
 from stallgate.model import CountersOf, FrozenStruct, Program, ProgramKernel
@@ -65,21 +64,26 @@ def kernel_names(kernels: list[ProgramKernel]) -> list[str]:
     signatures: dict[str, list[str]] = {}
     for kernel in kernels:
         signatures.setdefault(kernel.kernel, []).append(kernel.signature)
-    return [_name(kernel, signatures[kernel.kernel]) for kernel in kernels]
+    alike = {name: _alike(found) for name, found in signatures.items() if len(found) > 1}
+    return [_name(kernel, *alike[kernel.kernel]) if kernel.kernel in alike else kernel.kernel for kernel in kernels]
 
 
-def _name(kernel: ProgramKernel, signatures: list[str]) -> str:
-    if len(signatures) == 1:
-        return kernel.kernel
-    before = _word_end(commonprefix(signatures))
-    after = _word_end(commonprefix([text[before:][::-1] for text in signatures]))
+def _name(kernel: ProgramKernel, before: int, after: int) -> str:
     differing = kernel.signature[before : len(kernel.signature) - after].strip(" ,:<>")
-    return f"{kernel.kernel} ({shortened(differing, _LONGEST_DIFFERENCE) or 'the shortest'})"
+    own = re.sub(r"^(?:\w+::)+", "", differing)
+    return f"{kernel.kernel} ({shortened(own, _LONGEST_DIFFERENCE) or 'the shortest'})"
 
 
-def _word_end(text: str) -> int:
-    """The length of a text without the word that it ends in the middle of."""
-    return len(re.sub(r"[\w:]*$", "", text))
+def _alike(signatures: list[str]) -> tuple[int, int]:
+    """How many characters signatures share at their beginnings and at their ends, in whole words."""
+    before = _shared(signatures)
+    return before, _shared([text[before:][::-1] for text in signatures])
+
+
+def _shared(texts: list[str]) -> int:
+    first, last = min(texts), max(texts)
+    length = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return len(re.sub(r"[\w:]*$", "", first[:length]))
 
 
 def gpu_time(program: Program) -> str:
