@@ -13,11 +13,11 @@ from stallgate.model import Launch, ProgramKernel, RawMetric
 
 
 def launch(
-    kernel: str | None, time_ns: float | None, grid: int = 1, signature: str = "", ranges: list[str] = []
-) -> Launch:  # noqa: B006
+    kernel: str | None, time_ns: float | None, grid: int = 1, signature: str = "", ranges: tuple[str, ...] = ()
+) -> Launch:
     values = {**dict.fromkeys((*GRID, *BLOCK), 1.0), GRID[0]: float(grid), TIME: time_ns}
     metrics = {name: RawMetric(has_value=value is not None, value=value, unit="") for name, value in values.items()}
-    return Launch(index=0, kernel=kernel, ranges=ranges, metrics=metrics, signature=signature or (kernel or ""))
+    return Launch(index=0, kernel=kernel, ranges=list(ranges), metrics=metrics, signature=signature or (kernel or ""))
 
 
 def kernel(name: str, share: float) -> ProgramKernel:
@@ -75,7 +75,7 @@ def test_template_arguments_share_the_count_of_their_function() -> None:
 
 def test_there_are_only_so_many_groups_and_names() -> None:
     names = [f"k{number}" for number in range(MOST_GROUPS + 5)]
-    assert sum(len(group.kernels) for group in grouped(names, ranking(**dict.fromkeys(names, [1])))) == MOST_GROUPS
+    assert sum(len(group.kernels) for group in grouped(names, ranking(**{name: [1] for name in names}))) == MOST_GROUPS
     long = {"a" * (LONGEST_NAMES - 1): [1], "b" * 10: [2], "c" * (LONGEST_NAMES + 1): [3]}
     assert [[name[0] for name in group.kernels] for group in grouped(list(long), ranking(**long))] == [["a"], ["b"]]
 
@@ -92,7 +92,7 @@ def test_the_first_launch_of_each_case_is_left_out_where_there_are_more() -> Non
 
 
 def test_a_range_of_which_some_launches_were_measured_is_no_case() -> None:
-    launches = [launch("a", 1, ranges=["step"])] * 2
+    launches = [launch("a", 1, ranges=("step",))] * 2
     assert len(foreign_cases(launches, "counters")) == 2
     (case,) = foreign_cases(launches, "counters", warm_up=1)
     assert case.identity is not None
