@@ -22,7 +22,7 @@ from stallgate.measure.capture import CaptureOptions, Capturer, checked_pattern
 from stallgate.measure.device import Device, find_devices, visible_devices
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.profile import chip_of, machine_of
-from stallgate.model import CountersOf, FrozenStruct, Program
+from stallgate.model import CountersOf, FrozenStruct, Program, Stage
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
@@ -119,8 +119,9 @@ def capture_command(**given: Any) -> int:
     """
     arguments = CaptureArguments(**given)
     project = open_project(arguments.root, needed=False)
+    stages = _checked(project, arguments)
     devices = _devices()
-    options = _options(project, arguments, devices[0])
+    options = _options(project, arguments, stages, devices[0])
     machine = machine_of(project, devices[0], find_ncu())
     end_on_signals()
     if arguments.page:
@@ -153,21 +154,25 @@ def _devices() -> list[Device]:
     return visible_devices(found)
 
 
-def _options(project: Project, arguments: CaptureArguments, device: Device) -> CaptureOptions:
-    """What to capture.
+def _checked(project: Project, arguments: CaptureArguments) -> list[Stage]:
+    """The stages to judge by.
 
     Raises:
-        UserFault: the program, the stage or the expression cannot be used.
+        UserFault: the program, a stage or the expression cannot be used.
     """
     program = arguments.command[0]
     if shutil.which(program) is None:
-        raise BadArgument(
-            f"there is no program {as_text(program)}", "give the command as a shell would run it, after --"
-        )
-    stages = project.with_included(arguments.stages)
+        hint = "give the command as a shell would run it, after --"
+        raise BadArgument(f"there is no program {as_text(program)}", hint)
+    checked_pattern(arguments.kernel)
+    return project.with_included(arguments.stages)
+
+
+def _options(project: Project, arguments: CaptureArguments, stages: list[Stage], device: Device) -> CaptureOptions:
+    """What to capture."""
     return CaptureOptions(
         command=list(arguments.command),
-        kernel=checked_pattern(arguments.kernel),
+        kernel=arguments.kernel,
         launches=arguments.launches,
         metrics=collected(project.catalogue, chip_of(project, device), None, stages),
         timeout_s=arguments.timeout,

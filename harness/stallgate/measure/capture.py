@@ -69,8 +69,8 @@ class _Pass(FrozenStruct, frozen=True):
     interrupted: bool
 
 
-def checked_pattern(kernel: str | None) -> str | None:
-    """A regular expression of the command line.
+def checked_pattern(kernel: str | None) -> None:
+    """Checks a regular expression of the command line.
 
     Raises:
         BadArgument: it is not one.
@@ -81,7 +81,6 @@ def checked_pattern(kernel: str | None) -> str | None:
         except re.error as error:
             hint = "it is one of Python's; put \\ before a character that stands for itself"
             raise BadArgument(f"--kernel is not a regular expression: {error}", hint) from None
-    return kernel
 
 
 class Capturer:
