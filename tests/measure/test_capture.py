@@ -343,6 +343,11 @@ def test_a_machine_without_a_gpu(stallgate: Stallgate) -> None:
     assert "no CUDA device" in done.stderr
 
 
+def test_a_part_of_a_gpu_is_one(capture: Capture) -> None:
+    assert capture.facts("true", CUDA_VISIBLE_DEVICES="MIG-7c1b")["status"] == 0
+    assert capture.facts("true", CUDA_VISIBLE_DEVICES="")["error"]["code"] == "no_device"
+
+
 def test_a_machine_without_ncu(with_ncu: Stallgate, tmp_path: Path) -> None:
     (tmp_path / "bin/ncu").unlink()
     done = with_ncu("capture", "--", "true")

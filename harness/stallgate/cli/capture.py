@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -151,6 +152,8 @@ def _devices() -> list[Device]:
     if not found:
         hint = "`stallgate doctor` says what is missing; `stallgate import` reads ncu reports made on another machine"
         raise NoDevice("this machine has no CUDA device", hint)
+    if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+        return found  # a part of a GPU, which nvidia-smi does not list
     return visible_devices(found)
 
 
