@@ -265,7 +265,11 @@ def make(folder: Path, name: str) -> str:
         report = Path(temporary) / f"{name}.ncu-rep"
         done = subprocess.run(
             command(name, str(report)),
-            env={**os.environ, "TMPDIR": temporary, "TRITON_CACHE_DIR": str(folder / ".triton")},
+            env={
+                **os.environ,
+                "TMPDIR": temporary,
+                "TRITON_CACHE_DIR": str(Path(tempfile.gettempdir()) / "elsewhere-triton"),
+            },
             capture_output=True,
             text=True,
             timeout=300,
