@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import count
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import msgspec
 from msgspec.structs import replace
 
 from stallgate import __version__
-from stallgate.errors import BadArgument, BrokenFile, DamagedReport
+from stallgate.errors import DamagedReport
+from stallgate.extract.content import report_name, store_report, stored_digest, stored_suffix
 from stallgate.extract.evidence import CUT_SHORT, calls_of, details_of
+from stallgate.extract.file_kind import check_is_report
 from stallgate.extract.foreign import IMPORTED
 from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
 from stallgate.formatting import as_text
@@ -19,8 +20,6 @@ from stallgate.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch
 from stallgate.project.digests import file_digest
 from stallgate.project.paths import inside, slug
 from stallgate.runs.folder import now, save, whole_run
-
-_SUFFIXES = (".ncu-rep", ".ncu-repz")
 
 _UNKNOWN = "unknown"
 
@@ -32,11 +31,11 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
 
     Raises:
         BadArgument: there is no such file.
-        BrokenFile: a file does not have an ncu report's suffix.
+        BrokenFile: a file is no ncu report.
         DamagedReport: a report holds no launch, cannot be read, or changes meanwhile.
     """
     for path in paths:
-        _check_path(path)
+        check_is_report(path)
     sources = [_read(path) for path in paths]
     with whole_run(reports, IMPORTED) as folder:
         run = _empty(folder, arguments)
@@ -54,15 +53,8 @@ class _Source(msgspec.Struct, frozen=True):
     report: Report
 
 
-def _check_path(path: Path) -> None:
-    if path.suffix not in _SUFFIXES:
-        raise BrokenFile(f"{as_text(path)} is not an ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
-    if not path.exists():
-        raise BadArgument(f"{as_text(path)} does not exist", "give the path of an ncu report")
-
-
 def _read(path: Path) -> _Source:
-    digest = file_digest(path) if path.is_file() else ""
+    digest = stored_digest(path)
     report = read_report(path.absolute(), [], details=True)
     if any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(f"{as_text(path.name)}: {CUT_SHORT}", "make the report again, or copy it again")
@@ -89,9 +81,9 @@ def _empty(folder: Path, arguments: list[str]) -> Run:
 
 def _add(run: Run, source: _Source, folder: Path) -> Run:
     """The run with one more report, its cases and the GPU that it was made on."""
-    name = _unused(slug(source.path.stem), [attempt.name for attempt in run.attempts])
-    kept = inside(folder, "ncu", f"{name}{source.path.suffix}")
-    shutil.copyfile(source.path, kept)
+    name = _unused(slug(report_name(source.path)), [attempt.name for attempt in run.attempts])
+    kept = inside(folder, "ncu", f"{name}{stored_suffix(source.path)}")
+    store_report(source.path, kept)
     if file_digest(kept) != source.digest:
         raise DamagedReport(
             f"{as_text(source.path.name)} changed while it was imported", "import it once it is complete"
