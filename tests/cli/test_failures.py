@@ -104,7 +104,7 @@ def test_no_such_device(with_ncu: Stallgate) -> None:
 @pytest.mark.parametrize(
     ("mode", "outcome", "status", "words"),
     [
-        ("killed", "crashed", 3, ("ended with status 9",)),
+        ("killed", "crashed", 3, ("ended with status 9", "by the driver: Profiling failed because a driver resource")),
         ("lost", "crashed", 3, ("CUDA error",)),
         ("wrong_result", "wrong_result", 1, ("1 of 4 elements are wrong",)),
         ("skipped", "skipped", 0, ("1 of 4 elements are wrong",)),
