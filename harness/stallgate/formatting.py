@@ -81,9 +81,21 @@ def on_several(verdicts: Iterable[Verdict]) -> bool:
     return len({verdict.problem for verdict in verdicts}) > 1
 
 
+def rounded(value: float, digits: int = 3, *, zeros: bool = False) -> str:
+    """A value in so many significant digits, with thousands separators; large ones have all digits, never an exponent.
+
+    Args:
+        value: the value.
+        digits: significant digits, where it has no more before the point.
+        zeros: keep the zeros at its end, as columns do.
+    """
+    shown = f"{value:{'#' * zeros},.{digits}g}".removesuffix(".")
+    return f"{value:,.0f}" if "e+" in shown else shown
+
+
 def number(value: float) -> str:
     """A value in four significant digits, with thousands separators."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return rounded(value, 4)
 
 
 def percent(fraction: float) -> str:
@@ -92,8 +104,8 @@ def percent(fraction: float) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A value with its unit."""
-    return f"{number(value)} {unit}".rstrip()
+    """A value with its unit; a time in the unit that it is read in."""
+    return scaled(value, unit) if unit == "ns" else f"{number(value)} {unit}".rstrip()
 
 
 _SCALES = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
-from stallgate.formatting import number, quantity
+from stallgate.formatting import number, quantity, rounded
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 
@@ -156,4 +156,4 @@ def _wanted(metric: Metric, bound: Bound) -> str:
     if tolerance is None:
         return limit
     noise = ", the spread of its repeated runs" if bound.noisy else ""
-    return f"{limit} ({100 * tolerance:.3g} % worse{noise})"
+    return f"{limit} ({rounded(100 * tolerance)} % worse{noise})"

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from stallgate.compare.since import WORD_ORDER
 from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, times_finding
 from stallgate.extract.table import Summary
-from stallgate.formatting import number, scaled, spaced
+from stallgate.formatting import number, rounded, scaled, spaced
 from stallgate.model import FrozenStruct
 from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_drawing
@@ -158,7 +158,7 @@ def _cell(summary: Summary | None, unit: str) -> SideCell:
         return SideCell(text="–", value=None, title="no numbers")
     if summary.median is None or summary.low is None or summary.high is None:
         return SideCell(text=spaced(summary.state), value=None, title=summary.ncu_name)
-    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
+    spread = f"{rounded(summary.low, 6)} to {rounded(summary.high, 6)} in {summary.samples} samples; {summary.ncu_name}"
     return SideCell(
         text=number(summary.median),
         value=summary.median,

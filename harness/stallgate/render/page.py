@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, spaced, variant_of
+from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, scaled, spaced, variant_of
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
@@ -242,7 +242,7 @@ def _needs(view: View) -> str:
     if measured is None:
         return written.called_with
     derived = " (derived from inputs and outputs)" if written.bytes is None else ""
-    return f"{written.called_with}; needs {(measured.bytes or 0) / 1e9:.4g} GB of memory traffic{derived}"
+    return f"{written.called_with}; needs {scaled(measured.bytes or 0, 'byte')} of memory traffic{derived}"
 
 
 def _troubles(view: View) -> list[str]:

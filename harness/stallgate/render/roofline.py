@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from stallgate.formatting import listed
+from stallgate.formatting import listed, rounded
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct
 from stallgate.project.arithmetic import TENSOR_PEAKS
@@ -139,7 +139,7 @@ def _level_name(level: float, pipes: list[_Pipe]) -> str:
     """Such as ``BF16 and FP16 tensor cores, 989.4 TFLOP/s (data sheet)``."""
     types = {unit: [pipe.type for pipe in pipes if pipe.unit == unit] for unit in ("units", "tensor cores")}
     names = [f"{listed(found)} {unit}" for unit, found in types.items() if found]
-    return f"{listed(names)}, {level / TERA:,.4g} TFLOP/s (data sheet)"
+    return f"{listed(names)}, {rounded(level / TERA, 4)} TFLOP/s (data sheet)"
 
 
 def _slope(view: View, rates: dict[Case, dict[str, float]], found: dict[Case, _Arithmetic]) -> RooflineCeiling | None:

@@ -57,7 +57,10 @@ def _row(cells: list[str]) -> list[str]:
 
 
 def _table(view: View) -> list[str]:
-    columns = case_columns(view.project.catalogue, view.stage_metrics())
+    columns = [
+        column.holding(view.median(case, column.metric.name) for case in view.drawn)
+        for column in case_columns(view.project.catalogue, view.stage_metrics())
+    ]
     compared = any(case.worst for case in view.drawn)
     right = ["Worst element, of its tolerance"] if compared else []
     heads = ["Variant", "Role", *(markdown(column.heading) for column in columns), *right]

@@ -115,6 +115,7 @@ def _variant(result: CaseResult) -> Text:
 
 def _cases_table(title: str, results: list[CaseResult], columns: Sequence[CaseColumn], summaries: Summaries) -> None:
     """The cases of a workload with as many columns as the terminal has room for, and which were left out."""
+    columns = [column.holding(_median(summaries, result, column) for result in results) for column in columns]
     rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
     names = max(len(result.case.display_name) for result in results)
     least, most = _NAME_WIDTH
