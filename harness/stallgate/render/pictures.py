@@ -347,7 +347,7 @@ def _roofline(view: View) -> Picture | None:
     found = roofline(view)
     if found is None:
         return None
-    counted = "FP32 operations" if found.only_fp32 else "operations"
+    counted = found.counted
     needed = any(work.by_need for work in found.works)
     how = f"{counted} by counters, by need where said" if needed else f"bytes and {counted} by counters"
     title = titled(view, f"Roofline of {view.place}: {how}")
