@@ -178,6 +178,8 @@ def _by_name(launch: Launch, metric: Metric, name: str) -> Reading:
 
 
 def _by_formula(launch: Launch, metric: Metric, formula: str) -> Reading:
+    if names_in(formula) == (formula,):
+        return _by_name(launch, metric, formula)
     readings = {name: _by_name(launch, _PART, name) for name in names_in(formula)}
     for part in readings.values():
         if part.value is None:

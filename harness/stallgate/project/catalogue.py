@@ -197,7 +197,7 @@ def readable(catalogue: Catalogue) -> list[str]:
 
 def formulas(metric: Metric) -> list[str]:
     """The ways to compute a metric of ncu names, the preferred one first."""
-    return [*metric.counters, *([metric.formula] if metric.formula is not None else [])]
+    return [*metric.counters, *([metric.formula] if metric.formula is not None else []), *metric.older]
 
 
 # --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------

@@ -126,7 +126,7 @@ def _check_metric(key: str, metric: Metric, metrics: dict[str, Metric]) -> None:
             names_in(formula)
         except ValueError as error:
             hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
-            place = "formula" if formula == metric.formula else "counters"
+            place = next((key for key in ("counters", "older") if formula in getattr(metric, key)), "formula")
             raise BrokenFile(f"{key}.{place}: {error}", hint) from None
 
 
