@@ -281,6 +281,8 @@ class Chip(FrozenStruct, frozen=True):
 
     name: str
     compute_capability: str | None = None
+    like: str | None = None
+    """A chip of the same family, whose counters it has."""
 
 
 class Catalogue(FrozenStruct, frozen=True):

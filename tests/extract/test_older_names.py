@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 
-from stallgate.extract.launches import read_report, reading
+from stallgate.extract.imported import import_reports
+from stallgate.extract.launches import chip_in, read_report, reading
 from stallgate.model import Launch, RawMetric
 from stallgate.project.catalogue import asked_for, formula_value, names_in, readable
 from stallgate.project.load import Project
+from stallgate.runs.folder import load
 from tests.conftest import ROOT
 
 
@@ -76,3 +81,30 @@ def test_where_a_report_has_both_names_they_say_the_same(repository: Project) ->
                     assert old == pytest.approx(new.value, rel=1e-9 if metric.state is None else 0.05, abs=0.1)
                     compared.add(metric.name)
     assert {"duration", "dram_bytes_read", "dram_bytes_written", "shared_memory"} <= compared
+
+
+# --- chips ---
+
+
+@pytest.mark.parametrize(
+    ("number", "chip"),
+    [(384.0, "GH100"), (372, "GA104"), (360.0, "TU116"), (0x134, "GP104"), (0x1B3, "GB203"), (9999.0, None)],
+)
+def test_a_report_says_its_chip_by_number(number: float, chip: str | None) -> None:
+    assert chip_in(launch(device__attribute_chip=number)) == chip
+
+
+@pytest.mark.parametrize("values", [{}, {"device__attribute_chip": math.nan}, {"device__attribute_chip": -1.0}])
+def test_a_report_that_does_not_say_its_chip_has_none(values: dict[str, float]) -> None:
+    assert chip_in(launch(**values)) is None
+
+
+def test_every_chip_of_a_report_that_ncu_still_knows_is_in_the_catalogue(repository: Project) -> None:
+    told = {chip_in(launch(device__attribute_chip=number)) for number in range(0x140, 0x1C0)} - {None}
+    assert told <= set(repository.catalogue.chips)
+
+
+def test_an_import_knows_the_chip(tmp_path: Path) -> None:
+    run = load(import_reports([DETAILED[0]], tmp_path, []))
+    assert run.attempts[0].environment is not None
+    assert run.attempts[0].environment.chip == "GH100"

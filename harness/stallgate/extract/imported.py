@@ -14,7 +14,7 @@ from stallgate.extract.content import report_name, store_report, stored_digest, 
 from stallgate.extract.evidence import CUT_SHORT, calls_of, details_of
 from stallgate.extract.file_kind import check_is_report
 from stallgate.extract.foreign import IMPORTED
-from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
+from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, chip_in, device_of, fact, read_report
 from stallgate.formatting import as_text
 from stallgate.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
 from stallgate.project.digests import file_digest
@@ -116,7 +116,7 @@ def _environment(launch: Launch) -> Environment:
         gpu=device_of(launch),
         device=_index(fact(launch, DEVICE_INDEX)),
         compute_capability=".".join(fact(launch, name) or "?" for name in CAPABILITY),
-        chip=None,
+        chip=chip_in(launch),
         driver=_UNKNOWN,
         ncu=_UNKNOWN,
         python=_UNKNOWN,
