@@ -108,6 +108,11 @@ def quantity(value: float, unit: str) -> str:
     return scaled(value, unit) if unit == "ns" else f"{number(value)} {unit}".rstrip()
 
 
+def bare(value: float, unit: str) -> str:
+    """A value beside others of its unit, which is said of them; a time has it, because it is read in another."""
+    return quantity(value, unit) if unit == "ns" else number(value)
+
+
 _SCALES = {
     "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
     "byte": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),

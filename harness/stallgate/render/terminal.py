@@ -17,6 +17,7 @@ from stallgate.formatting import (
     aliases,
     listed,
     on_several,
+    rounded,
     scaled,
     spaced,
     whom,
@@ -532,10 +533,14 @@ def _times(row: BenchRow, entry: Entry) -> list[str]:
     return [
         scaled(1e3 * entry.median_us, "ns"),
         f"{low} {high} %",
-        _three_digits(of_copy) if row.limit == "copy" else f"{tflops:#.4g}".rstrip(".") if tflops is not None else "–",
+        _three_digits(of_copy) if row.limit == "copy" else _four_digits(tflops),
         _three_digits(of_roof),
         f"{host:.1f}" if host is not None else "–",
     ]
+
+
+def _four_digits(tflops: float | None) -> str:
+    return rounded(tflops, 4, zeros=True) if tflops is not None else "–"
 
 
 def _three_digits(fraction: float | None) -> str:
