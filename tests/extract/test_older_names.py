@@ -31,6 +31,12 @@ def launch(**values: float) -> Launch:
         ("dram_bytes_read", {"dram__sectors_read.sum": 2.0}, 64.0, "32 * dram__sectors_read.sum"),
         ("sm_throughput", {"sm__sol_pct": 40.0}, 40.0, "sm__sol_pct"),
         (
+            "dram_throughput",
+            {"dram__read_pct": 0.25, "dram__write_pct": 1.5},
+            1.75,
+            "dram__read_pct + dram__write_pct",
+        ),
+        (
             "l2_hit_rate",
             {"lts__request_total_sectors_hitrate_pct": 51.0},
             51.0,
