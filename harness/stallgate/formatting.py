@@ -82,7 +82,7 @@ def on_several(verdicts: Iterable[Verdict]) -> bool:
 
 
 def rounded(value: float, digits: int = 3, *, zeros: bool = False) -> str:
-    """A value in so many significant digits, with thousands separators; large ones have all digits, never an exponent.
+    """A value in so many significant digits, with thousands separators; from 0.000001 on, without an exponent.
 
     Args:
         value: the value.
@@ -90,7 +90,13 @@ def rounded(value: float, digits: int = 3, *, zeros: bool = False) -> str:
         zeros: keep the zeros at its end, as columns do.
     """
     shown = f"{value:{'#' * zeros},.{digits}g}".removesuffix(".")
+    if "e-" in shown and abs(value) >= _SMALLEST_WRITTEN_OUT:
+        mantissa, _, exponent = shown.partition("e-")
+        return f"{value:.{int(exponent) + len(mantissa.lstrip('-').replace('.', '')) - 1}f}"
     return f"{value:,.0f}" if "e+" in shown else shown
+
+
+_SMALLEST_WRITTEN_OUT = 1e-6
 
 
 def number(value: float) -> str:

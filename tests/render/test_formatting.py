@@ -18,6 +18,9 @@ from stallgate.formatting import number, quantity, rounded, scaled
         (123456.7, 3, "123,457"),
         (52_000_000_000, 4, "52,000,000,000"),
         (0.0407, 3, "0.0407"),
+        (0.00009674, 3, "0.0000967"),
+        (-0.00001, 3, "-0.00001"),
+        (0.0000000012, 3, "1.2e-09"),
         (12.0, 3, "12"),
         (0, 3, "0"),
         (-4321.0, 3, "-4,321"),
@@ -27,7 +30,7 @@ def test_rounded(value: float, digits: int, text: str) -> None:
     assert rounded(value, digits) == text
 
 
-@given(value=st.floats(1e-3, 1e15), digits=st.integers(1, 6), zeros=st.booleans())
+@given(value=st.floats(1e-6, 1e15), digits=st.integers(1, 6), zeros=st.booleans())
 def test_a_rounded_number_is_near_and_has_no_exponent(value: float, digits: int, zeros: bool) -> None:
     shown = rounded(value, digits, zeros=zeros)
     assert "e" not in shown
