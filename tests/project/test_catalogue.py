@@ -251,7 +251,7 @@ def test_recent_chips_have_the_yardsticks_of_arithmetic(repository: Project, met
 
 @pytest.mark.parametrize("chip", RECENT)
 def test_recent_chips_count_the_operations_of_every_type_that_they_have(repository: Project, chip: str) -> None:
-    without = {"tensor_fp8_flops"} if chip == "GA100" else set()
+    without = {"tensor_fp8_flops"} if chip in ("GA100", "GB100") else set()  # of GB100, ncu 2025.3.1 lists no counter
     parts = COMPUTED_OF["tflops"]
     assert {n for n in parts if not asked_for(repository.catalogue, repository.catalogue.metrics[n], chip)} == without
 
@@ -260,7 +260,7 @@ def test_a_chip_is_asked_for_the_first_counters_it_has(repository: Project) -> N
     fp16, fp8 = (repository.catalogue.metrics[f"tensor_{name}_flops"] for name in ("fp16", "fp8"))
     assert asked_for(repository.catalogue, fp16, "GH100") == ["sm__ops_path_tensor_src_fp16.sum"]
     assert len(asked_for(repository.catalogue, fp16, "AD102")) == 2
-    assert asked_for(repository.catalogue, fp8, "AD102") == ["sm__ops_path_tensor_src_fp8.sum"]
+    assert len(asked_for(repository.catalogue, fp8, "AD102")) == 2
     with pytest.raises(BadArgument, match="GA100 does not have tensor_fp8_flops"):
         collected(repository.catalogue, "GA100", ["tensor_fp8_flops"])
 
