@@ -8,14 +8,18 @@ import pytest
 
 from stallgate.extract.captured import LONGEST_NAMES, MOST_GROUPS, MOST_HEAVY, TIME, Ranking, grouped, heaviest, ranked
 from stallgate.extract.foreign import foreign_cases
-from stallgate.extract.launches import BLOCK, GRID
+from stallgate.extract.launches import BLOCK_DIMENSIONS, GRID_DIMENSIONS
 from stallgate.model import Launch, ProgramKernel, RawMetric
 
 
 def launch(
     kernel: str | None, time_ns: float | None, grid: int = 1, signature: str = "", ranges: tuple[str, ...] = ()
 ) -> Launch:
-    values = {**dict.fromkeys((*GRID, *BLOCK), 1.0), GRID[0]: float(grid), TIME: time_ns}
+    values = {
+        **dict.fromkeys((*GRID_DIMENSIONS, *BLOCK_DIMENSIONS), 1.0),
+        GRID_DIMENSIONS[0]: float(grid),
+        TIME: time_ns,
+    }
     metrics = {name: RawMetric(has_value=value is not None, value=value, unit="") for name, value in values.items()}
     return Launch(index=0, kernel=kernel, ranges=list(ranges), metrics=metrics, signature=signature or (kernel or ""))
 
