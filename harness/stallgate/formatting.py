@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,16 @@ def listed(names: list[str]) -> str:
 def shortened(name: str, length: int) -> str:
     """A name, cut to so many characters."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """The names; one that was there before gets a number."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return found
 
 
 def as_text(word: str | Path) -> str:

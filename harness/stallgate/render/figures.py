@@ -695,7 +695,7 @@ def program_figure(title: str, bars: Sequence[ShareBar]) -> Figure:
             bar.label, (lengths[place], place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
         )
     _name_rows(axis, rows)
-    axis.set_xlim(0, 1.5 * max([*lengths, 1.0]))
+    axis.set_xlim(0, 1.9 * max([*lengths, 1.0]))  # room for the labels behind the bars
     axis.set_xlabel("share of the program's GPU time [%]", fontsize=9, color=INK)
     strip_axis(axis)
     _place(figure, rows, height, below=0.5)

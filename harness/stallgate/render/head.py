@@ -8,6 +8,7 @@ from pathlib import Path
 from stallgate.formatting import MARKS, on_several, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Run
+from stallgate.render.program import program_finding
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
@@ -47,7 +48,9 @@ def headline(result: JudgedRun) -> str:
 
 
 def _read(run: Run) -> str:
-    """What an imported run holds."""
+    """What an imported run holds; of a captured program, which kernel takes most of its time."""
+    if run.program is not None:
+        return program_finding(run.program)
     found = [result.identity for result in run.cases if result.identity is not None]
     kernels = {(each.kernel, each.signature) for each in found if each.kind != "call"}
     launches = sum(each.launches for each in found if each.kind != "call")

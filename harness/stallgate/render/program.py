@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stallgate.formatting import percent, scaled, shortened
+from stallgate.formatting import numbered, percent, scaled, shortened
 from stallgate.model import CountersOf, FrozenStruct, Program, ProgramKernel
 
 COUNTERS: dict[CountersOf, str] = {"measured": "measured", "missed": "not met again", "not_wanted": ""}
@@ -65,7 +65,8 @@ def kernel_names(kernels: list[ProgramKernel]) -> list[str]:
     for kernel in kernels:
         signatures.setdefault(kernel.kernel, []).append(kernel.signature)
     alike = {name: _alike(found) for name, found in signatures.items() if len(found) > 1}
-    return [_name(kernel, *alike[kernel.kernel]) if kernel.kernel in alike else kernel.kernel for kernel in kernels]
+    names = (_name(kernel, *alike[kernel.kernel]) if kernel.kernel in alike else kernel.kernel for kernel in kernels)
+    return numbered(names)
 
 
 def _name(kernel: ProgramKernel, before: int, after: int) -> str:
@@ -98,7 +99,7 @@ def program_finding(program: Program) -> str:
     if not program.kernels:
         return "No kernel was timed"
     first = program.kernels[0]
-    return f"{shortened(first.kernel, 50)} takes {percent(first.share)} of {gpu_time(program)}"
+    return f"{shortened(first.kernel, 32)} takes {percent(first.share)} of {gpu_time(program)}"
 
 
 def launches_of(kernel: ProgramKernel) -> str:

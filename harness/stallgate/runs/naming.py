@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
-from stallgate.formatting import listed
+from stallgate.formatting import listed, numbered
 from stallgate.model import Case, Identity, Run
 
 _LONGEST_HEAD = 160
@@ -25,7 +24,8 @@ def case_names(run: Run) -> dict[Case, str]:
         alike.setdefault(_group(identity), []).append(identity)
     differing = {group: _Differing(found) for group, found in alike.items()}
     names = {result.case: result.case.display_name for result in run.cases}
-    return names | _numbered({case: differing[_group(identity)].name(identity) for case, identity in known})
+    told = numbered(differing[_group(identity)].name(identity) for _, identity in known)
+    return names | dict(zip((case for case, _ in known), told, strict=True))
 
 
 def place_name(identity: Identity) -> str:
@@ -116,16 +116,6 @@ def _shortened(text: str) -> str:
         return text
     half = _LONGEST_HEAD // 2
     return f"{text[:half]}…{text[1 - half :]}"
-
-
-def _numbered(names: dict[Case, str]) -> dict[Case, str]:
-    """The names; one that was cut down to another's gets a number."""
-    seen: Counter[str] = Counter()
-    found = {}
-    for case, name in names.items():
-        seen[name] += 1
-        found[case] = name if seen[name] == 1 else f"{name} #{seen[name]}"
-    return found
 
 
 def _grid(identity: Identity) -> str:
