@@ -169,7 +169,7 @@ def test_what_the_roof_excuses_is_seen_everywhere(stallgate: Stallgate, replayed
     assert done.returncode == 0, done.stdout
     said = " ".join(done.stdout.split())
     assert "✓ excused" in said
-    assert "wanted above 50 %; limited by registers; excused: roof_fraction is 0.98" in said
+    assert re.search(r"wanted above 50 %; limited by registers; excused: roof_fraction is 0.9[5-9]\d*, at least", said)
     assert "PASS 1 excused; stages: block_tiling" in said
     [case] = Xml.parse(replayed_square / "junit.xml").getroot().iter("testcase")
     assert [(child.tag, child.get("type")) for child in case] == [("skipped", "at_the_roof")]

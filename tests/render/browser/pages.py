@@ -208,8 +208,8 @@ def _with_gaps(call: ProfiledCall) -> ProfiledCall:
 
 def _gappy(launch: Launch) -> Launch:
     altered = {**launch.metrics, **{name: raw for name, raw in GAPS.values() if raw is not None}}
-    gone = {name for name, raw in GAPS.values() if raw is None}
-    return replace(launch, metrics={name: raw for name, raw in altered.items() if name not in gone})
+    gone = {name.partition(".")[0] for name, raw in GAPS.values() if raw is None}  # other rollups stand in for one
+    return replace(launch, metrics={name: raw for name, raw in altered.items() if name.partition(".")[0] not in gone})
 
 
 # --- many launches ----------------------------------------------------------------------------------------------------
