@@ -67,13 +67,22 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def whom(verdict: Verdict, *, with_problem: bool) -> str:
     """The variant that a verdict is about, and its workload."""
+    if verdict.name:
+        return verdict.name
     variant = variant_of(verdict, with_problem=with_problem)
     return f"{variant} on {verdict.workload}" if verdict.workload else variant
 
 
 def variant_of(verdict: Verdict, *, with_problem: bool) -> str:
     """A verdict's variant, with its problem where there are several: their variants may share a name."""
+    if verdict.name:
+        return verdict.name
     return f"{verdict.problem}/{verdict.variant}" if with_problem else verdict.variant
+
+
+def workload_of(verdict: Verdict) -> str:
+    """A verdict's workload; the GPU of an imported case."""
+    return verdict.place or verdict.workload
 
 
 def on_several(verdicts: Iterable[Verdict]) -> bool:

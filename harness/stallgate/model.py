@@ -507,6 +507,44 @@ class WorstElement(FrozenStruct, frozen=True):
     """The tolerance in words."""
 
 
+IdentityKind = Literal["launches", "call", "range", "graph", "other"]
+"""launches: kernel launches that are alike. call: all launches within an NVTX range, added up. range, graph, other: one
+reading that ncu took of several kernels at once: of a replayed range, of a CUDA graph, of anything else."""
+
+
+class Identity(FrozenStruct, frozen=True, omit_defaults=True):
+    """What a case of an imported run is: launches that are alike, or an NVTX range."""
+
+    kernel: str = ""
+    """The function's name as the report has it; empty for an NVTX range."""
+    signature: str = ""
+    """With namespace, template arguments and parameters."""
+    grid: tuple[int, int, int] | None = None
+    block: tuple[int, int, int] | None = None
+    grid_size: int | None = None
+    block_size: int | None = None
+    """Blocks of the grid and threads of a block, where the report has no x, y and z."""
+    registers: int | None = None
+    """Of a thread."""
+    static_shared_bytes: int | None = None
+    dynamic_shared_bytes: int | None = None
+    device: str = ""
+    """The GPU's name; of a range, every GPU's."""
+    device_index: int | None = None
+    ranges: list[str] = []
+    """The NVTX push/pop ranges around it, outermost first."""
+    kernels: list[str] = []
+    """Of a range: its kernels, in the order of their first launch."""
+    report: str = ""
+    """The file's name as the user gave it."""
+    launches: int = 0
+    without_counters: int = 0
+    """Launches that ncu could not profile."""
+    reason: str = ""
+    """ncu's own reason for that, where the report has it."""
+    kind: IdentityKind = "launches"
+
+
 class CaseResult(FrozenStruct, frozen=True):
     """What became of one planned case."""
 
@@ -530,6 +568,8 @@ class CaseResult(FrozenStruct, frozen=True):
     """Bytes of its inputs and outputs, as the referee made them."""
     worst: list[WorstElement] = []
     """One for each output."""
+    identity: Identity | None = None
+    """Of an imported run: what the case is, by its names in the report."""
 
 
 class Environment(FrozenStruct, frozen=True):
@@ -674,6 +714,30 @@ class Subject(FrozenStruct, frozen=True):
     """What roofs saturate that saturate something else than bytes."""
 
 
+class ProgramKernel(FrozenStruct, frozen=True):
+    """A kernel of a captured program, and its part of the program's GPU time."""
+
+    kernel: str
+    signature: str
+    launches: int
+    time_ns: float
+    """Of all its launches together."""
+    share: float
+    """Of the GPU time of all kernels, 0 to 1."""
+
+
+class Program(FrozenStruct, frozen=True):
+    """A program that was run under ncu, and where its GPU time went."""
+
+    command: list[str]
+    exit_status: int | None = None
+    """ncu's, of the pass that took times only; None where stallgate ended it."""
+    seconds: float | None = None
+    """How long that pass took."""
+    kernels: list[ProgramKernel] = []
+    """The largest share first."""
+
+
 class Run(FrozenStruct, frozen=True):
     """Everything that one profile produced."""
 
@@ -690,7 +754,8 @@ class Run(FrozenStruct, frozen=True):
     arguments: list[str]
     """The command line, for a reader."""
     settings: Settings | None
-    """None of an imported run, and where the recordings that it replays differ: then each origin has its own."""
+    """None of reports that stallgate did not make, and where the recordings that are replayed differ: then each origin
+    has its own."""
     subjects: dict[str, Subject]
     cases: list[CaseResult]
     attempts: list[Attempt] = field(default_factory=list)
@@ -699,6 +764,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    program: Program | None = None
+    """Of a capture: the program, and the share of each of its kernels."""
 
 
 # --- what was read ----------------------------------------------------------------------------------------------------
@@ -725,6 +792,10 @@ class RawMetric(FrozenStruct, frozen=True):
     unit: str
 
 
+LaunchKind = Literal["kernel", "range", "graph", "other"]
+"""What one result of ncu is of: a kernel launch, a range or a CUDA graph replayed as a whole, or anything else."""
+
+
 class Launch(FrozenStruct, frozen=True):
     """One kernel launch as ncu saw it."""
 
@@ -732,8 +803,15 @@ class Launch(FrozenStruct, frozen=True):
     kernel: str | None
     """None for a phantom: the sign of a damaged report or a faulting launch."""
     ranges: list[str]
-    """Open NVTX push/pop ranges, outermost first."""
+    """Open NVTX push/pop ranges, outermost first; those of another than the default domain as ``domain@range``."""
     metrics: dict[str, RawMetric]
+    domains: list[list[str]] = []
+    """The same ranges by NVTX domain, where there are several: ranges nest within their domain alone."""
+    kind: LaunchKind = "kernel"
+    has_counters: bool = True
+    """Whether any hardware counter has a value."""
+    reason: str = ""
+    """Why it has no counters, where the report says so."""
     signature: str = ""
     """The kernel's C++ name with namespace and arguments; a Triton kernel's is its plain name."""
     samples: int = 0
@@ -812,6 +890,10 @@ class Verdict(FrozenStruct, frozen=True):
     samples: int = 0
     parts: list[KernelPart] = []
     """The value of each kernel, where the call has several."""
+    name: str = ""
+    """Of an imported case: its name in the report, which stands for variant and configuration."""
+    place: str = ""
+    """Of an imported case: its GPU, which stands for the workload."""
     warning: bool = False
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None = None

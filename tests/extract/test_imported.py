@@ -12,18 +12,34 @@ from typing import Any
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from stallgate.errors import DamagedReport
-from stallgate.extract.evidence import gather
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.evidence import foreign_calls, gather
+from stallgate.extract.foreign import ForeignCase, foreign_cases
 from stallgate.extract.imported import import_reports
-from stallgate.extract.launches import read_report
-from stallgate.model import Launch, RawMetric
+from stallgate.extract.launches import (
+    BLOCK_DIMENSIONS,
+    BLOCK_SIZE,
+    DEVICE_INDEX,
+    DEVICE_NAME,
+    DYNAMIC_SHARED,
+    GRID_DIMENSIONS,
+    GRID_SIZE,
+    REGISTERS,
+    STATIC_SHARED,
+    Report,
+    read_report,
+)
+from stallgate.extract.table import rows_of
+from stallgate.model import RUN_FORMAT, CaseResult, Launch, RawMetric, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import load
+from stallgate.runs.naming import case_names
 from tests.cli.test_failures import said
 from tests.conftest import Stallgate, environment
 from tests.extract.fuzz import beginning
+from tests.extract.patching import patched, recorded_report, repeated
 
 
 @pytest.fixture
@@ -103,20 +119,212 @@ def test_latest_may_be_imported_from(repository: Project, tmp_path: Path, report
     assert first != second
 
 
-def launch(index: int, kernel: str, text: str = "") -> Launch:
-    geometry = {name: RawMetric(True, 8.0, "") for name in ("launch__grid_size", "launch__block_size")}
-    return Launch(index=index, kernel=kernel, ranges=[text] if text else [], metrics=geometry)
+# --- what a case is ---
+
+
+def launch(index: int, kernel: str, *ranges: str, **changed: Any) -> Launch:
+    """A launch of a grid of 8 x 4 x 1 blocks of 32 x 16 x 1 threads."""
+    facts: dict[str, Any] = dict(zip((*GRID_DIMENSIONS, *BLOCK_DIMENSIONS), (8, 4, 1, 32, 16, 1), strict=True))
+    facts |= {GRID_SIZE: 32, BLOCK_SIZE: 512, REGISTERS: 40, STATIC_SHARED: 0, DYNAMIC_SHARED: 0}
+    facts |= {DEVICE_NAME: "NVIDIA H100 80GB HBM3", DEVICE_INDEX: 0} | changed.pop("facts", {})
+    metrics = {name: RawMetric(True, value, "") for name, value in facts.items() if value is not None}
+    return Launch(index=index, kernel=kernel, ranges=list(ranges), metrics=metrics, **changed)
 
 
 def test_kernels_and_ranges_of_one_slug_are_cases_of_their_own() -> None:
     kernels = ["k<int>", "k[int]", "K_int", "k" * 100 + "a", "k" * 100 + "b", "k<int>"]
-    ranges = ["step/large/0", "Step/large/0", "step/Large/0", "step/large/1"]
     launches = [launch(index, kernel) for index, kernel in enumerate(kernels)]
-    launches += [launch(index, "k", text) for index, text in enumerate(ranges)]
-    labels = [label for label, _ in identify_foreign(launches, "file")]
-    assert len({label.case for label in labels}) == len({*kernels}) + 3
-    assert labels[0].case == labels[5].case
-    assert labels == [label for label, _ in identify_foreign(launches, "file")]
+    launches += [launch(index, "k", text) for index, text in enumerate(["step", "Step", "STEP", "step"])]
+    cases = foreign_cases(launches, "file")
+    assert len({found.case for found in cases}) == len(cases) == len({*kernels}) + 2 * 3
+    assert [launch.kernel for launch in cases[0].samples["1"]] == ["k<int>"]
+    assert cases == foreign_cases(launches, "file")
+
+
+def grid(x: int, y: int, z: int) -> dict[str, int]:
+    return dict(zip(GRID_DIMENSIONS, (x, y, z), strict=True))
+
+
+def block(x: int, y: int, z: int) -> dict[str, int]:
+    return dict(zip(BLOCK_DIMENSIONS, (x, y, z), strict=True))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"facts": block(16, 32, 1)},
+        {"facts": grid(4, 8, 1)},
+        {"facts": grid(8, 1, 4)},
+        {"facts": {REGISTERS: 41}},
+        {"facts": {STATIC_SHARED: 1024}},
+        {"facts": {DYNAMIC_SHARED: 1024}},
+        {"facts": {DEVICE_NAME: "NVIDIA A10G"}},
+        {"facts": {DEVICE_INDEX: 1}},
+        {"facts": dict.fromkeys([*GRID_DIMENSIONS, *BLOCK_DIMENSIONS])},
+        {"signature": "void k<(int)64>(float *)"},
+        {"kind": "graph"},
+    ],
+    ids=str,
+)
+def test_launches_that_differ_are_cases_of_their_own(other: dict[str, Any]) -> None:
+    first = {"signature": "void k<(int)32>(float *)"}
+    cases = foreign_cases([launch(0, "k", **first), launch(1, "k", **first | other), launch(2, "k", **first)], "file")
+    found = [[launch.index for (launch,) in case.samples.values()] for case in cases]
+    assert found == [[0, 2], [1]]
+    assert len({case.case for case in cases}) == 2
+    names = case_names(run_of_cases(cases))
+    assert len(set(names.values())) == 2
+
+
+def run_of_cases(cases: list[ForeignCase]) -> Run:
+    results = [CaseResult(case=c.case, role="unknown", outcome="profiled", identity=c.identity) for c in cases]
+    return Run(
+        format=RUN_FORMAT,
+        name="run",
+        kind="imported",
+        created="",
+        stallgate="",
+        reader="",
+        commit=None,
+        dirty=False,
+        arguments=[],
+        settings=None,
+        subjects={},
+        cases=results,
+    )
+
+
+def test_a_sweep_of_137_configurations_is_137_cases() -> None:
+    sweep = [launch(i, "gemm", facts={**grid(137 - i, i + 1, 1), GRID_SIZE: (137 - i) * (i + 1)}) for i in range(137)]
+    cases = foreign_cases(sweep, "sweep")
+    assert len({case.case for case in cases}) == 137
+    assert len(set(case_names(run_of_cases(cases)).values())) == 137
+
+
+def test_105_launches_are_as_many_cases_as_are_distinct() -> None:
+    launches = [launch(i, f"k{i % 3}", facts={REGISTERS: 32 + i % 2}) for i in range(105)]
+    cases = foreign_cases(launches, "loop", "loop.ncu-rep")
+    counts = {(c.identity.kernel, c.identity.registers): c.identity.launches for c in cases if c.identity}
+    assert counts == {
+        ("k0", 32): 18,
+        ("k1", 33): 18,
+        ("k2", 32): 18,
+        ("k0", 33): 17,
+        ("k1", 32): 17,
+        ("k2", 33): 17,
+    }
+    for case in cases:
+        assert case.identity is not None
+        assert len(case.samples) == case.identity.launches
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("setRowReadRow", "SetRowReadRow"), ("ядро", "другое"), ("k" * 90 + "a", "k" * 90 + "b")]
+)
+def test_kernels_of_one_slug_keep_their_names(one: str, other: str) -> None:
+    cases = foreign_cases([launch(0, one), launch(1, other)], "file")
+    assert len({case.case for case in cases}) == 2
+    assert list(case_names(run_of_cases(cases)).values()) == [one, other]
+
+
+# --- NVTX ranges ---
+
+
+def test_a_range_is_a_call_of_all_its_launches() -> None:
+    launches = [
+        launch(0, "a", "step", "forward"),
+        launch(1, "b", "step", "forward"),
+        launch(2, "a", "step"),
+        launch(3, "a", "mine/large/0"),
+        launch(4, "b"),
+    ]
+    calls = {
+        tuple(case.identity.ranges): case
+        for case in foreign_cases(launches, "file")
+        if case.identity and case.identity.kind == "call"
+    }
+    assert {path: [launch.index for launch in case.samples["0"]] for path, case in calls.items()} == {
+        ("step",): [0, 1, 2],
+        ("step", "forward"): [0, 1],
+        ("mine/large/0",): [3],
+    }
+    assert all(list(case.samples) == ["0"] for case in calls.values())
+    step = calls["step",].identity
+    assert step is not None
+    assert (step.kernels, step.launches) == (["a", "b"], 3)
+
+
+def test_ranges_of_different_domains_do_not_nest() -> None:
+    both = launch(0, "k", "lib@sort", "step", domains=[["lib@sort"], ["step"]])
+    found = [case.identity for case in foreign_cases([both], "file")]
+    assert [identity.ranges for identity in found if identity and identity.kind == "call"] == [["lib@sort"], ["step"]]
+
+
+def test_the_rows_of_a_range_are_of_the_whole_call(repository: Project) -> None:
+    times = {"gpu__time_duration.sum": 100.0}
+    launches = [launch(0, "a", "step", facts=times), launch(1, "b", "step", facts={**times, DEVICE_INDEX: 1})]
+    cases = foreign_cases(launches, "file")
+    rows = rows_of(run_of_cases(cases), repository, foreign_calls(cases))
+    told = [(row.kernel, row.launch, row.value, row.device) for row in rows if row.metric == "duration"]
+    first, second = (f"NVIDIA H100 80GB HBM3, device {index}" for index in (0, 1))
+    assert told == [
+        ("a", 0, 100.0, first),
+        ("", None, 100.0, first),
+        ("b", 1, 100.0, second),
+        ("", None, 100.0, second),
+        ("", None, 200.0, f"{first}; {second}"),
+    ]
+
+
+# --- launches that ncu could not profile ---
+
+
+def test_a_launch_without_counters_is_no_sample() -> None:
+    reason = "it needs more memory"
+    launches = [launch(0, "k", "step"), launch(1, "k", "step", has_counters=False, reason=reason)]
+    alike, call = foreign_cases(launches, "file")
+    assert alike.identity is not None
+    assert (alike.identity.launches, alike.identity.without_counters, list(alike.samples)) == (2, 1, ["0"])
+    assert alike.missing == ""
+    assert call.samples == {}
+    assert call.missing == f"ncu has no counters of 1 of its 2 launches: {reason}"
+    (alone,) = foreign_cases([launch(0, "k", has_counters=False)], "file")
+    assert alone.missing == "ncu has no counters of this launch"
+
+
+def test_a_launch_of_not_a_number_is_imported_as_one_without_counters(
+    repository: Project, tmp_path: Path, report: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.ncu-rep"
+    path.write_bytes(patched(report, {"stallgate/": "mine__ate/"}))
+
+    def without(*given: Any, **options: Any) -> Report:
+        found = read_report(*given, **options)
+        return replace(found, launches=[replace(found.launches[0], has_counters=False), *found.launches[1:]])
+
+    monkeypatch.setattr("stallgate.extract.imported.read_report", without)
+    run = load(import_reports([path], tmp_path / "reports", []))
+    without_counters = [result.identity.without_counters for result in run.cases if result.identity is not None]
+    assert sum(without_counters) == 2  # the launch's own case, and its range
+    reasons = [result.reason for result in run.cases if result.outcome == "not_profiled"]
+    assert reasons == ["ncu has no counters of this launch", "ncu has no counters of its only launch"]
+
+
+# --- many launches ---
+
+
+def test_2000_launches_are_read_in_parts(recording: Path, tmp_path: Path, stallgate: Stallgate, tree: Path) -> None:
+    whole = patched(recorded_report(recording), {"stallgate/cumprod/": "training/the step/"})
+    (tree / "many.ncu-rep").write_bytes(repeated(whole, 2000))
+    begin = time.monotonic()
+    done = stallgate("import", "many.ncu-rep")
+    took = time.monotonic() - begin
+    assert done.returncode == 0, done.stderr
+    assert took < 60  # a fifth of that, on a machine with nothing else to do
+    run = load((tree / "reports/latest").resolve())
+    identities = [result.identity for result in run.cases if result.identity is not None]
+    assert sum(identity.launches for identity in identities if identity.kind == "launches") == 2000
+    assert {identity.device for identity in identities} == {"NVIDIA H100 80GB HBM3"}
 
 
 # --- nothing is made before all is known to be good ---

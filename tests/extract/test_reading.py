@@ -16,7 +16,7 @@ import pytest
 from stallgate.errors import BadArgument
 from stallgate.extract import reader
 from stallgate.extract.evidence import mislabelled, read_attempt
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.foreign import foreign_cases
 from stallgate.extract.launches import Report, checked, reading
 from stallgate.extract.table import combine_launches
 from stallgate.model import Attempt, CaseResult, Label, Launch, Metric, RawMetric
@@ -92,6 +92,9 @@ class FakeMetric:
     def unit(self) -> str:
         return "%"
 
+    def num_instances(self) -> int:
+        return 0
+
 
 class FakeAction:
     """One action, as ncu_report hands them out; without a name it is a phantom."""
@@ -112,6 +115,12 @@ class FakeAction:
 
     def nvtx_state(self) -> None:
         return None
+
+    def workload_type(self) -> int:
+        return 0
+
+    def rule_results_as_dicts(self) -> list[dict[str, Any]]:
+        return []
 
 
 class FakeContext:
@@ -152,6 +161,40 @@ def test_a_metric_without_a_value_is_not_zero(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_not_finite_travels_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     found = read(monkeypatch, [FakeAction("k", {NAME: FakeMetric(math.nan)})], [])["launches"][0]["metrics"]
     assert found[NAME]["value"] == {"not_finite": "nan"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "counted"),
+    [
+        ({"gpu__time_duration.sum": FakeMetric(5.0)}, True),
+        ({"sm__cycles_active.avg": FakeMetric(0.0)}, True),
+        ({"gpu__time_duration.sum": FakeMetric(math.nan), "sm__cycles_active.avg": FakeMetric(math.nan)}, False),
+        ({"gpu__time_duration.sum": FakeMetric(0.0, has_value=False)}, False),
+        ({"launch__grid_size": FakeMetric(8.0), "device__attribute_clock_rate": FakeMetric(1)}, False),
+        ({"profiler__replayer_passes": FakeMetric(1.0), "breakdown:gpu__time": FakeMetric("a,b")}, False),
+        ({"smsp__maximum_warps_avg_per_active_cycle": FakeMetric(1.0)}, False),
+    ],
+)
+def test_counters_are_what_the_hardware_counted(
+    monkeypatch: pytest.MonkeyPatch, metrics: dict[str, FakeMetric], counted: bool
+) -> None:
+    (found,) = read(monkeypatch, [FakeAction("k", metrics)], [])["launches"]
+    assert found["has_counters"] is counted
+
+
+def test_the_reason_is_no_rule_that_found_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = ["Rule Occupancy returned an error: Metric x not found", "<built-in function f>", "out of memory\n here"]
+    rules = [{"rule_message": {"title": "", "message": message, "type": 4}} for message in messages]
+    monkeypatch.setattr(FakeAction, "rule_results_as_dicts", lambda _: rules)
+    (found,) = read(monkeypatch, [FakeAction("k", {})], [])["launches"]
+    assert found["reason"] == "out of memory here"
+
+
+def test_a_report_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_AT_ONCE", 2)
+    actions = [FakeAction(f"k{number}", {}) for number in range(5)]
+    found = read(monkeypatch, actions, ["--from=3"])
+    assert (found["total"], [entry["kernel"] for entry in found["launches"]]) == (5, ["k3", "k4"])
 
 
 def test_a_phantom_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,15 +316,16 @@ def test_foreign_launches_are_named_by_what_they_say() -> None:
         launch(["free text"]),
         launch(kernel=None),
     ]
-    named = [(label.case.name, label.sample) for label, _ in identify_foreign(launches, "file")]
-    assert named == [
-        ("imported/kern-int/file/grid-8-block-32", "0"),
-        ("imported/kern-int/file/grid-8-block-32", "1"),
-        ("imported/mine/file/large", "0"),
-        ("p/v/file/w", "1"),
-        ("p/v/file.wide/w", "0"),
-        ("imported/free-text/file/grid-unknown-block-unknown", "0"),
-    ]
+    named = {found.case.name: list(found.samples) for found in foreign_cases(launches, "file")}
+    assert named == {
+        "p/v/file/w": ["1"],
+        "p/v/file.wide/w": ["0"],
+        "imported/kern-int-grid-8-block-32/file/an-unknown-gpu": ["0", "1"],
+        "imported/k/file/an-unknown-gpu": ["0"],
+        "imported/k-2/file/an-unknown-gpu": ["0"],
+        "imported/mine-large-0/file/nvtx-ranges-on-an-unknown-gpu": ["0"],
+        "imported/free-text/file/nvtx-ranges-on-an-unknown-gpu": ["0"],
+    }
 
 
 def test_a_metric_of_a_whole_call_is_asked_for_with_its_parts(repository: Project) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import FrozenStruct, Outcome, Role, State
+from stallgate.model import FrozenStruct, Identity, Outcome, Role, State
 
 RunKind = Literal["live", "recorded", "imported"]
 
@@ -59,6 +59,10 @@ class CaseFacts(FrozenStruct, frozen=True):
     """Why it failed on small edge-case inputs, or ''; null where it is not known."""
     foreign_kernels: list[str]
     """Kernels that are neither the variant's own nor allowed."""
+    name: str
+    """The case for a reader: of an imported report by the names that are in it."""
+    identity: Identity | None
+    """Of an imported report: what its launches share, how many they are, or the NVTX range."""
 
 
 class RunFacts(FrozenStruct, frozen=True):
@@ -96,6 +100,8 @@ def case_facts(result: JudgedRun) -> list[CaseFacts]:
             reason=found.reason,
             edge_case_fault=found.edge_case_fault,
             foreign_kernels=result.foreign_kernels.get(found.case, []),
+            name=result.names[found.case],
+            identity=found.identity,
         )
         for found in result.run.cases
     ]

@@ -73,6 +73,10 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     samples: int
     parts: list[PartFacts]
     """The value of each kernel, where the call has several."""
+    name: str
+    """Of an imported case: its name in the report, which stands for variant and configuration; else empty."""
+    place: str
+    """Of an imported case: its GPU, which stands for the workload; else empty."""
     warning: bool
     """Undecided, and by the stage's rule no reason to shut the gate."""
     waiver: Waiver | None

@@ -114,7 +114,8 @@ def print_answer(status: int) -> None:
 
 def found_so_far(facts: Mapping[str, object] | Struct) -> None:
     """Notes the facts that a command has found, to be printed beside the error if one ends it."""
-    _answer.found = _plain(facts)
+    if asks_for_json():
+        _answer.found = _plain(facts)
 
 
 def _envelope(command: str | None, status: int) -> dict[str, object]:

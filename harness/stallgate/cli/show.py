@@ -33,7 +33,7 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
-from stallgate.runs.conditions import environments
+from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED
 
 GateAnswer = Status | Literal["not_judged"]
@@ -197,7 +197,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
         name=stored.folder.name,
         kind=run.kind if run is not None else None,
         created=run.created if run is not None else None,
-        gpus=[found.gpu for found in environments(run)] if run is not None else [],
+        gpus=gpus_of(run) if run is not None else [],
         commit=run.commit if run is not None else None,
         dirty=run.dirty if run is not None else None,
         complete=run.complete if run is not None else None,
@@ -222,7 +222,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
         run=facts.run,
         kind=facts.kind,
         created=result.run.created,
-        gpus=[found.gpu for found in environments(result.run)],
+        gpus=gpus_of(result.run),
         complete=result.run.complete,
         verdict=_judged_now(result.judgement).status,
         stages=result.judgement.stages,

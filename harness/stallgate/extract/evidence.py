@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stallgate.errors import DamagedReport
-from stallgate.extract.foreign import identify_foreign
+from stallgate.extract.foreign import ForeignCase, foreign_cases
 from stallgate.extract.launches import Report, read_report
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Detail, FrozenStruct, Label, Launch, Run
 from stallgate.project.catalogue import readable
@@ -15,6 +15,8 @@ from stallgate.project.digests import file_digest
 from stallgate.runs.conditions import settings_of
 
 CUT_SHORT = "the ncu report has a launch without a name: it was cut short or damaged, and more may be missing"
+
+IMPORTED_OTHERWISE = "an older stallgate told its launches apart in another way: import the ncu report again"
 
 
 class ProfiledCall(FrozenStruct, frozen=True):
@@ -106,7 +108,11 @@ def _of_samples(run: Run, attempt: Attempt, calls: list[ProfiledCall], report: R
     faults: dict[str, str] = {}
     for problem in dict.fromkeys(result.case.problem for result in results):
         settings, mine = settings_of(run, problem), [r for r in results if r.case.problem == problem]
-        faults |= check_calls(calls, mine, settings.samples if settings is not None else None)
+        planned = settings.samples if settings is not None and attempt.kind != "import" else None
+        faults |= check_calls(calls, mine, planned)
+    if attempt.kind == "import":
+        found = {call.case for call in calls}
+        faults |= {result.case.name: IMPORTED_OTHERWISE for result in results if result.case not in found}
     if attempt.kind != "import":
         strays = mislabelled(report.launches)
         faults = {name: strays[name] for name in _names(results) if name in strays} | faults
@@ -131,7 +137,7 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
             "restore the file, or profile again",
         )
     report = _read_once(path, digest, tuple(readable(catalogue)))
-    if attempt.kind == "import" and any(launch.kernel is None for launch in report.launches):
+    if attempt.kind == "import" and not attempt.errors and any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(CUT_SHORT, "make the report again, or copy it again")
     return report
 
@@ -144,11 +150,21 @@ def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # no
 
 def calls_of(attempt: Attempt, launches: list[Launch]) -> list[ProfiledCall]:
     """The launches of a report, grouped into calls by their labels."""
-    named = identify_foreign(launches, attempt.name) if attempt.kind == "import" else _identify(launches)
+    if attempt.kind == "import":
+        return foreign_calls(foreign_cases(launches, attempt.name))
     grouped: dict[tuple[Case, str], list[Launch]] = {}
-    for label, launch in named:
+    for label, launch in _identify(launches):
         grouped.setdefault((label.case, label.sample), []).append(launch)
     return [ProfiledCall(case=case, sample=sample, launches=group) for (case, sample), group in grouped.items()]
+
+
+def foreign_calls(cases: list[ForeignCase]) -> list[ProfiledCall]:
+    """The samples of the cases of an imported report."""
+    return [
+        ProfiledCall(case=found.case, sample=sample, launches=launches)
+        for found in cases
+        for sample, launches in found.samples.items()
+    ]
 
 
 def details_of(calls: list[ProfiledCall]) -> list[Detail]:
@@ -193,8 +209,11 @@ def check_calls(calls: list[ProfiledCall], results: list[CaseResult], samples: i
         Case name -> what is missing or wrong.
     """
     faults = {}
+    by_case: dict[Case, list[ProfiledCall]] = {}
+    for call in calls:
+        by_case.setdefault(call.case, []).append(call)
     for result in results:
-        mine = [call for call in calls if call.case == result.case]
+        mine = by_case.get(result.case, [])
         fault = _fault(mine, len(mine) if samples is None else samples)
         if fault is not None:
             faults[result.case.name] = fault

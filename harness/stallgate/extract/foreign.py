@@ -1,77 +1,226 @@
-"""Names for the launches of ncu reports that stallgate did not make.
+"""The cases of ncu reports that stallgate did not make.
 
-A range of stallgate's own form keeps its names; a detail launch is a sample like any other. A range
-``variant/workload/sample`` names these three. Any other range names the variant; a launch without a range is named by
-its kernel. There the workload is the launch's geometry, and launches of the same variant and geometry are samples of
-one case. The configuration is the report that a launch comes from.
+Launches that are alike are one case, and each of them is a sample of it: launches over time. They are alike where
+kernel, signature, geometry, registers, shared memory, GPU and NVTX ranges are the same. Beside that every NVTX range is
+a case: one call of all launches within it. A launch does not say which time its range was entered, so a range that was
+entered several times is one call as well. The configuration of a case is the report that it comes from.
+
+A range of stallgate's own form keeps its names; a detail launch is a sample like any other.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Hashable
 
 from msgspec.structs import replace
 
-from stallgate.extract.launches import GEOMETRY, fact
-from stallgate.model import DETAIL, Case, Label, Launch
-from stallgate.project.paths import Slugs, slug
+from stallgate.extract.launches import (
+    BLOCK_DIMENSIONS,
+    BLOCK_SIZE,
+    DEVICE_INDEX,
+    DEVICE_NAME,
+    DYNAMIC_SHARED,
+    GRID_DIMENSIONS,
+    GRID_SIZE,
+    REGISTERS,
+    STATIC_SHARED,
+    extent,
+    fact,
+    whole,
+)
+from stallgate.model import DETAIL, Case, FrozenStruct, Identity, IdentityKind, Label, Launch, LaunchKind
+from stallgate.project.paths import Slugs
+from stallgate.runs.naming import place_name
 
 IMPORTED = "imported"
 
+NO_COUNTERS = "ncu has no counters of"
 
-def identify_foreign(launches: list[Launch], report: str) -> list[tuple[Label, Launch]]:
-    """A label for every launch that has a kernel's name.
+
+class ForeignCase(FrozenStruct, frozen=True):
+    """A case of an imported report, and its launches."""
+
+    case: Case
+    identity: Identity | None
+    """None where stallgate's own names say what it is."""
+    samples: dict[str, list[Launch]]
+    """Sample -> its launches. Without those that ncu could not profile; empty where that leaves nothing to show."""
+
+    @property
+    def missing(self) -> str:
+        """Why it has no numbers, in a sentence; empty where it has some."""
+        found = self.identity
+        if self.samples or found is None:
+            return ""
+        return _missing(found)
+
+
+def foreign_cases(launches: list[Launch], report: str, file: str = "") -> list[ForeignCase]:
+    """The cases of one ncu report: launches that are alike, then NVTX ranges, each in the order of the first launch.
 
     Args:
-        launches: those of one ncu report.
+        launches: those of the report. One without a kernel's name is left out.
         report: its name, fit for a label.
+        file: its name as the user gave it.
     """
-    return _Names(report).labelled(launches)
+    named = [launch for launch in launches if launch.kernel is not None]
+    own: dict[Case, dict[str, list[Launch]]] = {}
+    alike: dict[Hashable, list[Launch]] = {}
+    calls: dict[tuple[str, ...], list[Launch]] = {}
+    for launch in named:
+        label = _own_label(launch, report)
+        if label is not None:
+            own.setdefault(label.case, {}).setdefault(label.sample, []).append(launch)
+            continue
+        alike.setdefault(_key(launch), []).append(launch)
+        for path in _paths(launch):
+            calls.setdefault(path, []).append(launch)
+    names = _Names(report, named)
+    return [
+        *(ForeignCase(case=case, identity=None, samples=samples) for case, samples in own.items()),
+        *(_of_alike(names, found, file) for found in alike.values()),
+        *(_of_call(names, path, found, file) for path, found in calls.items()),
+    ]
+
+
+def _own_label(launch: Launch, report: str) -> Label | None:
+    """The label of a launch that stallgate made, in the report's configuration."""
+    for text in launch.ranges:
+        own = Label.parse(text)
+        if own is not None and own.case.problem != IMPORTED:
+            configuration = own.case.configuration
+            configuration = report if configuration == "default" else f"{report}.{configuration}"
+            sample = "0" if own.sample == DETAIL else own.sample
+            return Label(case=replace(own.case, configuration=configuration), sample=sample)
+    return None
+
+
+# --- what is alike ----------------------------------------------------------------------------------------------------
+
+_KINDS: dict[LaunchKind, IdentityKind] = {"kernel": "launches", "range": "range", "graph": "graph", "other": "other"}
+
+
+def _key(launch: Launch) -> Hashable:
+    """What launches that are alike share."""
+    found = _identity(launch)
+    return tuple(
+        tuple(value) if isinstance(value := getattr(found, name), list) else value
+        for name in Identity.__struct_fields__
+    )
+
+
+def _identity(launch: Launch) -> Identity:
+    """What a launch is, without counting it."""
+    grid, block = extent(launch, GRID_DIMENSIONS), extent(launch, BLOCK_DIMENSIONS)
+    return Identity(
+        kernel=launch.kernel or "",
+        signature=launch.signature,
+        grid=grid,
+        block=block,
+        grid_size=whole(launch, GRID_SIZE) if grid is None else None,
+        block_size=whole(launch, BLOCK_SIZE) if block is None else None,
+        registers=whole(launch, REGISTERS),
+        static_shared_bytes=whole(launch, STATIC_SHARED),
+        dynamic_shared_bytes=whole(launch, DYNAMIC_SHARED),
+        device=fact(launch, DEVICE_NAME),
+        device_index=whole(launch, DEVICE_INDEX),
+        ranges=launch.ranges,
+        kind=_KINDS[launch.kind],
+    )
+
+
+def _paths(launch: Launch) -> list[tuple[str, ...]]:
+    """Every NVTX range around a launch, as the path to it: ranges of different NVTX domains do not nest."""
+    domains = launch.domains or [launch.ranges]
+    return list(dict.fromkeys(tuple(domain[:depth]) for domain in domains for depth in range(1, len(domain) + 1)))
+
+
+def _of_alike(names: _Names, launches: list[Launch], file: str) -> ForeignCase:
+    """The case of launches that are alike. Those without counters are counted, and have no sample."""
+    identity = _counted(_identity(launches[0]), launches, file)
+    measured = [launch for launch in launches if launch.has_counters]
+    samples = {str(number): [launch] for number, launch in enumerate(measured)}
+    return ForeignCase(case=names.of(identity), identity=identity, samples=samples)
+
+
+def _of_call(names: _Names, path: tuple[str, ...], launches: list[Launch], file: str) -> ForeignCase:
+    """The case of an NVTX range. Its numbers are those of all its launches, or there are none."""
+    devices = dict.fromkeys((fact(launch, DEVICE_NAME), whole(launch, DEVICE_INDEX)) for launch in launches)
+    identity = Identity(
+        device=", ".join(dict.fromkeys(name for name, _ in devices)),
+        device_index=next(iter(devices))[1] if len(devices) == 1 else None,
+        ranges=list(path),
+        kernels=list(dict.fromkeys(launch.kernel or "" for launch in launches)),
+        kind="call",
+    )
+    identity = _counted(identity, launches, file)
+    samples = {} if identity.without_counters else {"0": launches}
+    return ForeignCase(case=names.of(identity), identity=identity, samples=samples)
+
+
+def _counted(identity: Identity, launches: list[Launch], file: str) -> Identity:
+    without = [launch for launch in launches if not launch.has_counters]
+    reason = next((launch.reason for launch in without if launch.reason), "")
+    return replace(identity, report=file, launches=len(launches), without_counters=len(without), reason=reason)
+
+
+def _missing(identity: Identity) -> str:
+    if identity.kind == "call":
+        some = f"{identity.without_counters} of its {identity.launches} launches"
+        which = some if identity.launches > 1 else "its only launch"
+    else:
+        which = "this launch" if identity.launches == 1 else f"these {identity.launches} launches"
+    return f"{NO_COUNTERS} {which}" + (f": {identity.reason}" if identity.reason else "")
+
+
+# --- names for paths and labels ---------------------------------------------------------------------------------------
 
 
 class _Names:
-    """The names of one report's launches, in order."""
+    """Slugs for the cases of one report. Different cases have different ones."""
 
-    def __init__(self, report: str) -> None:
+    def __init__(self, report: str, launches: list[Launch]) -> None:
         self._report = report
-        self._variants, self._workloads = Slugs(), Slugs()
-
-    def labelled(self, launches: list[Launch]) -> list[tuple[Label, Launch]]:
-        seen: Counter[tuple[Case, str]] = Counter()
-        labelled = []
+        self._indices: dict[str, set[int]] = {}
         for launch in launches:
-            if launch.kernel is None:
-                continue
-            label = self._by_range(launch)
-            if label is None:
-                case = self._by_geometry(launch)
-                label = Label(case=case, sample=str(seen[case, launch.kernel]))
-                seen[case, launch.kernel] += 1
-            labelled.append((label, launch))
-        return labelled
+            index = whole(launch, DEVICE_INDEX)
+            self._indices.setdefault(fact(launch, DEVICE_NAME), set()).update([] if index is None else [index])
+        self._variants = Slugs()
+        self._workloads = Slugs()
 
-    def _by_range(self, launch: Launch) -> Label | None:
-        for text in launch.ranges:
-            own = Label.parse(text)
-            if own is not None:
-                configuration = own.case.configuration
-                configuration = self._report if configuration == "default" else f"{self._report}.{configuration}"
-                sample = "0" if own.sample == DETAIL else own.sample
-                return Label(case=replace(own.case, configuration=configuration), sample=sample)
-            parts = text.split("/")
-            if len(parts) == 3 and slug(parts[2]).isdigit():
-                return Label(case=self._case(parts[0], parts[1]), sample=slug(parts[2]))
-        return None
+    def of(self, identity: Identity) -> Case:
+        """The case of an identity, which is asked for once. The cases of one GPU stand beside each other."""
+        if identity.kind == "call":
+            return self._case(identity.ranges[-1], identity)
+        return self._case(f"{identity.kernel} {_geometry(identity)}".rstrip(), identity)
 
-    def _by_geometry(self, launch: Launch) -> Case:
-        grid, block = (fact(launch, name) or "unknown" for name in GEOMETRY)
-        variant = launch.ranges[-1] if launch.ranges else str(launch.kernel)
-        return self._case(variant, f"grid-{grid}-block-{block}")
-
-    def _case(self, variant: str, workload: str) -> Case:
+    def _case(self, variant: str, identity: Identity) -> Case:
         return Case(
             problem=IMPORTED,
-            variant=self._variants.of(variant),
+            variant=self._variants.of(variant, key=object()),
             configuration=self._report,
-            workload=self._workloads.of(workload),
+            workload=self._workloads.of(self._place(identity)),
         )
+
+    def _place(self, identity: Identity) -> str:
+        """The GPU. A launch without counters does not say the index, which matters where a report has two of a name."""
+        indices = self._indices.get(identity.device, set())
+        if identity.device_index is None and identity.kind != "call" and len(indices) == 1:
+            identity = replace(identity, device_index=next(iter(indices)))
+        return place_name(identity)
+
+
+def _geometry(identity: Identity) -> str:
+    """The grid and the block in words; empty parts are left out."""
+    parts = [
+        ("grid", _extent(identity.grid, identity.grid_size)),
+        ("block", _extent(identity.block, identity.block_size)),
+    ]
+    known = [f"{name} {size}" for name, size in parts if size]
+    return " ".join(known)
+
+
+def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:
+    if extent is not None:
+        return "x".join(map(str, extent))
+    return str(size) if size is not None else ""

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, BrokenFile, DamagedReport
-from stallgate.extract.evidence import CUT_SHORT, calls_of, details_of
-from stallgate.extract.foreign import IMPORTED
+from stallgate.extract.evidence import CUT_SHORT, details_of, foreign_calls
+from stallgate.extract.foreign import IMPORTED, ForeignCase, foreign_cases
 from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
 from stallgate.formatting import as_text
 from stallgate.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
@@ -105,11 +105,22 @@ def _add(run: Run, source: _Source, folder: Path) -> Run:
         sha256=source.digest,
         environment=_environment(source.report.launches[0]),
     )
-    calls = calls_of(attempt, source.report.launches)
-    attempt = replace(attempt, details=details_of(calls))
-    cases = dict.fromkeys(call.case for call in calls)
-    results = [CaseResult(case=case, role="unknown", outcome="profiled", attempt=name) for case in cases]
+    cases = foreign_cases(source.report.launches, name, as_text(source.path.name))
+    attempt = replace(attempt, details=details_of(foreign_calls(cases)))
+    results = [_result(found, name) for found in cases]
     return replace(run, reader=source.report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
+
+
+def _result(found: ForeignCase, attempt: str) -> CaseResult:
+    missing = found.missing
+    return CaseResult(
+        case=found.case,
+        role="unknown",
+        outcome="not_profiled" if missing else "profiled",
+        reason=missing,
+        attempt=attempt,
+        identity=found.identity,
+    )
 
 
 def _unused(name: str, used: list[str]) -> str:

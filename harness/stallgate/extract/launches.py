@@ -14,15 +14,30 @@ from typing import Any
 import msgspec
 
 from stallgate.errors import DamagedReport
-from stallgate.extract import DETAILS
+from stallgate.extract import DETAILS, FROM
 from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
 from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
 DEVICE_INDEX = "launch__device_id"
 CAPABILITY = ("device__attribute_compute_capability_major", "device__attribute_compute_capability_minor")
-GEOMETRY = ("launch__grid_size", "launch__block_size")
-FACTS = [DEVICE_NAME, DEVICE_INDEX, *CAPABILITY, *GEOMETRY]
+GRID_DIMENSIONS = ("launch__grid_dim_x", "launch__grid_dim_y", "launch__grid_dim_z")
+BLOCK_DIMENSIONS = ("launch__block_dim_x", "launch__block_dim_y", "launch__block_dim_z")
+GRID_SIZE, BLOCK_SIZE = "launch__grid_size", "launch__block_size"
+REGISTERS = "launch__registers_per_thread"
+STATIC_SHARED, DYNAMIC_SHARED = "launch__shared_mem_per_block_static", "launch__shared_mem_per_block_dynamic"
+FACTS = [
+    DEVICE_NAME,
+    DEVICE_INDEX,
+    *CAPABILITY,
+    *GRID_DIMENSIONS,
+    *BLOCK_DIMENSIONS,
+    GRID_SIZE,
+    BLOCK_SIZE,
+    REGISTERS,
+    STATIC_SHARED,
+    DYNAMIC_SHARED,
+]
 
 READER_TIMEOUT_S = 300
 
@@ -48,7 +63,26 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
     """
     if not path.is_file():
         raise _damaged(path, "does not exist" if not path.exists() else "is not a file")
-    command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *[DETAILS] * details, *names, *FACTS]
+    launches: list[Launch] = []
+    while True:
+        asked = [DETAILS] * (details and not launches)  # there is a limit of them, and the first launches have them
+        answer = _answer(path, [*asked, f"{FROM}{len(launches)}", *names, *FACTS])
+        part = answer["launches"]
+        launches += [_launch(index, entry) for index, entry in enumerate(part, len(launches))]
+        if not part or len(launches) >= answer["total"]:
+            break
+    if not launches:
+        raise _damaged(path, "has no launches")
+    return Report(reader=answer["reader"], launches=launches)
+
+
+def _answer(path: Path, arguments: list[str]) -> dict[str, Any]:
+    """What a process that reads the report says.
+
+    Raises:
+        DamagedReport: it does not end well, or not in time.
+    """
+    command = [sys.executable, "-P", "-m", "stallgate.extract.reader", str(path), *arguments]
     try:
         done = subprocess.run(
             command,
@@ -63,11 +97,8 @@ def read_report(path: Path, names: list[str], details: bool = False) -> Report:
         raise _damaged(path, f"could not be read within {READER_TIMEOUT_S} s") from None
     if done.returncode != 0:
         raise _damaged(path, f"could not be read (status {done.returncode}): {_last_line(done.stderr)}")
-    answer = json.loads(done.stdout)
-    launches = [_launch(index, entry) for index, entry in enumerate(answer["launches"])]
-    if not launches:
-        raise _damaged(path, "has no launches")
-    return Report(reader=answer["reader"], launches=launches)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def _environment() -> dict[str, str]:
@@ -90,8 +121,12 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
     return Launch(
         index=index,
         kernel=entry["kernel"],
-        ranges=entry["ranges"],
+        ranges=[text for domain in entry["domains"] for text in domain],
         metrics=metrics,
+        domains=entry["domains"] if len(entry["domains"]) > 1 else [],
+        kind=entry.get("kind", "kernel"),
+        has_counters=entry.get("has_counters", True),
+        reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
         samples=entry.get("samples", 0),
         advice=msgspec.convert(entry.get("advice", []), list[Advice]),
@@ -112,6 +147,21 @@ def fact(launch: Launch, name: str) -> str:
     if raw is None or raw.value is None:
         return ""
     return f"{raw.value:g}" if isinstance(raw.value, float) else str(raw.value)
+
+
+def whole(launch: Launch, name: str) -> int | None:
+    """A fact of a launch that is a whole number; None where the report does not have it."""
+    raw = launch.metrics.get(name)
+    value = raw.value if raw is not None else None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value)
+
+
+def extent(launch: Launch, names: tuple[str, str, str]) -> tuple[int, int, int] | None:
+    """The size of a grid or a block in x, y and z; None where the report does not have all three."""
+    x, y, z = (whole(launch, name) for name in names)
+    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def device_of(launch: Launch) -> str:

@@ -16,6 +16,7 @@ from stallgate.extract.table import MetricRow, Parts, Summaries, as_frame, rows_
 from stallgate.model import Case, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import load
+from stallgate.runs.naming import case_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,11 @@ class ReadRun(MeasuredRun, frozen=True, kw_only=True, dict=True):
         for row in self.rows:
             found.setdefault((row.problem, row.workload), []).append(row)
         return found
+
+    @cached_property
+    def names(self) -> dict[Case, str]:
+        """Case -> its name for a reader."""
+        return case_names(self.run)
 
     @cached_property
     def table(self) -> pd.DataFrame:

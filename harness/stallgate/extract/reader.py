@@ -1,7 +1,9 @@
 """The process that reads an ncu report: ``python -m stallgate.extract.reader REPORT [NAME…]``, JSON on standard output.
 
 It prints the named metrics, or all metrics of the report if none is named. ``--details`` after the report adds
-the results of NVIDIA's rules for each launch, and its hottest source lines.
+the results of NVIDIA's rules for each launch, and its hottest source lines. It reads a part of the launches, from the
+first on or from ``--from=NUMBER`` on, and says how many there are: NVIDIA's library holds half a megabyte for each
+launch that was looked at, and never gives it back.
 
 A report may be anything, so its unpacked size and this process's memory are bounded before NVIDIA's library sees it.
 """
@@ -24,7 +26,7 @@ from typing import Any
 
 import ncu_report
 
-from stallgate.extract import DETAILS
+from stallgate.extract import DETAILS, FROM
 
 _GIB = 1 << 30
 _LARGEST_UNPACKED = 2 * _GIB
@@ -33,6 +35,9 @@ _LARGEST_WINDOW = 1 << 27
 
 _MOST_MEMORY = 8 * _GIB
 _LONGEST_ANSWER = _GIB // 2
+
+_MOST_AT_ONCE = 500
+"""Most launches that one process reads."""
 
 _MOST_DETAILED = 40
 """Most launches of a report that get details: each takes 0.2 s."""
@@ -44,19 +49,32 @@ _LONGEST_LINE = 200
 _INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
 """The folders before an installed package. For inlined code ncu names the innermost line, never its callers."""
 
+_DEFAULT_DOMAIN = "<default domain>"
+_WORKLOADS = {
+    ncu_report.IAction.WorkloadType_KERNEL: "kernel",
+    ncu_report.IAction.WorkloadType_RANGE: "range",
+    ncu_report.IAction.WorkloadType_GRAPH: "graph",
+}
+_ATTRIBUTES = ("breakdown:", "device__", "launch__", "numa__", "nvlink__", "nvtx__", "profiler__")
+"""How the names begin that are not of counters: they have values also where nothing was measured."""
+
+_TIME = "gpu__time_duration"
+_RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
+"""A rule that found no counters tells nothing about why there are none."""
+
 _SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 _KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
 _SCOPES = {1: "part", 2: "whole"}
 _MARKUP = [
     (re.compile(r"@section:[^:@]*:([^@]*)@"), r"\1"),
     (re.compile(r"@url:([^:@]*):[^@]*@"), r"\1"),
-    (re.compile(r"@source:[^:@]*:\d+:([^@]*)@"), r"\1"),
+    (re.compile(r"@source:[^:@]*:(?:\d+:)?([^@]*)@"), r"\1"),
 ]
 """Links of ncu's own user interface, and the text that they show."""
 
 
 def main(report: str, wanted: list[str]) -> None:
-    """Prints ``{"reader": version, "launches": [...]}``; a report that cannot be read has no launches."""
+    """Prints ``{"reader": version, "total": number, "launches": [...]}``; a report that cannot be read has none."""
     if report.endswith("z"):
         _check_unpacked_size(report)
     with _plain_name(report) as path:
@@ -66,13 +84,17 @@ def main(report: str, wanted: list[str]) -> None:
 
 def _found(context: Any, wanted: list[str]) -> dict[str, Any]:
     """The launches of a loaded report. The library reads the file lazily, so it has to exist until then."""
-    names = [name for name in wanted if name != DETAILS]
-    actions = [action for i in range(context.num_ranges()) for action in _actions(context.range_by_idx(i))]
+    names = [name for name in wanted if not name.startswith("--")]
+    first = next((int(name.removeprefix(FROM)) for name in wanted if name.startswith(FROM)), 0)
+    spans = [context.range_by_idx(i) for i in range(context.num_ranges())]
+    places = [(span, i) for span in spans for i in range(span.num_actions())]
+    actions = [span.action_by_idx(i) for span, i in places[first : first + _MOST_AT_ONCE]]
     launches = [launch(action, names) for action in actions]
     if DETAILS in wanted:
-        for entry, action in zip(launches[:_MOST_DETAILED], actions, strict=False):
+        measured = [(entry, action) for entry, action in zip(launches, actions, strict=True) if entry["has_counters"]]
+        for entry, action in measured[:_MOST_DETAILED]:
             entry.update(details(action))
-    return {"reader": context.get_version(), "launches": launches}
+    return {"reader": context.get_version(), "total": len(places), "launches": launches}
 
 
 def _bound_memory() -> None:
@@ -124,27 +146,61 @@ def _answer(found: dict[str, Any]) -> str:
     return text
 
 
-def _actions(span: Any) -> list[Any]:
-    return [span.action_by_idx(i) for i in range(span.num_actions())]
-
-
 def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     """One launch: its kernel's name, its open NVTX ranges, its metrics."""
     present = set(action.metric_names())
     names = present.intersection(wanted) if wanted else present
+    has_counters = _has_counters(action, present)
     return {
         "kernel": action.name(),
         "signature": action.name(action.NameBase_DEMANGLED),
-        "ranges": _ranges(action),
+        "kind": _WORKLOADS.get(action.workload_type(), "other"),
+        "domains": _domains(action),
+        "has_counters": has_counters,
+        "reason": "" if has_counters else _reason(action),
         "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
     }
 
 
-def _ranges(action: Any) -> list[str]:
+def _has_counters(action: Any, names: set[str]) -> bool:
+    """Whether any hardware counter of a launch has a finite value."""
+    counters = sorted((name for name in names if _is_counter(name)), key=lambda name: not name.startswith(_TIME))
+    return any(_is_number(action.metric_by_name(name)) for name in counters)
+
+
+def _is_counter(name: str) -> bool:
+    return not name.startswith(_ATTRIBUTES) and "__maximum_" not in name
+
+
+def _is_number(entry: Any) -> bool:
+    """Whether a metric has a finite number, or one for each instruction or unit."""
+    if not entry.has_value():
+        return bool(entry.num_instances())
+    value = entry.value()
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _reason(action: Any) -> str:
+    """The first error that ncu reports of a launch, unless a rule only missed what was not measured."""
+    messages = (rule["rule_message"] for rule in action.rule_results_as_dicts())
+    errors = (_plain(said["message"]) for said in messages if _KINDS.get(said["type"]) == "error")
+    return next((" ".join(error.split()) for error in errors if error and not _RULE_FAILED.search(error)), "")
+
+
+def _domains(action: Any) -> list[list[str]]:
+    """The open push/pop ranges of each NVTX domain, outermost first."""
     state = action.nvtx_state()
     if state is None:
         return []
-    return [text for key in state.domains() for text in state.domain_by_id(key).push_pop_ranges()]
+    found = (_ranges(state.domain_by_id(key)) for key in state.domains())
+    return [ranges for ranges in found if ranges]
+
+
+def _ranges(domain: Any) -> list[str]:
+    """The open push/pop ranges of an NVTX domain, as ncu writes them: ``domain@range`` but for the default domain."""
+    name = domain.name()
+    prefix = "" if name in ("", None, _DEFAULT_DOMAIN) else f"{name}@"
+    return [prefix + text for text in domain.push_pop_ranges()]
 
 
 def metric(entry: Any) -> dict[str, Any]:

@@ -19,7 +19,20 @@ from msgspec.structs import astuple
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.launches import DEVICE_INDEX, absent, checked, device_of, fact, is_read, reading
-from stallgate.model import DETAIL, Case, Catalogue, FrozenStruct, Launch, Metric, Reading, Run, State, Workload
+from stallgate.model import (
+    DETAIL,
+    Attempt,
+    Case,
+    CaseResult,
+    Catalogue,
+    FrozenStruct,
+    Launch,
+    Metric,
+    Reading,
+    Run,
+    State,
+    Workload,
+)
 from stallgate.project.catalogue import ROOF_FRACTION, TENSOR_FLOPS, TENSOR_INT8, TENSOR_PIPE, VECTOR_FLOPS
 from stallgate.project.decode import LARGEST_TABLE, open_bounded
 from stallgate.project.load import Project
@@ -68,14 +81,24 @@ def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[Metri
 
     ``roof_fraction`` is absent in every row: whether a roof is sound is not known here.
     """
-    order = {result.case: number for number, result in enumerate(run.cases)}
+    results = {result.case: result for result in run.cases}
+    attempts: dict[str | None, Attempt] = {attempt.name: attempt for attempt in run.attempts}
+    order = {case: number for number, case in enumerate(results)}
     needs = {case: measured_workload(run, project, case) for case in order}
     rows: list[MetricRow] = []
+    read: dict[int, Readings] = {}  # a launch can be of several NVTX ranges
+
+    def read_by(launch: Launch) -> Readings:
+        if id(launch) not in read:
+            read[id(launch)] = _readings(launch, project.catalogue)
+        return read[id(launch)]
+
     for call in sorted(calls, key=lambda call: order[call.case]):
-        launches = [_readings(launch, project.catalogue) for launch in call.launches]
+        result = results[call.case]
+        launches = [read_by(launch) for launch in call.launches]
         combined = combine_launches(project.catalogue, launches)
         combined |= _computed(combined, needs[call.case], project.catalogue)
-        rows += _rows(run, call, launches, combined, project.catalogue)
+        rows += _rows(result, attempts.get(result.attempt), call, launches, combined, project.catalogue)
     return rows
 
 
@@ -245,30 +268,39 @@ def _ratio(above: float | None, below: float | None, factor: float = 1.0) -> flo
 
 
 def _rows(
-    run: Run, call: ProfiledCall, launches: list[Readings], combined: Readings, catalogue: Catalogue
+    result: CaseResult,
+    attempt: Attempt | None,
+    call: ProfiledCall,
+    launches: list[Readings],
+    combined: Readings,
+    catalogue: Catalogue,
 ) -> Iterator[MetricRow]:
     case = call.case
     shared: dict[str, Any] = {
         "problem": case.problem,
         "variant": case.variant,
-        "role": next(result.role for result in run.cases if result.case == case),
+        "role": result.role,
         "configuration": case.configuration,
         "workload": case.workload,
         "sample": call.sample,
-        "device": _device(run, call),
     }
-    for launch, readings in zip(call.launches, launches, strict=True):
-        yield from _rows_of(readings, {**shared, "kernel": launch.kernel or "", "launch": launch.index}, catalogue)
-    yield from _rows_of(combined, {**shared, "kernel": "", "launch": None}, catalogue)
+    devices = [_device(launch, attempt) for launch in call.launches]
+    if result.identity is None or result.identity.kind != "call":  # the launches of an NVTX range are their own cases'
+        for launch, device, readings in zip(call.launches, devices, launches, strict=True):
+            own = {"kernel": launch.kernel or "", "launch": launch.index, "device": device}
+            yield from _rows_of(readings, {**shared, **own}, catalogue)
+    whole = {"kernel": "", "launch": None, "device": "; ".join(dict.fromkeys(devices))}
+    yield from _rows_of(combined, {**shared, **whole}, catalogue)
 
 
-def _device(run: Run, call: ProfiledCall) -> str:
-    """The GPU by its driver's name, and its index on its machine: two of a kind are two devices."""
-    attempts = {attempt.name: attempt for attempt in run.attempts}
-    result = next(result for result in run.cases if result.case == call.case)
-    environment = attempts[result.attempt].environment if result.attempt in attempts else None
-    index = str(environment.device) if environment is not None else fact(call.launches[0], DEVICE_INDEX)
-    return f"{device_of(call.launches[0])}, device {index or 'unknown'}"
+def _device(launch: Launch, attempt: Attempt | None) -> str:
+    """The GPU of a launch by its driver's name, and its index: two of a kind are two devices.
+
+    The index is that on its machine, where the measuring child knew it, else the one that the program saw.
+    """
+    known = attempt.environment if attempt is not None and attempt.kind != "import" else None
+    index = str(known.device) if known is not None else fact(launch, DEVICE_INDEX)
+    return f"{device_of(launch)}, device {index or 'unknown'}"
 
 
 def _rows_of(readings: Readings, shared: dict[str, Any], catalogue: Catalogue) -> Iterator[MetricRow]:

@@ -16,12 +16,13 @@ from stallgate.extract.table import MetricRow, as_csv
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
 from stallgate.judge.verdicts import Judgement, Targets, grounds_of, judge_targets
-from stallgate.model import GpuSpec, Run
+from stallgate.model import CaseResult, GpuSpec, Run, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
-from stallgate.runs.conditions import environments, unreplayed
+from stallgate.runs.conditions import gpus_of, unreplayed
 from stallgate.runs.folder import pretty, write_whole
+from stallgate.runs.naming import place_name
 
 
 class JudgedRun(ReadRun, frozen=True, kw_only=True, dict=True):
@@ -64,15 +65,33 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
     """
     grounds = grounds_of(read, project, today, targets)
     complete = with_roof_fractions(read, grounds.roofs, project.catalogue.metrics[ROOF_FRACTION])
-    judgement = judge_targets(replace(grounds, read=complete), stages)
+    judgement = _named(judge_targets(replace(grounds, read=complete), stages), complete)
     return JudgedRun(
         **asdict(complete), judgement=judgement, roofs=grounds.roofs, gpu_spec=_gpu_spec(project, complete.run)
     )
 
 
+def _named(judgement: Judgement, read: ReadRun) -> Judgement:
+    """The verdicts on imported cases with the names that the cases have in the report."""
+    if read.run.kind != "imported":
+        return judgement
+    known = {result.case.name: result for result in read.run.cases}
+    verdicts = [
+        _named_one(v, known.get(f"{v.problem}/{v.variant}/{v.configuration}/{v.workload}"), read)
+        for v in judgement.verdicts
+    ]
+    return replace(judgement, verdicts=verdicts)
+
+
+def _named_one(verdict: Verdict, result: CaseResult | None, read: ReadRun) -> Verdict:
+    if result is None or result.identity is None:
+        return verdict
+    return replace(verdict, name=read.names[result.case], place=place_name(result.identity))
+
+
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
-    gpus = {environment.gpu for environment in environments(run)}
-    return project.gpu_spec_of(gpus.pop()) if len(gpus) == 1 else None
+    gpus = gpus_of(run)
+    return project.gpu_spec_of(gpus[0]) if len(gpus) == 1 else None
 
 
 def measured_status(result: JudgedRun) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from pathlib import Path
 
 from stallgate.errors import BrokenFile
@@ -48,16 +48,22 @@ class Slugs:
     """The slugs of several texts that stand beside each other: no two texts share one."""
 
     def __init__(self) -> None:
-        self._slugs: dict[str, str] = {}
+        self._slugs: dict[Hashable, str] = {}
         self._taken: set[str] = set()
         self._last: Counter[str] = Counter()
 
-    def of(self, text: str) -> str:
-        """The slug of a text, always the same; with ``-2``, ``-3`` … if another text had it first."""
-        if text not in self._slugs:
-            self._slugs[text] = self._new(slug(text))
-            self._taken.add(self._slugs[text])
-        return self._slugs[text]
+    def of(self, text: str, key: Hashable = None) -> str:
+        """The slug of a text, always the same; with ``-2``, ``-3`` … if another text had it first.
+
+        Args:
+            text: what the slug is made of.
+            key: what the slug stands for, where different things may have the same text.
+        """
+        named = text if key is None else key
+        if named not in self._slugs:
+            self._slugs[named] = self._new(slug(text))
+            self._taken.add(self._slugs[named])
+        return self._slugs[named]
 
     def _new(self, name: str) -> str:
         found = name

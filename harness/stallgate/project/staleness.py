@@ -122,5 +122,7 @@ def written_workload(run: Run, project: Project, case: Case) -> Workload | None:
 
 def derived_bytes(run: Run, case: Case) -> int | None:
     """Bytes of the inputs and outputs of a case's workload; None where no case of it was measured."""
+    if run.kind == "imported":
+        return None
     derived = [r.needed_bytes for r in run.cases if (r.case.problem, r.case.workload) == (case.problem, case.workload)]
     return next((count for count in derived if count), None)

@@ -108,7 +108,7 @@ def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
     files = _files(sources, details, anchor)
     anchors = {(file.name, line.number): line.anchor for file in files for line in file.lines}
     kernels = [_kernel(detail, set(sources), anchors) for detail in details]
-    return Said(name=case.display_name, case=case.name, kernels=kernels, files=files)
+    return Said(name=view.name(case), case=case.name, kernels=kernels, files=files)
 
 
 def _kernel(detail: Detail, known: set[str], anchors: dict[tuple[str, int], str]) -> HotKernel:

@@ -27,7 +27,7 @@ from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit, Stretch, Trend, Trends, rendered_svg, trends_figure
 from stallgate.render.template import template
-from stallgate.runs.conditions import environments, problems_in, unreplayed
+from stallgate.runs.conditions import gpus_of, problems_in, unreplayed
 from stallgate.runs.folder import write_whole
 
 _COLUMNS = 4
@@ -152,7 +152,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     return {
         "kind": run.kind,
-        "gpu": ", ".join(dict.fromkeys(environment.gpu for environment in environments(run))),
+        "gpu": ", ".join(gpus_of(run)),
         "commit": ", ".join(dict.fromkeys(time.label for time in times if time.commit)),
         "when": run.created,
         "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stallgate.formatting import MARKS, SIGNS, percent, quantity, without_controls
-from stallgate.runs.conditions import environments
+from stallgate.runs.conditions import gpus_of
 
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
@@ -37,7 +37,7 @@ def _run_cells(stored: StoredRun) -> list[Text]:
     run = stored.run
     if run is None:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
-    gpus = [found.gpu for found in environments(run)]
+    gpus = gpus_of(run)
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     answer = MARKS[stored.judgement.status] if stored.judgement is not None else "not judged"
     return [

@@ -9,7 +9,18 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stallgate.compare.since import since_last
-from stallgate.formatting import MARKS, SIGNS, aliases, listed, number, on_several, percent, spaced, variant_of
+from stallgate.formatting import (
+    MARKS,
+    SIGNS,
+    aliases,
+    listed,
+    number,
+    on_several,
+    percent,
+    spaced,
+    variant_of,
+    workload_of,
+)
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
@@ -27,6 +38,7 @@ from stallgate.render.template import template
 from stallgate.render.view import View
 from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
 from stallgate.runs.folder import attempts_of, write_whole
+from stallgate.runs.naming import place_name
 
 _CLASSES = {0: "pass", 1: "fail"}
 """Exit status of the gate -> class of the page's style."""
@@ -78,6 +90,8 @@ class MeasuredAt(FrozenStruct, frozen=True):
 
     problem: str
     """Empty for all problems of the run."""
+    gpus: list[str]
+    """Of imported reports, whose cases can be of several GPUs; else empty."""
     origin: Origin | None
     environment: Environment | None
     settings: Settings | None
@@ -144,16 +158,19 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         attempted=_attempted(result.run),
         markup=Markup,
         number=number,
+        workload_of=workload_of,
         variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
     )
 
 
 def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
-    """Where the run was measured; each problem's place in a replay of several, and of imported reports."""
+    """Where the run was measured; each problem's place in a replay of several. Imported reports name their GPUs."""
     problems = problems_in(run)
-    one_place = run.kind == "live" or len(problems) < 2
+    one_place = run.kind != "recorded" or len(problems) < 2
+    gpus = [place_name(r.identity) for r in run.cases if r.identity is not None and r.identity.kind != "call"]
     return [
         MeasuredAt(
+            gpus=list(dict.fromkeys(gpus)),
             problem="" if one_place else problem,
             origin=run.origins.get(problem),
             environment=(environment := environment_of(run, problem)),
@@ -200,7 +217,9 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
 
 def _told(verdicts: list[Verdict]) -> str:
     """The first sentences of some verdicts, each with its workload, and how many more there are."""
-    first = [f"on {v.workload}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]]
+    first = [
+        f"on {workload_of(v)}: {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]
+    ]
     more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
     return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
 
@@ -248,6 +267,6 @@ def _needs(view: View) -> str:
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{case.case.display_name}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
     faults = view.result.faults
-    return troubles + [f"{c.case.display_name}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]
+    return troubles + [f"{view.name(c.case)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

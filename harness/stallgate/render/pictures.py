@@ -82,7 +82,7 @@ def workload_finding(view: View) -> str:
 
 def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why that is not known."""
-    name, share = figure_name(case.case.display_name), view.median(case, ROOF_FRACTION)
+    name, share = figure_name(view.name(case.case)), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
@@ -104,11 +104,25 @@ def _case_of(verdict: Verdict) -> Case:
 
 def _fastest(view: View) -> str:
     """The finding for a workload without a candidate."""
+    if view.is_imported:
+        return _longest(view)
     timed = [(time, case) for case in view.cases if (time := view.median(case, "duration")) is not None]
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{figure_name(case.case.display_name)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{figure_name(view.name(case.case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+
+
+def _longest(view: View) -> str:
+    """The finding for imported cases: they do unlike work, so none is the fastest."""
+    timed = [(time, case) for case in view.cases if (time := view.total_time(case)) is not None]
+    cases = f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
+    if not timed:
+        return cases
+    time, case = max(timed, key=lambda pair: pair[0])
+    took = f"{figure_name(view.name(case.case))} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
+    launches = case.identity.launches - case.identity.without_counters if case.identity is not None else 1
+    return f"{cases}: {took}{f' in {launches} launches' * (launches > 1)}"
 
 
 def _gap(view: View, case: CaseResult, metric: str) -> str:
@@ -174,16 +188,14 @@ def _distance_in_words(view: View, roof: Roof) -> str:
     distances = _distances(view, roof)
     wasteful = _wasteful(view)
     if wasteful is None:
-        sentences = [f"{figure_name(case.display_name)} {words}" for case, words in distances.items()]
+        sentences = [f"{figure_name(view.name(case))} {words}" for case, words in distances.items()]
         return joined(sentences or ["Distance from the roof"])
     worst, waste = wasteful
     first = next(iter(distances), worst)
     if first == worst:
         words = [distances[worst], waste] if worst in distances else [waste]
-        return f"{figure_name(worst.display_name)} {' and '.join(words)}"
-    return joined(
-        [f"{figure_name(case.display_name)} {words}" for case, words in ((first, distances[first]), wasteful)]
-    )
+        return f"{figure_name(view.name(worst))} {' and '.join(words)}"
+    return joined([f"{figure_name(view.name(case))} {words}" for case, words in ((first, distances[first]), wasteful)])
 
 
 def _distances(view: View, roof: Roof) -> dict[Case, str]:
@@ -239,7 +251,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {figure_name(first.case.display_name)} wait most for {states}"
+    return f"Warps of {figure_name(view.name(first.case))} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -257,15 +269,21 @@ _MOST_GLANCES = 2
 
 
 def glance(view: View) -> list[str]:
-    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for."""
+    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for.
+
+    Of imported cases, those that took longest: nobody knows what they have to do.
+    """
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
+    if view.is_imported:
+        longest = sorted(timed, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
+        return [_at_a_glance(view, case, time) for time, case in longest]
     fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{figure_name(case.case.display_name)} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"
@@ -316,7 +334,7 @@ def limiter(view: View, case: CaseResult) -> str:
 
 def _trade(view: View) -> Picture | None:
     """Speed against stall share, where a variant was measured in several configurations."""
-    variants = [case.case.variant for case in view.cases if case.role != "roof"]
+    variants = [case.case.variant for case in view.cases if case.role not in ("roof", "unknown")]
     several = {name for name in variants if variants.count(name) > 1}
     alone = len(several) == 1
     points = [point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)]
@@ -339,7 +357,7 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
     speed = share if view.roof is not None else 1e9 / duration if duration else None
     if stall is None or speed is None:
         return []
-    name = case.case.configuration if alone else case.case.display_name
+    name = case.case.configuration if alone else view.name(case.case)
     return [TradePoint(name=figure_name(name), role=case.role, stall=stall, speed=speed)]
 
 

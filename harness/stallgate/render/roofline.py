@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec.structs import replace
+
 from stallgate.formatting import listed
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct
@@ -64,7 +66,7 @@ def roofline(view: View) -> Roofline | None:
     if not found or not levels or slope is None:
         return None
     return Roofline(
-        works=[each.work for each in found.values()],
+        works=[replace(each.work, name=figure_name(view.name(case))) for case, each in found.items()],
         ceilings=[*levels, slope],
         only_fp32=pipes == ["fp32_flops"],
     )

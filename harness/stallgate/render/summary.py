@@ -9,6 +9,7 @@ from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
 from stallgate.render.rightness import worst_of
 from stallgate.render.view import View
+from stallgate.runs.naming import launches_in_words
 
 SAME = WORD_MARKS["same"]
 
@@ -60,10 +61,15 @@ def _table(view: View) -> list[str]:
     columns = case_columns(view.project.catalogue, view.stage_metrics())
     compared = any(case.worst for case in view.drawn)
     right = ["Worst element, of its tolerance"] if compared else []
-    heads = ["Variant", "Role", *(markdown(column.heading) for column in columns), *right]
+    heads = [
+        *(["Kernel", "Launches"] if view.is_imported else ["Variant", "Role"]),
+        *(markdown(column.heading) for column in columns),
+        *right,
+    ]
     rows = [*_row(heads), *_row(["---"] * len(heads))]
     for case in view.drawn:
         values = [column.text(view.median(case, column.metric.name)) for column in columns]
         worst = [markdown(worst_of(case))] if compared else []
-        rows += _row([markdown(case.case.display_name), case.role, *values, *worst])
+        what = launches_in_words(case.identity) if case.identity is not None else case.role
+        rows += _row([markdown(view.name(case.case)), what, *values, *worst])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]

@@ -10,9 +10,13 @@ from stallgate.formatting import number, spaced
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.project.catalogue import is_measured
 from stallgate.render.view import View
+from stallgate.runs.naming import facts_of
 
 MOST_COLUMNS = 8
 """Most cases that get one column each, with one row per metric; with more cases, rows and columns are swapped."""
+
+_LONGEST_TITLE = 1000
+"""Characters of a signature in a hover text."""
 
 _OF_EVERY_KERNEL = ("duration", "grid_size", "registers")
 """Metrics that the table of kernels has beside those of the stages."""
@@ -52,12 +56,20 @@ def grid(view: View) -> Grid:
     """The whole metric table of a workload."""
     metrics = [metric for metric in _stages_first(view) if _is_told(view, metric)]
     heads = [_metric_heading(view, metric) for metric in metrics]
-    names = [Heading(text=case.case.display_name, below=case.role, role=case.role) for case in view.cases]
+    names = [_case_heading(view, case) for case in view.cases]
     if len(view.cases) <= MOST_COLUMNS:
         rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
         return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
     rows = [[_bare(_cell(view, case, metric)) for metric in metrics] for case in view.cases]
     return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
+
+
+def _case_heading(view: View, case: CaseResult) -> Heading:
+    if case.identity is None:
+        return Heading(text=view.name(case.case), below=case.role, role=case.role)
+    signature = case.identity.signature or " > ".join(case.identity.ranges)
+    below = facts_of(case.identity)
+    return Heading(text=view.name(case.case), below=below, title=signature[:_LONGEST_TITLE], role=case.role)
 
 
 def _stages_first(view: View) -> list[Metric]:
@@ -88,7 +100,8 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
         return _filled(case, metric, "–", case.reason[:300] or spaced(case.outcome))
     if summary.median is None:
         return _filled(case, metric, spaced(summary.state), "")
-    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples"
+    noun = "samples" if case.identity is None else "launches"
+    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} {noun}"
     return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
 
 
@@ -129,11 +142,11 @@ def kernels(view: View) -> list[KernelRow]:
     for row in view.readings:
         if row.launch is not None and row.sample != DETAIL and row.metric in columns:
             launches.setdefault(row.case, []).append(row)
-    calls = [_kernels_of(case, rows, columns) for case, rows in launches.items()]
+    calls = [_kernels_of(case, view.name(case), rows, columns) for case, rows in launches.items()]
     return [kernel for call in calls if len(call) > 1 for kernel in call]
 
 
-def _kernels_of(case: Case, rows: list[MetricRow], columns: list[str]) -> list[KernelRow]:
+def _kernels_of(case: Case, name: str, rows: list[MetricRow], columns: list[str]) -> list[KernelRow]:
     """The launches of a call in their order: the first of one sample is the first of another."""
     places = _places(rows)
     names: dict[int, str] = {}
@@ -147,7 +160,7 @@ def _kernels_of(case: Case, rows: list[MetricRow], columns: list[str]) -> list[K
     total = sum(value for (_, metric), value in medians.items() if metric == "duration")
     return [
         KernelRow(
-            variant=case.display_name,
+            variant=name,
             case=case.name,
             kernel=names[place],
             share=medians.get((place, "duration"), 0.0) / total if total else 0.0,

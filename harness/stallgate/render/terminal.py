@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
@@ -23,10 +23,11 @@ from stallgate.formatting import (
     without_controls,
     workload_keys,
 )
-from stallgate.model import CaseResult, Run, Status, Verdict
+from stallgate.model import Case, CaseResult, Run, Status, Verdict
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
+from stallgate.runs.naming import case_names, place_name
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
@@ -52,6 +53,12 @@ _STYLES: dict[Status, str] = {
     "waived": "yellow",
     "excused": "green",
 }
+
+_GAP = 2
+"""Spaces before a column."""
+
+_MOST_IMPORTED = 40
+"""Most rows of a table of imported cases."""
 
 _NAME_WIDTH = 14, 30
 """Least and most characters of the column with the variants' names; a longer name takes several lines."""
@@ -99,37 +106,85 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
 
 def show_cases(run: Run, summaries: Summaries, project: Project) -> None:
     """A table for each workload of a problem: every variant with its outcome, its time and the stages' metrics."""
-    for problem, workload in dict.fromkeys((r.case.problem, r.case.workload) for r in run.cases):
-        results = [r for r in run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
+    names_of = case_names(run)
+    places: dict[tuple[str, str], list[CaseResult]] = {}
+    for result in run.cases:
+        places.setdefault((result.case.problem, result.case.workload), []).append(result)
+    for (problem, workload), results in places.items():
         columns = case_columns(project.catalogue, project.metrics_of([problem]))
-        _cases_table(f"{problem} · {workload}", results, columns, summaries)
+        identity = results[0].identity
+        title = place_name(identity) if identity is not None else f"{problem} · {workload}"
+        _cases_table(title, results, names_of, columns, summaries)
         for outcome, reason in dict.fromkeys((r.outcome, r.reason) for r in results if r.outcome != "profiled"):
-            names = [r.case.variant for r in results if (r.outcome, r.reason) == (outcome, reason)]
+            told = [r for r in results if (r.outcome, r.reason) == (outcome, reason)]
+            names = [r.case.variant if r.identity is None else names_of[r.case] for r in told]
             _hang(out, _text("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
         out.print()
 
 
-def _variant(result: CaseResult) -> Text:
-    return _text(result.case.display_name, style="bold" if result.role == "candidate" else "")
+def _cases_table(
+    title: str,
+    results: list[CaseResult],
+    names_of: Mapping[Case, str],
+    columns: Sequence[CaseColumn],
+    summaries: Summaries,
+) -> None:
+    """The cases of a workload with as many columns as the terminal has room for, and which were left out.
 
-
-def _cases_table(title: str, results: list[CaseResult], columns: Sequence[CaseColumn], summaries: Summaries) -> None:
-    """The cases of a workload with as many columns as the terminal has room for, and which were left out."""
+    Of very many imported cases it has those that took longest.
+    """
+    known, results = len(results), _longest(results, summaries)
     rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
-    names = max(len(result.case.display_name) for result in results)
+    kinds = {result.identity.kind for result in results if result.identity is not None}
+    is_imported = bool(kinds)
+    noun = "NVTX range" if kinds == {"call"} else "kernel" if is_imported else "variant"
+    names = max(len(names_of[result.case]) for result in results)
     least, most = _NAME_WIDTH
     name_width = min(max(least, names), most)
-    shown = fitting_columns(columns, rows, out.width - name_width)
+    counts = [_launched(result, summaries) for result in results] if is_imported else []
+    counted = [len(line) for count in counts for line in ["launches", *count.splitlines()]]
+    counts_width = max(counted, default=-_GAP) + _GAP
+    shown = fitting_columns(columns, rows, out.width - name_width - counts_width)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("variant", overflow="fold", min_width=name_width, max_width=name_width)
+    table.add_column(noun, overflow="fold", min_width=name_width, max_width=name_width)
+    if is_imported:
+        table.add_column("launches", no_wrap=True)
     for column in columns[:shown]:
         table.add_column(column.wrapped, justify="right", no_wrap=True)
-    for result, row in zip(results, rows, strict=True):
-        table.add_row(_variant(result), *row[:shown])
+    for number, (result, row) in enumerate(zip(results, rows, strict=True)):
+        name = _text(names_of[result.case], style="bold" if result.role == "candidate" else "")
+        table.add_row(name, *counts[number : number + 1], *row[:shown])
     out.print(table)
+    if len(results) < known:
+        others = f"the {len(results)} of {known} that took longest; the page and metrics.csv have all"
+        _hang(out, _text(""), others, 2, "dim")
     if shown < len(columns):
         left_out = listed([column.metric.name for column in columns[shown:]])
         _hang(out, _text(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
+
+
+def _longest(results: list[CaseResult], summaries: Summaries) -> list[CaseResult]:
+    """All cases; of many imported ones those whose launches took longest together, in their order."""
+    if len(results) <= _MOST_IMPORTED or results[0].identity is None:
+        return results
+    times = {result.case: _time_together(result, summaries) for result in results}
+    kept = sorted(results, key=lambda result: -times[result.case])[:_MOST_IMPORTED]
+    return [result for result in results if result in kept]
+
+
+def _time_together(result: CaseResult, summaries: Summaries) -> float:
+    time = summaries.get((result.case, "duration"))
+    return time.median * time.samples if time is not None and time.median is not None else 0.0
+
+
+def _launched(result: CaseResult, summaries: Summaries) -> str:
+    """How often an imported case was launched, and from the shortest to the longest of several launches."""
+    if result.identity is None:
+        return ""
+    time = summaries.get((result.case, "duration"))
+    if time is None or time.samples < 2 or time.low is None or time.high is None:
+        return str(result.identity.launches)
+    return f"{result.identity.launches}\n{scaled(time.low, 'ns')}\nto {scaled(time.high, 'ns')}"
 
 
 def _median(summaries: Summaries, result: CaseResult, column: CaseColumn) -> float | None:

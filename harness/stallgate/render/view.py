@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from statistics import median
 
 from stallgate.extract.table import Summary
@@ -14,6 +15,7 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.runs.conditions import problems_in
+from stallgate.runs.naming import place_name
 
 MOST_ROWS = 8
 """Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
@@ -37,42 +39,72 @@ class View:
         self.problem = problem
         self.workload = workload
         self.cases = [r for r in result.run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
-        self.drawn = self._fastest() if len(self.cases) > MOST_ROWS else self.cases
         self.readings = result.places.get((problem, workload), [])
+        self.is_imported = any(case.identity is not None for case in self.cases)
+        self.drawn = self._kept() if len(self.cases) > MOST_ROWS else self.cases
         judged_by = result.judgement.stages_by_problem.get(problem, result.judgement.stages)
         self.stages = [project.stage(name) for name in judged_by]
 
-    def _fastest(self) -> list[CaseResult]:
-        """The roofs and the fastest of the rest, in the order of the plan."""
-        durations = {case.case: self.median(case, "duration") for case in self.cases}
-        order = sorted(
-            self.cases, key=lambda case: (case.role != "roof", durations[case.case] or float("inf"), case.case.name)
-        )
+    def _kept(self) -> list[CaseResult]:
+        """The roofs and the fastest of the rest; of imported cases, which do unlike work, those that took longest."""
+        if self.is_imported:
+            order = sorted(self.cases, key=lambda case: (-(self.total_time(case) or 0.0), case.case.name))
+        else:
+            durations = {case.case: self.median(case, "duration") for case in self.cases}
+            order = sorted(
+                self.cases, key=lambda case: (case.role != "roof", durations[case.case] or float("inf"), case.case.name)
+            )
         kept = {case.case for case in order[:MOST_ROWS]}
         return [case for case in self.cases if case.case in kept]
 
     @property
     def title(self) -> str:
-        return f"{self.problem} · {self.workload}"
+        return self.workload_name if self.is_imported else f"{self.problem} · {self.workload}"
+
+    @property
+    def workload_name(self) -> str:
+        """The workload; of imported cases, the GPU that they ran on."""
+        identity = self.cases[0].identity
+        return place_name(identity) if identity is not None else self.workload
+
+    def name(self, case: Case) -> str:
+        """A case's name for a reader."""
+        return self.result.names[case]
+
+    def total_time(self, case: CaseResult) -> float | None:
+        """The time of all profiled launches of an imported case, in ns; None where it is not known."""
+        return self._total_times.get(case.case)
+
+    @cached_property
+    def _total_times(self) -> dict[Case, float]:
+        found: dict[Case, float] = {}
+        for row in self.readings:
+            if row.launch is None and row.metric == "duration" and row.state == "measured":
+                found[row.case] = found.get(row.case, 0.0) + row.value
+        return found
 
     def of_problem(self, sentence: str) -> str:
         """A sentence on this workload, after the problem's name where the run has several."""
-        return f"{self.problem}: {sentence}" if len(problems_in(self.result.run)) > 1 else sentence
+        several = len(problems_in(self.result.run)) > 1 and not self.is_imported
+        return f"{self.problem}: {sentence}" if several else sentence
 
     @property
     def place(self) -> str:
         """The workload as figures name it."""
-        return figure_name(self.workload)
+        return figure_name(self.workload_name)
 
     @property
     def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [FigureRow(name=figure_name(case.case.display_name), role=case.role) for case in self.drawn]
+        return [FigureRow(name=figure_name(self.name(case.case)), role=case.role) for case in self.drawn]
 
     @property
     def cut(self) -> str:
         """A remark for the title of a figure that does not show all cases."""
-        return f" ({len(self.drawn)} fastest of {len(self.cases)})" if len(self.drawn) < len(self.cases) else ""
+        if len(self.drawn) == len(self.cases):
+            return ""
+        which = "that took longest," if self.is_imported else "fastest"
+        return f" ({len(self.drawn)} {which} of {len(self.cases)})"
 
     def summary(self, case: CaseResult, metric: str) -> Summary | None:
         return self.result.summaries.get((case.case, metric))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stallgate.formatting import listed
 from stallgate.model import CaseResult, Environment, FrozenStruct, Origin, Run, Settings
 from stallgate.runs.folder import attempts_of
 
@@ -26,9 +27,12 @@ def conditions(run: Run, result: CaseResult) -> Conditions:
     """The conditions of a case. The environment is that of its own attempt, of which a run has several."""
     mine = (attempt.environment for attempt in run.attempts if attempt.name == result.attempt)
     environment, settings = next(mine, None), settings_of(run, result.case.problem)
+    gpu, device = (environment.gpu, environment.device) if environment is not None else (None, None)
+    if result.identity is not None:  # a report can be of several GPUs
+        gpu, device = result.identity.device or None, result.identity.device_index
     return Conditions(
-        gpu=environment.gpu if environment is not None else None,
-        device=environment.device if environment is not None else None,
+        gpu=gpu,
+        device=device,
         clock_control=settings.clock_control if settings is not None else None,
         cache_control=settings.cache_control if settings is not None else None,
     )
@@ -56,6 +60,15 @@ def environments(run: Run) -> list[Environment]:
     return list(dict.fromkeys(environment for environment in found if environment is not None))
 
 
+def gpus_of(run: Run) -> list[str]:
+    """The names of the GPUs that a run's numbers are from, each once. An imported report can be of several."""
+    identities = [result.identity for result in run.cases if result.identity is not None]
+    if run.kind != "imported":
+        return list(dict.fromkeys(environment.gpu for environment in environments(run)))
+    attempts = [attempt.environment.gpu for attempt in run.attempts if attempt.environment is not None]
+    return list(dict.fromkeys([*(identity.device for identity in identities if identity.kind != "call"), *attempts]))
+
+
 def problems_in(run: Run) -> list[str]:
     """The problems that a run has cases of; without cases, those that it was made for."""
     return list(dict.fromkeys(result.case.problem for result in run.cases)) or list(run.subjects)
@@ -77,7 +90,7 @@ def origin_of(run: Run, problem: str) -> Origin | Run:
 def provenance(run: Run) -> str:
     """A sentence about the origin of a run's numbers."""
     if run.kind == "imported":
-        return f"Imported ncu reports from {_gpus(environments(run))}."
+        return f"Imported ncu reports from {listed(gpus_of(run)) or 'an unknown GPU'}."
     places = {problem: _place(run, problem) for problem in problems_in(run)}
     if run.kind != "recorded":
         return f"Measured on {'; '.join(dict.fromkeys(places.values()))}."

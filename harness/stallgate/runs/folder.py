@@ -260,10 +260,12 @@ def _check_kind(path: Path, run: Run) -> None:
         BrokenFile: the run is of two kinds, or of several GPUs although it was measured at once.
     """
     is_imported = run.kind == "imported"
-    measured_here = run.settings is not None or run.subjects or run.options is not None
+    measured_here = run.subjects or run.options is not None or (run.settings is not None and run.program is None)
     kinds = {attempt.kind == "import" for attempt in run.attempts}
     if (is_imported and measured_here) or kinds - {is_imported}:
         raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
+    if run.program is not None and not is_imported:
+        raise BrokenFile(f"{path}: program: the run is not a capture, by its kind", _RESTORE)
     if run.origins and run.kind != "recorded":
         raise BrokenFile(f"{path}: origins: the run is not a replay, by its kind", _RESTORE)
     if run.settings is not None and any(origin.settings is not None for origin in run.origins.values()):

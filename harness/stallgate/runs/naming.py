@@ -1,0 +1,170 @@
+"""The names of a run's cases for a reader. Cases of imported reports go by the names in the report, not by slugs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from stallgate.formatting import listed
+from stallgate.model import Case, Identity, Run
+
+_LONGEST_HEAD = 160
+"""Characters of a kernel's name; a longer one is cut in its middle."""
+
+RANGES = "NVTX ranges"
+
+
+def case_names(run: Run) -> dict[Case, str]:
+    """Case -> its name among the run's others.
+
+    An imported case is named by its kernel or NVTX range, and by whatever tells it apart from others of that name.
+    """
+    known = [(result.case, result.identity) for result in run.cases if result.identity is not None]
+    alike: dict[tuple[bool, str], list[Identity]] = {}
+    for _, identity in known:
+        alike.setdefault(_group(identity), []).append(identity)
+    differing = {group: _Differing(found) for group, found in alike.items()}
+    names = {result.case: result.case.display_name for result in run.cases}
+    return names | _numbered({case: differing[_group(identity)].name(identity) for case, identity in known})
+
+
+def place_name(identity: Identity) -> str:
+    """What stands beside each other: the kernels of one GPU, and the NVTX ranges on it."""
+    gpu = gpu_name(identity)
+    return f"{RANGES} on {gpu}" if identity.kind == "call" else gpu
+
+
+def gpu_name(identity: Identity) -> str:
+    """The GPU of an imported case, with its index where one is known."""
+    index = f", device {identity.device_index}" if identity.device_index is not None else ""
+    return f"{identity.device or 'an unknown GPU'}{index}"
+
+
+def facts_of(identity: Identity) -> str:
+    """What a case is, in words: how often it was launched, and how."""
+    counted = launches_in_words(identity)
+    if identity.kind == "call":
+        return f"{counted} of {_kernels(identity)}, together"
+    if identity.kind == "range":
+        return f"{counted}: a range replayed as a whole"
+    if identity.kind == "graph":
+        return f"{counted}: a CUDA graph as a whole"
+    said = (say(identity) for say in (_grid, _block, _registers, _static, _dynamic, _within))
+    return ", ".join([counted, *filter(None, said)])
+
+
+def launches_in_words(identity: Identity) -> str:
+    """How many launches a case has, and how many of them without counters."""
+    noun = {"range": "replay", "graph": "launch"}.get(identity.kind, "launch")
+    plural = "es" if noun == "launch" else "s"
+    counted = f"{identity.launches} {noun}{plural * (identity.launches != 1)}"
+    return f"{counted}, {identity.without_counters} without counters" if identity.without_counters else counted
+
+
+def _kernels(identity: Identity) -> str:
+    if len(identity.kernels) > 3:
+        return f"{len(identity.kernels)} kernels"
+    return listed([_shortened(kernel) for kernel in identity.kernels])
+
+
+# --- what tells cases of one kernel apart -----------------------------------------------------------------------------
+
+
+def _group(identity: Identity) -> tuple[bool, str]:
+    return identity.kind == "call", identity.kernel or " > ".join(identity.ranges)
+
+
+class _Differing:
+    """The cases of one kernel, and the facts in which they differ."""
+
+    def __init__(self, found: list[Identity]) -> None:
+        self._head = _head_for(found)
+        self._tells = [say for say in _FACTS if len({say(identity) for identity in found}) > 1]
+
+    def name(self, identity: Identity) -> str:
+        tells = list(filter(None, (say(identity) for say in self._tells)))
+        head = _shortened(self._head(identity))
+        return f"{head} ({', '.join(tells)})" if tells else head
+
+
+def _head_for(found: list[Identity]) -> Callable[[Identity], str]:
+    """The shortest of a kernel's names that tells signatures apart."""
+    if found[0].kind == "call" or len({identity.signature for identity in found}) == 1:
+        return _plain
+    if len({_with_template(identity) for identity in found}) == len({identity.signature for identity in found}):
+        return _with_template
+    return lambda identity: identity.signature or _plain(identity)
+
+
+def _plain(identity: Identity) -> str:
+    return identity.kernel or " > ".join(identity.ranges) or "unnamed"
+
+
+def _with_template(identity: Identity) -> str:
+    """A signature without its return type and parameters."""
+    text = identity.signature.removeprefix("void ")
+    depth = 0
+    for place in range(len(text) - 1, -1, -1) if text.endswith(")") else ():
+        depth += {")": 1, "(": -1}.get(text[place], 0)
+        if not depth:
+            return text[:place] or text
+    return text or _plain(identity)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST_HEAD:
+        return text
+    half = _LONGEST_HEAD // 2
+    return f"{text[:half]}…{text[1 - half :]}"
+
+
+def _numbered(names: dict[Case, str]) -> dict[Case, str]:
+    """The names; one that was cut down to another's gets a number."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for case, name in names.items():
+        seen[name] += 1
+        found[case] = name if seen[name] == 1 else f"{name} #{seen[name]}"
+    return found
+
+
+def _grid(identity: Identity) -> str:
+    return _extent("grid", identity.grid, identity.grid_size)
+
+
+def _block(identity: Identity) -> str:
+    return _extent("block", identity.block, identity.block_size)
+
+
+def _extent(noun: str, extent: tuple[int, int, int] | None, size: int | None) -> str:
+    if extent is not None:
+        return f"{noun} {'x'.join(map(str, extent))}"
+    return f"{noun} of {size}" if size is not None else ""
+
+
+def _registers(identity: Identity) -> str:
+    return f"{identity.registers} registers" if identity.registers is not None else ""
+
+
+def _static(identity: Identity) -> str:
+    return _bytes(identity.static_shared_bytes, "static")
+
+
+def _dynamic(identity: Identity) -> str:
+    return _bytes(identity.dynamic_shared_bytes, "dynamic")
+
+
+def _bytes(size: int | None, kind: str) -> str:
+    return f"{size} bytes of {kind} shared memory" if size else ""
+
+
+def _within(identity: Identity) -> str:
+    return f"in {' > '.join(identity.ranges)}" if identity.ranges and identity.kernel else ""
+
+
+def _report(identity: Identity) -> str:
+    return f"from {identity.report}" if identity.report else ""
+
+
+_FACTS = (_grid, _block, _registers, _static, _dynamic, gpu_name, _within, _report)
+"""What may tell launches of one kernel apart, the plainest first."""
