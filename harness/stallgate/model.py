@@ -764,6 +764,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    stages: list[str] = []
+    """Of an imported run: the stages that it was imported to be judged by; empty: the project's for imports."""
     program: Program | None = None
     """Of a capture: the program, and the share of each of its kernels."""
 
@@ -865,6 +867,7 @@ class Verdict(FrozenStruct, frozen=True):
     stage: str | None
     problem: str
     variant: str
+    """Empty where the verdict is on several cases of an imported run; its sentence counts them."""
     configuration: str
     workload: str
     kernel: str | None = None

@@ -164,9 +164,9 @@ def test_a_run_without_numbers_is_compared_with_nothing(measured: Any, before: C
     assert found.because == "this run has no numbers of a candidate of cumprod"
 
 
-def test_imported_runs_are_not_compared(measured: Any, before: Callable[..., Path]) -> None:
+def test_imported_runs_have_no_run_before_them(measured: Any, before: Callable[..., Path]) -> None:
     before(20)
-    assert since(measured, kind="imported").because.startswith("imported ncu reports do not say")
+    assert since(measured, kind="imported").because.startswith("ncu reports do not say which run came before")
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

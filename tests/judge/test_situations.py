@@ -187,6 +187,18 @@ def controls(**changes: str) -> Settings:
     return Settings(samples=5, timeout_s=1, metrics=[], **plain)
 
 
+IMPORT: dict[str, Any] = {
+    "results": [
+        CaseResult(
+            case=replace(case("kernel", "gpu"), problem="imported"), role="unknown", outcome="profiled", attempt="1"
+        )
+    ],
+    "kind": "imported",
+    "subjects": {},
+    "settings": None,
+    "stages": ["memory_access"],
+}
+
 SITUATIONS: dict[str, Situation] = {
     # --- the case ---
     "wrong result": Situation(plain(STALL_TARGET), {"results": outcome("wrong_result")}, "fail", "wrong_result", 1),
@@ -242,6 +254,11 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "no target at all": Situation(plain(), {}, "not_measured", "no_target", 3),
     "no workload is judged": Situation(plain(STALL_TARGET, workloads=[]), {}, "not_measured", "no_target", 3),
+    "an imported kernel of which nobody knows what it has to do": Situation(
+        plain(target("traffic", at_most=1.05)), IMPORT, "not_measured", "no_workload", 3
+    ),
+    "an imported kernel and a roof": Situation(plain(ROOF_TARGET), IMPORT, "not_measured", "no_roof", 3),
+    "an imported kernel that meets a bound": Situation(plain(STALL_TARGET), IMPORT, "pass", "met", 0),
     "one stage judges no workload": Situation(
         lambda project: with_judged(two_stages(project), {"square": ["memory_access"]}),
         {},
@@ -599,6 +616,19 @@ def test_what_limits_a_metric_is_named(repository: Project) -> None:
         },
     )
     assert sentence(found).endswith("wanted above 50 %; limited by registers and shared memory")
+
+
+def test_no_resource_is_blamed_where_they_allow_all(repository: Project) -> None:
+    """A grid of a single program: the smallest limit is what fills the multiprocessor."""
+    found = judged(
+        with_stage(repository, target("achieved_occupancy", above=50)),
+        candidate={
+            "achieved_occupancy": summary(6.0),
+            "theoretical_occupancy": summary(100.0),
+            "occupancy_limit_warps": summary(16.0),
+        },
+    )
+    assert sentence(found).endswith("wanted above 50 %; its resources do not limit it")
 
 
 def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:

@@ -71,7 +71,7 @@ def page(tree: Path) -> str:
 
 def row(text: str, name: str) -> str:
     """The words of a run's row in the list."""
-    found = next(part for part in re.findall(r"<tr class=.*?</tr>", text, re.DOTALL) if name in part)
+    found = next(part for part in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if name in part)
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found).split()))
 
 
@@ -107,7 +107,7 @@ def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
     assert "○ not measured cannot be decided: 3 pass, 1 not measured recorded NVIDIA H100 80GB HBM3" in listed
     assert "2 of 2" in listed
     assert "there is no metrics.csv" in row(text, second.name)
-    assert "✗ fail does not meet its targets" in row(text, imported.name)
+    assert row(text, imported.name).startswith(f"{imported.name} not judged imported NVIDIA H100 80GB HBM3")
     assert "run.json: JSON is malformed" in row(text, garbage.name)
     assert str(tree) not in text
 

@@ -189,7 +189,7 @@ def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, la
     run = latest("run.json")
     assert run["kind"] == "imported"
     assert {result["role"] for result in run["cases"]} == {"unknown"}
-    gate = stallgate("gate")
+    gate = stallgate("gate", "--stage", "memory_access")
     assert gate.returncode == 1
     assert "naive_serial on square" in gate.stdout
     assert "memory_dependency_stall is" in gate.stdout

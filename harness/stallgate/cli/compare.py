@@ -11,9 +11,9 @@ from stallgate.cli.drawing import draw_compared
 from stallgate.cli.facts import MetricValue, metric_value
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import found_so_far, print_result
-from stallgate.cli.shared import judged, near, open_project
+from stallgate.cli.shared import judged, near, open_runs
 from stallgate.compare.two_runs import Change, Fact, Pair, Retuned, RunComparison, Side, Word, compare, refuse_empty
-from stallgate.model import FrozenStruct, Reason, Role
+from stallgate.model import FrozenStruct, Identity, Reason, Role
 from stallgate.render import terminal
 from stallgate.runs.folder import refuse_recording
 
@@ -23,13 +23,13 @@ class ChangeFacts(FrozenStruct, frozen=True):
 
     metric: str
     word: Word
-    """changed: beyond the noise, in a metric without a better direction."""
+    """changed: beyond the noise, in a metric without a better direction. shown: of imported runs, without a word."""
     change: float | None
     """(run - base) / base of the medians; null where it is not comparable, or the base is 0 and the run is not."""
     base: MetricValue
     run: MetricValue
     obstacle: Reason | None
-    """Why it is not comparable; null where it is."""
+    """Why it is not comparable, or only shown; null elsewhere."""
 
 
 class PairFacts(FrozenStruct, frozen=True):
@@ -38,6 +38,13 @@ class PairFacts(FrozenStruct, frozen=True):
     case: str
     """problem/variant/configuration/workload"""
     role: Role
+    about: str
+    """What an imported case is, by the names in the report; empty elsewhere."""
+    base_identity: Identity | None
+    """Of an imported case that the base has."""
+    run_identity: Identity | None
+    differs: list[str]
+    """What differs between two imported cases that are paired, in words."""
     code: Literal["same", "changed", "unknown"]
     """Whether the variant's code is the same in both runs."""
     obstacle: Reason | None
@@ -60,6 +67,10 @@ class CompareFacts(FrozenStruct, frozen=True):
     """How many of them are not in ``pairs``; with --all, none."""
     obstacles: list[Reason]
     """Conditions that differ, so that numbers are not compared."""
+    same_conditions: bool
+    """The user's word that conditions of imported runs were alike where they are not known."""
+    reservations: list[Reason]
+    """Why changes between imported runs are shown without a word: `shown`."""
     notes: list[str]
     facts: list[Fact]
     main: list[str]
@@ -73,16 +84,29 @@ class CompareFacts(FrozenStruct, frozen=True):
 @click.option(
     "--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those better or worse."
 )
+@click.option(
+    "--same-conditions",
+    is_flag=True,
+    help="Your word for imported runs: clocks and caches were controlled alike, so say what is better or worse.",
+)
 @click.option("--report", "page", is_flag=True, help="Also draw compare-BASE.html into RUN's folder.")
 @root_option
 @json_option(CompareFacts)
-def compare_command(base: str, run: str | None, every: bool, page: bool, root: Path | None, as_json: bool) -> int:
+def compare_command(
+    base: str,
+    run: str | None,
+    every: bool,
+    same_conditions: bool,
+    page: bool,
+    root: Path | None,
+    as_json: bool,
+) -> int:
     """Compare RUN with BASE, metric by metric. Exits with 0 whatever changed."""
-    project = open_project(root)
+    project = open_runs(root)
     before, after = judged(project, base, ()), judged(project, run, ())
     if page:
         refuse_recording(project.reports, after.folder)
-    found = compare(project, before, after)
+    found = compare(project, before, after, same_conditions=same_conditions)
     if not as_json:
         terminal.show_comparison(found, every)
     if page:
@@ -103,6 +127,8 @@ def _facts(found: RunComparison, every: bool) -> CompareFacts:
         tally={word: words.count(word) for word in get_args(Word)},
         left_out=len(words) - sum(len(pair.changes) for pair in pairs),
         obstacles=found.obstacles,
+        same_conditions=found.same_conditions,
+        reservations=found.reservations,
         notes=found.notes,
         facts=found.facts,
         main=found.main,
@@ -115,6 +141,10 @@ def _pair_facts(pair: Pair, main: list[str], every: bool) -> PairFacts:
     return PairFacts(
         case=pair.case.name,
         role=pair.role,
+        about=pair.title,
+        base_identity=pair.base_identity,
+        run_identity=pair.run_identity,
+        differs=pair.differs,
         code=pair.code,
         obstacle=pair.obstacle,
         retuned=pair.retuned,

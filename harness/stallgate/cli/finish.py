@@ -32,6 +32,8 @@ def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
     status = measured_status(result)
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement, project)
+        if result.run.kind == "imported" and result.judgement.is_asked:
+            terminal.show_unmet(result.judgement)
         terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})
     found_so_far(facts)

@@ -13,9 +13,9 @@ from stallgate.cli.facts import MetricValue, RunKind, single_value, unmeasured
 from stallgate.cli.failures import unusable
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_result
-from stallgate.cli.shared import judged, open_project
-from stallgate.judge.evaluate import JudgedRun, write_verdicts
-from stallgate.judge.verdicts import Targets
+from stallgate.cli.shared import judged, open_runs
+from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
+from stallgate.judge.verdicts import Targets, Uncollected
 from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render import terminal
@@ -52,8 +52,11 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     stage: str | None
     problem: str
     variant: str
+    """Empty where the verdict is on several cases of an imported run; ``name`` counts them."""
     configuration: str
     workload: str
+    name: str
+    """What is judged, by the names in the report, in an imported run; empty elsewhere."""
     kernel: str | None
     """The kernel that is judged, where the target's scope is a kernel."""
     metric: str | None
@@ -73,8 +76,6 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     samples: int
     parts: list[PartFacts]
     """The value of each kernel, where the call has several."""
-    name: str
-    """Of an imported case: its name in the report, which stands for variant and configuration; else empty."""
     place: str
     """Of an imported case: its GPU, which stands for the workload; else empty."""
     warning: bool
@@ -93,6 +94,8 @@ class GateFacts(FrozenStruct, frozen=True):
     stages: list[str]
     targets: Targets
     notes: list[str]
+    uncollected: list[Uncollected]
+    """What an imported run lacks for its stages, with the ncu command line that collects it."""
     gpu_spec: GpuSpec | None
     """The data sheet of the GPU, which nothing is judged by; null where there is none."""
     verdicts: list[VerdictFacts]
@@ -111,18 +114,22 @@ class GateFacts(FrozenStruct, frozen=True):
 @root_option
 @json_option(GateFacts)
 def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, root: Path | None, as_json: bool) -> int:
-    """Judge a run: may it be merged?"""
-    project = open_project(root)
+    """Judge a run: may it be merged?
+
+    An imported run needs --stage, or stages for imports in the project's file.
+    """
+    project = open_runs(root)
     result = judged(project, run, stages, targets=targets, only_judge=True)
+    status = asked_status(result)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         _if_possible(_tell_github, project, result)
     if as_json:
-        return print_result("gate", _facts(result), result.judgement.exit_status)
+        return print_result("gate", _facts(result), status)
     terminal.out.print(provenance(result.run))
     terminal.show_judgement(result.judgement)
-    return result.judgement.exit_status
+    return status
 
 
 def _facts(result: JudgedRun) -> GateFacts:
@@ -133,6 +140,7 @@ def _facts(result: JudgedRun) -> GateFacts:
         stages=judgement.stages,
         targets=judgement.targets,
         notes=judgement.notes,
+        uncollected=judgement.uncollected,
         gpu_spec=result.gpu_spec,
         verdicts=[_verdict_facts(verdict) for verdict in judgement.verdicts],
     )

@@ -16,11 +16,19 @@ from stallgate.extract.imported import import_reports
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ncu-rep...")
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="NAME",
+    help="Judge the run by this stage, also later; default: those for imports in stallgate.toml, else none.",
+)
 @root_option
 @json_option(RunFacts)
-def import_command(files: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
-    """Make a run from ncu reports made elsewhere."""
+def import_command(files: tuple[Path, ...], stages: tuple[str, ...], root: Path | None, as_json: bool) -> int:
+    """Make a run from ncu reports made elsewhere. Exits with 0 where they were read, whatever a stage says of them."""
     project = open_project(root, needed=False)
-    folder = import_reports(list(files), project.reports, given_arguments())
+    project.with_included(stages)  # refuses unknown ones before anything is made
+    folder = import_reports(list(files), project.reports, given_arguments(), stages=list(stages))
     finished = finish(project, folder, as_json=as_json)
     return print_result("import", finished.facts, finished.status) if as_json else finished.status

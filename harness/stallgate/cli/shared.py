@@ -41,6 +41,16 @@ def open_project(root: Path | None, *, needed: bool = True) -> Project:
     return load_project(folder)
 
 
+def open_runs(root: Path | None) -> Project:
+    """The project whose runs are read. Imported runs need none: the working directory's ``reports/`` will do.
+
+    Raises:
+        BadArgument: the folder's path is not UTF-8.
+        UserFault: there is neither a project nor ``reports/``.
+    """
+    return open_project(root, needed=not (Path.cwd() / "reports").is_dir())
+
+
 def planned_cases(
     project: Project, subjects: tuple[str, ...], workloads: tuple[str, ...], configurations: tuple[str, ...]
 ) -> list[Case]:

@@ -11,7 +11,7 @@ import click
 from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_facts
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
-from stallgate.cli.shared import judged, open_project
+from stallgate.cli.shared import judged, open_runs
 from stallgate.compare.history import StoredJudgement, StoredRun, StoredVerdict, stored_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
@@ -169,7 +169,7 @@ def show_command(what: str, name: str | None, root: Path | None, as_json: bool) 
 
     NAME is a problem, a stage or a run; default: all of them, or the latest run.
     """
-    project = open_project(root)
+    project = open_runs(root)
     show = {"runs": _runs, "problems": _problems, "stages": _stages, "run": _run}[what]
     shown = show(project, name, as_json)
     return print_result("show", shown) if as_json else 0
@@ -203,7 +203,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
         complete=run.complete if run is not None else None,
         problems=list(dict.fromkeys(result.case.problem for result in cases)),
         outcomes=dict(Counter(result.outcome for result in cases)),
-        verdict=stored.judgement.status if stored.judgement is not None else "not_judged",
+        verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
         gaps=stored.gaps,
     )
 
@@ -212,7 +212,9 @@ def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
         terminal.show_run(result.run, result.summaries, result.judgement, project)
-    units = {name: project.catalogue.metrics[name].unit for name in main_metrics(project, result)}
+    units = {
+        name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
+    }
     facts = run_facts(result, units)
     return _run_shown(result, facts)
 
@@ -224,7 +226,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
         created=result.run.created,
         gpus=gpus_of(result.run),
         complete=result.run.complete,
-        verdict=_judged_now(result.judgement).status,
+        verdict=_judged_now(result.judgement).status or "not_judged",
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,

@@ -36,12 +36,15 @@ class StoredVerdict(msgspec.Struct, frozen=True):
 class StoredJudgement(msgspec.Struct, frozen=True):
     """The gate's latest answer."""
 
-    exit_status: Literal[0, 1, 3]
+    exit_status: Literal[0, 1, 3] | None
+    """None where nothing was asked of an imported run."""
     verdicts: list[StoredVerdict]
 
     @property
-    def status(self) -> Status:
-        """The answer for the whole run, as a verdict's status."""
+    def status(self) -> Status | None:
+        """The answer for the whole run, as a verdict's status; None where nothing was asked."""
+        if self.exit_status is None:
+            return None
         if self.exit_status == 3:
             return "undecided" if "undecided" in self.statuses else "not_measured"
         return "pass" if self.exit_status == 0 else "fail"
@@ -89,7 +92,7 @@ def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     gaps = _unmeasured(run)
     judgement, summaries = None, {}
     try:
-        judgement = decode_json(read_bounded(folder / "verdicts.json", LARGEST_JSON), StoredJudgement)
+        judgement = _judgement(folder / "verdicts.json", run)
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "verdicts.json", error))
     try:
@@ -97,6 +100,17 @@ def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
     except (OSError, ValueError) as error:
         gaps.append(_reason(folder, "metrics.csv", error))
     return StoredRun(folder=folder, run=run, judgement=judgement, summaries=summaries, gaps=gaps)
+
+
+def _judgement(path: Path, run: Run) -> StoredJudgement:
+    """The gate's latest answer. An imported run without a verdict was asked nothing, whatever an older stallgate says.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it is not what stallgate writes.
+    """
+    found = decode_json(read_bounded(path, LARGEST_JSON), StoredJudgement)
+    return found if found.verdicts or run.kind != "imported" else StoredJudgement(exit_status=None, verdicts=[])
 
 
 def _unmeasured(run: Run) -> list[str]:

@@ -26,7 +26,7 @@ from stallgate.runs.folder import RECORDED, load
 
 _JUDGED = ("candidate", "unknown")
 
-WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "not_comparable")
+WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "shown", "not_comparable")
 """Words in the order of a table: changes first, of them the worse ones first."""
 
 
@@ -65,7 +65,8 @@ def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
 def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLast:
     if judged.run.kind == "imported":
         return ChangesSinceLast(
-            problem=problem, because="imported ncu reports do not say how clocks and caches were controlled"
+            problem=problem,
+            because="ncu reports do not say which run came before: `stallgate compare BASE RUN` shows two of them",
         )
     mine = _of_problem(judged, problem)
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)

@@ -11,7 +11,12 @@ other_gpu, other_clock_control,        measured under other conditions, or under
 other_cache_control
 workload_changed, reference_changed    what is computed is not the same
 roof_changed                           of ``roof_fraction``: the two refer to different roofs
+conditions_unknown                     of imported runs: ncu reports do not say how clocks and caches were controlled
+other_launches                         of an NVTX range of imported runs: it is not the sum of as many launches
 ====================================== ===============================================================================
+
+Of two imported runs the cases are paired by kernel and geometry (``pairing.py``). Where their conditions differ or are
+not known, both values and the change are shown, and no word says which is better.
 
 A change of a variant's code is the usual reason to compare runs: it is allowed, and noted. So are other choices of an
 autotuner, and other versions of packages.
@@ -22,18 +27,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from stallgate.errors import NotMeasured
+from msgspec.structs import replace
+
+from stallgate.compare.pairing import differences, with_cases_of
+from stallgate.errors import BadArgument, NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, spaced, tunables
-from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Metric, Reason, Role, Run, Settings
+from stallgate.formatting import listed, scaled, spaced, tunables
+from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identity, Metric, Reason, Role, Run, Settings
 from stallgate.project.catalogue import ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.conditions import TITLES, conditions, environments, problems_in, provenance, settings_of
+from stallgate.runs.conditions import TITLES, conditions, environments, gpus_of, problems_in, provenance, settings_of
+from stallgate.runs.naming import case_names
 
-Word = Literal["better", "worse", "same", "changed", "not_comparable"]
-"""changed: beyond the noise, in a metric without a better direction."""
+Word = Literal["better", "worse", "same", "changed", "shown", "not_comparable"]
+"""changed: beyond the noise, in a metric without a better direction. shown: of imported runs, values without a word."""
+
+JUDGED_WORDS: tuple[Word, ...] = ("better", "worse", "same", "changed")
+"""The words for numbers of the same conditions."""
 
 _SINGLE = 0.02
 """With a single sample, a smaller relative change counts as the same: the noise is unknown."""
@@ -62,7 +74,7 @@ class Change(FrozenStruct, frozen=True):
     """(run - base) / base of the medians; None where it is not comparable, or the base is 0 and the run is not."""
     word: Word
     obstacle: Reason | None = None
-    """Set exactly where the word is ``not_comparable``."""
+    """Set exactly where the word is ``not_comparable`` or ``shown``: why no other word is said."""
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -96,10 +108,27 @@ class Pair(FrozenStruct, frozen=True):
     """Why none of its metrics is comparable, if none is."""
     changes: list[Change]
     retuned: list[Retuned] = []
+    title: str = ""
+    """Of an imported case: its name by the names in the report."""
+    base_identity: Identity | None = None
+    """Of an imported case in the base."""
+    run_identity: Identity | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """What an imported case is, in the run if it is there."""
+        return self.run_identity or self.base_identity
 
     @property
     def name(self) -> str:
-        return self.case.display_name
+        return self.title or self.case.display_name
+
+    @property
+    def differs(self) -> list[str]:
+        """What differs between two imported cases that are paired, in words."""
+        if self.base_identity is None or self.run_identity is None:
+            return []
+        return differences(self.base_identity, self.run_identity)
 
     @property
     def duration(self) -> Change:
@@ -136,6 +165,14 @@ class RunComparison(FrozenStruct, frozen=True):
     main: list[str]
     """The metrics to look at first: the duration and those of the stages."""
     pairs: list[Pair]
+    imported: bool = False
+    """Whether both runs are imported: then cases are paired by kernel and geometry."""
+    same_conditions: bool = False
+    """Whether the user said that unknown conditions were alike."""
+    reservations: list[Reason] = []
+    """Of imported runs: why values are shown without a word, each once."""
+    several_gpus: bool = False
+    """Whether the cases of imported runs are of several GPUs."""
 
     @property
     def comparable(self) -> bool:
@@ -147,7 +184,12 @@ class RunComparison(FrozenStruct, frozen=True):
 
 
 def compare(
-    project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None = None
+    project: Project,
+    base: MeasuredRun,
+    run: MeasuredRun,
+    stages: Sequence[str] | None = None,
+    *,
+    same_conditions: bool = False,
 ) -> RunComparison:
     """Compares a run with a base: every metric of the catalogue for every case of either.
 
@@ -156,19 +198,35 @@ def compare(
         base: the run before.
         run: the run after.
         stages: those whose metrics are looked at first; None for those that the run's problems name.
+        same_conditions: of imported runs, whether conditions that are not known were alike.
+
+    Raises:
+        BadArgument: ``same_conditions`` of runs that say themselves how they were measured.
     """
-    sides = _Sides(project, base, run)
+    imported = base.run.kind == run.run.kind == "imported"
+    if same_conditions and not imported:
+        raise BadArgument("--same-conditions is for two imported runs", "leave it out: these runs say their conditions")
+    sides = _Sides(project, with_cases_of(base, run) if imported else base, run, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=times_finding(pairs),
-        obstacles=list(dict.fromkeys(found for case in sides.measured for found in sides.conditions(case))),
+        finding=imports_finding(pairs) if imported else times_finding(pairs),
+        obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=[*_facts(base, run), *sides.packages()],
         main=main_metrics(project, run, stages),
         pairs=pairs,
+        imported=imported,
+        same_conditions=same_conditions,
+        reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
+        several_gpus=_several_gpus(pairs),
     )
+
+
+def _several_gpus(pairs: list[Pair]) -> bool:
+    known = [found for pair in pairs for found in (pair.base_identity, pair.run_identity) if found is not None]
+    return len({(found.device, found.device_index) for found in known if found.kind != "call"}) > 1
 
 
 def refuse_empty(found: RunComparison) -> None:
@@ -268,12 +326,15 @@ def _is_told(metric: Metric, sides: tuple[MeasuredRun, MeasuredRun]) -> bool:
 class _Sides:
     """The two runs, and what differs between them."""
 
-    def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun) -> None:
+    def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun, *, same_conditions: bool) -> None:
+        self.imported = base.run.kind == run.run.kind == "imported"
+        self._same_conditions = same_conditions
         self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, (base, run))]
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
         self._of_run = {result.case: result for result in run.run.cases}
+        self._names = case_names(base.run) | case_names(run.run)
         self.cases = list(dict.fromkeys([*self._of_run, *self._of_base]))
         results = [*self._of_base.values(), *self._of_run.values()]
         self._roofs = {(r.case.problem, r.case.variant) for r in results if r.role == "roof"}
@@ -292,22 +353,45 @@ class _Sides:
             obstacle=obstacle,
             changes=changes,
             retuned=self._retuned(case),
+            title=self._names[case] if result.identity is not None else "",
+            base_identity=self._of_base[case].identity if case in self._of_base else None,
+            run_identity=self._of_run[case].identity if case in self._of_run else None,
         )
 
     def _change(self, case: Case, metric: Metric, obstacle: Reason | None) -> Change:
         base, run = self.base.summaries.get((case, metric.name)), self.run.summaries.get((case, metric.name))
         if obstacle is None and metric.name == ROOF_FRACTION and self._roofs_differ(case):
             obstacle = Reason(code="roof_changed", sentence="the roof's code changed")
-        return compare_metric(metric, base, run) if obstacle is None else _apart(metric, base, run, obstacle)
+        if obstacle is not None:
+            return _apart(metric, base, run, obstacle)
+        change = compare_metric(metric, base, run)
+        reservation = next(iter(self.reservations(case)), None)
+        if reservation is None or change.obstacle is not None:
+            return change
+        return replace(change, word="shown", obstacle=reservation)
 
     def _obstacle(self, case: Case) -> Reason | None:
         """The first reason why no metric of a case is comparable."""
         gap = self._gap_of(case)
-        if gap is not None:
+        if gap is not None or self.imported:
             return gap
         return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
+
+    def reservations(self, case: Case) -> list[Reason]:
+        """Why the numbers of an imported case are shown without a word, for a case that both runs have."""
+        if not self.imported:
+            return []
+        launches = _launches(self._of_base[case].identity, self._of_run[case].identity)
+        before, after = conditions(self.base.run, self._of_base[case]), conditions(self.run.run, self._of_run[case])
+        known = [name for name in TITLES if getattr(before, name) is not None and getattr(after, name) is not None]
+        unknown = [title for name, title in TITLES.items() if name not in known]
+        found = [_condition(name, getattr(before, name), getattr(after, name)) for name in known]
+        if unknown and not self._same_conditions:
+            sentence = f"{listed(unknown)} {'is' if len(unknown) == 1 else 'are'} not in an ncu report"
+            found.append(Reason(code="conditions_unknown", sentence=sentence))
+        return [reason for reason in [launches, *found] if reason is not None]
 
     def _gap_of(self, case: Case) -> Reason | None:
         """Why one of the runs has no numbers of a case."""
@@ -379,7 +463,9 @@ class _Sides:
         return [_fact(name, _version(before, name), _version(after, name)) for name in names]
 
     def child_differs(self) -> bool:
-        return any(self._state(problem, CHILD_KEY) != "same" for problem in {case.problem for case in self.measured})
+        return not self.imported and any(
+            self._state(problem, CHILD_KEY) != "same" for problem in {case.problem for case in self.measured}
+        )
 
 
 def _choices(result: CaseResult) -> dict[str, dict[str, object]]:
@@ -417,6 +503,17 @@ def _digest(side: MeasuredRun, problem: str, key: str) -> str | None:
     return subject.digests.get(key) if subject is not None else None
 
 
+_OTHER_LAUNCHES = "other_launches"
+
+
+def _launches(base: Identity | None, run: Identity | None) -> Reason | None:
+    """Why sums over the launches of an NVTX range are not of the same work."""
+    if base is None or run is None or run.kind != "call" or base.launches == run.launches:
+        return None
+    sentence = f"the sum of {base.launches} launches in the base and of {run.launches} in the run"
+    return Reason(code=_OTHER_LAUNCHES, sentence=sentence)
+
+
 def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
     """Why numbers are not compared where a condition differs, or is not known."""
     reason, title = f"other_{name}", TITLES[name]
@@ -441,6 +538,28 @@ def times_finding(pairs: list[Pair]) -> str:
     return "; ".join([_change_in_words(pair, pairs) for pair in moved[:_HEADLINES]] + rest)
 
 
+def imports_finding(pairs: list[Pair]) -> str:
+    """How many cases of two imported runs are paired, and how their times changed; a sentence without full stop."""
+    codes = [pair.obstacle.code if pair.obstacle is not None else "" for pair in pairs]
+    only = [(codes.count("only_in_base"), "only in the base"), (codes.count("only_in_run"), "only in the run")]
+    both = f"{len(pairs) - sum(count for count, _ in only)} of {len(pairs)} cases in both runs"
+    counted = ", ".join([both, *(f"{count} {where}" for count, where in only if count)])
+    judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
+    if judged:
+        return f"{times_finding(judged)}; {counted}"
+    alike = [pair for pair in pairs if pair.duration.obstacle is None or pair.duration.obstacle.code != _OTHER_LAUNCHES]
+    shown = sorted((pair for pair in alike if pair.duration.change), key=lambda pair: -abs(pair.duration.change or 0.0))
+    return "; ".join([counted, *map(_times_in_words, shown[:_HEADLINES])])
+
+
+def _times_in_words(pair: Pair) -> str:
+    """Both times of a case, and no word for the change."""
+    before, now = (found.median if found is not None else None for found in (pair.duration.base, pair.duration.run))
+    change = f"{pair.duration.change or 0.0:+.1%}".replace("%", " %")
+    times = f"took {scaled(before or 0.0, 'ns')} and takes {scaled(now or 0.0, 'ns')}"
+    return f"{pair.name} {times} ({change})"
+
+
 def _named(pair: Pair, name: str, pairs: list[Pair]) -> str:
     """A name in a case's problem; with the problem, where the pairs are of several."""
     several = any(other.case.problem != pair.case.problem for other in pairs)
@@ -456,7 +575,11 @@ def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
     """The change of a time in words."""
     change = pair.duration.change or 0.0
     word = "slower" if change > 0 else "faster"
-    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word} on {pair.case.workload}"
+    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word}{_on(pair)}"
+
+
+def _on(pair: Pair) -> str:
+    return "" if pair.identity is not None else f" on {pair.case.workload}"
 
 
 def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
@@ -497,9 +620,11 @@ def _choice_in_words(pair: Pair, retuned: Retuned) -> str:
 
 
 def _about_samples(pairs: list[Pair]) -> list[str]:
-    times = [(pair.duration.base, pair.duration.run) for pair in pairs if pair.duration.word != "not_comparable"]
+    judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
+    times = [(pair.duration.base, pair.duration.run) for pair in judged]
     if any(summary is not None and summary.samples == 1 for time in times for summary in time):
-        return [f"the noise of a single sample is unknown: a change below {100 * _SINGLE:g} % counts as the same"]
+        sample = "launch" if any(pair.identity is not None for pair in judged) else "sample"
+        return [f"the noise of a single {sample} is unknown: a change below {100 * _SINGLE:g} % counts as the same"]
     return []
 
 
@@ -528,8 +653,9 @@ def _all_settings(run: Run) -> list[Settings]:
 
 def _versions(base: MeasuredRun, run: MeasuredRun) -> list[Fact]:
     before, after = environments(base.run), environments(run.run)
-    names = {"gpu": "GPU", "driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
-    return [_fact(title, _values(before, name), _values(after, name)) for name, title in names.items()]
+    gpus = _fact("GPU", *(", ".join(gpus_of(side.run)) or "unknown" for side in (base, run)))
+    names = {"driver": "driver", "ncu": "ncu", "torch": "torch", "triton": "triton", "cuda": "CUDA"}
+    return [gpus, *(_fact(title, _values(before, name), _values(after, name)) for name, title in names.items())]
 
 
 def _values(found: Sequence[Settings] | Sequence[Environment], name: str) -> str:
@@ -541,17 +667,30 @@ def _fact(name: str, base: str, run: str) -> Fact:
     return Fact(name=name, base=base, run=run)
 
 
+_WITHOUT_STAGES = ("duration", "dram_throughput", "l2_hit_rate", "memory_dependency_stall")
+"""The metrics of an imported run that no stage is for."""
+
+
 def main_metrics(project: Project, run: MeasuredRun, stages: Sequence[str] | None = None) -> list[str]:
-    """The duration, then the metrics that stages judge or show.
+    """The duration, then the metrics that stages judge or show; the usual ones of an imported run without a stage.
 
     Args:
         project: the stages.
         run: the run whose problems name its stages.
         stages: other stages to look at.
     """
-    problems = dict.fromkeys(result.case.problem for result in run.run.cases)
-    names = stages if stages is not None else [name for problem in problems for name in project.stages_of(problem)]
+    names = stages if stages is not None else _own_stages(project, run.run)
+    if run.run.kind == "imported" and not names:
+        return list(_WITHOUT_STAGES)
     known = project.with_included(names)
     metrics = [target.metric for stage in known for target in stage.targets]
     metrics += [metric for stage in known for metric in stage.shown]
     return list(dict.fromkeys(["duration", *(metric.name for metric in metrics)]))
+
+
+def _own_stages(project: Project, run: Run) -> list[str]:
+    """The stages that judge a run where none is named."""
+    if run.kind == "imported":
+        return run.stages or project.import_stages
+    problems = dict.fromkeys(result.case.problem for result in run.cases)
+    return [name for problem in problems for name in project.stages_of(problem)]

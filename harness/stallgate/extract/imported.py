@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -25,10 +26,16 @@ _SUFFIXES = (".ncu-rep", ".ncu-repz")
 _UNKNOWN = "unknown"
 
 
-def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Path:
+def import_reports(paths: list[Path], reports: Path, arguments: list[str], *, stages: Sequence[str] = ()) -> Path:
     """Copies ncu reports into the folder of a new run and names their launches; returns that folder.
 
     Nothing is made before every report was read.
+
+    Args:
+        paths: the ncu reports.
+        reports: where the run's folder is made.
+        arguments: the command line, for a reader.
+        stages: the stages that the run is to be judged by.
 
     Raises:
         BadArgument: there is no such file.
@@ -39,7 +46,7 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str]) -> Pa
         _check_path(path)
     sources = [_read(path) for path in paths]
     with whole_run(reports, IMPORTED) as folder:
-        run = _empty(folder, arguments)
+        run = replace(_empty(folder, arguments), stages=list(stages))
         for source in sources:
             run = _add(run, source, folder)
         save(folder, run)

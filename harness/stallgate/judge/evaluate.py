@@ -11,18 +11,19 @@ from pathlib import Path
 
 from msgspec.structs import asdict, replace
 
+from stallgate.errors import BadArgument
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.extract.table import MetricRow, as_csv
+from stallgate.judge.imports import judge_import
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
-from stallgate.judge.verdicts import Judgement, Targets, grounds_of, judge_targets
-from stallgate.model import CaseResult, GpuSpec, Run, Verdict
+from stallgate.judge.verdicts import ExitStatus, Judgement, Targets, grounds_of, judge_targets
+from stallgate.model import GpuSpec, Run
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.conditions import gpus_of, unreplayed
 from stallgate.runs.folder import pretty, write_whole
-from stallgate.runs.naming import place_name
 
 
 class JudgedRun(ReadRun, frozen=True, kw_only=True, dict=True):
@@ -42,7 +43,7 @@ def evaluate(
     Args:
         project: yardsticks and code as they stand now.
         folder: the run's.
-        stages: names of stages to judge by; empty for those that its problems name.
+        stages: names of stages to judge by; empty for those that its problems name, or that are for imports.
         targets: which targets are judged.
         only_judge: leave out the detail reports, which nothing is judged by and which take as long as the others.
     """
@@ -56,7 +57,7 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
     Args:
         read: the run.
         project: yardsticks as they stand now, and the code that the numbers have to be of.
-        stages: names of stages to judge by; empty for those that its problems name.
+        stages: names of stages to judge by; empty for those that its problems name, or that are for imports.
         today: the day by which waivers end, UTC.
         targets: which targets are judged.
 
@@ -65,28 +66,11 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
     """
     grounds = grounds_of(read, project, today, targets)
     complete = with_roof_fractions(read, grounds.roofs, project.catalogue.metrics[ROOF_FRACTION])
-    judgement = _named(judge_targets(replace(grounds, read=complete), stages), complete)
+    judging = judge_import if read.run.kind == "imported" else judge_targets
+    judgement = judging(replace(grounds, read=complete), stages)
     return JudgedRun(
         **asdict(complete), judgement=judgement, roofs=grounds.roofs, gpu_spec=_gpu_spec(project, complete.run)
     )
-
-
-def _named(judgement: Judgement, read: ReadRun) -> Judgement:
-    """The verdicts on imported cases with the names that the cases have in the report."""
-    if read.run.kind != "imported":
-        return judgement
-    known = {result.case.name: result for result in read.run.cases}
-    verdicts = [
-        _named_one(v, known.get(f"{v.problem}/{v.variant}/{v.configuration}/{v.workload}"), read)
-        for v in judgement.verdicts
-    ]
-    return replace(judgement, verdicts=verdicts)
-
-
-def _named_one(verdict: Verdict, result: CaseResult | None, read: ReadRun) -> Verdict:
-    if result is None or result.identity is None:
-        return verdict
-    return replace(verdict, name=read.names[result.case], place=place_name(result.identity))
 
 
 def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
@@ -97,14 +81,32 @@ def _gpu_spec(project: Project, run: Run) -> GpuSpec | None:
 def measured_status(result: JudgedRun) -> int:
     """The exit status of measuring: 0 where every case was measured, or skipped for a stated reason.
 
-    That a problem has no recording to replay is no such reason.
+    That a problem has no recording to replay is no such reason. Importing ends with 0 where all that the reports hold
+    was read, whatever a stage says of it.
     """
+    if result.run.kind == "imported":
+        return 0 if not result.faults else 3
     outcomes = {case.outcome for case in result.run.cases}
     if "wrong_result" in outcomes:
         return 1
     missing = any(verdict.reason in UNMEASURED for verdict in result.judgement.verdicts)
     whole = outcomes <= {"profiled", "skipped"} and result.run.complete and not result.faults
     return 0 if whole and not missing and not unreplayed(result.run) else 3
+
+
+def asked_status(result: JudgedRun) -> ExitStatus:
+    """The gate's exit status.
+
+    Raises:
+        BadArgument: the run is imported, and no stage was named for it.
+    """
+    status = result.judgement.exit_status
+    if status is None:
+        raise BadArgument(
+            f"{result.run.name} is imported, and no stage says what to ask of it",
+            'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]',
+        )
+    return status
 
 
 # --- as JSON ----------------------------------------------------------------------------------------------------------
@@ -145,6 +147,7 @@ def verdicts(result: JudgedRun) -> dict[str, object]:
         "stages": result.judgement.stages,
         "targets": result.judgement.targets,
         "notes": result.judgement.notes,
+        "uncollected": result.judgement.uncollected,
         "gpu_spec": result.gpu_spec,
         "verdicts": result.judgement.verdicts,
     }

@@ -22,6 +22,7 @@ facts_missing             not_measured  run.json does not have a fact that a che
 no_case                   not_measured  the run has no case that the target could be judged by
 no_target                 not_measured  no target of the stages is for the candidate, or a stage judges no workload
 no_roof                   not_measured  a kind of roof has no sound measurement on the workload in this run
+no_workload               not_measured  what an imported kernel has to compute is not known
 no_baseline               not_measured  no number is accepted that the metric could be held to
 other_gpu,                not_measured  the baseline was measured under other conditions, or those of the run are
 other_clock_control,                    not known
@@ -61,6 +62,7 @@ STATUS_OF_REASON: dict[str, Status] = {
     "no_case": "not_measured",
     "no_target": "not_measured",
     "no_roof": "not_measured",
+    "no_workload": "not_measured",
     "no_baseline": "not_measured",
     "other_gpu": "not_measured",
     "other_clock_control": "not_measured",

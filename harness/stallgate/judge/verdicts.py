@@ -37,8 +37,21 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.staleness import derived_bytes, written_workload
 
+ExitStatus = Literal[0, 1, 3]
+"""Of the gate, where it judges."""
+
 Targets = Literal["all", "absolute"]
 """The targets that are judged. absolute: only those that need neither a roof nor a baseline."""
+
+
+class Uncollected(FrozenStruct, frozen=True):
+    """What a stage needs and ncu reports made elsewhere do not have, and the ncu command line that collects it."""
+
+    stage: str
+    metrics: list[str]
+    """Short names."""
+    command: list[str]
+    """``PROGRAM`` stands for the program and its arguments, where the run does not know them."""
 
 
 class Judgement(FrozenStruct, frozen=True):
@@ -50,10 +63,19 @@ class Judgement(FrozenStruct, frozen=True):
     """Remarks for the reader of the verdicts."""
     targets: Targets = "all"
     stages_by_problem: dict[str, list[str]] = {}
+    uncollected: list[Uncollected] = []
+    """Of an imported run."""
+    is_asked: bool = True
+    """False for an imported run that no stage is for: it has no verdict."""
 
     @property
-    def exit_status(self) -> Literal[0, 1, 3]:
-        """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged."""
+    def exit_status(self) -> ExitStatus | None:
+        """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged.
+
+        None where nothing is asked of the run.
+        """
+        if not self.is_asked:
+            return None
         statuses = {verdict.status for verdict in self.verdicts if not verdict.warning}
         if "fail" in statuses:
             return 1
@@ -96,7 +118,7 @@ def grounds_of(read: ReadRun, project: Project, today: date, targets: Targets) -
 
 
 def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
-    """Judges every candidate of a run; of an imported run, whose roles are unknown, every case.
+    """Judges every candidate of a run that was measured here. ``imports.py`` judges imported ones.
 
     Args:
         grounds: the run with everything that its verdicts depend on.
@@ -112,7 +134,7 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         stages = grounds.project.with_included(stage_names or grounds.project.stages_of(problem))
         judged_by[problem] = [stage.name for stage in stages]
         asked = [(stage, target) for stage in stages for target in stage.targets]
-        wanted = [(stage, target) for stage, target in asked if _is_wanted(grounds, target)]
+        wanted = [(stage, target) for stage, target in asked if grounds.targets == "all" or is_absolute(target)]
         left_out += len(asked) - len(wanted)
         found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
         idle = _idle_stages(grounds, problem, list(dict.fromkeys(stage.name for stage, _ in wanted)))
@@ -130,10 +152,9 @@ def _problems(run: Run) -> list[str]:
     return list(dict.fromkeys([*(result.case.problem for result in run.cases), *run.subjects]))
 
 
-def _is_wanted(grounds: Grounds, target: Target) -> bool:
-    return grounds.targets == "all" or not (
-        target.of is not None or target.tolerance is not None or target.metric.name == ROOF_FRACTION
-    )
+def is_absolute(target: Target) -> bool:
+    """Whether a target needs neither a roof nor a baseline."""
+    return target.of is None and target.tolerance is None and target.metric.name != ROOF_FRACTION
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------
@@ -145,10 +166,7 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
     if not verdicts:
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if grounds.targets == "absolute":
-        targets = f"{left_out} target{'s' * (left_out != 1)}"
-        notes.append(f"judged by absolute targets only: {targets} that need a roof or a baseline were left out")
-    if run.kind == "imported":
-        notes.append("imported: roles and workloads are unknown; every case is judged")
+        notes.append(only_absolute(left_out))
     notes += dict.fromkeys(
         f"{result.case.variant} is not gated; its numbers are shown although it is wrong: {result.edge_case_fault}"
         for result in run.cases
@@ -158,6 +176,12 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
+
+
+def only_absolute(left_out: int) -> str:
+    """The note on ``--targets absolute``."""
+    targets = f"{left_out} target{'s' * (left_out != 1)}"
+    return f"judged by absolute targets only: {targets} that need a roof or a baseline were left out"
 
 
 _LARGEST_DIFFERENCE = 0.01
@@ -201,13 +225,9 @@ def _covers(waiver: Waiver, verdict: Verdict) -> bool:
 
 
 def _judged(grounds: Grounds, problem: str) -> list[CaseResult]:
-    """The cases that the gate looks at: candidates in their default configuration; all of an imported run."""
-    return [
-        result
-        for result in grounds.run.cases
-        if result.case.problem == problem
-        and (result.role == "unknown" or (result.role == "candidate" and result.case.configuration == "default"))
-    ]
+    """The cases that the gate looks at: candidates in their default configuration."""
+    mine = [result for result in grounds.run.cases if result.case.problem == problem]
+    return [result for result in mine if result.role == "candidate" and result.case.configuration == "default"]
 
 
 def _usable(grounds: Grounds, problem: str) -> list[CaseResult]:
@@ -217,25 +237,25 @@ def _usable(grounds: Grounds, problem: str) -> list[CaseResult]:
 def _without_numbers(grounds: Grounds, problem: str) -> list[Verdict]:
     """Verdicts without a target: on cases whose numbers cannot be judged, and on candidates without a case."""
     judged = _judged(grounds, problem)
-    found = [_verdict(r.case, grounds.unsound[r.case]) for r in judged if r.case in grounds.unsound]
+    found = [verdict_of(r.case, grounds.unsound[r.case]) for r in judged if r.case in grounds.unsound]
     return found + _unproven(grounds, problem) + _missing(grounds, problem)
 
 
 def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
     """A verdict for every candidate that may be faster than the hardware: its roof is not known."""
-    usable = [result for result in _usable(grounds, problem) if result.role == "candidate"]
+    usable = _usable(grounds, problem)
     reasons = [(result.case, unproven(grounds.read, grounds.roofs, result)) for result in usable]
-    return [_verdict(case, reason) for case, reason in reasons if reason is not None]
+    return [verdict_of(case, reason) for case, reason in reasons if reason is not None]
 
 
 def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
     """A verdict for every candidate of the tree that the run has no case of: the gate cannot overlook it."""
-    if grounds.run.kind == "imported" or problem not in grounds.project.problems:
+    if problem not in grounds.project.problems:
         return []
     judged = {result.case.variant for result in _judged(grounds, problem)}
     variants = grounds.project.problems[problem].variants.values()
     return [
-        _verdict(
+        verdict_of(
             Case(problem=problem, variant=variant.name, configuration="default", workload=""),
             Reason(code="no_case", sentence="this candidate was not measured in this run"),
         )
@@ -246,12 +266,10 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
 
 def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
     """A verdict for every candidate with numbers that no target is for."""
-    if grounds.run.kind == "imported":
-        return []
     asked_of = {verdict.variant for verdict in verdicts}
     silent = {r.case.variant: r.case for r in _usable(grounds, problem) if r.case.variant not in asked_of}
     return [
-        _verdict(
+        verdict_of(
             replace(case, workload=""),
             Reason(code="no_target", sentence=f"no target applies to {variant}"),
         )
@@ -261,13 +279,13 @@ def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list
 
 def _idle_stages(grounds: Grounds, problem: str, stages: list[str]) -> list[Verdict]:
     """A verdict for every candidate and every stage that judges no workload of the problem."""
-    if grounds.run.kind == "imported" or problem not in grounds.project.problems:
+    if problem not in grounds.project.problems:
         return []
     idle = [name for name in stages if not grounds.project.judged_workloads(problem, name)]
     cases = {result.case.variant: result.case for result in _usable(grounds, problem)}
     return [
         replace(
-            _verdict(
+            verdict_of(
                 replace(case, workload=""),
                 Reason(
                     code="no_target",
@@ -286,12 +304,10 @@ def _idle_stages(grounds: Grounds, problem: str, stages: list[str]) -> list[Verd
 
 def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> list[Verdict]:
     """The verdicts of one target on every case that it is for."""
-    if grounds.run.kind == "imported":
-        return [v for result in _usable(grounds, problem) for v in _on_case(grounds, stage, target, result)]
     mine = [r for r in _judged(grounds, problem) if not target.variants or r.case.variant in target.variants]
     workloads = _judged_workloads(grounds, problem, stage)
     usable = [r for r in mine if r.case.workload in workloads and r.case not in grounds.unsound]
-    verdicts = [verdict for result in usable for verdict in _on_case(grounds, stage, target, result)]
+    verdicts = [verdict for result in usable for verdict in judge_case(grounds, stage, target, result)]
     cases = [result.case for result in mine]
     wanted = [replace(case, workload=name) for case in cases for name in workloads]
     missing = [case for case in dict.fromkeys(wanted) if case not in cases]
@@ -316,7 +332,7 @@ def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
     """A verdict of a target on a case, without its answer."""
     comparison, bound, of_roof = terms_of(target)
     return replace(
-        _verdict(case, Reason(code="absent", sentence="")),
+        verdict_of(case, Reason(code="absent", sentence="")),
         stage=stage.name,
         metric=target.metric.name,
         written_as=target.written_as,
@@ -328,7 +344,7 @@ def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
     )
 
 
-def _on_case(grounds: Grounds, stage: Stage, target: Target, result: CaseResult) -> list[Verdict]:
+def judge_case(grounds: Grounds, stage: Stage, target: Target, result: CaseResult) -> list[Verdict]:
     """One target on one case that has numbers: one verdict, or one for each kernel."""
     draft = _draft(result.case, stage, target)
     kernels = grounds.read.parts.get((result.case, target.metric.name), {})
@@ -376,9 +392,16 @@ def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
     return replace(verdict, sentence=verdict.sentence + more)
 
 
+_POSSIBLE, _FULL = "theoretical_occupancy", 100.0
+"""The occupancy that the resources of a kernel allow, in per cent."""
+
+
 def _limited(grounds: Grounds, case: Case, metric: Metric) -> str:
-    """The smallest of the limits that hold a metric down, by name."""
+    """The smallest of the limits that hold a metric down, by name; none holds down what could be full."""
     metrics = grounds.project.catalogue.metrics
+    possible = _summary(grounds, case, metrics[_POSSIBLE]).median if _POSSIBLE in metrics else None
+    if possible is not None and possible >= _FULL:
+        return "its resources do not limit it"
     medians = {name: _summary(grounds, case, metrics[name]).median for name in metric.limiters}
     known = {name: value for name, value in medians.items() if value is not None}
     if not known:
@@ -485,7 +508,7 @@ def _parts(kernels: dict[str, Summary]) -> list[KernelPart]:
     return [KernelPart(kernel=kernel, value=summary.median) for kernel, summary in kernels.items()]
 
 
-def _verdict(case: Case, reason: Reason) -> Verdict:
+def verdict_of(case: Case, reason: Reason) -> Verdict:
     """A verdict on a case as a whole."""
     return Verdict(
         status=STATUS_OF_REASON[reason.code],

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from math import isfinite
 
+from msgspec.structs import replace
+
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.formatting import shortened
 from stallgate.model import Catalogue, Metric, Stage
@@ -42,6 +44,9 @@ COMPUTED_OF = {
 
 COMPUTED = (ROOF_FRACTION, "effective_bandwidth", "tflops_needed", *COMPUTED_OF)
 """Metrics that ``stallgate/extract/table.py`` computes for the whole call; they have no ncu name."""
+
+OF_WORKLOAD = ("effective_bandwidth", "tflops_needed", "traffic")
+"""Computed metrics that compare a call with what its workload needs."""
 
 READ = (
     *("duration", "dram_bytes_read", "dram_bytes_written"),  # what these are computed from
@@ -156,6 +161,14 @@ def _with_weights(catalogue: Catalogue, rows: list[Metric]) -> list[Metric]:
     weights = [catalogue.metrics[metric.weight] for metric in [*rows, *parts] if metric.weight]
     always = [catalogue.metrics[name] for name in ("duration", L2_SECTORS)]
     return list({metric.name: metric for metric in [*rows, *parts, *always, *weights]}.values())
+
+
+def collects(catalogue: Catalogue, chip: str | None, stage: Stage, metrics: Iterable[Metric]) -> list[str]:
+    """The ncu names from which a stage's targets on some metrics are judged, as far as a chip has them."""
+    judged = {metric.name for metric in metrics}
+    targets = [target for target in stage.targets if target.metric.name in judged]
+    rows = _with_weights(catalogue, _needed_by(catalogue, [replace(stage, targets=targets)]))
+    return list(dict.fromkeys(name for metric in rows for name in asked_for(catalogue, metric, chip)))
 
 
 def check_chip(catalogue: Catalogue, chip: str | None) -> None:

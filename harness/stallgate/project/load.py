@@ -18,7 +18,7 @@ from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Metric, 
 from stallgate.project.catalogue import find_metric, stage_metrics
 from stallgate.project.checks import check_known
 from stallgate.project.paths import distinct_slug
-from stallgate.project.root import problem_sources
+from stallgate.project.root import import_stages, problem_sources
 from stallgate.project.shipped import gpu_spec_files, shown_name, stage_files
 from stallgate.project.yardsticks import read_baselines, read_catalogue, read_gpu_spec, read_stage
 
@@ -39,6 +39,8 @@ class Project(FrozenStruct, frozen=True):
     """Problem -> what is wrong with its file; these are not among ``problems``."""
     broken_stages: dict[str, BrokenFile] = {}
     """Stage -> what is wrong with its file; these are not among ``stages``."""
+    import_stages: list[str] = []
+    """The stages that judge imported runs where none is named; empty: nothing judges them."""
 
     def __repr__(self) -> str:
         return f"Project({str(self.root)!r})"  # the default would print tens of kilobytes in a failing test
@@ -146,7 +148,8 @@ def load_project(root: Path) -> Project:
     """Reads a project. What is wrong with a problem or a stage is kept in the project.
 
     Raises:
-        BrokenFile: a catalogue, a data sheet or a baseline is invalid; the message names the file and the key.
+        BrokenFile: a catalogue, a data sheet, a baseline or the table of imports is invalid; the message names the file
+            and the key.
     """
     catalogue = read_catalogue(root)
     problems, broken_problems = _sorted_out(problem_sources(root), lambda read: read())
@@ -162,8 +165,15 @@ def load_project(root: Path) -> Project:
         baselines=read_baselines(root, catalogue),
         broken_problems=broken_problems,
         broken_stages=broken_stages,
+        import_stages=_import_stages(root, {*stages, *broken_stages}),
     )
     return _with_checked_problems(_with_checked_stages(project))
+
+
+def _import_stages(root: Path, known: set[str]) -> list[str]:
+    where, names = import_stages(root)
+    check_known(where, "stage", names, known)
+    return names
 
 
 _Source = TypeVar("_Source")

@@ -1,4 +1,7 @@
-"""Which folder is a project, and where its problems are written: its own file, and each ``problem.toml``."""
+"""Which folder is a project, and where its problems are written: its own file, and each ``problem.toml``.
+
+Its own file also names the stages that imported reports are judged by.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,9 @@ def problem_sources(root: Path) -> dict[str, Callable[[], Problem]]:
         BrokenFile: a project's own file is invalid as a whole.
     """
     found: dict[str, Callable[[], Problem]] = {}
-    for file, heading, tables in _project_tables(root):
-        for name, raw in tables.items():
+    for file, key, table in _project_tables(root):
+        heading = _under(key, "problems")
+        for name, raw in table.problems.items():
             found[name] = _second(name) if name in found else partial(_from_table, root, file, heading, name, raw)
     for path in problem_files(root):
         name = path.parent.name
@@ -72,18 +76,43 @@ def _second(name: str) -> Callable[[], Problem]:
     return refuse
 
 
+def import_stages(root: Path) -> tuple[str, list[str]]:
+    """The stages that imported reports are judged by where the command line names none, and where they are written.
+
+    Raises:
+        BrokenFile: a project's own file is invalid as a whole, or two of them name stages for imports.
+    """
+    written = [
+        (f"{relative(root, file)}: {_under(key, 'imports')}.stages", table.imports.stages)
+        for file, key, table in _project_tables(root)
+        if table.imports is not None
+    ]
+    if len(written) > 1:
+        raise BrokenFile(f"{written[1][0]}: {written[0][0]} names stages for imports too", "remove one of them")
+    return written[0] if written else ("", [])
+
+
+class _ImportsTable(FrozenStruct, frozen=True):
+    stages: list[str]
+
+
 class _ProjectTable(FrozenStruct, frozen=True):
     problems: dict[str, object] = {}
+    imports: _ImportsTable | None = None
 
 
-def _project_tables(root: Path) -> Iterator[tuple[Path, str, dict[str, object]]]:
-    """Each file that has problems as tables: the file, the heading above them, the tables."""
+def _project_tables(root: Path) -> Iterator[tuple[Path, str, _ProjectTable]]:
+    """Each file that may be a project's own: the file, the key of the project's table in it, and the table."""
     own, packaging = project_file(root), packaging_file(root)
     if own.is_file():
         shown = relative(root, own)
-        yield own, "problems", convert(read_toml(own, shown), _ProjectTable, shown).problems
+        yield own, "", convert(read_toml(own, shown), _ProjectTable, shown)
     if _has_table(packaging):
         shown = relative(root, packaging)
         tool = convert(read_toml(packaging, shown).get("tool", {}), dict[str, object], shown, "tool")
-        table = convert(tool.get("stallgate", {}), _ProjectTable, shown, "tool.stallgate")
-        yield packaging, "tool.stallgate.problems", table.problems
+        yield packaging, "tool.stallgate", convert(tool.get("stallgate", {}), _ProjectTable, shown, "tool.stallgate")
+
+
+def _under(key: str, name: str) -> str:
+    """The key of a table under another, which is empty for the whole file."""
+    return f"{key}.{name}" if key else name

@@ -48,9 +48,16 @@ def _in_heading(unit: str) -> bool:
     return unit in ("ns", "%") or "/" in unit
 
 
-def case_columns(catalogue: Catalogue, of_stages: Sequence[Metric]) -> list[CaseColumn]:
-    """The columns for the metrics of some stages; the usual ones where there is no stage."""
-    shown = list(of_stages) or [catalogue.metrics[name] for name in _WITHOUT_STAGES]
+def case_columns(catalogue: Catalogue, of_stages: Sequence[Metric], *, imported: bool = False) -> list[CaseColumn]:
+    """The columns for the metrics of some stages; the usual ones where there is no stage.
+
+    Args:
+        catalogue: the metrics.
+        of_stages: those of the stages.
+        imported: whether the cases are of an imported run, which has no roof.
+    """
+    usual = [name for name in _WITHOUT_STAGES if not (imported and name == ROOF_FRACTION)]
+    shown = list(of_stages) or [catalogue.metrics[name] for name in usual]
     metrics = {metric.name: metric for metric in [catalogue.metrics["duration"], *shown]}
     return [CaseColumn(metric) for metric in metrics.values()]
 

@@ -18,7 +18,10 @@ TITLE_WIDTH = 90
 
 
 class Shift(FrozenStruct, frozen=True):
-    """The relative change of a variant's time, or why there is none."""
+    """The relative change of a variant's time, or why there is none.
+
+    A change without a range is one that nothing is said of: it is neither faster nor slower.
+    """
 
     change: float | None
     low: float | None
@@ -29,8 +32,10 @@ class Shift(FrozenStruct, frozen=True):
 
     @property
     def colour(self) -> str:
-        """Faint if the range that the noise allows includes 0."""
-        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+        """Faint if the range that the noise allows includes 0; without a range that of text."""
+        if self.low is None or self.high is None:
+            return INK
+        if self.low <= 0 <= self.high:
             return FAINT
         return SLOWER if self.low > 0 else FASTER
 
@@ -44,18 +49,22 @@ def times_drawing(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift]
         if shift.change is not None and shift.low is not None and shift.high is not None:
             span = [100 * shift.low, 100 * shift.high]
             axis.plot(span, [place, place], color=shift.colour, linewidth=6, alpha=0.45, zorder=3)
+        if shift.change is not None:
             axis.plot(100 * shift.change, place, "o", color=shift.colour, markersize=6, zorder=4)
         aside = axis.get_yaxis_transform()  # the words stand to the right of the panel, each at the height of its row
         axis.text(1.01, place, shift.said, transform=aside, va="center", fontsize=8.5, color=INK)
     axis.set_yticks(range(len(rows)), [row.name for row in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-_reach(shifts), _reach(shifts))
-    axis.set_xlabel("change of time [%]: faster to the left, slower to the right", fontsize=9, color=INK)
+    sides = (
+        "faster to the left, slower to the right" if any(s.low is not None for s in shifts) else "conditions unknown"
+    )
+    axis.set_xlabel(f"change of time [%]: {sides}", fontsize=9, color=INK)
     strip_axis(axis)
     return rendered(figure)
 
 
 def _reach(shifts: Sequence[Shift]) -> float:
     """How far the axis goes to either side, in per cent."""
-    ends = [abs(end) for shift in shifts for end in (shift.low, shift.high) if end is not None]
+    ends = [abs(end) for shift in shifts for end in (shift.low, shift.change, shift.high) if end is not None]
     return 110 * max([*ends, LEAST_REACH])

@@ -13,15 +13,18 @@ from stallgate.formatting import number, scaled, spaced
 from stallgate.model import FrozenStruct
 from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_drawing
-from stallgate.render.figures import FigureRow
+from stallgate.render.figures import FigureRow, fitting
+from stallgate.render.imports import about_pair, about_unpaired, reserved, unpaired
 from stallgate.render.template import template
 from stallgate.runs.folder import write_whole
+from stallgate.runs.naming import place_name
 
 WORD_MARKS: dict[Word, str] = {
     "better": "✓ better",
     "worse": "✗ worse",
     "same": "same",
     "changed": "≠ changed",
+    "shown": "",
     "not_comparable": "○ not comparable",
 }
 
@@ -81,13 +84,24 @@ def draw_comparison(found: RunComparison, folder: Path) -> Path:
     return page
 
 
+_MOST_LINES = 20_000
+"""Rows of the table of two imported runs with more of which it has only the metrics to look at first."""
+
+
 def _html(found: RunComparison) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
     told = [(pair, change) for pair in found.pairs for change in pair.changes]
+    only = found.imported and len(told) > _MOST_LINES
+    if only:
+        told = [(pair, change) for pair, change in told if change.metric in found.main]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
-        sections=[_section(found, problem, workload) for problem, workload in places],
+        sections=[] if found.imported else [_section(found, problem, workload) for problem, workload in places],
+        imported=_imported(found) if found.imported else None,
+        reserved=reserved(found),
+        marks=WORD_MARKS,
+        only=found.main if only else [],
         lines=[line_of(*told) for told in sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))],
         markup=Markup,
     )
@@ -97,6 +111,8 @@ def _style(found: RunComparison) -> str:
     """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
     words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
     known = "fail" if "worse" in words else "pass" if "better" in words else ""
+    if found.imported:
+        return known or "plain"
     return known if found.comparable else "open"
 
 
@@ -127,9 +143,60 @@ def _shift(duration: Change) -> Shift:
     """A change of time as the figure takes it."""
     if duration.change is None or duration.band is None:
         return Shift(change=None, low=None, high=None, said=spaced(duration.word))
+    if duration.word == "shown":
+        return Shift(change=duration.change, low=None, high=None, said=_percent(duration.change))
     word = {"better": "faster", "worse": "slower"}.get(duration.word, duration.word)
     low, high = duration.band
     return Shift(change=duration.change, low=low, high=high, said=f"{word}: {_percent(duration.change)}")
+
+
+# --- two imported runs ------------------------------------------------------------------------------------------------
+
+MOST_SHIFTS = 24
+"""Most cases in the figure of two imported runs: those that take longest in the base. The table has all."""
+
+
+class PairedRow(FrozenStruct, frozen=True):
+    """A case that both imported runs have."""
+
+    name: str
+    facts: list[str]
+    line: ChangeLine
+    """Of its time."""
+
+
+class ComparedImports(FrozenStruct, frozen=True):
+    """The cases of two imported runs."""
+
+    svg: str
+    """Empty where no time is in both."""
+    alt: str
+    cut: str
+    rows: list[PairedRow]
+    unpaired: dict[str, list[str]]
+
+
+def _imported(found: RunComparison) -> ComparedImports:
+    pairs = [pair for pair in found.pairs if pair.obstacle is None]
+    timed = [pair for pair in pairs if pair.duration.change is not None]
+    drawn = sorted(timed, key=lambda pair: -(pair.duration.base.median or 0.0) if pair.duration.base else 0.0)[
+        :MOST_SHIFTS
+    ]
+    rows = [FigureRow(name=fitting(pair.name, _LONGEST_NAME), role=pair.role) for pair in drawn]
+    shifts = [_shift(pair.duration) for pair in drawn]
+    return ComparedImports(
+        svg=times_drawing(_TITLE, rows, shifts).svg if drawn else "",
+        alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
+        cut=f"The {len(drawn)} of {len(timed)} that take longest in the base." if len(drawn) < len(timed) else "",
+        rows=[PairedRow(name=p.name, facts=about_pair(found, p), line=line_of(p, p.duration)) for p in pairs],
+        unpaired={heading: [about_unpaired(found, p) for p in mine] for heading, mine in unpaired(found).items()},
+    )
+
+
+_TITLE = "Change of the median time"
+
+_LONGEST_NAME = 44
+"""Characters of a name in a figure."""
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -139,32 +206,34 @@ def line_of(pair: Pair, change: Change) -> ChangeLine:
     """A change as a row shows it."""
     return ChangeLine(
         case=pair.case.name,
-        workload=pair.case.workload,
+        workload=pair.case.workload if pair.identity is None else place_name(pair.identity),
         variant=pair.name,
         metric=change.metric,
         unit=change.unit,
-        base=_cell(change.base, change.unit),
-        run=_cell(change.run, change.unit),
+        base=_cell(change.base, change.unit, imported=pair.identity is not None),
+        run=_cell(change.run, change.unit, imported=pair.identity is not None),
         change=_percent(change.change) if change.change is not None else "–",
         value=100 * change.change if change.change is not None else None,
         mark=WORD_MARKS[change.word],
         style=WORD_CLASSES.get(change.word, ""),
-        why=change.obstacle.sentence if change.obstacle else "",
+        why=change.obstacle.sentence if change.obstacle and change.obstacle.code != "conditions_unknown" else "",
     )
 
 
-def _cell(summary: Summary | None, unit: str) -> SideCell:
+def _cell(summary: Summary | None, unit: str, *, imported: bool = False) -> SideCell:
     if summary is None:
         return SideCell(text="–", value=None, title="no numbers")
     if summary.median is None or summary.low is None or summary.high is None:
         return SideCell(text=spaced(summary.state), value=None, title=summary.ncu_name)
-    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} samples; {summary.ncu_name}"
+    noun = "launch" if imported else "sample"
+    plural = f"{noun}{'es' if imported else 's'}" if summary.samples != 1 else noun
+    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} {plural}; {summary.ncu_name}"
     return SideCell(
         text=number(summary.median),
         value=summary.median,
         title=spread,
         scaled=scaled(summary.median, unit),
-        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else "one sample",
+        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else f"one {noun}",
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from stallgate.formatting import MARKS, on_several, whom
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Run
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
@@ -21,6 +23,8 @@ def head(result: JudgedRun) -> str:
     told = [(v, markdown(whom(v, with_problem=several))) for v in judged.verdicts]
     lines += [f"- **{MARKS[v.status]}** {about}: {markdown(v.sentence)}" for v, about in told]
     lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
+    for missing in judged.uncollected:
+        lines += ["", f"What {missing.stage} needs is collected by", "", f"    {shlex.join(missing.command)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -34,9 +38,26 @@ def write_head(result: JudgedRun) -> Path:
 
 
 def headline(result: JudgedRun) -> str:
-    """The verdict of the whole run, in words."""
+    """The verdict of the whole run, in words; what was read, where nothing is asked of an imported one."""
+    status = result.judgement.exit_status
+    if status is None:
+        return _read(result.run)
     words = {0: "Meets its targets", 1: "Does not meet its targets"}
-    return words.get(result.judgement.exit_status, "Cannot be decided")
+    return words.get(status, "Cannot be decided")
+
+
+def _read(run: Run) -> str:
+    """What an imported run holds."""
+    found = [result.identity for result in run.cases if result.identity is not None]
+    kernels = {(each.kernel, each.signature) for each in found if each.kind != "call"}
+    launches = sum(each.launches for each in found if each.kind != "call")
+    counted = [(len(kernels), "kernel"), (launches, "launch"), (len(run.attempts), "ncu report")]
+    if not kernels:
+        counted = [(len(run.cases), "case"), counted[-1]]
+    return ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
+
+
+_ENDINGS = {"launch": "es"}
 
 
 def markdown(words: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -59,7 +59,8 @@ class RunEntry(FrozenStruct, frozen=True):
     replays: list[str]
     """When the recordings were made that it replays."""
     measured: str
-    status: Status
+    status: Status | Literal[""]
+    """Empty where nothing was asked of an imported run."""
     mark: str
     answer: str
     gaps: list[str]
@@ -121,7 +122,7 @@ def _names(metrics: dict[str, list[Metric]], problem: str) -> list[str]:
 
 
 def _listed(stored: StoredRun) -> RunEntry:
-    status: Status = stored.judgement.status if stored.judgement is not None else "not_measured"
+    status = (stored.judgement.status or "") if stored.judgement is not None else "not_measured"
     page = stored.folder / "report.html"
     return RunEntry(
         name=stored.folder.name,
@@ -130,7 +131,7 @@ def _listed(stored: StoredRun) -> RunEntry:
             (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
         ],
         status=status,
-        mark=MARKS[status],
+        mark=MARKS[status] if status else "",
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored),
@@ -161,7 +162,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
 
 
 def _answer(stored: StoredRun) -> str:
-    if stored.judgement is None:
+    if stored.judgement is None or stored.judgement.exit_status is None:
         return "not judged"
     statuses = stored.judgement.statuses
     counted = ", ".join(f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses)

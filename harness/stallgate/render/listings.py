@@ -39,7 +39,8 @@ def _run_cells(stored: StoredRun) -> list[Text]:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
     gpus = gpus_of(run)
     profiled = sum(result.outcome == "profiled" for result in run.cases)
-    answer = MARKS[stored.judgement.status] if stored.judgement is not None else "not judged"
+    status = stored.judgement.status if stored.judgement is not None else None
+    answer = MARKS[status] if status is not None else "not judged"
     return [
         _text(stored.folder.name),
         _text(run.kind),

@@ -40,7 +40,7 @@ from stallgate.runs.conditions import environment_of, problems_in, provenance, s
 from stallgate.runs.folder import attempts_of, write_whole
 from stallgate.runs.naming import place_name
 
-_CLASSES = {0: "pass", 1: "fail"}
+_CLASSES = {0: "pass", 1: "fail", None: "plain"}
 """Exit status of the gate -> class of the page's style."""
 
 MOST_PICTURED = 12

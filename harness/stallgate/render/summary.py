@@ -24,7 +24,8 @@ def summary(result: JudgedRun, views: list[View], files: list[list[str]], change
         changes: what changed since each problem was measured last.
     """
     lines = head(result).splitlines()
-    lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
+    if result.run.kind != "imported":
+        lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
     for view, pictured in zip(views, files, strict=True):
         lines += ["", f"### {markdown(view.title)}", "", *_table(view)]
         lines += [f"\n![{file.removesuffix('.png')}]({file})" for file in pictured[:2]]
@@ -58,7 +59,8 @@ def _row(cells: list[str]) -> list[str]:
 
 
 def _table(view: View) -> list[str]:
-    columns = case_columns(view.project.catalogue, view.stage_metrics())
+    imported = view.result.run.kind == "imported"
+    columns = case_columns(view.project.catalogue, view.stage_metrics(), imported=imported)
     compared = any(case.worst for case in view.drawn)
     right = ["Worst element, of its tolerance"] if compared else []
     heads = [

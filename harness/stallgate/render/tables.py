@@ -79,9 +79,12 @@ def _stages_first(view: View) -> list[Metric]:
 
 
 def _is_told(view: View, metric: Metric) -> bool:
-    """Whether any case has a reading, if only of why there is no value; a metric that nobody asked for has none."""
+    """Whether any case has a reading, if only of why there is no value; a metric that nobody asked for has none.
+
+    Of an imported run only a stage asks for what the reports do not have.
+    """
     found = [view.summary(case, metric.name) for case in view.cases]
-    if metric.collect == "always":
+    if metric.collect == "always" and view.result.run.kind != "imported":
         return is_measured(metric) or any(found)
     asked = metric.name in {shown.name for shown in view.stage_metrics()}
     return asked or any(summary is not None and summary.state != "absent" for summary in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import join as quoted
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
@@ -24,14 +25,16 @@ from stallgate.formatting import (
     workload_keys,
 )
 from stallgate.model import Case, CaseResult, Run, Status, Verdict
+from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
+from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 from stallgate.runs.naming import case_names, place_name
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
-    from stallgate.extract.table import Summaries
+    from stallgate.extract.table import Summaries, Summary
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
@@ -96,7 +99,9 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
-    show_cases(found, summaries, project)
+    show_cases(found, summaries, project, judged)
+    if found.kind == "imported":
+        return
     several = on_several(judged.verdicts)
     for verdict in judged.verdicts:
         if verdict.status == "not_measured":
@@ -104,14 +109,16 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     _aliases(judged.verdicts)
 
 
-def show_cases(run: Run, summaries: Summaries, project: Project) -> None:
+def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgement) -> None:
     """A table for each workload of a problem: every variant with its outcome, its time and the stages' metrics."""
     names_of = case_names(run)
     places: dict[tuple[str, str], list[CaseResult]] = {}
     for result in run.cases:
         places.setdefault((result.case.problem, result.case.workload), []).append(result)
     for (problem, workload), results in places.items():
-        columns = case_columns(project.catalogue, project.metrics_of([problem]))
+        imported = run.kind == "imported"
+        metrics = stage_metrics(map(project.stage, judged.stages)) if imported else project.metrics_of([problem])
+        columns = case_columns(project.catalogue, metrics, imported=imported)
         identity = results[0].identity
         title = place_name(identity) if identity is not None else f"{problem} · {workload}"
         _cases_table(title, results, names_of, columns, summaries)
@@ -196,14 +203,40 @@ def show_judgement(found: Judgement) -> None:
     """Every verdict with its sentence, then the answer in one line."""
     several = on_several(found.verdicts)
     for verdict in found.verdicts:
-        about = whom(verdict, with_problem=several)
-        out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
-        _hang(out, _text(" " * 15), verdict.sentence, 15)
+        _judged(verdict, with_problem=several)
     _aliases(found.verdicts)
+    _answered(found)
+
+
+_MOST_UNMET = 20
+"""Verdicts of an imported run that are told where it is imported."""
+
+
+def show_unmet(found: Judgement) -> None:
+    """The verdicts of an imported run that are not met, and the answer in one line."""
+    unmet = [verdict for verdict in found.verdicts if verdict.status not in ("pass", "waived", "excused")]
+    for verdict in unmet[:_MOST_UNMET]:
+        _judged(verdict, with_problem=on_several(found.verdicts))
+    if len(unmet) > _MOST_UNMET:
+        out.print(_text(f"{'':15}and {len(unmet) - _MOST_UNMET} more: `stallgate gate` tells them all"))
+    _answered(found)
+
+
+def _judged(verdict: Verdict, *, with_problem: bool) -> None:
+    about = whom(verdict, with_problem=with_problem)
+    out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
+    _hang(out, _text(" " * 15), verdict.sentence, 15)
+
+
+def _answered(found: Judgement) -> None:
+    """Notes, how to collect what is missing, and the answer in one line."""
     for note in found.notes:
         out.print(_text(note, "yellow"))
+    for missing in found.uncollected:
+        _hang(out, _text(""), f"what {missing.stage} needs is collected by", 2)
+        out.print(_text(f"  {quoted(missing.command)}"), soft_wrap=True)
     word, style = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}.get(
-        found.exit_status, ("NOT DECIDED", "bold yellow")
+        3 if found.exit_status is None else found.exit_status, ("NOT DECIDED", "bold yellow")
     )
     out.print(_text(word, style) + _text(f"  {_count(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}"))
 
@@ -235,8 +268,15 @@ def show_comparison(found: RunComparison, every: bool) -> None:
     )
     for obstacle in found.obstacles:
         out.print(_text(f"not comparable: {obstacle.sentence}", "bold yellow"))
+    for line in reserved(found):
+        _hang(out, _text(""), line, 2)
     for note in found.notes:
         out.print(_text(note, "yellow"))
+    if found.imported:
+        _imported_pairs(found, every)
+        out.print()
+        _hang(out, _text(""), f"{found.finding}.", 0, "bold")
+        return
     for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
         pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
         _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
@@ -244,6 +284,55 @@ def show_comparison(found: RunComparison, every: bool) -> None:
             out.print(_text(f"  {line}", "yellow"))
     out.print()
     out.print(_text(f"{found.finding}.", "bold"))
+
+
+def _imported_pairs(found: RunComparison, every: bool) -> None:
+    """A table for each case that both imported runs have, then those that one of them has."""
+    both = [pair for pair in found.pairs if pair.obstacle is None]
+    for pair in longest_first(both)[:_MOST_IMPORTED] if len(both) > _MOST_IMPORTED else both:
+        _imported_pair(found, pair, [] if every else found.main)
+    if len(both) > _MOST_IMPORTED:
+        others = f"the {_MOST_IMPORTED} of {len(both)} that took longest in the base; --report and --json have all"
+        _hang(out, _text("\n"), others, 2, "dim")
+    for heading, pairs in unpaired(found).items():
+        out.print(_text(f"\n{heading}", "bold"))
+        for pair in pairs[:_MOST_IMPORTED]:
+            _hang(out, _text("  "), about_unpaired(found, pair), 4)
+        if len(pairs) > _MOST_IMPORTED:
+            out.print(_text(f"  and {len(pairs) - _MOST_IMPORTED} more", "dim"))
+
+
+def _imported_pair(found: RunComparison, pair: Pair, main: list[str]) -> None:
+    """The changes of one case: both values, and the range of the launches where there are several."""
+    out.print()
+    _hang(out, _text(""), pair.name, 2, "bold")
+    for line in about_pair(found, pair):
+        _hang(out, _text("  "), line, 4, "dim")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("metric", overflow="fold", min_width=23)
+    for heading in ("base", "run", "change %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", min_width=6)
+    for change in pair.changes:
+        if not main or (change.metric in main and change.change is not None) or change.word in ("better", "worse"):
+            word = _word(change) if change.word != "shown" else _text("")
+            table.add_row(
+                change.metric,
+                *map(_over_launches, (change.base, change.run), [change.unit] * 2),
+                _sides(change)[-1],
+                word,
+            )
+    out.print(table if table.row_count else _text("  no metric that both runs have", "yellow"))
+
+
+def _over_launches(summary: Summary | None, unit: str) -> str:
+    """A median, and below it the range of several launches."""
+    if summary is None or summary.median is None or summary.low is None or summary.high is None:
+        return "–"
+    shown = scaled(summary.median, unit)
+    if summary.low == summary.high:
+        return shown
+    return f"{shown}\n{scaled(summary.low, unit)} to {scaled(summary.high, unit)}"
 
 
 def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:

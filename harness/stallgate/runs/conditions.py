@@ -12,6 +12,10 @@ TITLES = {"gpu": "GPU", "clock_control": "clock control", "cache_control": "cach
 """The conditions that have to be the same before numbers are compared, and their names for a reader."""
 
 
+UNKNOWN_GPU = "unknown"
+"""What stands for the GPU's name where an ncu report does not have it."""
+
+
 class Conditions(FrozenStruct, frozen=True):
     """The conditions of a case's measurement; None for unknown ones."""
 
@@ -29,7 +33,8 @@ def conditions(run: Run, result: CaseResult) -> Conditions:
     environment, settings = next(mine, None), settings_of(run, result.case.problem)
     gpu, device = (environment.gpu, environment.device) if environment is not None else (None, None)
     if result.identity is not None:  # a report can be of several GPUs
-        gpu, device = result.identity.device or None, result.identity.device_index
+        known = result.identity.device not in ("", UNKNOWN_GPU)
+        gpu, device = result.identity.device if known else None, result.identity.device_index
     return Conditions(
         gpu=gpu,
         device=device,
