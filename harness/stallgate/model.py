@@ -635,7 +635,8 @@ class Attempt(FrozenStruct, frozen=True):
     """One ncu process."""
 
     name: str
-    kind: Literal["samples", "detail", "import"]
+    kind: Literal["samples", "detail", "import", "times"]
+    """times: the light pass of a capture, which the shares of its kernels are from."""
     command: list[str]
     started: str
     seconds: float | None = None
@@ -650,6 +651,9 @@ class Attempt(FrozenStruct, frozen=True):
     environment: Environment | None = None
     details: list[Detail] = []
     """Set where the report has every section."""
+    warm_up: int | None = None
+    """Of a capture: the first launches of each case that are left out, where there are more. NVTX ranges are no cases
+    then: only some of their launches were measured."""
 
 
 Samples = Annotated[int, Meta(ge=1, le=100)]
@@ -714,6 +718,10 @@ class Subject(FrozenStruct, frozen=True):
     """What roofs saturate that saturate something else than bytes."""
 
 
+CountersOf = Literal["measured", "missed", "not_wanted"]
+"""measured: the second pass has counters of the kernel. missed: it was to, and has none. not_wanted: it was not to."""
+
+
 class ProgramKernel(FrozenStruct, frozen=True):
     """A kernel of a captured program, and its part of the program's GPU time."""
 
@@ -724,6 +732,7 @@ class ProgramKernel(FrozenStruct, frozen=True):
     """Of all its launches together."""
     share: float
     """Of the GPU time of all kernels, 0 to 1."""
+    counters: CountersOf = "not_wanted"
 
 
 class Program(FrozenStruct, frozen=True):
@@ -731,11 +740,15 @@ class Program(FrozenStruct, frozen=True):
 
     command: list[str]
     exit_status: int | None = None
-    """ncu's, of the pass that took times only; None where stallgate ended it."""
+    """As ncu tells it, of the pass that took times only; None where stallgate ended it."""
     seconds: float | None = None
     """How long that pass took."""
     kernels: list[ProgramKernel] = []
     """The largest share first."""
+    failures: list[str] = []
+    """How its passes ended that did not end well."""
+    untimed: int = 0
+    """Launches that ncu could not time."""
 
 
 class Run(FrozenStruct, frozen=True):

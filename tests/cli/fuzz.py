@@ -291,6 +291,7 @@ COMMANDS = st.one_of(
     command("bench", st.tuples(st.just("--show"), WORDS), NUMBER, FLAGS),
     st.just(("bench", "--show", "--json")),
     command("import", st.sampled_from([("reports/run/ncu/1.ncu-repz",), ("run",), ("x.ncu-rep",)]), FLAGS),
+    command("capture", st.just(("--kernel", "(")), NUMBER, st.just(("true",)), FLAGS),
     command("profile", PLAN, NUMBER, st.tuples(st.just("--metrics"), WORDS), FLAGS),
     command("show", st.sampled_from([("runs",), ("problems",), ("stages",), ("run",)]), st.tuples(WORDS), FLAGS),
     st.sampled_from([("--json", "show", what) for what in ("runs", "problems", "stages", "run")]),

@@ -74,6 +74,7 @@ def values_in(part: Any, name: str = "$") -> Iterator[tuple[str, dict[str, Any]]
 ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "profile": [("-w", "square")],
     "import": [("FILE",)],
+    "capture": [("--", "true"), ("--kernel", "copy", "--", "true")],
     "bench": [("--show",)],
     "gate": [(), ("--stage", "advanced_memory"), ("--stage", "block_tiling"), ("--targets", "absolute")],
     "report": [()],
@@ -126,7 +127,8 @@ def prepared(
         (tree / "reports/bench").mkdir()
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
         placed = {"FILE": [str(next(recording.glob("ncu/*")))], "WITHOUT_TORCH": [without_torch], "RUNS": made}
-        return stallgate("--json", *(word for given in arguments for word in placed.get(given, [given])))
+        machine = request.getfixturevalue("with_ncu") if arguments[0] == "capture" else stallgate
+        return machine("--json", *(word for given in arguments for word in placed.get(given, [given])))
 
     return run
 
@@ -252,6 +254,8 @@ def test_a_command_without_an_answer_still_prints_an_object(stallgate: Stallgate
         (("import", "nowhere.ncu-rep"), "import", "bad_argument", 2),
         (("import", "problem.toml"), "import", "broken_file", 2),
         (("profile", "--live"), "profile", "no_device", 3),
+        (("capture", "true"), "capture", "no_device", 3),
+        (("capture", "no-such-program"), "capture", "bad_argument", 2),
         (("profile", "-w", "flat"), "profile", "no_recording", 3),
         (("profile", f"cumprod/{'n' * 300}"), "profile", "broken_file", 2),
         (("plan", "--root", "nowhere"), "plan", "bad_argument", 2),
@@ -296,7 +300,14 @@ WITHOUT_PROJECT = {"schema", "docs"}
 def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path, command: str) -> None:
     (tree / "metrics/catalogue.toml").write_text("metrics = 1\n")
     wanted = ["--kernel", "kernels/cumprod/naive_serial.py", "--reference", "torch.cumprod", "--input", "float32[8]"]
-    named = {"import": ["x.ncu-rep"], "compare": ["run"], "baseline": ["run"], "show": ["runs"], "init": wanted}
+    named = {
+        "import": ["x.ncu-rep"],
+        "capture": ["true"],
+        "compare": ["run"],
+        "baseline": ["run"],
+        "show": ["runs"],
+        "init": wanted,
+    }
     found = answer(stallgate(command, *named.get(command, []), "--json"), command)
     assert found["error"]["code"] == "broken_file"
     assert found["error"]["message"].startswith("metrics/catalogue.toml: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -25,9 +26,9 @@ class FinishedRun(msgspec.Struct, frozen=True):
     """The exit status of measuring."""
 
 
-def finish(project: Project, folder: Path, *, as_json: bool) -> FinishedRun:
+def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[str] = ()) -> FinishedRun:
     """Reads a run, writes its tables, and shows them unless ``--json`` prints them at the end."""
-    result = evaluate(project, folder, [])
+    result = evaluate(project, folder, list(stages))
     write_results(result)
     status = measured_status(result)
     if not as_json:

@@ -12,6 +12,7 @@ from stallgate import __version__
 COMMANDS = {
     "profile": "Measure variants under ncu; without a GPU, replay recordings.",
     "import": "Make a run from ncu reports made elsewhere.",
+    "capture": "Run any program under ncu: which kernels take its GPU time, and counters of those.",
     "check": "Check whether variants are right; without a GPU, in Triton's interpreter.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",

@@ -64,7 +64,7 @@ class JsonOption(click.Option):
         """The struct of the command's facts: its JSON Schema is made from it."""
 
 
-def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+def seconds(_context: click.Context, _option: click.Parameter, value: float) -> float:
     """Refuses ``inf`` and ``nan``, which click accepts as numbers and JSON cannot represent."""
     if not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number of seconds.")
@@ -74,7 +74,7 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float) -> 
 timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(1),
-    callback=_finite,
+    callback=seconds,
     default=120.0,
     show_default=True,
     help="Seconds that one step may take.",
@@ -82,7 +82,7 @@ timeout_option = click.option(
 grace_option = click.option(
     "--grace",
     type=click.FloatRange(0),
-    callback=_finite,
+    callback=seconds,
     default=10.0,
     show_default=True,
     help="Seconds ncu gets to write its report after being stopped.",

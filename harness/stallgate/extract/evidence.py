@@ -43,6 +43,8 @@ def gather(folder: Path, run: Run, catalogue: Catalogue) -> Evidence:
     faults = _unattempted(run)
     reader = ""
     for attempt in run.attempts:
+        if attempt.kind == "times":
+            continue
         found = read_attempt(folder, run, attempt, catalogue)
         calls += found.calls
         faults |= found.faults
@@ -137,7 +139,8 @@ def _intact_report(folder: Path, attempt: Attempt, catalogue: Catalogue) -> Repo
             "restore the file, or profile again",
         )
     report = _read_once(path, digest, tuple(readable(catalogue)))
-    if attempt.kind == "import" and not attempt.errors and any(launch.kernel is None for launch in report.launches):
+    may_be_cut = attempt.warm_up is not None or attempt.errors  # a program's crash is told elsewhere
+    if attempt.kind == "import" and not may_be_cut and any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(CUT_SHORT, "make the report again, or copy it again")
     return report
 
@@ -151,7 +154,7 @@ def _read_once(path: Path, digest: str, names: tuple[str, ...]) -> Report:  # no
 def calls_of(attempt: Attempt, launches: list[Launch]) -> list[ProfiledCall]:
     """The launches of a report, grouped into calls by their labels."""
     if attempt.kind == "import":
-        return foreign_calls(foreign_cases(launches, attempt.name))
+        return foreign_calls(foreign_cases(launches, attempt.name, warm_up=attempt.warm_up))
     grouped: dict[tuple[Case, str], list[Launch]] = {}
     for label, launch in _identify(launches):
         grouped.setdefault((label.case, label.sample), []).append(launch)

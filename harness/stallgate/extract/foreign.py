@@ -55,13 +55,15 @@ class ForeignCase(FrozenStruct, frozen=True):
         return _missing(found)
 
 
-def foreign_cases(launches: list[Launch], report: str, file: str = "") -> list[ForeignCase]:
+def foreign_cases(launches: list[Launch], report: str, file: str = "", warm_up: int | None = None) -> list[ForeignCase]:
     """The cases of one ncu report: launches that are alike, then NVTX ranges, each in the order of the first launch.
 
     Args:
         launches: those of the report. One without a kernel's name is left out.
         report: its name, fit for a label.
         file: its name as the user gave it.
+        warm_up: of a capture, which measures some launches of some kernels: the first launches of each case that are
+            left out where there are more. A range is no case then, because most of its launches are not there.
     """
     named = [launch for launch in launches if launch.kernel is not None]
     own: dict[Case, dict[str, list[Launch]]] = {}
@@ -73,14 +75,19 @@ def foreign_cases(launches: list[Launch], report: str, file: str = "") -> list[F
             own.setdefault(label.case, {}).setdefault(label.sample, []).append(launch)
             continue
         alike.setdefault(_key(launch), []).append(launch)
-        for path in _paths(launch):
+        for path in _paths(launch) if warm_up is None else []:
             calls.setdefault(path, []).append(launch)
     names = _Names(report, named)
     return [
         *(ForeignCase(case=case, identity=None, samples=samples) for case, samples in own.items()),
-        *(_of_alike(names, found, file) for found in alike.values()),
+        *(_of_alike(names, _warm(found, warm_up or 0), file) for found in alike.values()),
         *(_of_call(names, path, found, file) for path, found in calls.items()),
     ]
+
+
+def _warm(launches: list[Launch], warm_up: int) -> list[Launch]:
+    """Launches without the first ones, if any others are left."""
+    return launches[warm_up:] or launches
 
 
 def _own_label(launch: Launch, report: str) -> Label | None:

@@ -46,7 +46,7 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str], *, st
         _check_path(path)
     sources = [_read(path) for path in paths]
     with whole_run(reports, IMPORTED) as folder:
-        run = replace(_empty(folder, arguments), stages=list(stages))
+        run = replace(empty_import(folder.name, arguments), stages=list(stages))
         for source in sources:
             run = _add(run, source, folder)
         save(folder, run)
@@ -76,10 +76,11 @@ def _read(path: Path) -> _Source:
     return _Source(path=path, digest=digest, report=report)
 
 
-def _empty(folder: Path, arguments: list[str]) -> Run:
+def empty_import(name: str, arguments: list[str]) -> Run:
+    """An imported run without any report."""
     return Run(
         format=RUN_FORMAT,
-        name=folder.name,
+        name=name,
         kind="imported",
         created=now(),
         stallgate=__version__,
@@ -110,12 +111,24 @@ def _add(run: Run, source: _Source, folder: Path) -> Run:
         started=now(),
         report=f"ncu/{kept.name}",
         sha256=source.digest,
-        environment=_environment(source.report.launches[0]),
+        environment=machine_in(source.report.launches[0]),
     )
-    cases = foreign_cases(source.report.launches, name, as_text(source.path.name))
+    return with_report(run, attempt, source.report, as_text(source.path.name))
+
+
+def with_report(run: Run, attempt: Attempt, report: Report, file: str) -> Run:
+    """The run with one more attempt, and the cases of its ncu report.
+
+    Args:
+        run: an imported run.
+        attempt: what the report is of.
+        report: the report as it was read.
+        file: its name as the user gave it.
+    """
+    cases = foreign_cases(report.launches, attempt.name, file, attempt.warm_up)
     attempt = replace(attempt, details=details_of(foreign_calls(cases)))
-    results = [_result(found, name) for found in cases]
-    return replace(run, reader=source.report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
+    results = [_result(found, attempt.name) for found in cases]
+    return replace(run, reader=report.reader, attempts=[*run.attempts, attempt], cases=[*run.cases, *results])
 
 
 def _result(found: ForeignCase, attempt: str) -> CaseResult:
@@ -136,7 +149,7 @@ def _unused(name: str, used: list[str]) -> str:
     return next(candidate for candidate in names if candidate not in used)
 
 
-def _environment(launch: Launch) -> Environment:
+def machine_in(launch: Launch) -> Environment:
     """The machine of a launch, as far as an ncu report knows it."""
     return Environment(
         gpu=device_of(launch),

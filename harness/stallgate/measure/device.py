@@ -75,7 +75,7 @@ def choose(devices: list[Device], index: int | None) -> Device:
             "`stallgate doctor` says what is missing; plain `stallgate profile` replays the recording",
         )
     if index is None:
-        return _visible(devices)[0]
+        return visible_devices(devices)[0]
     for device in devices:
         if device.index == index:
             return device
@@ -84,7 +84,7 @@ def choose(devices: list[Device], index: int | None) -> Device:
     )
 
 
-def _visible(devices: list[Device]) -> list[Device]:
+def visible_devices(devices: list[Device]) -> list[Device]:
     """The devices in the order of CUDA_VISIBLE_DEVICES, where it is set.
 
     Raises:

@@ -89,6 +89,74 @@ def command(ncu: Path, invocation: Invocation) -> list[str]:
     ]
 
 
+class AroundProgram(FrozenStruct, frozen=True):
+    """Settings of an ncu process around a program that knows nothing of stallgate."""
+
+    report: Path
+    log: Path
+    """Takes what ncu says, so that the program's output stays its own."""
+    metrics: list[str]
+    cache_control: str
+    program: list[str]
+    kernels: list[str] = []
+    """The functions to profile, without namespace and template arguments; empty: all."""
+    launches: int = 0
+    """The first launches to profile of each function and geometry; 0: all."""
+
+
+def command_around(ncu: Path, around: AroundProgram) -> list[str]:
+    """The whole command line of an ncu process around a program.
+
+    Launches are counted for each geometry (``per-launch-config``), for all functions together.
+    """
+    return [
+        str(ncu),
+        *("--config-file", "off"),
+        *("--clock-control", CLOCK_CONTROL),
+        *("--cache-control", around.cache_control),
+        "--nvtx",
+        *("--target-processes", "all"),
+        *("--replay-mode", "kernel"),
+        *(["--kernel-name-base", "function", "--kernel-name", pattern_of(around.kernels)] if around.kernels else []),
+        *(["--filter-mode", "per-launch-config", "--launch-count", str(around.launches)] if around.launches else []),
+        *("--metrics", ",".join(around.metrics)),
+        "--force-overwrite",
+        *("--export", str(around.report)),
+        *("--log-file", str(around.log)),
+        *around.program,
+    ]
+
+
+def pattern_of(kernels: list[str]) -> str:
+    """A value of ``--kernel-name`` that stands for these functions and no others."""
+    return f"regex:^({'|'.join(map(_literally, kernels))})$"
+
+
+def _literally(name: str) -> str:
+    """A name as a regular expression in which no character has a meaning of its own."""
+    return re.sub(r"[\\^$.|?*+()\[\]{}/]", r"\\\g<0>", name)
+
+
+def written_report(path: Path) -> Path | None:
+    """The report that ncu wrote, where it may have made the suffix its own; None if there is none."""
+    found = (path, path.with_suffix(".ncu-repz"), path.with_name(f"{path.name}.ncu-repz"))
+    return next((each for each in found if each.is_file()), None)
+
+
+_PROGRAM_FAILED = re.compile(r"The application returned an error code \((-?[0-9]+)\)")
+
+
+def program_status(log: str, exit_status: int | None) -> int | None:
+    """The exit status of the program that ncu ran; ncu's own where ncu does not tell it, None where it was ended.
+
+    Args:
+        log: ncu's output.
+        exit_status: ncu's; None where it was ended from outside.
+    """
+    found = _PROGRAM_FAILED.search(log)
+    return int(found[1]) if found is not None and exit_status is not None else exit_status
+
+
 def example_command(metrics: list[str]) -> list[str]:
     """The command line of a profile's first ncu process, with words in capitals for what is not known yet."""
     run = Path("RUN/ncu")
@@ -108,8 +176,10 @@ class Complaints(FrozenStruct, frozen=True):
     """The driver denies hardware counters to this user."""
 
 
+NO_KERNEL = "ncu profiled no kernel"
+
 _SIGNS = {
-    "No kernels were profiled": "ncu profiled no kernel",
+    "No kernels were profiled": NO_KERNEL,
     "Failed to initialize the profiler": "the profiler could not be initialised",
 }
 

@@ -29,8 +29,49 @@ class Ended(FrozenStruct, frozen=True):
     seconds: float
 
 
-class Spawned:
+class ProcessGroup:
     """A running process; its whole group is gone when the ``with`` block ends."""
+
+    process: subprocess.Popen[bytes]
+    grace_s: float
+    asked_by: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+    """The signals that ask it to end, one after the other; each has its grace."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def how_it_ended(self) -> str:
+        """Its exit status in words."""
+        return in_words(self.process.returncode)
+
+    def end(self) -> None:
+        """Lets the leader write what it has, then ends everything in its group."""
+        try:
+            self._ask()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _ask(self) -> None:
+        """Asks the leader to end, by one signal after the other, until it has."""
+        for number in self.asked_by:
+            if self.process.poll() is None:
+                self.send(number)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(self.grace_s)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends the leader a signal."""
+        self.process.send_signal(number)
+
+
+class Spawned(ProcessGroup):
+    """A running process that is heard through its channel."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path, grace_s: float) -> None:
         """Starts it.
@@ -43,7 +84,7 @@ class Spawned:
         """
         self.channel = ChildChannel()
         self.begun = time.monotonic()
-        self._grace_s = grace_s
+        self.grace_s = grace_s
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, *map(str, self.channel.inherited)],
@@ -56,31 +97,14 @@ class Spawned:
             )
         self.channel.started()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
     @property
     def seconds(self) -> float:
         """How long it has run."""
         return time.monotonic() - self.begun
 
-    @property
-    def how_it_ended(self) -> str:
-        """Its exit status in words."""
-        return in_words(self.process.returncode)
-
     def end(self) -> None:
-        """Lets the leader write what it has, then ends everything in its group."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(self._grace_s)
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """The same; then nobody hears it any more."""
+        super().end()
         self.channel.close()
 
 

@@ -138,7 +138,7 @@ class Profiler:
         copy_sources(self._project, list(self._run.subjects), folder)
         self._watcher.begun(sum(result.outcome == "planned" for result in self._run.cases))
         uuid = self._machine.device.uuid
-        with gpu_lock(uuid, self._watcher.waiting), _private_tmpdir(uuid) as self._tmpdir:
+        with gpu_lock(uuid, self._watcher.waiting), private_tmpdir(uuid) as self._tmpdir:
             self._take_samples()
             if self._options.detail:
                 self._take_details()
@@ -306,7 +306,7 @@ def copy_files(project: Project, paths: Iterable[str], folder: Path) -> None:
 
 
 @contextmanager
-def _private_tmpdir(uuid: str) -> Iterator[Path]:
+def private_tmpdir(uuid: str) -> Iterator[Path]:
     """A folder for as long as the lock of a GPU is held; one that a killed process left behind is removed."""
     prefix = f"stallgate-{uuid}-"
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):

@@ -669,6 +669,38 @@ def strip_axis(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
+class ShareBar(FrozenStruct, frozen=True):
+    """A kernel's share of a program's GPU time."""
+
+    name: str
+    share: float
+    """0 to 1."""
+    label: str
+    measured: bool
+    """Whether it has counters."""
+
+
+def program_figure(title: str, bars: Sequence[ShareBar]) -> Figure:
+    """A bar for each kernel, the longest first, in the ink of candidates where it has counters."""
+    rows = [FigureRow(name=bar.name, role="unknown" if bar.measured else "baseline") for bar in bars]
+    height = 1.05 + 0.3 * len(bars)
+    figure = blank_figure(title, _WIDTH, height)
+    axis = figure.subplots()
+    lengths = [100 * bar.share for bar in bars]
+    drawn = axis.barh(range(len(bars)), lengths, height=0.66, color=[INKS[row.role] for row in rows])
+    for place, (bar, patch) in enumerate(zip(bars, drawn.patches, strict=True)):
+        patch.set_gid(f"{HOVER}{bar.name}: {bar.label}")
+        axis.annotate(
+            bar.label, (lengths[place], place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
+        )
+    _name_rows(axis, rows)
+    axis.set_xlim(0, 1.5 * max([*lengths, 1.0]))
+    axis.set_xlabel("share of the program's GPU time [%]", fontsize=9, color=INK)
+    strip_axis(axis)
+    _place(figure, rows, height, below=0.5)
+    return figure
+
+
 # --- through time -----------------------------------------------------------------------------------------------------
 
 

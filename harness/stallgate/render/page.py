@@ -30,7 +30,8 @@ from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
 from stallgate.render.index import write_index
-from stallgate.render.pictures import Picture, glance, pictures, workload_finding
+from stallgate.render.pictures import Picture, glance, pictures, program_picture, workload_finding
+from stallgate.render.program import program_part
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
@@ -116,9 +117,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
         for place, view in enumerate(views)
     ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
-    write_whole(page, _html(project, result, sections, changes).encode())
+    picture = program_picture(result.run.program) if result.run.program is not None else None
+    write_whole(page, _html(project, result, sections, changes, picture).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
+    files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
 
 
@@ -135,7 +138,13 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
-def _html(project: Project, result: JudgedRun, sections: list[PageSection], changes: list[Changes]) -> str:
+def _html(
+    project: Project,
+    result: JudgedRun,
+    sections: list[PageSection],
+    changes: list[Changes],
+    picture: Picture | None,
+) -> str:
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
@@ -149,6 +158,8 @@ def _html(project: Project, result: JudgedRun, sections: list[PageSection], chan
         marks=MARKS,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
+        program=program_part(result.run.program) if result.run.program is not None else None,
+        program_picture=picture,
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],

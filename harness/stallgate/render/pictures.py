@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, scaled, spaced
 from stallgate.judge.roof import Roof
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Verdict
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
@@ -16,16 +16,19 @@ from stallgate.render.figures import (
     Occupancy,
     Panel,
     Share,
+    ShareBar,
     TradePoint,
     fitting,
     front,
     occupancy_figure,
     panels_figure,
+    program_figure,
     rendered,
     roofline_figure,
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
 
@@ -45,6 +48,31 @@ def pictures(view: View) -> list[Picture]:
     """Every figure that a workload has numbers for."""
     made = [_targets(view), _distance(view), _warp_states(view), _occupancy(view), _trade(view), _roofline(view)]
     return [picture for picture in made if picture is not None]
+
+
+# --- where a program's time goes --------------------------------------------------------------------------------------
+
+_MOST_BARS, _LONGEST_NAME = 12, 52
+"""Most kernels of a program that are drawn, and characters of a name beside a bar."""
+
+
+def program_picture(program: Program) -> Picture | None:
+    """The kernels of a captured program by their share of its GPU time: what to work on first."""
+    if not program.kernels:
+        return None
+    names = kernel_names(program.kernels)
+    bars = [
+        ShareBar(
+            name=fitting(name, _LONGEST_NAME),
+            share=kernel.share,
+            label=f"{percent(kernel.share)}, {scaled(kernel.time_ns, 'ns')} in {launches_of(kernel)}",
+            measured=kernel.counters == "measured",
+        )
+        for name, kernel in zip(names, program.kernels[:_MOST_BARS], strict=False)
+    ]
+    title = program_finding(program)
+    told = "; ".join(f"{bar.name}: {bar.label}" for bar in bars)
+    return Picture(name="gpu-time", title=title, drawing=rendered(program_figure(title, bars)), alt=f"{title}. {told}")
 
 
 # --- targets and distance ---------------------------------------------------------------------------------------------

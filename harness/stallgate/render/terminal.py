@@ -18,16 +18,19 @@ from stallgate.formatting import (
     aliases,
     listed,
     on_several,
+    percent,
     scaled,
+    shortened,
     spaced,
     whom,
     without_controls,
     workload_keys,
 )
-from stallgate.model import Case, CaseResult, Run, Status, Verdict
+from stallgate.model import Case, CaseResult, Program, Run, Status, Verdict
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
+from stallgate.render.program import COUNTERS, gpu_time, kernel_names, untimed
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 from stallgate.runs.naming import case_names, place_name
@@ -99,6 +102,8 @@ def show_run(found: Run, summaries: Summaries, judged: Judgement, project: Proje
     """A run at a glance: its origin, every case, and what the gate will find missing."""
     out.print(_text(provenance(found), "yellow" if found.kind == "recorded" else ""))
     out.print()
+    if found.program is not None:
+        show_program(found.program)
     show_cases(found, summaries, project, judged)
     if found.kind == "imported":
         return
@@ -704,3 +709,48 @@ def _speedups(row: BenchRow, entry: Entry) -> str:
     found = [(other.label, row.speedup(other, entry)) for other in others]
     times = [f"{speedup:.2f} × {label}" for label, speedup in found if speedup is not None]
     return f"speed {', '.join(times)}" if times else "no other contender was timed"
+
+
+# --- captured programs ------------------------------------------------------------------------------------------------
+
+_MOST_KERNELS, _BAR = 15, 16
+"""Most kernels of a program that the terminal shows, and the characters of a bar that stands for all of its time."""
+
+
+class CaptureNotes:
+    """Says which run of a program begins, between the program's own lines."""
+
+    def waiting(self) -> None:
+        err.print("another stallgate is measuring on this GPU; waiting")
+
+    def begun(self, what: str) -> None:
+        err.print(_text(f"stallgate: running the program for {what}"), soft_wrap=True)
+
+
+def show_program(found: Program) -> None:
+    """The kernels of a program by their share of its GPU time, and how it ended if not well."""
+    for failure in [*found.failures, *untimed(found)]:
+        _hang(out, _text(""), failure, 2, "yellow")
+    if not found.kernels:
+        return
+    table = Table(title=gpu_time(found), title_justify="left", box=None, pad_edge=False)
+    table.add_column("share of GPU time", no_wrap=True)
+    for heading in ("time", "launches"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("kernel", overflow="fold")
+    table.add_column("counters", no_wrap=True)
+    for name, kernel in zip(kernel_names(found.kernels), found.kernels[:_MOST_KERNELS], strict=False):
+        bar = "█" * round(kernel.share * _BAR)
+        table.add_row(
+            f"{100 * kernel.share:5.1f} % {bar}",
+            scaled(kernel.time_ns, "ns"),
+            str(kernel.launches),
+            _text(shortened(name, 120)),
+            COUNTERS[kernel.counters],
+        )
+    out.print(table)
+    rest = found.kernels[_MOST_KERNELS:]
+    if rest:
+        share = percent(sum(kernel.share for kernel in rest))
+        out.print(_text(f"{len(rest)} other kernels have {share}: the page and run.json list them", "dim"))
+    out.print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.formatting import listed
+from stallgate.formatting import listed, shortened
 from stallgate.model import CaseResult, Environment, FrozenStruct, Origin, Run, Settings
 from stallgate.runs.folder import attempts_of
 
@@ -92,8 +92,15 @@ def origin_of(run: Run, problem: str) -> Origin | Run:
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
+_LONGEST_COMMAND = 100
+"""Most characters of a captured program's command line."""
+
+
 def provenance(run: Run) -> str:
     """A sentence about the origin of a run's numbers."""
+    if run.program is not None:
+        command = shortened(" ".join(run.program.command), _LONGEST_COMMAND)
+        return f"Captured from `{command}` on {listed(gpus_of(run)) or 'an unknown GPU'}."
     if run.kind == "imported":
         return f"Imported ncu reports from {listed(gpus_of(run)) or 'an unknown GPU'}."
     places = {problem: _place(run, problem) for problem in problems_in(run)}

@@ -261,7 +261,7 @@ def _check_kind(path: Path, run: Run) -> None:
     """
     is_imported = run.kind == "imported"
     measured_here = run.subjects or run.options is not None or (run.settings is not None and run.program is None)
-    kinds = {attempt.kind == "import" for attempt in run.attempts}
+    kinds = {attempt.kind in ("import", "times") for attempt in run.attempts}
     if (is_imported and measured_here) or kinds - {is_imported}:
         raise BrokenFile(f"{path}: kind: the run is not {run.kind}, by its other parts", _RESTORE)
     if run.program is not None and not is_imported:
