@@ -90,9 +90,27 @@ def on_several(verdicts: Iterable[Verdict]) -> bool:
     return len({verdict.problem for verdict in verdicts}) > 1
 
 
+def rounded(value: float, digits: int = 3, *, zeros: bool = False) -> str:
+    """A value in so many significant digits, with thousands separators; from 0.000001 on, without an exponent.
+
+    Args:
+        value: the value.
+        digits: significant digits, where it has no more before the point.
+        zeros: keep the zeros at its end, as columns do.
+    """
+    shown = f"{value:{'#' * zeros},.{digits}g}".removesuffix(".")
+    if "e-" in shown and abs(value) >= _SMALLEST_WRITTEN_OUT:
+        mantissa, _, exponent = shown.partition("e-")
+        return f"{value:.{int(exponent) + len(mantissa.lstrip('-').replace('.', '')) - 1}f}"
+    return f"{value:,.0f}" if "e+" in shown else shown
+
+
+_SMALLEST_WRITTEN_OUT = 1e-6
+
+
 def number(value: float) -> str:
     """A value in four significant digits, with thousands separators."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return rounded(value, 4)
 
 
 def percent(fraction: float) -> str:
@@ -101,8 +119,13 @@ def percent(fraction: float) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A value with its unit."""
-    return f"{number(value)} {unit}".rstrip()
+    """A value with its unit; a time in the unit that it is read in."""
+    return scaled(value, unit) if unit == "ns" else f"{number(value)} {unit}".rstrip()
+
+
+def bare(value: float, unit: str) -> str:
+    """A value beside others of its unit, which is said of them; a time has it, because it is read in another."""
+    return quantity(value, unit) if unit == "ns" else number(value)
 
 
 _SCALES = {

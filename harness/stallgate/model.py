@@ -256,6 +256,8 @@ class Metric(FrozenStruct, frozen=True):
     """``wanted``: asked for only where the command line or a stage names the metric. Its counters may cost passes."""
     formula: str | None = None
     """Arithmetic over ncu names, for reports that carry neither ``names`` nor ``counters``."""
+    older: list[str] = []
+    """Names, or arithmetic over them, that give the same value in reports of older versions of ncu."""
     combine: Literal["sum", "max", "weighted"] = "sum"
     """How the values of a call's launches are combined."""
     weight: str | None = None
@@ -279,6 +281,8 @@ class Chip(FrozenStruct, frozen=True):
 
     name: str
     compute_capability: str | None = None
+    like: str | None = None
+    """A chip of the same family, whose counters it has."""
 
 
 class Catalogue(FrozenStruct, frozen=True):

@@ -12,7 +12,7 @@ from stallgate.measure.profile import subject_of
 from stallgate.model import Case, CaseResult
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
-from tests.judge.judging import STALL, case, judged, reasons, run_of, summary, usual
+from tests.judge.judging import STALL, case, judged, reasons, run_of, summary, target, usual, with_stage
 
 
 def test_a_good_run_passes_and_says_by_which_bound(repository: Project) -> None:
@@ -54,6 +54,13 @@ def test_a_target(
     found = judged(repository, candidate={metric: values})
     assert (status, reason) in reasons(found)
     assert found.exit_status == exit_status
+
+
+def test_a_sentence_on_times_has_every_time_in_the_unit_that_it_is_read_in(repository: Project) -> None:
+    project = with_stage(repository, target("duration", at_most=52e9))
+    found = judged(project, candidate={"duration": summary(51e9, 53e9, 54e9)})
+    sentences = [verdict.sentence for verdict in found.verdicts if verdict.metric == "duration"]
+    assert sentences[0] == "duration is 53 s; wanted at most 52 s; its samples reach from 51 s to 54 s"
 
 
 @pytest.mark.parametrize(

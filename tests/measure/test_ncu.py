@@ -97,9 +97,57 @@ def test_a_report_is_found_under_the_suffix_that_ncu_chose(tmp_path: Path, name:
     assert written_report(tmp_path / "1.ncu-rep") == tmp_path / name
 
 
+DRIVER = "An error was reported by the driver"
+RESOURCE = "Profiling failed because a driver resource was unavailable. Ensure that no other tool is collecting data."
+KERNEL = 'Failed to profile "k" in process 7'
+
+
 @pytest.mark.parametrize(
     ("log", "errors", "blocked"),
     [
+        (f"==ERROR== {DRIVER}:\n==ERROR== {RESOURCE}\n", [f"{DRIVER}: {RESOURCE}"], False),
+        (  # without a colon, with empty lines, and with more errors behind
+            f"==ERROR== {DRIVER}\n\n==ERROR== {RESOURCE}\n==ERROR== {KERNEL}\n==PROF== Trying to shutdown\n",
+            [f"{DRIVER}: {RESOURCE}", KERNEL],
+            False,
+        ),
+        (  # the program says something between the two
+            f"==ERROR== {DRIVER}:\nstep 1 done\n==ERROR== {RESOURCE}\n",
+            [f"{DRIVER}: {RESOURCE}"],
+            False,
+        ),
+        (f"==ERROR== {DRIVER}:\n  LibraryNotFound\n", [f"{DRIVER}: LibraryNotFound"], False),
+        (f"==ERROR== {DRIVER}:\nLibraryNotFound\n==PROF== x\n", [f"{DRIVER}: LibraryNotFound"], False),
+        (f"==ERROR== {DRIVER}:\n", [f"{DRIVER}:"], False),
+        (f"==ERROR== {DRIVER}:\n==PROF== Disconnected\n", [f"{DRIVER}:"], False),
+        (
+            "==ERROR== Failed to prepare kernel for profiling\n==ERROR== Unknown Error on device 0.\n",
+            ["Failed to prepare kernel for profiling: Unknown Error on device 0."],
+            False,
+        ),
+        (  # a sentence over two lines
+            "==ERROR== Profiling failed. Ensure that no\nother tool collects data.\nTraceback\n",
+            ["Profiling failed. Ensure that no other tool collects data."],
+            False,
+        ),
+        ("==ERROR== LaunchFailed\nTraceback (most recent call last):\n", ["LaunchFailed"], False),
+        ("==ERROR== LaunchFailed\n==ERROR== LaunchFailed\n", ["LaunchFailed"], False),
+        ('==PROF== Profiling "k" - 0: 0%....50%==ERROR== LaunchFailed\n', ["LaunchFailed"], False),
+        (
+            "==ERROR== Profiling is not supported on device 0. To find out supported GPUs refer --list-chips option.\n",
+            ["Profiling is not supported on device 0. To find out supported GPUs refer --list-chips option."],
+            False,
+        ),
+        (
+            f"==ERROR== {DRIVER}\n\n==ERROR== Cannot lock GPU clock frequencies on MIG! Try locking them externally.\n",
+            [f"{DRIVER}: Cannot lock GPU clock frequencies on MIG! Try locking them externally."],
+            False,
+        ),
+        (
+            f"==ERROR== {DRIVER}:\n==ERROR== ERR_NVGPUCTRPERM - no permission\n",
+            [f"{DRIVER}: ERR_NVGPUCTRPERM - no permission"],
+            True,
+        ),
         ("==PROF== Connected to process 1\n", [], False),
         (
             "==ERROR== The application returned an error code (1).\n",

@@ -14,6 +14,7 @@ from stallgate.project.catalogue import (
     asked_for,
     collected,
     formula_value,
+    known_chip,
     listing,
     name_on,
     names_in,
@@ -201,6 +202,27 @@ def test_missing_names_are_names_of_the_catalogue(repository: Project) -> None:
     assert set(repository.catalogue.missing) <= set(readable(repository.catalogue))
     for chips in repository.catalogue.missing.values():
         assert set(chips) <= set(repository.catalogue.chips)
+
+
+def test_a_chip_has_the_counters_of_the_one_that_it_is_like(repository: Project) -> None:
+    for chip in repository.catalogue.chips.values():
+        if chip.like is None:
+            continue
+        assert repository.catalogue.chips[chip.like].like is None
+        for metric in repository.catalogue.metrics.values():
+            names = [asked_for(repository.catalogue, metric, name) for name in (chip.name, chip.like)]
+            assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("name", ["GA104", "ga104", "Ga104"])
+def test_a_chip_is_known_in_any_case(repository: Project, name: str) -> None:
+    assert known_chip(repository.catalogue, name) == "GA104"
+
+
+@pytest.mark.parametrize("name", ["", "GA10", "sm_86", "ga104 "])
+def test_an_unknown_chip_is_said_to_be_unknown(repository: Project, name: str) -> None:
+    with pytest.raises(UnknownName, match="no chip is named"):
+        known_chip(repository.catalogue, name)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------

@@ -37,10 +37,33 @@ def test_a_heading_has_its_unit_and_short_lines(repository: Project) -> None:
         ("tflops", 622.94, "623"),
         ("roof_fraction", 1.0, "1.00"),
         ("registers", 128.0, "128"),
+        ("duration", 52_000_000_000.0, "52,000"),
+        ("effective_bandwidth", 3190.2, "3,190"),
+        ("effective_bandwidth", 999.7, "1,000"),
+        ("dram_throughput", 0.0407, "0.0407"),
+        ("tflops", 0.0, "0.00"),
     ],
 )
 def test_values_are_short(repository: Project, metric: str, value: float | None, text: str) -> None:
     assert CaseColumn(repository.catalogue.metrics[metric]).text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("times", "heading", "texts"),
+    [
+        ([1600.0, 1472.0], "Duration [µs]", ["1.60", "1.47"]),
+        ([84_100.0, 2_838_000.0], "Duration [ms]", ["0.0841", "2.84"]),
+        ([5.2e10, 6.01e10], "Duration [s]", ["52.0", "60.1"]),
+        ([1600.0, 5.2e10, None], "Duration [ms]", ["0.00160", "52,000", "–"]),
+        ([None], "Duration [ms]", ["–"]),
+    ],
+)
+def test_times_of_a_table_are_in_one_unit_that_suits_them(
+    repository: Project, times: list[float | None], heading: str, texts: list[str]
+) -> None:
+    column = CaseColumn(repository.catalogue.metrics["duration"]).holding(times)
+    assert column.heading == heading
+    assert [column.text(time) for time in times] == texts
 
 
 def test_columns_are_dropped_from_the_right_and_one_stays(repository: Project) -> None:

@@ -45,7 +45,7 @@ def test_a_measured_page_says_how_right_results_are_and_that_bytes_were_derived(
     said = said_of(tree / "reports/latest/report.html")
     finding = f"the worst element of blocked_scan is at {worst['used']:.2g} of its tolerance: {worst['rule']}"
     assert f"Every result is right; {finding} ( of each variant )." in said
-    needs = "shape [2, 1024], dim 1, dtype float32; needs 1.638e-05 GB of memory traffic"
+    needs = "shape [2, 1024], dim 1, dtype float32; needs 16.38 kB of memory traffic"
     assert f"{needs} (derived from inputs and outputs)." in said
     row = next(line for line in (tree / "reports/latest/summary.md").read_text().splitlines() if "| candidate" in line)
     assert row.endswith(f"| {worst['used']:.2g} |")

@@ -98,6 +98,65 @@ def test_without_counters_a_dot_is_by_need_and_says_so(measured: Measured) -> No
     assert "blocked_scan (by need)" in picture.drawing.svg
 
 
+RATES = {
+    "dram_rate": 4.4e10,
+    "dram_peak_rate": 1.5e12,
+    "flop_rate": 0.0,
+    "flop_peak_rate": 1.06e13,
+    "fp64_peak_rate": 5.3e12,
+}
+"""What a launch with every section has, as of an FP64 kernel."""
+
+
+@pytest.mark.parametrize(
+    ("rates", "medians", "counted", "done", "levels"),
+    [
+        ({}, {"fp64_flops": 4.4e11}, "FP64 operations", 6.2e11, {"FP64 units by their counters": 5.3e12}),
+        ({"flop_rate": 2e12}, {"fp64_flops": 0.0}, "FP32 operations", 2e12, {"FP32 units by their counters": 1.06e13}),
+        (
+            {"flop_rate": 2e12},
+            {"fp64_flops": 4.4e11},
+            "FP32 and FP64 operations",
+            2.62e12,
+            {"FP32 units by their counters": 1.06e13, "FP64 units by their counters": 5.3e12},
+        ),
+    ],
+)
+def test_a_report_with_every_section_has_the_roof_of_the_units_that_it_used(
+    measured: Measured,
+    monkeypatch: pytest.MonkeyPatch,
+    rates: dict[str, float],
+    medians: dict[str, float],
+    counted: str,
+    done: float,
+    levels: dict[str, float],
+) -> None:
+    usual = {"duration": 7.07e8, "fp32_pipe_utilization": 22.0, "fp64_pipe_utilization": 20.0}
+    place = view(measured, **usual, tensor_pipe_utilization=0.8, **medians)
+    case = next(r.case for r in place.drawn if r.role == "candidate")
+    monkeypatch.setattr(View, "rates", lambda self: {case: {**RATES, **rates}})
+    found = roofline(place)
+    assert found is not None
+    assert found.counted == counted
+    assert found.works[0].flops_per_second == pytest.approx(done, rel=0.01)
+    assert {c.name: c.flops_per_second for c in found.ceilings if c.flops_per_second} == levels
+    (picture,) = [picture for picture in pictures(place) if picture.name == "roofline"]
+    assert picture.title.endswith(f"bytes and {counted} by counters")
+
+
+@pytest.mark.parametrize("busy", [3.0, 60.0])
+@pytest.mark.parametrize("pipe", ["tensor", "fp16"])
+def test_a_kernel_that_used_a_pipe_that_was_not_counted_has_no_roofline(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch, pipe: str, busy: float
+) -> None:
+    """The FP32 operations of a matmul on the tensor cores say nothing of how fast it is."""
+    usual = {"duration": 7.07e8, "fp32_pipe_utilization": 5.0, "fp64_pipe_utilization": 0.0}
+    place = view(measured, **usual, **{f"{pipe}_pipe_utilization": busy})
+    case = next(r.case for r in place.drawn if r.role == "candidate")
+    monkeypatch.setattr(View, "rates", lambda self: {case: {**RATES, "flop_rate": 1e11}})
+    assert roofline(place) is None
+
+
 def test_a_gpu_without_a_data_sheet_has_no_invented_roof(measured: Measured) -> None:
     project, result = measured
     place = view((project, replace(result, gpu_spec=None)), tflops=12.0, tensor_bf16_flops=1.0)

@@ -13,7 +13,7 @@ from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project
 from stallgate.measure.chip import judged_by
 from stallgate.model import Direction, FrozenStruct
-from stallgate.project.catalogue import check_chip, listing
+from stallgate.project.catalogue import known_chip, listing
 from stallgate.render import terminal
 
 
@@ -59,7 +59,7 @@ class MetricsFacts(FrozenStruct, frozen=True):
 def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:
     """Show the catalogue, for a chip or for all."""
     project = open_project(root, needed=False)
-    check_chip(project.catalogue, chip)
+    chip = known_chip(project.catalogue, chip)
     judging = judged_by(project, list(project.problems))
     rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
     broken = [*project.broken_problems.values(), *project.broken_stages.values()]

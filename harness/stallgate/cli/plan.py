@@ -16,7 +16,7 @@ from stallgate.cli.shared import open_project, planned_cases, problems_of
 from stallgate.measure.ncu import example_command
 from stallgate.measure.plan import judging_stages
 from stallgate.model import FrozenStruct
-from stallgate.project.catalogue import check_chip, collected
+from stallgate.project.catalogue import collected, known_chip
 from stallgate.render import terminal
 
 
@@ -60,8 +60,7 @@ def plan_command(**given: Any) -> int:
     arguments = PlanArguments(**given)
     project = open_project(arguments.root)
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
-    check_chip(project.catalogue, arguments.chip)
-    chip = arguments.chip or chip_here(project)
+    chip = known_chip(project.catalogue, arguments.chip) or chip_here(project)
     command = example_command(collected(project.catalogue, chip, None, judging_stages(project, cases)))
     gaps, answer = on_chip(project, chip, problems_of(cases))
     status = 3 if gaps else 0

@@ -1,68 +1,68 @@
-"""Identifies an ncu report by its content, however it was compressed."""
+"""Identifies an ncu report by its content, however it was compressed, and keeps a copy of it in a run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
-from typing import IO
 
-import zstandard
-
+from stallgate.extract.unpacking import MOST_UNPACKED, CannotUnpack, packings_of, unpacked
 from stallgate.project.digests import file_digest
 
-_MAGIC = b"\x28\xb5\x2f\xfd"
-"""The first bytes of a file compressed by zstd."""
+_MOST_BYTES = MOST_UNPACKED
 
-_MOST_BYTES = 4 * 2**30
-"""Most bytes of a decompressed report; real ones are far smaller."""
-
-_LARGEST_WINDOW = 2**27
-"""Most bytes of memory for decompressing: what stallgate's own recordings take."""
-
-_CHUNK = 2**10
-"""Compressed bytes read at once: a malicious block can grow 32,000 times."""
+_SUFFIXES = (".ncu-rep", ".ncu-repz", ".nsight-cuprof-report", ".gz", ".xz", ".bz2", ".zst")
+"""Endings that say how a report is written, not what it is of."""
 
 
 def content_digest(path: Path) -> str:
     """SHA-256 of the decompressed report: the same however a copy was compressed.
 
-    A file that zstd cannot unpack completely, or that unpacks to more than 4 GiB, is not a report and is hashed as is.
+    A file that cannot be unpacked completely, or that unpacks to more than 4 GiB, is not a report and is hashed as is.
     """
-    with path.open("rb") as file:
-        packed = file.read(len(_MAGIC)) == _MAGIC
-        file.seek(0)
-        found = _unpacked_digest(file) if packed else None
-    return found if found is not None else file_digest(path)
-
-
-def _unpacked_digest(file: IO[bytes]) -> str | None:
-    digest, length = hashlib.sha256(), 0
     try:
-        for piece in _unpacked(file):
-            length += len(piece)
-            if length > _MOST_BYTES:
-                return None
-            digest.update(piece)
-    except (zstandard.ZstdError, EOFError):
-        return None
-    return digest.hexdigest()
+        return _unpacked_digest(path)
+    except CannotUnpack:
+        return file_digest(path)
 
 
-def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """The decompressed content, piece by piece.
+def stored_digest(path: Path) -> str:
+    """SHA-256 of the file that ``store_report`` makes of a report.
 
     Raises:
-        ZstdError: it is damaged.
-        EOFError: it was cut short.
+        CannotUnpack: it is packed in another way than ncu's own, and cannot be unpacked.
     """
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-    frame = decompressor.decompressobj()
-    while chunk := file.read(_CHUNK):
-        while chunk:
-            if frame.eof:
-                frame = decompressor.decompressobj()
-            yield frame.decompress(chunk)
-            chunk = frame.unused_data if frame.eof else b""
-    if not frame.eof:
-        raise EOFError
+    return file_digest(path) if _is_as_ncu_writes(path) else _unpacked_digest(path)
+
+
+def store_report(path: Path, kept: Path) -> None:
+    """Copies a report; one that is packed in another way than ncu's own is unpacked."""
+    if _is_as_ncu_writes(path):
+        shutil.copyfile(path, kept)
+        return
+    with kept.open("wb") as file:
+        file.writelines(unpacked(path))
+
+
+def stored_suffix(path: Path) -> str:
+    """The suffix of a stored report by its content: NVIDIA's library goes by it."""
+    return ".ncu-repz" if packings_of(path) == ["zstd"] else ".ncu-rep"
+
+
+def report_name(path: Path) -> str:
+    """A report's name without its endings, in any case: ``step.ncu-rep.gz`` and ``step.NCU-REP`` are both ``step``."""
+    name = path.name
+    while (suffix := Path(name).suffix).lower() in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _is_as_ncu_writes(path: Path) -> bool:
+    return packings_of(path) in ([], ["zstd"])
+
+
+def _unpacked_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for piece in unpacked(path, _MOST_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()

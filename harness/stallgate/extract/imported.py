@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -11,17 +10,17 @@ import msgspec
 from msgspec.structs import replace
 
 from stallgate import __version__
-from stallgate.errors import BadArgument, BrokenFile, DamagedReport
+from stallgate.errors import DamagedReport
+from stallgate.extract.content import report_name, store_report, stored_digest, stored_suffix
 from stallgate.extract.evidence import CUT_SHORT, details_of, foreign_calls
+from stallgate.extract.file_kind import check_is_report
 from stallgate.extract.foreign import IMPORTED, ForeignCase, foreign_cases
-from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, device_of, fact, read_report
+from stallgate.extract.launches import CAPABILITY, DEVICE_INDEX, Report, chip_in, device_of, fact, read_report
 from stallgate.formatting import as_text
 from stallgate.model import RUN_FORMAT, Attempt, CaseResult, Environment, Launch, Run
 from stallgate.project.digests import file_digest
 from stallgate.project.paths import inside, slug
 from stallgate.runs.folder import now, save, whole_run
-
-_SUFFIXES = (".ncu-rep", ".ncu-repz")
 
 _UNKNOWN = "unknown"
 
@@ -39,11 +38,11 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str], *, st
 
     Raises:
         BadArgument: there is no such file.
-        BrokenFile: a file does not have an ncu report's suffix.
+        BrokenFile: a file is no ncu report.
         DamagedReport: a report holds no launch, cannot be read, or changes meanwhile.
     """
     for path in paths:
-        _check_path(path)
+        check_is_report(path)
     sources = [_read(path) for path in paths]
     with whole_run(reports, IMPORTED) as folder:
         run = replace(empty_import(folder.name, arguments), stages=list(stages))
@@ -61,15 +60,8 @@ class _Source(msgspec.Struct, frozen=True):
     report: Report
 
 
-def _check_path(path: Path) -> None:
-    if path.suffix not in _SUFFIXES:
-        raise BrokenFile(f"{as_text(path)} is not an ncu report", f"its name has to end in {' or '.join(_SUFFIXES)}")
-    if not path.exists():
-        raise BadArgument(f"{as_text(path)} does not exist", "give the path of an ncu report")
-
-
 def _read(path: Path) -> _Source:
-    digest = file_digest(path) if path.is_file() else ""
+    digest = stored_digest(path)
     report = read_report(path.absolute(), [], details=True)
     if any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(f"{as_text(path.name)}: {CUT_SHORT}", "make the report again, or copy it again")
@@ -97,9 +89,9 @@ def empty_import(name: str, arguments: list[str]) -> Run:
 
 def _add(run: Run, source: _Source, folder: Path) -> Run:
     """The run with one more report, its cases and the GPU that it was made on."""
-    name = _unused(slug(source.path.stem), [attempt.name for attempt in run.attempts])
-    kept = inside(folder, "ncu", f"{name}{source.path.suffix}")
-    shutil.copyfile(source.path, kept)
+    name = _unused(slug(report_name(source.path)), [attempt.name for attempt in run.attempts])
+    kept = inside(folder, "ncu", f"{name}{stored_suffix(source.path)}")
+    store_report(source.path, kept)
     if file_digest(kept) != source.digest:
         raise DamagedReport(
             f"{as_text(source.path.name)} changed while it was imported", "import it once it is complete"
@@ -155,7 +147,7 @@ def machine_in(launch: Launch) -> Environment:
         gpu=device_of(launch),
         device=_index(fact(launch, DEVICE_INDEX)),
         compute_capability=".".join(fact(launch, name) or "?" for name in CAPABILITY),
-        chip=None,
+        chip=chip_in(launch),
         driver=_UNKNOWN,
         ncu=_UNKNOWN,
         python=_UNKNOWN,

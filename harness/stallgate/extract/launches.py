@@ -26,9 +26,11 @@ BLOCK_DIMENSIONS = ("launch__block_dim_x", "launch__block_dim_y", "launch__block
 GRID_SIZE, BLOCK_SIZE = "launch__grid_size", "launch__block_size"
 REGISTERS = "launch__registers_per_thread"
 STATIC_SHARED, DYNAMIC_SHARED = "launch__shared_mem_per_block_static", "launch__shared_mem_per_block_dynamic"
+CHIP_NUMBER = "device__attribute_chip"
 FACTS = [
     DEVICE_NAME,
     DEVICE_INDEX,
+    CHIP_NUMBER,
     *CAPABILITY,
     *GRID_DIMENSIONS,
     *BLOCK_DIMENSIONS,
@@ -169,6 +171,51 @@ def device_of(launch: Launch) -> str:
     return fact(launch, DEVICE_NAME) or "unknown"
 
 
+def chip_in(launch: Launch) -> str | None:
+    """The chip of a launch as ncu names it; None where the report does not say, or says a number that is unknown."""
+    number = fact(launch, CHIP_NUMBER)
+    return _CHIPS.get(int(number)) if number.isascii() and number.isdecimal() else None
+
+
+_CHIPS = {
+    0x130: "GP100",
+    0x132: "GP102",
+    0x134: "GP104",
+    0x136: "GP106",
+    0x137: "GP107",
+    0x138: "GP108",
+    0x13B: "GP10B",
+    0x140: "GV100",
+    0x15B: "GV11B",
+    0x162: "TU102",
+    0x164: "TU104",
+    0x166: "TU106",
+    0x167: "TU117",
+    0x168: "TU116",
+    0x170: "GA100",
+    0x172: "GA102",
+    0x173: "GA103",
+    0x174: "GA104",
+    0x176: "GA106",
+    0x177: "GA107",
+    0x17B: "GA10B",
+    0x180: "GH100",
+    0x192: "AD102",
+    0x193: "AD103",
+    0x194: "AD104",
+    0x196: "AD106",
+    0x197: "AD107",
+    0x1A0: "GB100",
+    0x1A2: "GB102",
+    0x1B2: "GB202",
+    0x1B3: "GB203",
+    0x1B5: "GB205",
+    0x1B6: "GB206",
+    0x1B7: "GB207",
+}
+"""The number by which NVIDIA's driver knows a chip, and its name."""
+
+
 def is_read(launch: Launch, metric: Metric) -> bool:
     """Whether a launch has a reading of a metric, if only of why there is no value.
 
@@ -228,6 +275,8 @@ def _by_name(launch: Launch, metric: Metric, name: str) -> Reading:
 
 
 def _by_formula(launch: Launch, metric: Metric, formula: str) -> Reading:
+    if names_in(formula) == (formula,):
+        return _by_name(launch, metric, formula)
     readings = {name: _by_name(launch, _PART, name) for name in names_in(formula)}
     for part in readings.values():
         if part.value is None:

@@ -27,12 +27,10 @@ from typing import Any
 import ncu_report
 
 from stallgate.extract import DETAILS, FROM
+from stallgate.extract.unpacking import LARGEST_REPORT, CannotUnpack, packings_of, unpacked
+from stallgate.formatting import is_text
 
 _GIB = 1 << 30
-_LARGEST_UNPACKED = 2 * _GIB
-_LARGEST_WINDOW = 1 << 27
-"""Most bytes of zstd's window, which is held in memory."""
-
 _MOST_MEMORY = 8 * _GIB
 _LONGEST_ANSWER = _GIB // 2
 
@@ -75,9 +73,7 @@ _MARKUP = [
 
 def main(report: str, wanted: list[str]) -> None:
     """Prints ``{"reader": version, "total": number, "launches": [...]}``; a report that cannot be read has none."""
-    if report.endswith("z"):
-        _check_unpacked_size(report)
-    with _plain_name(report) as path:
+    with _readable(report) as path:
         found = _found(ncu_report.load_report(path), wanted)
     sys.stdout.write(_answer(found))
 
@@ -104,36 +100,35 @@ def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _check_unpacked_size(report: str) -> None:
-    """Exits if a compressed report unpacks to more than the limit, or is not compressed by zstd."""
-    import zstandard  # only packed reports pay for it
-
-    unpacked = 0
-    try:
-        with Path(report).open("rb") as file:
-            reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).stream_reader(
-                file, read_across_frames=True
-            )
-            while unpacked <= _LARGEST_UNPACKED and (piece := reader.read(1 << 20)):
-                unpacked += len(piece)
-    except zstandard.ZstdError as error:
-        sys.exit(f"it is not compressed by zstd: {error}")
-    if unpacked > _LARGEST_UNPACKED:
-        sys.exit(f"it unpacks to more than {_LARGEST_UNPACKED // _GIB} GiB")
-
-
 @contextmanager
-def _plain_name(report: str) -> Iterator[str]:
-    """A UTF-8 path of the report, with its suffix: NVIDIA's library needs both."""
-    try:
-        report.encode()
-    except UnicodeEncodeError:
-        with TemporaryDirectory(prefix="stallgate-") as folder:
-            link = Path(folder) / f"report.ncu-rep{'z' * report.endswith('z')}"
-            link.symlink_to(Path(report).absolute())
-            yield str(link)
-    else:
+def _readable(report: str) -> Iterator[str]:
+    """A path under which NVIDIA's library reads the report: in UTF-8, with the suffix of its content.
+
+    Exits if a compressed report cannot be unpacked, or unpacks to more than the limit.
+    """
+    packed = packings_of(Path(report)) if Path(report).is_file() else []
+    if packed:
+        _check_unpacked_size(report)
+    suffix = ".ncu-repz" if packed == ["zstd"] else ".ncu-rep"
+    if is_text(report) and report.endswith(suffix) and packed in ([], ["zstd"]):
         yield report
+        return
+    with TemporaryDirectory(prefix="stallgate-") as folder:
+        path = Path(folder) / f"report{suffix}"
+        if packed in ([], ["zstd"]):
+            path.symlink_to(Path(report).absolute())
+        else:
+            with path.open("wb") as file:
+                file.writelines(unpacked(Path(report)))
+        yield str(path)
+
+
+def _check_unpacked_size(report: str) -> None:
+    try:
+        for _ in unpacked(Path(report), LARGEST_REPORT):
+            pass
+    except CannotUnpack as error:
+        sys.exit(str(error))
 
 
 def _answer(found: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
-from stallgate.formatting import number, quantity
+from stallgate.formatting import bare, quantity, rounded
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 
@@ -77,7 +77,7 @@ def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Ver
     reason = "met" if all(holds) else "straddles" if any(holds) else missed
     sentence = f"{draft.metric}{_of_kernel(draft)} is {_value(metric, summary, bound)}; wanted {_wanted(metric, bound)}"
     if reason == "straddles" and summary.low is not None and summary.high is not None:
-        sentence += f"; its samples reach from {number(summary.low)} to {number(summary.high)}"
+        sentence += f"; its samples reach from {bare(summary.low, metric.unit)} to {bare(summary.high, metric.unit)}"
     return replace(
         draft,
         status=STATUS_OF_REASON[reason],
@@ -156,4 +156,4 @@ def _wanted(metric: Metric, bound: Bound) -> str:
     if tolerance is None:
         return limit
     noise = ", the spread of its repeated runs" if bound.noisy else ""
-    return f"{limit} ({100 * tolerance:.3g} % worse{noise})"
+    return f"{limit} ({rounded(100 * tolerance)} % worse{noise})"

@@ -19,7 +19,7 @@ from msgspec.structs import asdict, replace
 from stallgate.extract.launches import checked
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import MetricRow, Summaries, summarise
-from stallgate.formatting import listed, percent, spaced
+from stallgate.formatting import listed, percent, rounded, spaced
 from stallgate.model import Case, CaseResult, CeilingKind, FrozenStruct, Metric, Reason, Variant
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
@@ -47,7 +47,7 @@ class Roof(FrozenStruct, frozen=True):
     def speed(self, fraction: float) -> str:
         """A fraction of this roof's speed, in words."""
         if self.ceiling == "library":
-            return f"{fraction:.3g} of the library's speed"
+            return f"{rounded(fraction)} of the library's speed"
         return f"{percent(fraction)} of the roof"
 
     def remark(self, fraction: float) -> str:
@@ -161,7 +161,7 @@ def too_fast(read: ReadRun, roofs: Roofs, result: CaseResult) -> Reason | None:
     fraction = limit.duration / duration.median
     if fraction <= BEYOND_ROOF:
         return None
-    sentence = f"implausible: {fraction:.3g} of the roof, and nothing beats it by over {BEYOND_ROOF - 1:.0%}"
+    sentence = f"implausible: {rounded(fraction)} of the roof, and nothing beats it by over {BEYOND_ROOF - 1:.0%}"
     return Reason(code="implausible", sentence=sentence)
 
 

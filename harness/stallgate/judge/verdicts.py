@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, number, scaled, shortened, spaced
+from stallgate.formatting import bare, listed, scaled, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
@@ -388,7 +388,7 @@ def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
     if metric.name == ROOF_FRACTION and isinstance(roof, Roof) and roof.ceiling == "library" and verdict.value:
         more += f"; {roof.speed(verdict.value)}{roof.remark(verdict.value)}"
     if verdict.parts:
-        more += f"; its kernels: {_in_words(verdict.parts)}"
+        more += f"; its kernels: {_in_words(verdict.parts, verdict.unit or '')}"
     return replace(verdict, sentence=verdict.sentence + more)
 
 
@@ -493,9 +493,9 @@ _LONGEST_KERNEL = 60
 """Characters of a kernel's name in a sentence: a template's has hundreds."""
 
 
-def _in_words(parts: list[KernelPart]) -> str:
+def _in_words(parts: list[KernelPart], unit: str) -> str:
     shown = [
-        f"{shortened(part.kernel, _LONGEST_KERNEL)} {number(part.value) if part.value is not None else '–'}"
+        f"{shortened(part.kernel, _LONGEST_KERNEL)} {bare(part.value, unit) if part.value is not None else '–'}"
         for part in parts[:_MOST_PARTS]
     ]
     return ", ".join(shown) + (f" and {len(parts) - _MOST_PARTS} more" if len(parts) > _MOST_PARTS else "")

@@ -186,10 +186,74 @@ _SIGNS = {
 
 def complaints(log: str) -> Complaints:
     """Reads an ncu process's output, which names faults that its exit status hides."""
-    errors = [line.removeprefix("==ERROR==").strip() for line in log.splitlines() if line.startswith("==ERROR==")]
+    errors = _errors(log)
     said = "\n".join(errors)
     errors += [sentence for sign, sentence in _SIGNS.items() if sign in log and sign not in said]
     return Complaints(
         errors=errors,
         counters_blocked="ERR_NVGPUCTRPERM" in log,
     )
+
+
+_OWN_LINE = re.compile(r"(?:.*%)?\s*==(?P<kind>[A-Za-z]+)==(?P<text>.*)$")
+"""A line of ncu's own; it may stand behind the progress of a kernel, which has no line end."""
+
+_ANNOUNCEMENT = re.compile(r"(?:.*:|an error was reported by the driver|failed to prepare kernel for profiling)", re.I)
+"""An error that only announces the one that says what went wrong."""
+
+_CONTINUATION = re.compile(r"[a-z]")
+"""How the second line of a sentence begins; the program's own output stands between ncu's lines as well."""
+
+_ENDED = (".", "!", "?", ")", '"', "'", ":")
+
+_FURTHEST = 5
+"""Most lines between an announcement and its error."""
+
+
+def _errors(log: str) -> list[str]:
+    """ncu's errors, each with what belongs to it; of errors that repeat each other at once, the first."""
+    lines = log.splitlines()
+    found: list[str] = []
+    at = 0
+    while at < len(lines):
+        if _error_in(lines[at]) is None:
+            at += 1
+            continue
+        at, text = _whole_error(lines, at)
+        if text and text not in found[-1:]:
+            found.append(text)
+    return found
+
+
+def _whole_error(lines: list[str], at: int) -> tuple[int, str]:
+    """The line after an error, and the error that begins at a line, with all that belongs to it."""
+    parts: list[str] = []
+    while True:
+        text = _error_in(lines[at]) or ""
+        at += 1
+        while at < len(lines) and text and not text.endswith(_ENDED) and _CONTINUATION.match(lines[at]):
+            text, at = f"{text} {lines[at].strip()}", at + 1
+        parts.append(text)
+        following = _announced_by(text, lines, at)
+        if following is None:
+            return at, ": ".join(parts)
+        parts[-1], at = text.removesuffix(":"), following
+        if _error_in(lines[at]) is None:
+            return at + 1, ": ".join([*parts, lines[at].strip()])
+
+
+def _announced_by(text: str, lines: list[str], at: int) -> int | None:
+    """The line that says what an announcement announces: ncu's next error, else what stands right behind a colon."""
+    if not _ANNOUNCEMENT.fullmatch(text):
+        return None
+    near = [number for number in range(at, min(at + _FURTHEST, len(lines))) if lines[number].strip()]
+    own = next((number for number in near if _OWN_LINE.match(lines[number])), None)
+    if own is not None and _error_in(lines[own]) is not None:
+        return own
+    return near[0] if text.endswith(":") and near and near[0] != own else None
+
+
+def _error_in(line: str) -> str | None:
+    """The text of an error line; None for another line."""
+    found = _OWN_LINE.match(line)
+    return found["text"].strip() if found is not None and found["kind"].upper() == "ERROR" else None

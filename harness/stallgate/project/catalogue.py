@@ -81,7 +81,8 @@ def resolve(catalogue: Catalogue, name: str) -> Metric:
 
 def exists_on(catalogue: Catalogue, ncu_name: str, chip: str | None) -> bool:
     """Whether a chip has an ncu metric, according to the catalogue."""
-    return chip is None or chip not in catalogue.missing.get(ncu_name, [])
+    known = catalogue.chips.get(chip or "")
+    return not {chip, known.like if known is not None else chip}.intersection(catalogue.missing.get(ncu_name, []))
 
 
 def name_on(catalogue: Catalogue, metric: Metric, chip: str | None) -> str | None:
@@ -171,14 +172,18 @@ def collects(catalogue: Catalogue, chip: str | None, stage: Stage, metrics: Iter
     return list(dict.fromkeys(name for metric in rows for name in asked_for(catalogue, metric, chip)))
 
 
-def check_chip(catalogue: Catalogue, chip: str | None) -> None:
-    """Refuses a chip that the catalogue does not know.
+def known_chip(catalogue: Catalogue, chip: str | None) -> str | None:
+    """A chip as the catalogue writes it, from a name in any case.
 
     Raises:
         UnknownName: the chip is unknown.
     """
-    if chip is not None and chip not in catalogue.chips:
+    if chip is None:
+        return None
+    found = next((name for name in catalogue.chips if name.lower() == chip.lower()), None)
+    if found is None:
         raise UnknownName("chip", chip, catalogue.chips)
+    return found
 
 
 def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
@@ -210,7 +215,7 @@ def readable(catalogue: Catalogue) -> list[str]:
 
 def formulas(metric: Metric) -> list[str]:
     """The ways to compute a metric of ncu names, the preferred one first."""
-    return [*metric.counters, *([metric.formula] if metric.formula is not None else [])]
+    return [*metric.counters, *([metric.formula] if metric.formula is not None else []), *metric.older]
 
 
 # --- formulas: + - * / and parentheses over numbers and dotted ncu names ----------------------------------------------

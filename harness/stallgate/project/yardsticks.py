@@ -93,6 +93,10 @@ def _check_catalogue(catalogue: Catalogue, sources: _Sources) -> None:
         if alias in metrics:
             hint = f"{sources.first} has this name as an alias of {catalogue.aliases[alias]}: choose another name"
             raise BrokenFile(f"{sources.of_metric(alias)}: the name is an alias already", hint)
+    for chip in catalogue.chips.values():
+        if chip.like is not None and chip.like not in catalogue.chips:
+            hint = UnknownName("chip", chip.like, catalogue.chips).hint
+            raise BrokenFile(f"{sources.first}: chips.{chip.name}.like: no chip is named '{chip.like}'", hint)
     _check_needed(metrics, sources)
     for metric in metrics.values():
         _check_metric(sources.of_metric(metric.name), metric, metrics)
@@ -126,7 +130,7 @@ def _check_metric(key: str, metric: Metric, metrics: dict[str, Metric]) -> None:
             names_in(formula)
         except ValueError as error:
             hint = "a formula may contain numbers, ncu names, parentheses and + - * /"
-            place = "formula" if formula == metric.formula else "counters"
+            place = next((key for key in ("counters", "older") if formula in getattr(metric, key)), "formula")
             raise BrokenFile(f"{key}.{place}: {error}", hint) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stallgate.formatting import spaced
+from stallgate.formatting import rounded, spaced
 from stallgate.render.figures import BOUND, FAINT, INK, INKS, PAPER, blank_figure, fitting, rendered_png, strip_axis
 from stallgate.runs.bench import Bench, BenchRow, ContenderRole, Entry
 from stallgate.runs.folder import write_whole
@@ -84,7 +84,7 @@ def _panel(axis: Any, row: BenchRow) -> None:
 def _said(row: BenchRow, entry: Entry, fraction: float) -> str:
     """The number at the end of a bar; with operations a second where they are what counts."""
     tflops = row.tflops(entry) if row.limit == "roof" else None
-    return f"{fraction:.3f}" if tflops is None else f"{fraction:.3f} · {tflops:.3g} TFLOP/s"
+    return f"{fraction:.3f}" if tflops is None else f"{fraction:.3f} · {rounded(tflops)} TFLOP/s"
 
 
 def _shown(row: BenchRow) -> list[Entry]:

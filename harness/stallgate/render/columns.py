@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
+from typing import Literal
 
-from stallgate.formatting import scaled
+from msgspec.structs import replace
+
+from stallgate.formatting import rounded, scaled
 from stallgate.model import Catalogue, FrozenStruct, Metric
 from stallgate.project.catalogue import ROOF_FRACTION
 
@@ -23,10 +26,12 @@ class CaseColumn(FrozenStruct, frozen=True):
     """One metric of a table of cases."""
 
     metric: Metric
+    time_unit: Literal["µs", "ms", "s"] = "ms"
+    """Of a column of times: all of them are in one unit."""
 
     @property
     def heading(self) -> str:
-        unit = "ms" if self.metric.unit == "ns" else self.metric.unit
+        unit = self.time_unit if self.metric.unit == "ns" else self.metric.unit
         return f"{self.metric.title} [{unit}]" if _in_heading(self.metric.unit) else self.metric.title
 
     @property
@@ -40,7 +45,20 @@ class CaseColumn(FrozenStruct, frozen=True):
             return "–"
         if not _in_heading(self.metric.unit) and self.metric.unit:
             return scaled(median, self.metric.unit)
-        return f"{median * (1e-6 if self.metric.unit == 'ns' else 1.0):#.3g}".rstrip(".")
+        return rounded(median / _NANOSECONDS[self.time_unit] if self.metric.unit == "ns" else median, zeros=True)
+
+    def holding(self, medians: Iterable[float | None]) -> CaseColumn:
+        """The column in the unit that its values are read in: times that are all short in µs, all long in s."""
+        times = [median for median in medians if median is not None]
+        if self.metric.unit != "ns" or not times:
+            return self
+        return replace(self, time_unit="µs" if max(times) < _SHORT_NS else "s" if min(times) >= _LONG_NS else "ms")
+
+
+_NANOSECONDS = {"µs": 1e3, "ms": 1e6, "s": 1e9}
+
+_SHORT_NS, _LONG_NS = 1e4, 1e10
+"""A column of times up to the first is in µs, one of times from the second on in s."""
 
 
 def _in_heading(unit: str) -> bool:

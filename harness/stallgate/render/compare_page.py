@@ -9,7 +9,7 @@ from markupsafe import Markup
 from stallgate.compare.since import WORD_ORDER
 from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, times_finding
 from stallgate.extract.table import Summary
-from stallgate.formatting import number, scaled, spaced
+from stallgate.formatting import number, rounded, scaled, spaced
 from stallgate.model import FrozenStruct
 from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_drawing
@@ -227,7 +227,8 @@ def _cell(summary: Summary | None, unit: str, *, imported: bool = False) -> Side
         return SideCell(text=spaced(summary.state), value=None, title=summary.ncu_name)
     noun = "launch" if imported else "sample"
     plural = f"{noun}{'es' if imported else 's'}" if summary.samples != 1 else noun
-    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} {plural}; {summary.ncu_name}"
+    ends = f"{rounded(summary.low, 6)} to {rounded(summary.high, 6)}"
+    spread = f"{ends} in {summary.samples} {plural}; {summary.ncu_name}"
     return SideCell(
         text=number(summary.median),
         value=summary.median,

@@ -18,7 +18,7 @@ from matplotlib.image import imsave
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from stallgate.formatting import SIGNS
+from stallgate.formatting import SIGNS, rounded
 from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
@@ -164,7 +164,8 @@ def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
 def _draw_dot(axis: Axes, place: int, row: FigureRow, dot: Dot, unit: str, median: float, right: float) -> None:
     """The median of a row with its value beside it, and its spread when it is pointed at."""
     (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
-    mark.set_gid(f"{HOVER}{row.name}: {median:.6g} {unit} ({dot.low:.6g} to {dot.high:.6g})")
+    low, high = (rounded(end if end is not None else median, 6) for end in (dot.low, dot.high))
+    mark.set_gid(f"{HOVER}{row.name}: {rounded(median, 6)} {unit} ({low} to {high})")
     beyond = median > right * 0.72
     label = axis.annotate(
         _brief(median),
@@ -182,8 +183,8 @@ def _draw_dot(axis: Axes, place: int, row: FigureRow, dot: Dot, unit: str, media
 
 
 def _brief(value: float) -> str:
-    """A value with three digits, and no powers of ten where thousands will do."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    """A value in three digits; four where it is a thousand or more."""
+    return rounded(value)
 
 
 def _right_end(panel: Panel) -> float:
@@ -361,7 +362,7 @@ def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]
     for point in points:
         alpha = 0.95 if point in best else 0.35
         (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=alpha)
-        mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {point.speed:.4g}")
+        mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {rounded(point.speed, 4)}")
     stalls = [point.stall for point in points]
     right = 0.15 * min(stalls) + 0.85 * max(stalls)
     for number, point in enumerate((points if len(points) <= MOST_NAMES else best)[:MOST_NAMES]):
@@ -481,8 +482,8 @@ def _draw_work(axis: Axes, work: Work) -> None:
         intensity, work.flops_per_second, "o", color=INKS[work.role], markerfacecolor=fill, markersize=8, zorder=6
     )
     how = "needed" if work.by_need else "counted"
-    rate = f"{work.flops_per_second / TERA:.4g} TFLOP/s {how}"
-    mark.set_gid(f"{HOVER}{work.name}: {rate} at {intensity:.4g} FLOP/byte")
+    rate = f"{rounded(work.flops_per_second / TERA, 4)} TFLOP/s {how}"
+    mark.set_gid(f"{HOVER}{work.name}: {rate} at {rounded(intensity, 4)} FLOP/byte")
 
 
 def _draw_ceiling(

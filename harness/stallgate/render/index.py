@@ -20,7 +20,7 @@ from stallgate.compare.history import (
     time_of,
 )
 from stallgate.compare.two_runs import compare_metric
-from stallgate.formatting import MARKS, number, percent, quantity, spaced
+from stallgate.formatting import MARKS, number, percent, quantity, rounded, spaced
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -211,12 +211,13 @@ class _Place:
         )
 
     def _scale(self, metric: Metric) -> _Scale:
-        """Times as ms or µs, whichever the longest one is read in; everything else as it is."""
+        """Times as s, ms or µs, whichever the longest one is read in; everything else as it is."""
         mine = [line for line in self._lines if line.key.metric == metric.name]
         longest = max((point.median or 0.0 for line in mine for point in line.points), default=0.0)
         if metric.unit != "ns" or longest < 1e3:
             return _Scale(factor=1.0, unit=metric.unit)
-        return _Scale(factor=1e-6, unit="ms") if longest >= 1e6 else _Scale(factor=1e-3, unit="µs")
+        scales = ((1e10, _Scale(factor=1e-9, unit="s")), (1e6, _Scale(factor=1e-6, unit="ms")))
+        return next((scale for least, scale in scales if longest >= least), _Scale(factor=1e-3, unit="µs"))
 
     def _heading(self, metric: Metric) -> str:
         unit = self._scales[metric.name].unit
@@ -330,7 +331,7 @@ class _Place:
         if point is None or point.median is None or point.low is None or point.high is None:
             return TrendCell(text=point.gap if point is not None else "–", title="not measured", gap=True)
         factor = self._scales[metric.name].factor
-        spread = f"{point.low * factor:,.6g} to {point.high * factor:,.6g}"
+        spread = f"{rounded(point.low * factor, 6)} to {rounded(point.high * factor, 6)}"
         return TrendCell(text=number(point.median * factor), title=spread, gap=False)
 
 

@@ -17,6 +17,7 @@ from stallgate.formatting import (
     number,
     on_several,
     percent,
+    scaled,
     spaced,
     variant_of,
     workload_of,
@@ -272,7 +273,7 @@ def _needs(view: View) -> str:
     if measured is None:
         return written.called_with
     derived = " (derived from inputs and outputs)" if written.bytes is None else ""
-    return f"{written.called_with}; needs {(measured.bytes or 0) / 1e9:.4g} GB of memory traffic{derived}"
+    return f"{written.called_with}; needs {scaled(measured.bytes or 0, 'byte')} of memory traffic{derived}"
 
 
 def _troubles(view: View) -> list[str]:

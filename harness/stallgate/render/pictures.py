@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stallgate.formatting import listed, number, percent, scaled, spaced
+from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -192,7 +192,7 @@ def _in_words(view: View, panels: list[Panel]) -> str:
     sentences = []
     for panel in panels:
         values = [
-            f"{row.name} {dot.median:.3g}" if dot.median is not None else f"{row.name} {dot.gap}"
+            f"{row.name} {rounded(dot.median)}" if dot.median is not None else f"{row.name} {dot.gap}"
             for row, dot in zip(view.rows, panel.dots, strict=True)
         ]
         sentences.append(f"{panel.metric.title} in {panel.metric.unit or 'parts of 1'}: {', '.join(values)}")
@@ -235,7 +235,7 @@ def _distances(view: View, roof: Roof) -> dict[Case, str]:
 
 def _longer(ratio: float, roof: str) -> str:
     if ratio >= 2:
-        return f"takes {ratio:.3g} times as long as the {roof}"
+        return f"takes {rounded(ratio)} times as long as the {roof}"
     return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than the {roof}"
 
 
@@ -247,7 +247,7 @@ def _wasteful(view: View) -> tuple[Case, str] | None:
     """The case with the most traffic, and how much that is; None where no case has much more than needed."""
     traffic = [(view.median(case, "traffic") or 0.0, case.case) for case in view.cases]
     most, worst = max(traffic, key=lambda pair: pair[0])
-    return (worst, f"moves {most:.2g} times the bytes needed") if most > _WASTE else None
+    return (worst, f"moves {rounded(most, 2)} times the bytes needed") if most > _WASTE else None
 
 
 # --- warps ------------------------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def _trade(view: View) -> Picture | None:
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
     figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
-    words = "; ".join(f"{p.name}: {p.speed:.3g} at {p.stall:.3g} %" for p in front(points)[:12])
+    words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
@@ -393,12 +393,13 @@ def _roofline(view: View) -> Picture | None:
     found = roofline(view)
     if found is None:
         return None
-    counted = "FP32 operations" if found.only_fp32 else "operations"
+    counted = found.counted
     needed = any(work.by_need for work in found.works)
     how = f"{counted} by counters, by need where said" if needed else f"bytes and {counted} by counters"
     title = titled(view, f"Roofline of {view.place}: {how}")
     words = [
-        f"{w.name} {w.flops_per_second:.3g} FLOP/s{' by need' * w.by_need} with {w.bytes_per_second:.3g} byte/s"
+        f"{w.name} {scaled(w.flops_per_second, 'FLOP')}/s{' by need' * w.by_need}"
+        f" with {scaled(w.bytes_per_second, 'byte')}/s"
         for w in found.works
     ]
     under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.formatting import tunables
+from stallgate.formatting import rounded, tunables
 from stallgate.model import CaseResult, FrozenStruct, LaunchedKernel, Role, WorstElement
 from stallgate.render.view import View
 
@@ -81,7 +81,7 @@ def worst_of(case: CaseResult) -> str:
 
 def fraction_used(used: float) -> str:
     """The fraction of a tolerance that an error takes."""
-    return f"{used:.2g}"
+    return rounded(used, 2)
 
 
 # --- what was used ----------------------------------------------------------------------------------------------------

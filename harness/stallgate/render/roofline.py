@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from stallgate.formatting import listed
+from stallgate.formatting import listed, rounded
 from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct
 from stallgate.project.arithmetic import TENSOR_PEAKS
@@ -52,8 +52,12 @@ class Roofline(FrozenStruct, frozen=True):
 
     works: list[Work]
     ceilings: list[RooflineCeiling]
-    only_fp32: bool
-    """No other pipe was used."""
+    counted: str
+    """The operations that were counted: of one type, or all."""
+
+    @property
+    def only_fp32(self) -> bool:
+        return self.counted == "FP32 operations"
 
 
 def roofline(view: View) -> Roofline | None:
@@ -68,8 +72,15 @@ def roofline(view: View) -> Roofline | None:
     return Roofline(
         works=[replace(each.work, name=figure_name(view.name(case))) for case, each in found.items()],
         ceilings=[*levels, slope],
-        only_fp32=pipes == ["fp32_flops"],
+        counted=_operations(pipes),
     )
+
+
+def _operations(pipes: list[str]) -> str:
+    """The operations of some pipes in words: ``FP64 operations``; ``operations`` where tensor cores are among them."""
+    if any(_PIPES[name].unit == "tensor cores" for name in pipes):
+        return "operations"
+    return f"{listed([_PIPES[name].type for name in pipes])} operations"
 
 
 def _arithmetic(view: View, case: CaseResult, rates: dict[str, float]) -> _Arithmetic | None:
@@ -81,15 +92,34 @@ def _arithmetic(view: View, case: CaseResult, rates: dict[str, float]) -> _Arith
     moved = _bytes_per_second(view, case) or rates.get("dram_rate")
     if moved and of_samples["tflops"]:
         return _counted(case, of_samples, moved, TERA * of_samples["tflops"])
-    if "tflops" in rates or "flop_rate" in rates:
-        pipes = {name for name in _PIPES if rates.get(name)}
-        done = rates.get("flop_rate") if pipes <= {"fp32_flops"} else TERA * rates.get("tflops", 0.0)
-        moved = rates.get("dram_rate")
-        return _counted(case, {"fp32_flops": 1.0, **rates}, moved, done) if done and moved else None
+    if rates.get("tflops") and moved:
+        return _counted(case, rates, rates.get("dram_rate", moved), TERA * rates["tflops"])
+    if "flop_rate" in rates:
+        done = _done_by_type(view, case, rates)
+        return _counted(case, done, moved, sum(done.values())) if done and moved else None
     needed, busy = view.median(case, "tflops_needed"), _busy(view, case)
     if not needed or not busy or not moved or view.only_moves(case):
         return None
     return _Arithmetic(_work(case, moved, TERA * needed, by_need=True), busy)
+
+
+def _done_by_type(view: View, case: CaseResult, rates: dict[str, float]) -> dict[str, float]:
+    """Operations a second of the units that a report counted, FP32 and FP64; none where another pipe worked as well.
+
+    A report with every section has no counters of the tensor cores, nor of half precision. A tenth of what the counted
+    units are busy is no work of theirs: compilers load constants through the tensor pipe (HFMA2.MMA on GA100).
+    """
+    time = view.median(case, "duration")
+    done = {"fp32_flops": rates["flop_rate"]}
+    done["fp64_flops"] = 1e9 * (view.median(case, "fp64_flops") or rates.get("fp64_flops", 0.0)) / time if time else 0.0
+    used = {name: rate for name, rate in done.items() if rate}
+    busiest = max((_utilization(view, case, name.removesuffix("_flops")) for name in used), default=0.0)
+    others = max(_utilization(view, case, name) for name in ("tensor", "fp16"))
+    return used if others <= max(busiest / 10, _BUSY) else {}
+
+
+def _utilization(view: View, case: CaseResult, pipe: str) -> float:
+    return view.median(case, f"{pipe}_pipe_utilization") or 0.0
 
 
 def _counted(case: CaseResult, values: dict[str, float], moved: float, done: float) -> _Arithmetic:
@@ -114,34 +144,42 @@ def _bytes_per_second(view: View, case: CaseResult) -> float | None:
 
 def _busy(view: View, case: CaseResult) -> list[str]:
     """The pipes that a case kept busy; the tensor cores by the type that the workload has."""
-    tensor, fp64, fp32 = (
-        (view.median(case, f"{name}_pipe_utilization") or 0.0) > _BUSY for name in ("tensor", "fp64", "fp32")
-    )
+    tensor, fp64, fp32 = (_utilization(view, case, name) > _BUSY for name in ("tensor", "fp64", "fp32"))
     peaks = {TENSOR_PEAKS[name] for name in view.float_types(case)} if tensor else set()
     of_tensor = [name for name, pipe in _PIPES.items() if pipe.peak in peaks]
     return [*of_tensor, *["fp64_flops"] * fp64, *["fp32_flops"] * fp32]
 
 
 def _levels(view: View, rates: dict[Case, dict[str, float]], pipes: list[str]) -> list[RooflineCeiling]:
-    """The peaks of pipes, of FP32 by its counters where they are known, else by the data sheet; equal ones are one."""
-    counted = next((each["flop_peak_rate"] for each in rates.values() if "flop_peak_rate" in each), None)
+    """The peaks of pipes, by their counters where these are known, else by the data sheet; equal ones are one."""
+    counted = {name: peak for name in pipes if (peak := _counted_peak(rates, name)) is not None}
     spec = view.result.gpu_spec
     levels: dict[float, list[_Pipe]] = {}
-    for pipe in [_PIPES[name] for name in pipes if name != "fp32_flops" or counted is None]:
+    for pipe in [_PIPES[name] for name in pipes if name not in counted]:
         peak = getattr(spec, pipe.peak, None)
         if peak is not None:
             levels.setdefault(TERA * peak, []).append(pipe)
     found = [RooflineCeiling(name=_level_name(level, of), flops_per_second=level) for level, of in levels.items()]
-    if counted is not None and "fp32_flops" in pipes:
-        found.append(RooflineCeiling(name="FP32 units by their counters", flops_per_second=counted))
-    return found
+    return found + [
+        RooflineCeiling(name=f"{_PIPES[name].type} units by their counters", flops_per_second=peak)
+        for name, peak in counted.items()
+    ]
+
+
+_COUNTED_PEAKS = {"fp32_flops": "flop_peak_rate", "fp64_flops": "fp64_peak_rate"}
+"""Metric of a pipe's operations -> metric of its peak by counters."""
+
+
+def _counted_peak(rates: dict[Case, dict[str, float]], name: str) -> float | None:
+    key = _COUNTED_PEAKS.get(name, "")
+    return next((each[key] for each in rates.values() if key in each), None)
 
 
 def _level_name(level: float, pipes: list[_Pipe]) -> str:
     """Such as ``BF16 and FP16 tensor cores, 989.4 TFLOP/s (data sheet)``."""
     types = {unit: [pipe.type for pipe in pipes if pipe.unit == unit] for unit in ("units", "tensor cores")}
     names = [f"{listed(found)} {unit}" for unit, found in types.items() if found]
-    return f"{listed(names)}, {level / TERA:,.4g} TFLOP/s (data sheet)"
+    return f"{listed(names)}, {rounded(level / TERA, 4)} TFLOP/s (data sheet)"
 
 
 def _slope(view: View, rates: dict[Case, dict[str, float]], found: dict[Case, _Arithmetic]) -> RooflineCeiling | None:

@@ -59,8 +59,10 @@ def _row(cells: list[str]) -> list[str]:
 
 
 def _table(view: View) -> list[str]:
-    imported = view.result.run.kind == "imported"
-    columns = case_columns(view.project.catalogue, view.stage_metrics(), imported=imported)
+    columns = [
+        column.holding(view.median(case, column.metric.name) for case in view.drawn)
+        for column in case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
+    ]
     compared = any(case.worst for case in view.drawn)
     right = ["Worst element, of its tolerance"] if compared else []
     heads = [

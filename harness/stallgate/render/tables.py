@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 
 from stallgate.extract.table import MetricRow
-from stallgate.formatting import number, spaced
+from stallgate.formatting import number, rounded, spaced
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.project.catalogue import is_measured
 from stallgate.render.view import View
@@ -104,7 +104,8 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
     if summary.median is None:
         return _filled(case, metric, spaced(summary.state), "")
     noun = "samples" if case.identity is None else "launches"
-    spread = f"{summary.low:,.6g} to {summary.high:,.6g} in {summary.samples} {noun}"
+    low, high = (rounded(end if end is not None else summary.median, 6) for end in (summary.low, summary.high))
+    spread = f"{low} to {high} in {summary.samples} {noun}"
     return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
 
 

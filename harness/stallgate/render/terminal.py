@@ -19,6 +19,7 @@ from stallgate.formatting import (
     listed,
     on_several,
     percent,
+    rounded,
     scaled,
     shortened,
     spaced,
@@ -146,6 +147,7 @@ def _cases_table(
     Of very many imported cases it has those that took longest.
     """
     known, results = len(results), _longest(results, summaries)
+    columns = [column.holding(_median(summaries, result, column) for result in results) for column in columns]
     rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
     kinds = {result.identity.kind for result in results if result.identity is not None}
     is_imported = bool(kinds)
@@ -680,10 +682,14 @@ def _times(row: BenchRow, entry: Entry) -> list[str]:
     return [
         scaled(1e3 * entry.median_us, "ns"),
         f"{low} {high} %",
-        _three_digits(of_copy) if row.limit == "copy" else f"{tflops:#.4g}".rstrip(".") if tflops is not None else "–",
+        _three_digits(of_copy) if row.limit == "copy" else _four_digits(tflops),
         _three_digits(of_roof),
         f"{host:.1f}" if host is not None else "–",
     ]
+
+
+def _four_digits(tflops: float | None) -> str:
+    return rounded(tflops, 4, zeros=True) if tflops is not None else "–"
 
 
 def _three_digits(fraction: float | None) -> str:

@@ -20,7 +20,7 @@ from stallgate.runs.naming import place_name
 MOST_ROWS = 8
 """Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
 
-RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate"]
+RATES = ["dram_rate", "dram_peak_rate", "flop_rate", "flop_peak_rate", "fp64_peak_rate"]
 """Metrics that only ``--detail`` launches have."""
 
 _COUNTED = ["tflops", *VECTOR_FLOPS, *TENSOR_FLOPS]

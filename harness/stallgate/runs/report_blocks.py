@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from stallgate.model import Case
@@ -38,6 +38,79 @@ def taken_apart(report: bytes) -> tuple[bytes, list[ReportBlock]]:
     if begin != len(report):
         raise ValueError("the last block of the ncu report was cut short")
     return report[:end], blocks
+
+
+def count_launches(pieces: Iterable[bytes]) -> int:
+    """The launches of a report, by the heads of its blocks.
+
+    Args:
+        pieces: the bytes of an unpacked report, from the first to the last.
+
+    Raises:
+        ValueError: the report was cut short, or its blocks do not lie behind each other.
+    """
+    stream, launches = _Stream(pieces), 0
+    stream.take(4)
+    stream.skip(stream.length())
+    while not stream.is_at_end():
+        fields = _fields(stream.take(stream.length()))
+        stream.skip(fields.get(5, 0))
+        launches += fields.get(2, 0)
+    return launches
+
+
+_LONGEST_HEAD = 2**24
+"""Most bytes of a block's head; real ones have some dozens."""
+
+
+def _fields(head: bytes) -> dict[int, int]:
+    try:
+        fields = _numbers(head)
+    except IndexError:
+        fields = {}
+    if not fields:
+        raise ValueError("one of its blocks is damaged")
+    return fields
+
+
+class _Stream:
+    """Bytes that come in pieces.
+
+    Taking more than there is raises ValueError.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._piece = b""
+
+    def is_at_end(self) -> bool:
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return True
+            self._piece = piece
+        return False
+
+    def length(self) -> int:
+        return int(struct.unpack("<I", self.take(4))[0])
+
+    def take(self, count: int) -> bytes:
+        if count > _LONGEST_HEAD:
+            raise ValueError("one of its blocks is damaged")
+        return b"".join(self._next(count))
+
+    def skip(self, count: int) -> None:
+        for _ in self._next(count):
+            pass
+
+    def _next(self, count: int) -> Iterator[bytes]:
+        left = count
+        while left:
+            if self.is_at_end():
+                raise ValueError("it was cut short")
+            part, self._piece = self._piece[:left], self._piece[left:]
+            left -= len(part)
+            yield part
 
 
 def cases_in(block: ReportBlock, cases: Iterable[Case]) -> list[Case]:
