@@ -42,6 +42,14 @@ def module_entry(root: Path, path: str, module: str, attribute: str = "") -> dic
     return entry_of(root / path, module=module, attribute=attribute)
 
 
+def test_two_projects_in_one_process_find_what_is_installed(project: Callable[[Files], ProjectModules]) -> None:
+    modules = project({"one.py": "import colorsys"})
+    project({})
+    sys.modules.pop("colorsys", None)
+    assert modules.find_spec("colorsys") is not None
+    assert modules.find_spec("no_such_module_anywhere") is None
+
+
 def test_bytecode_of_another_source_is_not_run(project: Callable[[Files], ProjectModules], tmp_path: Path) -> None:
     """Python would run it: the source has the size and the time that it was compiled of."""
     modules = project({"v.py": "ANSWER = 1\n", "lib/__init__.py": "", "lib/part.py": "ANSWER = 1\n"})

@@ -130,6 +130,19 @@ def test_special_data_is_held_to_the_library_or_strictly(tmp_path: Path) -> None
         assert first_fault(torch.zeros(3, 8), reference.expected(case, inputs)) is not None
 
 
+def test_what_is_finite_on_one_device_only_is_compared_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a row with an infinity, one of torch's norms makes NaN and another zeros."""
+    reference = loaded(tmp_path, "def f(x): return x * float('nan') if x.isinf().any() else x", "f")
+    elsewhere = [torch.tensor([0.0, float("nan"), 0.0])]
+    monkeypatch.setattr(Reference, "_on_the_cpu", lambda *_: elsewhere)
+    case, inputs = plain_case("float32[3]"), [torch.tensor([1.0, float("inf"), 2.0])]
+    expected = reference.expected(case, inputs, special=True)
+    assert first_fault(torch.tensor([0.0, float("nan"), 0.0]), expected) is None
+    assert first_fault(torch.tensor([0.0, 1.0, 0.0]), expected) is not None
+
+
 def test_tolerances_are_the_workloads_or_the_problems_one_for_each_output(tmp_path: Path) -> None:
     text = "def f(x): return x * 2, x * 3"
     case = plain_case("float32[40]")

@@ -190,6 +190,51 @@ def test_the_problem_of_this_repository_is_right_on_what_it_draws(stallgate: Sta
     assert "right       cumprod/adaptive_scan on 7 of 7" in done.stdout
 
 
+TUNED = """
+import torch, triton, triton.language as tl
+
+@triton.autotune([triton.Config({"K": 32}), triton.Config({"K": 16})], key=["n"])
+@triton.jit
+def product_kernel(a_ptr, b_ptr, c_ptr, n, N: tl.constexpr, K: tl.constexpr):
+    at = tl.arange(0, N)
+    total = tl.zeros((N, N), tl.float32)
+    for first in range(0, n, K):
+        k = first + tl.arange(0, K)
+        a = tl.load(a_ptr + at[:, None] * n + k[None, :])
+        b = tl.load(b_ptr + k[:, None] * N + at[None, :])
+        total += tl.dot(a, b)
+    tl.store(c_ptr + at[:, None] * N + at[None, :], total.to(tl.bfloat16))
+
+def product(a, b):
+    c = torch.empty(a.shape[0], b.shape[1], dtype=a.dtype, device=a.device)
+    product_kernel[(1,)](a, b, c, a.shape[1], N=a.shape[0])
+    return c
+
+def half_product(a, b):
+    return product(a, b) / 2
+"""
+"""A product of bfloat16, which is rounded and tuned: the interpreter alone gets none of the three right."""
+
+TUNED_PROBLEM = """
+[problems.product]
+reference = "torch.matmul"
+stages = []
+[problems.product.variants]
+tuned = { entry = "product.py:product" }
+half = { entry = "product.py:half_product" }
+[problems.product.workloads.main]
+inputs = ["bfloat16[64,256]", "bfloat16[256,64]"]
+"""
+
+
+def test_tuned_kernels_of_bfloat16_can_be_checked_without_a_gpu(tmp_path: Path) -> None:
+    (tmp_path / "stallgate.toml").write_text(TUNED_PROBLEM)
+    (tmp_path / "product.py").write_text(TUNED)
+    done = command_line(tmp_path)("check", "--json")
+    answers = {variant["variant"]: variant["answer"] for variant in json.loads(done.stdout)["variants"]}
+    assert answers == {"tuned": "right", "half": "wrong"}, done.stdout + done.stderr
+
+
 # --- who shares a process ---------------------------------------------------------------------------------------------
 
 

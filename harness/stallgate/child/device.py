@@ -133,6 +133,9 @@ class Interpreter:
     def __init__(self) -> None:
         if os.environ.get("TRITON_INTERPRET") != "1":
             raise CannotMeasure("TRITON_INTERPRET=1 is not set")
+        from stallgate.child.interpreter import mend_interpreter  # imports what only an interpreting process has
+
+        mend_interpreter()
 
     def describe(self) -> dict[str, object]:
         return {"gpu": "none", "compute_capability": "0.0", **versions()}

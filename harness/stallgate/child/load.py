@@ -61,8 +61,9 @@ class ProjectModules:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """What the other finders find; a file of the project gets a loader that takes its digest."""
-        for finder in sys.meta_path:
-            spec = None if finder is self or not hasattr(finder, "find_spec") else finder.find_spec(name, path, target)
+        others = [each for each in sys.meta_path if not isinstance(each, ProjectModules) and hasattr(each, "find_spec")]
+        for finder in others:
+            spec = finder.find_spec(name, path, target)
             if spec is None:
                 continue
             if type(spec.loader) is SourceFileLoader and spec.origin and self._is_own(Path(spec.origin)):

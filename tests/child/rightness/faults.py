@@ -39,6 +39,12 @@ def layer_norm_of_half_sums(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
     return ((wide - mean) * (variance.to(kind).double() + 1e-5).rsqrt().to(kind).double()).to(x.dtype)
 
 
+def rms_norm(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
+    """Right, and zeros in a row with an infinity, of which torch's own kernel makes NaN on a GPU if rows are odd."""
+    wide = x.float()
+    return (wide * (wide.square().mean(-1, keepdim=True) + 1e-6).rsqrt()).to(x.dtype)
+
+
 def rms_norm_without_epsilon(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
     wide = x.double()
     return (wide * (wide**2).mean(-1, keepdim=True).rsqrt()).to(x.dtype)
