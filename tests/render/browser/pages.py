@@ -184,7 +184,7 @@ GAPS = {
     "l2_hit_rate": ("lts__t_sector_hit_rate.pct", RawMetric(True, math.nan, "%")),
     "achieved_occupancy": ("sm__warps_active.avg.pct_of_peak_sustained_active", RawMetric(False, None, "%")),
 }
-"""Metric -> its ncu name and what the report says in place of the number; None: nothing."""
+"""Metric -> its ncu name and what the report says in place of the number; None: nothing, under no rollup of it."""
 
 UNREADABLE = "torch_cumprod"
 
@@ -208,8 +208,13 @@ def _with_gaps(call: ProfiledCall) -> ProfiledCall:
 
 def _gappy(launch: Launch) -> Launch:
     altered = {**launch.metrics, **{name: raw for name, raw in GAPS.values() if raw is not None}}
-    gone = {name for name, raw in GAPS.values() if raw is None}
-    return replace(launch, metrics={name: raw for name, raw in altered.items() if name not in gone})
+    gone = {_base(name) for name, raw in GAPS.values() if raw is None}
+    return replace(launch, metrics={name: raw for name, raw in altered.items() if _base(name) not in gone})
+
+
+def _base(name: str) -> str:
+    """An ncu name without its rollup: where one is missing, a metric is read from another."""
+    return name.partition(".")[0]
 
 
 # --- many launches ----------------------------------------------------------------------------------------------------
