@@ -884,7 +884,7 @@ class Verdict(FrozenStruct, frozen=True):
     stage: str | None
     problem: str
     variant: str
-    """Empty where the verdict is on several cases of an imported run; its sentence counts them."""
+    """Empty where the verdict is on several cases of an imported run; ``name`` counts them."""
     configuration: str
     workload: str
     kernel: str | None = None
@@ -911,7 +911,7 @@ class Verdict(FrozenStruct, frozen=True):
     parts: list[KernelPart] = []
     """The value of each kernel, where the call has several."""
     name: str = ""
-    """Of an imported case: its name in the report, which stands for variant and configuration."""
+    """What is judged, by the names in the report, in an imported run; it stands for variant and configuration."""
     place: str = ""
     """Of an imported case: its GPU, which stands for the workload."""
     warning: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import json
 import re
 from pathlib import Path
@@ -97,6 +99,23 @@ def test_import_tells_the_verdicts_of_a_stage_and_leaves_failing_to_the_gate(
     assert "stages: mine" in done.stdout
     assert stallgate("gate").returncode == 1, "the run keeps its stage"
     assert stallgate("gate", "--stage", "memory_access").returncode in (1, 3), "the command line counts before the run"
+
+
+def test_names_are_those_of_the_report_wherever_a_case_is_told(stallgate: Stallgate, tree: Path, report: bytes) -> None:
+    """In tables, verdicts, JSON and files alike; slugs only identify."""
+    folder = imported(stallgate, tree / "a.ncu-rep", report, "--stage", "memory_access")
+    found = answer(stallgate, "gate")
+    names = {case["name"] for case in answer(stallgate, "show", "run")["cases"]}
+    single = [verdict for verdict in found["verdicts"] if verdict["variant"]]
+    assert single
+    assert {verdict["name"] for verdict in single} <= names
+    assert {verdict["place"] for verdict in single} <= {f"{GPU}, device 0", f"NVTX ranges on {GPU}, device 0"}
+    with (folder / "metrics.csv").open(newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == names
+    assert stallgate("report").returncode == 0
+    told = stallgate("gate").stdout + html.unescape((folder / "report.html").read_text())
+    suite = html.unescape((folder / "junit.xml").read_text())
+    assert all(verdict["name"] in told and verdict["name"] in suite for verdict in single)
 
 
 def test_an_unknown_stage_is_refused_before_anything_is_made(stallgate: Stallgate, tree: Path, report: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def test_whole_calls_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found == WHOLE
     assert math.isnan(empty.value)
     assert asdict(empty) | {"value": 0} == asdict(gap) | {"value": 0}
+
+
+def test_a_table_from_before_cases_had_names_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    with (tmp_path / "new.csv").open("w", newline="") as file:
+        file.write(as_csv([WHOLE]))
+    with (tmp_path / "new.csv").open(newline="") as new, path.open("w", newline="") as old:
+        csv.writer(old).writerows(line[:-1] for line in csv.reader(new))
+    assert from_csv(path, {"duration"}) == [WHOLE]
 
 
 @pytest.mark.parametrize("damage", ["", "problem,variant\n", as_csv([WHOLE])[:-30], as_csv([WHOLE]) + "1,2\n"])

@@ -69,6 +69,19 @@ def test_what_keeps_a_gate_shut_is_a_failure_or_an_error_and_never_skipped(repos
     assert (failure.get("type"), failure.get("message")) == ("missed", "missed <&> 5 %\ufffd[31m")
 
 
+def test_imported_cases_have_the_names_of_the_report(repository: Project) -> None:
+    """Two verdicts on several cases may have all but their sentences in common."""
+    one = replace(VERDICTS[0], variant="kern", workload="nvidia-h100", name="void kern<float>", place="NVIDIA H100")
+    every = replace(VERDICTS[3], variant="", workload="", name="every case", metric=None, tolerance=None)
+    others = [replace(every, sentence=sentence) for sentence in ("a is not collected", "b is held to a roof")]
+    suite = suite_of(repository, [one, *others])
+    assert [(test.get("classname"), test.get("name")) for test in suite.iter("testcase")] == [
+        ("cumprod.void kern<float>", "NVIDIA H100: memory_access: duration: at_most 5"),
+        ("cumprod.every case", "memory_access: a is not collected"),
+        ("cumprod.every case", "memory_access: b is held to a roof"),
+    ]
+
+
 def test_tests_have_names_that_stay(repository: Project) -> None:
     """A bound that is a part of the roof or around the baseline comes to another number in every run."""
     suite = suite_of(repository, VERDICTS)

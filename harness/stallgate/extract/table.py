@@ -37,6 +37,7 @@ from stallgate.project.catalogue import ROOF_FRACTION, TENSOR_FLOPS, TENSOR_INT8
 from stallgate.project.decode import LARGEST_TABLE, open_bounded
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
+from stallgate.runs.naming import case_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,8 @@ class MetricRow(FrozenStruct, frozen=True):
     ncu_name: str
     source: str
     device: str
+    name: str = ""
+    """Of an imported case: its name in the report, which stands for variant and configuration."""
 
     @property
     def case(self) -> Case:
@@ -85,6 +88,7 @@ def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[Metri
     attempts: dict[str | None, Attempt] = {attempt.name: attempt for attempt in run.attempts}
     order = {case: number for number, case in enumerate(results)}
     needs = {case: measured_workload(run, project, case) for case in order}
+    names = case_names(run)
     rows: list[MetricRow] = []
     read: dict[int, Readings] = {}  # a launch can be of several NVTX ranges
 
@@ -98,7 +102,8 @@ def rows_of(run: Run, project: Project, calls: list[ProfiledCall]) -> list[Metri
         launches = [read_by(launch) for launch in call.launches]
         combined = combine_launches(project.catalogue, launches)
         combined |= _computed(combined, needs[call.case], project.catalogue)
-        rows += _rows(result, attempts.get(result.attempt), call, launches, combined, project.catalogue)
+        name = names[call.case] if result.identity is not None else ""
+        rows += _rows(result, name, attempts.get(result.attempt), call, launches, combined, project.catalogue)
     return rows
 
 
@@ -130,15 +135,17 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
         ValueError: it is not what stallgate writes.
     """
     columns = list(METRIC_COLUMNS)
+    known = (columns, columns[: columns.index("name")])  # before imported cases had names, the table had none
     launch, metric = columns.index("launch"), columns.index("metric")
     csv.field_size_limit(_LONGEST_CELL)
     rows = []
     with io.TextIOWrapper(open_bounded(path, LARGEST_TABLE), encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         try:
-            whole = next(lines, None) == columns
+            heads = next(lines, [])
+            whole = heads in known
             for line in lines:
-                whole = whole and len(line) == len(columns)
+                whole = whole and len(line) == len(heads)
                 if whole and not line[launch] and line[metric] in metrics:
                     rows.append(_from_text(line))
         except csv.Error as error:
@@ -154,7 +161,7 @@ _LONGEST_CELL = 2**31 - 1
 
 def _from_text(line: list[str]) -> MetricRow:
     """A row of a whole call."""
-    cells = dict(zip(METRIC_COLUMNS, line, strict=True))
+    cells = dict(zip(METRIC_COLUMNS, line, strict=False))
     return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, MetricRow, strict=False)
 
 
@@ -269,6 +276,7 @@ def _ratio(above: float | None, below: float | None, factor: float = 1.0) -> flo
 
 def _rows(
     result: CaseResult,
+    name: str,
     attempt: Attempt | None,
     call: ProfiledCall,
     launches: list[Readings],
@@ -283,6 +291,7 @@ def _rows(
         "configuration": case.configuration,
         "workload": case.workload,
         "sample": call.sample,
+        "name": name,
     }
     devices = [_device(launch, attempt) for launch in call.launches]
     if result.identity is None or result.identity.kind != "call":  # the launches of an NVTX range are their own cases'

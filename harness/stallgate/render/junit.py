@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as Xml
 
+from stallgate.formatting import variant_of, workload_of
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Status, Verdict
 from stallgate.runs.conditions import provenance
@@ -58,7 +59,7 @@ def junit(result: JudgedRun) -> bytes:
 
 
 def _test(verdict: Verdict) -> Xml.Element:
-    where = {"classname": f"{verdict.problem}.{verdict.variant}", "name": _name(verdict)}
+    where = {"classname": f"{verdict.problem}.{variant_of(verdict, with_problem=False)}", "name": _name(verdict)}
     outcome = "skipped" if verdict.warning else OUTCOMES.get(verdict.status)
     if outcome is not None:
         return _told(outcome, verdict.reason, verdict.sentence, **where)
@@ -76,7 +77,9 @@ def _told(outcome: str, reason: str, sentence: str, **where: str) -> Xml.Element
 
 def _name(verdict: Verdict) -> str:
     """A name that is unique among a run's verdicts and the same from run to run."""
-    parts = [verdict.workload or "every workload", verdict.stage or "outcome", verdict.metric, _bound(verdict)]
+    if verdict.name and not verdict.variant:  # on several cases: a stage may have several of these
+        return f"{verdict.stage or 'outcome'}: {verdict.sentence}"
+    parts = [workload_of(verdict) or "every workload", verdict.stage or "outcome", verdict.metric, _bound(verdict)]
     return ": ".join(part for part in [*parts, verdict.kernel] if part)
 
 
