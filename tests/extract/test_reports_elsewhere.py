@@ -138,6 +138,18 @@ def test_a_result_of_several_kernels_is_no_kernels(importing: Import, name: str)
     assert found.of("launches") == found.of("call") == []
 
 
+@pytest.mark.parametrize("name", ["ranges", "ranges_of_triton", "graph"])
+def test_a_fact_in_which_the_launches_differ_is_none_of_the_whole(importing: Import, name: str) -> None:
+    """Of 18, 26 and 18 registers ncu shows 26; of the blocks that fit, the mean of three limits."""
+    found = importing(name)
+    metrics = found.answer["metrics"][found.cases[0]["case"]]
+    states = {metric: metrics[metric]["state"] for metric in ("registers", "occupancy_limit_registers")}
+    assert states == {"registers": "no_value", "occupancy_limit_registers": "absent" if name == "graph" else "no_value"}
+    assert metrics["grid_size"]["median"] == 1024  # in which they are the same
+    if name == "ranges":
+        assert found.answer["metrics"][found.cases[1]["case"]]["registers"]["median"] == 26  # of one launch
+
+
 def test_a_range_of_triton_launches(importing: Import) -> None:
     found = importing("ranges_of_triton")
     assert found.counts() == {"range of scale, add and scale": 1}
@@ -240,7 +252,9 @@ def test_ranges_are_calls_of_all_their_launches(importing: Import) -> None:
         "scale (in epoch 1)": 1,
         "scale": 1,
     }
-    assert "3 kernels, 11 launches, 1 ncu report" in importing.page()
+    page = importing.page()
+    assert "3 kernels, 11 launches, 1 ncu report" in page
+    assert f"NVTX range step on {GPU}, device 0 takes 32.38 µs." in page
 
 
 def test_the_time_of_a_range_is_that_of_all_its_launches(importing: Import) -> None:

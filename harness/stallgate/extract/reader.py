@@ -158,6 +158,7 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     names = present.intersection(wanted) if wanted else present
     has_counters = _has_counters(action, present)
     kind = _WORKLOADS.get(action.workload_type(), "other")
+    read = metric if kind == "kernel" else _metric_of_whole
     return {
         "kernel": action.name(),
         "signature": action.name(action.NameBase_DEMANGLED),
@@ -166,7 +167,7 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
         "domains": _domains(action),
         "has_counters": has_counters,
         "reason": "" if has_counters else _reason(action),
-        "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
+        "metrics": {name: read(action.metric_by_name(name)) for name in sorted(names)},
     }
 
 
@@ -234,6 +235,17 @@ def metric(entry: Any) -> dict[str, Any]:
     if isinstance(value, float) and not math.isfinite(value):
         value = {"not_finite": str(value)}
     return {"value": value, "unit": entry.unit() or ""}
+
+
+def _metric_of_whole(entry: Any) -> dict[str, Any]:
+    """One metric of a range or a graph. A fact of its launches has no value where they differ.
+
+    ncu gives the largest, the mean or that of one launch then.
+    """
+    found = metric(entry)
+    is_of_launches = entry.name().startswith("launch__") or "__maximum_" in entry.name()
+    differ = is_of_launches and len(set(_instances(entry))) > 1
+    return {**found, "value": None} if differ else found
 
 
 # --- details ----------------------------------------------------------------------------------------------------------

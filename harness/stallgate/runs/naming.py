@@ -11,7 +11,7 @@ from stallgate.model import Case, Identity, IdentityKind, Run
 _LONGEST_HEAD = 160
 """Characters of a kernel's name; a longer one is cut in its middle."""
 
-RANGES = "NVTX ranges"
+RANGE = "NVTX range"
 
 
 def case_names(run: Run) -> dict[Case, str]:
@@ -31,7 +31,7 @@ def case_names(run: Run) -> dict[Case, str]:
 def place_name(identity: Identity) -> str:
     """What stands beside each other: the kernels of one GPU, and the NVTX ranges on it."""
     gpu = gpu_name(identity)
-    return f"{RANGES} on {gpu}" if identity.kind == "call" else gpu
+    return f"{RANGE}s on {gpu}" if identity.kind == "call" else gpu
 
 
 def gpu_name(identity: Identity) -> str:
@@ -75,7 +75,7 @@ def _facts_of_whole(identity: Identity, counted: str) -> str:
 
 def noun_of(kinds: Collection[IdentityKind]) -> str:
     """What imported cases are, for the head of their table."""
-    nouns: dict[str, str] = {"call": RANGES.removesuffix("s"), **_WHOLES}
+    nouns: dict[str, str] = {"call": RANGE, **_WHOLES}
     return nouns.get(next(iter(kinds)), "kernel") if len(set(kinds)) == 1 else "kernel"
 
 
