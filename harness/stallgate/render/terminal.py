@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from shlex import join as quoted
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
@@ -153,9 +153,7 @@ def _cases_table(
     is_imported = bool(kinds)
     noun = noun_of(kinds) if is_imported else "variant"
     counts_head = "ranges" if kinds == {"range"} else "launches"
-    names = max(len(names_of[result.case]) for result in results)
-    least, most = _NAME_WIDTH
-    name_width = min(max(least, names), most)
+    name_width = _name_width(names_of[result.case] for result in results)
     counts = [_launched(result, summaries) for result in results] if is_imported else []
     counted = [len(line) for count in counts for line in [counts_head, *count.splitlines()]]
     counts_width = max(counted, default=-_GAP) + _GAP
@@ -176,6 +174,12 @@ def _cases_table(
     if shown < len(columns):
         left_out = listed([column.metric.name for column in columns[shown:]])
         _hang(out, _text(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
+
+
+def _name_width(names: Iterable[str]) -> int:
+    """Characters of the column with the names."""
+    least, most = _NAME_WIDTH
+    return min(max(least, *map(len, names)), most)
 
 
 def _longest(results: list[CaseResult], summaries: Summaries) -> list[CaseResult]:
