@@ -520,7 +520,7 @@ class Identity(FrozenStruct, frozen=True, omit_defaults=True):
     """What a case of an imported run is: launches that are alike, or an NVTX range."""
 
     kernel: str = ""
-    """The function's name as the report has it; empty for an NVTX range."""
+    """The function's name as the report has it; empty for a range or a graph."""
     signature: str = ""
     """With namespace, template arguments and parameters."""
     grid: tuple[int, int, int] | None = None
@@ -538,7 +538,8 @@ class Identity(FrozenStruct, frozen=True, omit_defaults=True):
     ranges: list[str] = []
     """The NVTX push/pop ranges around it, outermost first."""
     kernels: list[str] = []
-    """Of a range: its kernels, in the order of their first launch."""
+    """Of an NVTX range: its kernels, in the order of their first launch. Of a range or a CUDA graph that ncu replayed
+    as a whole: the kernel of every launch, in their order."""
     report: str = ""
     """The file's name as the user gave it."""
     launches: int = 0
@@ -815,18 +816,29 @@ LaunchKind = Literal["kernel", "range", "graph", "other"]
 """What one result of ncu is of: a kernel launch, a range or a CUDA graph replayed as a whole, or anything else."""
 
 
+class InnerLaunch(FrozenStruct, frozen=True):
+    """A launch within a range or a CUDA graph that ncu replayed as a whole."""
+
+    kernel: str
+    grid: tuple[int, int, int] | None
+    block: tuple[int, int, int] | None
+    registers: int | None
+
+
 class Launch(FrozenStruct, frozen=True):
-    """One kernel launch as ncu saw it."""
+    """One kernel launch as ncu saw it, or one range or CUDA graph that it replayed as a whole."""
 
     index: int
     kernel: str | None
-    """None for a phantom: the sign of a damaged report or a faulting launch."""
+    """None for a phantom: the sign of a damaged report or a faulting launch. Of a range or a graph, ncu's word."""
     ranges: list[str]
     """Open NVTX push/pop ranges, outermost first; those of another than the default domain as ``domain@range``."""
     metrics: dict[str, RawMetric]
     domains: list[list[str]] = []
     """The same ranges by NVTX domain, where there are several: ranges nest within their domain alone."""
     kind: LaunchKind = "kernel"
+    inner: list[InnerLaunch] = []
+    """Of a range or a graph: its launches in their order, where the report has them."""
     has_counters: bool = True
     """Whether any hardware counter has a value."""
     reason: str = ""

@@ -17,8 +17,12 @@ from stallgate.runs.report_blocks import taken_apart
 
 def recorded_report(recording: Path) -> bytes:
     """The recorded report of a recording, not packed."""
-    packed = (recording / str(load(recording).attempts[0].report)).read_bytes()
-    return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    return unpacked_report(recording / str(load(recording).attempts[0].report))
+
+
+def unpacked_report(path: Path) -> bytes:
+    """A report that is packed by zstd, not packed."""
+    return zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
 
 
 def patched(content: bytes, changes: dict[str, str]) -> bytes:

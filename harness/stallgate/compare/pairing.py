@@ -85,7 +85,7 @@ def _facts(result: CaseResult) -> _Facts:
     if found.kind == "call":
         return {"name": (found.kind, *found.ranges), "device": found.device, "report": found.report}
     return {
-        "name": (found.kind, found.signature or found.kernel),
+        "name": (found.kind, found.signature or found.kernel, *found.kernels),
         "geometry": (found.grid, found.block, found.grid_size, found.block_size),
         "ranges": tuple(found.ranges),
         "device": found.device,

@@ -99,8 +99,9 @@ MOST_GROUPS = 10
 def grouped(names: list[str], ranking: Ranking) -> list[KernelGroup]:
     """Functions in as few groups as possible, so that no two of a group share a grid and a block.
 
-    ncu counts launches by grid, block and shared memory: of two functions that share them, the first to come would use
-    up the count of the other. Functions for which there is no group left are in none.
+    An ncu that counts launches by geometry alone would let the first of two such functions use up the count of the
+    other. ncu 2025.3.1 counts by kernel too; other versions are not known. Functions for which there is no group left
+    are in none.
     """
     groups: list[tuple[list[str], set[Geometry]]] = []
     for name in names:

@@ -5,6 +5,8 @@ kernel, signature, geometry, registers, shared memory, GPU and NVTX ranges are t
 a case: one call of all launches within it. A launch does not say which time its range was entered, so a range that was
 entered several times is one call as well. The configuration of a case is the report that it comes from.
 
+A range or a CUDA graph that ncu replayed as a whole is one result. Results of the same launches are alike.
+
 A range of stallgate's own form keeps its names; a detail launch is a sample like any other.
 """
 
@@ -30,7 +32,7 @@ from stallgate.extract.launches import (
 )
 from stallgate.model import DETAIL, Case, FrozenStruct, Identity, IdentityKind, Label, Launch, LaunchKind
 from stallgate.project.paths import Slugs
-from stallgate.runs.naming import place_name
+from stallgate.runs.naming import place_name, whole_name
 
 IMPORTED = "imported"
 
@@ -77,6 +79,7 @@ def foreign_cases(launches: list[Launch], report: str, file: str = "", warm_up: 
         alike.setdefault(_key(launch), []).append(launch)
         for path in _paths(launch) if warm_up is None else []:
             calls.setdefault(path, []).append(launch)
+    calls = {path: found for path, found in calls.items() if any(launch.kind != "range" for launch in found)}
     names = _Names(report, named)
     return [
         *(ForeignCase(case=case, identity=None, samples=samples) for case, samples in own.items()),
@@ -110,14 +113,19 @@ _KINDS: dict[LaunchKind, IdentityKind] = {"kernel": "launches", "range": "range"
 def _key(launch: Launch) -> Hashable:
     """What launches that are alike share."""
     found = _identity(launch)
-    return tuple(
+    facts = tuple(
         tuple(value) if isinstance(value := getattr(found, name), list) else value
         for name in Identity.__struct_fields__
     )
+    if launch.kind == "kernel":
+        return facts
+    return (*facts, tuple(launch.inner) or launch.index)  # nobody knows whether two ranges are alike without launches
 
 
 def _identity(launch: Launch) -> Identity:
     """What a launch is, without counting it."""
+    if launch.kind != "kernel":
+        return _identity_of_whole(launch)
     grid, block = extent(launch, GRID_DIMENSIONS), extent(launch, BLOCK_DIMENSIONS)
     return Identity(
         kernel=launch.kernel or "",
@@ -132,6 +140,20 @@ def _identity(launch: Launch) -> Identity:
         device=fact(launch, DEVICE_NAME),
         device_index=whole(launch, DEVICE_INDEX),
         ranges=launch.ranges,
+        kind=_KINDS[launch.kind],
+    )
+
+
+def _identity_of_whole(launch: Launch) -> Identity:
+    """What a range or a graph is. ncu's numbers of its grid, block and registers are those of one of its launches."""
+    grids, blocks = ({getattr(inner, name) for inner in launch.inner} for name in ("grid", "block"))
+    return Identity(
+        grid=grids.pop() if len(grids) == 1 else None,
+        block=blocks.pop() if len(blocks) == 1 else None,
+        device=fact(launch, DEVICE_NAME),
+        device_index=whole(launch, DEVICE_INDEX),
+        ranges=launch.ranges,
+        kernels=[inner.kernel for inner in launch.inner],
         kind=_KINDS[launch.kind],
     )
 
@@ -199,7 +221,8 @@ class _Names:
         """The case of an identity, which is asked for once. The cases of one GPU stand beside each other."""
         if identity.kind == "call":
             return self._case(identity.ranges[-1], identity)
-        return self._case(f"{identity.kernel} {_geometry(identity)}".rstrip(), identity)
+        head = identity.kernel or whole_name(identity)
+        return self._case(f"{head} {_geometry(identity)}".rstrip(), identity)
 
     def _case(self, variant: str, identity: Identity) -> Case:
         return Case(

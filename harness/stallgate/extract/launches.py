@@ -15,7 +15,7 @@ import msgspec
 
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS, FROM
-from stallgate.model import Advice, FrozenStruct, HotLine, Launch, Metric, RawMetric, Reading
+from stallgate.model import Advice, FrozenStruct, HotLine, InnerLaunch, Launch, Metric, RawMetric, Reading
 from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -127,6 +127,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         metrics=metrics,
         domains=entry["domains"] if len(entry["domains"]) > 1 else [],
         kind=entry.get("kind", "kernel"),
+        inner=[_inner(found) for found in entry.get("inner", [])],
         has_counters=entry.get("has_counters", True),
         reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
@@ -134,6 +135,20 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         advice=msgspec.convert(entry.get("advice", []), list[Advice]),
         lines=msgspec.convert(entry.get("lines", []), list[HotLine]),
     )
+
+
+def _inner(entry: dict[str, Any]) -> InnerLaunch:
+    return InnerLaunch(
+        kernel=entry["kernel"],
+        grid=_inner_extent(entry, "grid"),
+        block=_inner_extent(entry, "block"),
+        registers=entry.get("registers"),
+    )
+
+
+def _inner_extent(entry: dict[str, Any], what: str) -> tuple[int, int, int] | None:
+    x, y, z = (entry.get(f"{what}_{axis}") for axis in "xyz")
+    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def _raw(raw: dict[str, Any]) -> RawMetric:

@@ -53,8 +53,19 @@ _WORKLOADS = {
     ncu_report.IAction.WorkloadType_RANGE: "range",
     ncu_report.IAction.WorkloadType_GRAPH: "graph",
 }
-_ATTRIBUTES = ("breakdown:", "device__", "launch__", "numa__", "nvlink__", "nvtx__", "profiler__")
+_ATTRIBUTES = (
+    *("breakdown:", "c2clink__", "derived__pct_occupancy_per_", "device__", "launch__", "numa__", "nvlink__"),
+    *("nvtx__", "profiler__"),
+)
 """How the names begin that are not of counters: they have values also where nothing was measured."""
+
+_INNER = {
+    "kernel": "launch__kernel_name",
+    **{f"grid_{axis}": f"launch__grid_dim_{axis}" for axis in "xyz"},
+    **{f"block_{axis}": f"launch__block_dim_{axis}" for axis in "xyz"},
+    "registers": "launch__registers_per_thread",
+}
+"""What is known of each launch within a range or a graph, and ncu's metric for it."""
 
 _TIME = "gpu__time_duration"
 _RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
@@ -146,15 +157,35 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
     present = set(action.metric_names())
     names = present.intersection(wanted) if wanted else present
     has_counters = _has_counters(action, present)
+    kind = _WORKLOADS.get(action.workload_type(), "other")
+    read = metric if kind == "kernel" else _metric_of_whole
     return {
         "kernel": action.name(),
         "signature": action.name(action.NameBase_DEMANGLED),
-        "kind": _WORKLOADS.get(action.workload_type(), "other"),
+        "kind": kind,
+        "inner": [] if kind == "kernel" else _inner(action, present),
         "domains": _domains(action),
         "has_counters": has_counters,
         "reason": "" if has_counters else _reason(action),
-        "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
+        "metrics": {name: read(action.metric_by_name(name)) for name in sorted(names)},
     }
+
+
+def _inner(action: Any, names: set[str]) -> list[dict[str, Any]]:
+    """The launches within a range or a graph; ncu has each as an instance of the metrics of launches.
+
+    Empty where the report does not name the kernels.
+    """
+    if _INNER["kernel"] not in names:
+        return []
+    columns = {key: _instances(action.metric_by_name(name)) for key, name in _INNER.items() if name in names}
+    count = len(columns["kernel"])
+    columns = {key: values for key, values in columns.items() if len(values) == count}
+    return [{key: values[number] for key, values in columns.items()} for number in range(count)]
+
+
+def _instances(entry: Any) -> list[Any]:
+    return [entry.value(number) for number in range(entry.num_instances())]
 
 
 def _has_counters(action: Any, names: set[str]) -> bool:
@@ -204,6 +235,17 @@ def metric(entry: Any) -> dict[str, Any]:
     if isinstance(value, float) and not math.isfinite(value):
         value = {"not_finite": str(value)}
     return {"value": value, "unit": entry.unit() or ""}
+
+
+def _metric_of_whole(entry: Any) -> dict[str, Any]:
+    """One metric of a range or a graph. A fact of its launches has no value where they differ.
+
+    ncu gives the largest, the mean or that of one launch then.
+    """
+    found = metric(entry)
+    is_of_launches = entry.name().startswith("launch__") or "__maximum_" in entry.name()
+    differ = is_of_launches and len(set(_instances(entry))) > 1
+    return {**found, "value": None} if differ else found
 
 
 # --- details ----------------------------------------------------------------------------------------------------------

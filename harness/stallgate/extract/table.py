@@ -296,7 +296,8 @@ def _rows(
     devices = [_device(launch, attempt) for launch in call.launches]
     if result.identity is None or result.identity.kind != "call":  # the launches of an NVTX range are their own cases'
         for launch, device, readings in zip(call.launches, devices, launches, strict=True):
-            own = {"kernel": launch.kernel or "", "launch": launch.index, "device": device}
+            kernel = launch.kernel if launch.kind == "kernel" else ""  # a range's numbers are of no single kernel
+            own = {"kernel": kernel or "", "launch": launch.index, "device": device}
             yield from _rows_of(readings, {**shared, **own}, catalogue)
     whole = {"kernel": "", "launch": None, "device": "; ".join(dict.fromkeys(devices))}
     yield from _rows_of(combined, {**shared, **whole}, catalogue)

@@ -107,7 +107,7 @@ class AroundProgram(FrozenStruct, frozen=True):
 def command_around(ncu: Path, around: AroundProgram) -> list[str]:
     """The whole command line of an ncu process around a program.
 
-    Launches are counted for each geometry (``per-launch-config``), for all functions together.
+    Launches are counted for each geometry (``per-launch-config``); not every ncu may tell functions apart.
     """
     return [
         str(ncu),

@@ -52,11 +52,14 @@ def _read(run: Run) -> str:
     if run.program is not None:
         return program_finding(run.program)
     found = [result.identity for result in run.cases if result.identity is not None]
-    kernels = {(each.kernel, each.signature) for each in found if each.kind != "call"}
-    launches = sum(each.launches for each in found if each.kind != "call")
-    counted = [(len(kernels), "kernel"), (launches, "launch"), (len(run.attempts), "ncu report")]
-    if not kernels:
-        counted = [(len(run.cases), "case"), counted[-1]]
+    kernels = {(each.kernel, each.signature) for each in found if each.kind == "launches"}
+    graphs = sum(each.kind == "graph" for each in found)
+    launches = sum(each.launches for each in found if each.kind in ("launches", "graph"))
+    wholes = {kind: sum(each.launches for each in found if each.kind == kind) for kind in ("range", "other")}
+    counted = [(len(kernels), "kernel"), (graphs, "CUDA graph"), (launches, "launch")]
+    counted += [(wholes["range"], "range"), (wholes["other"], "result")]
+    counted = [(count, noun) for count, noun in counted if count] or [(len(run.cases), "case")]
+    counted.append((len(run.attempts), "ncu report"))
     return ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
 
 

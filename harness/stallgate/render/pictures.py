@@ -31,6 +31,7 @@ from stallgate.render.figures import (
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
+from stallgate.runs.naming import RANGE
 
 
 class Picture(FrozenStruct, frozen=True):
@@ -311,7 +312,8 @@ def glance(view: View) -> list[str]:
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
+    what = f"{RANGE} " if case.identity is not None and case.identity.kind == "call" else ""
+    said = f"{what}{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"

@@ -9,7 +9,7 @@ from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
 from stallgate.render.rightness import worst_of
 from stallgate.render.view import View
-from stallgate.runs.naming import launches_in_words
+from stallgate.runs.naming import launches_in_words, noun_of
 
 SAME = WORD_MARKS["same"]
 
@@ -63,10 +63,11 @@ def _table(view: View) -> list[str]:
         column.holding(view.median(case, column.metric.name) for case in view.drawn)
         for column in case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
     ]
+    kinds = {case.identity.kind for case in view.cases if case.identity is not None}
     compared = any(case.worst for case in view.drawn)
     right = ["Worst element, of its tolerance"] if compared else []
     heads = [
-        *(["Kernel", "Launches"] if view.is_imported else ["Variant", "Role"]),
+        *([_capital(noun_of(kinds)), "Launches"] if view.is_imported else ["Variant", "Role"]),
         *(markdown(column.heading) for column in columns),
         *right,
     ]
@@ -77,3 +78,7 @@ def _table(view: View) -> list[str]:
         what = launches_in_words(case.identity) if case.identity is not None else case.role
         rows += _row([markdown(view.name(case.case)), what, *values, *worst])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
+
+
+def _capital(noun: str) -> str:
+    return noun[:1].upper() + noun[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from shlex import join as quoted
 from textwrap import wrap
 from typing import TYPE_CHECKING, Self
@@ -34,7 +34,7 @@ from stallgate.render.imports import about_pair, about_unpaired, longest_first, 
 from stallgate.render.program import COUNTERS, gpu_time, kernel_names, untimed
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
-from stallgate.runs.naming import case_names, place_name
+from stallgate.runs.naming import case_names, noun_of, place_name
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
     from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
@@ -151,18 +151,17 @@ def _cases_table(
     rows = [[column.text(_median(summaries, result, column)) for column in columns] for result in results]
     kinds = {result.identity.kind for result in results if result.identity is not None}
     is_imported = bool(kinds)
-    noun = "NVTX range" if kinds == {"call"} else "kernel" if is_imported else "variant"
-    names = max(len(names_of[result.case]) for result in results)
-    least, most = _NAME_WIDTH
-    name_width = min(max(least, names), most)
+    noun = noun_of(kinds) if is_imported else "variant"
+    counts_head = "ranges" if kinds == {"range"} else "launches"
+    name_width = _name_width(names_of[result.case] for result in results)
     counts = [_launched(result, summaries) for result in results] if is_imported else []
-    counted = [len(line) for count in counts for line in ["launches", *count.splitlines()]]
+    counted = [len(line) for count in counts for line in [counts_head, *count.splitlines()]]
     counts_width = max(counted, default=-_GAP) + _GAP
     shown = fitting_columns(columns, rows, out.width - name_width - counts_width)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column(noun, overflow="fold", min_width=name_width, max_width=name_width)
     if is_imported:
-        table.add_column("launches", no_wrap=True)
+        table.add_column(counts_head, no_wrap=True)
     for column in columns[:shown]:
         table.add_column(column.wrapped, justify="right", no_wrap=True)
     for number, (result, row) in enumerate(zip(results, rows, strict=True)):
@@ -175,6 +174,12 @@ def _cases_table(
     if shown < len(columns):
         left_out = listed([column.metric.name for column in columns[shown:]])
         _hang(out, _text(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
+
+
+def _name_width(names: Iterable[str]) -> int:
+    """Characters of the column with the names."""
+    least, most = _NAME_WIDTH
+    return min(max(least, *map(len, names)), most)
 
 
 def _longest(results: list[CaseResult], summaries: Summaries) -> list[CaseResult]:

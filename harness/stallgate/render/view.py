@@ -15,7 +15,7 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.runs.conditions import problems_in
-from stallgate.runs.naming import place_name
+from stallgate.runs.naming import gpu_name, place_name
 
 MOST_ROWS = 8
 """Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
@@ -90,8 +90,9 @@ class View:
 
     @property
     def place(self) -> str:
-        """The workload as figures name it."""
-        return figure_name(self.workload_name)
+        """The workload as figures name it; of imported cases, the GPU alone."""
+        identity = self.cases[0].identity
+        return figure_name(gpu_name(identity) if identity is not None else self.workload)
 
     @property
     def rows(self) -> list[FigureRow]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from stallgate.formatting import listed, numbered
-from stallgate.model import Case, Identity, Run
+from stallgate.model import Case, Identity, IdentityKind, Run
 
 _LONGEST_HEAD = 160
 """Characters of a kernel's name; a longer one is cut in its middle."""
 
-RANGES = "NVTX ranges"
+RANGE = "NVTX range"
 
 
 def case_names(run: Run) -> dict[Case, str]:
@@ -31,7 +31,7 @@ def case_names(run: Run) -> dict[Case, str]:
 def place_name(identity: Identity) -> str:
     """What stands beside each other: the kernels of one GPU, and the NVTX ranges on it."""
     gpu = gpu_name(identity)
-    return f"{RANGES} on {gpu}" if identity.kind == "call" else gpu
+    return f"{RANGE}s on {gpu}" if identity.kind == "call" else gpu
 
 
 def gpu_name(identity: Identity) -> str:
@@ -45,17 +45,43 @@ def facts_of(identity: Identity) -> str:
     counted = launches_in_words(identity)
     if identity.kind == "call":
         return f"{counted} of {_kernels(identity)}, together"
-    if identity.kind == "range":
-        return f"{counted}: a range replayed as a whole"
-    if identity.kind == "graph":
-        return f"{counted}: a CUDA graph as a whole"
+    if identity.kind in _WHOLES:
+        return _facts_of_whole(identity, counted)
     said = (say(identity) for say in (_grid, _block, _registers, _static, _dynamic, _within))
     return ", ".join([counted, *filter(None, said)])
 
 
+_WHOLES = {"range": "range", "graph": "CUDA graph", "other": "result"}
+
+
+def whole_name(identity: Identity) -> str:
+    """The name of a range or a graph that ncu replayed as a whole: its kernels, or of very many how many there are."""
+    noun = _WHOLES.get(identity.kind, "result")
+    if len(identity.kernels) > 3:
+        count = len(set(identity.kernels))
+        return f"{noun} of {len(identity.kernels)} launches of {count} kernel{'s' * (count != 1)}"
+    return f"{noun} of {_kernels(identity)}" if identity.kernels else noun
+
+
+def _facts_of_whole(identity: Identity, counted: str) -> str:
+    """What a range or a graph is: ncu has one value for all of its launches together."""
+    inside = (
+        f" of {len(identity.kernels)} kernel launch{'es' * (len(identity.kernels) != 1)}" if identity.kernels else ""
+    )
+    what = f"{counted} of a CUDA graph" if identity.kind == "graph" else counted
+    said = (say(identity) for say in (_grid, _block, _within))
+    return ", ".join([f"{what}{inside}", "measured as a whole", *filter(None, said)])
+
+
+def noun_of(kinds: Collection[IdentityKind]) -> str:
+    """What imported cases are, for the head of their table."""
+    nouns: dict[str, str] = {"call": RANGE, **_WHOLES}
+    return nouns.get(next(iter(kinds)), "kernel") if len(set(kinds)) == 1 else "kernel"
+
+
 def launches_in_words(identity: Identity) -> str:
     """How many launches a case has, and how many of them without counters."""
-    noun = {"range": "replay", "graph": "launch"}.get(identity.kind, "launch")
+    noun = {"range": "range", "other": "result"}.get(identity.kind, "launch")
     plural = "es" if noun == "launch" else "s"
     counted = f"{identity.launches} {noun}{plural * (identity.launches != 1)}"
     return f"{counted}, {identity.without_counters} without counters" if identity.without_counters else counted
@@ -71,7 +97,7 @@ def _kernels(identity: Identity) -> str:
 
 
 def _group(identity: Identity) -> tuple[bool, str]:
-    return identity.kind == "call", identity.kernel or " > ".join(identity.ranges)
+    return identity.kind == "call", _plain(identity)
 
 
 class _Differing:
@@ -97,6 +123,8 @@ def _head_for(found: list[Identity]) -> Callable[[Identity], str]:
 
 
 def _plain(identity: Identity) -> str:
+    if identity.kind in _WHOLES:
+        return whole_name(identity)
     return identity.kernel or " > ".join(identity.ranges) or "unnamed"
 
 
@@ -149,7 +177,7 @@ def _bytes(size: int | None, kind: str) -> str:
 
 
 def _within(identity: Identity) -> str:
-    return f"in {' > '.join(identity.ranges)}" if identity.ranges and identity.kernel else ""
+    return f"in {' > '.join(identity.ranges)}" if identity.ranges and identity.kind != "call" else ""
 
 
 def _report(identity: Identity) -> str:

@@ -10,7 +10,7 @@ from stallgate.model import Case
 
 
 class ReportBlock(NamedTuple):
-    """A part of an ncu report; each launch is in a block of its own."""
+    """A part of an ncu report; each launch is in a block of its own, and so is a range that was replayed as a whole."""
 
     content: bytes
     launches: int
@@ -31,7 +31,7 @@ def taken_apart(report: bytes) -> tuple[bytes, list[ReportBlock]]:
             length = struct.unpack_from("<I", report, begin)[0]
             fields = _numbers(report[begin + 4 : begin + 4 + length])
             after = begin + 4 + length + fields.get(5, 0)
-            blocks.append(ReportBlock(report[begin:after], fields.get(2, 0)))
+            blocks.append(ReportBlock(report[begin:after], _results(fields)))
             begin = after
     except (struct.error, IndexError):
         raise ValueError("it does not have the form of an ncu report") from None
@@ -41,7 +41,7 @@ def taken_apart(report: bytes) -> tuple[bytes, list[ReportBlock]]:
 
 
 def count_launches(pieces: Iterable[bytes]) -> int:
-    """The launches of a report, by the heads of its blocks.
+    """The launches of a report, by the heads of its blocks. Ranges and graphs replayed as a whole count as one each.
 
     Args:
         pieces: the bytes of an unpacked report, from the first to the last.
@@ -55,8 +55,16 @@ def count_launches(pieces: Iterable[bytes]) -> int:
     while not stream.is_at_end():
         fields = _fields(stream.take(stream.length()))
         stream.skip(fields.get(5, 0))
-        launches += fields.get(2, 0)
+        launches += _results(fields)
     return launches
+
+
+_RESULTS = (2, 7, 8, 9, 10)
+"""Fields of a block's head that count results: launches, replayed ranges, command lists, CUDA graphs, and others."""
+
+
+def _results(fields: dict[int, int]) -> int:
+    return sum(fields.get(number, 0) for number in _RESULTS)
 
 
 _LONGEST_HEAD = 2**24
