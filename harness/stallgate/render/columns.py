@@ -52,13 +52,14 @@ class CaseColumn(FrozenStruct, frozen=True):
         times = [median for median in medians if median is not None]
         if self.metric.unit != "ns" or not times:
             return self
-        return replace(self, time_unit="µs" if max(times) < _SHORT_NS else "s" if min(times) >= _LONG_NS else "ms")
+        short = min(times) < _SHORT_NS and max(times) < _MIDDLE_NS
+        return replace(self, time_unit="µs" if short else "s" if min(times) >= _LONG_NS else "ms")
 
 
 _NANOSECONDS = {"µs": 1e3, "ms": 1e6, "s": 1e9}
 
-_SHORT_NS, _LONG_NS = 1e4, 1e10
-"""A column of times up to the first is in µs, one of times from the second on in s."""
+_SHORT_NS, _MIDDLE_NS, _LONG_NS = 1e4, 1e6, 1e10
+"""A column with a time below the first and none from the second on is in µs, one of times from the third on in s."""
 
 
 def _in_heading(unit: str) -> bool:
