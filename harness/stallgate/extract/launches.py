@@ -128,6 +128,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         domains=entry["domains"] if len(entry["domains"]) > 1 else [],
         kind=entry.get("kind", "kernel"),
         has_counters=entry.get("has_counters", True),
+        has_statistics_alone=entry.get("has_statistics_alone", False),
         reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
         samples=entry.get("samples", 0),

@@ -53,8 +53,11 @@ _WORKLOADS = {
     ncu_report.IAction.WorkloadType_RANGE: "range",
     ncu_report.IAction.WorkloadType_GRAPH: "graph",
 }
-_ATTRIBUTES = ("breakdown:", "device__", "launch__", "numa__", "nvlink__", "nvtx__", "profiler__")
+_ATTRIBUTES = ("breakdown:", "c2clink__", "device__", "launch__", "numa__", "nvlink__", "nvtx__", "profiler__")
 """How the names begin that are not of counters: they have values also where nothing was measured."""
+
+_CONSTANT = re.compile(r"__maximum_|\.(?:peak_\w+|max_rate)(?:\.|$)")
+"""Limits of the hardware, which ncu writes for every launch."""
 
 _TIME = "gpu__time_duration"
 _RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
@@ -152,19 +155,38 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
         "kind": _WORKLOADS.get(action.workload_type(), "other"),
         "domains": _domains(action),
         "has_counters": has_counters,
+        "has_statistics_alone": not has_counters and _has_statistics_alone(action, present),
         "reason": "" if has_counters else _reason(action),
         "metrics": {name: metric(action.metric_by_name(name)) for name in sorted(names)},
     }
 
 
 def _has_counters(action: Any, names: set[str]) -> bool:
-    """Whether any hardware counter of a launch has a finite value."""
+    """Whether any hardware counter of a launch has a finite value.
+
+    Where the time was asked for and has none, a zero is no value: of a launch that failed, ncu writes some.
+    """
     counters = sorted((name for name in names if _is_counter(name)), key=lambda name: not name.startswith(_TIME))
-    return any(_is_number(action.metric_by_name(name)) for name in counters)
+    entries = map(action.metric_by_name, counters)
+    first = next(entries, None)
+    if first is None or _is_number(first):
+        return first is not None
+    failed = counters[0].startswith(_TIME)
+    return any(_is_number(entry) and not (failed and _is_zero(entry)) for entry in entries)
 
 
 def _is_counter(name: str) -> bool:
-    return not name.startswith(_ATTRIBUTES) and "__maximum_" not in name
+    return not name.startswith(_ATTRIBUTES) and _CONSTANT.search(name) is None
+
+
+def _has_statistics_alone(action: Any, names: set[str]) -> bool:
+    """Whether a launch was profiled without any hardware counter, as ``--section LaunchStats`` does."""
+    facts = (name for name in names if name.startswith("launch__"))
+    return not any(map(_is_counter, names)) and any(_is_number(action.metric_by_name(name)) for name in facts)
+
+
+def _is_zero(entry: Any) -> bool:
+    return entry.has_value() and not entry.value()
 
 
 def _is_number(entry: Any) -> bool:

@@ -28,6 +28,7 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.imports import sharing
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
@@ -304,7 +305,9 @@ def glance(view: View) -> list[str]:
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
     if view.is_imported:
-        longest = sorted(timed, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
+        shared = [case for group in sharing(view.cases, view.result.summaries) for case in group]
+        told = [pair for pair in timed if pair[1] not in shared]
+        longest = sorted(told, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
         return [_at_a_glance(view, case, time) for time, case in longest]
     fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
