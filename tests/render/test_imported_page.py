@@ -51,17 +51,16 @@ def test_a_kernel_without_a_time_is_said_to_have_none(stallgate: Stallgate, tree
 
 def test_kernels_that_share_one_measurement_are_told(stallgate: Stallgate, tree: Path, recording: Path) -> None:
     whole = patched(recorded_report(recording), {"stallgate/cumprod/": "training/the step/"})
-    names = [b"_blocked_scan_kernel", b"_Another_scan_kernel", b"_the_third_of_kernel"]
-    alike = launches_of(whole, [0, 10, 10, 10], lambda place, block: block.replace(names[0], names[max(place - 1, 0)]))
+    names = [b"_copy_kernel", b"_Copy_kernel", b"_core_kernel"]
+    alike = launches_of(whole, [0, 0, 0], lambda place, block: block.replace(names[0], names[place]))
     (tree / "alike.ncu-rep").write_bytes(alike)
     said = " ".join(stallgate("import", "alike.ncu-rep").stdout.split())
-    three = "_blocked_scan_kernel, _Another_scan_kernel and _the_third_of_kernel"
+    three = "_copy_kernel, _Copy_kernel and _core_kernel"
     assert f"the ncu report has the same counter values for {three}: " in said
     assert stallgate("report").returncode == 0
     page = (tree / "reports/latest/report.html").read_text()
     assert f"the ncu report has the same counter values for {three}: " in page
-    assert "<li>_copy_kernel on NVIDIA H100 80GB HBM3, device 0 takes" in page
-    assert "<li>_blocked_scan_kernel on" not in page  # nobody knows whose time it is
+    assert "<li>_copy_kernel on" not in page  # nobody knows whose time it is
 
 
 def test_a_page_of_imports_says_nothing_of_what_imports_lack(stallgate: Stallgate, tree: Path, recording: Path) -> None:
