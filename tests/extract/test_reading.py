@@ -208,7 +208,13 @@ def test_a_launch_without_any_counter_asked_for_was_profiled(
 
 
 def test_the_reason_is_no_rule_that_found_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
-    messages = ["Rule Occupancy returned an error: Metric x not found", "<built-in function f>", "out of memory\n here"]
+    messages = [
+        "Rule Occupancy returned an error: Metric x not found",
+        "<built-in function f>",
+        "Required metric launch__waves_per_multiprocessor could not be found.",
+        "float division by zero\n/home/me/Sections/SpeedOfLight_Roofline.py:60\n/opt/sections/NvRules.py:2017",
+        "out of memory\n here",
+    ]
     rules = [{"rule_message": {"title": "", "message": message, "type": 4}} for message in messages]
     monkeypatch.setattr(FakeAction, "rule_results_as_dicts", lambda _: rules)
     (found,) = read(monkeypatch, [FakeAction("k", {})], [])["launches"]

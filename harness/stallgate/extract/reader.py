@@ -60,8 +60,11 @@ _CONSTANT = re.compile(r"__maximum_|\.(?:peak_\w+|max_rate)(?:\.|$)")
 """Limits of the hardware, which ncu writes for every launch."""
 
 _TIME = "gpu__time_duration"
-_RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
-"""A rule that found no counters tells nothing about why there are none."""
+_RULE_FAILED = re.compile(
+    r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found|^Required metric|\.py:\d+\s*$",
+    re.MULTILINE,
+)
+"""A rule that found no counters, or that stopped with a traceback, tells nothing about why there are none."""
 
 _SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 _KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}

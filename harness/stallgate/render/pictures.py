@@ -314,13 +314,23 @@ def glance(view: View) -> list[str]:
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}{_of_launches(case)}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"
     for state, waited in waits(view, case)[:1]:
         said += f"; its warps wait most for {state}, {waited:.0f} %"
     return said
+
+
+def _of_launches(case: CaseResult) -> str:
+    """What the time of an imported case is, where it is of several launches."""
+    identity = case.identity
+    if identity is None or identity.launches - identity.without_counters < 2:
+        return ""
+    if identity.kind == "call":
+        return f" in {identity.launches} launches together"
+    return f", the median of {identity.launches - identity.without_counters} launches"
 
 
 def _occupancy(view: View) -> Picture | None:

@@ -15,7 +15,7 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.runs.conditions import problems_in
-from stallgate.runs.naming import place_name
+from stallgate.runs.naming import gpu_name, place_name
 
 MOST_ROWS = 8
 """Most rows of a figure. With more cases, the fastest are drawn; the table has all."""
@@ -90,13 +90,17 @@ class View:
 
     @property
     def place(self) -> str:
-        """The workload as figures name it."""
-        return figure_name(self.workload_name)
+        """The workload as figures name it; of imported cases, the GPU with its whole name."""
+        identity = self.cases[0].identity
+        if identity is None:
+            return figure_name(self.workload_name)
+        return f"{gpu_name(identity)} (NVTX ranges)" if identity.kind == "call" else gpu_name(identity)
 
     @property
     def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [FigureRow(name=figure_name(self.name(case.case)), role=case.role) for case in self.drawn]
+        names = figure_names([self.name(case.case) for case in self.drawn])
+        return [FigureRow(name=name, role=case.role) for name, case in zip(names, self.drawn, strict=True)]
 
     @property
     def cut(self) -> str:
@@ -162,6 +166,22 @@ class View:
         """The details of this workload's ``--detail`` launches."""
         here = {case.case for case in self.cases}
         return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
+
+
+def figure_names(names: list[str]) -> list[str]:
+    """Names that fit into a figure, no two alike: where cutting makes them so, they begin where they differ."""
+    cut = [figure_name(name) for name in names]
+    for alike in {name for name in cut if cut.count(name) > 1}:
+        places = [place for place, name in enumerate(cut) if name == alike]
+        signs = zip(*(names[place] for place in places), strict=False)
+        shared = next((number for number, found in enumerate(signs) if len(set(found)) > 1), 0)
+        for place in places if shared else []:
+            cut[place] = figure_name(f"…{names[place][max(0, shared - _SHARED) :]}")
+    return [name if cut.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(cut)]
+
+
+_SHARED = 8
+"""Characters before the first difference of two names that are kept."""
 
 
 def figure_name(name: str) -> str:
