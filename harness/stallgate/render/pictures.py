@@ -111,7 +111,7 @@ def workload_finding(view: View) -> str:
 
 def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why that is not known."""
-    name, share = figure_name(view.name(case.case)), view.median(case, ROOF_FRACTION)
+    name, share = view.short_name(case.case), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
@@ -139,7 +139,7 @@ def _fastest(view: View) -> str:
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{figure_name(view.name(case.case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{view.short_name(case.case)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
 
 
 def _longest(view: View) -> str:
@@ -149,7 +149,7 @@ def _longest(view: View) -> str:
     if not timed:
         return cases
     time, case = max(timed, key=lambda pair: pair[0])
-    took = f"{figure_name(view.name(case.case))} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
+    took = f"{view.short_name(case.case)} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
     launches = case.identity.launches - case.identity.without_counters if case.identity is not None else 1
     return f"{cases}: {took}{f' in {launches} launches' * (launches > 1)}"
 
@@ -217,14 +217,14 @@ def _distance_in_words(view: View, roof: Roof) -> str:
     distances = _distances(view, roof)
     wasteful = _wasteful(view)
     if wasteful is None:
-        sentences = [f"{figure_name(view.name(case))} {words}" for case, words in distances.items()]
+        sentences = [f"{view.short_name(case)} {words}" for case, words in distances.items()]
         return joined(sentences or ["Distance from the roof"])
     worst, waste = wasteful
     first = next(iter(distances), worst)
     if first == worst:
         words = [distances[worst], waste] if worst in distances else [waste]
-        return f"{figure_name(view.name(worst))} {' and '.join(words)}"
-    return joined([f"{figure_name(view.name(case))} {words}" for case, words in ((first, distances[first]), wasteful)])
+        return f"{view.short_name(worst)} {' and '.join(words)}"
+    return joined([f"{view.short_name(case)} {words}" for case, words in ((first, distances[first]), wasteful)])
 
 
 def _distances(view: View, roof: Roof) -> dict[Case, str]:
@@ -280,7 +280,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {figure_name(view.name(first.case))} wait most for {states}"
+    return f"Warps of {view.short_name(first.case)} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -314,7 +314,7 @@ def glance(view: View) -> list[str]:
 
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    said = f"{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}{_of_launches(case)}"
+    said = f"{view.short_name(case.case)} on {view.place} takes {scaled(time, 'ns')}{_of_launches(case)}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"

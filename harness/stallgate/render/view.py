@@ -71,6 +71,15 @@ class View:
         """A case's name for a reader."""
         return self.result.names[case]
 
+    def short_name(self, case: Case) -> str:
+        """A case's name as figures and sentences about them have it: no two drawn cases have the same."""
+        return self._short_names.get(case) or figure_name(self.name(case))
+
+    @cached_property
+    def _short_names(self) -> dict[Case, str]:
+        drawn = [case.case for case in self.drawn]
+        return dict(zip(drawn, figure_names([self.name(case) for case in drawn]), strict=True))
+
     def total_time(self, case: CaseResult) -> float | None:
         """The time of all profiled launches of an imported case, in ns; None where it is not known."""
         return self._total_times.get(case.case)
@@ -99,8 +108,7 @@ class View:
     @property
     def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        names = figure_names([self.name(case.case) for case in self.drawn])
-        return [FigureRow(name=name, role=case.role) for name, case in zip(names, self.drawn, strict=True)]
+        return [FigureRow(name=self.short_name(case.case), role=case.role) for case in self.drawn]
 
     @property
     def cut(self) -> str:
