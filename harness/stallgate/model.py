@@ -841,6 +841,8 @@ class Launch(FrozenStruct, frozen=True):
     """Of a range or a graph: its launches in their order, where the report has them."""
     has_counters: bool = True
     """Whether any hardware counter has a value."""
+    has_statistics_alone: bool = False
+    """Whether it was profiled, but no hardware counter was asked for: geometry, registers and limits of occupancy."""
     reason: str = ""
     """Why it has no counters, where the report says so."""
     signature: str = ""
@@ -849,6 +851,11 @@ class Launch(FrozenStruct, frozen=True):
     advice: list[Advice] = []
     lines: list[HotLine] = []
     """``samples``, ``advice`` and ``lines`` are read where details are asked for."""
+
+    @property
+    def is_profiled(self) -> bool:
+        """Whether it has all that was asked for, as far as a report shows."""
+        return self.has_counters or self.has_statistics_alone
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------

@@ -292,6 +292,16 @@ def test_a_launch_without_counters_is_no_sample() -> None:
     assert alone.missing == "ncu has no counters of this launch"
 
 
+def test_a_launch_of_statistics_alone_was_profiled(repository: Project) -> None:
+    facts = {GRID_SIZE: 8, REGISTERS: 24}
+    cases = foreign_cases([launch(0, "k", has_counters=False, has_statistics_alone=True, facts=facts)], "file")
+    (case,) = cases
+    assert case.identity is not None
+    assert (case.identity.without_counters, case.missing, list(case.samples)) == (0, "", ["0"])
+    rows = rows_of(run_of_cases(cases), repository, foreign_calls(cases))
+    assert {row.value for row in rows if row.metric == "registers"} == {24.0}
+
+
 def test_a_launch_of_not_a_number_is_imported_as_one_without_counters(
     repository: Project, tmp_path: Path, report: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

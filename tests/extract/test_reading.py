@@ -173,6 +173,14 @@ def test_what_is_not_finite_travels_as_such(monkeypatch: pytest.MonkeyPatch) -> 
         ({"launch__grid_size": FakeMetric(8.0), "device__attribute_clock_rate": FakeMetric(1)}, False),
         ({"profiler__replayer_passes": FakeMetric(1.0), "breakdown:gpu__time": FakeMetric("a,b")}, False),
         ({"smsp__maximum_warps_avg_per_active_cycle": FakeMetric(1.0)}, False),
+        ({"c2clink__present": FakeMetric(1.0), "c2clink__enabled_mask": FakeMetric(3.0)}, False),
+        ({"lts__t_sectors.avg.peak_sustained": FakeMetric(3.0)}, False),
+        ({"lts__t_sectors.sum.peak_sustained_elapsed.per_second": FakeMetric(3.0)}, False),
+        ({"smsp__sass_average_data_bytes_per_sector_mem_global_op_ld.max_rate": FakeMetric(32.0)}, False),
+        ({"lts__t_sectors.avg.pct_of_peak_sustained_elapsed": FakeMetric(3.0)}, True),
+        ({"gpu__time_duration.sum": FakeMetric(math.nan), "nvlrx__bytes.sum.per_second": FakeMetric(0.0)}, False),
+        ({"gpu__time_duration.sum": FakeMetric(math.nan), "sm__inst_executed.sum": FakeMetric(7.0)}, True),
+        ({}, False),
     ],
 )
 def test_counters_are_what_the_hardware_counted(
@@ -182,8 +190,31 @@ def test_counters_are_what_the_hardware_counted(
     assert found["has_counters"] is counted
 
 
+@pytest.mark.parametrize(
+    ("metrics", "alone"),
+    [
+        ({"launch__grid_size": FakeMetric(8.0), "smsp__maximum_warps_avg_per_active_cycle": FakeMetric(1.0)}, True),
+        ({"launch__grid_size": FakeMetric(8.0), "gpu__time_duration.sum": FakeMetric(math.nan)}, False),
+        ({"launch__grid_size": FakeMetric(8.0), "gpu__time_duration.sum": FakeMetric(5.0)}, False),
+        ({"launch__kernel_name": FakeMetric("k")}, False),
+        ({"device__attribute_clock_rate": FakeMetric(1.0)}, False),
+    ],
+)
+def test_a_launch_without_any_counter_asked_for_was_profiled(
+    monkeypatch: pytest.MonkeyPatch, metrics: dict[str, FakeMetric], alone: bool
+) -> None:
+    (found,) = read(monkeypatch, [FakeAction("k", metrics)], [])["launches"]
+    assert found["has_statistics_alone"] is alone
+
+
 def test_the_reason_is_no_rule_that_found_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
-    messages = ["Rule Occupancy returned an error: Metric x not found", "<built-in function f>", "out of memory\n here"]
+    messages = [
+        "Rule Occupancy returned an error: Metric x not found",
+        "<built-in function f>",
+        "Required metric launch__waves_per_multiprocessor could not be found.",
+        "float division by zero\n/home/me/Sections/SpeedOfLight_Roofline.py:60\n/opt/sections/NvRules.py:2017",
+        "out of memory\n here",
+    ]
     rules = [{"rule_message": {"title": "", "message": message, "type": 4}} for message in messages]
     monkeypatch.setattr(FakeAction, "rule_results_as_dicts", lambda _: rules)
     (found,) = read(monkeypatch, [FakeAction("k", {})], [])["launches"]

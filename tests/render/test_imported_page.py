@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stallgate.runs.folder import load
 from tests.conftest import Stallgate
-from tests.extract.patching import patched, recorded_report
+from tests.extract.patching import launches_of, patched, recorded_report
 
 
 def test_imported_kernels_have_their_names_and_their_gpus(stallgate: Stallgate, tree: Path, recording: Path) -> None:
@@ -37,3 +37,39 @@ def test_imported_kernels_have_their_names_and_their_gpus(stallgate: Stallgate, 
     assert "_Blocked_Scan_Kernel" in {row["kernel"] for row in rows}
     identities = [result.identity for result in load(folder).cases if result.identity is not None]
     assert {identity.report for identity in identities} == {"one.ncu-rep", "two.ncu-rep"}
+
+
+def test_a_kernel_without_a_time_is_said_to_have_none(stallgate: Stallgate, tree: Path, recording: Path) -> None:
+    without = {"stallgate/cumprod/": "training/the step/", "gpu__time_duration": "gpu__time_xxxxxxxx"}
+    (tree / "one.ncu-rep").write_bytes(launches_of(patched(recorded_report(recording), without), [0]))
+    said = " ".join(stallgate("import", "one.ncu-rep").stdout.split())
+    told = "in the ncu report: ncu --metrics gpu__time_duration.sum collects it"
+    assert said.count(told) == 1
+    assert stallgate("report").returncode == 0
+    assert told in (tree / "reports/latest/report.html").read_text()
+
+
+def test_kernels_that_share_one_measurement_are_told(stallgate: Stallgate, tree: Path, recording: Path) -> None:
+    whole = patched(recorded_report(recording), {"stallgate/cumprod/": "training/the step/"})
+    names = [b"_copy_kernel", b"_Copy_kernel", b"_core_kernel"]
+    alike = launches_of(whole, [0, 0, 0], lambda place, block: block.replace(names[0], names[place]))
+    (tree / "alike.ncu-rep").write_bytes(alike)
+    said = " ".join(stallgate("import", "alike.ncu-rep").stdout.split())
+    three = "_copy_kernel, _Copy_kernel and _core_kernel"
+    assert f"the ncu report has the same counter values for {three}: " in said
+    assert stallgate("report").returncode == 0
+    page = (tree / "reports/latest/report.html").read_text()
+    assert f"the ncu report has the same counter values for {three}: " in page
+    assert "<li>_copy_kernel on" not in page  # nobody knows whose time it is
+
+
+def test_a_page_of_imports_says_nothing_of_what_imports_lack(stallgate: Stallgate, tree: Path, recording: Path) -> None:
+    (tree / "one.ncu-rep").write_bytes(
+        patched(recorded_report(recording), {"stallgate/cumprod/": "training/the step/"})
+    )
+    assert stallgate("import", "one.ncu-rep").returncode == 0
+    assert stallgate("report").returncode == 0
+    page = (tree / "reports/latest/report.html").read_text()
+    assert "The roof is the fastest known kernel" not in page
+    assert "with every section" not in page
+    assert page.count("of an NVTX range times, bytes and operations of its launches are added") == 1

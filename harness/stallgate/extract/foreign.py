@@ -167,7 +167,7 @@ def _paths(launch: Launch) -> list[tuple[str, ...]]:
 def _of_alike(names: _Names, launches: list[Launch], file: str) -> ForeignCase:
     """The case of launches that are alike. Those without counters are counted, and have no sample."""
     identity = _counted(_identity(launches[0]), launches, file)
-    measured = [launch for launch in launches if launch.has_counters]
+    measured = [launch for launch in launches if launch.is_profiled]
     samples = {str(number): [launch] for number, launch in enumerate(measured)}
     return ForeignCase(case=names.of(identity), identity=identity, samples=samples)
 
@@ -188,7 +188,7 @@ def _of_call(names: _Names, path: tuple[str, ...], launches: list[Launch], file:
 
 
 def _counted(identity: Identity, launches: list[Launch], file: str) -> Identity:
-    without = [launch for launch in launches if not launch.has_counters]
+    without = [launch for launch in launches if not launch.is_profiled]
     reason = next((launch.reason for launch in without if launch.reason), "")
     return replace(identity, report=file, launches=len(launches), without_counters=len(without), reason=reason)
 

@@ -129,6 +129,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         kind=entry.get("kind", "kernel"),
         inner=[_inner(found) for found in entry.get("inner", [])],
         has_counters=entry.get("has_counters", True),
+        has_statistics_alone=entry.get("has_statistics_alone", False),
         reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
         samples=entry.get("samples", 0),

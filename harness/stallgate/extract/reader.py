@@ -67,9 +67,15 @@ _INNER = {
 }
 """What is known of each launch within a range or a graph, and ncu's metric for it."""
 
+_CONSTANT = re.compile(r"__maximum_|\.(?:peak_\w+|max_rate)(?:\.|$)")
+"""Limits of the hardware, which ncu writes for every launch."""
+
 _TIME = "gpu__time_duration"
-_RULE_FAILED = re.compile(r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found")
-"""A rule that found no counters tells nothing about why there are none."""
+_RULE_FAILED = re.compile(
+    r"^Rule .* returned an error|^<built-in function |\bMetric \S+ not found|^Required metric|\.py:\d+\s*$",
+    re.MULTILINE,
+)
+"""A rule that found no counters, or that stopped with a traceback, tells nothing about why there are none."""
 
 _SAMPLED = "smsp__pcsamp_warps_issue_stalled_"
 _KINDS = {1: "note", 2: "optimisation", 3: "warning", 4: "error"}
@@ -166,6 +172,7 @@ def launch(action: Any, wanted: list[str]) -> dict[str, Any]:
         "inner": [] if kind == "kernel" else _inner(action, present),
         "domains": _domains(action),
         "has_counters": has_counters,
+        "has_statistics_alone": not has_counters and _has_statistics_alone(action, present),
         "reason": "" if has_counters else _reason(action),
         "metrics": {name: read(action.metric_by_name(name)) for name in sorted(names)},
     }
@@ -189,13 +196,31 @@ def _instances(entry: Any) -> list[Any]:
 
 
 def _has_counters(action: Any, names: set[str]) -> bool:
-    """Whether any hardware counter of a launch has a finite value."""
+    """Whether any hardware counter of a launch has a finite value.
+
+    Where the time was asked for and has none, a zero is no value: of a launch that failed, ncu writes some.
+    """
     counters = sorted((name for name in names if _is_counter(name)), key=lambda name: not name.startswith(_TIME))
-    return any(_is_number(action.metric_by_name(name)) for name in counters)
+    entries = map(action.metric_by_name, counters)
+    first = next(entries, None)
+    if first is None or _is_number(first):
+        return first is not None
+    failed = counters[0].startswith(_TIME)
+    return any(_is_number(entry) and not (failed and _is_zero(entry)) for entry in entries)
 
 
 def _is_counter(name: str) -> bool:
-    return not name.startswith(_ATTRIBUTES) and "__maximum_" not in name
+    return not name.startswith(_ATTRIBUTES) and _CONSTANT.search(name) is None
+
+
+def _has_statistics_alone(action: Any, names: set[str]) -> bool:
+    """Whether a launch was profiled without any hardware counter, as ``--section LaunchStats`` does."""
+    facts = (name for name in names if name.startswith("launch__"))
+    return not any(map(_is_counter, names)) and any(_is_number(action.metric_by_name(name)) for name in facts)
+
+
+def _is_zero(entry: Any) -> bool:
+    return entry.has_value() and not entry.value()
 
 
 def _is_number(entry: Any) -> bool:

@@ -1,15 +1,20 @@
-"""Two imported runs in words, the same in the terminal and on the page."""
+"""Imported runs in words, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stallgate.compare.pairing import extent_text
+from stallgate.formatting import listed
 from stallgate.runs.naming import facts_of, gpu_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stallgate.compare.two_runs import Pair, RunComparison
-    from stallgate.model import Identity
+    from stallgate.extract.table import Summaries
+    from stallgate.model import Case, CaseResult, Identity
 
 _UNKNOWN, _SUMS = "conditions_unknown", "other_launches"
 
@@ -83,3 +88,80 @@ def about_unpaired(found: RunComparison, pair: Pair) -> str:
     facts = f": {_facts(found, pair.identity)}" if pair.identity is not None else ""
     told = pair.obstacle is None or pair.obstacle.code.startswith("only_in")
     return f"{pair.name}{facts}" + (f": {pair.obstacle.sentence}" if pair.obstacle is not None and not told else "")
+
+
+# --- one imported run -------------------------------------------------------------------------------------------------
+
+_MOST_NAMED = 4
+"""Most cases that a remark names."""
+
+_NEVER_ALIKE = (
+    "duration",
+    "dram_bytes_read",
+    "dram_bytes_written",
+    "achieved_occupancy",
+    "l2_hit_rate",
+    "stall_long_scoreboard",
+    "stall_wait",
+)
+"""Metrics that differ from launch to launch."""
+
+_TOO_ALIKE = 4
+"""Cases with as many of them equal to the last digit share one measurement."""
+
+
+def remarks(results: Sequence[CaseResult], summaries: Summaries, names: Mapping[Case, str]) -> list[str]:
+    """What a reader has to know of imported cases: which have no time, and which share their values.
+
+    Args:
+        results: the cases of one GPU.
+        summaries: the metrics of the run's cases.
+        names: of every case.
+    """
+    profiled = [r for r in results if _is_of_launches(r) and r.outcome == "profiled"]
+    states = {r.case: summary.state for r in profiled if (summary := summaries.get((r.case, "duration"))) is not None}
+    absent = [names[r.case] for r in profiled if states.get(r.case, "absent") in ("absent", "no_value")]
+    odd = [names[r.case] for r in profiled if states.get(r.case) in ("not_finite", "out_of_range")]
+    said = []
+    if absent:
+        said.append(
+            f"no duration of {_some(absent)} in the ncu report: ncu --metrics gpu__time_duration.sum collects it"
+        )
+    if odd:
+        said.append(f"the ncu report has a duration of {_some(odd)} that is no time")
+    shared = [_some([names[result.case] for result in alike]) for alike in sharing(profiled, summaries)]
+    return said + [
+        f"the ncu report has the same counter values for {some}: ncu did not tell these launches apart, and the values "
+        "may be of any of them"
+        for some in shared
+    ]
+
+
+def sharing(results: Sequence[CaseResult], summaries: Summaries) -> list[list[CaseResult]]:
+    """Different cases of one report that have the same counters, as application replay can make them."""
+    groups: list[list[CaseResult]] = []
+    for result in results:
+        if _is_of_launches(result):
+            mine = (group for group in groups if _share_values(group[0], result, summaries))
+            group = next(mine, None)
+            if group is None:
+                groups.append([result])
+            else:
+                group.append(result)
+    return [group for group in groups if len(group) > 1]
+
+
+def _is_of_launches(result: CaseResult) -> bool:
+    return result.identity is not None and result.identity.kind != "call"
+
+
+def _share_values(one: CaseResult, other: CaseResult, summaries: Summaries) -> bool:
+    pairs = [(summaries.get((one.case, name)), summaries.get((other.case, name))) for name in _NEVER_ALIKE]
+    equal = sum(a is not None and b is not None and bool(a.median) and a.median == b.median for a, b in pairs)
+    return one.attempt == other.attempt and equal >= _TOO_ALIKE
+
+
+def _some(names: list[str]) -> str:
+    """Some names in words, and how many more there are."""
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return listed([*names[:_MOST_NAMED], *more])

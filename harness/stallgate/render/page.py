@@ -30,6 +30,7 @@ from stallgate.project.staleness import measured_workload, written_workload
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
+from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, glance, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
@@ -68,6 +69,8 @@ class PageSection(FrozenStruct, frozen=True):
     glances: list[str]
     needs: str
     troubles: list[str]
+    has_ranges: bool
+    """Whether its cases are NVTX ranges, which are of several launches together."""
     rightness: Rightness
     choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
@@ -253,7 +256,8 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         finding=workload_finding(view),
         glances=[view.of_problem(said) for said in glance(view)],
         needs=_needs(view),
-        troubles=_troubles(view),
+        troubles=[*_troubles(view), *remarks(view.cases, view.result.summaries, view.result.names)],
+        has_ranges=any(case.identity is not None and case.identity.kind == "call" for case in view.cases),
         rightness=rightness(view),
         choices=choices(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],

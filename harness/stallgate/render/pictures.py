@@ -28,6 +28,7 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.imports import sharing
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.view import View, figure_name
@@ -111,7 +112,7 @@ def workload_finding(view: View) -> str:
 
 def _found(view: View, case: CaseResult) -> str:
     """How far a candidate is from the roof, or why that is not known."""
-    name, share = figure_name(view.name(case.case)), view.median(case, ROOF_FRACTION)
+    name, share = view.short_name(case.case), view.median(case, ROOF_FRACTION)
     if share is None:
         what = "" if view.summary(case, ROOF_FRACTION) is None else "fraction of the roof "
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
@@ -139,7 +140,7 @@ def _fastest(view: View) -> str:
     if len(timed) < 2:
         return f"{len(view.cases)} {'case' if len(view.cases) == 1 else 'cases'} on {view.place}"
     time, case = min(timed, key=lambda pair: pair[0])
-    return f"{figure_name(view.name(case.case))} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
+    return f"{view.short_name(case.case)} is the fastest of {len(timed)} on {view.place}: {scaled(time, 'ns')}"
 
 
 def _longest(view: View) -> str:
@@ -149,7 +150,7 @@ def _longest(view: View) -> str:
     if not timed:
         return cases
     time, case = max(timed, key=lambda pair: pair[0])
-    took = f"{figure_name(view.name(case.case))} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
+    took = f"{view.short_name(case.case)} took {'longest, ' * (len(timed) > 1)}{scaled(time, 'ns')}"
     launches = case.identity.launches - case.identity.without_counters if case.identity is not None else 1
     return f"{cases}: {took}{f' in {launches} launches' * (launches > 1)}"
 
@@ -217,14 +218,14 @@ def _distance_in_words(view: View, roof: Roof) -> str:
     distances = _distances(view, roof)
     wasteful = _wasteful(view)
     if wasteful is None:
-        sentences = [f"{figure_name(view.name(case))} {words}" for case, words in distances.items()]
+        sentences = [f"{view.short_name(case)} {words}" for case, words in distances.items()]
         return joined(sentences or ["Distance from the roof"])
     worst, waste = wasteful
     first = next(iter(distances), worst)
     if first == worst:
         words = [distances[worst], waste] if worst in distances else [waste]
-        return f"{figure_name(view.name(worst))} {' and '.join(words)}"
-    return joined([f"{figure_name(view.name(case))} {words}" for case, words in ((first, distances[first]), wasteful)])
+        return f"{view.short_name(worst)} {' and '.join(words)}"
+    return joined([f"{view.short_name(case)} {words}" for case, words in ((first, distances[first]), wasteful)])
 
 
 def _distances(view: View, roof: Roof) -> dict[Case, str]:
@@ -280,7 +281,7 @@ def _waiting_in_words(view: View) -> str:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
     states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
-    return f"Warps of {figure_name(view.name(first.case))} wait most for {states}"
+    return f"Warps of {view.short_name(first.case)} wait most for {states}"
 
 
 def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
@@ -305,7 +306,9 @@ def glance(view: View) -> list[str]:
     judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
     timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
     if view.is_imported:
-        longest = sorted(timed, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
+        shared = [case for group in sharing(view.cases, view.result.summaries) for case in group]
+        told = [pair for pair in timed if pair[1] not in shared]
+        longest = sorted(told, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
         return [_at_a_glance(view, case, time) for time, case in longest]
     fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
     return [_at_a_glance(view, case, time) for time, case in fastest]
@@ -313,13 +316,23 @@ def glance(view: View) -> list[str]:
 
 def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
     what = f"{RANGE} " if case.identity is not None and case.identity.kind == "call" else ""
-    said = f"{what}{figure_name(view.name(case.case))} on {view.place} takes {scaled(time, 'ns')}"
+    said = f"{what}{view.short_name(case.case)} on {view.place} takes {scaled(time, 'ns')}{_of_launches(case)}"
     share = view.median(case, ROOF_FRACTION)
     if share is not None:
         said += f", {''.join(_speed(view, share))}"
     for state, waited in waits(view, case)[:1]:
         said += f"; its warps wait most for {state}, {waited:.0f} %"
     return said
+
+
+def _of_launches(case: CaseResult) -> str:
+    """What the time of an imported case is, where it is of several launches."""
+    identity = case.identity
+    if identity is None or identity.launches - identity.without_counters < 2:
+        return ""
+    if identity.kind == "call":
+        return f" in {identity.launches} launches together"
+    return f", the median of {identity.launches - identity.without_counters} launches"
 
 
 def _occupancy(view: View) -> Picture | None:

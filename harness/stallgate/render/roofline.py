@@ -70,7 +70,7 @@ def roofline(view: View) -> Roofline | None:
     if not found or not levels or slope is None:
         return None
     return Roofline(
-        works=[replace(each.work, name=figure_name(view.name(case))) for case, each in found.items()],
+        works=[replace(each.work, name=view.short_name(case)) for case, each in found.items()],
         ceilings=[*levels, slope],
         counted=_operations(pipes),
     )

@@ -30,7 +30,7 @@ from stallgate.formatting import (
 from stallgate.model import Case, CaseResult, Program, Run, Status, Verdict
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
-from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
+from stallgate.render.imports import about_pair, about_unpaired, longest_first, remarks, reserved, unpaired
 from stallgate.render.program import COUNTERS, gpu_time, kernel_names, untimed
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
@@ -132,6 +132,8 @@ def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgeme
             told = [r for r in results if (r.outcome, r.reason) == (outcome, reason)]
             names = [r.case.variant if r.identity is None else names_of[r.case] for r in told]
             _hang(out, _text("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
+        for remark in remarks(results, summaries, names_of):
+            _hang(out, _text("  "), remark, 4, "yellow")
         out.print()
 
 

@@ -71,6 +71,15 @@ class View:
         """A case's name for a reader."""
         return self.result.names[case]
 
+    def short_name(self, case: Case) -> str:
+        """A case's name as figures and sentences about them have it: no two drawn cases have the same."""
+        return self._short_names.get(case) or figure_name(self.name(case))
+
+    @cached_property
+    def _short_names(self) -> dict[Case, str]:
+        drawn = [case.case for case in self.drawn]
+        return dict(zip(drawn, figure_names([self.name(case) for case in drawn]), strict=True))
+
     def total_time(self, case: CaseResult) -> float | None:
         """The time of all profiled launches of an imported case, in ns; None where it is not known."""
         return self._total_times.get(case.case)
@@ -90,14 +99,14 @@ class View:
 
     @property
     def place(self) -> str:
-        """The workload as figures name it; of imported cases, the GPU alone."""
+        """The workload as figures name it; of imported cases, the GPU with its whole name."""
         identity = self.cases[0].identity
-        return figure_name(gpu_name(identity) if identity is not None else self.workload)
+        return gpu_name(identity) if identity is not None else figure_name(self.workload_name)
 
     @property
     def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [FigureRow(name=figure_name(self.name(case.case)), role=case.role) for case in self.drawn]
+        return [FigureRow(name=self.short_name(case.case), role=case.role) for case in self.drawn]
 
     @property
     def cut(self) -> str:
@@ -163,6 +172,22 @@ class View:
         """The details of this workload's ``--detail`` launches."""
         here = {case.case for case in self.cases}
         return [detail for attempt in self.result.run.attempts for detail in attempt.details if detail.case in here]
+
+
+def figure_names(names: list[str]) -> list[str]:
+    """Names that fit into a figure, no two alike: where cutting makes them so, they begin where they differ."""
+    cut = [figure_name(name) for name in names]
+    for alike in {name for name in cut if cut.count(name) > 1}:
+        places = [place for place, name in enumerate(cut) if name == alike]
+        signs = zip(*(names[place] for place in places), strict=False)
+        shared = next((number for number, found in enumerate(signs) if len(set(found)) > 1), 0)
+        for place in places if shared else []:
+            cut[place] = figure_name(f"…{names[place][max(0, shared - _SHARED) :]}")
+    return [name if cut.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(cut)]
+
+
+_SHARED = 8
+"""Characters before the first difference of two names that are kept."""
 
 
 def figure_name(name: str) -> str:
