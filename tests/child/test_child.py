@@ -263,8 +263,8 @@ def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     assert "cannot import torch" in message.reason
 
 
-@pytest.mark.parametrize("entry", [CHILD_ENTRY, REFEREE], ids=["child", "referee"])
-def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path) -> None:
+@pytest.mark.parametrize(("entry", "last"), [(CHILD_ENTRY, b'"step"'), (REFEREE, b"event")], ids=["child", "referee"])
+def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path, last: bytes) -> None:
     """In the middle of its work, and without a word from the starter, who may have been killed."""
     write_plan(tmp_path, [case_of(tmp_path, "sleeping", "import time; time.sleep(60)")])
     process = Spawned(
@@ -273,7 +273,10 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path) -> None:
         tmp_path / "log",
         10.0,
     )
-    assert process.channel.receive(60.0), "it has begun"
+    heard = [b""]
+    while last not in heard[-1]:
+        assert process.channel.receive(60.0), "it says nothing before it begins to work"
+        heard += process.channel.lines()
     process.channel.close()
     assert process.process.wait(timeout=20) in (0, PARENT_GONE), "by its own end, or by its watchdog"
 

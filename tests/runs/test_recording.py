@@ -76,6 +76,7 @@ def test_the_table_is_tidy_and_whole(replayed: Path) -> None:
         "ncu_name",
         "source",
         "device",
+        "name",
     ]
     assert all(row["device"] for row in found)
     assert {row["state"] for row in found} <= {"measured", "absent", "no_value", "not_finite", "out_of_range"}
