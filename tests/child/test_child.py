@@ -263,7 +263,7 @@ def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     assert "cannot import torch" in message.reason
 
 
-@pytest.mark.parametrize(("entry", "last"), [(CHILD_ENTRY, b'"step"'), (REFEREE, b"event")], ids=["child", "referee"])
+@pytest.mark.parametrize(("entry", "last"), [(CHILD_ENTRY, b'"step"'), (REFEREE, b"{")], ids=["child", "referee"])
 def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path, last: bytes) -> None:
     """In the middle of its work, and without a word from the starter, who may have been killed."""
     write_plan(tmp_path, [case_of(tmp_path, "sleeping", "import time; time.sleep(60)")])
