@@ -14,7 +14,7 @@ import msgspec
 from stallgate.cli.drawing import import_meanwhile
 from stallgate.cli.facts import MetricValue, RunFacts, single_value
 from stallgate.cli.finish import FinishedRun, draw_finished, finish
-from stallgate.cli.options import grace_option, json_option, root_option, seconds
+from stallgate.cli.options import grace_option, json_option, program_timeout_option, root_option
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import end_on_signals, given_arguments, open_project
 from stallgate.errors import BadArgument, NoDevice, StallgateError
@@ -101,14 +101,7 @@ class CaptureArguments(msgspec.Struct, frozen=True, kw_only=True):
     metavar="NAME",
     help="Collect what this stage needs, and judge by it; default: what the catalogue always collects, and no verdict.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(1),
-    callback=seconds,
-    default=600.0,
-    show_default=True,
-    help="Seconds that one run of the program may take.",
-)
+@program_timeout_option
 @grace_option
 @click.option("--report", "page", is_flag=True, help="Also draw report.html and PNGs.")
 @root_option

@@ -64,29 +64,22 @@ class JsonOption(click.Option):
         """The struct of the command's facts: its JSON Schema is made from it."""
 
 
-def seconds(_context: click.Context, _option: click.Parameter, value: float) -> float:
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
     """Refuses ``inf`` and ``nan``, which click accepts as numbers and JSON cannot represent."""
     if not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number of seconds.")
     return value
 
 
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(1),
-    callback=seconds,
-    default=120.0,
-    show_default=True,
-    help="Seconds that one step may take.",
-)
-grace_option = click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    callback=seconds,
-    default=10.0,
-    show_default=True,
-    help="Seconds ncu gets to write its report after being stopped.",
-)
+def _seconds_option(word: str, least: float, default: float, about: str) -> Callable[[_Command], _Command]:
+    """An option for seconds."""
+    kind = click.FloatRange(least)
+    return click.option(word, type=kind, callback=_finite, default=default, show_default=True, help=about)
+
+
+timeout_option = _seconds_option("--timeout", 1, 120.0, "Seconds that one step may take.")
+program_timeout_option = _seconds_option("--timeout", 1, 600.0, "Seconds that one run of the program may take.")
+grace_option = _seconds_option("--grace", 0, 10.0, "Seconds ncu gets to write its report after being stopped.")
 drawn_option = click.option(
     "--drawn", type=click.IntRange(1, 10_000), metavar="N", help="Draw N workloads at random, by the problem's draw."
 )

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import MeasuredRun
 from stallgate.model import Case, CaseResult, Identity
+from stallgate.runs.naming import extent_text
 
 _Facts = dict[str, Hashable]
 
@@ -108,8 +109,8 @@ def _own_name(result: CaseResult) -> Hashable:
 def differences(base: Identity, run: Identity) -> list[str]:
     """What differs between two cases that are paired, in words."""
     pairs = {
-        "grid": (extent_text(base.grid, base.grid_size), extent_text(run.grid, run.grid_size)),
-        "block": (extent_text(base.block, base.block_size), extent_text(run.block, run.block_size)),
+        "grid": (_extent(base.grid, base.grid_size), _extent(run.grid, run.grid_size)),
+        "block": (_extent(base.block, base.block_size), _extent(run.block, run.block_size)),
         "registers": (_number(base.registers), _number(run.registers)),
         "static shared memory": (_number(base.static_shared_bytes), _number(run.static_shared_bytes)),
         "dynamic shared memory": (_number(base.dynamic_shared_bytes), _number(run.dynamic_shared_bytes)),
@@ -120,9 +121,8 @@ def differences(base: Identity, run: Identity) -> list[str]:
     return [f"{name} {before} → {after}" for name, (before, after) in pairs.items() if before != after]
 
 
-def extent_text(extent: tuple[int, int, int] | None, size: int | None) -> str:
-    """A grid or a block in x, y and z, else its number of blocks or threads."""
-    return "x".join(map(str, extent)) if extent is not None else _number(size)
+def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:
+    return extent_text(extent, size) or _number(None)
 
 
 def _number(value: int | None) -> str:

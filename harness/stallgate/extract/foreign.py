@@ -32,7 +32,7 @@ from stallgate.extract.launches import (
 )
 from stallgate.model import DETAIL, Case, FrozenStruct, Identity, IdentityKind, Label, Launch, LaunchKind
 from stallgate.project.paths import Slugs
-from stallgate.runs.naming import place_name, whole_name
+from stallgate.runs.naming import extent_text, place_name, whole_name
 
 IMPORTED = "imported"
 
@@ -242,15 +242,8 @@ class _Names:
 
 def _geometry(identity: Identity) -> str:
     """The grid and the block in words; empty parts are left out."""
-    parts = [
-        ("grid", _extent(identity.grid, identity.grid_size)),
-        ("block", _extent(identity.block, identity.block_size)),
-    ]
-    known = [f"{name} {size}" for name, size in parts if size]
-    return " ".join(known)
-
-
-def _extent(extent: tuple[int, int, int] | None, size: int | None) -> str:
-    if extent is not None:
-        return "x".join(map(str, extent))
-    return str(size) if size is not None else ""
+    parts = {
+        "grid": extent_text(identity.grid, identity.grid_size),
+        "block": extent_text(identity.block, identity.block_size),
+    }
+    return " ".join(f"{name} {size}" for name, size in parts.items() if size)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
@@ -156,7 +156,7 @@ class Capturer:
         """
         self._watcher.begun("the times of all kernels")
         around = self._around(_TIMES, [TIME], cache_control="none")
-        done = self._run_once(_TIMES, replace(around, kernels=[]), "times")
+        done = self._run_once(_TIMES, around, "times")
         ranking = ranked(done.report.launches if done.report is not None else [])
         program = replace(
             self._program,
@@ -257,7 +257,7 @@ class Capturer:
             program=self._options.command,
         )
 
-    def _run_once(self, name: str, around: ncu.AroundProgram, kind: str) -> _Pass:
+    def _run_once(self, name: str, around: ncu.AroundProgram, kind: Literal["times", "import"]) -> _Pass:
         """Runs the program under ncu to its end, and reads what ncu wrote."""
         command, begun = ncu.command_around(self._machine.ncu, around), now()
         mark = f"TMPDIR={self._tmpdir}"
@@ -271,7 +271,7 @@ class Capturer:
         complaints = ncu.complaints(log)
         attempt = Attempt(
             name=name,
-            kind="times" if kind == "times" else "import",
+            kind=kind,
             command=[as_text(word) for word in command],
             started=begun,
             seconds=ended.seconds,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from stallgate.compare.pairing import extent_text
 from stallgate.formatting import listed
-from stallgate.runs.naming import facts_of, gpu_name
+from stallgate.runs.naming import extent_text, facts_of, gpu_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +55,8 @@ def about_pair(found: RunComparison, pair: Pair) -> list[str]:
 def _facts(found: RunComparison, identity: Identity) -> str:
     """What a case is; with its GPU where the two runs are of several."""
     if identity.kind == "launches":
-        parts = [f"grid {extent_text(identity.grid, identity.grid_size)}"]
-        parts += [f"block {extent_text(identity.block, identity.block_size)}"]
+        parts = [f"grid {extent_text(identity.grid, identity.grid_size) or 'unknown'}"]
+        parts += [f"block {extent_text(identity.block, identity.block_size) or 'unknown'}"]
         parts += [f"in {' > '.join(identity.ranges)}"] if identity.ranges else []
     else:
         parts = [facts_of(identity)]
@@ -140,14 +140,17 @@ def remarks(results: Sequence[CaseResult], summaries: Summaries, names: Mapping[
 def sharing(results: Sequence[CaseResult], summaries: Summaries) -> list[list[CaseResult]]:
     """Different cases of one report that have the same counters, as application replay can make them."""
     groups: list[list[CaseResult]] = []
-    for result in results:
-        if _is_of_launches(result):
-            mine = (group for group in groups if _share_values(group[0], result, summaries))
-            group = next(mine, None)
-            if group is None:
-                groups.append([result])
-            else:
-                group.append(result)
+    holders: dict[Hashable, list[int]] = {}  # value -> the groups whose first case has it
+    for result in filter(_is_of_launches, results):
+        values = _values_of(result, summaries)
+        alike = Counter(number for value in values for number in holders.get(value, []))
+        same = min((number for number, count in alike.items() if count >= _TOO_ALIKE), default=None)
+        if same is not None:
+            groups[same].append(result)
+            continue
+        for value in values:
+            holders.setdefault(value, []).append(len(groups))
+        groups.append([result])
     return [group for group in groups if len(group) > 1]
 
 
@@ -155,10 +158,10 @@ def _is_of_launches(result: CaseResult) -> bool:
     return result.identity is not None and result.identity.kind != "call"
 
 
-def _share_values(one: CaseResult, other: CaseResult, summaries: Summaries) -> bool:
-    pairs = [(summaries.get((one.case, name)), summaries.get((other.case, name))) for name in _NEVER_ALIKE]
-    equal = sum(a is not None and b is not None and bool(a.median) and a.median == b.median for a, b in pairs)
-    return one.attempt == other.attempt and equal >= _TOO_ALIKE
+def _values_of(result: CaseResult, summaries: Summaries) -> list[Hashable]:
+    """What a case has of the metrics that differ from launch to launch, each with its report and metric."""
+    found = {name: summaries.get((result.case, name)) for name in _NEVER_ALIKE}
+    return [(result.attempt, name, each.median) for name, each in found.items() if each is not None and each.median]
 
 
 def _some(names: list[str]) -> str:

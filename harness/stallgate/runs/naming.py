@@ -154,10 +154,16 @@ def _block(identity: Identity) -> str:
     return _extent("block", identity.block, identity.block_size)
 
 
-def _extent(noun: str, extent: tuple[int, int, int] | None, size: int | None) -> str:
+def extent_text(extent: tuple[int, int, int] | None, size: int | None) -> str:
+    """A grid or a block in x, y and z, else its number of blocks or threads; empty where neither is known."""
     if extent is not None:
-        return f"{noun} {'x'.join(map(str, extent))}"
-    return f"{noun} of {size}" if size is not None else ""
+        return "x".join(map(str, extent))
+    return str(size) if size is not None else ""
+
+
+def _extent(noun: str, extent: tuple[int, int, int] | None, size: int | None) -> str:
+    text = extent_text(extent, size)
+    return f"{noun} {'of ' * (extent is None)}{text}" if text else ""
 
 
 def _registers(identity: Identity) -> str:
