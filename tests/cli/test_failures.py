@@ -184,7 +184,8 @@ def test_an_interrupt_keeps_what_was_measured(
     thread = threading.Thread(target=interrupt)
     thread.start()
     plan = ("cumprod/blocked_scan", "-w", "square")
-    done = with_ncu("profile", *plan, FAKE_NCU="hang", FAKE_NCU_CASE=CRASHED, FAKE_NCU_PIDS=str(pids))
+    hang = {"FAKE_NCU": "hang", "FAKE_NCU_CASE": CRASHED, "FAKE_NCU_PIDS": str(pids)}
+    done = with_ncu("profile", *plan, **hang, FAKE_NCU_PAUSE="3")  # a pause: the first case's end has been read by then
     thread.join()
     assert done.returncode == 3
     said(done, "interrupted", "what was measured so far")

@@ -5,7 +5,6 @@ The child and the referee are real and run in Triton's interpreter on small shap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, with_small_workloads
 
 MODULE = "mylib/scan.py"
 CHANGED = f"measured before module {MODULE} changed"
@@ -23,7 +22,7 @@ CHANGED = f"measured before module {MODULE} changed"
 def importing(tree: Path) -> Path:
     """The tree with the candidate's code in a package of the project, of which the variant's file imports its model."""
     problem, variant = tree / "kernels/cumprod/problem.toml", tree / "kernels/cumprod/blocked_scan.py"
-    small = re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", problem.read_text())
+    small = with_small_workloads(problem.read_text())
     problem.write_text('own_kernels = ["_blocked_scan_kernel"]  # the interpreter launches none\n' + small)
     (tree / "mylib").mkdir()
     (tree / "mylib/__init__.py").write_text("")

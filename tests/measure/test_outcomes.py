@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from stallgate.measure.outcomes import OUT_OF_TURN, Finished, Outcomes
 from stallgate.measure.process import Ended
 from stallgate.measure.referee import Reply
 from stallgate.model import Case, Role, WorstElement
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, with_small_workloads
 
 FIRST, SECOND, THIRD = (
     Case(problem="p", variant=name, configuration="default", workload="w") for name in ("first", "second", "third")
@@ -226,8 +225,7 @@ def test_the_worst_element_is_that_of_all_calls_that_were_right() -> None:
 def test_an_infinite_error_is_a_wrong_result(tree: Path, with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
     """The child and the referee are real: where nothing is tolerated, any error is infinitely many times that."""
     path = tree / "kernels/cumprod/problem.toml"
-    small = re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", path.read_text())
-    path.write_text(f"tolerance = {{ exact = true }}\n{small}")
+    path.write_text(f"tolerance = {{ exact = true }}\n{with_small_workloads(path.read_text())}")
     done = with_ncu("profile", FAKE_NCU="run", FAKE_GPU_NAME="none")
     assert done.returncode == 1, done.stderr
     roof, candidate = latest("run.json")["cases"]

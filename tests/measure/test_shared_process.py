@@ -5,14 +5,13 @@ The child and the referee are real and run in Triton's interpreter on small shap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, with_small_workloads
 
 ATTACK = """
 def _attack():
@@ -31,7 +30,7 @@ def small(tree: Path) -> Path:
     """The tree with one candidate, and with shapes that the interpreter is done with in no time."""
     path = tree / "kernels/cumprod/problem.toml"
     text = path.read_text().replace('[variants.adaptive_scan]\nrole = "candidate"\n', "")
-    path.write_text(re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", text))
+    path.write_text(with_small_workloads(text))
     return tree
 
 

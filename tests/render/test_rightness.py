@@ -18,7 +18,7 @@ from stallgate.render.page import draw
 from stallgate.render.rightness import choices, fraction_used, packages, rightness
 from stallgate.render.view import View
 from stallgate.runs.folder import load, save
-from tests.conftest import Stallgate
+from tests.conftest import Stallgate, with_small_workloads
 
 RULE = "rtol 0.0016, atol 1.2e-05, norm 0.0039"
 
@@ -36,8 +36,7 @@ def test_a_measured_page_says_how_right_results_are_and_that_bytes_were_derived(
 ) -> None:
     """The child and the referee are real and run in Triton's interpreter; the counters are the recording's."""
     problem = tree / "kernels/cumprod/problem.toml"
-    small = re.sub(r"shape = \[\d+, \d+\]", "shape = [2, 1024]", problem.read_text())
-    problem.write_text(re.sub(r"\nbytes = .*", "", small))
+    problem.write_text(re.sub(r"\nbytes = .*", "", with_small_workloads(problem.read_text())))
     done = with_ncu("profile", "--report", FAKE_NCU="run", FAKE_GPU_NAME="none")
     assert done.returncode == 0, done.stderr
     (worst,) = latest("run.json")["cases"][1]["worst"]
