@@ -398,6 +398,36 @@ class Stage(FrozenStruct, frozen=True):
     autotune: dict[str, list[object]] = {}
 
 
+class AdviceRule(FrozenStruct, frozen=True):
+    """When to give an advice, and what it says: a file of ``metrics/advice/``."""
+
+    name: str
+    title: str
+    parent: str
+    """The cause above it: another rule, or a level of the tree. It explains no more than that."""
+    when: list[str]
+    """Comparisons of arithmetic over metrics and facts. All have to hold; a missing reading makes the rule silent."""
+    says: str
+    """The finding; ``{name}`` stands for a reading."""
+    tries: str
+    disproved_by: str
+    """The measurement that would show the advice to be wrong."""
+    never_for: str
+    """Its trap: where it must not be used."""
+    explains: str
+    """Arithmetic for the largest share of the time that the cause can explain, 0 to 1."""
+    source: str
+    """Where the rule comes from: NVIDIA's documentation, or measured."""
+    of: str = "duration"
+    """The time that the share is of."""
+    states: list[str] = []
+    """Warp states that show the cause at a source line."""
+    ncu_rules: list[str] = []
+    """NVIDIA's rules on the same cause: the rule's identifier, or ``identifier: title``."""
+    stops: bool = False
+    """Whether nothing is left to gain where it holds: other advice is left out."""
+
+
 class Accepted(FrozenStruct, frozen=True):
     """The accepted value of a case's metric, from repeated runs."""
 
@@ -593,7 +623,7 @@ class Environment(FrozenStruct, frozen=True):
     cuda: str
 
 
-class Advice(FrozenStruct, frozen=True, omit_defaults=True):
+class RuleResult(FrozenStruct, frozen=True, omit_defaults=True):
     """The result of one of Nsight Compute's own rules for a launch."""
 
     rule: str
@@ -625,13 +655,13 @@ class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
 
 
 class Detail(FrozenStruct, frozen=True):
-    """Advice and hot lines of one launch, from a report with every section: shown, never judged by."""
+    """NVIDIA's rule results and hot lines of one launch, from a report with every section: shown, never judged by."""
 
     case: Case
     kernel: str
     samples: int
     """All warp samples; 0 where none were taken."""
-    advice: list[Advice]
+    advice: list[RuleResult]
     lines: list[HotLine]
     """The hottest first; those of libraries after the kernel's own."""
 
@@ -848,7 +878,7 @@ class Launch(FrozenStruct, frozen=True):
     signature: str = ""
     """The kernel's C++ name with namespace and arguments; a Triton kernel's is its plain name."""
     samples: int = 0
-    advice: list[Advice] = []
+    advice: list[RuleResult] = []
     lines: list[HotLine] = []
     """``samples``, ``advice`` and ``lines`` are read where details are asked for."""
 
@@ -939,3 +969,43 @@ class Verdict(FrozenStruct, frozen=True):
     """The waiver that covers the target, also one that has ended."""
     excuse: Excuse | None = None
     """Set where the target is excused."""
+
+
+class CitedReading(FrozenStruct, frozen=True):
+    """A number that an advice stands on, and the launch that it was read from."""
+
+    metric: str
+    value: float
+    unit: str
+    launch: int | None
+    """None of a whole call, and of a fact that no launch has."""
+    sample: str
+    """Empty of a fact that is of the code or the workload."""
+
+
+class Advice(FrozenStruct, frozen=True):
+    """What to try next on a case, with the readings that say so."""
+
+    rule: str
+    title: str
+    case: Case
+    kernel: str
+    """Empty of a whole call."""
+    text: str
+    readings: list[CitedReading]
+    gain: float
+    """The largest share of the case's time that the cause can explain, 0 to 1: no promise."""
+    gain_ms: float
+    tries: str
+    disproved_by: str
+    trap: str
+    source: str
+    """Where the rule comes from."""
+    line: HotLine | None = None
+    """The source line that shows the cause, where the run has one."""
+    theirs: list[RuleResult] = []
+    """NVIDIA's results on the same cause and launch."""
+    contradictions: list[str] = []
+    """What NVIDIA's results and the readings disagree on, a sentence each."""
+    stops: bool = False
+    """Whether it says that nothing is left to gain."""

@@ -9,16 +9,19 @@ from typing import get_args
 
 import click
 
+from stallgate.advise.advice import advice_of
 from stallgate.cli.facts import MetricValue, RunKind, single_value, unmeasured
 from stallgate.cli.failures import unusable
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
+from stallgate.errors import BrokenFile
 from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
 from stallgate.judge.verdicts import Targets, Uncollected
 from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render import terminal
+from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
@@ -129,7 +132,23 @@ def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, roo
         return print_result("gate", _facts(result), status)
     terminal.out.print(provenance(result.run))
     terminal.show_judgement(result.judgement)
+    _show_first_advice(project, result)
     return status
+
+
+def _show_first_advice(project: Project, result: JudgedRun) -> None:
+    """The first advice on each case that misses a target. A broken rule stops no gate: `stallgate advise` names it."""
+    missed = [verdict for verdict in result.judgement.verdicts if verdict.status == "fail"]
+    if not missed:
+        return
+    try:
+        found = advice_of(result, project, missed)
+    except BrokenFile as error:
+        click.echo(f"stallgate: no advice: {error.message}", err=True)
+        return
+    for first in {advice.case: advice for advice in reversed(found)}.values():
+        name = result.names.get(first.case, first.case.display_name)
+        terminal.out.print(f"advice on {name} on {first.case.workload}: {first_advice(first)}", soft_wrap=True)
 
 
 def _facts(result: JudgedRun) -> GateFacts:

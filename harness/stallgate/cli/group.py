@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "Check whether variants are right; without a GPU, in Triton's interpreter.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
     "gate": "Judge a run: may it be merged?",
+    "advise": "Say what to try next, from readings alone.",
     "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",

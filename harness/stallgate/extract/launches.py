@@ -15,7 +15,7 @@ import msgspec
 
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS, FROM
-from stallgate.model import Advice, FrozenStruct, HotLine, InnerLaunch, Launch, Metric, RawMetric, Reading
+from stallgate.model import FrozenStruct, HotLine, InnerLaunch, Launch, Metric, RawMetric, Reading, RuleResult
 from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -133,7 +133,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         reason=entry.get("reason", ""),
         signature=entry["signature"] or "",
         samples=entry.get("samples", 0),
-        advice=msgspec.convert(entry.get("advice", []), list[Advice]),
+        advice=msgspec.convert(entry.get("advice", []), list[RuleResult]),
         lines=msgspec.convert(entry.get("lines", []), list[HotLine]),
     )
 

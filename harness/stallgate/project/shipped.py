@@ -43,6 +43,11 @@ def gpu_spec_files(root: Path) -> list[Path]:
     return _overlaid(root, "gpus")
 
 
+def advice_files(root: Path) -> list[Path]:
+    """The file of each rule of advice."""
+    return _overlaid(root, "advice")
+
+
 def shown_name(root: Path, path: Path) -> str:
     """A file as messages show it: relative to the project's root; a shipped one by its path."""
     return relative(root, path) if path.is_relative_to(root) else path.as_posix()

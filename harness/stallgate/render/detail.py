@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile
-from stallgate.model import Advice, Case, Detail, EntryPoint, FrozenStruct, HotLine, Role
+from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotLine, Role, RuleResult
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
 from stallgate.render.view import View
@@ -51,7 +51,7 @@ class HotKernel(FrozenStruct, frozen=True):
     own: list[HotRow]
     """Lines of the files that the kernel was written in."""
     library: list[HotRow]
-    advice: list[Advice]
+    advice: list[RuleResult]
 
 
 class CodeLine(FrozenStruct, frozen=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from stallgate.advise.advice import advice_by_case
 from stallgate.compare.since import since_last
 from stallgate.formatting import (
     MARKS,
@@ -27,6 +28,7 @@ from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, 
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload, written_workload
+from stallgate.render.advice import advice_rows
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
@@ -168,6 +170,7 @@ def _html(
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
+        advised=advice_rows(advice_by_case(result, project), result.names),
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),

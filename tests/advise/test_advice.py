@@ -1,0 +1,163 @@
+"""Advice on the recordings: what comes first, whether its numbers are the run's, and NVIDIA's results beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stallgate.advise.advice import CaseAdvice, advice_by_case, advice_of, spelled
+from stallgate.judge.evaluate import JudgedRun, evaluate
+from stallgate.model import Advice, CitedReading
+from stallgate.project.advice import FACT_UNITS
+from stallgate.project.load import Project, load_project
+from stallgate.render.advice import advice_rows, reading_in_words, result_in_words
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def project() -> Project:
+    return load_project(ROOT)
+
+
+@pytest.fixture(scope="module")
+def runs(project: Project) -> dict[str, JudgedRun]:
+    folders = sorted((project.reports / "recorded" / "h100_sxm").iterdir())
+    return {folder.name: evaluate(project, folder, []) for folder in folders}
+
+
+@pytest.fixture(scope="module")
+def advised(project: Project, runs: dict[str, JudgedRun]) -> dict[str, CaseAdvice]:
+    """Case -> its advice."""
+    return {found.case.name: found for run in runs.values() for found in advice_by_case(run, project)}
+
+
+def first(advised: dict[str, CaseAdvice], case: str) -> Advice:
+    return advised[case].advice[0]
+
+
+@pytest.mark.parametrize(
+    ("case", "rule"),
+    [
+        ("cumprod/naive_serial/default/square", "sector_use"),
+        ("cumprod/naive_serial/default/page", "sector_use"),
+        ("cumprod/adaptive_scan/default/square", "at_the_roof"),
+        ("cumprod/two_pass_scan/default/square", "l2_thrash"),
+        ("matmul/naive/default/bf16", "tensor_cores_idle"),
+    ],
+)
+def test_what_comes_first(advised: dict[str, CaseAdvice], case: str, rule: str) -> None:
+    assert first(advised, case).rule == rule
+
+
+def test_width_of_access_is_told_with_bytes_a_sector_and_its_line(advised: dict[str, CaseAdvice]) -> None:
+    found = first(advised, "cumprod/naive_serial/default/square")
+    assert "4 bytes of each 32-byte sector" in found.text
+    assert found.line is not None
+    assert "tl.load" in found.line.text
+    assert not any(each.rule == "no_pipelining" for each in advised[found.case.name].advice)
+
+
+def test_at_the_roof_nothing_else_is_advised(advised: dict[str, CaseAdvice]) -> None:
+    stopped = [each.advice for each in advised.values() if each.advice and each.advice[0].stops]
+    assert len(stopped) >= 4
+    assert all(len(advice) == 1 for advice in stopped)
+
+
+def test_every_number_is_the_runs(runs: dict[str, JudgedRun], advised: dict[str, CaseAdvice]) -> None:
+    """Each cited reading is a row of the table of that launch and sample; each number of the text is a reading."""
+    known = {(row.case, row.metric, row.launch, row.sample): row.value for run in runs.values() for row in run.rows}
+    checked = 0
+    for found in (advice for each in advised.values() for advice in each.advice):
+        for reading in found.readings:
+            if reading.metric not in FACT_UNITS:
+                assert known[found.case, reading.metric, reading.launch, reading.sample] == reading.value
+                checked += 1
+        assert 0 <= found.gain <= 1
+        assert found.gain_ms == pytest.approx(found.gain * (advised[found.case.name].duration_ms or 0), rel=1e-9)
+    assert checked > 50
+
+
+def test_a_gain_is_never_more_than_the_time_above_the_roof(
+    runs: dict[str, JudgedRun], advised: dict[str, CaseAdvice]
+) -> None:
+    lows = {case: s.low for run in runs.values() for (case, m), s in run.summaries.items() if m == "roof_fraction"}
+    for found in (advice for each in advised.values() for advice in each.advice):
+        low = lows[found.case]
+        assert low is not None
+        assert found.gain <= max(0.0, 1 - low)
+
+
+def test_all_advice_has_readings_a_disproof_and_a_trap(advised: dict[str, CaseAdvice]) -> None:
+    for found in (advice for each in advised.values() for advice in each.advice):
+        assert found.readings
+        assert found.disproved_by
+        assert found.trap
+        assert found.tries
+
+
+def test_advice_is_ranked_by_gain(advised: dict[str, CaseAdvice]) -> None:
+    for each in advised.values():
+        gains = [round(advice.gain, 4) for advice in each.advice]
+        assert gains == sorted(gains, reverse=True)
+
+
+def test_nvidias_estimates_beyond_the_roof_are_contradicted(advised: dict[str, CaseAdvice]) -> None:
+    said = first(advised, "cumprod/adaptive_scan/default/square").contradictions
+    assert any("Theoretical Occupancy" in words and "above the roof" in words for words in said)
+
+
+def test_nvidias_results_are_quoted_with_their_scope(advised: dict[str, CaseAdvice]) -> None:
+    theirs = first(advised, "cumprod/naive_serial/default/square").theirs
+    assert [result_in_words(result) for result in theirs] == ["L1TEX Global Load Access Pattern: 35.3 % (GLOBAL)"]
+
+
+def test_silent_rules_say_what_they_lack(project: Project, advised: dict[str, CaseAdvice]) -> None:
+    lacking = advised["matmul/torch/default/bf16"].silent
+    assert lacking["no_pipelining"] == ["num_stages", "has_loop"]  # no file of the project has its kernel
+
+
+def test_only_missed_cases_are_advised_where_verdicts_are_given(project: Project, runs: dict[str, JudgedRun]) -> None:
+    assert advice_of(runs["matmul"], project, runs["matmul"].judgement.verdicts) == []
+    assert advice_of(runs["matmul"], project)
+
+
+def test_the_page_has_the_first_few(project: Project, runs: dict[str, JudgedRun]) -> None:
+    rows = advice_rows(advice_by_case(runs["cumprod"], project), runs["cumprod"].names)
+    naive = [row for row in rows if row.case == "cumprod/naive_serial/default/page"]
+    assert len(naive) == 3
+    assert naive[0].readings[0].startswith("bytes_per_sector_loaded 4 bytes (launch ")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (4.0, "byte", "4 bytes"),
+        (1.0, "byte", "1 byte"),
+        (8_589_934_592.0, "byte", "8.59 GB"),
+        (77.302, "%", "77.3 %"),
+        (1.5, "", "1.5"),
+        (2_809_504.0, "ns", "2.81 ms"),
+        (132.0, "SM", "132 multiprocessors"),
+        (33.0, "block", "33 programs"),
+    ],
+)
+def test_readings_in_words(value: float, unit: str, words: str) -> None:
+    assert spelled(CitedReading(metric="m", value=value, unit=unit, launch=None, sample="")) == words
+
+
+def test_a_fact_has_no_launch() -> None:
+    fact = CitedReading(metric="num_stages", value=1.0, unit="", launch=None, sample="")
+    assert reading_in_words(fact) == "num_stages 1"
+
+
+def test_the_command_says_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stallgate", "advise", "recorded/h100_sxm/matmul", "--variant", "naive"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONPATH": "harness", "PATH": "/bin"}
+    )
+    assert "1. Tensor cores are idle" in done.stdout
+    assert "disproof" in done.stdout
+    assert "more: --limit" in done.stdout
