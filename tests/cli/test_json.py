@@ -78,6 +78,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "bench": [("--show",)],
     "gate": [(), ("--stage", "advanced_memory"), ("--stage", "block_tiling"), ("--targets", "absolute")],
     "report": [()],
+    "advise": [(), ("--variant", "blocked_scan", "--limit", "1")],
     "compare": [("latest",), ("latest", "--all")],
     "baseline": [("RUNS",)],
     "plan": [(), ("--chip", "GH100")],
@@ -119,7 +120,7 @@ def prepared(
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         needed = {
             "baseline": "repeated",
-            **dict.fromkeys(("gate", "report", "compare", "show", "comment"), "replayed_square"),
+            **dict.fromkeys(("gate", "report", "advise", "compare", "show", "comment"), "replayed_square"),
         }
         made = request.getfixturevalue(needed.get(arguments[0], "tree"))
         if arguments[0] == "comment":

@@ -183,7 +183,11 @@ def test_the_wheel_has_the_yardsticks_and_no_baselines(installed: Installed) -> 
     shipped = installed.packages / "stallgate" / "yardsticks"
     found = {path.relative_to(shipped) for path in shipped.rglob("*")}
     metrics = ROOT / "metrics"
-    wanted = {path.relative_to(metrics) for path in metrics.rglob("*.toml")} | {Path("stages"), Path("gpus")}
+    wanted = {path.relative_to(metrics) for path in metrics.rglob("*.toml")} | {
+        Path("stages"),
+        Path("gpus"),
+        Path("advice"),
+    }
     assert found == wanted
 
 

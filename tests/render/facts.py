@@ -159,6 +159,7 @@ class Files:
     def __init__(self, run: Path, base: Path | None, root: Path) -> None:
         self.root = root
         self.run = json.loads((run / "run.json").read_text())
+        self.advice = json.loads((run / "advice.json").read_text())
         self.judged = json.loads((run / "verdicts.json").read_text())
         self.base = json.loads((base / "run.json").read_text()) if base else {}
         self.now, self.detail = spreads(run), spreads(run, detail=True)
@@ -183,6 +184,7 @@ class Files:
         strings = [
             *_strings([{**self.run, "attempts": attempts}, self.judged, self.catalogue, self.stages]),
             *_strings([{**self.base, "attempts": []}]),
+            *_strings([self.advice]),  # whose numbers tests/advise holds against the run
             *(shlex.join(attempt["command"]) for attempt in attempts),
             *(f"{name} {value}" for kernel in kernels for name, value in kernel["configuration"].items()),
             *(str(each) for needs in self._needs.values() for each in needs["arguments"].values()),

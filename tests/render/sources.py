@@ -69,6 +69,8 @@ class Sources:
         if text.tag == "tr":
             return self._of_hot_line(text, numbers)
         quoted = _spans(text.words, [*_advice(self.files, text.case), *self.files.quoted])
+        if text.section == "advice":  # word for word as advice.json has it
+            return [Found(number, "quoted" if _is_within(number, quoted) else "") for number in numbers]
         return [
             Found(number, "quoted" if _is_within(number, quoted) else self._kind(text, number)) for number in numbers
         ]

@@ -13,33 +13,55 @@ MOST_ON_PAGE = 3
 
 
 class AdviceRow(FrozenStruct, frozen=True):
-    """One advice on the page."""
+    """One advice in words, as the page and ``advice.json`` have it."""
 
     name: str
     """The case for a reader."""
     case: str
     workload: str
-    gain: str
-    advice: Advice
+    rule: str
+    gain: float
+    """The largest share of the case's time that the cause can explain, 0 to 1."""
+    gain_words: str
+    title: str
+    text: str
     readings: list[str]
+    line: str
+    """The file and line that show the cause, or ''."""
+    line_text: str
+    tries: str
+    disproved_by: str
+    trap: str
     theirs: list[str]
+    """NVIDIA's results on the same cause."""
+    contradictions: list[str]
 
 
 def advice_rows(found: Iterable[CaseAdvice], names: dict[Case, str]) -> list[AdviceRow]:
     """The advice of a run for its page, the first few of each case."""
-    return [
-        AdviceRow(
-            name=names[advice.case],
-            case=advice.case.name,
-            workload=advice.case.workload,
-            gain=gain_in_words(advice),
-            advice=advice,
-            readings=[reading_in_words(reading) for reading in advice.readings],
-            theirs=[result_in_words(result) for result in advice.theirs],
-        )
-        for each in found
-        for advice in each.advice[:MOST_ON_PAGE]
-    ]
+    return [_row(advice, names[advice.case]) for each in found for advice in each.advice[:MOST_ON_PAGE]]
+
+
+def _row(advice: Advice, name: str) -> AdviceRow:
+    line = advice.line
+    return AdviceRow(
+        name=name,
+        case=advice.case.name,
+        workload=advice.case.workload,
+        rule=advice.rule,
+        gain=advice.gain,
+        gain_words=gain_in_words(advice),
+        title=advice.title,
+        text=advice.text,
+        readings=[reading_in_words(reading) for reading in advice.readings],
+        line=f"{line.file}:{line.line}" if line is not None else "",
+        line_text=line.text.strip() if line is not None else "",
+        tries=advice.tries,
+        disproved_by=advice.disproved_by,
+        trap=advice.trap,
+        theirs=[result_in_words(result) for result in advice.theirs],
+        contradictions=advice.contradictions,
+    )
 
 
 def gain_in_words(advice: Advice) -> str:

@@ -28,7 +28,7 @@ from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, 
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload, written_workload
-from stallgate.render.advice import advice_rows
+from stallgate.render.advice import AdviceRow, advice_rows
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
@@ -42,7 +42,7 @@ from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kerne
 from stallgate.render.template import template
 from stallgate.render.view import View
 from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
-from stallgate.runs.folder import attempts_of, write_whole
+from stallgate.runs.folder import attempts_of, pretty, write_whole
 from stallgate.runs.naming import place_name
 
 _CLASSES = {0: "pass", 1: "fail", None: "plain"}
@@ -124,7 +124,9 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None
-    write_whole(page, _html(project, result, sections, changes, picture).encode())
+    advised = advice_rows(advice_by_case(result, project), result.names)
+    write_whole(result.folder / "advice.json", pretty(advised))
+    write_whole(page, _html(project, result, sections, changes, picture, advised).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
@@ -150,6 +152,7 @@ def _html(
     sections: list[PageSection],
     changes: list[Changes],
     picture: Picture | None,
+    advised: list[AdviceRow],
 ) -> str:
     return template("report.html.j2").render(
         run=result.run,
@@ -170,7 +173,7 @@ def _html(
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
-        advised=advice_rows(advice_by_case(result, project), result.names),
+        advised=advised,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),

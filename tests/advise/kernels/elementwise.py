@@ -1,0 +1,141 @@
+"""``x + 2 y``, each time with one planted cause of slowness."""
+
+import torch
+import triton
+import triton.language as tl
+
+
+def _processors(x: torch.Tensor) -> int:
+    return torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 4
+
+
+@triton.jit
+def _whole_kernel(x_ptr, y_ptr, z_ptr, n, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    x, y = tl.load(x_ptr + place, mask=mask), tl.load(y_ptr + place, mask=mask)
+    tl.store(z_ptr + place, x + 2 * y, mask=mask)
+
+
+def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Nothing is wrong with it: a counterpart of most others."""
+    z = torch.empty_like(x)
+    _whole_kernel[(triton.cdiv(x.numel(), 2048),)](x, y, z, x.numel(), BLOCK=2048, num_warps=4)
+    return z
+
+
+def narrow(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """An element a thread: of a type of one byte, a warp's load touches one sector."""
+    z = torch.empty_like(x)
+    _whole_kernel[(triton.cdiv(x.numel(), 128),)](x, y, z, x.numel(), BLOCK=128, num_warps=4)
+    return z
+
+
+@triton.jit
+def _strided_kernel(x_ptr, y_ptr, z_ptr, n, LOADS: tl.constexpr, BLOCK: tl.constexpr, STEP: tl.constexpr):
+    """Neighbouring threads are STEP elements apart, in loads and stores or in stores alone."""
+    i = tl.arange(0, BLOCK)
+    apart = (i % (BLOCK // STEP)) * STEP + i // (BLOCK // STEP)
+    begin = tl.program_id(0).to(tl.int64) * BLOCK
+    place = begin + (apart if LOADS else i)
+    x, y = tl.load(x_ptr + place, mask=place < n), tl.load(y_ptr + place, mask=place < n)
+    z = x + 2 * y
+    tl.store(z_ptr + place, z, mask=place < n)
+
+
+def strided(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    _strided_kernel[(triton.cdiv(x.numel(), 4096),)](x, y, z, x.numel(), LOADS=True, BLOCK=4096, STEP=16, num_warps=4)
+    return z
+
+
+@triton.jit
+def _scattered_kernel(x_ptr, y_ptr, z_ptr, n, BLOCK: tl.constexpr, STEP: tl.constexpr):
+    """Each program stores one element of every STEP: sectors are written in parts, by programs far apart."""
+    part, begin = tl.program_id(0) % STEP, tl.program_id(0) // STEP * BLOCK * STEP
+    place = begin.to(tl.int64) + tl.arange(0, BLOCK) * STEP + part
+    mask = place < n
+    x, y = tl.load(x_ptr + place, mask=mask), tl.load(y_ptr + place, mask=mask)
+    tl.store(z_ptr + place, x + 2 * y, mask=mask)
+
+
+def scattered(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    grid = (triton.cdiv(x.numel(), 1024 * 8) * 8,)
+    _scattered_kernel[grid](x, y, z, x.numel(), BLOCK=1024, STEP=8, num_warps=4)
+    return z
+
+
+@triton.jit
+def _shared_out_kernel(x_ptr, y_ptr, z_ptr, n, share, first, BLOCK: tl.constexpr):
+    """Program 0 takes `first` elements, each other one `share`."""
+    program = tl.program_id(0)
+    begin = tl.where(program == 0, 0, first + (program - 1).to(tl.int64) * share)
+    end = tl.minimum(begin + tl.where(program == 0, first, share), n)
+    for start in range(begin, end, BLOCK):
+        place = start + tl.arange(0, BLOCK)
+        mask = place < end
+        x, y = tl.load(x_ptr + place, mask=mask), tl.load(y_ptr + place, mask=mask)
+        tl.store(z_ptr + place, x + 2 * y, mask=mask)
+
+
+def _shared_out(x: torch.Tensor, y: torch.Tensor, programs: int, first: int, num_warps: int) -> torch.Tensor:
+    z = torch.empty_like(x)
+    share = triton.cdiv(x.numel() - first, programs - 1)
+    _shared_out_kernel[(programs,)](x, y, z, x.numel(), share, first, BLOCK=2048, num_warps=num_warps)
+    return z
+
+
+def few(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Programs for an eighth of the multiprocessors."""
+    programs = max(2, _processors(x) // 8)
+    return _shared_out(x, y, programs, triton.cdiv(x.numel(), programs), 8)
+
+
+def partial_wave(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Programs of 1,024 threads, of which a multiprocessor holds two: 1.1 waves."""
+    programs = 2 * _processors(x) + max(1, _processors(x) // 5)
+    return _shared_out(x, y, programs, triton.cdiv(x.numel(), programs), 32)
+
+
+def unequal(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """One program has an eighth of the work of all."""
+    return _shared_out(x, y, 4 * _processors(x), x.numel() // 8, 8)
+
+
+@triton.jit
+def _double_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum by way of float64, to and fro."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    x, y = tl.load(x_ptr + place, mask=mask).to(tl.float64), tl.load(y_ptr + place, mask=mask).to(tl.float64)
+    z = x + 2 * y
+    for _ in range(ROUNDS):
+        z = z + y
+    for _ in range(ROUNDS):
+        z = z - y
+    tl.store(z_ptr + place, z.to(z_ptr.dtype.element_ty), mask=mask)
+
+
+def double(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    _double_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=128, BLOCK=1024, num_warps=4)
+    return z
+
+
+@triton.jit
+def _special_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum, and beside it special functions whose result is too small to change it."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask) + 2 * tl.load(y_ptr + place, mask=mask)
+    small = tl.exp2(-tl.abs(z))
+    for _ in range(ROUNDS):
+        small = tl.exp2(-small)
+    tl.store(z_ptr + place, z + 1e-30 * small, mask=mask)
+
+
+def special(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    _special_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=64, BLOCK=1024, num_warps=4)
+    return z
