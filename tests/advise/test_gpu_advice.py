@@ -22,6 +22,8 @@ pytestmark = [
 
 KERNELS = Path(__file__).with_name("kernels")
 
+CONFIGURATIONS = ("default", "one_stage", "deep", "barriers", "spilling", "crowded", "small_tiles")
+
 FIRST = {
     "scaled_add/strided/default/large": "sector_use",
     "scaled_add/few/default/large": "too_few_programs",
@@ -94,7 +96,8 @@ def advised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     """Case -> its advice, of one profile with every section."""
     root = tmp_path_factory.mktemp("advice") / "project"
     shutil.copytree(KERNELS, root)
-    stallgate(root, "profile", "--detail", "--samples", "3")
+    configurations = [word for name in CONFIGURATIONS for word in ("-c", name)]
+    stallgate(root, "profile", "--detail", "--samples", "3", *configurations)
     return {found["case"]: found["advice"] for found in stallgate(root, "advise", "--limit", "20")["cases"]}
 
 

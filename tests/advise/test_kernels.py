@@ -8,6 +8,7 @@ from tests.advise.test_gpu_advice import AMONG, FIRST, KERNELS, SILENT
 
 NOT_BY_TRITON = {
     "bytes_in_flight",  # above the rules on pipelining and occupancy: it fires with them
+    "excessive_sectors",  # fires with sector_use, on reports with source counters
     "bank_conflicts",  # Triton swizzles its layouts
     "shared_memory_side",
     "issue_bound",

@@ -33,6 +33,9 @@ ROWS = {
     "sector_use": Row(
         {"bytes_per_sector_loaded": 4, "l2_throughput": 77, "l2_hit_rate": 92}, 0.77, {"bytes_per_sector_loaded": 0}
     ),
+    "excessive_sectors": Row(
+        {"excessive_sectors": 5e5, "theoretical_sectors": 1e6, "l2_throughput": 80}, 0.4, {"excessive_sectors": 1e4}
+    ),
     "narrow_loads": Row(
         {**IDLE, "load_sectors_per_request": 1, "bytes_per_sector_loaded": 32, "stall_lg_throttle": 10},
         0.5,

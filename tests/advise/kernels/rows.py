@@ -52,7 +52,8 @@ def _one_pass_kernel(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * n
     place = tl.arange(0, BLOCK)
     x = tl.load(x_ptr + row + place, mask=place < n, other=0.0)
-    tl.store(y_ptr + row + place, x / tl.maximum(tl.sum(tl.abs(x), 0), 1e-12), mask=place < n)
+    total = tl.sum(tl.abs(x), 0)
+    tl.store(y_ptr + row + place, x / tl.where(total < 1e-12, 1e-12, total), mask=place < n)  # a NaN stays one
 
 
 def one_pass(x: torch.Tensor, *, num_warps: int = 16) -> torch.Tensor:
@@ -77,8 +78,8 @@ def _divide_kernel(x_ptr, sums_ptr, y_ptr, n, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * n
     place = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(x_ptr + row + place, mask=place < n, other=0.0)
-    total = tl.maximum(tl.load(sums_ptr + tl.program_id(0)), 1e-12)
-    tl.store(y_ptr + row + place, x / total, mask=place < n)
+    total = tl.load(sums_ptr + tl.program_id(0))
+    tl.store(y_ptr + row + place, x / tl.where(total < 1e-12, 1e-12, total), mask=place < n)  # a NaN stays one
 
 
 def two_pass(x: torch.Tensor) -> torch.Tensor:
