@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.advise.advice import CaseAdvice, spelled
+from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
+from stallgate.errors import BrokenFile
 from stallgate.formatting import percent, rounded
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Advice, Case, CitedReading, FrozenStruct, RuleResult
+from stallgate.project.load import Project
 
 MOST_ON_PAGE = 3
 """Advice on a case that a page shows; ``stallgate advise`` has all."""
@@ -35,6 +38,14 @@ class AdviceRow(FrozenStruct, frozen=True):
     theirs: list[str]
     """NVIDIA's results on the same cause."""
     contradictions: list[str]
+
+
+def advice_part(project: Project, result: JudgedRun) -> tuple[list[AdviceRow], str]:
+    """The advice for a run's page, and why there is none: a broken rule costs the page its advice, and nothing else."""
+    try:
+        return advice_rows(advice_by_case(result, project), result.names), ""
+    except BrokenFile as error:
+        return [], error.message
 
 
 def advice_rows(found: Iterable[CaseAdvice], names: dict[Case, str]) -> list[AdviceRow]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.advise.advice import advice_by_case
 from stallgate.compare.since import since_last
 from stallgate.formatting import (
     MARKS,
@@ -28,7 +27,7 @@ from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, 
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload, written_workload
-from stallgate.render.advice import AdviceRow, advice_rows
+from stallgate.render.advice import AdviceRow, advice_part
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.head import headline
@@ -124,9 +123,9 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None
-    advised = advice_rows(advice_by_case(result, project), result.names)
+    advised, fault = advice_part(project, result)
     write_whole(result.folder / "advice.json", pretty(advised))
-    write_whole(page, _html(project, result, sections, changes, picture, advised).encode())
+    write_whole(page, _html(project, result, sections, changes, picture, advised, fault).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
@@ -153,6 +152,7 @@ def _html(
     changes: list[Changes],
     picture: Picture | None,
     advised: list[AdviceRow],
+    advice_fault: str,
 ) -> str:
     return template("report.html.j2").render(
         run=result.run,
@@ -174,6 +174,7 @@ def _html(
         glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
         advised=advised,
+        advice_fault=advice_fault,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
