@@ -161,3 +161,18 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     assert "1. Tensor cores are idle" in done.stdout
     assert "disproof" in done.stdout
     assert "more: --limit" in done.stdout
+
+
+def test_a_cause_is_left_out_where_one_under_it_explains_as_much(advised: dict[str, CaseAdvice]) -> None:
+    rules = [advice.rule for advice in advised["cumprod/two_pass_scan/default/square"].advice]
+    assert "l2_thrash" in rules
+    assert "more_bytes_than_needed" not in rules
+
+
+def test_a_gate_that_says_no_tells_the_first_advice() -> None:
+    command = [sys.executable, "-m", "stallgate", "gate", "recorded/h100_sxm/rmsnorm", "--stage", "memory_access"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PYTHONPATH": "harness", "PATH": "/bin"}
+    )
+    assert done.returncode == 1
+    assert "advice on fused on bf16: At the roof: stop" in done.stdout

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from stallgate.advise.facts import facts_of_case, facts_of_launch
 from stallgate.advise.readings import LaunchReadings, readings_by_case, with_facts
 from stallgate.advise.theirs import contradictions, details_by_case, hottest_line, of_kernel, results_on
-from stallgate.advise.tree import OF_TREE, depth, explained
+from stallgate.advise.tree import OF_TREE, ancestors, estimate, explained
 from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import listed, rounded, scaled
 from stallgate.judge.evaluate import JudgedRun
@@ -134,7 +134,7 @@ def _on_case(ground: _Ground, case: Case, parts: list[LaunchReadings]) -> CaseAd
     call, several = parts[0], len(parts) > 1
     asked = [(rule, part) for rule in ground.rules.values() for part in _asked(rule, parts, several=several)]
     ranked = sorted(filter(None, (_ranked(ground, rule, part) for rule, part in asked)), key=lambda pair: pair[0])
-    advice = [advice for _, advice in ranked]
+    advice = _most_specific(ground.rules, [advice for _, advice in ranked])
     stop = next((found for found in advice if found.stops), None)
     kept = [stop, *(found for found in advice if _is_left(found, stop))] if stop is not None else advice
     duration = call.get("duration")
@@ -144,6 +144,14 @@ def _on_case(ground: _Ground, case: Case, parts: list[LaunchReadings]) -> CaseAd
         advice=[found for found in kept if found.stops or found.gain >= LEAST_GAIN],
         silent=_silent(ground.rules, parts),
     )
+
+
+def _most_specific(rules: Mapping[str, AdviceRule], ranked: list[Advice]) -> list[Advice]:
+    """The advice without causes that a cause under them on the same launch explains as well: it says more."""
+    implied = {
+        (above, advice.kernel, round(advice.gain, 4)) for advice in ranked for above in ancestors(rules, advice.rule)
+    }
+    return [advice for advice in ranked if (advice.rule, advice.kernel, round(advice.gain, 4)) not in implied]
 
 
 def _asked(rule: AdviceRule, parts: list[LaunchReadings], *, several: bool) -> list[LaunchReadings]:
@@ -168,7 +176,8 @@ def _silent(rules: Mapping[str, AdviceRule], parts: list[LaunchReadings]) -> dic
 
 # --- one rule on one launch -------------------------------------------------------------------------------------------
 
-_Rank = tuple[float, int, str]
+_Rank = tuple[float, int, float, str]
+"""Of two causes that explain as much within their bounds: the deeper one first, then that of the larger estimate."""
 
 
 def _ranked(ground: _Ground, rule: AdviceRule, found: LaunchReadings) -> tuple[_Rank, Advice] | None:
@@ -179,7 +188,7 @@ def _ranked(ground: _Ground, rule: AdviceRule, found: LaunchReadings) -> tuple[_
     is_of_gpu = rule.of == "duration"
     if ground.above_roof is not None and is_of_gpu:
         gain = min(gain, max(0.0, ground.above_roof))
-    rank = (-round(gain, 4), -depth(rule, ground.rules), rule.name)
+    rank = (-round(gain, 4), -len(ancestors(ground.rules, rule.name)), -estimate(rule, found), rule.name)
     return rank, _advice(ground, rule, found, gain)
 
 

@@ -19,12 +19,12 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 
 AT_THE_ROOF = 0.97
-"""The fraction of the roof from which nothing is left that is worth looking for."""
+"""The fraction of the roof from which nothing is left that is worth looking for, as stages of memory ask."""
 
 
 def facts_of_case(read: ReadRun, project: Project, roofs: Roofs, result: CaseResult) -> dict[str, float]:
     """Name -> value, of the facts that are known of a case."""
-    found = _of_roof(read, project, roofs, result.case) | _of_workload(read, project, result)
+    found = _of_roof(read, roofs, result.case) | _of_workload(read, project, result)
     if result.run_ms is not None:
         found["call_time"] = 1e6 * result.run_ms
     variant = _variant(project, result)
@@ -40,24 +40,13 @@ def facts_of_launch(values: dict[str, float]) -> dict[str, float]:
 # --- the roof and the workload ----------------------------------------------------------------------------------------
 
 
-def _of_roof(read: ReadRun, project: Project, roofs: Roofs, case: Case) -> dict[str, float]:
+def _of_roof(read: ReadRun, roofs: Roofs, case: Case) -> dict[str, float]:
     roof = roofs[case.problem, case.workload].deciding
     if not isinstance(roof, Roof):
         return {"roof_known": 0.0}
     summary = read.summaries.get((case, ROOF_FRACTION))
     noise = (summary.high - summary.low) / 2 if summary and summary.high is not None and summary.low is not None else 0
-    goal = min(AT_THE_ROOF, _stage_goal(project, case))
-    return {"roof_known": 1.0, "roof_is_library": float(roof.ceiling == "library"), "roof_goal": goal - noise}
-
-
-def _stage_goal(project: Project, case: Case) -> float:
-    """What the stages of a problem ask of ``roof_fraction`` on a workload: the most of them."""
-    if case.problem not in project.problems:
-        return AT_THE_ROOF
-    stages = project.with_sound(project.problems[case.problem].stages)
-    judging = [stage for stage in stages if case.workload in project.judged_workloads(case.problem, stage.name)]
-    goals = [t.at_least for stage in judging for t in stage.targets if t.metric.name == ROOF_FRACTION and t.at_least]
-    return max(goals, default=AT_THE_ROOF)
+    return {"roof_known": 1.0, "roof_is_library": float(roof.ceiling == "library"), "roof_goal": AT_THE_ROOF - noise}
 
 
 def _of_workload(read: ReadRun, project: Project, result: CaseResult) -> dict[str, float]:

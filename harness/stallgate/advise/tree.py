@@ -64,12 +64,12 @@ def _busiest(found: LaunchReadings, units: tuple[str, ...], unknown: float = 1.0
 
 def explained(rule: AdviceRule, rules: Mapping[str, AdviceRule], found: LaunchReadings) -> float:
     """The largest share of the time that a rule can explain: its own estimate, bounded by all that is above it."""
-    bounds = [_estimate(rule, found)]
+    bounds = [estimate(rule, found)]
     above: str | None = rule.parent
     while above is not None:
         if above in rules:
             parent = rules[above]
-            bounds += [_estimate(parent, found)] if _is_known(parent, found) else []
+            bounds += [estimate(parent, found)] if _is_known(parent, found) else []
             above = parent.parent
         else:
             bounds.append(_bounded(_LEVELS[above](found)))
@@ -77,15 +77,18 @@ def explained(rule: AdviceRule, rules: Mapping[str, AdviceRule], found: LaunchRe
     return min(bounds)
 
 
-def depth(rule: AdviceRule, rules: Mapping[str, AdviceRule]) -> int:
-    """How far down the tree a rule is: of two that explain as much, the deeper one says more."""
-    steps, above = 0, rule.parent
+def ancestors(rules: Mapping[str, AdviceRule], name: str) -> list[str]:
+    """The rules above a rule, the nearest first."""
+    found: list[str] = []
+    above = rules[name].parent
     while above in rules:
-        steps, above = steps + 1, rules[above].parent
-    return steps
+        found.append(above)
+        above = rules[above].parent
+    return found
 
 
-def _estimate(rule: AdviceRule, found: LaunchReadings) -> float:
+def estimate(rule: AdviceRule, found: LaunchReadings) -> float:
+    """What a rule's own arithmetic explains, 0 to 1, whatever is above it."""
     try:
         return _bounded(formula_value(rule.explains, found.value))
     except ZeroDivisionError:
