@@ -79,7 +79,7 @@ def advise_command(
         return print_result("advise", _facts(result, found, lacking, limit))
     terminal.out.print(provenance(result.run), markup=False, highlight=False)
     if shows_missing:
-        _show_missing(lacking)
+        _show_missing(lacking, result.run.kind)
         return 0
     for case in found:
         _show_case(result, case, limit)
@@ -138,17 +138,16 @@ def _show_case(result: JudgedRun, found: CaseAdvice, limit: int) -> None:
         _print(2, f"and {len(found.advice) - limit} more: --limit {len(found.advice)}")
 
 
-def _show_missing(lacking: list[MissingMetric]) -> None:
+def _show_missing(lacking: list[MissingMetric], kind: RunKind) -> None:
     if not lacking:
-        _print(0, "Every rule had its readings on every case.")
+        _print(0, "Every metric that a rule reads was measured on every case.")
         return
     for metric in lacking:
         names = ", ".join(metric.ncu_names) or "no counter of this chip"
         _print(0, f"{metric.metric}: {names}")
         _print(2, f"for {', '.join(metric.rules)}")
-    collected = [metric.metric for metric in lacking if metric.ncu_names]
-    if collected:
-        _print(0, f"collect: stallgate profile --metrics {','.join(collected)}, or --detail for all of them")
+    how = "`ncu --set full`" if kind == "imported" else "`stallgate profile --detail`"
+    _print(0, f"{how} collects what the chip has of them, beside all that a run has without it.")
 
 
 def _missing(project: Project, result: JudgedRun, found: list[CaseAdvice]) -> list[MissingMetric]:
