@@ -27,9 +27,11 @@ def of_kernel(details: list[Detail], kernel: str) -> list[Detail]:
 
 
 def results_on(rule: AdviceRule, details: list[Detail]) -> list[RuleResult]:
-    """NVIDIA's results on the cause of a rule."""
+    """NVIDIA's results on the cause of a rule; of those that say the same of many instructions, the first."""
     named = [result for detail in details for result in detail.advice if is_named(rule, result)]
-    return [result for result in named if is_finding(result)]
+    alike = {(result.title, result.speedup, result.scope): result for result in reversed(named) if is_finding(result)}
+    estimated = {title for title, speedup, _ in alike if speedup is not None}
+    return [found for found in reversed(alike.values()) if found.speedup is not None or found.title not in estimated]
 
 
 def is_finding(result: RuleResult) -> bool:
