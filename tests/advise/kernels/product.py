@@ -11,8 +11,8 @@ def _without_dot_kernel(a_ptr, b_ptr, c_ptr, M, N, K, BLOCK: tl.constexpr):
     row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float32)
     for k in range(K):
-        a = tl.load(a_ptr + row * K + k)
-        total += a * tl.load(b_ptr + k * N + columns, mask=columns < N, other=0.0)
+        a = tl.load(a_ptr + row * K + k).to(tl.float32)
+        total += a * tl.load(b_ptr + k * N + columns, mask=columns < N, other=0.0).to(tl.float32)
     tl.store(c_ptr + row * N + columns, total, mask=columns < N)
 
 
