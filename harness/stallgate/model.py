@@ -381,6 +381,17 @@ class Target(TargetTerms, frozen=True, kw_only=True):
     """Excuses the target where it is not met."""
 
 
+class HeldRule(FrozenStruct, frozen=True):
+    """A rule of a stage that changes of a variant are held to."""
+
+    text: str
+    """The rule in words."""
+    changes: list[str]
+    """The changes that it is about, such as ``num_stages raised``."""
+    unless: str = ""
+    """The condition on readings under which they are allowed; empty: never."""
+
+
 class Stage(FrozenStruct, frozen=True):
     """A focus of optimisation with its targets, rules and autotune space."""
 
@@ -395,6 +406,9 @@ class Stage(FrozenStruct, frozen=True):
     shown: list[Metric] = []
     """Metrics that are drawn beside the targets and not judged."""
     rules: list[str] = []
+    """Rules in words alone."""
+    held: list[HeldRule] = []
+    """Rules that ``stallgate compare`` holds changes to."""
     autotune: dict[str, list[object]] = {}
 
 
