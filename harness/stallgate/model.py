@@ -283,6 +283,8 @@ class Chip(FrozenStruct, frozen=True):
     compute_capability: str | None = None
     like: str | None = None
     """A chip of the same family, whose counters it has."""
+    device_names: list[str] = []
+    """GPUs of this chip without a data sheet, as drivers report them: others share the compute capability."""
 
 
 class Catalogue(FrozenStruct, frozen=True):
@@ -471,16 +473,16 @@ class GpuSpec(FrozenStruct, frozen=True):
     compute_capability: str
     multiprocessors: int
     dram_bandwidth_gb_s: float
-    l2_cache_mb: float
-    tf32_tflops: float
-    bf16_tflops: float
-    fp16_tflops: float
     registers_per_thread: int
     threads_per_block: int
     threads_per_multiprocessor: int
     warps_per_multiprocessor: int
     shared_memory_per_multiprocessor_kb: float
     shared_memory_per_block_kb: float
+    l2_cache_mb: float | None = None
+    tf32_tflops: float | None = None
+    bf16_tflops: float | None = None
+    fp16_tflops: float | None = None
     fp32_tflops: float | None = None
     """Of the FP32 units. ``tf32_tflops``, ``bf16_tflops`` and ``fp16_tflops`` are of the tensor cores, dense."""
     fp64_tflops: float | None = None
@@ -492,8 +494,13 @@ class GpuSpec(FrozenStruct, frozen=True):
     """Of the tensor cores, dense."""
     int8_tops: float | None = None
     """Of the tensor cores, dense."""
+    boost_mhz: float | None = None
+    """The multiprocessors' clock at which the peaks of the FP32 units are reached."""
+    memory_bus_bits: int | None = None
+    unseen_names: list[str] = []
+    """Those of ``device_names`` that nobody has seen a driver report yet."""
     source: str = ""
-    """The document that the peaks are from."""
+    """The documents that the figures are from."""
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------
