@@ -170,7 +170,7 @@ def test_what_no_chip_is_called_or_several_are_is_refused(repository: Project, n
         named_chip(repository, name)
 
 
-@pytest.mark.parametrize(("name", "near"), [("rtx_4091", "rtx_4090"), ("gh101", "gh100"), ("GA10", "GA104")])
+@pytest.mark.parametrize(("name", "near"), [("rtx_4091", "rtx_4090"), ("gh101", "gh100"), ("GA10", "GA106")])
 def test_an_unknown_chip_gets_the_nearest_as_a_hint(repository: Project, name: str, near: str) -> None:
     with pytest.raises(UnknownName) as refused:
         named_chip(repository, name)

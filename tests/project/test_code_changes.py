@@ -201,8 +201,10 @@ def test_autotuned_configurations_are_tunables() -> None:
     assert said(tuned(1, 2), tuned(1, 2)) == []
 
 
-def test_a_file_that_cannot_be_parsed_is_named() -> None:
-    found = code_difference({"v.py": BASE}, {"v.py": BASE, "w.py": "def"})
+@pytest.mark.parametrize("text", ["def", "x = " + " + ".join(["1"] * 3000), "x = '\0'"])
+def test_a_file_that_cannot_be_read_as_python_is_named(text: str) -> None:
+    found = code_difference({"v.py": BASE}, {"v.py": BASE, "w.py": text})
+    assert found.changes == []
     assert found.unread[0].startswith("w.py: ")
 
 

@@ -95,13 +95,29 @@ class SourceTree:
         """File -> why it could not be parsed."""
         for path, text in sorted(sources.items()):
             try:
-                self.modules.append(Module(path, ast.parse(text)))
+                tree = ast.parse(text)
+                _check_depth(tree)
+                self.modules.append(Module(path, tree))
             except (SyntaxError, ValueError, RecursionError) as error:
                 self.unread[path] = str(error) or type(error).__name__
         functions = [function for module in self.modules for function in module.functions]
         self.functions = functions
         self.kernels = {function.name: function for function in functions if function.is_kernel}
         self.hosts = {function.name: function for function in functions if not function.is_kernel}
+
+
+_DEEPEST = 150
+"""Levels of nested syntax that are followed; code that people write has a third of them."""
+
+
+def _check_depth(tree: ast.AST) -> None:
+    """Refuses a tree that is nested too deeply to be walked."""
+    level: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
 
 
 def own_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
