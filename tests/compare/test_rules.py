@@ -66,7 +66,7 @@ def test_a_reading_allows_a_change_and_its_lack_allows_nothing(
 def test_a_finding_says_which_reading_would_have_allowed_the_change(repository: Project) -> None:
     (found,) = held(repository, STALL, change(), memory_dependency_stall=6.0)
     assert decided_by(found) == (
-        "allowed by memory_dependency_stall >= 20; before: memory_dependency_stall 6 % on square"
+        "allowed by memory_dependency_stall >= 20; read: memory_dependency_stall 6 % on square"
     )
     (untold,) = held(repository, STALL, change())
     assert untold.missing == ["memory_dependency_stall"]
@@ -239,7 +239,7 @@ def test_compare_says_which_rule_a_change_broke(stallgate: Stallgate, replayed_s
     words = " ".join(done.stdout.split())
     assert "broken: raise num_stages only if memory stalls are high" in words
     assert "num_stages raised: 4 -> 6 (kernels/cumprod/blocked_scan.py:" in words
-    assert "memory_dependency_stall >= 20; before: memory_dependency_stall" in words
+    assert "memory_dependency_stall >= 20; read: memory_dependency_stall" in words
     (rules,) = json.loads(stallgate("compare", base.name, replayed_square.name, "--json").stdout)["rules"]
     assert (rules["variant"], len(rules["changes"])) == ("blocked_scan", 1)
     assert rules["broken"][0]["readings"][0]["workload"] == "square"

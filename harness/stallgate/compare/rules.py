@@ -294,4 +294,4 @@ def decided_by(finding: RuleFinding) -> str:
     if not finding.readings:
         return f"allowed by {finding.unless}; no workload that the stage judges was measured before"
     read = "; ".join(dict.fromkeys(reading.shown for reading in finding.readings))
-    return f"allowed by {finding.unless}; before: {read}"
+    return f"allowed by {finding.unless}; read: {read}"

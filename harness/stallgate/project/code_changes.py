@@ -93,11 +93,13 @@ def _change(kind: ChangeKind, subject: str, verb: Verb, texts: tuple[str, str], 
 
 
 def _counterparts(old: Mapping[str, Function], new: Mapping[str, Function]) -> dict[str, str]:
-    """Function after -> the one before: of the same name; else one that does the same, else the next that is left."""
+    """Function after -> the one before: of the same name; of those that are left, the names that are most alike."""
     found = {name: name for name in new if name in old}
-    gone = [name for name in old if name not in new]
-    come = [name for name in new if name not in old]
-    return found | dict(zip(come, gone, strict=False))
+    pairs = [(name, former) for name in new if name not in old for former in old if former not in new]
+    for name, former in sorted(pairs, key=lambda pair: -SequenceMatcher(None, *pair).ratio()):
+        if name not in found and former not in found.values():
+            found[name] = former
+    return found
 
 
 def _entries(tree: SourceTree) -> dict[str, Function]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -63,4 +64,7 @@ def _short(code: str) -> str:
 
 
 def _line(indent: int, words: str, style: str = "") -> Text:
-    return Text(f"{' ' * indent}{without_controls(words)}", style=style)
+    """A sentence, its later lines further in than its first."""
+    first, later = " " * indent, " " * (indent + 2)
+    lines = wrap(without_controls(words), out.width, initial_indent=first, subsequent_indent=later)
+    return Text("\n".join(lines), style=style)
