@@ -283,6 +283,8 @@ class Chip(FrozenStruct, frozen=True):
     compute_capability: str | None = None
     like: str | None = None
     """A chip of the same family, whose counters it has."""
+    device_names: list[str] = []
+    """GPUs of this chip without a data sheet, as drivers report them: others share the compute capability."""
 
 
 class Catalogue(FrozenStruct, frozen=True):
@@ -381,6 +383,17 @@ class Target(TargetTerms, frozen=True, kw_only=True):
     """Excuses the target where it is not met."""
 
 
+class HeldRule(FrozenStruct, frozen=True):
+    """A rule of a stage that changes of a variant are held to."""
+
+    text: str
+    """The rule in words."""
+    changes: list[str]
+    """The changes that it is about, such as ``num_stages raised``."""
+    unless: str = ""
+    """The condition on readings under which they are allowed; empty: never."""
+
+
 class Stage(FrozenStruct, frozen=True):
     """A focus of optimisation with its targets, rules and autotune space."""
 
@@ -395,6 +408,9 @@ class Stage(FrozenStruct, frozen=True):
     shown: list[Metric] = []
     """Metrics that are drawn beside the targets and not judged."""
     rules: list[str] = []
+    """Rules in words alone."""
+    held: list[HeldRule] = []
+    """Rules that ``stallgate compare`` holds changes to."""
     autotune: dict[str, list[object]] = {}
 
 
@@ -487,16 +503,16 @@ class GpuSpec(FrozenStruct, frozen=True):
     compute_capability: str
     multiprocessors: int
     dram_bandwidth_gb_s: float
-    l2_cache_mb: float
-    tf32_tflops: float
-    bf16_tflops: float
-    fp16_tflops: float
     registers_per_thread: int
     threads_per_block: int
     threads_per_multiprocessor: int
     warps_per_multiprocessor: int
     shared_memory_per_multiprocessor_kb: float
     shared_memory_per_block_kb: float
+    l2_cache_mb: float | None = None
+    tf32_tflops: float | None = None
+    bf16_tflops: float | None = None
+    fp16_tflops: float | None = None
     fp32_tflops: float | None = None
     """Of the FP32 units. ``tf32_tflops``, ``bf16_tflops`` and ``fp16_tflops`` are of the tensor cores, dense."""
     fp64_tflops: float | None = None
@@ -508,8 +524,13 @@ class GpuSpec(FrozenStruct, frozen=True):
     """Of the tensor cores, dense."""
     int8_tops: float | None = None
     """Of the tensor cores, dense."""
+    boost_mhz: float | None = None
+    """The multiprocessors' clock at which the peaks of the FP32 units are reached."""
+    memory_bus_bits: int | None = None
+    unseen_names: list[str] = []
+    """Those of ``device_names`` that nobody has seen a driver report yet."""
     source: str = ""
-    """The document that the peaks are from."""
+    """The documents that the figures are from."""
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from stallgate.measure.chip import judged_by, unmeasurable, verify
+from stallgate.errors import UnknownName
+from stallgate.measure.chip import judged_by, named_chip, unmeasurable, verify
+from stallgate.measure.device import Device
+from stallgate.measure.profile import chip_of
 from stallgate.model import Target
 from stallgate.project.catalogue import exists_on, names_in
 from stallgate.project.load import Project
@@ -136,3 +139,65 @@ def test_a_plan_is_for_the_gpu_that_is_here_and_a_profile_says_what_it_lacks(
     assert "agrees with the catalogue" in facts["ncu"]
     (tmp_path / "bin/ncu").unlink()
     assert facts["unmeasurable"][0] in with_ncu("profile").stderr
+
+
+# --- which chip -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "chip"),
+    [
+        *(("GA104", "GA104"), ("ga104", "GA104"), ("Ga104", "GA104"), ("ga104 ", "GA104")),
+        *(("h200", "GH100"), ("h200_sxm", "GH100"), ("NVIDIA H200", "GH100"), ("nvidia h200", "GH100")),
+        *(
+            ("h100", "GH100"),
+            ("a100", "GA100"),
+            ("rtx 4090", "AD102"),
+            ("RTX4090", "AD102"),
+            ("GeForce RTX 4090", "AD102"),
+        ),
+        *(("l4", "AD104"), ("L40S", "AD102"), ("b200", "GB100"), ("gb10", "GB20B"), ("GB10B", "GB10B")),
+        *(("rtx 3090", "GA102"), ("rtx 3070", "GA104"), ("NVIDIA GeForce RTX 3060", "GA106"), ("rtx 5090", "GB202")),
+    ],
+)
+def test_a_chip_is_known_by_its_own_name_and_by_those_of_its_gpus(repository: Project, name: str, chip: str) -> None:
+    assert named_chip(repository, name) == chip
+
+
+@pytest.mark.parametrize("name", ["", " ", "GA10", "sm_86", "nvidia", "rtx"])
+def test_what_no_chip_is_called_or_several_are_is_refused(repository: Project, name: str) -> None:
+    with pytest.raises(UnknownName, match="no chip is named"):
+        named_chip(repository, name)
+
+
+@pytest.mark.parametrize(("name", "near"), [("rtx_4091", "rtx_4090"), ("gh101", "gh100"), ("GA10", "GA106")])
+def test_an_unknown_chip_gets_the_nearest_as_a_hint(repository: Project, name: str, near: str) -> None:
+    with pytest.raises(UnknownName) as refused:
+        named_chip(repository, name)
+    assert near in refused.value.hint
+
+
+def test_the_catalogue_is_shown_for_a_card(stallgate: Stallgate) -> None:
+    done = stallgate("metrics", "--chip", "rtx 4090")
+    assert done.returncode == 0
+    assert done.stdout == stallgate("metrics", "--chip", "AD102").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "chip"),
+    [
+        ("NVIDIA GeForce RTX 3070", "8.6", "GA104"),
+        ("NVIDIA GeForce RTX 3050 Laptop GPU", "8.6", "GA107"),
+        ("NVIDIA GeForce RTX 3999", "8.6", "GA102"),
+        ("NVIDIA L4", "8.9", "AD104"),
+        ("NVIDIA GB10", "12.1", "GB20B"),
+        ("NVIDIA Something", "99.0", None),
+    ],
+)
+def test_the_chip_of_a_gpu_is_by_its_name_before_its_compute_capability(
+    repository: Project, name: str, capability: str, chip: str | None
+) -> None:
+    device = Device(
+        index=0, uuid="", name=name, driver="1", compute_capability=capability, memory_mib=1.0, free_mib=1.0
+    )
+    assert chip_of(repository, device) == chip

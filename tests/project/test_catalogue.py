@@ -14,7 +14,6 @@ from stallgate.project.catalogue import (
     asked_for,
     collected,
     formula_value,
-    known_chip,
     listing,
     name_on,
     names_in,
@@ -212,17 +211,6 @@ def test_a_chip_has_the_counters_of_the_one_that_it_is_like(repository: Project)
         for metric in repository.catalogue.metrics.values():
             names = [asked_for(repository.catalogue, metric, name) for name in (chip.name, chip.like)]
             assert names[0] == names[1]
-
-
-@pytest.mark.parametrize("name", ["GA104", "ga104", "Ga104"])
-def test_a_chip_is_known_in_any_case(repository: Project, name: str) -> None:
-    assert known_chip(repository.catalogue, name) == "GA104"
-
-
-@pytest.mark.parametrize("name", ["", "GA10", "sm_86", "ga104 "])
-def test_an_unknown_chip_is_said_to_be_unknown(repository: Project, name: str) -> None:
-    with pytest.raises(UnknownName, match="no chip is named"):
-        known_chip(repository.catalogue, name)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------

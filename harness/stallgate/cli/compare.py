@@ -12,9 +12,11 @@ from stallgate.cli.facts import MetricValue, metric_value
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import judged, near, open_runs
+from stallgate.compare.rules import VariantRules, rules_of_runs
 from stallgate.compare.two_runs import Change, Fact, Pair, Retuned, RunComparison, Side, Word, compare, refuse_empty
 from stallgate.model import FrozenStruct, Identity, Reason, Role
 from stallgate.render import terminal
+from stallgate.render.terminal_rules import show_rules
 from stallgate.runs.folder import refuse_recording
 
 
@@ -76,6 +78,8 @@ class CompareFacts(FrozenStruct, frozen=True):
     main: list[str]
     """The duration and the metrics of the stages."""
     pairs: list[PairFacts]
+    rules: list[VariantRules]
+    """The candidates whose code changed, and the rules of their stages that this broke."""
 
 
 @click.command("compare")
@@ -107,17 +111,19 @@ def compare_command(
     if page:
         refuse_recording(project.reports, after.folder)
     found = compare(project, before, after, same_conditions=same_conditions)
+    rules = rules_of_runs(project, before, after)
     if not as_json:
         terminal.show_comparison(found, every)
+        show_rules(rules)
     if page:
         click.echo(f"page: {near(draw_compared(found, after.folder))}", err=as_json)
-    facts = _facts(found, every)
+    facts = _facts(found, every, rules)
     found_so_far(facts)
     refuse_empty(found)
     return print_result("compare", facts) if as_json else 0
 
 
-def _facts(found: RunComparison, every: bool) -> CompareFacts:
+def _facts(found: RunComparison, every: bool, rules: list[VariantRules]) -> CompareFacts:
     pairs = [_pair_facts(pair, found.main, every) for pair in found.pairs]
     words = [change.word for pair in found.pairs for change in pair.changes]
     return CompareFacts(
@@ -133,6 +139,7 @@ def _facts(found: RunComparison, every: bool) -> CompareFacts:
         facts=found.facts,
         main=found.main,
         pairs=pairs,
+        rules=rules,
     )
 
 

@@ -11,9 +11,9 @@ from stallgate.cli.chips import on_chip
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project
-from stallgate.measure.chip import judged_by
+from stallgate.measure.chip import judged_by, named_chip
 from stallgate.model import Direction, FrozenStruct
-from stallgate.project.catalogue import known_chip, listing
+from stallgate.project.catalogue import listing
 from stallgate.render import terminal
 
 
@@ -53,13 +53,17 @@ class MetricsFacts(FrozenStruct, frozen=True):
 
 
 @click.command("metrics")
-@click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets cannot be judged on it.")
+@click.option(
+    "--chip",
+    metavar="NAME",
+    help="Show what this chip or GPU has (GH100, h200, rtx 4090), and which targets cannot be judged on it.",
+)
 @root_option
 @json_option(MetricsFacts)
 def metrics_command(chip: str | None, root: Path | None, as_json: bool) -> int:
     """Show the catalogue, for a chip or for all."""
     project = open_project(root, needed=False)
-    chip = known_chip(project.catalogue, chip)
+    chip = named_chip(project, chip)
     judging = judged_by(project, list(project.problems))
     rows = [{**row, "judged_by": judging.get(str(row["metric"]), [])} for row in listing(project.catalogue, chip)]
     broken = [*project.broken_problems.values(), *project.broken_stages.values()]

@@ -13,10 +13,11 @@ from stallgate.cli.chips import chip_here, on_chip
 from stallgate.cli.options import configuration_option, json_option, root_option, subjects_argument, workload_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project, planned_cases, problems_of
+from stallgate.measure.chip import named_chip
 from stallgate.measure.ncu import example_command
 from stallgate.measure.plan import judging_stages
 from stallgate.model import FrozenStruct
-from stallgate.project.catalogue import collected, known_chip
+from stallgate.project.catalogue import collected
 from stallgate.render import terminal
 
 
@@ -60,7 +61,7 @@ def plan_command(**given: Any) -> int:
     arguments = PlanArguments(**given)
     project = open_project(arguments.root)
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
-    chip = known_chip(project.catalogue, arguments.chip) or chip_here(project)
+    chip = named_chip(project, arguments.chip) or chip_here(project)
     command = example_command(collected(project.catalogue, chip, None, judging_stages(project, cases)))
     gaps, answer = on_chip(project, chip, problems_of(cases))
     status = 3 if gaps else 0

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from stallgate.errors import NoProfiler
+from stallgate.errors import NoProfiler, UnknownName
 from stallgate.measure import ncu
 from stallgate.model import Catalogue, FrozenStruct, Metric
 from stallgate.project.catalogue import COMPUTED_OF, asked_for, exists_on, is_measured, names_in
@@ -25,6 +25,44 @@ class CatalogueCheck(FrozenStruct, frozen=True):
     text: str
     differs: bool
     """Whether the two contradict each other."""
+
+
+_MAKERS = re.compile(r"^(?:nvidia|geforce|quadro|tesla)+")
+
+
+def named_chip(project: Project, name: str | None) -> str | None:
+    """A chip from what people call it: its own name, a data sheet's, or a GPU's, in any case; or the beginning of one.
+
+    Raises:
+        UnknownName: nothing is called so, or GPUs of several chips are.
+    """
+    if name is None:
+        return None
+    called = _names_of_chips(project)
+    wanted = _plain(name)
+    exact = {chip for text, chip in called if _plain(text) == wanted}
+    begun = {chip for text, chip in called if wanted and _plain(text).startswith(wanted)}
+    for found in (exact, begun):
+        if len(found) == 1:
+            return found.pop()
+    known = [*project.catalogue.chips, *project.gpu_specs]
+    near = [text for text, _ in called if wanted and _plain(text).startswith(wanted)]
+    raise UnknownName("chip", name, near or [*known, *(text.lower() for text in known)])
+
+
+def _names_of_chips(project: Project) -> list[tuple[str, str]]:
+    """Every name of a chip or of a GPU with one, and the chip."""
+    chips = project.catalogue.chips.values()
+    found = [(chip.name, chip.name) for chip in chips]
+    found += [(name, chip.name) for chip in chips for name in chip.device_names]
+    for spec in project.gpu_specs.values():
+        found += [(name, spec.chip) for name in (spec.name, spec.title, *spec.device_names)]
+    return found
+
+
+def _plain(name: str) -> str:
+    """A name without case, spaces and the maker's words before it."""
+    return _MAKERS.sub("", re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def judged_by(project: Project, problems: list[str]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import msgspec
 from stallgate.errors import StallgateError
 from stallgate.formatting import listed
 from stallgate.measure import ncu
+from stallgate.measure.card import PROPERTIES, DeviceProperties, differences_from_card
 from stallgate.measure.device import find_devices
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import FrozenStruct, Run
@@ -29,11 +30,15 @@ file = pathlib.Path(found.origin).with_name("version.py") if found and found.ori
 built = runpy.run_path(str(file)) if file and file.is_file() else {}
 if "__version__" in built and built.get("cuda", "") is None and built.get("hip", "") is None:
     import triton
-    print(json.dumps([built["__version__"], triton.__version__, None, False]))
+    print(json.dumps([built["__version__"], triton.__version__, None, False, []]))
 else:
     import torch, triton
-    print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, torch.cuda.is_available()]))
-"""
+    names = {names}
+    able = torch.cuda.is_available()
+    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count() if able else 0)]
+    facts = [dict((name, getattr(each, name, None)) for name in names) for each in found]
+    print(json.dumps([torch.__version__, triton.__version__, torch.version.cuda, able, facts]))
+""".replace("{names}", repr(PROPERTIES))
 """A torch that was built without CUDA says so in a file; its import, which takes seconds, is not tried."""
 
 
@@ -49,7 +54,9 @@ class Finding(FrozenStruct, frozen=True):
 
 def examine(project: Project, python: str) -> list[Finding]:
     """Every finding, in the order in which a person would look."""
-    return [_gpu(), _counters(), _ncu(), _child(python), _reader(), *_broken(project), *_recordings(project)]
+    child, properties = _child(python)
+    cards = [_card(project, each) for each in properties]
+    return [_gpu(), *cards, _counters(), _ncu(), child, _reader(), *_broken(project), *_recordings(project)]
 
 
 def able(findings: list[Finding]) -> bool:
@@ -95,26 +102,48 @@ def _ncu() -> Finding:
         return Finding(name="ncu", state="missing", text=error.message, hint=error.hint)
 
 
-def _child(python: str) -> Finding:
-    """torch and triton in the interpreter that would run the variants."""
+def _card(project: Project, found: DeviceProperties) -> Finding:
+    """How a GPU of this machine stands to its data sheet."""
+    spec = project.gpu_spec_of(found.name)
+    if spec is None:
+        hint = "add one in metrics/gpus/: `stallgate docs files` has its keys"
+        return Finding(name="card", state="note", text=f"{found.name} has no data sheet", hint=hint)
+    differences = differences_from_card(spec, found)
+    if differences:
+        text = f"{found.name} differs from its data sheet {spec.name}: {'; '.join(differences)}"
+        return Finding(
+            name="card", state="note", text=text, hint="another edition, or a part of a GPU: check the figures"
+        )
+    return Finding(name="card", state="ok", text=f"{found.name} is as its data sheet {spec.name} says")
+
+
+def _child(python: str) -> tuple[Finding, list[DeviceProperties]]:
+    """torch and triton in the interpreter that would run the variants, and what they say of the GPUs."""
     hint = "name an interpreter that has a CUDA torch and triton with --python"
     try:
         answer = subprocess.run(
             [python, "-c", _PROBE], capture_output=True, text=True, errors="replace", timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name="torch", state="missing", text=f"{python} does not run: {error}", hint=hint)
+        return _no_torch(f"{python} does not run: {error}", hint)
     if answer.returncode != 0:
         last = answer.stderr.strip().splitlines()[-1:] or ["no word"]
-        return Finding(name="torch", state="missing", text=f"{python}: {last[0]}", hint=hint)
+        return _no_torch(f"{python}: {last[0]}", hint)
     try:
-        torch, triton, cuda, available = msgspec.json.decode(answer.stdout, type=tuple[str, str, str | None, bool])
+        torch, triton, cuda, available, properties = msgspec.json.decode(answer.stdout, type=_Answer)
     except msgspec.DecodeError:
-        return Finding(name="torch", state="missing", text=f"{python} does not answer as Python does", hint=hint)
+        return _no_torch(f"{python} does not answer as Python does", hint)
     text = f"{python} has torch {torch}, triton {triton}, CUDA {cuda}"
     if not available:
-        return Finding(name="torch", state="missing", text=f"{text}, and finds no CUDA device", hint=hint)
-    return Finding(name="torch", state="ok", text=text)
+        return _no_torch(f"{text}, and finds no CUDA device", hint)
+    return Finding(name="torch", state="ok", text=text), properties
+
+
+_Answer = tuple[str, str, str | None, bool, list[DeviceProperties]]
+
+
+def _no_torch(text: str, hint: str) -> tuple[Finding, list[DeviceProperties]]:
+    return Finding(name="torch", state="missing", text=text, hint=hint), []
 
 
 def _reader() -> Finding:

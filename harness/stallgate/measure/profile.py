@@ -101,12 +101,17 @@ def subject_of(project: Project, name: str) -> Subject:
 
 
 def chip_of(project: Project, device: Device) -> str | None:
-    """The chip of a GPU: by its data sheet, else by its compute capability; None where neither tells."""
+    """The chip of a GPU: by its data sheet, else by its name, else by its compute capability; None if none tells.
+
+    Of several chips of one compute capability it is that which the others have the counters of.
+    """
     spec = project.gpu_spec_of(device.name)
     if spec is not None:
         return spec.chip
-    chips = project.catalogue.chips.values()
-    return next((chip.name for chip in chips if chip.compute_capability == device.compute_capability), None)
+    chips = sorted(project.catalogue.chips.values(), key=lambda chip: chip.like is not None)
+    named = [chip.name for chip in chips if device.name in chip.device_names]
+    alike = [chip.name for chip in chips if chip.compute_capability == device.compute_capability]
+    return next(iter([*named, *alike]), None)
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------

@@ -172,20 +172,6 @@ def collects(catalogue: Catalogue, chip: str | None, stage: Stage, metrics: Iter
     return list(dict.fromkeys(name for metric in rows for name in asked_for(catalogue, metric, chip)))
 
 
-def known_chip(catalogue: Catalogue, chip: str | None) -> str | None:
-    """A chip as the catalogue writes it, from a name in any case.
-
-    Raises:
-        UnknownName: the chip is unknown.
-    """
-    if chip is None:
-        return None
-    found = next((name for name in catalogue.chips if name.lower() == chip.lower()), None)
-    if found is None:
-        raise UnknownName("chip", chip, catalogue.chips)
-    return found
-
-
 def listing(catalogue: Catalogue, chip: str | None) -> list[dict[str, object]]:
     """The catalogue's rows for a reader, with the ncu name that the chip is asked for."""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from stallgate.model import (
     Exemption,
     FrozenStruct,
     GpuSpec,
+    HeldRule,
     Metric,
     Stage,
     Target,
@@ -26,6 +28,7 @@ from stallgate.model import (
 from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
+from stallgate.project.held_rules import PATTERN_HELP, bare_name, parse_condition, parse_pattern
 from stallgate.project.layout import CATALOGUE_FILE, baseline_files, relative
 from stallgate.project.shipped import catalogue_files, shown_name
 
@@ -164,6 +167,7 @@ class _StageFile(FrozenStruct, frozen=True):
     undecided: Literal["stop", "warn"] = "stop"
     shown: list[str] = []
     rules: list[str] = []
+    held: list[HeldRule] = []
     autotune: dict[str, list[object]] = {}
 
 
@@ -181,7 +185,27 @@ def read_stage(root: Path, path: Path, catalogue: Catalogue) -> Stage:
     table = convert(raw, _StageFile, shown)
     targets = [_target(f"{shown}: targets[{i}]", row, catalogue) for i, row in enumerate(table.targets)]
     metrics = [_metric(f"{shown}: shown[{i}]", name, catalogue) for i, name in enumerate(table.shown)]
-    return Stage(**{**asdict(table), "name": path.stem, "targets": targets, "shown": metrics})
+    for number, rule in enumerate(table.held):
+        _check_held(f"{shown}: held[{number}]", rule, table.autotune, catalogue)
+    return Stage(**{**asdict(table), "name": path.stem, "targets": targets, "shown": metrics, "held": table.held})
+
+
+def _check_held(where: str, rule: HeldRule, autotune: Collection[str], catalogue: Catalogue) -> None:
+    """Refuses a rule about changes that nothing recognises, or with a condition that cannot be computed."""
+    for key, text in (("text", rule.text), ("changes", "".join(rule.changes))):
+        if not text.strip():
+            raise BrokenFile(f"{where}.{key}: it is empty", 'such as changes = ["num_stages raised"]')
+    for number, change in enumerate(rule.changes):
+        try:
+            parse_pattern(change, autotune)
+        except ValueError as error:
+            raise BrokenFile(f"{where}.changes[{number}]: {error}", PATTERN_HELP) from None
+    try:
+        condition = parse_condition(rule.unless)
+    except ValueError as error:
+        raise BrokenFile(f"{where}.unless: {error}", 'such as unless = "memory_dependency_stall >= 20"') from None
+    for name in condition.names:
+        _check_measured(f"{where}.unless", _metric(f"{where}.unless", bare_name(name), catalogue))
 
 
 def _refuse_workloads(shown: str, stage: str, targets: object) -> None:
