@@ -348,6 +348,10 @@ class TargetTerms(BoundTerms, frozen=True, kw_only=True):
 
     tolerance: float | None = None
     """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
+    tolerance_points: float | None = None
+    """The same for a share, in percentage points."""
+    insist: bool = False
+    """Whether a counter that is worse than the baseline fails although the time is not."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
     variants: list[str] = []
@@ -356,15 +360,19 @@ class TargetTerms(BoundTerms, frozen=True, kw_only=True):
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
     def __post_init__(self) -> None:
-        name, bound = self._check_one("tolerance")
-        if name == "tolerance":
-            self._check_tolerance(bound)
+        name, bound = self._check_one("tolerance", "tolerance_points")
+        if name in ("tolerance", "tolerance_points"):
+            self._check_tolerance(name, bound)
+        elif self.insist:
+            raise ValueError("`insist` goes with a tolerance: other targets always count")
 
-    def _check_tolerance(self, tolerance: float) -> None:
-        if not 0 <= tolerance < 1:
+    def _check_tolerance(self, name: str, tolerance: float) -> None:
+        if name == "tolerance" and not 0 <= tolerance < 1:
             raise ValueError("`tolerance` is a fraction from 0 to 1: 0.02 allows 2 % worse than the baseline")
+        if name == "tolerance_points" and not 0 <= tolerance < 100:
+            raise ValueError("`tolerance_points` is from 0 to 100: 2 allows two percentage points worse")
         if self.of is not None or self.scope == "kernel":
-            raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
+            raise ValueError(f"`{name}` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
 
     @property
     def _noun(self) -> str:
@@ -920,6 +928,8 @@ class Verdict(FrozenStruct, frozen=True):
     """The fraction of the roof that the bound is."""
     tolerance: float | None = None
     """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
+    tolerance_points: float | None = None
+    """The same for a share, in percentage points."""
     baseline: float | None = None
     """The accepted value that the tolerance is around."""
     value: float | None = None

@@ -55,7 +55,7 @@ KINDS = {
     "a value, lower": Kind(target(STALL, below=20), 19.5, 20.5),
     "of the roof, higher": Kind(target("dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
     "of the roof, lower": Kind(target("duration", at_most=1.03, of="roof"), 100.0, 102.0),
-    "the baseline, higher": Kind(target("dram_throughput", tolerance=0.02), 87.0, 86.0),
+    "the baseline, higher": Kind(target("dram_throughput", tolerance_points=2, insist=True), 86.0, 85.9),
     "the baseline, lower": Kind(target("duration", tolerance=0.02), 101.0, 103.0),
     "each kernel, higher": Kind(target("dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
     "each kernel, lower": Kind(target(STALL, at_most=20, scope="kernel"), 20.0, 20.5),
@@ -141,8 +141,15 @@ def waived(until: date, *targets: Target, **changes: Any) -> Callable[[Project],
 
 def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) -> Callable[[Project], Project]:
     kept = {metric: accepted(GOODS[metric], spread)}
-    bound = target(metric, tolerance=0.02)
+    bound = target(metric, tolerance=0.02) if metric == "duration" else target(metric, tolerance_points=2, insist=True)
     return lambda project: with_baseline(with_stage(project, bound), kept, **changes)
+
+
+def lost(*, insist: bool, times: bool = True) -> Callable[[Project], Project]:
+    """A stage that holds the stall to its baseline, of which the time is accepted too, or not."""
+    stall = target(STALL, tolerance_points=2, insist=insist)
+    kept = {STALL: accepted(10.0, unit="%")} | ({"duration": accepted(100.0, unit="ns")} if times else {})
+    return lambda project: with_baseline(with_stage(project, stall), kept)
 
 
 def two_stages(project: Project) -> Project:
@@ -352,6 +359,18 @@ SITUATIONS: dict[str, Situation] = {
         "met",
         0,
     ),
+    "a counter is worse than the baseline, and the time is not": Situation(
+        lost(insist=False), {"candidate": HIGH_STALL}, "excused", "no_slower", 0
+    ),
+    "a counter is worse than the baseline, and the target insists": Situation(
+        lost(insist=True), {"candidate": HIGH_STALL}, "fail", "regressed", 1
+    ),
+    "a counter is worse than the baseline, and so is the time": Situation(
+        lost(insist=False), {"candidate": HIGH_STALL | SLOWER}, "fail", "regressed", 1
+    ),
+    "a counter is worse, and the time has no baseline": Situation(
+        lost(insist=False, times=False), {"candidate": HIGH_STALL}, "fail", "regressed", 1
+    ),
     # --- waivers ---
     "waived": Situation(waived(LATER), {"candidate": HIGH_STALL}, "waived", "waived", 0),
     "waived until today": Situation(waived(TODAY), {"candidate": HIGH_STALL}, "waived", "waived", 0),
@@ -556,6 +575,20 @@ def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
     )
     verdict = found.verdicts[0]
     assert (verdict.comparison, verdict.bound, verdict.baseline, verdict.tolerance) == ("at_most", 102.0, 100.0, 0.02)
+
+
+def test_a_regression_of_a_share_is_told_in_points(repository: Project) -> None:
+    found = judged(lost(insist=True)(repository), candidate={STALL: summary(13.2)})
+    assert sentence(found) == (
+        f"{STALL} is 13.2 %, 3.2 points worse than the baseline's 10 %; wanted at most 12 % (2 points worse)"
+    )
+    verdict = found.verdicts[0]
+    assert (verdict.bound, verdict.tolerance, verdict.tolerance_points) == (12.0, None, 2.0)
+
+
+def test_a_counter_that_is_worse_at_no_loss_of_time_is_a_note(repository: Project) -> None:
+    found = judged(lost(insist=False)(repository), candidate={STALL: summary(13.2)})
+    assert sentence(found).endswith("; a note only: the time is no worse, 100 ns against at most 100.5 ns")
 
 
 def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:

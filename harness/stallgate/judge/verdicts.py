@@ -15,7 +15,7 @@ from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
 from stallgate.formatting import bare, listed, scaled, shortened, spaced
 from stallgate.judge.baselines import accepted_of
-from stallgate.judge.bounds import Bound, around, excuse_of, excused, terms_of, weigh
+from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
 from stallgate.judge.roof import Roof, Roofs, find_roofs, too_fast, unproven
 from stallgate.judge.soundness import unsound_cases
@@ -33,7 +33,7 @@ from stallgate.model import (
     Verdict,
     Waiver,
 )
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.staleness import derived_bytes, written_workload
 
@@ -154,7 +154,7 @@ def _problems(run: Run) -> list[str]:
 
 def is_absolute(target: Target) -> bool:
     """Whether a target needs neither a roof nor a baseline."""
-    return target.of is None and target.tolerance is None and target.metric.name != ROOF_FRACTION
+    return target.of is None and target.bound is not None and target.metric.name != ROOF_FRACTION
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------
@@ -341,6 +341,7 @@ def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
         bound=bound,
         of_roof=of_roof,
         tolerance=target.tolerance,
+        tolerance_points=target.tolerance_points,
     )
 
 
@@ -417,7 +418,7 @@ def _bound(grounds: Grounds, target: Target, result: CaseResult) -> Bound | Reas
     """The bound of a target for a case, or why there is none."""
     if target.bound is None:
         accepted = accepted_of(grounds.project, grounds.run, result, target.metric)
-        return accepted if isinstance(accepted, Reason) else around(accepted, target.tolerance or 0.0, target.metric)
+        return accepted if isinstance(accepted, Reason) else around(accepted, target)
     comparison, value = target.bound
     if target.of is None and target.metric.name != ROOF_FRACTION:
         return Bound(comparison=comparison, value=value)
@@ -452,6 +453,9 @@ def _settled(grounds: Grounds, verdict: Verdict, stage: Stage, target: Target) -
     excuse = _excuse(grounds, verdict, target)
     if excuse is not None:
         return excused(verdict, excuse)
+    note = _time_kept(grounds, verdict, target)
+    if note is not None:
+        return noted(verdict, note)
     waiver = _waiver(grounds.project, verdict)
     if waiver is not None and grounds.today <= waiver.until:
         sentence = f"{verdict.sentence}; waived until {waiver.until}: {waiver.reason}"
@@ -475,6 +479,19 @@ def _excuse(grounds: Grounds, verdict: Verdict, target: Target) -> Excuse | None
         return None
     case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
     return excuse_of(target.unless, _summary(grounds, case, metric))
+
+
+def _time_kept(grounds: Grounds, verdict: Verdict, target: Target) -> Excuse | None:
+    """The accepted time, where a counter is worse than its baseline and the time is not; None where it counts."""
+    if target.bound is not None or target.insist or target.metric.name == DURATION:
+        return None
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    result = next((result for result in grounds.run.cases if result.case == case), None)
+    duration = grounds.project.catalogue.metrics[DURATION]
+    accepted = accepted_of(grounds.project, grounds.run, result, duration) if result is not None else None
+    if accepted is None or isinstance(accepted, Reason):
+        return None
+    return no_slower(accepted, duration, _summary(grounds, case, duration))
 
 
 def _waiver(project: Project, verdict: Verdict) -> Waiver | None:

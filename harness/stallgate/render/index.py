@@ -19,8 +19,8 @@ from stallgate.compare.history import (
     stored_runs,
     time_of,
 )
-from stallgate.compare.two_runs import compare_metric
-from stallgate.formatting import MARKS, number, percent, quantity, rounded, spaced
+from stallgate.compare.words import compare_metric
+from stallgate.formatting import MARKS, number, quantity, rounded, spaced
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -352,8 +352,6 @@ def _dot(point: Measurement, factor: float) -> Dot:
 
 
 def _change(metric: Metric, before: Measurement, after: Measurement) -> str:
-    """The change of a median, or that the noise hides it: as ``stallgate compare`` judges."""
+    """The change of a time in the words of ``stallgate compare``."""
     change = compare_metric(metric, before.summary, after.summary)
-    if change.word == "same" or change.change is None:
-        return "within the noise of what it took"
-    return f"{percent(abs(change.change))} {'more' if change.change > 0 else 'less'} than"
+    return f"{change.size} {change.word} than" if change.word in ("faster", "slower") else "no change from what it took"
