@@ -708,6 +708,20 @@ class MeasureOptions(FrozenStruct, frozen=True):
     """Whether the run was to be kept as a recording."""
 
 
+class Selection(FrozenStruct, frozen=True):
+    """What a run was asked to cover; where a list is empty, everything."""
+
+    subjects: list[str] = []
+    """``problem`` or ``problem/variant``."""
+    workloads: list[str] = []
+
+    def has_variant(self, problem: str, variant: str) -> bool:
+        return not self.subjects or problem in self.subjects or f"{problem}/{variant}" in self.subjects
+
+    def has_workload(self, workload: str) -> bool:
+        return not self.workloads or workload in self.workloads
+
+
 class Origin(FrozenStruct, frozen=True):
     """The recording that a run replays for one problem."""
 
@@ -790,6 +804,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    selection: Selection = Selection()
+    """Of a live run and of a replay; a recording stands for all of its problem."""
     stages: list[str] = []
     """Of an imported run: the stages that it was imported to be judged by; empty: the project's for imports."""
     program: Program | None = None

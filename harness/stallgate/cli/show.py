@@ -239,7 +239,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
 
 def _judged_now(judgement: Judgement) -> StoredJudgement:
     """A judgement as ``verdicts.json`` would have it."""
-    verdicts = [StoredVerdict(status=verdict.status) for verdict in judgement.verdicts]
+    verdicts = [StoredVerdict(status=verdict.status, reason=verdict.reason) for verdict in judgement.verdicts]
     return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts)
 
 

@@ -201,9 +201,7 @@ def compare(
     if same_conditions and not imported:
         raise BadArgument("--same-conditions is for two imported runs", "leave it out: these runs say their conditions")
     main = main_metrics(project, run, stages)
-    crossings = None if imported else Crossings(project, base, run, stages)
-    before = with_cases_of(base, run) if imported else base
-    sides = _Sides(project, before, run, main, crossings=crossings, same_conditions=same_conditions)
+    sides = _Sides(project, base, run, main, stages, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
@@ -272,15 +270,16 @@ class _Sides:
         base: MeasuredRun,
         run: MeasuredRun,
         main: list[str],
+        stages: Sequence[str] | None,
         *,
-        crossings: Crossings | None,
         same_conditions: bool,
     ) -> None:
         self.imported = base.run.kind == run.run.kind == "imported"
+        self._crossings = None if self.imported else Crossings(project, base, run, stages)
+        base = with_cases_of(base, run) if self.imported else base
         self._same_conditions = same_conditions
         told = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, (base, run))]
         self._metrics = _once(told, main)
-        self._crossings = crossings
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}

@@ -69,6 +69,12 @@ class Judgement(FrozenStruct, frozen=True):
     """False for an imported run that no stage is for: it has no verdict."""
 
     @property
+    def is_stale(self) -> bool:
+        """Whether nothing keeps the run from being decided but that the code changed since it was measured."""
+        open_ = {verdict.reason for verdict in self.verdicts if not verdict.warning and verdict.status not in GREEN}
+        return open_ == {"stale"}
+
+    @property
     def exit_status(self) -> ExitStatus | None:
         """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged.
 
@@ -173,9 +179,24 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
         if result.edge_case_fault and result.role != "candidate"
     )
     notes += dict.fromkeys(note for result in run.cases if (note := _other_bytes(grounds, result.case)))
+    notes += [note for name in _problems(run) if (note := _not_asked(grounds, name))]
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
+
+
+def _not_asked(grounds: Grounds, problem: str) -> str:
+    """What a run leaves out by request of what the gate looks at, in one line, or ''."""
+    known, asked = grounds.project.problems.get(problem), grounds.run.selection
+    if known is None:
+        return ""
+    candidates = [variant.name for variant in known.variants.values() if variant.role == "candidate"]
+    variants = [name for name in candidates if not asked.has_variant(problem, name)]
+    stages = grounds.project.with_included(grounds.project.stages_of(problem))
+    judged = dict.fromkeys(load for stage in stages for load in grounds.project.judged_workloads(problem, stage.name))
+    loads = [name for name in judged if not asked.has_workload(name)]
+    parts = [listed(variants)] * bool(variants) + [f"workload{'s' * (len(loads) != 1)} {listed(loads)}"] * bool(loads)
+    return f"not part of this run of {problem}, by request: {'; '.join(parts)}" if parts else ""
 
 
 def only_absolute(left_out: int) -> str:
@@ -249,7 +270,7 @@ def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
 
 
 def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
-    """A verdict for every candidate of the tree that the run has no case of: the gate cannot overlook it."""
+    """A verdict for every candidate that the run should have a case of and has not: the gate cannot overlook it."""
     if problem not in grounds.project.problems:
         return []
     judged = {result.case.variant for result in _judged(grounds, problem)}
@@ -260,7 +281,9 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
             Reason(code="no_case", sentence="this candidate was not measured in this run"),
         )
         for variant in variants
-        if variant.role == "candidate" and variant.name not in judged
+        if variant.role == "candidate"
+        and variant.name not in judged
+        and grounds.run.selection.has_variant(problem, variant.name)
     ]
 
 
@@ -309,7 +332,8 @@ def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> 
     usable = [r for r in mine if r.case.workload in workloads and r.case not in grounds.unsound]
     verdicts = [verdict for result in usable for verdict in judge_case(grounds, stage, target, result)]
     cases = [result.case for result in mine]
-    wanted = [replace(case, workload=name) for case in cases for name in workloads]
+    asked = [name for name in workloads if grounds.run.selection.has_workload(name)]
+    wanted = [replace(case, workload=name) for case in cases for name in asked]
     missing = [case for case in dict.fromkeys(wanted) if case not in cases]
     return verdicts + [_without_case(case, stage, target) for case in missing]
 

@@ -20,7 +20,7 @@ from stallgate.compare.history import (
     time_of,
 )
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import MARKS, number, quantity, rounded, spaced
+from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -164,8 +164,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
 def _answer(stored: StoredRun) -> str:
     if stored.judgement is None or stored.judgement.exit_status is None:
         return "not judged"
-    statuses = stored.judgement.statuses
-    counted = ", ".join(f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses)
+    counted = counted_verdicts((verdict.status, verdict.reason) for verdict in stored.judgement.verdicts)
     return f"{ANSWERS[stored.judgement.exit_status]}: {counted or 'nothing was judged'}"
 
 

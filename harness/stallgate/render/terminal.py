@@ -14,8 +14,8 @@ from rich.text import Text
 
 from stallgate.errors import BrokenFile
 from stallgate.formatting import (
-    MARKS,
     aliases,
+    counted_verdicts,
     listed,
     on_several,
     percent,
@@ -23,6 +23,7 @@ from stallgate.formatting import (
     scaled,
     shortened,
     spaced,
+    verdict_mark,
     whom,
     without_controls,
     workload_keys,
@@ -237,7 +238,7 @@ def show_unmet(found: Judgement) -> None:
 
 def _judged(verdict: Verdict, *, with_problem: bool) -> None:
     about = whom(verdict, with_problem=with_problem)
-    out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
+    out.print(_text(f"{verdict_mark(verdict):<15}", _STYLES[verdict.status]) + _text(about))
     _hang(out, _text(" " * 15), verdict.sentence, 15)
 
 
@@ -261,9 +262,7 @@ def _aliases(verdicts: list[Verdict]) -> None:
 
 
 def _count(verdicts: list[Verdict]) -> str:
-    statuses = [verdict.status for verdict in verdicts]
-    counted = [f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses]
-    return ", ".join(counted) or "nothing judged"
+    return counted_verdicts((verdict.status, verdict.reason) for verdict in verdicts) or "nothing judged"
 
 
 def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:
