@@ -5,6 +5,7 @@ No word is broken and no number is cropped: a row that has no room for its colum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
@@ -100,10 +101,11 @@ def _workloads(found: RunComparison, every: bool) -> None:
             continue
         out.print()
         _say(f"{problem} · {workload}", style="bold")
+        widths = _widths([row for mine in rows.values() for row in mine])
         for name, mine in rows.items():
             if mine:
                 _say(f"  {name}", indent=4)
-                _print_rows(mine)
+                _print_rows(mine, widths)
         for line in obstacles:
             _say(f"  {line}", indent=4, style="yellow")
 
@@ -128,11 +130,11 @@ def _median(summary: Summary | None, unit: str) -> str:
 
 def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
     """Why cases and metrics of a workload are not comparable, unless the head already says so."""
-    lines = [
-        f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
-        for p in pairs
-        if p.obstacle and p.obstacle not in found.obstacles
-    ]
+    apart = [p for p in pairs if p.obstacle and p.obstacle not in found.obstacles]
+    lines = []
+    for sentence in dict.fromkeys(p.obstacle.sentence for p in apart if p.obstacle):
+        names = [p.name for p in apart if p.obstacle and p.obstacle.sentence == sentence]
+        lines.append(f"{listed(names)} on {apart[0].case.workload}: {sentence}")
     for pair in pairs:
         changes = [change for change in pair.changes if change.obstacle and not pair.obstacle]
         for sentence in dict.fromkeys(change.obstacle.sentence for change in changes if change.obstacle):
@@ -169,7 +171,8 @@ def _imported_pair(found: RunComparison, pair: Pair, every: bool) -> None:
     _say(pair.name, style="bold")
     for line in about_pair(found, pair):
         _say(f"  {line}", indent=4, style="dim")
-    _print_rows([_row_of(change)._replace(below=_ranges(change)) for change in shown])
+    rows = [_row_of(change)._replace(below=_ranges(change)) for change in shown]
+    _print_rows(rows, _widths(rows))
     if not any(change.change is not None for change in pair.changes):
         _say("  no metric that both runs have", style="yellow")
 
@@ -196,19 +199,25 @@ def _span(summary: Summary | None, unit: str) -> str:
 _INDENT = 4
 
 
-def _print_rows(rows: Sequence[_Row]) -> None:
+def _widths(rows: Sequence[_Row]) -> list[int]:
+    """The widths of the columns: the metric, before, after, the change and the word."""
+    cells = [(*row[:4], word_label(row.word)) for row in rows]
+    return [max(map(len, column)) for column in zip(*cells, strict=True)]
+
+
+def _print_rows(rows: Sequence[_Row], widths: Sequence[int]) -> None:
     """Rows in columns; each in two lines where the terminal has no room for them."""
-    widths = [max((len(cell) for cell in column), default=0) for column in zip(*(row[:4] for row in rows), strict=True)]
-    needed = _INDENT + sum(widths) + 2 * len(widths) + max((len(word_label(row.word)) for row in rows), default=0)
+    needed = _INDENT + sum(widths) + len("  " + " → " + 2 * "  ")
     for row in rows:
         style = _STYLES.get(row.word, "")
         word = "" if row.word == "shown" else word_label(row.word)
+        sides = f"{row.before.rjust(widths[1])} → {row.after.rjust(widths[2])}"
         if needed <= out.width:
-            cells = [row.metric.ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:4], widths[1:], strict=True))]
+            cells = [row.metric.ljust(widths[0]), sides, row.change.rjust(widths[3])]
             _line(Text(" " * _INDENT + "  ".join(cells) + "  ") + Text(word, style))
         else:
             _line(Text(" " * _INDENT + row.metric + "  ") + Text(word, style))
-            _line(Text(" " * (_INDENT + 2) + f"{row.before} before, {row.after} after, {row.change}"))
+            _line(Text(" " * (_INDENT + 2) + f"{row.before} → {row.after}, {row.change}"))
         if row.below:
             _say(" " * (_INDENT + 2) + row.below, indent=_INDENT + 4, style="dim")
 
@@ -226,11 +235,16 @@ def _say(words: str, *, indent: int = 2, style: str = "") -> None:
 
 
 def _lines(words: str, first: str, rest: str) -> Iterable[str]:
-    return wrap(
-        words,
+    lines = wrap(
+        _BEFORE_UNIT.sub("\u00a0", words),
         out.width,
         initial_indent=first,
         subsequent_indent=rest,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return (line.replace("\u00a0", " ") for line in lines)
+
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|points|[mµn]?s|[kMG]?B)(?!\w))")
+"""The space between a number and its unit: no line ends there."""
