@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.table import Summary
+from stallgate.formatting import counted_verdicts, verdict_mark
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
-from stallgate.model import Attempt, CaseResult, Exemption, Launch, Settings, Target, Verdict
+from stallgate.model import Attempt, CaseResult, Exemption, Launch, Selection, Settings, Target, Verdict
 from stallgate.project.load import Project
 from tests.judge.judging import (
     CATALOGUE,
@@ -254,6 +255,27 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "a case of the default plan is missing": Situation(
         plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
+    ),
+    "another candidate was not asked for": Situation(
+        lambda project: with_stage(with_variant(project, "another_scan", role="candidate"), STALL_TARGET),
+        {"selection": Selection(subjects=["cumprod/blocked_scan"])},
+        "pass",
+        "met",
+        0,
+    ),
+    "another candidate was asked for": Situation(
+        lambda project: with_stage(with_variant(project, "another_scan", role="candidate"), STALL_TARGET),
+        {"selection": Selection(subjects=["cumprod"])},
+        "not_measured",
+        "no_case",
+        3,
+    ),
+    "another workload was not asked for": Situation(
+        plain(STALL_TARGET, workloads=["square", "flat"]),
+        {"selection": Selection(workloads=["square", "page"])},
+        "pass",
+        "met",
+        0,
     ),
     "no candidate in the run": Situation(plain(STALL_TARGET), {"results": usual()[:1]}, "not_measured", "no_case", 3),
     "no target for the candidate": Situation(
@@ -589,6 +611,31 @@ def test_a_regression_of_a_share_is_told_in_points(repository: Project) -> None:
 def test_a_counter_that_is_worse_at_no_loss_of_time_is_a_note(repository: Project) -> None:
     found = judged(lost(insist=False)(repository), candidate={STALL: summary(13.2)})
     assert sentence(found).endswith("; a note only: the time is no worse, 100 ns against at most 100.5 ns")
+
+
+def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> None:
+    project = with_stage(with_variant(repository, "another_scan", role="candidate"), STALL_TARGET)
+    asked = Selection(subjects=["cumprod/blocked_scan"], workloads=["page"])
+    (note,) = [note for note in judged(project, selection=asked).notes if "by request" in note]
+    assert note == "not part of this run of cumprod, by request: another_scan; workload square"
+
+
+def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Project) -> None:
+    found = judged(with_stage(repository, STALL_TARGET), subjects={})
+    assert found.is_stale
+    assert {verdict_mark(verdict) for verdict in found.verdicts} == {"○ stale"}
+    assert all(verdict.sentence.startswith("stale: ") for verdict in found.verdicts)
+    assert counted_verdicts((v.status, v.reason) for v in found.verdicts) == f"{len(found.verdicts)} stale"
+    mixed = judged(with_stage(repository, REGRESSION), subjects={})
+    assert {verdict_mark(verdict) for verdict in judged(with_stage(repository, REGRESSION)).verdicts} == {
+        "○ not judged"
+    }
+    assert mixed.is_stale
+
+
+def test_a_difference_below_the_least_effect_is_no_change(repository: Project) -> None:
+    found = judged(regression()(repository), candidate={"duration": summary(100.2)})
+    assert "duration is 100.2 ns, no change from the baseline's 100 ns; wanted" in sentence(found)
 
 
 def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:

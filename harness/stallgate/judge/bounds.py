@@ -125,7 +125,7 @@ def no_slower(accepted: Accepted, duration: Metric, summary: Summary) -> Excuse 
         duration: the metric of the time.
         summary: the time in the run.
     """
-    limit = accepted.median + max(accepted.spread, _LEAST_SLOWER * accepted.median)
+    limit = accepted.median + max(accepted.spread, _LEAST_MOVE * accepted.median)
     median = summary.median
     if median is None or median > limit:
         return None
@@ -140,8 +140,8 @@ def no_slower(accepted: Accepted, duration: Metric, summary: Summary) -> Excuse 
     )
 
 
-_LEAST_SLOWER = 0.005
-"""A time that is longer by less than this fraction is no loss, however small the noise is."""
+_LEAST_MOVE = 0.005
+"""A smaller relative change, or one of half a point of a share, is none, however small the noise is."""
 
 
 def noted(verdict: Verdict, excuse: Excuse) -> Verdict:
@@ -198,6 +198,9 @@ def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
         return f"{shown}, {'equal to the baseline' if change == 0 else f'baseline {beside}'}"
     word = "better" if (change > 0) == (metric.direction == "higher") else "worse"
     points = _points(metric, summary.median - bound.baseline)
+    moved = abs(change) if points is None else abs(points) / 100
+    if moved < _LEAST_MOVE and abs(summary.median - bound.baseline) <= (bound.slack or 0.0):
+        return f"{shown}, no change from the baseline's {beside}"
     size = f"{100 * abs(change):.2f} %" if points is None else f"{abs(points):.1f} points"
     return f"{shown}, {size} {word} than the baseline's {beside}"
 
