@@ -14,13 +14,14 @@ from stallgate.compare.history import (
     Measurement,
     MeasurementTime,
     Series,
+    StoredJudgement,
     StoredRun,
     series_of,
     stored_runs,
     time_of,
 )
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded
+from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, status_label
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -131,11 +132,19 @@ def _listed(stored: StoredRun) -> RunEntry:
             (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
         ],
         status=status,
-        mark=MARKS[status] if status else "",
+        mark=_mark(status, stored.judgement) if status else "",
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored),
     )
+
+
+def _mark(status: Status, judgement: StoredJudgement | None) -> str:
+    """The mark of a run's answer; the word that all open verdicts share, such as stale, where it is not measured."""
+    open_ = [] if judgement is None else [v for v in judgement.verdicts if v.status == "not_measured"]
+    labels = {status_label(verdict.status, verdict.reason) for verdict in open_}
+    sign = MARKS[status].partition(" ")[0]
+    return f"{sign} {labels.pop()}" if status == "not_measured" and len(labels) == 1 else MARKS[status]
 
 
 def _place(page: Path) -> str:
