@@ -21,6 +21,33 @@ MARKS: dict[Status, str] = {
     "excused": "✓ excused",
 }
 
+_UNJUDGED = ("no_roof", "no_workload", "no_baseline", "stale_baseline", "no_target")
+"""Reasons with which a number may be measured, and nothing says what it is held to."""
+
+
+def status_label(status: str, reason: str) -> str:
+    """A verdict's status in a word. What is `not_measured` may have numbers, stale or without a yardstick."""
+    if status != "not_measured":
+        return spaced(status)
+    if reason == "stale":
+        return "stale"
+    return "not judged" if reason in _UNJUDGED or reason.startswith("other_") else spaced(status)
+
+
+def verdict_mark(verdict: Verdict) -> str:
+    """The mark of a verdict's status, with its word."""
+    sign = MARKS[verdict.status].partition(" ")[0]
+    return f"{sign} {status_label(verdict.status, verdict.reason)}"
+
+
+def counted_verdicts(verdicts: Iterable[tuple[str, str]]) -> str:
+    """How many verdicts there are of each word, by status and reason, in the order of the marks."""
+    found = [(status, status_label(status, reason)) for status, reason in verdicts]
+    words = {word: None for status in MARKS for each, word in found if each == status}
+    labels = [word for _, word in found]
+    return ", ".join(f"{labels.count(word)} {word}" for word in words)
+
+
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
 
 

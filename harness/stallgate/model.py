@@ -350,6 +350,10 @@ class TargetTerms(BoundTerms, frozen=True, kw_only=True):
 
     tolerance: float | None = None
     """How much worse than the accepted baseline the metric may be, as a fraction of the baseline's value."""
+    tolerance_points: float | None = None
+    """The same for a share, in percentage points."""
+    insist: bool = False
+    """Whether a counter that is worse than the baseline fails although the time is not."""
     of: Literal["roof"] | None = None
     """``roof``: the bound is a fraction of the roof's value on the same workload in the same run."""
     variants: list[str] = []
@@ -358,15 +362,19 @@ class TargetTerms(BoundTerms, frozen=True, kw_only=True):
     """``kernel``: every kernel of the call is held to the bound on its own."""
 
     def __post_init__(self) -> None:
-        name, bound = self._check_one("tolerance")
-        if name == "tolerance":
-            self._check_tolerance(bound)
+        name, bound = self._check_one("tolerance", "tolerance_points")
+        if name in ("tolerance", "tolerance_points"):
+            self._check_tolerance(name, bound)
+        elif self.insist:
+            raise ValueError("`insist` goes with a tolerance: other targets always count")
 
-    def _check_tolerance(self, tolerance: float) -> None:
-        if not 0 <= tolerance < 1:
+    def _check_tolerance(self, name: str, tolerance: float) -> None:
+        if name == "tolerance" and not 0 <= tolerance < 1:
             raise ValueError("`tolerance` is a fraction from 0 to 1: 0.02 allows 2 % worse than the baseline")
+        if name == "tolerance_points" and not 0 <= tolerance < 100:
+            raise ValueError("`tolerance_points` is from 0 to 100: 2 allows two percentage points worse")
         if self.of is not None or self.scope == "kernel":
-            raise ValueError("`tolerance` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
+            raise ValueError(f"`{name}` is around the baseline of whole calls: it goes with neither `of` nor `scope`")
 
     @property
     def _noun(self) -> str:
@@ -751,6 +759,20 @@ class MeasureOptions(FrozenStruct, frozen=True):
     """Whether the run was to be kept as a recording."""
 
 
+class Selection(FrozenStruct, frozen=True):
+    """What a run was asked to cover; where a list is empty, everything."""
+
+    subjects: list[str] = []
+    """``problem`` or ``problem/variant``."""
+    workloads: list[str] = []
+
+    def has_variant(self, problem: str, variant: str) -> bool:
+        return not self.subjects or problem in self.subjects or f"{problem}/{variant}" in self.subjects
+
+    def has_workload(self, workload: str) -> bool:
+        return not self.workloads or workload in self.workloads
+
+
 class Origin(FrozenStruct, frozen=True):
     """The recording that a run replays for one problem."""
 
@@ -833,6 +855,8 @@ class Run(FrozenStruct, frozen=True):
     """Problem -> the recording that is replayed. A replay has problems without one: they are not measured."""
     options: MeasureOptions | None = None
     """Of a live run."""
+    selection: Selection = Selection()
+    """Of a live run and of a replay; a recording stands for all of its problem."""
     stages: list[str] = []
     """Of an imported run: the stages that it was imported to be judged by; empty: the project's for imports."""
     program: Program | None = None
@@ -971,6 +995,8 @@ class Verdict(FrozenStruct, frozen=True):
     """The fraction of the roof that the bound is."""
     tolerance: float | None = None
     """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
+    tolerance_points: float | None = None
+    """The same for a share, in percentage points."""
     baseline: float | None = None
     """The accepted value that the tolerance is around."""
     value: float | None = None

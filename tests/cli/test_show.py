@@ -135,7 +135,7 @@ def test_schemas_are_printed_as_they_are(stallgate: Stallgate) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_schema_refuses_what_is_no_answer(command: str) -> None:
     schema = json_schema(command)
-    envelope = {"schema": 2, "command": command, "ok": False, "status": 2}
+    envelope = {"schema": 3, "command": command, "ok": False, "status": 2}
     error = {"code": "a", "message": "b", "hint": "c"}
     assert not violations({**envelope, "error": error}, schema, schema)
     assert violations(envelope, schema, schema)

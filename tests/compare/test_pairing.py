@@ -180,7 +180,7 @@ def test_the_users_word_stands_for_what_is_not_known_and_for_nothing_else(reposi
             "another GPU": run_of_imports(repository, "b", kernel(device="NVIDIA H100"), **faster),  # type: ignore[arg-type]
         }.items()
     }
-    assert words == {"alike": "better", "another GPU": "shown"}
+    assert words == {"alike": "faster", "another GPU": "shown"}
 
 
 def test_captures_say_their_conditions_themselves(repository: Project) -> None:
@@ -203,7 +203,7 @@ def test_the_sum_of_other_launches_has_no_word(repository: Project) -> None:
     change = metric_of(found.pairs[0], "duration")
     assert change.word == "shown"
     assert change.obstacle is not None
-    assert change.obstacle.sentence == "the sum of 4 launches in the base and of 8 in the run"
+    assert change.obstacle.sentence == "the sum of 4 launches before and of 8 after"
     assert found.finding == "1 of 1 cases in both runs", "it is no headline"
 
 

@@ -81,14 +81,15 @@ def test_words_and_noise_are_those_of_compare(measured: Any, before: Callable[..
     assert found.base == folder.name
     words = {change.metric: change.word for _, change in found.changes}
     assert words == {
-        "duration": "better",
-        "roof_fraction": "better",
+        "duration": "faster",
+        "roof_fraction": "moved",
         "dram_throughput": "same",
         "memory_dependency_stall": "same",
         "l2_hit_rate": "same",
     }
-    assert found.tally == "2 better, 3 same"
+    assert found.tally == "1 faster, 1 moved, 3 no change"
     assert found.found is not None
+    assert found.found.word == "faster"
     assert found.found.finding == "blocked_scan is 9.1 % faster on square"
 
 
@@ -136,7 +137,7 @@ def test_a_first_run_has_nothing_to_compare_with(measured: Any) -> None:
         (on_gpu("NVIDIA H200"), "different GPU: NVIDIA H200 and NVIDIA H100 80GB HBM3"),
         (lambda run: run["settings"].update(clock_control="base"), "different clock control: base and none"),
         (lambda run: run["settings"].update(cache_control="none"), "different cache control: none and all"),
-        (lambda run: run["cases"].pop(1), "only in the run"),
+        (lambda run: run["cases"].pop(1), "only in the run after"),
     ],
 )
 def test_a_run_that_cannot_be_compared_is_named_with_the_reason(
@@ -153,7 +154,9 @@ def test_a_run_that_cannot_be_compared_is_named_with_the_reason(
 def test_a_case_that_its_table_lacks_is_not_compared(measured: Any, before: Callable[..., Path]) -> None:
     table = before(20) / "metrics.csv"
     table.write_text("\n".join(line for line in table.read_text().splitlines() if "blocked_scan" not in line) + "\n")
-    assert since(measured).because == "20261120-090000-cumprod is not comparable: a damaged ncu report in the base"
+    assert (
+        since(measured).because == "20261120-090000-cumprod is not comparable: a damaged ncu report in the run before"
+    )
 
 
 def test_a_run_without_numbers_is_compared_with_nothing(measured: Any, before: Callable[..., Path]) -> None:
@@ -175,12 +178,12 @@ def test_imported_runs_have_no_run_before_them(measured: Any, before: Callable[.
 def test_the_summary_tells_what_moved_and_leaves_out_what_did_not(measured: Any, before: Callable[..., Path]) -> None:
     folder = before(20, {"duration": 1.1, "memory_dependency_stall": 0.5})
     text = summary(measured[1], [], [], [changes_of(since(measured))])
-    assert f"**✗ worse** since {folder.name}: blocked\\_scan is 9.1 % faster on square." in text
-    assert "Of the candidates: 1 worse, 1 better, 3 same." in text
+    assert f"**✓ faster** since {folder.name}: blocked\\_scan is 9.1 % faster on square." in text
+    assert "Of the candidates: 1 faster, 1 moved, 3 no change." in text
     rows = [line for line in text.splitlines() if line.startswith("| blocked")]
     assert [row.split(" | ")[2] for row in rows] == ["duration", "memory\\_dependency\\_stall"]
-    assert "-9.09 % | ✓ better" in rows[0]
-    assert "+100.00 % | ✗ worse" in rows[1]
+    assert "-9.1 % | ✓ faster" in rows[0]
+    assert " points | ≠ moved" in rows[1]
 
 
 def test_the_summary_of_a_first_run_says_so(measured: Any) -> None:
@@ -206,7 +209,7 @@ def test_of_many_configurations_what_moved_is_shown(measured: Any, before: Calla
     base.summaries[cases[-1].case, "duration"] = replace(slow, low=1.0, median=1.0, high=1.0)
     shown = changes_of(ChangesSinceLast(problem="cumprod", base=folder.name, found=compare(project, base, mine)))
     assert (len(shown.lines), shown.left_out) == (MOST_CHANGES, 13 * 5 - MOST_CHANGES)
-    assert (shown.lines[0].variant, shown.lines[0].mark) == ("blocked_scan (c11)", "✗ worse")
+    assert (shown.lines[0].variant, shown.lines[0].mark) == ("blocked_scan (c11)", "✗ slower")
 
 
 def _in(result: CaseResult, configuration: str) -> CaseResult:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.two_runs import Change, Pair, RunComparison, compare, compare_metric, refuse_empty
+from stallgate.compare.two_runs import Pair, RunComparison, compare, refuse_empty
+from stallgate.compare.words import Change, compare_metric
 from stallgate.errors import NotMeasured
 from stallgate.extract.read_run import MeasuredRun
 from stallgate.extract.table import Summaries, Summary
@@ -19,7 +20,7 @@ from stallgate.model import Attempt, Case, CaseResult, Direction, Environment, L
 from stallgate.project.load import Project
 from stallgate.render.compare_page import draw_comparison
 from stallgate.render.terminal import out
-from stallgate.render.terminal import show_comparison as show
+from stallgate.render.terminal_compare import show_comparison as show
 from tests.conftest import Stallgate
 from tests.judge.judging import case, run_of
 from tests.judge.judging import summary as samples
@@ -85,30 +86,56 @@ def metric_of(pair: Pair, name: str) -> Change:
     return next(change for change in pair.changes if change.metric == name)
 
 
-def metric(direction: Direction) -> Metric:
-    return Metric(name="m", title="", unit="", direction=direction)
+def metric(direction: Direction, unit: str = "") -> Metric:
+    return Metric(name="m", title="", unit=unit, direction=direction)
+
+
+TIME = replace(metric("lower"), name="duration", unit="ns")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("direction", "base", "run", "word"),
+    ("of", "base", "run", "word"),
     [
-        ("lower", (100, 101, 102), (102, 103, 104), "same"),
-        ("lower", (100, 101, 102), (103, 104, 105), "worse"),
-        ("lower", (103, 104, 105), (100, 101, 102), "better"),
-        ("higher", (100, 101, 102), (103, 104, 105), "better"),
-        ("higher", (103, 104, 105), (100, 101, 102), "worse"),
-        ("neither", (103, 104, 105), (100, 101, 102), "changed"),
-        ("neither", (100, 101, 102), (100, 101, 102), "same"),
-        ("lower", (1000, 1000, 1000), (1001, 1001, 1001), "worse"),
-        ("lower", (0, 0, 0), (0, 0, 0), "same"),
-        ("lower", (0, 0, 0), (1, 1, 1), "worse"),
+        (TIME, (100, 101, 102), (102, 103, 104), "same"),
+        (TIME, (100, 101, 102), (103, 104, 105), "slower"),
+        (TIME, (103, 104, 105), (100, 101, 102), "faster"),
+        (TIME, (1000, 1000, 1000), (1004, 1004, 1004), "same"),
+        (TIME, (1000, 1000, 1000), (1005, 1005, 1005), "slower"),
+        (TIME, (0, 0, 0), (1, 1, 1), "slower"),
+        (metric("lower"), (100, 101, 102), (103, 104, 105), "moved"),
+        (metric("higher"), (103, 104, 105), (100, 101, 102), "moved"),
+        (metric("neither"), (103, 104, 105), (100, 101, 102), "moved"),
+        (metric("neither"), (100, 101, 102), (100, 101, 102), "same"),
+        (metric("lower"), (1000, 1000, 1000), (1001, 1001, 1001), "same"),
+        (metric("lower"), (0, 0, 0), (0, 0, 0), "same"),
+        (metric("lower"), (0, 0, 0), (1, 1, 1), "moved"),
+        (metric("lower", "%"), (11, 11, 11), (11.4, 11.4, 11.4), "same"),
+        (metric("lower", "%"), (11, 11, 11), (11.6, 11.6, 11.6), "moved"),
+        (metric("lower", "%"), (0, 0, 0), (1, 1, 1), "moved"),
     ],
 )
-def test_ranges_decide(direction: Direction, base: Any, run: Any, word: str) -> None:
-    assert compare_metric(metric(direction), samples(*base), samples(*run)).word == word
+def test_time_decides_and_everything_else_moves(of: Metric, base: Any, run: Any, word: str) -> None:
+    assert compare_metric(of, samples(*base), samples(*run)).word == word
+
+
+def test_a_share_changes_in_points_and_all_else_in_per_cent() -> None:
+    share = compare_metric(metric("lower", "%"), samples(11.16), samples(13.23))
+    assert (share.text, share.points) == ("+2.1 points", pytest.approx(2.07))
+    fraction = compare_metric(replace(metric("higher"), name="roof_fraction"), samples(0.991), samples(0.961))
+    assert fraction.text == "-3.0 points"
+    count = compare_metric(metric("lower"), samples(100), samples(118.54))
+    assert (count.text, count.points) == ("+18.5 %", None)
+    assert compare_metric(TIME, samples(100_000), samples(99_999)).text == "0.0 %"
+
+
+@pytest.mark.parametrize("crossing", ["better", "worse"])
+def test_a_target_that_was_crossed_decides_where_no_time_changed(crossing: Any) -> None:
+    share = metric("lower", "%")
+    assert compare_metric(share, samples(19, 19), samples(21, 21), crossing).word == crossing
+    assert compare_metric(TIME, samples(100, 100), samples(110, 110), crossing).word == "slower"
 
 
 @pytest.mark.parametrize(
@@ -116,11 +143,11 @@ def test_ranges_decide(direction: Direction, base: Any, run: Any, word: str) -> 
     [
         ((100,), (101.9,), "same"),
         ((100,), (98.1,), "same"),
-        ((100,), (102,), "worse"),
-        ((100,), (97,), "better"),
+        ((100,), (102.1,), "moved"),
+        ((100,), (97,), "moved"),
         ((100, 100.5, 101), (102,), "same"),
         ((100, 101, 110), (109,), "same"),
-        ((0,), (1,), "worse"),
+        ((0,), (1,), "moved"),
     ],
 )
 def test_a_single_sample_does_not_show_its_noise(base: Any, run: Any, word: str) -> None:
@@ -146,10 +173,10 @@ def test_what_is_not_measured_is_not_comparable_and_says_where() -> None:
     change = compare_metric(metric("lower"), samples(1), ABSENT)
     assert (change.word, change.change) == ("not_comparable", None)
     assert change.obstacle is not None
-    assert (change.obstacle.code, change.obstacle.sentence) == ("not_measured", "absent in the run")
+    assert (change.obstacle.code, change.obstacle.sentence) == ("not_measured", "absent in the run after")
     both = compare_metric(metric("lower"), None, ABSENT).obstacle
     assert both is not None
-    assert both.sentence == "not collected in the base and absent in the run"
+    assert both.sentence == "not collected in the run before and absent in the run after"
 
 
 # --- reasons ----------------------------------------------------------------------------------------------------------
@@ -177,17 +204,17 @@ def test_a_case_without_numbers_says_what_became_of_it(repository: Project) -> N
     crashed = [USUAL[0], replace(USUAL[1], outcome="crashed", reason="why")]
     found = compare(repository, result(repository), result(repository, "run", crashed))
     assert reason(found) == "not_measured"
-    assert pair_of(found).obstacle.sentence == "crashed in the run"  # type: ignore[union-attr]
+    assert pair_of(found).obstacle.sentence == "crashed in the run after"  # type: ignore[union-attr]
     faults = {case("blocked_scan").name: "cut short"}
     damaged = compare(repository, result(repository, faults=faults), result(repository, "run"))
-    assert pair_of(damaged).obstacle.sentence == "a damaged ncu report in the base"  # type: ignore[union-attr]
+    assert pair_of(damaged).obstacle.sentence == "a damaged ncu report in the run before"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [
         ({"attempts": [attempt(environment=replace(ENVIRONMENT, gpu="B"))]}, "other_gpu", "different GPU: A and B"),
-        ({"attempts": [attempt(environment=None)]}, "other_gpu", "the GPU of the run is not known"),
+        ({"attempts": [attempt(environment=None)]}, "other_gpu", "the GPU of the run after is not known"),
         (
             {"settings": replace(SETTINGS, clock_control="base")},
             "other_clock_control",
@@ -198,7 +225,7 @@ def test_a_case_without_numbers_says_what_became_of_it(repository: Project) -> N
             "other_cache_control",
             "different cache control: all and none",
         ),
-        ({"settings": None}, "other_clock_control", "the clock control of the run is not known"),
+        ({"settings": None}, "other_clock_control", "the clock control of the run after is not known"),
     ],
 )
 def test_other_conditions_are_never_compared(
@@ -246,7 +273,8 @@ def test_that_the_code_changed_is_the_purpose(repository: Project) -> None:
     slower = {"duration": samples(104, 105, 106)}
     found = compare(repository, result(repository), result(repository, "run", numbers=slower, subjects=subjects))
     assert pair_of(found).code == "changed"
-    assert pair_of(found).duration.word == "worse"
+    assert pair_of(found).duration.word == "slower"
+    assert found.word == "slower"
     assert "the code of blocked_scan changed" in found.notes
     assert "copy_roof is 4.0 % slower on square, though its code is the same" in found.notes
     assert found.finding == "blocked_scan is 4.0 % slower on square; copy_roof is 4.0 % slower on square"
@@ -273,8 +301,8 @@ def test_notes_say_what_else_differs(repository: Project) -> None:
     assert found.notes == [
         "the measuring child changed",
         "different triton: 3.6 and 3.7",
-        "the run is incomplete",
-        "the noise of a single sample is unknown: a change below 2 % counts as the same",
+        "the run after is incomplete",
+        "the noise of a single sample is unknown: a change below 2 % counts as none",
     ]
 
 
@@ -374,11 +402,16 @@ def moved(project: Project) -> RunComparison:
 def test_the_terminal_shows_the_stage_and_what_moved(repository: Project) -> None:
     with out.capture() as captured:
         show(moved(repository), every=False)
-    rows = [line.split() for line in captured.get().splitlines() if line.startswith("blocked_scan ")]
-    assert ["blocked_scan", "duration", "101", "ns", "104", "ns", "+2.97", "worse"] in rows
-    assert {row[1] for row in rows} >= {"roof_fraction", "dram_throughput", "l2_hit_rate"}
-    assert "stall_wait" not in {row[1] for row in rows}
-    assert "naive_serial on square: crashed in the run" in captured.get()
+    rows = [line.split() for line in captured.get().splitlines()]
+    assert ["duration", "101", "ns", "→", "104", "ns", "+3.0", "%", "slower"] in rows
+    assert ["l2_throughput", "2.00", "%", "→", "1.00", "%", "-1.0", "points", "moved"] in rows
+    assert {row[0] for row in rows if row}.isdisjoint({"roof_fraction", "l2_hit_rate", "stall_wait"})
+    assert "no change: 2 metrics of 2 cases; --all has every metric" in captured.get()
+    assert "naive_serial on square: crashed in the run after" in captured.get()
+    conclusion = "blocked_scan is 3.0 % slower on square; copy_roof is 3.0 % slower on square."
+    told = " ".join(captured.get().split())
+    assert told.startswith(conclusion)
+    assert told.endswith(conclusion)
     with out.capture() as captured:
         show(moved(repository), every=True)
     assert "stall_wait" in captured.get()
@@ -391,7 +424,7 @@ def test_the_page_says_the_finding_and_has_every_metric(repository: Project, tmp
     text = page.read_text()
     assert "<h1>blocked_scan is 3.0 % slower on square; copy_roof is 3.0 % slower on square</h1>" in text
     assert '<tr class="is-fail"><td>square</td><td>blocked_scan</td><th scope="row">duration</th>' in text
-    assert "naive_serial: crashed in the run" in text
+    assert "naive_serial: crashed in the run after" in text
     assert text.count("<figure") == 1
     assert text.count('<th scope="row">') >= 3 * sum(
         1 for metric in repository.catalogue.metrics.values() if metric.names and metric.collect == "always"

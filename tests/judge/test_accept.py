@@ -124,7 +124,11 @@ REFUSED: dict[str, tuple[Callable[[Runs, Project], list[JudgedRun]], type[Stallg
         NotMeasured,
         "odd: cumprod/blocked_scan/default/square: crashed: why",
     ),
-    "other code": (lambda runs, p: runs.with_odd(p, subjects={}), NotMeasured, "measured before the problem changed"),
+    "other code": (
+        lambda runs, p: runs.with_odd(p, subjects={}),
+        NotMeasured,
+        "the problem changed since it was measured",
+    ),
 }
 
 

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from stallgate.extract.evidence import ProfiledCall
 from stallgate.extract.table import Summary
+from stallgate.formatting import counted_verdicts, verdict_mark
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
-from stallgate.model import Attempt, CaseResult, Exemption, Launch, Settings, Target, Verdict
+from stallgate.model import Attempt, CaseResult, Exemption, Launch, Selection, Settings, Target, Verdict
 from stallgate.project.load import Project
 from tests.judge.judging import (
     CATALOGUE,
@@ -55,7 +56,7 @@ KINDS = {
     "a value, lower": Kind(target(STALL, below=20), 19.5, 20.5),
     "of the roof, higher": Kind(target("dram_throughput", at_least=0.97, of="roof"), 87.4, 87.2),
     "of the roof, lower": Kind(target("duration", at_most=1.03, of="roof"), 100.0, 102.0),
-    "the baseline, higher": Kind(target("dram_throughput", tolerance=0.02), 87.0, 86.0),
+    "the baseline, higher": Kind(target("dram_throughput", tolerance_points=2, insist=True), 86.0, 85.9),
     "the baseline, lower": Kind(target("duration", tolerance=0.02), 101.0, 103.0),
     "each kernel, higher": Kind(target("dram_throughput", above=88, scope="kernel"), 88.5, 87.5),
     "each kernel, lower": Kind(target(STALL, at_most=20, scope="kernel"), 20.0, 20.5),
@@ -141,8 +142,15 @@ def waived(until: date, *targets: Target, **changes: Any) -> Callable[[Project],
 
 def regression(spread: float = 0.0, metric: str = "duration", **changes: Any) -> Callable[[Project], Project]:
     kept = {metric: accepted(GOODS[metric], spread)}
-    bound = target(metric, tolerance=0.02)
+    bound = target(metric, tolerance=0.02) if metric == "duration" else target(metric, tolerance_points=2, insist=True)
     return lambda project: with_baseline(with_stage(project, bound), kept, **changes)
+
+
+def lost(*, insist: bool, times: bool = True) -> Callable[[Project], Project]:
+    """A stage that holds the stall to its baseline, of which the time is accepted too, or not."""
+    stall = target(STALL, tolerance_points=2, insist=insist)
+    kept = {STALL: accepted(10.0, unit="%")} | ({"duration": accepted(100.0, unit="ns")} if times else {})
+    return lambda project: with_baseline(with_stage(project, stall), kept)
 
 
 def two_stages(project: Project) -> Project:
@@ -248,6 +256,27 @@ SITUATIONS: dict[str, Situation] = {
     "a case of the default plan is missing": Situation(
         plain(STALL_TARGET), {"results": usual()[:2]}, "not_measured", "no_case", 3
     ),
+    "another candidate was not asked for": Situation(
+        lambda project: with_stage(with_variant(project, "another_scan", role="candidate"), STALL_TARGET),
+        {"selection": Selection(subjects=["cumprod/blocked_scan"])},
+        "pass",
+        "met",
+        0,
+    ),
+    "another candidate was asked for": Situation(
+        lambda project: with_stage(with_variant(project, "another_scan", role="candidate"), STALL_TARGET),
+        {"selection": Selection(subjects=["cumprod"])},
+        "not_measured",
+        "no_case",
+        3,
+    ),
+    "another workload was not asked for": Situation(
+        plain(STALL_TARGET, workloads=["square", "flat"]),
+        {"selection": Selection(workloads=["square", "page"])},
+        "pass",
+        "met",
+        0,
+    ),
     "no candidate in the run": Situation(plain(STALL_TARGET), {"results": usual()[:1]}, "not_measured", "no_case", 3),
     "no target for the candidate": Situation(
         plain(target(STALL, below=20, variants=["naive_serial"])), {}, "not_measured", "no_target", 3
@@ -351,6 +380,18 @@ SITUATIONS: dict[str, Situation] = {
         "pass",
         "met",
         0,
+    ),
+    "a counter is worse than the baseline, and the time is not": Situation(
+        lost(insist=False), {"candidate": HIGH_STALL}, "excused", "no_slower", 0
+    ),
+    "a counter is worse than the baseline, and the target insists": Situation(
+        lost(insist=True), {"candidate": HIGH_STALL}, "fail", "regressed", 1
+    ),
+    "a counter is worse than the baseline, and so is the time": Situation(
+        lost(insist=False), {"candidate": HIGH_STALL | SLOWER}, "fail", "regressed", 1
+    ),
+    "a counter is worse, and the time has no baseline": Situation(
+        lost(insist=False, times=False), {"candidate": HIGH_STALL}, "fail", "regressed", 1
     ),
     # --- waivers ---
     "waived": Situation(waived(LATER), {"candidate": HIGH_STALL}, "waived", "waived", 0),
@@ -556,6 +597,45 @@ def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
     )
     verdict = found.verdicts[0]
     assert (verdict.comparison, verdict.bound, verdict.baseline, verdict.tolerance) == ("at_most", 102.0, 100.0, 0.02)
+
+
+def test_a_regression_of_a_share_is_told_in_points(repository: Project) -> None:
+    found = judged(lost(insist=True)(repository), candidate={STALL: summary(13.2)})
+    assert sentence(found) == (
+        f"{STALL} is 13.2 %, 3.2 points worse than the baseline's 10 %; wanted at most 12 % (2 points worse)"
+    )
+    verdict = found.verdicts[0]
+    assert (verdict.bound, verdict.tolerance, verdict.tolerance_points) == (12.0, None, 2.0)
+
+
+def test_a_counter_that_is_worse_at_no_loss_of_time_is_a_note(repository: Project) -> None:
+    found = judged(lost(insist=False)(repository), candidate={STALL: summary(13.2)})
+    assert sentence(found).endswith("; a note only: the time is no worse, 100 ns against at most 100.5 ns")
+
+
+def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> None:
+    project = with_stage(with_variant(repository, "another_scan", role="candidate"), STALL_TARGET)
+    asked = Selection(subjects=["cumprod/blocked_scan"], workloads=["page"])
+    (note,) = [note for note in judged(project, selection=asked).notes if "by request" in note]
+    assert note == "not part of this run of cumprod, by request: another_scan; workload square"
+
+
+def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Project) -> None:
+    found = judged(with_stage(repository, STALL_TARGET), subjects={})
+    assert found.is_stale
+    assert {verdict_mark(verdict) for verdict in found.verdicts} == {"○ stale"}
+    assert all(verdict.sentence.startswith("stale: ") for verdict in found.verdicts)
+    assert counted_verdicts((v.status, v.reason) for v in found.verdicts) == f"{len(found.verdicts)} stale"
+    mixed = judged(with_stage(repository, REGRESSION), subjects={})
+    assert {verdict_mark(verdict) for verdict in judged(with_stage(repository, REGRESSION)).verdicts} == {
+        "○ not judged"
+    }
+    assert mixed.is_stale
+
+
+def test_a_difference_below_the_least_effect_is_no_change(repository: Project) -> None:
+    found = judged(regression()(repository), candidate={"duration": summary(100.2)})
+    assert "duration is 100.2 ns, no change from the baseline's 100 ns; wanted" in sentence(found)
 
 
 def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:

@@ -127,6 +127,28 @@ BREAKS = [
     (
         "metrics/stages/memory_access.toml",
         "below = 20",
+        "tolerance = 0.02",
+        "targets[2].tolerance: memory_dependency_stall is a share",
+        "tolerance_points",
+    ),
+    (
+        "metrics/stages/no_regression.toml",
+        "tolerance = 0.02",
+        "tolerance_points = 2",
+        "duration is no share",
+        "tolerance",
+    ),
+    ("metrics/stages/memory_access.toml", "below = 20", "tolerance_points = 100", "from 0 to 100", "docs files"),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
+        "below = 20\ninsist = true",
+        "`insist` goes with",
+        "docs files",
+    ),
+    (
+        "metrics/stages/memory_access.toml",
+        "below = 20",
         "below = 20\ntolerance = 0.1",
         "exactly one",
         "docs files",

@@ -221,13 +221,18 @@ class Files:
         return Counter(self._word(key) for key in keys if key in self.now and key in self.before)
 
     def _word(self, key: tuple[str, str]) -> str:
-        """Samples that overlap are the same; what is better of those that do not, the catalogue says."""
-        now, before, direction = self.now[key], self.before[key], self.metrics[key[1]]["direction"]
-        if now.low <= before.high and before.low <= now.high:
-            return "same"
-        if direction == "neither":
-            return "changed"
-        return "better" if (direction == "higher") == (now.median > before.median) else "worse"
+        """Samples that overlap are no change, and so is less than 0.5 %, or 0.5 points. No target is crossed."""
+        now, before = self.now[key], self.before[key]
+        scale = 1 / before.median if before.median else 1.0
+        if self.metrics[key[1]].get("unit") == "%":
+            scale = 0.01
+        elif key[1] == "roof_fraction":
+            scale = 1.0
+        if (now.low <= before.high and before.low <= now.high) or abs(scale * (now.median - before.median)) < 0.005:
+            return "no change"
+        if key[1] != "duration":
+            return "moved"
+        return "slower" if now.median > before.median else "faster"
 
     def of_workload(self, workload: str) -> list[Fact]:
         needs = self._needs.get(workload)

@@ -136,12 +136,15 @@ class Page:
         return [wrong for cell in cells for wrong in wrong_metrics([cell], self._base(cell))]
 
     def _changes(self, cells: list[Cell]) -> list[str]:
-        now = medians(table(self.run))
+        rows = table(self.run)
+        now, units = medians(rows), {row["metric"]: row["unit"] for row in rows}
         wrong = []
         for cell in cells:
             key = (str(cell.attributes["data-case"]), str(cell.attributes["data-change"]))
             before, shown = self._base(cell)[key], float(str(cell.attributes["data-value"]))
-            if shown != pytest.approx(100 * (now[key] - before) / abs(before), rel=1e-9):
+            in_points = {"%": 1.0}.get(units[key[1]]) if key[1] != "roof_fraction" else 100.0
+            wanted = (in_points or 100 / abs(before)) * (now[key] - before)
+            if shown != pytest.approx(wanted, rel=1e-9, abs=1e-9):
                 wrong.append(f"{key}: the page has {shown} %")
         return wrong
 

@@ -140,7 +140,7 @@ def test_a_recording_of_other_code_is_stale(stallgate: Stallgate, tree: Path, pa
     assert stallgate("profile").returncode == 3
     done = stallgate("gate")
     assert done.returncode == 3
-    assert f"measured before {named} changed" in " ".join(done.stdout.split())
+    assert f"stale: {named} changed since it was measured" in " ".join(done.stdout.split())
 
 
 def test_a_changed_bound_needs_no_gpu(stallgate: Stallgate, tree: Path) -> None:

@@ -13,9 +13,10 @@ from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import judged, near, open_runs
 from stallgate.compare.rules import VariantRules, rules_of_runs
-from stallgate.compare.two_runs import Change, Fact, Pair, Retuned, RunComparison, Side, Word, compare, refuse_empty
+from stallgate.compare.two_runs import Fact, Pair, Retuned, RunComparison, Side, compare, refuse_empty
+from stallgate.compare.words import CHANGED_WORDS, Change, Word
 from stallgate.model import FrozenStruct, Identity, Reason, Role
-from stallgate.render import terminal
+from stallgate.render.terminal_compare import show_comparison
 from stallgate.render.terminal_rules import show_rules
 from stallgate.runs.folder import refuse_recording
 
@@ -24,10 +25,16 @@ class ChangeFacts(FrozenStruct, frozen=True):
     """One metric of one case in both runs."""
 
     metric: str
+    also: list[str]
+    """Other names of the same counter, which is compared once."""
     word: Word
-    """changed: beyond the noise, in a metric without a better direction. shown: of imported runs, without a word."""
+    """faster, slower: of the time. better, worse: a judged target was crossed. moved: any other change. same: none."""
     change: float | None
     """(run - base) / base of the medians; null where it is not comparable, or the base is 0 and the run is not."""
+    points: float | None
+    """Of a share, run - base of the medians in percentage points: its word is chosen by this. null of anything else."""
+    text: str
+    """The change for a reader, as pages and the terminal show it."""
     base: MetricValue
     run: MetricValue
     obstacle: Reason | None
@@ -61,8 +68,10 @@ class CompareFacts(FrozenStruct, frozen=True):
 
     base: Side
     run: Side
+    word: Word
+    """What changed for the candidates, in one word: the gravest of their times, crossed targets and stage metrics."""
     finding: str
-    """A sentence about the times that changed beyond the noise."""
+    """A sentence about the times that changed beyond the noise, and the targets that were crossed."""
     tally: dict[Word, int]
     """How many changes there are of each word, over every metric of every case."""
     left_out: int
@@ -85,13 +94,11 @@ class CompareFacts(FrozenStruct, frozen=True):
 @click.command("compare")
 @click.argument("base")
 @run_argument
-@click.option(
-    "--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those better or worse."
-)
+@click.option("--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those that changed.")
 @click.option(
     "--same-conditions",
     is_flag=True,
-    help="Your word for imported runs: clocks and caches were controlled alike, so say what is better or worse.",
+    help="Your word for imported runs: clocks and caches were controlled alike, so say what changed.",
 )
 @click.option("--report", "page", is_flag=True, help="Also draw compare-BASE.html into RUN's folder.")
 @root_option
@@ -113,7 +120,7 @@ def compare_command(
     found = compare(project, before, after, same_conditions=same_conditions)
     rules = rules_of_runs(project, before, after)
     if not as_json:
-        terminal.show_comparison(found, every)
+        show_comparison(found, every)
         show_rules(rules)
     if page:
         click.echo(f"page: {near(draw_compared(found, after.folder))}", err=as_json)
@@ -129,6 +136,7 @@ def _facts(found: RunComparison, every: bool, rules: list[VariantRules]) -> Comp
     return CompareFacts(
         base=found.base,
         run=found.run,
+        word=found.word,
         finding=found.finding,
         tally={word: words.count(word) for word in get_args(Word)},
         left_out=len(words) - sum(len(pair.changes) for pair in pairs),
@@ -164,14 +172,17 @@ def _is_short(pair: Pair, change: Change, main: list[str]) -> bool:
     if pair.obstacle is not None:
         return False
     wanted = ["duration"] if pair.role in ("baseline", "roof") else main
-    return change.metric in wanted or change.word in ("better", "worse")
+    return change.metric in wanted or change.word in CHANGED_WORDS
 
 
 def _change_facts(change: Change) -> ChangeFacts:
     return ChangeFacts(
         metric=change.metric,
+        also=change.also,
         word=change.word,
         change=change.change,
+        points=change.points,
+        text=change.text,
         base=metric_value(change.base, change.unit),
         run=metric_value(change.run, change.unit),
         obstacle=change.obstacle,

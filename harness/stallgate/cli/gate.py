@@ -72,7 +72,9 @@ class VerdictFacts(FrozenStruct, frozen=True, kw_only=True):
     of_roof: float | None
     """The fraction of the roof that the bound is."""
     tolerance: float | None
-    """How much worse than the baseline the bound allows it to be, as a fraction of the baseline."""
+    """How much worse than the baseline the bound allows it to be, as a fraction of the baseline; null of a share."""
+    tolerance_points: float | None
+    """The same for a share, in percentage points."""
     baseline: MetricValue
     """The accepted value that the tolerance is around."""
     value: MetricValue

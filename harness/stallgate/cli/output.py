@@ -23,11 +23,12 @@ from stallgate.formatting import as_text
 if TYPE_CHECKING:
     from msgspec import Struct
 
-JSON_VERSION = 2
+JSON_VERSION = 3
 """Version of the objects. It is raised when a key is removed or changes its meaning.
 
 History: 1, the first; 2, ``schema`` is a number, ``exit_status`` became ``status``, ``ok`` is true only for status 0,
-and values of metrics are objects.
+and values of metrics are objects; 3, ``compare`` has the words faster, slower and moved, and better and worse are of
+targets that were crossed.
 """
 
 _SHOWS_TEXT = {"--help", "-h", "--version"}

@@ -44,11 +44,11 @@ from stallgate.measure.ncu import find_ncu
 from stallgate.measure.plan import judging_stages
 from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run, subject_of
 from stallgate.measure.resume import options_of, resumable
-from stallgate.model import Case, MeasureOptions, Run
+from stallgate.model import Case, MeasureOptions, Run, Selection
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
-from stallgate.runs.folder import LATEST, create_folder, find, load, whole_run
+from stallgate.runs.folder import LATEST, create_folder, find, load, save, whole_run
 from stallgate.runs.packing import LARGEST_RECORDING
 from stallgate.runs.recording import find_recordings, record, replay
 
@@ -78,6 +78,11 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
     def metric_names(self) -> list[str] | None:
         """The metrics to collect; None for the whole catalogue."""
         return self.metrics.split(",") if self.metrics is not None else None
+
+    @property
+    def selection(self) -> Selection:
+        """What the run is asked to cover."""
+        return Selection(subjects=list(self.subjects), workloads=list(self.workloads))
 
     @property
     def has_to_measure(self) -> bool:
@@ -123,7 +128,7 @@ def profile_command(**given: Any) -> int:
     if devices or arguments.has_to_measure:
         folder = _live(project, cases, options, choose(devices, arguments.device), arguments)
     else:
-        folder = _replayed(project, cases)
+        folder = _replayed(project, cases, arguments.selection)
     return _finished(project, folder, arguments)
 
 
@@ -150,7 +155,7 @@ def _live(
         click.echo(gap, err=True)
     machine = machine_of(project, device, find_ncu())
     end_on_signals()
-    run = new_run(project, cases, options, machine, given_arguments())
+    run = new_run(project, cases, options, machine, given_arguments(), arguments.selection)
     folder = create_folder(project.reports, subject_name(cases))
     _measure(project, folder, run, machine, arguments)
     return folder
@@ -169,7 +174,7 @@ def _measure(project: Project, folder: Path, run: Run, machine: Machine, argumen
         raise
 
 
-def _replayed(project: Project, cases: list[Case]) -> Path:
+def _replayed(project: Project, cases: list[Case], selection: Selection) -> Path:
     """Makes a run from recordings, and says which problem has none."""
     found = find_recordings(project, cases)
     unused = [f"--{name}" for name in ("samples", "metrics", "detail", "isolate") if is_given(name)]
@@ -185,7 +190,8 @@ def _replayed(project: Project, cases: list[Case]) -> Path:
         click.echo(f"{problem} is not measured: {error.message}; {error.hint}", err=True)
     subjects = {problem: subject_of(project, problem) for problem in found.missing}
     with whole_run(project.reports, subject_name(cases)) as folder:
-        replay(project, found, cases, folder, given_arguments(), subjects)
+        run = replay(project, found, cases, folder, given_arguments(), subjects)
+        save(folder, msgspec.structs.replace(run, selection=selection))
     return folder
 
 

@@ -112,6 +112,10 @@ class TargetListed(FrozenStruct, frozen=True):
     """The bound as a fraction of the roof's value."""
     tolerance: float | None
     """How much worse than the baseline it may be, as a fraction of the baseline."""
+    tolerance_points: float | None
+    """The same for a share, in percentage points."""
+    insist: bool
+    """Whether a counter that is worse than the baseline fails although the time is not."""
     scope: Literal["call", "kernel"]
     variants: list[str]
     """The variants that it is for; empty: every candidate."""
@@ -235,7 +239,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
 
 def _judged_now(judgement: Judgement) -> StoredJudgement:
     """A judgement as ``verdicts.json`` would have it."""
-    verdicts = [StoredVerdict(status=verdict.status) for verdict in judgement.verdicts]
+    verdicts = [StoredVerdict(status=verdict.status, reason=verdict.reason) for verdict in judgement.verdicts]
     return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts)
 
 
@@ -317,6 +321,8 @@ def _target_listed(target: Target) -> TargetListed:
         bound=bound,
         of_roof=of_roof,
         tolerance=target.tolerance,
+        tolerance_points=target.tolerance_points,
+        insist=target.insist,
         scope=target.scope,
         variants=target.variants,
     )

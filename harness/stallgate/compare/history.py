@@ -31,6 +31,7 @@ class StoredVerdict(msgspec.Struct, frozen=True):
     """The part of a verdict that is needed here; other keys are ignored."""
 
     status: Status
+    reason: str = ""
 
 
 class StoredJudgement(msgspec.Struct, frozen=True):

@@ -7,17 +7,17 @@ here, a recording. Words, noise and reasons are those of ``two_runs.py``. A base
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from stallgate.compare.history import read_summaries, run_folders, time_of
-from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, compare, main_metrics
+from stallgate.compare.two_runs import Pair, RunComparison, compare, main_metrics
+from stallgate.compare.words import WORD_ORDER, Change, word_label
 from stallgate.errors import StallgateError
 from stallgate.extract.read_run import MeasuredRun, with_roles
-from stallgate.formatting import spaced
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
@@ -25,9 +25,6 @@ from stallgate.runs.conditions import unreplayed
 from stallgate.runs.folder import RECORDED, load
 
 _JUDGED = ("candidate", "unknown")
-
-WORD_ORDER: tuple[Word, ...] = ("worse", "better", "changed", "same", "shown", "not_comparable")
-"""Words in the order of a table: changes first, of them the worse ones first."""
 
 
 class ChangesSinceLast(FrozenStruct, frozen=True):
@@ -53,7 +50,7 @@ class ChangesSinceLast(FrozenStruct, frozen=True):
     def tally(self) -> str:
         """How many changes there are of each word."""
         words = [change.word for _, change in self.changes]
-        return ", ".join(f"{words.count(word)} {spaced(word)}" for word in WORD_ORDER if word in words)
+        return ", ".join(f"{words.count(word)} {word_label(word)}" for word in WORD_ORDER if word in words)
 
 
 def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
@@ -70,17 +67,24 @@ def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLas
         )
     mine = _of_problem(judged, problem)
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)
+    main = main_metrics(project, mine, stages)
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
         return ChangesSinceLast(problem=problem, because=f"this run has no numbers of a candidate of {problem}")
     refused: list[str] = []
-    for name, base in _bases(project, mine, problem, main_metrics(project, mine, stages)):
+    for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages)]):
         found = compare(project, base, mine, stages)
         if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
             return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")
     what = "the recording is the first measurement" if judged.run.kind == "recorded" else "this is the first run"
     return ChangesSinceLast(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
+
+
+def _excusing(project: Project, stages: Sequence[str]) -> list[str]:
+    """The metrics that excuse a target of some stages."""
+    targets = [target for stage in project.with_included(stages) for target in stage.targets]
+    return [target.unless.metric.name for target in targets if target.unless is not None]
 
 
 def _of_problem(measured: MeasuredRun, problem: str) -> MeasuredRun:

@@ -1,4 +1,4 @@
-"""Two runs side by side, metric by metric: what is better, worse, or hidden by noise.
+"""Two runs side by side, metric by metric. ``words.py`` says what is called a change, and what it is called.
 
 Reasons why a case or a metric is not comparable, each with a sentence:
 
@@ -25,67 +25,38 @@ autotuner, and other versions of packages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec.structs import replace
 
+from stallgate.compare.crossings import Crossings
 from stallgate.compare.pairing import differences, with_cases_of
+from stallgate.compare.words import (
+    CHANGED_WORDS,
+    JUDGED_WORDS,
+    SINGLE_SAMPLE,
+    Change,
+    Crossing,
+    Word,
+    compare_metric,
+    not_compared,
+    worst_word,
+)
 from stallgate.errors import BadArgument, NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
-from stallgate.extract.table import Summary
 from stallgate.formatting import listed, scaled, spaced, tunables
 from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identity, Metric, Reason, Role, Run, Settings
-from stallgate.project.catalogue import ROOF_FRACTION, is_measured
+from stallgate.project.catalogue import DURATION, ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environments, gpus_of, problems_in, provenance, settings_of
 from stallgate.runs.naming import case_names
-
-Word = Literal["better", "worse", "same", "changed", "shown", "not_comparable"]
-"""changed: beyond the noise, in a metric without a better direction. shown: of imported runs, values without a word."""
-
-JUDGED_WORDS: tuple[Word, ...] = ("better", "worse", "same", "changed")
-"""The words for numbers of the same conditions."""
-
-_SINGLE = 0.02
-"""With a single sample, a smaller relative change counts as the same: the noise is unknown."""
 
 _HEADLINES = 3
 """Most changed times that the finding names; the others are counted."""
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
-
-
-class Change(FrozenStruct, frozen=True):
-    """One metric of one case in both runs.
-
-    Where the samples of the two runs overlap, from the lowest to the highest, the word is ``same``; otherwise the
-    metric's direction decides. A single sample on either side has no spread, and its noise is unknown: there a relative
-    change below 2 % is ``same`` too.
-    """
-
-    metric: str
-    unit: str
-    base: Summary | None
-    """None where the base does not have the metric."""
-    run: Summary | None
-    change: float | None
-    """(run - base) / base of the medians; None where it is not comparable, or the base is 0 and the run is not."""
-    word: Word
-    obstacle: Reason | None = None
-    """Set exactly where the word is ``not_comparable`` or ``shown``: why no other word is said."""
-
-    @property
-    def band(self) -> tuple[float, float] | None:
-        """The relative changes that the noise allows; 0 is among them where the word is ``same``."""
-        base, run = _spread(self.base), _spread(self.run)
-        if self.change is None or base is None or run is None or base.low <= 0:
-            return None
-        low, high = run.low / base.high - 1, run.high / base.low - 1
-        if not _single(base, run):
-            return low, high
-        return min(low, self.change - _SINGLE), max(high, self.change + _SINGLE)
 
 
 class Retuned(FrozenStruct, frozen=True):
@@ -132,7 +103,17 @@ class Pair(FrozenStruct, frozen=True):
 
     @property
     def duration(self) -> Change:
-        return next(change for change in self.changes if change.metric == "duration")
+        return next(change for change in self.changes if change.metric == DURATION)
+
+    @property
+    def crossed(self) -> list[Change]:
+        """The metrics of which a judged target was crossed."""
+        return [change for change in self.changes if change.word in ("better", "worse")]
+
+    @property
+    def told(self) -> list[Change]:
+        """The changes that decide the word for the case: its time, and targets that were crossed."""
+        return [self.duration, *(change for change in self.crossed if change.metric != DURATION)]
 
 
 class Side(FrozenStruct, frozen=True):
@@ -179,6 +160,19 @@ class RunComparison(FrozenStruct, frozen=True):
         """Whether anything could be compared."""
         return any(change.word != "not_comparable" for pair in self.pairs for change in pair.changes)
 
+    @property
+    def word(self) -> Word:
+        """What changed for the candidates, in one word: their times and targets, then the metrics to look at first."""
+        words = {change.word for _, change in self.main_changes if change.word in CHANGED_WORDS}
+        return worst_word(words or {"same" if self.comparable else "not_comparable"})
+
+    @property
+    def main_changes(self) -> list[tuple[Pair, Change]]:
+        """The candidates' metrics to look at first; those of every case where there is no candidate."""
+        return [
+            (pair, change) for pair in judged_of(self.pairs) for change in pair.changes if change.metric in self.main
+        ]
+
 
 # --- comparing --------------------------------------------------------------------------------------------------------
 
@@ -206,16 +200,17 @@ def compare(
     imported = base.run.kind == run.run.kind == "imported"
     if same_conditions and not imported:
         raise BadArgument("--same-conditions is for two imported runs", "leave it out: these runs say their conditions")
-    sides = _Sides(project, with_cases_of(base, run) if imported else base, run, same_conditions=same_conditions)
+    main = main_metrics(project, run, stages)
+    sides = _Sides(project, base, run, main, stages, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=imports_finding(pairs) if imported else times_finding(pairs),
+        finding=imports_finding(pairs) if imported else times_finding(pairs, main),
         obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
         notes=_notes(sides, pairs),
         facts=[*_facts(base, run), *sides.packages()],
-        main=main_metrics(project, run, stages),
+        main=main,
         pairs=pairs,
         imported=imported,
         same_conditions=same_conditions,
@@ -243,73 +238,6 @@ def refuse_empty(found: RunComparison) -> None:
         )
 
 
-def compare_metric(metric: Metric, base: Summary | None, run: Summary | None) -> Change:
-    """One metric of a case that is comparable."""
-    before, after = _spread(base), _spread(run)
-    if before is None or after is None:
-        where = [_gap("base", base)] * (before is None) + [_gap("run", run)] * (after is None)
-        return _apart(metric, base, run, Reason(code="not_measured", sentence=listed(where)))
-    change = _relative(before.median, after.median)
-    word = _word(metric, before, after)
-    return Change(metric=metric.name, unit=metric.unit, base=base, run=run, change=change, word=word)
-
-
-def _apart(metric: Metric, base: Summary | None, run: Summary | None, obstacle: Reason) -> Change:
-    return Change(
-        metric=metric.name,
-        unit=metric.unit,
-        base=base,
-        run=run,
-        change=None,
-        word="not_comparable",
-        obstacle=obstacle,
-    )
-
-
-def _gap(side: str, summary: Summary | None) -> str:
-    return f"{spaced(summary.state) if summary is not None else 'not collected'} in the {side}"
-
-
-class _Spread(NamedTuple):
-    """A metric that is measured in every sample."""
-
-    low: float
-    median: float
-    high: float
-    samples: int
-
-
-def _spread(summary: Summary | None) -> _Spread | None:
-    if summary is None or summary.median is None or summary.low is None or summary.high is None:
-        return None
-    return _Spread(summary.low, summary.median, summary.high, summary.samples)
-
-
-def _relative(base: float, run: float) -> float | None:
-    if base == 0:
-        return 0.0 if run == 0 else None
-    return (run - base) / abs(base)
-
-
-def _single(base: _Spread, run: _Spread) -> bool:
-    return min(base.samples, run.samples) == 1
-
-
-def _word(metric: Metric, base: _Spread, run: _Spread) -> Word:
-    if _within_noise(base, run):
-        return "same"
-    if metric.direction == "neither":
-        return "changed"
-    return "better" if (run.median > base.median) == (metric.direction == "higher") else "worse"
-
-
-def _within_noise(base: _Spread, run: _Spread) -> bool:
-    if run.low <= base.high and base.low <= run.high:
-        return True
-    change = _relative(base.median, run.median)
-    return _single(base, run) and change is not None and abs(change) < _SINGLE
-
-
 # --- what may be compared ---------------------------------------------------------------------------------------------
 
 
@@ -323,13 +251,35 @@ def _is_told(metric: Metric, sides: tuple[MeasuredRun, MeasuredRun]) -> bool:
     return states != [{"absent"}, {"absent"}]
 
 
+def _once(metrics: list[Metric], main: list[str]) -> list[tuple[Metric, list[str]]]:
+    """The metrics, each with the other names of its counter: of these, one to look at first is kept, or the first."""
+    alike: dict[object, list[Metric]] = {}
+    for metric in metrics:
+        key = (*metric.names, *metric.counters, metric.combine, metric.weight) if is_measured(metric) else metric.name
+        alike.setdefault(key, []).append(metric)
+    kept = [(next((m for m in found if m.name in main), found[0]), found) for found in alike.values()]
+    return [(metric, [other.name for other in found if other is not metric]) for metric, found in kept]
+
+
 class _Sides:
     """The two runs, and what differs between them."""
 
-    def __init__(self, project: Project, base: MeasuredRun, run: MeasuredRun, *, same_conditions: bool) -> None:
+    def __init__(
+        self,
+        project: Project,
+        base: MeasuredRun,
+        run: MeasuredRun,
+        main: list[str],
+        stages: Sequence[str] | None,
+        *,
+        same_conditions: bool,
+    ) -> None:
         self.imported = base.run.kind == run.run.kind == "imported"
+        self._crossings = None if self.imported else Crossings(project, base, run, stages)
+        base = with_cases_of(base, run) if self.imported else base
         self._same_conditions = same_conditions
-        self._metrics = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, (base, run))]
+        told = [metric for metric in project.catalogue.metrics.values() if _is_told(metric, (base, run))]
+        self._metrics = _once(told, main)
         self.base = base
         self.run = run
         self._of_base = {result.case: result for result in base.run.cases}
@@ -345,7 +295,11 @@ class _Sides:
         """A case with every metric of it."""
         obstacle = self._obstacle(case)
         result = self._of_run.get(case) or self._of_base[case]
-        changes = [self._change(case, metric, obstacle) for metric in self._metrics]
+        crossed = self._crossed(case) if obstacle is None else {}
+        changes = [
+            replace(self._change(case, metric, obstacle, crossed.get(metric.name)), also=also)
+            for metric, also in self._metrics
+        ]
         return Pair(
             case=case,
             role=result.role,
@@ -358,13 +312,16 @@ class _Sides:
             run_identity=self._of_run[case].identity if case in self._of_run else None,
         )
 
-    def _change(self, case: Case, metric: Metric, obstacle: Reason | None) -> Change:
+    def _crossed(self, case: Case) -> dict[str, Crossing]:
+        return self._crossings.of(self._of_base[case], self._of_run[case]) if self._crossings is not None else {}
+
+    def _change(self, case: Case, metric: Metric, obstacle: Reason | None, crossing: Crossing | None) -> Change:
         base, run = self.base.summaries.get((case, metric.name)), self.run.summaries.get((case, metric.name))
         if obstacle is None and metric.name == ROOF_FRACTION and self._roofs_differ(case):
             obstacle = Reason(code="roof_changed", sentence="the roof's code changed")
         if obstacle is not None:
-            return _apart(metric, base, run, obstacle)
-        change = compare_metric(metric, base, run)
+            return not_compared(metric, base, run, obstacle)
+        change = compare_metric(metric, base, run, crossing)
         reservation = next(iter(self.reservations(case)), None)
         if reservation is None or change.obstacle is not None:
             return change
@@ -396,11 +353,11 @@ class _Sides:
     def _gap_of(self, case: Case) -> Reason | None:
         """Why one of the runs has no numbers of a case."""
         if case not in self._of_run:
-            return Reason(code="only_in_base", sentence="only in the base")
+            return Reason(code="only_in_base", sentence="only in the run before")
         if case not in self._of_base:
-            return Reason(code="only_in_run", sentence="only in the run")
+            return Reason(code="only_in_run", sentence="only in the run after")
         base, run = _outcome(self.base, self._of_base[case]), _outcome(self.run, self._of_run[case])
-        where = [f"{said} in the {side}" for said, side in ((base, "base"), (run, "run")) if said]
+        where = [f"{said} in the run {side}" for said, side in ((base, "before"), (run, "after")) if said]
         return Reason(code="not_measured", sentence=listed(where)) if where else None
 
     def conditions(self, case: Case) -> list[Reason]:
@@ -510,7 +467,7 @@ def _launches(base: Identity | None, run: Identity | None) -> Reason | None:
     """Why sums over the launches of an NVTX range are not of the same work."""
     if base is None or run is None or run.kind != "call" or base.launches == run.launches:
         return None
-    sentence = f"the sum of {base.launches} launches in the base and of {run.launches} in the run"
+    sentence = f"the sum of {base.launches} launches before and of {run.launches} after"
     return Reason(code=_OTHER_LAUNCHES, sentence=sentence)
 
 
@@ -518,30 +475,50 @@ def _condition(name: str, base: str | None, run: str | None) -> Reason | None:
     """Why numbers are not compared where a condition differs, or is not known."""
     reason, title = f"other_{name}", TITLES[name]
     if base is None or run is None:
-        side = listed([side for side, value in (("base", base), ("run", run)) if value is None])
-        return Reason(code=reason, sentence=f"the {title} of the {side} is not known")
+        side = listed([side for side, value in (("before", base), ("after", run)) if value is None])
+        return Reason(code=reason, sentence=f"the {title} of the run {side} is not known")
     return None if base == run else Reason(code=reason, sentence=f"different {title}: {base} and {run}")
 
 
 # --- as text ----------------------------------------------------------------------------------------------------------
 
 
-def times_finding(pairs: list[Pair]) -> str:
-    """Which times changed beyond the noise; a sentence without full stop."""
-    compared = [pair for pair in pairs if pair.duration.word != "not_comparable"]
-    if not compared:
+def judged_of(pairs: list[Pair]) -> list[Pair]:
+    """The candidates; every case where there is none."""
+    return [pair for pair in pairs if pair.role in ("candidate", "unknown")] or pairs
+
+
+def times_finding(pairs: list[Pair], main: Sequence[str] = ()) -> str:
+    """Which times changed and which targets were crossed, the gravest first; a sentence without full stop.
+
+    Args:
+        pairs: the cases.
+        main: metrics of candidates that are counted if they moved where no time did.
+    """
+    if not any(pair.duration.word != "not_comparable" for pair in pairs):
         return "No time can be compared"
-    moved = sorted((pair for pair in compared if pair.duration.word != "same"), key=_weight)
-    if not moved:
-        return "No time moved beyond the noise"
-    rest = [f"{len(moved) - _HEADLINES} more moved"] if len(moved) > _HEADLINES else []
-    return "; ".join([_change_in_words(pair, pairs) for pair in moved[:_HEADLINES]] + rest)
+    told = [(pair, change) for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]
+    told.sort(key=lambda each: _weight(*each))
+    first = [] if any(pair in judged_of(pairs) for pair, _ in told) else [_nothing(pairs, told, main)]
+    rest = [f"{len(told) - _HEADLINES} more changed"] if len(told) > _HEADLINES else []
+    return "; ".join([*first, *(_told_in_words(*each, pairs) for each in told[:_HEADLINES]), *rest])
+
+
+def _nothing(pairs: list[Pair], told: list[tuple[Pair, Change]], main: Sequence[str]) -> str:
+    """That no time moved that is judged; and how many other metrics did."""
+    whose = "of a candidate " if told else ""
+    moved = [c for pair in judged_of(pairs) for c in pair.changes if c.metric in main and c.word == "moved"]
+    return f"No time {whose}moved beyond the noise" + (f", {_counters(len(moved))} did" if moved else "")
+
+
+def _counters(count: int) -> str:
+    return f"{count} other metric{'s' * (count != 1)}"
 
 
 def imports_finding(pairs: list[Pair]) -> str:
     """How many cases of two imported runs are paired, and how their times changed; a sentence without full stop."""
     codes = [pair.obstacle.code if pair.obstacle is not None else "" for pair in pairs]
-    only = [(codes.count("only_in_base"), "only in the base"), (codes.count("only_in_run"), "only in the run")]
+    only = [(codes.count("only_in_base"), "only before"), (codes.count("only_in_run"), "only after")]
     both = f"{len(pairs) - sum(count for count, _ in only)} of {len(pairs)} cases in both runs"
     counted = ", ".join([both, *(f"{count} {where}" for count, where in only if count)])
     judged = [pair for pair in pairs if pair.duration.word in JUDGED_WORDS]
@@ -555,7 +532,7 @@ def imports_finding(pairs: list[Pair]) -> str:
 def _times_in_words(pair: Pair) -> str:
     """Both times of a case, and no word for the change."""
     before, now = (found.median if found is not None else None for found in (pair.duration.base, pair.duration.run))
-    change = f"{pair.duration.change or 0.0:+.1%}".replace("%", " %")
+    change = pair.duration.text
     times = f"took {scaled(before or 0.0, 'ns')} and takes {scaled(now or 0.0, 'ns')}"
     return f"{pair.name} {times} ({change})"
 
@@ -566,16 +543,18 @@ def _named(pair: Pair, name: str, pairs: list[Pair]) -> str:
     return f"{pair.case.problem}/{name}" if several else name
 
 
-def _weight(pair: Pair) -> tuple[bool, bool, float]:
-    """Sorts candidates first; of them slower ones first; of those the largest change first."""
-    return pair.role != "candidate", pair.duration.word != "worse", -abs(pair.duration.change or 0.0)
+def _weight(pair: Pair, change: Change) -> tuple[bool, int, float]:
+    """Sorts candidates first; of them by word, the gravest first; of those the largest change first."""
+    return pair.role != "candidate", CHANGED_WORDS.index(change.word), -abs(change.effect or 0.0)
 
 
-def _change_in_words(pair: Pair, pairs: list[Pair]) -> str:
-    """The change of a time in words."""
-    change = pair.duration.change or 0.0
-    word = "slower" if change > 0 else "faster"
-    return f"{_named(pair, pair.name, pairs)} is {100 * abs(change):.1f} % {word}{_on(pair)}"
+def _told_in_words(pair: Pair, change: Change, pairs: list[Pair]) -> str:
+    """The change of a time, or a target that was crossed, in words."""
+    whose = _named(pair, pair.name, pairs)
+    if change.word in ("faster", "slower"):
+        return f"{whose} is {change.size} {change.word}{_on(pair)}"
+    now = "now misses" if change.word == "worse" else "now meets"
+    return f"{whose} {now} its target for {change.metric}{_on(pair)} ({change.text})"
 
 
 def _on(pair: Pair) -> str:
@@ -592,16 +571,17 @@ def _notes(sides: _Sides, pairs: list[Pair]) -> list[str]:
     packages = [fact for fact in sides.packages() if _NOT_LOADED not in (fact.base, fact.run)]
     facts = [fact for fact in [*versions, *packages] if fact.base != fact.run]
     notes += [f"different {fact.name}: {fact.base} and {fact.run}" for fact in facts]
-    named = [("base", sides.base.run), ("run", sides.run.run)]
-    notes += [f"the {name} is incomplete" for name, run in named if run.kind == "live" and not run.complete]
+    named = [("before", sides.base.run), ("after", sides.run.run)]
+    notes += [f"the run {name} is incomplete" for name, run in named if run.kind == "live" and not run.complete]
     return notes + _about_samples(pairs)
 
 
 def _about_code(pairs: list[Pair]) -> list[str]:
     changed = list(dict.fromkeys(_named(p, p.case.variant, pairs) for p in pairs if p.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
-    moved = [pair for pair in pairs if pair.duration.word in ("better", "worse") and pair.code == "same"]
-    return notes + [f"{_change_in_words(pair, pairs)}, though its code is the same" for pair in moved]
+    moved = [pair for pair in pairs if pair.duration.word in CHANGED_WORDS and pair.code == "same"]
+    told = [_told_in_words(pair, pair.duration, pairs) for pair in moved]
+    return notes + [f"{sentence}, though its code is the same" for sentence in told]
 
 
 def _about_choices(pairs: list[Pair]) -> list[str]:
@@ -624,7 +604,7 @@ def _about_samples(pairs: list[Pair]) -> list[str]:
     times = [(pair.duration.base, pair.duration.run) for pair in judged]
     if any(summary is not None and summary.samples == 1 for time in times for summary in time):
         sample = "launch" if any(pair.identity is not None for pair in judged) else "sample"
-        return [f"the noise of a single {sample} is unknown: a change below {100 * _SINGLE:g} % counts as the same"]
+        return [f"the noise of a single {sample} is unknown: a change below {100 * SINGLE_SAMPLE:g} % counts as none"]
     return []
 
 

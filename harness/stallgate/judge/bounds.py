@@ -11,6 +11,7 @@ from stallgate.extract.table import Summary
 from stallgate.formatting import bare, quantity, rounded
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
+from stallgate.project.catalogue import points_of
 
 _HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
@@ -43,17 +44,16 @@ class Bound(FrozenStruct, frozen=True):
     """Whether repeated runs lie further apart than the tolerance that was asked for: their spread is allowed."""
 
 
-def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
+def around(accepted: Accepted, target: Target) -> Bound:
     """The bound for a tolerance around a baseline: never tighter than the spread of repeated runs of the same code.
 
     Args:
         accepted: the baseline.
-        tolerance: the fraction of the baseline's value that the stage allows it to be worse.
-        metric: one with a direction.
+        target: one with a tolerance, on a metric with a direction.
     """
-    asked = tolerance * abs(accepted.median)
+    asked = _asked(accepted, target)
     slack = max(asked, accepted.spread)
-    higher = metric.direction == "higher"
+    higher = target.metric.direction == "higher"
     return Bound(
         comparison="at_least" if higher else "at_most",
         value=accepted.median - slack if higher else accepted.median + slack,
@@ -61,6 +61,13 @@ def around(accepted: Accepted, tolerance: float, metric: Metric) -> Bound:
         slack=slack,
         noisy=accepted.spread > asked,
     )
+
+
+def _asked(accepted: Accepted, target: Target) -> float:
+    """How much worse a target allows its metric to be, in the metric's unit."""
+    if target.tolerance_points is not None:
+        return target.tolerance_points / (points_of(target.metric.name, target.metric.unit) or 1.0)
+    return (target.tolerance or 0.0) * abs(accepted.median)
 
 
 def holding(summary: Summary, bound: Bound) -> list[bool]:
@@ -87,7 +94,8 @@ def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Ver
         bound=bound.value,
         of_roof=bound.of_roof,
         baseline=bound.baseline,
-        tolerance=_relative(bound.slack, bound.baseline),
+        tolerance=None if _is_share(metric) else _relative(bound.slack, bound.baseline),
+        tolerance_points=_points(metric, bound.slack),
     )
 
 
@@ -107,6 +115,41 @@ def excuse_of(exemption: Exemption, summary: Summary) -> Excuse | None:
         low=summary.low,
         high=summary.high,
     )
+
+
+def no_slower(accepted: Accepted, duration: Metric, summary: Summary) -> Excuse | None:
+    """What makes a counter's regression a note: the median time is above the baseline's by no more than the noise.
+
+    Args:
+        accepted: the accepted time.
+        duration: the metric of the time.
+        summary: the time in the run.
+    """
+    limit = accepted.median + max(accepted.spread, _LEAST_MOVE * accepted.median)
+    median = summary.median
+    if median is None or median > limit:
+        return None
+    return Excuse(
+        metric=duration.name,
+        unit=duration.unit,
+        comparison="at_most",
+        bound=limit,
+        value=median,
+        low=median if summary.low is None else summary.low,
+        high=median if summary.high is None else summary.high,
+    )
+
+
+_LEAST_MOVE = 0.005
+"""A smaller relative change, or one of half a point of a share, is none, however small the noise is."""
+
+
+def noted(verdict: Verdict, excuse: Excuse) -> Verdict:
+    """A verdict on a counter that is worse than the baseline's, while the time is not."""
+    time, limit = quantity(excuse.value, excuse.unit), quantity(excuse.bound, excuse.unit)
+    sentence = f"{verdict.sentence}; a note only: the time is no worse, {time} against at most {limit}"
+    reason = "no_slower"
+    return replace(verdict, status=STATUS_OF_REASON[reason], reason=reason, sentence=sentence, excuse=excuse)
 
 
 def excused(verdict: Verdict, excuse: Excuse) -> Verdict:
@@ -133,6 +176,16 @@ def _relative(part: float | None, whole: float | None) -> float | None:
     return part / abs(whole) if part is not None and whole else None
 
 
+def _is_share(metric: Metric) -> bool:
+    return points_of(metric.name, metric.unit) is not None
+
+
+def _points(metric: Metric, difference: float | None) -> float | None:
+    """A difference of a share in percentage points; None of anything else."""
+    scale = points_of(metric.name, metric.unit)
+    return scale * difference if scale is not None and difference is not None else None
+
+
 def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
     """The median, beside the baseline where there is one."""
     assert summary.median is not None
@@ -144,7 +197,12 @@ def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
     if not change:
         return f"{shown}, {'equal to the baseline' if change == 0 else f'baseline {beside}'}"
     word = "better" if (change > 0) == (metric.direction == "higher") else "worse"
-    return f"{shown}, {abs(change):.2%} {word} than the baseline's {beside}".replace("%", " %", 1)
+    points = _points(metric, summary.median - bound.baseline)
+    moved = abs(change) if points is None else abs(points) / 100
+    if moved < _LEAST_MOVE and abs(summary.median - bound.baseline) <= (bound.slack or 0.0):
+        return f"{shown}, no change from the baseline's {beside}"
+    size = f"{100 * abs(change):.2f} %" if points is None else f"{abs(points):.1f} points"
+    return f"{shown}, {size} {word} than the baseline's {beside}"
 
 
 def _wanted(metric: Metric, bound: Bound) -> str:
@@ -152,8 +210,9 @@ def _wanted(metric: Metric, bound: Bound) -> str:
     limit = f"{_WORDS[bound.comparison]} {quantity(bound.value, metric.unit)}"
     if bound.of_roof is not None:
         return f"{limit} ({bound.of_roof:g} of the roof's)"
-    tolerance = _relative(bound.slack, bound.baseline)
-    if tolerance is None:
+    tolerance, points = _relative(bound.slack, bound.baseline), _points(metric, bound.slack)
+    if tolerance is None and points is None:
         return limit
     noise = ", the spread of its repeated runs" if bound.noisy else ""
-    return f"{limit} ({rounded(100 * tolerance)} % worse{noise})"
+    size = f"{rounded(100 * (tolerance or 0.0))} %" if points is None else f"{rounded(points)} points"
+    return f"{limit} ({size} worse{noise})"

@@ -138,7 +138,7 @@ def _case_of(verdict: Verdict) -> Case:
 
 def _needs(target: Target) -> str:
     """The reason code of what a target needs and an imported run does not have, or ''."""
-    if target.tolerance is not None:
+    if target.bound is None:
         return "no_baseline"
     if not is_absolute(target):
         return "no_roof"

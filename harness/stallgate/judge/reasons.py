@@ -10,6 +10,7 @@ waiver_expired            fail          missed or regressed, and the waiver that
 wrong_result              fail          the output is not the reference's
 waived                    waived        not met, and a waiver of problem.toml holds
 at_the_roof               excused       not met, and the metric that the target's `unless` names excuses it
+no_slower                 excused       worse than the baseline at no loss of time, and the target does not `insist`
 foreign_kernel            fail          it launches kernels that are neither its own nor allowed by problem.toml
 straddles                 undecided     samples lie on both sides of the bound
 stale                     not_measured  what was measured is not what the tree holds now
@@ -47,6 +48,7 @@ STATUS_OF_REASON: dict[str, Status] = {
     "wrong_result": "fail",
     "waived": "waived",
     "at_the_roof": "excused",
+    "no_slower": "excused",
     "foreign_kernel": "fail",
     "straddles": "undecided",
     "stale": "not_measured",

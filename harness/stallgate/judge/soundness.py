@@ -50,10 +50,10 @@ def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], 
 def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
     case = result.case
     if case.problem in read.run.subjects and case.problem not in project.problems:
-        sentence = f"problem {case.problem} no longer exists in the project"
+        sentence = f"stale: problem {case.problem} no longer exists in the project"
         return Reason(code="stale", sentence=sentence)
     stale = stale_because(result, changed)
-    return Reason(code="stale", sentence=f"measured before {listed(stale)} changed") if stale else None
+    return Reason(code="stale", sentence=f"stale: {listed(stale)} changed since it was measured") if stale else None
 
 
 def _outcome(result: CaseResult) -> Reason | None:

@@ -15,7 +15,7 @@ from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
 from stallgate.formatting import bare, listed, scaled, shortened, spaced
 from stallgate.judge.baselines import accepted_of
-from stallgate.judge.bounds import Bound, around, excuse_of, excused, terms_of, weigh
+from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
 from stallgate.judge.roof import Roof, Roofs, find_roofs, too_fast, unproven
 from stallgate.judge.soundness import unsound_cases
@@ -33,7 +33,7 @@ from stallgate.model import (
     Verdict,
     Waiver,
 )
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.staleness import derived_bytes, written_workload
 
@@ -67,6 +67,12 @@ class Judgement(FrozenStruct, frozen=True):
     """Of an imported run."""
     is_asked: bool = True
     """False for an imported run that no stage is for: it has no verdict."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nothing keeps the run from being decided but that the code changed since it was measured."""
+        open_ = {verdict.reason for verdict in self.verdicts if not verdict.warning and verdict.status not in GREEN}
+        return open_ == {"stale"}
 
     @property
     def exit_status(self) -> ExitStatus | None:
@@ -154,7 +160,7 @@ def _problems(run: Run) -> list[str]:
 
 def is_absolute(target: Target) -> bool:
     """Whether a target needs neither a roof nor a baseline."""
-    return target.of is None and target.tolerance is None and target.metric.name != ROOF_FRACTION
+    return target.of is None and target.bound is not None and target.metric.name != ROOF_FRACTION
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------
@@ -173,9 +179,24 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
         if result.edge_case_fault and result.role != "candidate"
     )
     notes += dict.fromkeys(note for result in run.cases if (note := _other_bytes(grounds, result.case)))
+    notes += [note for name in _problems(run) if (note := _not_asked(grounds, name))]
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
+
+
+def _not_asked(grounds: Grounds, problem: str) -> str:
+    """What a run leaves out by request of what the gate looks at, in one line, or ''."""
+    known, asked = grounds.project.problems.get(problem), grounds.run.selection
+    if known is None:
+        return ""
+    candidates = [variant.name for variant in known.variants.values() if variant.role == "candidate"]
+    variants = [name for name in candidates if not asked.has_variant(problem, name)]
+    stages = grounds.project.with_included(grounds.project.stages_of(problem))
+    judged = dict.fromkeys(load for stage in stages for load in grounds.project.judged_workloads(problem, stage.name))
+    loads = [name for name in judged if not asked.has_workload(name)]
+    parts = [listed(variants)] * bool(variants) + [f"workload{'s' * (len(loads) != 1)} {listed(loads)}"] * bool(loads)
+    return f"not part of this run of {problem}, by request: {'; '.join(parts)}" if parts else ""
 
 
 def only_absolute(left_out: int) -> str:
@@ -249,7 +270,7 @@ def _unproven(grounds: Grounds, problem: str) -> list[Verdict]:
 
 
 def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
-    """A verdict for every candidate of the tree that the run has no case of: the gate cannot overlook it."""
+    """A verdict for every candidate that the run should have a case of and has not: the gate cannot overlook it."""
     if problem not in grounds.project.problems:
         return []
     judged = {result.case.variant for result in _judged(grounds, problem)}
@@ -260,7 +281,9 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
             Reason(code="no_case", sentence="this candidate was not measured in this run"),
         )
         for variant in variants
-        if variant.role == "candidate" and variant.name not in judged
+        if variant.role == "candidate"
+        and variant.name not in judged
+        and grounds.run.selection.has_variant(problem, variant.name)
     ]
 
 
@@ -309,7 +332,8 @@ def _on_target(grounds: Grounds, problem: str, stage: Stage, target: Target) -> 
     usable = [r for r in mine if r.case.workload in workloads and r.case not in grounds.unsound]
     verdicts = [verdict for result in usable for verdict in judge_case(grounds, stage, target, result)]
     cases = [result.case for result in mine]
-    wanted = [replace(case, workload=name) for case in cases for name in workloads]
+    asked = [name for name in workloads if grounds.run.selection.has_workload(name)]
+    wanted = [replace(case, workload=name) for case in cases for name in asked]
     missing = [case for case in dict.fromkeys(wanted) if case not in cases]
     return verdicts + [_without_case(case, stage, target) for case in missing]
 
@@ -341,6 +365,7 @@ def _draft(case: Case, stage: Stage, target: Target) -> Verdict:
         bound=bound,
         of_roof=of_roof,
         tolerance=target.tolerance,
+        tolerance_points=target.tolerance_points,
     )
 
 
@@ -417,7 +442,7 @@ def _bound(grounds: Grounds, target: Target, result: CaseResult) -> Bound | Reas
     """The bound of a target for a case, or why there is none."""
     if target.bound is None:
         accepted = accepted_of(grounds.project, grounds.run, result, target.metric)
-        return accepted if isinstance(accepted, Reason) else around(accepted, target.tolerance or 0.0, target.metric)
+        return accepted if isinstance(accepted, Reason) else around(accepted, target)
     comparison, value = target.bound
     if target.of is None and target.metric.name != ROOF_FRACTION:
         return Bound(comparison=comparison, value=value)
@@ -452,6 +477,9 @@ def _settled(grounds: Grounds, verdict: Verdict, stage: Stage, target: Target) -
     excuse = _excuse(grounds, verdict, target)
     if excuse is not None:
         return excused(verdict, excuse)
+    note = _time_kept(grounds, verdict, target)
+    if note is not None:
+        return noted(verdict, note)
     waiver = _waiver(grounds.project, verdict)
     if waiver is not None and grounds.today <= waiver.until:
         sentence = f"{verdict.sentence}; waived until {waiver.until}: {waiver.reason}"
@@ -475,6 +503,19 @@ def _excuse(grounds: Grounds, verdict: Verdict, target: Target) -> Excuse | None
         return None
     case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
     return excuse_of(target.unless, _summary(grounds, case, metric))
+
+
+def _time_kept(grounds: Grounds, verdict: Verdict, target: Target) -> Excuse | None:
+    """The accepted time, where a counter is worse than its baseline and the time is not; None where it counts."""
+    if target.bound is not None or target.insist or target.metric.name == DURATION:
+        return None
+    case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+    result = next((result for result in grounds.run.cases if result.case == case), None)
+    duration = grounds.project.catalogue.metrics[DURATION]
+    accepted = accepted_of(grounds.project, grounds.run, result, duration) if result is not None else None
+    if accepted is None or isinstance(accepted, Reason):
+        return None
+    return no_slower(accepted, duration, _summary(grounds, case, duration))
 
 
 def _waiver(project: Project, verdict: Verdict) -> Waiver | None:

@@ -22,7 +22,19 @@ from stallgate.measure.lock import gpu_lock
 from stallgate.measure.outcomes import Finished, Outcomes
 from stallgate.measure.plan import judging_stages
 from stallgate.measure.witness import is_its_own, next_group
-from stallgate.model import DETAIL, RUN_FORMAT, Attempt, Case, CaseResult, MeasureOptions, Role, Run, Settings, Subject
+from stallgate.model import (
+    DETAIL,
+    RUN_FORMAT,
+    Attempt,
+    Case,
+    CaseResult,
+    MeasureOptions,
+    Role,
+    Run,
+    Selection,
+    Settings,
+    Subject,
+)
 from stallgate.project.catalogue import collected
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
@@ -53,8 +65,16 @@ def machine_of(project: Project, device: Device, executable: Path) -> Machine:
     return Machine(device=device, ncu=executable, ncu_version=ncu.version(executable), chip=chip_of(project, device))
 
 
+_EVERYTHING = Selection()
+
+
 def new_run(
-    project: Project, cases: list[Case], options: MeasureOptions, machine: Machine, arguments: list[str]
+    project: Project,
+    cases: list[Case],
+    options: MeasureOptions,
+    machine: Machine,
+    arguments: list[str],
+    selection: Selection = _EVERYTHING,
 ) -> Run:
     """A run as it is planned: nothing measured yet."""
     commit, dirty = commit_of(project.root)
@@ -80,6 +100,7 @@ def new_run(
             CaseResult(case=case, role=project.problems[case.problem].variants[case.variant].role) for case in cases
         ],
         options=options,
+        selection=selection,
     )
 
 

@@ -14,6 +14,9 @@ from stallgate.errors import BadArgument, UnknownName
 from stallgate.formatting import shortened
 from stallgate.model import Catalogue, Metric, Stage
 
+DURATION = "duration"
+"""The time of a call."""
+
 ROOF_FRACTION = "roof_fraction"
 """The roof's duration divided by the call's: the only metric that is computed from two cases."""
 
@@ -97,6 +100,13 @@ def asked_for(catalogue: Catalogue, metric: Metric, chip: str | None) -> list[st
         return [name]
     sums = (names_in(counters) for counters in metric.counters)
     return next((list(names) for names in sums if all(exists_on(catalogue, name, chip) for name in names)), [])
+
+
+def points_of(metric: str, unit: str) -> float | None:
+    """What turns a value of a share into percentage points; None where the metric is no share."""
+    if unit == "%":
+        return 1.0
+    return 100.0 if metric == ROOF_FRACTION else None
 
 
 def is_measured(metric: Metric) -> bool:

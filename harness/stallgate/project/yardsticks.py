@@ -25,7 +25,7 @@ from stallgate.model import (
     Target,
     TargetTerms,
 )
-from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in
+from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in, points_of
 from stallgate.project.checks import check_known, convert_named
 from stallgate.project.decode import convert, read_json, read_toml
 from stallgate.project.held_rules import PATTERN_HELP, bare_name, parse_condition, parse_pattern
@@ -272,10 +272,22 @@ def _check_target(where: str, target: Target) -> None:
         raise BrokenFile(
             f"{where}.scope: {metric.name} exists only for a whole call, not for each kernel", "leave `scope` out"
         )
-    if target.tolerance is not None and metric.direction == "neither":
+    name = "tolerance" if target.tolerance_points is None else "tolerance_points"
+    if target.bound is None and metric.direction == "neither":
         raise BrokenFile(
-            f"{where}.tolerance: {metric.name} has no better direction, so it cannot have a tolerance",
+            f"{where}.{name}: {metric.name} has no better direction, so it cannot have a tolerance",
             f"bound it with a value, or give it a `direction` in {CATALOGUE_FILE}",
+        )
+    is_share = points_of(metric.name, metric.unit) is not None
+    if target.tolerance is not None and is_share:
+        raise BrokenFile(
+            f"{where}.tolerance: {metric.name} is a share, and its tolerance is in percentage points",
+            "write `tolerance_points`: 2 allows two points worse than the baseline",
+        )
+    if target.tolerance_points is not None and not is_share:
+        raise BrokenFile(
+            f"{where}.tolerance_points: {metric.name} is no share",
+            "write `tolerance`: 0.02 allows 2 % worse than the baseline",
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stallgate.compare.since import WORD_ORDER, ChangesSinceLast
-from stallgate.compare.two_runs import Word
+from stallgate.compare.since import ChangesSinceLast
+from stallgate.compare.words import WORD_ORDER
 from stallgate.model import FrozenStruct
 from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, ChangeLine, line_of
 
@@ -54,8 +54,7 @@ def changes_of(since: ChangesSinceLast, *, named: bool = False) -> Changes:
             left_out=0,
         )
     told = since.changes
-    words = {change.word for _, change in told}
-    word: Word = "worse" if "worse" in words else "better" if "better" in words else "same"
+    word = since.found.word
     if len(told) > MOST_CHANGES:
         told = sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))
     return Changes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from stallgate.compare.words import Word
 from stallgate.model import FrozenStruct
 from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, FigureRow, blank_figure, rendered, strip_axis
 
@@ -29,15 +30,14 @@ class Shift(FrozenStruct, frozen=True):
     high: float | None
     said: str
     """Text beside the bar, or in its place."""
+    word: Word = "same"
 
     @property
     def colour(self) -> str:
-        """Faint if the range that the noise allows includes 0; without a range that of text."""
+        """That of the word: faint where nothing changed; without a range that of text."""
         if self.low is None or self.high is None:
             return INK
-        if self.low <= 0 <= self.high:
-            return FAINT
-        return SLOWER if self.low > 0 else FASTER
+        return {"slower": SLOWER, "worse": SLOWER, "faster": FASTER, "better": FASTER}.get(self.word, FAINT)
 
 
 def times_drawing(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift]) -> Drawing:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.compare.since import WORD_ORDER
-from stallgate.compare.two_runs import Change, Pair, RunComparison, Word, times_finding
+from stallgate.compare.two_runs import Pair, RunComparison, times_finding
+from stallgate.compare.words import CHANGED_WORDS, WORD_ORDER, Change, Word, word_label
 from stallgate.extract.table import Summary
 from stallgate.formatting import number, rounded, scaled, spaced
 from stallgate.model import FrozenStruct
@@ -20,10 +20,12 @@ from stallgate.runs.folder import write_whole
 from stallgate.runs.naming import place_name
 
 WORD_MARKS: dict[Word, str] = {
+    "faster": "✓ faster",
+    "slower": "✗ slower",
     "better": "✓ better",
     "worse": "✗ worse",
-    "same": "same",
-    "changed": "≠ changed",
+    "moved": "≠ moved",
+    "same": word_label("same"),
     "shown": "",
     "not_comparable": "○ not comparable",
 }
@@ -31,8 +33,14 @@ WORD_MARKS: dict[Word, str] = {
 COMPARED = "compare-"
 """Prefix of the page's file name; the base's name follows."""
 
-WORD_CLASSES: dict[Word, str] = {"better": "is-pass", "worse": "is-fail", "not_comparable": "is-not_measured"}
-"""Classes of the page's style."""
+WORD_CLASSES: dict[Word, str] = {
+    "faster": "is-pass",
+    "better": "is-pass",
+    "slower": "is-fail",
+    "worse": "is-fail",
+    "not_comparable": "is-not_measured",
+}
+"""Classes of the page's style. What only moved has no colour."""
 
 
 class SideCell(FrozenStruct, frozen=True):
@@ -61,7 +69,7 @@ class ChangeLine(FrozenStruct, frozen=True):
     run: SideCell
     change: str
     value: float | None
-    """The change in per cent."""
+    """The change in per cent, or in points."""
     mark: str
     style: str
     why: str
@@ -75,6 +83,8 @@ class ComparedWorkload(FrozenStruct, frozen=True):
     obstacles: list[str]
     svg: str
     alt: str
+    size: float
+    """The largest change of a time, or of a target that was crossed; 0 where none changed."""
 
 
 def draw_comparison(found: RunComparison, folder: Path) -> Path:
@@ -94,33 +104,62 @@ def _html(found: RunComparison) -> str:
     only = found.imported and len(told) > _MOST_LINES
     if only:
         told = [(pair, change) for pair, change in told if change.metric in found.main]
+    sections = [] if found.imported else [_section(found, problem, workload) for problem, workload in places]
+    changed = [change for change in told if change[1].word in CHANGED_WORDS]
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
-        sections=[] if found.imported else [_section(found, problem, workload) for problem, workload in places],
+        sections=sorted((s for s in sections if s.size), key=lambda section: -section.size),
+        quiet=[section for section in sections if not section.size],
+        unchanged="" if changed or not found.comparable else unchanged_in_words(found),
+        changed=[line_of(*each) for each in sorted(changed, key=_best_first)],
         imported=_imported(found) if found.imported else None,
         reserved=reserved(found),
         marks=WORD_MARKS,
         only=found.main if only else [],
-        lines=[line_of(*told) for told in sorted(told, key=lambda pair: WORD_ORDER.index(pair[1].word))],
+        lines=[line_of(*each) for each in sorted(told, key=_rank)],
         markup=Markup,
     )
 
 
 def _style(found: RunComparison) -> str:
-    """The class of the page's head, by the candidates' times: a slower one before a faster one; plain if neither."""
-    words = {pair.duration.word for pair in found.pairs if pair.role in ("candidate", "unknown")}
-    known = "fail" if "worse" in words else "pass" if "better" in words else ""
+    """The class of the page's head, by the word for the candidates; plain where nothing is faster or slower."""
+    known = WORD_CLASSES.get(found.word, "").removeprefix("is-")
+    known = known if known in ("pass", "fail") else ""
     if found.imported:
         return known or "plain"
     return known if found.comparable else "open"
+
+
+def _rank(told: tuple[Pair, Change]) -> tuple[int, float]:
+    """Sorts by word, the gravest first; of one word the largest change first."""
+    _, change = told
+    return WORD_ORDER.index(change.word), -abs(change.effect or 0.0)
+
+
+def _best_first(told: tuple[Pair, Change]) -> tuple[bool, float]:
+    """Sorts times and crossed targets from the best to the worst; then what only moved, the largest change first."""
+    _, change = told
+    size = abs(change.effect or 0.0)
+    return change.word == "moved", size if change.word in ("slower", "worse") else -size
+
+
+def unchanged_in_words(found: RunComparison) -> str:
+    """How much was compared where nothing changed."""
+    same = [change for pair in found.pairs for change in pair.changes if change.word == "same"]
+    cases = [pair for pair in found.pairs if any(change.word == "same" for change in pair.changes)]
+    return (
+        f"Nothing changed beyond the noise: {len(same):,} metric{'s' * (len(same) != 1)} of "
+        f"{len(cases):,} case{'s' * (len(cases) != 1)} compared"
+    )
 
 
 # --- workloads --------------------------------------------------------------------------------------------------------
 
 
 def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkload:
-    pairs = [pair for pair in found.pairs if (pair.case.problem, pair.case.workload) == (problem, workload)]
+    here = [pair for pair in found.pairs if (pair.case.problem, pair.case.workload) == (problem, workload)]
+    pairs = sorted(here, key=_fastest_first)
     rows = [FigureRow(name=pair.name, role=pair.role) for pair in pairs]
     shifts = [_shift(pair.duration) for pair in pairs]
     title = f"{problem} · {workload}"
@@ -130,7 +169,19 @@ def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkl
         obstacles=[f"{name}: {sentence}" for name, sentence in _told_here(found, pairs)],
         svg=times_drawing(times_finding(pairs), rows, shifts).svg,
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
+        size=max(_sizes(pairs), default=0.0),
     )
+
+
+def _sizes(pairs: list[Pair]) -> list[float]:
+    """The sizes of what changed for the cases of a workload."""
+    told = [change for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]
+    return [abs(change.effect or 0.0) or 1.0 for change in told]
+
+
+def _fastest_first(pair: Pair) -> tuple[bool, float]:
+    effect = pair.duration.effect
+    return effect is None, effect or 0.0
 
 
 def _told_here(found: RunComparison, pairs: list[Pair]) -> list[tuple[str, str]]:
@@ -141,13 +192,14 @@ def _told_here(found: RunComparison, pairs: list[Pair]) -> list[tuple[str, str]]
 
 def _shift(duration: Change) -> Shift:
     """A change of time as the figure takes it."""
+    word = duration.word
     if duration.change is None or duration.band is None:
-        return Shift(change=None, low=None, high=None, said=spaced(duration.word))
-    if duration.word == "shown":
-        return Shift(change=duration.change, low=None, high=None, said=_percent(duration.change))
-    word = {"better": "faster", "worse": "slower"}.get(duration.word, duration.word)
+        return Shift(change=None, low=None, high=None, said=word_label(word), word=word)
+    if word == "shown":
+        return Shift(change=duration.change, low=None, high=None, said=duration.text, word=word)
     low, high = duration.band
-    return Shift(change=duration.change, low=low, high=high, said=f"{word}: {_percent(duration.change)}")
+    said = f"{word_label(word)}: {duration.text}"
+    return Shift(change=duration.change, low=low, high=high, said=said, word=word)
 
 
 # --- two imported runs ------------------------------------------------------------------------------------------------
@@ -187,7 +239,7 @@ def _imported(found: RunComparison) -> ComparedImports:
     return ComparedImports(
         svg=times_drawing(_TITLE, rows, shifts).svg if drawn else "",
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
-        cut=f"The {len(drawn)} of {len(timed)} that take longest in the base." if len(drawn) < len(timed) else "",
+        cut=f"The {len(drawn)} of {len(timed)} that took longest before." if len(drawn) < len(timed) else "",
         rows=[PairedRow(name=p.name, facts=about_pair(found, p), line=line_of(p, p.duration)) for p in pairs],
         unpaired={heading: [about_unpaired(found, p) for p in mine] for heading, mine in unpaired(found).items()},
     )
@@ -212,8 +264,8 @@ def line_of(pair: Pair, change: Change) -> ChangeLine:
         unit=change.unit,
         base=_cell(change.base, change.unit, imported=pair.identity is not None),
         run=_cell(change.run, change.unit, imported=pair.identity is not None),
-        change=_percent(change.change) if change.change is not None else "–",
-        value=100 * change.change if change.change is not None else None,
+        change=change.text,
+        value=100 * change.effect if change.effect is not None else None,
         mark=WORD_MARKS[change.word],
         style=WORD_CLASSES.get(change.word, ""),
         why=change.obstacle.sentence if change.obstacle and change.obstacle.code != "conditions_unknown" else "",
@@ -236,7 +288,3 @@ def _cell(summary: Summary | None, unit: str, *, imported: bool = False) -> Side
         scaled=scaled(summary.median, unit),
         spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else f"one {noun}",
     )
-
-
-def _percent(change: float) -> str:
-    return f"{100 * change:+,.2f} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from stallgate.formatting import MARKS, on_several, whom
+from stallgate.formatting import on_several, verdict_mark, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Run
 from stallgate.render.program import program_finding
@@ -22,7 +22,7 @@ def head(result: JudgedRun) -> str:
     several = on_several(judged.verdicts)
     lines = [f"## {headline(result)}", "", provenance(result.run), ""]
     told = [(v, markdown(whom(v, with_problem=several))) for v in judged.verdicts]
-    lines += [f"- **{MARKS[v.status]}** {about}: {markdown(v.sentence)}" for v, about in told]
+    lines += [f"- **{verdict_mark(v)}** {about}: {markdown(v.sentence)}" for v, about in told]
     lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
     for missing in judged.uncollected:
         lines += ["", f"What {missing.stage} needs is collected by", "", f"    {shlex.join(missing.command)}"]
@@ -43,6 +43,8 @@ def headline(result: JudgedRun) -> str:
     status = result.judgement.exit_status
     if status is None:
         return _read(result.run)
+    if result.judgement.is_stale:
+        return "Stale: the code changed since"
     words = {0: "Meets its targets", 1: "Does not meet its targets"}
     return words.get(status, "Cannot be decided")
 

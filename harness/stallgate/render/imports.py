@@ -45,7 +45,7 @@ def about_pair(found: RunComparison, pair: Pair) -> list[str]:
         return []
     lines = [_facts(found, run)]
     if run.kind != "call" and max(base.launches, run.launches) > 1:
-        lines.append(f"{base.launches} launches in the base, {run.launches} in the run: median, lowest and highest")
+        lines.append(f"{base.launches} launches before, {run.launches} after: median, lowest and highest")
     if pair.differs:
         lines.append(f"differs: {'; '.join(pair.differs)}")
     sums = [change.obstacle for change in pair.changes if change.obstacle and change.obstacle.code == _SUMS]
@@ -75,7 +75,7 @@ def longest_first(pairs: list[Pair]) -> list[Pair]:
 
 def unpaired(found: RunComparison) -> dict[str, list[Pair]]:
     """Heading -> the cases that cannot be compared for that reason."""
-    headings = {"only_in_base": "only in the base", "only_in_run": "only in the run", "": "without numbers"}
+    headings = {"only_in_base": "only before", "only_in_run": "only after", "": "without numbers"}
     lists: dict[str, list[Pair]] = {heading: [] for heading in headings.values()}
     for pair in found.pairs:
         if pair.obstacle is not None:

@@ -14,13 +14,14 @@ from stallgate.compare.history import (
     Measurement,
     MeasurementTime,
     Series,
+    StoredJudgement,
     StoredRun,
     series_of,
     stored_runs,
     time_of,
 )
-from stallgate.compare.two_runs import compare_metric
-from stallgate.formatting import MARKS, number, percent, quantity, rounded, spaced
+from stallgate.compare.words import compare_metric
+from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, status_label
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -131,11 +132,19 @@ def _listed(stored: StoredRun) -> RunEntry:
             (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
         ],
         status=status,
-        mark=MARKS[status] if status else "",
+        mark=_mark(status, stored.judgement) if status else "",
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored),
     )
+
+
+def _mark(status: Status, judgement: StoredJudgement | None) -> str:
+    """The mark of a run's answer; the word that all open verdicts share, such as stale, where it is not measured."""
+    open_ = [] if judgement is None else [v for v in judgement.verdicts if v.status == "not_measured"]
+    labels = {status_label(verdict.status, verdict.reason) for verdict in open_}
+    sign = MARKS[status].partition(" ")[0]
+    return f"{sign} {labels.pop()}" if status == "not_measured" and len(labels) == 1 else MARKS[status]
 
 
 def _place(page: Path) -> str:
@@ -164,8 +173,7 @@ def _facts(stored: StoredRun) -> dict[str, Any]:
 def _answer(stored: StoredRun) -> str:
     if stored.judgement is None or stored.judgement.exit_status is None:
         return "not judged"
-    statuses = stored.judgement.statuses
-    counted = ", ".join(f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses)
+    counted = counted_verdicts((verdict.status, verdict.reason) for verdict in stored.judgement.verdicts)
     return f"{ANSWERS[stored.judgement.exit_status]}: {counted or 'nothing was judged'}"
 
 
@@ -352,8 +360,6 @@ def _dot(point: Measurement, factor: float) -> Dot:
 
 
 def _change(metric: Metric, before: Measurement, after: Measurement) -> str:
-    """The change of a median, or that the noise hides it: as ``stallgate compare`` judges."""
+    """The change of a time in the words of ``stallgate compare``."""
     change = compare_metric(metric, before.summary, after.summary)
-    if change.word == "same" or change.change is None:
-        return "within the noise of what it took"
-    return f"{percent(abs(change.change))} {'more' if change.change > 0 else 'less'} than"
+    return f"{change.size} {change.word} than" if change.word in ("faster", "slower") else "no change from what it took"

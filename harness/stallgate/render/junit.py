@@ -85,7 +85,8 @@ def _name(verdict: Verdict) -> str:
 
 def _bound(verdict: Verdict) -> str | None:
     """The bound as the stage states it; its numeric value may differ between runs."""
-    if verdict.baseline is not None or (verdict.comparison is None and verdict.tolerance is not None):
+    around = verdict.tolerance is not None or verdict.tolerance_points is not None
+    if verdict.baseline is not None or (verdict.comparison is None and around):
         return "against the baseline"
     if verdict.comparison is None:
         return None

@@ -80,7 +80,9 @@ def _target(target: Target) -> str:
     """A target in words."""
     name = target.metric.name
     if target.bound is None:
-        words = f"{name} at most {percent(target.tolerance or 0.0)} worse than the baseline"
+        points = target.tolerance_points
+        slack = percent(target.tolerance or 0.0) if points is None else f"{points:g} points"
+        words = f"{name} at most {slack} worse than the baseline{', whatever the time' * target.insist}"
     else:
         comparison, bound = target.bound
         held = f"{percent(bound)} of the roof's" if target.of == "roof" else quantity(bound, target.metric.unit)

@@ -20,6 +20,7 @@ from stallgate.formatting import (
     scaled,
     spaced,
     variant_of,
+    verdict_mark,
     workload_of,
 )
 from stallgate.judge.evaluate import JudgedRun
@@ -88,6 +89,7 @@ class StageAnswer(FrozenStruct, frozen=True):
     variant: str
     stage: str
     status: Status
+    mark: str
     words: str
 
 
@@ -165,6 +167,7 @@ def _html(
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
         marks=MARKS,
+        verdict_mark=verdict_mark,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
         program=program_part(result.run.program) if result.run.program is not None else None,
@@ -230,11 +233,12 @@ def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
 def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
     statuses = [verdict.status for verdict in verdicts]
     worst = next(status for status in WORST if status in statuses)
+    mark = next(verdict_mark(verdict) for verdict in verdicts if verdict.status == worst)
     if worst == "pass":
         words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"
     else:
         words = _told([verdict for verdict in verdicts if verdict.status == worst])
-    return StageAnswer(variant=variant, stage=stage, status=worst, words=words)
+    return StageAnswer(variant=variant, stage=stage, status=worst, mark=mark, words=words)
 
 
 def _told(verdicts: list[Verdict]) -> str:

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from stallgate.errors import BrokenFile
 from stallgate.formatting import (
-    MARKS,
     aliases,
+    counted_verdicts,
     listed,
     on_several,
     percent,
@@ -23,6 +23,7 @@ from stallgate.formatting import (
     scaled,
     shortened,
     spaced,
+    verdict_mark,
     whom,
     without_controls,
     workload_keys,
@@ -30,15 +31,14 @@ from stallgate.formatting import (
 from stallgate.model import Case, CaseResult, Program, Run, Status, Verdict
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
-from stallgate.render.imports import about_pair, about_unpaired, longest_first, remarks, reserved, unpaired
+from stallgate.render.imports import remarks
 from stallgate.render.program import COUNTERS, gpu_time, kernel_names, untimed
 from stallgate.runs.conditions import provenance
 from stallgate.runs.distribution import distributions
 from stallgate.runs.naming import case_names, noun_of, place_name
 
 if TYPE_CHECKING:  # a progress bar is shown before they are imported
-    from stallgate.compare.two_runs import Change, Pair, RunComparison, Word
-    from stallgate.extract.table import Summaries, Summary
+    from stallgate.extract.table import Summaries
     from stallgate.judge.verdicts import Judgement
     from stallgate.measure.checked import CheckedCase, CheckedVariant, CheckReport
     from stallgate.measure.chip import CatalogueCheck
@@ -238,7 +238,7 @@ def show_unmet(found: Judgement) -> None:
 
 def _judged(verdict: Verdict, *, with_problem: bool) -> None:
     about = whom(verdict, with_problem=with_problem)
-    out.print(_text(f"{MARKS[verdict.status]:<15}", _STYLES[verdict.status]) + _text(about))
+    out.print(_text(f"{verdict_mark(verdict):<15}", _STYLES[verdict.status]) + _text(about))
     _hang(out, _text(" " * 15), verdict.sentence, 15)
 
 
@@ -262,138 +262,7 @@ def _aliases(verdicts: list[Verdict]) -> None:
 
 
 def _count(verdicts: list[Verdict]) -> str:
-    statuses = [verdict.status for verdict in verdicts]
-    counted = [f"{statuses.count(s)} {spaced(s)}" for s in MARKS if s in statuses]
-    return ", ".join(counted) or "nothing judged"
-
-
-_WORD_STYLES: dict[Word, str] = {"better": "green", "worse": "red", "same": "dim", "not_comparable": "yellow"}
-
-
-def show_comparison(found: RunComparison, every: bool) -> None:
-    """Two runs: a table for each workload, then what changed.
-
-    Args:
-        found: the comparison.
-        every: show every metric, not only the main ones and those that are better or worse.
-    """
-    out.print(
-        _text(f"base {found.base.name}\n  {found.base.provenance}\nrun  {found.run.name}\n  {found.run.provenance}")
-    )
-    for obstacle in found.obstacles:
-        out.print(_text(f"not comparable: {obstacle.sentence}", "bold yellow"))
-    for line in reserved(found):
-        _hang(out, _text(""), line, 2)
-    for note in found.notes:
-        out.print(_text(note, "yellow"))
-    if found.imported:
-        _imported_pairs(found, every)
-        out.print()
-        _hang(out, _text(""), f"{found.finding}.", 0, "bold")
-        return
-    for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
-        pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
-        _changes(f"{problem} · {workload}", pairs, [] if every else found.main)
-        for line in _obstacles(found, pairs):
-            out.print(_text(f"  {line}", "yellow"))
-    out.print()
-    out.print(_text(f"{found.finding}.", "bold"))
-
-
-def _imported_pairs(found: RunComparison, every: bool) -> None:
-    """A table for each case that both imported runs have, then those that one of them has."""
-    both = [pair for pair in found.pairs if pair.obstacle is None]
-    for pair in longest_first(both)[:_MOST_IMPORTED] if len(both) > _MOST_IMPORTED else both:
-        _imported_pair(found, pair, [] if every else found.main)
-    if len(both) > _MOST_IMPORTED:
-        others = f"the {_MOST_IMPORTED} of {len(both)} that took longest in the base; --report and --json have all"
-        _hang(out, _text("\n"), others, 2, "dim")
-    for heading, pairs in unpaired(found).items():
-        out.print(_text(f"\n{heading}", "bold"))
-        for pair in pairs[:_MOST_IMPORTED]:
-            _hang(out, _text("  "), about_unpaired(found, pair), 4)
-        if len(pairs) > _MOST_IMPORTED:
-            out.print(_text(f"  and {len(pairs) - _MOST_IMPORTED} more", "dim"))
-
-
-def _imported_pair(found: RunComparison, pair: Pair, main: list[str]) -> None:
-    """The changes of one case: both values, and the range of the launches where there are several."""
-    out.print()
-    _hang(out, _text(""), pair.name, 2, "bold")
-    for line in about_pair(found, pair):
-        _hang(out, _text("  "), line, 4, "dim")
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("metric", overflow="fold", min_width=23)
-    for heading in ("base", "run", "change %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", min_width=6)
-    for change in pair.changes:
-        if not main or (change.metric in main and change.change is not None) or change.word in ("better", "worse"):
-            word = _word(change) if change.word != "shown" else _text("")
-            table.add_row(
-                change.metric,
-                *map(_over_launches, (change.base, change.run), [change.unit] * 2),
-                _sides(change)[-1],
-                word,
-            )
-    out.print(table if table.row_count else _text("  no metric that both runs have", "yellow"))
-
-
-def _over_launches(summary: Summary | None, unit: str) -> str:
-    """A median, and below it the range of several launches."""
-    if summary is None or summary.median is None or summary.low is None or summary.high is None:
-        return "–"
-    shown = scaled(summary.median, unit)
-    if summary.low == summary.high:
-        return shown
-    return f"{shown}\n{scaled(summary.low, unit)} to {scaled(summary.high, unit)}"
-
-
-def _changes(title: str, pairs: list[Pair], main: list[str]) -> None:
-    """The changes of comparable cases on one workload.
-
-    Args:
-        title: the table's.
-        pairs: the workload's cases.
-        main: metrics that are always shown; empty for all of them.
-    """
-    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("variant", overflow="fold")
-    table.add_column("metric", overflow="fold", min_width=23)
-    for heading in ("base", "run", "change %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", min_width=10)
-    rows = [(pair, change) for pair in pairs if pair.obstacle is None for change in pair.changes]
-    for pair, change in rows:
-        if not main or change.metric in main or change.word in ("better", "worse"):
-            table.add_row(pair.name, change.metric, *_sides(change), _word(change))
-    if table.row_count:
-        out.print(table)
-
-
-def _sides(change: Change) -> list[str]:
-    values = [summary.median if summary is not None else None for summary in (change.base, change.run)]
-    shown = [scaled(value, change.unit) if value is not None else "–" for value in values]
-    return [*shown, f"{change.change:+.2%}".rstrip("%") if change.change is not None else "–"]
-
-
-def _word(change: Change) -> Text:
-    return _text(spaced(change.word), _WORD_STYLES.get(change.word, ""))
-
-
-def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
-    """Why cases and metrics of a workload are not comparable, unless the head already says so."""
-    lines = [
-        f"{p.name} on {p.case.workload}: {p.obstacle.sentence}"
-        for p in pairs
-        if p.obstacle and p.obstacle not in found.obstacles
-    ]
-    for pair in pairs:
-        changes = [change for change in pair.changes if change.obstacle and not pair.obstacle]
-        for sentence in dict.fromkeys(change.obstacle.sentence for change in changes if change.obstacle):
-            metrics = [c.metric for c in changes if c.obstacle and c.obstacle.sentence == sentence]
-            lines.append(f"{pair.name}: {listed(metrics)}: {sentence}")
-    return lines
+    return counted_verdicts((verdict.status, verdict.reason) for verdict in verdicts) or "nothing judged"
 
 
 def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ import zstandard
 from msgspec.structs import replace
 
 from stallgate.errors import BadArgument
-from stallgate.model import Attempt, Case, Run
+from stallgate.model import Attempt, Case, Run, Selection
 from stallgate.runs.folder import attempts_of, one_line
 from stallgate.runs.report_blocks import cases_in, only, taken_apart
 
@@ -97,6 +97,7 @@ def _recording(run: Run, problem: str, packed: dict[str, bytes], left_out: list[
         kind="recorded",
         arguments=_portable(run.arguments),
         options=None,
+        selection=Selection(),
         cases=[result for result in run.cases if result.case.problem == problem],
         attempts=kept,
         subjects={problem: run.subjects[problem]},
