@@ -26,7 +26,7 @@ from stallgate.measure.profile import chip_of, machine_of
 from stallgate.model import CountersOf, FrozenStruct, Program, Stage
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render import terminal_program
 from stallgate.runs.folder import create_folder
 
 
@@ -121,7 +121,7 @@ def capture_command(**given: Any) -> int:
     if arguments.page:
         import_meanwhile()
     folder = create_folder(project.reports, f"capture-{_subject(options.command)}")
-    capturer = Capturer(options, machine, devices, terminal.CaptureNotes())
+    capturer = Capturer(options, machine, devices, terminal_program.CaptureNotes())
     try:
         capturer.capture(folder, given_arguments(), list(arguments.stages))
     except StallgateError:

@@ -31,7 +31,7 @@ from stallgate.measure.drawn import DrawnPlan, plan_drawn, plan_small
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render import terminal, terminal_check
 from stallgate.runs.drawn import Draw
 
 
@@ -87,7 +87,7 @@ def check_command(**given: Any) -> int:
     found = _checked(plan, draw, device, arguments)
     if arguments.as_json:
         return print_result("check", found, found.exit_status)
-    terminal.show_check(found)
+    terminal_check.show_check(found)
     return found.exit_status
 
 

@@ -18,11 +18,10 @@ from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
 from stallgate.judge.verdicts import Targets, Uncollected
 from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
-from stallgate.render import terminal
 from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
-from stallgate.runs.conditions import provenance
+from stallgate.render.terminal_gate import show_judgement
 from stallgate.runs.folder import is_recording, write_whole
 
 
@@ -111,9 +110,12 @@ class GateFacts(FrozenStruct, frozen=True):
     show_default=True,
     help="absolute: skip targets that need a roof or a baseline (imported runs have neither).",
 )
+@click.option("--all", "every", is_flag=True, help="A line for each target; default: one for all that are met.")
 @root_option
 @json_option(GateFacts)
-def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, root: Path | None, as_json: bool) -> int:
+def gate_command(
+    run: str | None, stages: tuple[str, ...], targets: Targets, every: bool, root: Path | None, as_json: bool
+) -> int:
     """Judge a run: may it be merged?
 
     An imported run needs --stage, or stages for imports in the project's file.
@@ -127,8 +129,7 @@ def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, roo
         _if_possible(_tell_github, project, result)
     if as_json:
         return print_result("gate", _facts(result), status)
-    terminal.out.print(provenance(result.run))
-    terminal.show_judgement(result.judgement)
+    show_judgement(result, project, every=every)
     return status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -35,20 +36,31 @@ class ReportFacts(FrozenStruct, frozen=True):
 @click.command("report")
 @run_argument
 @stage_option
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser when it is drawn.")
 @click.option("--serve", is_flag=True, help="Serve reports/ on localhost until Ctrl-C; draw missing pages.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve; default: a free port.")
 @root_option
 @json_option(ReportFacts)
 def report_command(
-    run: str | None, stages: tuple[str, ...], serve: bool, port: int | None, root: Path | None, as_json: bool
+    run: str | None,
+    stages: tuple[str, ...],
+    opens: bool,
+    serve: bool,
+    port: int | None,
+    root: Path | None,
+    as_json: bool,
 ) -> int:
     """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
     if port is not None and not serve:
         raise BadArgument("--port needs --serve", "add --serve, or leave --port out")
+    if opens and serve:
+        raise BadArgument("--open and --serve contradict each other", "open the address that --serve prints")
     project = open_project(root, needed=False)
     if serve:
         return _serve(project, run, stages, port or 0, as_json=as_json)
     files = _drawn(project, run, stages)
+    if opens:
+        webbrowser.open(files[0].absolute().as_uri())
     if as_json:
         return print_result("report", ReportFacts(run=str(files[0].parent), files=[str(file) for file in files]))
     for file in files:

@@ -33,6 +33,7 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.render.terminal_run import show_run
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED
 
@@ -211,7 +212,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
 def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement, project)
+        show_run(result, project)
     units = {
         name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
     }
