@@ -10,6 +10,7 @@ import msgspec
 
 from stallgate.cli.bench_facts import BenchFacts, bench_facts
 from stallgate.cli.drawing import draw_times
+from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,
     device_option,
@@ -74,7 +75,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
         return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
-@click.command("bench")
+@click.command("bench", epilog=examples("stallgate bench cumprod -w square", "stallgate bench --show"))
 @subjects_argument
 @workload_option
 @configuration_option

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, RunFacts, single_value
 from stallgate.cli.finish import FinishedRun, draw_finished, finish
 from stallgate.cli.options import grace_option, json_option, program_timeout_option, root_option
@@ -80,7 +81,10 @@ class CaptureArguments(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-@click.command("capture")
+@click.command(
+    "capture",
+    epilog=examples("stallgate capture -- python train.py", "stallgate capture --kernel softmax -- python train.py"),
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.option(
     "--kernel",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,
     drawn_only_option,
@@ -56,7 +57,9 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
         return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
-@click.command("check")
+@click.command(
+    "check", epilog=examples("stallgate check cumprod/blocked_scan", "stallgate check cumprod --drawn 50 --seed 7")
+)
 @subjects_argument
 @workload_option
 @configuration_option

@@ -15,6 +15,7 @@ from stallgate.cli.shared import near
 from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, write_results
 from stallgate.project.load import Project
 from stallgate.render.terminal_gate import show_unmet
+from stallgate.render.terminal_progress import Working
 from stallgate.render.terminal_run import show_run
 from stallgate.render.terminal_text import out
 
@@ -45,5 +46,6 @@ def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[st
 
 def draw_finished(project: Project, finished: FinishedRun, *, as_json: bool) -> None:
     """Draws the page of a run, and says where it is."""
-    page = draw_run(project, finished.result)[0]
+    with Working("drawing") as work, work.counting():
+        page = draw_run(project, finished.result)[0]
     click.echo(f"page: {near(page)}", err=as_json)

@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, RunKind, single_value, unmeasured
 from stallgate.cli.failures import unusable
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
@@ -22,6 +23,7 @@ from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
+from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import is_recording, write_whole
 
 
@@ -100,7 +102,7 @@ class GateFacts(FrozenStruct, frozen=True):
     verdicts: list[VerdictFacts]
 
 
-@click.command("gate")
+@click.command("gate", epilog=examples("stallgate gate", "stallgate gate RUN --stage memory_access"))
 @run_argument
 @stage_option
 @click.option(
@@ -121,7 +123,8 @@ def gate_command(
     An imported run needs --stage, or stages for imports in the project's file.
     """
     project = open_runs(root)
-    result = judged(project, run, stages, targets=targets, only_judge=True)
+    with Working("reading the reports"):
+        result = judged(project, run, stages, targets=targets, only_judge=True)
     status = asked_status(result)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, result)

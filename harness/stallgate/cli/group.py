@@ -56,7 +56,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="stallgate")
 @click.option("--json", is_flag=True, expose_value=False, help="Print one JSON object, whatever happens.")
 def stallgate() -> None:

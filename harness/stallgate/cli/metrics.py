@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from stallgate.cli.chips import on_chip
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project
@@ -52,7 +53,7 @@ class MetricsFacts(FrozenStruct, frozen=True):
     broken: list[BrokenFact]
 
 
-@click.command("metrics")
+@click.command("metrics", epilog=examples("stallgate metrics", "stallgate metrics --chip gh100"))
 @click.option("--chip", metavar="NAME", help="Show what this chip has, and which targets cannot be judged on it.")
 @root_option
 @json_option(MetricsFacts)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import click
 
 from stallgate.cli.drawing import draw_run
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_answer, print_result
 from stallgate.cli.shared import interrupt, judged, near, open_project
@@ -19,6 +20,7 @@ from stallgate.judge.evaluate import write_results
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.serve import Server
+from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import find, refuse_recording
 
 
@@ -33,7 +35,7 @@ class ReportFacts(FrozenStruct, frozen=True):
     """With --serve: the address, printed when the server is ready."""
 
 
-@click.command("report")
+@click.command("report", epilog=examples("stallgate report --open", "stallgate report --serve"))
 @run_argument
 @stage_option
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser when it is drawn.")
@@ -70,10 +72,13 @@ def report_command(
 
 def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[Path]:
     """Draws a run; the paths of its files, the page first."""
-    result = judged(project, run, stages)
-    refuse_recording(project.reports, result.folder)
-    write_results(result)
-    return draw_run(project, result)
+    with Working("reading the reports") as work:
+        result = judged(project, run, stages)
+        refuse_recording(project.reports, result.folder)
+        write_results(result)
+        work.step("drawing")
+        with work.counting():
+            return draw_run(project, result)
 
 
 def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int, *, as_json: bool) -> int:

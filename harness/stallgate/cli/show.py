@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_facts
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
@@ -160,7 +161,7 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
 _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
 
 
-@click.command("show")
+@click.command("show", epilog=examples("stallgate show runs", "stallgate show run RUN"))
 @click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
 @click.argument("name", required=False)
 @root_option

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +19,7 @@ from stallgate.formatting import (
 )
 from stallgate.model import CaseResult
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
+from stallgate.render.terminal_progress import TimeLeft
 from stallgate.render.terminal_text import err as err
 from stallgate.render.terminal_text import hang as _hang
 from stallgate.render.terminal_text import out as out
@@ -225,20 +226,21 @@ def show_findings(found: list[Finding], able: bool) -> None:
 
 
 class _Progress:
-    """A progress bar with the current case; plain lines without a terminal."""
+    """A progress bar with the current case, the failures so far and the time left; quiet without a terminal."""
 
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            TimeLeft(),
             TextColumn("{task.description}", markup=False),
             console=err,
             transient=True,
             disable=not err.is_terminal,
         )
         self._task: TaskID | None = None
+        self._failed = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -252,16 +254,19 @@ class _Progress:
 
     def at_work(self, case: str, step: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, description=f"{case.partition('/')[2]}: {step}")
+            self._progress.update(self._task, description=f"{case.partition('/')[2]}: {step}{self._failures()}")
 
     def _begin(self, first: str, total: int) -> None:
         self._task = self._progress.add_task(first, total=total)
 
-    def _advance(self, name: str, outcome: str, reason: str, *, good: bool) -> None:
+    def _advance(self, *, good: bool) -> None:
+        """Counts a part. Why one failed is told once, when the results are shown."""
+        self._failed += not good
         if self._task is not None:
             self._progress.advance(self._task)
-        if not err.is_terminal or not good:
-            err.print(_text(f"{name}: {spaced(outcome)}{f': {reason}' if reason else ''}"))
+
+    def _failures(self) -> str:
+        return f" ({self._failed} failed)" if self._failed else ""
 
 
 class ProfileBar(_Progress):
@@ -271,7 +276,7 @@ class ProfileBar(_Progress):
         self._begin("starting ncu", cases)
 
     def finished(self, result: CaseResult) -> None:
-        self._advance(result.case.name, result.outcome, result.reason, good=result.outcome == "profiled")
+        self._advance(good=result.outcome == "profiled")
 
 
 class BenchBar(_Progress):
@@ -280,9 +285,8 @@ class BenchBar(_Progress):
     def begun(self, contenders: int) -> None:
         self._begin("starting", contenders)
 
-    def finished(self, row: str, entry: Entry) -> None:
-        good = entry.outcome in ("timed", "absent")
-        self._advance(f"{row}: {entry.label}", entry.outcome, entry.reason, good=good)
+    def finished(self, row: str, entry: Entry) -> None:  # noqa: ARG002
+        self._advance(good=entry.outcome in ("timed", "absent"))
 
 
 class CheckBar(_Progress):

@@ -9,7 +9,7 @@ from stallgate.model import Case, display_name
 from stallgate.render.next_step import next_step
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
-from stallgate.render.verdict_words import in_words, missed_by, shown, title_of
+from stallgate.render.verdict_words import verdict_in_words, missed_by, shown, title_of
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -96,7 +96,7 @@ def _unmet_target(project: Project, verdict: Verdict) -> str:
     if verdict.metric is not None and missed:
         waived = " (waived)" if verdict.status == "waived" else ""
         return f"{title_of(verdict.metric, project.catalogue)} missed by {missed}{waived}"
-    return in_words(verdict, project.catalogue)
+    return verdict_in_words(verdict, project.catalogue)
 
 
 def _waits(result: JudgedRun, project: Project, case: Case) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stallgate.formatting import MARKS, listed, on_several, variant_of, whom
 from stallgate.render.next_step import next_step
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.render.verdict_words import SERIOUS, counted, in_words, missed_by, title_of
+from stallgate.render.verdict_words import SERIOUS, counted, verdict_in_words, missed_by, title_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -113,7 +113,7 @@ def _unmet(verdicts: list[Verdict], catalogue: Catalogue, *, with_problem: bool)
     grouped: dict[tuple[Status, str, str], list[str]] = {}
     for verdict in sorted(verdicts, key=lambda verdict: (SERIOUS.index(verdict.status), verdict.warning)):
         where = "" if verdict.name or not verdict.workload else f" on {verdict.workload}"
-        key = (verdict.status, in_words(verdict, catalogue), where)
+        key = (verdict.status, verdict_in_words(verdict, catalogue), where)
         names = grouped.setdefault(key, [])
         name = variant_of(verdict, with_problem=with_problem)
         if name not in names:

@@ -20,12 +20,12 @@ _DIGITS, _MOST_DIGITS = 3, 7
 _LONGEST_KERNEL = 40
 
 
-def in_words(verdict: Verdict, catalogue: Catalogue) -> str:
+def verdict_in_words(verdict: Verdict, catalogue: Catalogue) -> str:
     """What a verdict says of its target: number, bound and distance, then whatever else its sentence has."""
     metric = verdict.metric
     if metric is None:
         return verdict.sentence
-    title = title_of(metric, catalogue)
+    title = _both_names(metric, title_of(metric, catalogue))
     if verdict.value is None or verdict.bound is None or verdict.comparison is None:
         return (
             title + verdict.sentence.removeprefix(metric) if verdict.sentence.startswith(metric) else verdict.sentence
@@ -39,6 +39,11 @@ def title_of(metric: str, catalogue: Catalogue) -> str:
     """A metric's name for readers."""
     found = catalogue.metrics.get(metric)
     return found.title if found is not None else metric
+
+
+def _both_names(metric: str, title: str) -> str:
+    """The title, with the short name that a stage's file has where the title does not show it."""
+    return title if title.lower().replace("-", "_").replace(" ", "_") == metric else f"{title} ({metric})"
 
 
 def missed_by(verdict: Verdict) -> str:
