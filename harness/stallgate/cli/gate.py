@@ -132,7 +132,7 @@ def gate_command(
         _if_possible(_tell_github, project, result)
     if as_json:
         return print_result("gate", _facts(result), status)
-    show_judgement(result, project, every=every)
+    show_judgement(result.run, result.judgement, project.catalogue, every=every)
     return status
 
 

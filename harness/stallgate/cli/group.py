@@ -66,7 +66,7 @@ def stallgate() -> None:
 
     \b
     Exit status:
-      0   success; for a gate: every target is met, excused or waived
+      0   success; of a gate: targets met, excused or waived
       1   the gate says no: a missed target, a wrong result
       2   your files or arguments are wrong
       3   not measured, or cannot be judged

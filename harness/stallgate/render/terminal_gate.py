@@ -14,10 +14,8 @@ from stallgate.render.verdict_words import SERIOUS, counted, verdict_in_words, m
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from stallgate.judge.evaluate import JudgedRun
     from stallgate.judge.verdicts import Judgement
-    from stallgate.model import Catalogue, Status, Verdict
-    from stallgate.project.load import Project
+    from stallgate.model import Catalogue, Run, Status, Verdict
 
 _STYLES: dict[Status, str] = {
     "pass": "green",
@@ -34,20 +32,20 @@ _MOST_UNMET = 20
 _CONCLUSIONS = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}
 
 
-def show_judgement(result: JudgedRun, project: Project, *, every: bool = False) -> None:
+def show_judgement(run: Run, found: Judgement, catalogue: Catalogue, *, every: bool = False) -> None:
     """The gate's answer: the conclusion, what is not met, what is met in one line, and the conclusion again.
 
     Args:
-        result: the run.
-        project: for the metrics' titles.
+        run: the run that is judged.
+        found: its judgement.
+        catalogue: the metrics, for their titles.
         every: a line for each target, also for those that are met.
     """
-    found = result.judgement
-    show_conclusion(found, project.catalogue)
-    show_origin(result.run)
-    _verdicts(found.verdicts, project.catalogue, every=every)
+    show_conclusion(found, catalogue)
+    show_origin(run)
+    _verdicts(found.verdicts, catalogue, every=every)
     _remarks(found)
-    show_next(*next_step(result.run, found))
+    show_next(*next_step(run, found))
     _answered(found)
 
 
@@ -108,18 +106,27 @@ def _verdicts(verdicts: list[Verdict], catalogue: Catalogue, *, every: bool) -> 
 
 
 def _unmet(verdicts: list[Verdict], catalogue: Catalogue, *, with_problem: bool) -> None:
-    """A line for each statement, the most serious first; variants of which the same is said share one."""
+    """A line for each statement, the most serious first; cases of which the same is said share one."""
     width = max((len(MARKS[verdict.status]) for verdict in verdicts), default=0) + 2
-    grouped: dict[tuple[Status, str, str], list[str]] = {}
+    grouped: dict[tuple[Status, str], list[Verdict]] = {}
     for verdict in sorted(verdicts, key=lambda verdict: (SERIOUS.index(verdict.status), verdict.warning)):
-        where = "" if verdict.name or not verdict.workload else f" on {verdict.workload}"
-        key = (verdict.status, verdict_in_words(verdict, catalogue), where)
-        names = grouped.setdefault(key, [])
-        name = variant_of(verdict, with_problem=with_problem)
-        if name not in names:
-            names.append(name)
-    for (status, words, where), names in grouped.items():
-        hang(out, styled(f"{MARKS[status]:<{width}}", _STYLES[status]), f"{listed(names)}{where}: {words}", width)
+        grouped.setdefault((verdict.status, verdict_in_words(verdict, catalogue)), []).append(verdict)
+    for (status, words), same in grouped.items():
+        about = _subjects(same, with_problem=with_problem)
+        hang(out, styled(f"{MARKS[status]:<{width}}", _STYLES[status]), f"{about}: {words}", width)
+
+
+def _subjects(verdicts: list[Verdict], *, with_problem: bool) -> str:
+    """The variants and workloads of verdicts: ``a and b on square; c on page``."""
+    places: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        found = places.setdefault(variant_of(verdict, with_problem=with_problem), [])
+        if verdict.workload and not verdict.name and verdict.workload not in found:
+            found.append(verdict.workload)
+    variants: dict[str, list[str]] = {}
+    for variant, workloads in places.items():
+        variants.setdefault(listed(workloads), []).append(variant)
+    return "; ".join(f"{listed(names)}{f' on {where}' if where else ''}" for where, names in variants.items())
 
 
 def _met(verdicts: list[Verdict], catalogue: Catalogue) -> None:
