@@ -5,16 +5,18 @@ from __future__ import annotations
 import signal
 import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import click
 
-from stallgate.cli.drawing import draw_run
+from stallgate.cli.drawing import draw_compared, draw_run
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_answer, print_result
 from stallgate.cli.shared import interrupt, judged, near, open_project
+from stallgate.compare.two_runs import compare
 from stallgate.errors import BadArgument
 from stallgate.judge.evaluate import write_results
 from stallgate.model import FrozenStruct
@@ -90,7 +92,8 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
     if stages or not (folder / "report.html").is_file():
         _drawn(project, str(folder), stages)
     signal.signal(signal.SIGTERM, interrupt)
-    with Server(reports, port, lambda new: _drawn_anew(project.root, new)) as server, suppress(KeyboardInterrupt):
+    draw, compared = partial(_drawn_anew, project.root), partial(_compared_anew, project.root)
+    with Server(reports, port, draw, compared) as server, suppress(KeyboardInterrupt):
         url = f"{server.url}{quote(folder.name)}/report.html" if run is not None else server.url
         if as_json:
             print_result("report", ReportFacts(run=str(folder) if run is not None else None, files=[], url=url))
@@ -104,3 +107,10 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
 def _drawn_anew(root: Path, folder: Path) -> list[Path]:
     """Draws a run that arrived while serving, with the project's current files."""
     return _drawn(open_project(root, needed=False), str(folder), ())
+
+
+def _compared_anew(root: Path, before: Path, after: Path) -> Path:
+    """Draws the page of two runs that were chosen from the list; its path."""
+    project = open_project(root, needed=False)
+    found = compare(project, judged(project, str(before), ()), judged(project, str(after), ()))
+    return draw_compared(found, after)

@@ -9,7 +9,7 @@ from stallgate.model import Case, display_name
 from stallgate.render.next_step import next_step
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
-from stallgate.render.verdict_words import verdict_in_words, missed_by, shown, title_of
+from stallgate.render.verdict_words import missed_by, shown, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stallgate.formatting import MARKS, listed, on_several, variant_of, whom
 from stallgate.render.next_step import next_step
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.render.verdict_words import SERIOUS, counted, verdict_in_words, missed_by, title_of
+from stallgate.render.verdict_words import SERIOUS, counted, missed_by, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from rich.text import Text
