@@ -22,7 +22,7 @@ from stallgate.compare.history import (
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.two_runs import compare_metric
 from stallgate.formatting import MARKS, number, percent, quantity, rounded, spaced
-from stallgate.model import Case, FrozenStruct, Metric, Role, Status
+from stallgate.model import Case, FrozenStruct, Metric, Role, Run, Status
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -216,12 +216,21 @@ def _facts(stored: StoredRun, commits: _Commits) -> dict[str, Any]:
         "kind": run.kind,
         "gpus": gpus_of(run),
         "problems": problems_in(run) if run.kind != "imported" else [],
-        "files": list(dict.fromkeys(r.identity.report for r in run.cases if r.identity and r.identity.report)),
+        "files": _files(run),
         "commits": list(dict.fromkeys(commits.shown(time) for time in times if time.commit)),
         "when": run.created,
         "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],
         "measured": f"{profiled} of {len(run.cases)}",
     }
+
+
+def _files(run: Run) -> list[str]:
+    """The names of the ncu reports that an imported run is of, as the user gave them where that is known."""
+    if run.kind != "imported" or run.program is not None:
+        return []
+    named = [result.identity.report for result in run.cases if result.identity is not None and result.identity.report]
+    given = [Path(word).name for word in run.arguments if word.endswith((".ncu-rep", ".ncu-repz"))]
+    return list(dict.fromkeys(named or given))
 
 
 def _answer(stored: StoredRun) -> str:
