@@ -290,7 +290,7 @@ def test_steps_are_at_measurements_and_never_more_than_fit(values: list[float]) 
     found = series(*values)
     steps = steps_of(found)
     assert all(step.at in found.points[2:-1] for step in steps)
-    assert all(abs(step.change) >= 0.005 for step in steps)
+    assert all(abs(step.after / step.before - 1) >= 0.005 for step in steps)
 
 
 @pytest.mark.parametrize(

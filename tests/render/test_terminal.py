@@ -106,6 +106,7 @@ def test_the_gate_says_the_same_at_every_width(repository: Project, name: str) -
         for line in text.splitlines():
             assert len(line) <= width or line.startswith("next ("), line
             assert "…" not in line
+            assert not re.match(r" *(%|points|ms|µs)(\W|$)", line), "a number and its unit are in one line"
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -19,8 +19,9 @@ class Step(FrozenStruct, frozen=True):
 
     at: Measurement
     """The first measurement of the new level."""
-    change: float
-    """Of the medians, as a fraction of the one before."""
+    before: float
+    """The median of the measurements before it."""
+    after: float
 
 
 def steps_of(series: Series) -> list[Step]:
@@ -42,7 +43,7 @@ def _step(points: list[Measurement], place: int) -> Step | None:
     level, new = _level(before), _level(after)
     if not apart or not level or abs(new - level) < _LEAST_EFFECT * abs(level):
         return None
-    return Step(at=points[place], change=(new - level) / abs(level))
+    return Step(at=points[place], before=level, after=new)
 
 
 def _level(points: list[Measurement]) -> float:

@@ -329,6 +329,7 @@ class _Place:
         return Trend(
             stretches=[self._stretch(line) for line in mine],
             limit=self._limit(metric) if row.role == "candidate" else None,
+            steps=sorted({self._times.index(step.at.time) for line, step in self._steps if line in mine}),
         )
 
     def _stretch(self, line: Series) -> Stretch:
@@ -380,8 +381,12 @@ class _Place:
         ]
 
     def _step(self, line: Series, step: Step) -> str:
-        title = self._project.catalogue.metrics[line.key.metric].title
-        return f"{title} {'+' if step.change > 0 else '−'}{rounded(abs(100 * step.change))} %"
+        """A step in words: shares differ in points, everything else in per cent."""
+        metric, difference = self._project.catalogue.metrics[line.key.metric], step.after - step.before
+        sign = "+" if difference > 0 else "−"
+        if metric.unit == "%":
+            return f"{metric.title} {sign}{rounded(abs(difference))} points"
+        return f"{metric.title} {sign}{rounded(100 * abs(difference / step.before))} %"
 
     def _single(self) -> str:
         """What is not plotted because it was measured only once."""

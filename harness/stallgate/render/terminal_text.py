@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -19,15 +20,22 @@ out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 
+_HOLD = "\u00a0"
+"""Stands for a space at which no line may end."""
+
+_UNIT = re.compile(r"(?<=\d) (%|points?\b|[nµm]?s\b|[GMk]?B\b|[TGM]?FLOP\b|[GT]B/s)")
+"""The space between a number and its unit."""
+
+
 def styled(words: str, style: str = "") -> Text:
     """Styled text, without control characters: some of it comes from other programs."""
     return Text(without_controls(words), style)
 
 
 def hang(console: Console, head: Text, words: str, indent: int, style: str = "") -> None:
-    """Prints text after a head, with further lines indented. Paths and URLs are never broken."""
+    """Prints text after a head, with further lines indented. Never breaks a path, a URL, or a number from its unit."""
     first, *rest = wrap(
-        words or " ",
+        _UNIT.sub(f"{_HOLD}\\1", words) or " ",
         console.width,
         initial_indent=" " * head.cell_len,
         subsequent_indent=" " * indent,
@@ -35,9 +43,9 @@ def hang(console: Console, head: Text, words: str, indent: int, style: str = "")
         break_on_hyphens=False,
         drop_whitespace=bool(words),
     )
-    console.print(head + styled(first[head.cell_len :], style), soft_wrap=True)
+    console.print(head + styled(first[head.cell_len :].replace(_HOLD, " "), style), soft_wrap=True)
     for line in rest:
-        console.print(styled(line, style), soft_wrap=True)
+        console.print(styled(line.replace(_HOLD, " "), style), soft_wrap=True)
 
 
 def show_origin(run: Run) -> None:
