@@ -57,3 +57,5 @@ def test_a_shell_can_complete_commands_and_options(own_process: Stallgate) -> No
     assert "complete -o nosort -F" in script.stdout
     asked = {"_STALLGATE_COMPLETE": "bash_complete", "COMP_CWORD": "1", "COMP_WORDS": "stallgate ga"}
     assert "gate" in own_process(**asked).stdout
+    asked |= {"COMP_CWORD": "2", "COMP_WORDS": "stallgate profile cump"}
+    assert own_process(**asked).stdout == "plain,cumprod\n"

@@ -47,12 +47,11 @@ def _both_names(metric: str, title: str) -> str:
 
 
 def missed_by(verdict: Verdict) -> str:
-    """How far a number is on the wrong side of its bound, in three significant digits; empty where it is not."""
-    if verdict.value is None or verdict.bound is None or verdict.status in ("pass", "not_measured"):
+    """How far a missed target's number is from its bound, in three significant digits; empty for other targets."""
+    if verdict.value is None or verdict.bound is None or verdict.status not in ("fail", "waived"):
         return ""
-    distance = abs(verdict.value - verdict.bound)
-    unit = verdict.unit or ""
-    if verdict.status == "undecided" or distance == 0:
+    distance, unit = abs(verdict.value - verdict.bound), verdict.unit or ""
+    if distance == 0:
         return ""
     return f"{rounded(distance)} points" if unit == "%" else shown(distance, unit)
 
