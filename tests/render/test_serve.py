@@ -272,6 +272,9 @@ def test_the_command_draws_serves_and_ends_well(signals: None, replayed_square: 
         connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
         connection.request("GET", "/latest/report.html")
         body = connection.getresponse().read()
+        run = replayed_square.name
+        connection.request("GET", f"/_compare?before={run}&after={run}")
+        led = connection.getresponse()
         connection.close()
         process.send_signal(signal.SIGINT)
         try:
@@ -280,6 +283,8 @@ def test_the_command_draws_serves_and_ends_well(signals: None, replayed_square: 
             process.kill()
     assert b"A RECORDING, nothing was measured here" in body
     assert b"_refresh.js" in body
+    assert (led.status, led.headers["Location"]) == (302, f"/{run}/compare-{run}.html")
+    assert (replayed_square / f"compare-{run}.html").is_file()
     assert "_refresh.js" not in (tree / "reports/latest/report.html").read_text()
     assert (process.returncode, rest, errors) == (0, "", "")
 
