@@ -183,6 +183,14 @@ def scaled(value: float, unit: str) -> str:
     return f"{number(value / factor)}{sign}"
 
 
+def duration_in_words(seconds: float) -> str:
+    """A time that somebody waits: ``40 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def aliases(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     """Old names in a stage's file, each with the metric that stands for it."""
     found = {v.written_as: v for v in verdicts if v.written_as}

@@ -6,17 +6,33 @@ import html
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stallgate.compare.history import Series, series_of, stored_runs
+from stallgate.compare.history import (
+    Circumstances,
+    Measurement,
+    MeasurementTime,
+    Series,
+    SeriesKey,
+    series_of,
+    stored_runs,
+)
+from stallgate.compare.steps import steps_of
+from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import Case
+from stallgate.project.commit import commit_address
 from stallgate.project.load import load_project
 from stallgate.render.index import write_index
+from stallgate.runs.conditions import Conditions
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recordings
 from stallgate.runs.recording import replay as replay_recording
@@ -104,10 +120,10 @@ def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
     assert f'<a href="{first.name}/report.html">' in text
     assert f'<a href="{second.name}/report.html">' not in text
     listed = row(text, first.name)
-    assert "○ not measured cannot be decided: 3 pass, 1 not measured recorded NVIDIA H100 80GB HBM3" in listed
+    assert "○ not measured cannot be decided: 3 pass, 1 not measured recorded cumprod NVIDIA H100 80GB HBM3" in listed
     assert "2 of 2" in listed
     assert "there is no metrics.csv" in row(text, second.name)
-    assert row(text, imported.name).startswith(f"{imported.name} not judged imported NVIDIA H100 80GB HBM3")
+    assert row(text, imported.name).startswith(f"{imported.name} not judged imported 1.ncu-repz NVIDIA H100 80GB HBM3")
     assert "run.json: JSON is malformed" in row(text, garbage.name)
     assert str(tree) not in text
 
@@ -222,3 +238,100 @@ def test_what_a_file_says_is_no_markup_and_no_formula(replayed: Path, tree: Path
 
 def test_an_index_of_nothing(tree: Path) -> None:
     assert "There is none yet" in page(tree)
+
+
+# --- change points ----------------------------------------------------------------------------------------------------
+
+
+def series(*values: float, noise: float = 0.001) -> Series:
+    """Measurements on ascending days, each with samples around its median."""
+    key = SeriesKey(
+        case=Case("cumprod", "blocked_scan", "default", "square"),
+        metric="duration",
+        circumstances=Circumstances(conditions=Conditions(None, None, None, None), workload_digest=""),
+    )
+    points = [
+        Measurement(
+            time=MeasurementTime(created=f"2026-12-{day:02}", commit="", dirty=False),
+            role="candidate",
+            summary=Summary(
+                state="measured",
+                median=value,
+                low=value * (1 - noise),
+                high=value * (1 + noise),
+                samples=5,
+                ncu_name="",
+            ),
+            gap="",
+        )
+        for day, value in enumerate(values, 1)
+    ]
+    return Series(key=key, points=points)
+
+
+@pytest.mark.parametrize(
+    ("found", "days"),
+    [
+        (series(100, 100, 110, 110), ["2026-12-03"]),
+        (series(100, 101, 100, 90, 90, 91, 120, 121), ["2026-12-04", "2026-12-07"]),
+        (series(100, 100, 110, 100, 100), []),  # one odd run
+        (series(100, 100, 110), []),  # not yet confirmed
+        (series(100, 100, 101, 101, noise=0.02), []),  # within the noise
+        (series(100, 100, 100.3, 100.3, noise=0.0), []),  # too small to matter
+        (series(), []),
+    ],
+)
+def test_a_change_point_is_a_step_beyond_the_noise(found: Series, days: list[str]) -> None:
+    assert [step.at.time.created for step in steps_of(found)] == days
+
+
+@given(st.lists(st.floats(90, 110), max_size=12))
+def test_steps_are_at_measurements_and_never_more_than_fit(values: list[float]) -> None:
+    found = series(*values)
+    steps = steps_of(found)
+    assert all(step.at in found.points[2:-1] for step in steps)
+    assert all(abs(step.after / step.before - 1) >= 0.005 for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/a/b.git", "https://github.com/a/b/commit/"),
+        ("git@github.com:a/b.git", "https://github.com/a/b/commit/"),
+        ("ssh://git@gitlab.com:22/group/sub/b", "https://gitlab.com/group/sub/b/-/commit/"),
+        ("https://user:secret@codeberg.org/a/b", "https://codeberg.org/a/b/commit/"),
+        ("https://git.example.com/a/b.git", ""),
+        ("/srv/git/b.git", ""),
+        ("javascript:alert(1)", ""),
+        ("https://github.com/a/b\nX", ""),
+    ],
+)
+def test_a_commit_has_a_page_at_a_known_forge(remote: str, address: str) -> None:
+    assert commit_address(remote) == address
+    assert "secret" not in commit_address(remote)
+
+
+def test_a_commit_has_its_subject_and_a_link(replayed: Path, tree: Path) -> None:
+    def git(*words: str) -> str:
+        options = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+        return subprocess.run(["git", *options, *words], cwd=tree, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    git("remote", "add", "origin", "git@github.com:someone/kernels.git")
+    git("commit", "-q", "--allow-empty", "-m", "Tile by <rows>")
+    commit = git("rev-parse", "HEAD").strip()
+    live(replayed, 1, "abcd", lambda run: run.update(commit=commit))
+    text = page(tree)
+    assert f'<a href="https://github.com/someone/kernels/commit/{commit}">{commit[:7]}</a>' in text
+    assert "Tile by &lt;rows&gt;" in text
+
+
+def test_runs_can_be_filtered_by_problem_gpu_and_verdict(replayed: Path, tree: Path) -> None:
+    live(replayed, 1, "aaaa", on_gpu("NVIDIA H200"))
+    text = page(tree)
+    facet = text[text.index('data-facet="gpu"') :].partition("</select>")[0]
+    assert re.findall("<option>([^<]*)", facet) == ["NVIDIA H100 80GB HBM3", "NVIDIA H200"]
+    assert 'data-facet="problem"' not in text, "all runs are of one problem"
+    assert 'data-problem="cumprod" data-gpu="NVIDIA H200" data-verdict="' in text
+    assert '<p id="facets" hidden>' in text, "without scripts there is the plain list"
+    assert '<form id="compare" hidden>' in text, "a file has no server to compare"

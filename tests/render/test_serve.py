@@ -272,6 +272,9 @@ def test_the_command_draws_serves_and_ends_well(signals: None, replayed_square: 
         connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
         connection.request("GET", "/latest/report.html")
         body = connection.getresponse().read()
+        run = replayed_square.name
+        connection.request("GET", f"/_compare?before={run}&after={run}")
+        led = connection.getresponse()
         connection.close()
         process.send_signal(signal.SIGINT)
         try:
@@ -280,6 +283,8 @@ def test_the_command_draws_serves_and_ends_well(signals: None, replayed_square: 
             process.kill()
     assert b"A RECORDING, nothing was measured here" in body
     assert b"_refresh.js" in body
+    assert (led.status, led.headers["Location"]) == (302, f"/{run}/compare-{run}.html")
+    assert (replayed_square / f"compare-{run}.html").is_file()
     assert "_refresh.js" not in (tree / "reports/latest/report.html").read_text()
     assert (process.returncode, rest, errors) == (0, "", "")
 
@@ -294,3 +299,62 @@ def test_what_cannot_be_served_is_refused(stallgate: Stallgate, recording: Path)
     port = stallgate("report", "--port", "8000")
     assert port.returncode == 2
     assert "--port needs --serve" in port.stderr
+
+
+# --- comparing two runs -----------------------------------------------------------------------------------------------
+
+
+def compared(before: Path, after: Path) -> Path:
+    page = after / f"compare-{before.name}.html"
+    page.write_text(PAGE.format(f"{before.name} and {after.name}"))
+    return page
+
+
+@pytest.fixture
+def comparing(reports: Path) -> Iterator[Server]:
+    land(reports, "second run")
+    for name in ("first", "second run"):
+        (reports / name / "run.json").write_text("{}")
+    with Server(reports, 0, draw, compared) as found:
+        thread = Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def test_two_runs_of_the_list_are_compared(comparing: Server) -> None:
+    answer = Answer(comparing, "/_compare?before=first&after=second+run")
+    assert (answer.status, answer.headers["Location"]) == (302, "/second%20run/compare-first.html")
+    assert b"first and second run" in Answer(comparing, answer.headers["Location"]).body
+    assert b"/_compare?" in Answer(comparing, "/_refresh.js").body
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "?before=first",
+        "?before=first&after=..",
+        "?before=..%2Freports-of-others&after=first",
+        "?before=latest&after=first",
+        "?before=first&after=%2Fetc",
+        "?before=first&after=a%00b",
+        "?before=%ff&after=first",
+    ],
+)
+def test_only_runs_of_the_folder_are_compared(comparing: Server, asked: str) -> None:
+    assert Answer(comparing, f"/_compare{asked}").status == 404
+
+
+def test_a_server_that_cannot_compare_says_so(server: Server) -> None:
+    assert Answer(server, "/_compare?before=first&after=first").status == 404
+
+
+def test_a_page_from_elsewhere_cannot_have_runs_compared(comparing: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", comparing.server_port, timeout=10)
+    connection.request(
+        "GET", "/_compare?before=first&after=second+run", headers={"Host": "localhost", "Sec-Fetch-Site": "cross-site"}
+    )
+    assert connection.getresponse().status == 403
+    connection.close()

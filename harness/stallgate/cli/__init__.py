@@ -35,7 +35,7 @@ def main() -> NoReturn:
 def _status() -> int:
     """Runs the command line; its exit status, with an error shown."""
     try:
-        return int(stallgate(standalone_mode=False) or 0)
+        return int(stallgate(prog_name="stallgate", standalone_mode=False) or 0)
     except click.ClickException as error:
         return wrong_usage(error)
     except (click.Abort, KeyboardInterrupt):

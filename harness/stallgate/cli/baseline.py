@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import near, open_project
@@ -23,7 +24,7 @@ class BaselineFacts(FrozenStruct, frozen=True):
     files: list[str]
 
 
-@click.command("baseline")
+@click.command("baseline", epilog=examples("stallgate baseline RUN RUN RUN", "stallgate baseline latest"))
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @root_option
 @json_option(BaselineFacts)

@@ -10,6 +10,7 @@ import msgspec
 
 from stallgate.cli.bench_facts import BenchFacts, bench_facts
 from stallgate.cli.drawing import draw_times
+from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,
     device_option,
@@ -40,7 +41,7 @@ from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.drawn import DrawnPlan, plan_drawn
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render import terminal, terminal_bench
 from stallgate.runs.bench import Gradient, find_bench, load_bench, status
 from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import new_folder
@@ -74,7 +75,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
         return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
-@click.command("bench")
+@click.command("bench", epilog=examples("stallgate bench cumprod -w square", "stallgate bench --show"))
 @subjects_argument
 @workload_option
 @configuration_option
@@ -170,7 +171,7 @@ def _show(folder: Path, *, as_json: bool) -> BenchFacts:
     """Shows a bench unless it is printed as JSON; returns its facts."""
     found = load_bench(folder)
     if not as_json:
-        terminal.show_bench(found)
+        terminal_bench.show_bench(found)
         for path in sorted(folder.glob("bench.*")):
             terminal.out.print(near(path), soft_wrap=True)
     facts = bench_facts(found, folder)

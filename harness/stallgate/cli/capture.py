@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, RunFacts, single_value
 from stallgate.cli.finish import FinishedRun, draw_finished, finish
 from stallgate.cli.options import grace_option, json_option, program_timeout_option, root_option
@@ -26,7 +27,7 @@ from stallgate.measure.profile import chip_of, machine_of
 from stallgate.model import CountersOf, FrozenStruct, Program, Stage
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render import terminal_program
 from stallgate.runs.folder import create_folder
 
 
@@ -80,7 +81,10 @@ class CaptureArguments(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-@click.command("capture")
+@click.command(
+    "capture",
+    epilog=examples("stallgate capture -- python train.py", "stallgate capture --kernel softmax -- python train.py"),
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.option(
     "--kernel",
@@ -121,7 +125,7 @@ def capture_command(**given: Any) -> int:
     if arguments.page:
         import_meanwhile()
     folder = create_folder(project.reports, f"capture-{_subject(options.command)}")
-    capturer = Capturer(options, machine, devices, terminal.CaptureNotes())
+    capturer = Capturer(options, machine, devices, terminal_program.CaptureNotes())
     try:
         capturer.capture(folder, given_arguments(), list(arguments.stages))
     except StallgateError:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,
     drawn_only_option,
@@ -31,7 +32,7 @@ from stallgate.measure.drawn import DrawnPlan, plan_drawn, plan_small
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render import terminal, terminal_check
 from stallgate.runs.drawn import Draw
 
 
@@ -56,7 +57,9 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
         return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
-@click.command("check")
+@click.command(
+    "check", epilog=examples("stallgate check cumprod/blocked_scan", "stallgate check cumprod --drawn 50 --seed 7")
+)
 @subjects_argument
 @workload_option
 @configuration_option
@@ -87,7 +90,7 @@ def check_command(**given: Any) -> int:
     found = _checked(plan, draw, device, arguments)
     if arguments.as_json:
         return print_result("check", found, found.exit_status)
-    terminal.show_check(found)
+    terminal_check.show_check(found)
     return found.exit_status
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project
@@ -38,7 +39,7 @@ class CommentFacts(FrozenStruct, frozen=True):
     text: str
 
 
-@click.command("comment")
+@click.command("comment", epilog=examples("stallgate comment", "stallgate comment --dry-run"))
 @run_argument
 @click.option(
     "--name", metavar="NAME", help="Tells comments of one pull request apart; default: the workflow and its job."

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import click
 
 from stallgate.cli.drawing import draw_compared
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, metric_value
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import found_so_far, print_result
@@ -91,7 +92,7 @@ class CompareFacts(FrozenStruct, frozen=True):
     """The candidates whose code changed, and the rules of their stages that this broke."""
 
 
-@click.command("compare")
+@click.command("compare", epilog=examples("stallgate compare BEFORE", "stallgate compare BEFORE AFTER --report"))
 @click.argument("base")
 @run_argument
 @click.option("--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those that changed.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option
 from stallgate.cli.output import print_result
 from stallgate.model import FrozenStruct
@@ -19,7 +20,7 @@ class DocsFacts(FrozenStruct, frozen=True):
     """The Markdown of the one that was asked for."""
 
 
-@click.command("docs")
+@click.command("docs", epilog=examples("stallgate docs", "stallgate docs gating"))
 @click.argument("name", required=False)
 @json_option(DocsFacts)
 def docs_command(name: str | None, as_json: bool) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, python_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import interpreter, open_project
@@ -21,7 +22,7 @@ class DoctorFacts(FrozenStruct, frozen=True):
     findings: list[Finding]
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=examples("stallgate doctor", "stallgate doctor --json"))
 @python_option
 @root_option
 @json_option(DoctorFacts)

@@ -14,7 +14,10 @@ from stallgate.cli.output import found_so_far
 from stallgate.cli.shared import near
 from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, write_results
 from stallgate.project.load import Project
-from stallgate.render import terminal
+from stallgate.render.terminal_gate import show_unmet
+from stallgate.render.terminal_progress import Working
+from stallgate.render.terminal_run import show_run
+from stallgate.render.terminal_text import out
 
 
 class FinishedRun(msgspec.Struct, frozen=True):
@@ -32,10 +35,10 @@ def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[st
     write_results(result)
     status = measured_status(result)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement, project)
+        show_run(result, project)
         if result.run.kind == "imported" and result.judgement.is_asked:
-            terminal.show_unmet(result.judgement)
-        terminal.out.print(f"run: {near(folder)}", soft_wrap=True)
+            show_unmet(result.judgement, project.catalogue)
+        out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})
     found_so_far(facts)
     return FinishedRun(result=result, facts=facts, status=status)
@@ -43,5 +46,6 @@ def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[st
 
 def draw_finished(project: Project, finished: FinishedRun, *, as_json: bool) -> None:
     """Draws the page of a run, and says where it is."""
-    page = draw_run(project, finished.result)[0]
+    with Working("drawing") as work, work.counting():
+        page = draw_run(project, finished.result)[0]
     click.echo(f"page: {near(page)}", err=as_json)

@@ -10,6 +10,7 @@ from typing import get_args
 import click
 
 from stallgate.advise.advice import advice_of
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, RunKind, single_value, unmeasured
 from stallgate.cli.failures import unusable
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
@@ -20,12 +21,13 @@ from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
 from stallgate.judge.verdicts import Targets, Uncollected
 from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
-from stallgate.render import terminal
 from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
-from stallgate.runs.conditions import provenance
+from stallgate.render.terminal_gate import show_judgement
+from stallgate.render.terminal_text import hang, out, styled
+from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import is_recording, write_whole
 
 
@@ -106,7 +108,7 @@ class GateFacts(FrozenStruct, frozen=True):
     verdicts: list[VerdictFacts]
 
 
-@click.command("gate")
+@click.command("gate", epilog=examples("stallgate gate", "stallgate gate RUN --stage memory_access"))
 @run_argument
 @stage_option
 @click.option(
@@ -116,15 +118,19 @@ class GateFacts(FrozenStruct, frozen=True):
     show_default=True,
     help="absolute: skip targets that need a roof or a baseline (imported runs have neither).",
 )
+@click.option("--all", "every", is_flag=True, help="A line for each target; default: one for all that are met.")
 @root_option
 @json_option(GateFacts)
-def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, root: Path | None, as_json: bool) -> int:
+def gate_command(
+    run: str | None, stages: tuple[str, ...], targets: Targets, every: bool, root: Path | None, as_json: bool
+) -> int:
     """Judge a run: may it be merged?
 
     An imported run needs --stage, or stages for imports in the project's file.
     """
     project = open_runs(root)
-    result = judged(project, run, stages, targets=targets, only_judge=True)
+    with Working("reading the reports"):
+        result = judged(project, run, stages, targets=targets, only_judge=True)
     status = asked_status(result)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, result)
@@ -132,8 +138,7 @@ def gate_command(run: str | None, stages: tuple[str, ...], targets: Targets, roo
         _if_possible(_tell_github, project, result)
     if as_json:
         return print_result("gate", _facts(result), status)
-    terminal.out.print(provenance(result.run))
-    terminal.show_judgement(result.judgement)
+    show_judgement(result.run, result.judgement, project.catalogue, every=every)
     _show_first_advice(project, result)
     return status
 
@@ -150,7 +155,7 @@ def _show_first_advice(project: Project, result: JudgedRun) -> None:
         return
     for first in {advice.case: advice for advice in reversed(found)}.values():
         name = result.names.get(first.case, first.case.display_name)
-        terminal.out.print(f"advice on {name} on {first.case.workload}: {first_advice(first)}", soft_wrap=True)
+        hang(out, styled("advice", "bold"), f" on {name} on {first.case.workload}: {first_advice(first)}", 2)
 
 
 def _facts(result: JudgedRun) -> GateFacts:

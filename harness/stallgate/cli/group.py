@@ -57,7 +57,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="stallgate")
 @click.option("--json", is_flag=True, expose_value=False, help="Print one JSON object, whatever happens.")
 def stallgate() -> None:
@@ -67,7 +67,7 @@ def stallgate() -> None:
 
     \b
     Exit status:
-      0   success; for a gate: every target is met, excused or waived
+      0   success; of a gate: targets met, excused or waived
       1   the gate says no: a missed target, a wrong result
       2   your files or arguments are wrong
       3   not measured, or cannot be judged

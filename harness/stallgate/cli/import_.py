@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import finish
 from stallgate.cli.options import json_option, root_option
@@ -14,7 +15,10 @@ from stallgate.cli.shared import given_arguments, open_project
 from stallgate.extract.imported import import_reports
 
 
-@click.command("import")
+@click.command(
+    "import",
+    epilog=examples("stallgate import report.ncu-rep", "stallgate import a.ncu-rep b.ncu-rep --stage memory_access"),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ncu-rep...")
 @click.option(
     "--stage",

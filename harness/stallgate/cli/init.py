@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from stallgate.cli.examples import examples
 from stallgate.cli.group import COMMANDS
 from stallgate.cli.options import json_option
 from stallgate.cli.output import print_result
@@ -66,7 +67,13 @@ class InitFacts(FrozenStruct, frozen=True):
     """Command lines."""
 
 
-@click.command("init")
+@click.command(
+    "init",
+    epilog=examples(
+        'stallgate init --kernel mykernels.softmax:softmax --reference torch.softmax --input "float32[8192,4096]"',
+        'stallgate init --kernel src/scan.py:scan --reference torch.cumsum --input "float32[64,4096]" --with dim=-1',
+    ),
+)
 @click.option("--kernel", metavar="ENTRY", help="The function: package.module:function, file.py:function, or a folder.")
 @click.option("--reference", metavar="ENTRY", help="What it has to compute: torch.softmax, package.module:function.")
 @click.option(
@@ -93,12 +100,7 @@ def init_command(**given: Any) -> int:
     """Adopt stallgate in a repository: write what measures and gates one of its kernels.
 
     No file is overwritten. A second kernel is added to what is there.
-
-    \b
-    Example:
-      stallgate init --kernel mykernels.softmax:softmax \\
-        --reference torch.softmax --input "float32[8192,4096]"
-    """  # noqa: D301  (click reads the backspace as: do not rewrap)
+    """
     arguments = InitArguments(**given)
     root = (arguments.root or _repository(Path.cwd())).resolve()
     subject = examine_wish(root, _wish(arguments), force=arguments.force)

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from stallgate.cli.chips import on_chip
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project
@@ -52,7 +53,7 @@ class MetricsFacts(FrozenStruct, frozen=True):
     broken: list[BrokenFact]
 
 
-@click.command("metrics")
+@click.command("metrics", epilog=examples("stallgate metrics", "stallgate metrics --chip h200"))
 @click.option(
     "--chip",
     metavar="NAME",

@@ -21,8 +21,25 @@ root_option = click.option(
 stage_option = click.option(
     "--stage", "stages", multiple=True, metavar="NAME", help="Judge by this stage; default: those of problem.toml."
 )
-run_argument = click.argument("run", required=False)
-subjects_argument = click.argument("subjects", nargs=-1, metavar="[PROBLEM[/VARIANT]]...")
+
+
+def _beginnings(pattern: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of folders that hold a file, below the project's folder or the working directory."""
+
+    def complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+        names = {path.parent.name for path in Path(context.params.get("root") or ".").glob(pattern)}
+        return sorted((name for name in names if name.startswith(begun)), reverse=True)
+
+    return complete
+
+
+run_argument = click.argument("run", required=False, shell_complete=_beginnings("reports/*/run.json"))
+subjects_argument = click.argument(
+    "subjects",
+    nargs=-1,
+    metavar="[PROBLEM[/VARIANT]]...",
+    shell_complete=_beginnings("kernels/*/problem.toml"),
+)
 workload_option = click.option(
     "-w",
     "--workload",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 import msgspec
 
 from stallgate.cli.chips import chip_here, on_chip
+from stallgate.cli.examples import examples
 from stallgate.cli.options import configuration_option, json_option, root_option, subjects_argument, workload_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import open_project, planned_cases, problems_of
@@ -19,6 +19,8 @@ from stallgate.measure.plan import judging_stages
 from stallgate.model import FrozenStruct
 from stallgate.project.catalogue import collected
 from stallgate.render import terminal
+from stallgate.render.terminal_plan import show_plan
+from stallgate.runs.estimate import estimate
 
 
 class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +48,7 @@ class PlanFacts(FrozenStruct, frozen=True):
     """Whether the installed ncu agrees with the catalogue; null where there is no ncu or no chip."""
 
 
-@click.command("plan")
+@click.command("plan", epilog=examples("stallgate plan", "stallgate plan cumprod/blocked_scan -w square"))
 @subjects_argument
 @workload_option
 @configuration_option
@@ -70,8 +72,6 @@ def plan_command(**given: Any) -> int:
         names = [case.name for case in cases]
         facts = PlanFacts(cases=names, ncu_command=command, chip=chip, unmeasurable=gaps, ncu=text)
         return print_result("plan", facts, status)
-    click.echo("\n".join(case.name for case in cases))
-    click.echo()
-    click.echo(shlex.join(command).replace(" --", " \\\n  --"))
+    show_plan(cases, command, estimate(project, cases))
     terminal.show_chip(gaps, answer)
     return status

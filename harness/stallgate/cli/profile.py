@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
 from stallgate.cli.options import (
@@ -90,7 +91,10 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
         return self.live or self.record or self.device is not None
 
 
-@click.command("profile")
+@click.command(
+    "profile",
+    epilog=examples("stallgate profile cumprod/blocked_scan -w square", "stallgate profile --samples 15 --report"),
+)
 @subjects_argument
 @workload_option
 @configuration_option

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import signal
+import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import click
 
-from stallgate.cli.drawing import draw_run
+from stallgate.cli.drawing import draw_compared, draw_run
+from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_answer, print_result
 from stallgate.cli.shared import interrupt, judged, near, open_project
+from stallgate.compare.two_runs import compare
 from stallgate.errors import BadArgument
 from stallgate.judge.evaluate import write_results
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.serve import Server
+from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import find, refuse_recording
 
 
@@ -32,23 +37,34 @@ class ReportFacts(FrozenStruct, frozen=True):
     """With --serve: the address, printed when the server is ready."""
 
 
-@click.command("report")
+@click.command("report", epilog=examples("stallgate report --open", "stallgate report --serve"))
 @run_argument
 @stage_option
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser when it is drawn.")
 @click.option("--serve", is_flag=True, help="Serve reports/ on localhost until Ctrl-C; draw missing pages.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve; default: a free port.")
 @root_option
 @json_option(ReportFacts)
 def report_command(
-    run: str | None, stages: tuple[str, ...], serve: bool, port: int | None, root: Path | None, as_json: bool
+    run: str | None,
+    stages: tuple[str, ...],
+    opens: bool,
+    serve: bool,
+    port: int | None,
+    root: Path | None,
+    as_json: bool,
 ) -> int:
     """Draw a run: report.html and PNGs, and reports/index.html of all runs."""
     if port is not None and not serve:
         raise BadArgument("--port needs --serve", "add --serve, or leave --port out")
+    if opens and serve:
+        raise BadArgument("--open and --serve contradict each other", "open the address that --serve prints")
     project = open_project(root, needed=False)
     if serve:
         return _serve(project, run, stages, port or 0, as_json=as_json)
     files = _drawn(project, run, stages)
+    if opens:
+        webbrowser.open(files[0].absolute().as_uri())
     if as_json:
         return print_result("report", ReportFacts(run=str(files[0].parent), files=[str(file) for file in files]))
     for file in files:
@@ -58,10 +74,13 @@ def report_command(
 
 def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[Path]:
     """Draws a run; the paths of its files, the page first."""
-    result = judged(project, run, stages)
-    refuse_recording(project.reports, result.folder)
-    write_results(result)
-    return draw_run(project, result)
+    with Working("reading the reports") as work:
+        result = judged(project, run, stages)
+        refuse_recording(project.reports, result.folder)
+        write_results(result)
+        work.step("drawing")
+        with work.counting():
+            return draw_run(project, result)
 
 
 def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int, *, as_json: bool) -> int:
@@ -73,7 +92,8 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
     if stages or not (folder / "report.html").is_file():
         _drawn(project, str(folder), stages)
     signal.signal(signal.SIGTERM, interrupt)
-    with Server(reports, port, lambda new: _drawn_anew(project.root, new)) as server, suppress(KeyboardInterrupt):
+    draw, compared = partial(_drawn_anew, project.root), partial(_compared_anew, project.root)
+    with Server(reports, port, draw, compared) as server, suppress(KeyboardInterrupt):
         url = f"{server.url}{quote(folder.name)}/report.html" if run is not None else server.url
         if as_json:
             print_result("report", ReportFacts(run=str(folder) if run is not None else None, files=[], url=url))
@@ -87,3 +107,10 @@ def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int
 def _drawn_anew(root: Path, folder: Path) -> list[Path]:
     """Draws a run that arrived while serving, with the project's current files."""
     return _drawn(open_project(root, needed=False), str(folder), ())
+
+
+def _compared_anew(root: Path, before: Path, after: Path) -> Path:
+    """Draws the page of two runs that were chosen from the list; its path."""
+    project = open_project(root, needed=False)
+    found = compare(project, judged(project, str(before), ()), judged(project, str(after), ()))
+    return draw_compared(found, after)

@@ -13,6 +13,7 @@ import click
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from stallgate.cli.examples import examples
 from stallgate.cli.group import COMMANDS
 from stallgate.cli.group import stallgate as group
 from stallgate.cli.options import JsonOption, json_option
@@ -38,7 +39,7 @@ class ErrorFacts(FrozenStruct, frozen=True):
     """What to do next."""
 
 
-@click.command("schema")
+@click.command("schema", epilog=examples("stallgate schema gate", "stallgate schema gate --json"))
 @click.argument("command", required=False)
 @json_option(SchemaFacts)
 def schema_command(command: str | None, as_json: bool) -> int:

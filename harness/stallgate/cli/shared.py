@@ -64,8 +64,11 @@ def planned_cases(
 
 
 def _warn_of_broken_problems(project: Project) -> None:
-    """Names, once in a command, the problems that it goes on without."""
-    told: set[str] = click.get_current_context().meta.setdefault("stallgate.broken_problems", set())
+    """Names, once in a command, the problems that it goes on without. A server's threads are in no command: quiet."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    told: set[str] = context.meta.setdefault("stallgate.broken_problems", set())
     for name, error in project.broken_problems.items():
         if name not in told:
             click.echo(f"stallgate: left out, because it is broken: {error.message}", err=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_facts
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
@@ -33,6 +34,7 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.render.terminal_run import show_run
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED
 
@@ -163,7 +165,7 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
 _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
 
 
-@click.command("show")
+@click.command("show", epilog=examples("stallgate show runs", "stallgate show run RUN"))
 @click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
 @click.argument("name", required=False)
 @root_option
@@ -215,7 +217,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
 def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
-        terminal.show_run(result.run, result.summaries, result.judgement, project)
+        show_run(result, project)
     units = {
         name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
     }

@@ -720,6 +720,8 @@ class Trend(FrozenStruct, frozen=True):
 
     stretches: list[Stretch]
     limit: Limit | None
+    steps: list[int] = []
+    """Index of each measurement that a new level begins with."""
 
 
 class Trends(FrozenStruct, frozen=True):
@@ -781,6 +783,8 @@ def _grid(title: str, trends: Trends) -> tuple[Figure, list[list[Axes]]]:
 def _trend(axis: Axes, row: FigureRow, trend: Trend) -> None:
     for stretch in trend.stretches:
         _stretch(axis, stretch, INKS[row.role])
+    for place in trend.steps:
+        axis.axvline(place - 0.5, color=FAINT, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
     if trend.limit is not None:
         axis.axhline(trend.limit.bound, color=BOUND, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
     strip_axis(axis)

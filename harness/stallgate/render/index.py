@@ -20,9 +20,11 @@ from stallgate.compare.history import (
     stored_runs,
     time_of,
 )
+from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, status_label
-from stallgate.model import Case, FrozenStruct, Metric, Role, Status
+from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, spaced, status_label
+from stallgate.model import Case, FrozenStruct, Metric, Role, Run, Status
+from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
@@ -54,8 +56,11 @@ class RunEntry(FrozenStruct, frozen=True):
     compared: list[tuple[str, str]]
     """The bases that it was compared with, each with its page."""
     kind: str
-    gpu: str
-    commit: str
+    gpus: list[str]
+    problems: list[str]
+    files: list[str]
+    """The names of the ncu reports that an imported run is of."""
+    commits: list[CommitShown]
     when: str
     replays: list[str]
     """When the recordings were made that it replays."""
@@ -66,15 +71,39 @@ class RunEntry(FrozenStruct, frozen=True):
     answer: str
     gaps: list[str]
 
+    @property
+    def verdict(self) -> str:
+        """The gate's latest answer in a word or two, to filter by."""
+        return spaced(self.status) if self.status else "not judged"
+
+
+class CommitShown(FrozenStruct, frozen=True):
+    """A commit for a reader."""
+
+    label: str
+    subject: str
+    """The first line of its message; empty where the repository does not have it."""
+    url: str
+    """Its page at the forge; empty where that is not known."""
+
 
 class TrendTableRow(FrozenStruct, frozen=True):
     """A row of the table under the figures: one variant, measured once."""
 
     when: str
-    commit: str
+    commit: CommitShown | None
     conditions: str
     variant: str
     cells: list[TrendCell]
+    steps: list[str]
+    """The change points that begin with this measurement, in words."""
+
+
+class ChangePoint(FrozenStruct, frozen=True):
+    """A step of a series in words, and the commit that it begins with."""
+
+    words: str
+    commit: CommitShown
 
 
 class TrendSection(FrozenStruct, frozen=True):
@@ -84,6 +113,7 @@ class TrendSection(FrozenStruct, frozen=True):
     title: str
     finding: str
     pictures: list[str]
+    steps: list[ChangePoint]
     single: str
     """A sentence about what was measured only once."""
     headings: list[str]
@@ -97,9 +127,12 @@ def write_index(project: Project) -> Path:
     runs = stored_runs(project.reports, wanted)
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
+    commits = _Commits(project.root, runs)
+    listed = [_listed(stored, commits) for stored in runs]
     html = template("index.html.j2").render(
-        runs=[_listed(stored) for stored in runs],
-        sections=[_Place(project, drawn, problem, workload).section() for problem, workload in places],
+        runs=listed,
+        facets=_facets(listed),
+        sections=[_Place(project, commits, drawn, problem, workload).section() for problem, workload in places],
         markup=Markup,
     )
     path = project.reports / "index.html"
@@ -122,7 +155,34 @@ def _names(metrics: dict[str, list[Metric]], problem: str) -> list[str]:
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
-def _listed(stored: StoredRun) -> RunEntry:
+class _Commits:
+    """The commits of all runs, with their subjects and pages: git is asked once."""
+
+    def __init__(self, root: Path, runs: list[StoredRun]) -> None:
+        times = [time_of(run, problem) for stored in runs if (run := stored.run) for problem in problems_in(run)]
+        times += [time_of(stored.run, "") for stored in runs if stored.run is not None]
+        hashes = {time.commit for time in times if time.commit}
+        self._subjects = subjects_of(root, sorted(hashes)) if hashes else {}
+        self._forge = forge_of(root) if self._subjects else ""
+
+    def shown(self, time: MeasurementTime) -> CommitShown:
+        """The commit of a measurement. Only one that the repository has gets a link."""
+        subject = self._subjects.get(time.commit, "")
+        known = time.commit in self._subjects and self._forge
+        return CommitShown(label=time.label, subject=subject, url=f"{self._forge}{time.commit}" if known else "")
+
+
+def _facets(runs: list[RunEntry]) -> list[tuple[str, str, list[str]]]:
+    """What the list can be filtered by: a key, its name, and the values that there are."""
+    values = {
+        "problem": ("Problem", [problem for run in runs for problem in run.problems]),
+        "gpu": ("GPU", [gpu for run in runs for gpu in run.gpus]),
+        "verdict": ("Verdict", [run.verdict for run in runs]),
+    }
+    return [(key, name, sorted(set(found))) for key, (name, found) in values.items()]
+
+
+def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
     status = (stored.judgement.status or "") if stored.judgement is not None else "not_measured"
     page = stored.folder / "report.html"
     return RunEntry(
@@ -135,7 +195,7 @@ def _listed(stored: StoredRun) -> RunEntry:
         mark=_mark(status, stored.judgement) if status else "",
         answer=_answer(stored),
         gaps=stored.gaps,
-        **_facts(stored),
+        **_facts(stored, commits),
     )
 
 
@@ -152,22 +212,34 @@ def _place(page: Path) -> str:
     return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
 
 
-def _facts(stored: StoredRun) -> dict[str, Any]:
+def _facts(stored: StoredRun, commits: _Commits) -> dict[str, Any]:
     """The facts of ``run.json``; empty if it cannot be read."""
     run = stored.run
     if run is None:
-        return {**dict.fromkeys(("kind", "gpu", "commit", "when", "measured"), ""), "replays": []}
+        texts, lists = ("kind", "when", "measured"), ("gpus", "problems", "files", "commits", "replays")
+        return {**dict.fromkeys(texts, ""), **{name: [] for name in lists}}
     measured = [problem for problem in problems_in(run) if problem not in unreplayed(run)]
     times = sorted({time_of(run, problem) for problem in measured}) or [time_of(run, "")]
     profiled = sum(result.outcome == "profiled" for result in run.cases)
     return {
         "kind": run.kind,
-        "gpu": ", ".join(gpus_of(run)),
-        "commit": ", ".join(dict.fromkeys(time.label for time in times if time.commit)),
+        "gpus": gpus_of(run),
+        "problems": problems_in(run) if run.kind != "imported" else [],
+        "files": _files(run),
+        "commits": list(dict.fromkeys(commits.shown(time) for time in times if time.commit)),
         "when": run.created,
         "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],
         "measured": f"{profiled} of {len(run.cases)}",
     }
+
+
+def _files(run: Run) -> list[str]:
+    """The names of the ncu reports that an imported run is of, as the user gave them where that is known."""
+    if run.kind != "imported" or run.program is not None:
+        return []
+    named = [result.identity.report for result in run.cases if result.identity is not None and result.identity.report]
+    given = [Path(word).name for word in run.arguments if word.endswith((".ncu-rep", ".ncu-repz"))]
+    return list(dict.fromkeys(named or given))
 
 
 def _answer(stored: StoredRun) -> str:
@@ -190,17 +262,18 @@ class _Scale(FrozenStruct, frozen=True):
 class _Place:
     """All measurements of one workload of one problem."""
 
-    def __init__(self, project: Project, drawn: list[Series], problem: str, workload: str) -> None:
+    def __init__(self, project: Project, commits: _Commits, drawn: list[Series], problem: str, workload: str) -> None:
         cases = [(line, line.key.case) for line in drawn]
         self._lines = [line for line, case in cases if (case.problem, case.workload) == (problem, workload)]
         self._problem, self._workload = problem, workload
-        self._project = project
+        self._project, self._commits = project, commits
         self._trends = [line for line in self._lines if len(line.measured) >= 2]
         times = {point.time for line in self._trends for point in line.points}
         self._times = sorted(times)
         self._circumstances = list(dict.fromkeys(line.key.circumstances for line in self._trends))
         names = list(dict.fromkeys(line.key.metric for line in self._lines))
         self._metrics = [project.catalogue.metrics[name] for name in names]
+        self._steps = [(line, step) for line in self._trends for step in steps_of(line)]
         self._scales = {metric.name: self._scale(metric) for metric in self._metrics}
 
     def section(self) -> TrendSection:
@@ -213,6 +286,7 @@ class _Place:
             title=f"{self._problem} · {self._workload}",
             finding=finding,
             pictures=[rendered_svg(figure) for figure in figures],
+            steps=self._change_points(),
             single=self._single(),
             headings=[self._heading(metric) for metric in self._metrics],
             rows=self._table(),
@@ -263,6 +337,7 @@ class _Place:
         return Trend(
             stretches=[self._stretch(line) for line in mine],
             limit=self._limit(metric) if row.role == "candidate" else None,
+            steps=sorted({self._times.index(step.at.time) for line, step in self._steps if line in mine}),
         )
 
     def _stretch(self, line: Series) -> Stretch:
@@ -302,6 +377,25 @@ class _Place:
         what = f"{line.key.case.display_name} takes {took} on {self._workload} at {after.time.label}"
         return f"{what}, {_change(self._project.catalogue.metrics['duration'], before, after)} at {before.time.label}"
 
+    def _change_points(self) -> list[ChangePoint]:
+        """Every step of the series, newest first."""
+        newest = sorted(self._steps, key=lambda found: found[1].at.time, reverse=True)
+        return [
+            ChangePoint(
+                words=f"{line.key.case.display_name}: {self._step(line, step)}",
+                commit=self._commits.shown(step.at.time),
+            )
+            for line, step in newest
+        ]
+
+    def _step(self, line: Series, step: Step) -> str:
+        """A step in words: shares differ in points, everything else in per cent."""
+        metric, difference = self._project.catalogue.metrics[line.key.metric], step.after - step.before
+        sign = "+" if difference > 0 else "−"
+        if metric.unit == "%":
+            return f"{metric.title} {sign}{rounded(abs(difference))} points"
+        return f"{metric.title} {sign}{rounded(100 * abs(difference / step.before))} %"
+
     def _single(self) -> str:
         """What is not plotted because it was measured only once."""
         drawn = {(*_who(line.key.case), line.key.circumstances) for line in self._trends}
@@ -329,10 +423,15 @@ class _Place:
     ) -> TrendTableRow:
         return TrendTableRow(
             when=time.created,
-            commit=time.label if time.commit else "unknown",
+            commit=self._commits.shown(time) if time.commit else None,
             conditions=self._words(found),
             variant=case.display_name,
             cells=[self._cell(metric, points.get(metric.name)) for metric in self._metrics],
+            steps=[
+                self._step(line, step)
+                for line, step in self._steps
+                if (line.key.case, line.key.circumstances, step.at.time) == (case, found, time)
+            ],
         )
 
     def _cell(self, metric: Metric, point: Measurement | None) -> TrendCell:

@@ -43,7 +43,7 @@ def _run_cells(stored: StoredRun) -> list[Text]:
     answer = MARKS[status] if status is not None else "not judged"
     return [
         _text(stored.folder.name),
-        _text(run.kind),
+        _text(run.kind, "yellow" if run.kind == "recorded" else ""),
         _text(", ".join(dict.fromkeys(result.case.problem for result in run.cases))),
         _text(", ".join(gpu.removeprefix("NVIDIA ") for gpu in gpus) or "–"),
         _text(f"{profiled}/{len(run.cases)}", "" if profiled == len(run.cases) else "yellow"),

@@ -36,6 +36,7 @@ from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, glance, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
+from stallgate.render.progress import counted_parts
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
@@ -121,7 +122,7 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     stems = Slugs()  # of the PNGs' names
     sections = [
         _section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}"))
-        for place, view in enumerate(views)
+        for place, view in enumerate(counted_parts(views))
     ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None

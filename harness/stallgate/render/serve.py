@@ -1,8 +1,8 @@
 """Serves ``reports/`` over HTTP on localhost; an open page refreshes when there is a new run.
 
-Every answer is a file inside ``reports/``, except three: ``/`` leads to the latest run's page, ``/_latest`` names that
-run, and ``/_refresh.js`` asks for it every two seconds. Only served pages load that script: the files stay
-self-contained.
+Every answer is a file inside ``reports/``, except four: ``/`` leads to the latest run's page, ``/_latest`` names that
+run, ``/_refresh.js`` asks for it every two seconds, and ``/_compare?before=RUN&after=RUN`` draws the page of two runs
+and leads to it. Only served pages load that script: the files stay self-contained.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pathlib import Path
 from socketserver import TCPServer
 from threading import Lock
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
+from stallgate.compare.history import run_folders
 from stallgate.errors import BadArgument, StallgateError
 from stallgate.formatting import is_text
 from stallgate.render.policy import FILE_POLICY, served_page
@@ -41,6 +42,13 @@ _REFRESH = b"""\
       if (now.run !== shown.run && location.pathname === page) { location.assign("/"); } else { location.reload(); }
     }).catch(function () { /* the server has ended: the page stays as it is */ });
   }, 2000);
+  var form = document.getElementById("compare");
+  if (!form) { return; }
+  form.hidden = false;
+  form.addEventListener("submit", function (event) {
+    event.preventDefault();  // the page's policy lets no form be sent
+    location.assign("/_compare?" + new URLSearchParams(new FormData(form)));
+  });
 })();
 """
 
@@ -50,19 +58,26 @@ _TEXT = "text/plain; charset=utf-8"
 class Server(ThreadingHTTPServer):
     """Serves a folder of runs on the loopback interface."""
 
-    def __init__(self, reports: Path, port: int, draw: Callable[[Path], object]) -> None:
+    def __init__(
+        self,
+        reports: Path,
+        port: int,
+        draw: Callable[[Path], object],
+        compare: Callable[[Path, Path], Path] | None = None,
+    ) -> None:
         """Binds the port; connections wait until ``serve_forever``.
 
         Args:
             reports: the folder.
             port: 0 for any that is free.
             draw: draws the page of a run's folder.
+            compare: draws the page of two runs' folders, the earlier one first, and returns its path.
 
         Raises:
             BadArgument: the port is not available.
         """
         self.reports = reports.resolve()
-        self._draw = draw
+        self._draw, self._compare = draw, compare
         self._drawing = Lock()
         try:
             super().__init__((_LOOPBACK, port), partial(_Handler, directory=str(self.reports)))
@@ -118,6 +133,18 @@ class Server(ThreadingHTTPServer):
                 self._draw(path.parent)
         return path
 
+    def compared(self, before: str, after: str) -> Path | None:
+        """The page of two runs, drawn anew; None unless both are names of runs in the folder.
+
+        Raises:
+            StallgateError: it cannot be drawn.
+        """
+        runs = {folder.name: folder for folder in run_folders(self.reports)}
+        if self._compare is None or before not in runs or after not in runs:
+            return None
+        with self._drawing:
+            return self._compare(runs[before], runs[after])
+
 
 class _Handler(SimpleHTTPRequestHandler):
     """Files inside the folder, as they are; pages with the script that refreshes them."""
@@ -149,6 +176,8 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_error(HTTPStatus.FORBIDDEN, "This server answers to localhost only")
         elif where == "/":
             self._lead_to_latest()
+        elif where == "/_compare":
+            self._lead_to_compared()
         elif where == "/_latest":
             self._send(json.dumps(self.server.latest()).encode(), "application/json")
         elif where == "/_refresh.js":
@@ -169,10 +198,27 @@ class _Handler(SimpleHTTPRequestHandler):
             self.server.page(run)
         except (StallgateError, OSError) as error:
             return self._send(_words(error), _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._lead_to(f"/{quote(run)}/report.html")
+
+    def _lead_to_compared(self) -> None:
+        """Draws the page of the two runs that the address names. Only pages of this server may ask for it."""
+        if self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return self.send_error(HTTPStatus.FORBIDDEN, "Only this server's own pages may ask for it")
+        asked = parse_qs(self.path.partition("?")[2], errors="replace")
+        before, after = (asked.get(side, [""])[-1] for side in ("before", "after"))
+        try:
+            page = self.server.compared(before, after)
+        except (StallgateError, OSError) as error:
+            return self._send(_words(error), _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+        if page is None:
+            return self.send_error(HTTPStatus.NOT_FOUND, "There are no two runs of these names")
+        return self._lead_to(f"/{quote(page.parent.name)}/{quote(page.name)}")
+
+    def _lead_to(self, place: str) -> None:
         self.send_response(HTTPStatus.FOUND)
-        self.send_header("Location", f"/{quote(run)}/report.html")
+        self.send_header("Location", place)
         self.send_header("Content-Length", "0")
-        return self.end_headers()
+        self.end_headers()
 
     def _file(self) -> None:
         path = self.translate_path(self.path)

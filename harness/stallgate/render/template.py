@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import jinja2
@@ -13,11 +14,13 @@ from stallgate.render.policy import FIGURE_STYLE, page_policy, policy_tag
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("theme.js", "tables.js")
 _STYLES = ("style.css",)
+_MORE_SCRIPTS = {"index.html.j2": ("index.js",)}
+"""Template -> the scripts that it has beside those of every page."""
 
 
 def template(name: str) -> jinja2.Template:
     """A page's template; values are escaped."""
-    return _environment().get_template(name)
+    return _environment().get_template(name, globals={"policy_tag": _policy_tag(_MORE_SCRIPTS.get(name, ()))})
 
 
 @cache
@@ -26,8 +29,17 @@ def _environment() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    parts = {name: (_TEMPLATES / name).read_text(encoding="utf-8") for name in (*_SCRIPTS, *_STYLES)}
-    scripts, styles = ([parts[name] for name in names] for names in (_SCRIPTS, _STYLES))
-    found.globals["inline"] = {name: Markup(text) for name, text in parts.items()}
-    found.globals["policy_tag"] = Markup(policy_tag(page_policy(scripts, [*styles, FIGURE_STYLE])))
+    names = (*_SCRIPTS, *_STYLES, *chain.from_iterable(_MORE_SCRIPTS.values()))
+    found.globals["inline"] = {name: Markup(_part(name)) for name in names}
     return found
+
+
+def _policy_tag(more_scripts: tuple[str, ...]) -> Markup:
+    """The policy of a page with the scripts of every page and some of its own."""
+    scripts = map(_part, (*_SCRIPTS, *more_scripts))
+    return Markup(policy_tag(page_policy(scripts, [*map(_part, _STYLES), FIGURE_STYLE])))
+
+
+@cache
+def _part(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")

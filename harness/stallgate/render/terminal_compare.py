@@ -17,7 +17,7 @@ from stallgate.compare.words import CHANGED_WORDS, Change, Word, word_label
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, scaled, without_controls
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
-from stallgate.render.terminal import out
+from stallgate.render.terminal_text import out
 
 _STYLES: dict[Word, str] = {
     "faster": "green",

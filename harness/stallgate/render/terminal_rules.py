@@ -10,7 +10,7 @@ from rich.text import Text
 
 from stallgate.compare.rules import decided_by
 from stallgate.formatting import listed, without_controls
-from stallgate.render.terminal import out
+from stallgate.render.terminal_text import out
 
 if TYPE_CHECKING:
     from stallgate.compare.rules import RuleFinding, VariantRules

@@ -1,0 +1,168 @@
+"""Verdicts in the terminal: the conclusion first and last, and what is not met before what is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from shlex import join as quoted
+from typing import TYPE_CHECKING
+
+from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
+from stallgate.render.next_step import next_step
+from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
+from stallgate.render.verdict_words import SERIOUS, counted, missed_by, title_of, verdict_in_words
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from stallgate.judge.verdicts import Judgement
+    from stallgate.model import Catalogue, Run, Status, Verdict
+
+_STYLES: dict[Status, str] = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "not_measured": "yellow",
+    "waived": "yellow",
+    "excused": "green",
+}
+
+_MOST_UNMET = 20
+"""Verdicts of an imported run that are told where it is imported."""
+
+_CONCLUSIONS = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}
+
+
+def show_judgement(run: Run, found: Judgement, catalogue: Catalogue, *, every: bool = False) -> None:
+    """The gate's answer: the conclusion, what is not met, what is met in one line, and the conclusion again.
+
+    Args:
+        run: the run that is judged.
+        found: its judgement.
+        catalogue: the metrics, for their titles.
+        every: a line for each target, also for those that are met.
+    """
+    show_conclusion(found, catalogue)
+    show_origin(run)
+    _verdicts(found.verdicts, catalogue, every=every)
+    _remarks(found)
+    show_next(*next_step(run, found))
+    _answered(found)
+
+
+def show_unmet(found: Judgement, catalogue: Catalogue) -> None:
+    """The verdicts of an imported run that are not met, and the answer in one line."""
+    unmet = [verdict for verdict in found.verdicts if verdict.status not in ("pass", "waived", "excused")]
+    _unmet(unmet[:_MOST_UNMET], catalogue, with_problem=on_several(found.verdicts))
+    if len(unmet) > _MOST_UNMET:
+        hang(out, styled(""), f"and {len(unmet) - _MOST_UNMET} more: `stallgate gate` tells them all", 2)
+    _remarks(found)
+    _answered(found)
+
+
+def show_conclusion(found: Judgement, catalogue: Catalogue) -> None:
+    """The answer and its first reason, in one line."""
+    hang(out, _word(found), f"  {_reason(found, catalogue)}", 2)
+
+
+def _reason(found: Judgement, catalogue: Catalogue) -> str:
+    """How many targets are met or not; of a single miss, which and by how much."""
+    several = on_several(found.verdicts)
+    if found.exit_status == 0:
+        green = [verdict for verdict in found.verdicts if not verdict.warning]
+        covered = [f"{n} {status}" for status in ("waived", "excused") if (n := _count(green, status))]
+        return f"all {_targets(len(green))} met{f', {listed(covered)}' if covered else ''}"
+    wanted: Status = "fail" if found.exit_status == 1 else "undecided"
+    worst = [v for v in found.verdicts if v.status == wanted and not v.warning]
+    worst = worst or [v for v in found.verdicts if v.status == "not_measured"]
+    if not worst:
+        return "nothing was judged"
+    first = worst[0]
+    about = f"{whom(first, with_problem=several)}"
+    about += f", {title_of(first.metric, catalogue)}" if first.metric is not None else f", {_short(first)}"
+    missed = missed_by(first)
+    more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
+    return f"{about}{f', missed by {missed}' if missed else ''}{more}"
+
+
+def _short(verdict: Verdict) -> str:
+    return verdict.reason.replace("_", " ")
+
+
+def _targets(count: int) -> str:
+    return f"{count} target{'s' * (count != 1)}"
+
+
+def _count(verdicts: list[Verdict], status: Status) -> int:
+    return sum(verdict.status == status for verdict in verdicts)
+
+
+def _verdicts(verdicts: list[Verdict], catalogue: Catalogue, *, every: bool) -> None:
+    several = on_several(verdicts)
+    unmet = [verdict for verdict in verdicts if every or verdict.status != "pass"]
+    _unmet(unmet, catalogue, with_problem=several)
+    met = [verdict for verdict in verdicts if verdict.status == "pass"]
+    if met and not every:
+        _met(met, catalogue)
+
+
+def _unmet(verdicts: list[Verdict], catalogue: Catalogue, *, with_problem: bool) -> None:
+    """A line for each statement, the most serious first; cases of which the same is said share one."""
+    width = max((len(verdict_mark(verdict)) for verdict in verdicts), default=0) + 2
+    grouped: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in sorted(verdicts, key=lambda verdict: (SERIOUS.index(verdict.status), verdict.warning)):
+        grouped.setdefault((verdict_mark(verdict), verdict_in_words(verdict, catalogue)), []).append(verdict)
+    for (mark, words), same in grouped.items():
+        about = _subjects(same, with_problem=with_problem)
+        hang(out, styled(f"{mark:<{width}}", _STYLES[same[0].status]), f"{about}: {words}", width)
+
+
+def _subjects(verdicts: list[Verdict], *, with_problem: bool) -> str:
+    """The variants and workloads of verdicts: ``a and b on square; c on page``."""
+    places: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        found = places.setdefault(variant_of(verdict, with_problem=with_problem), [])
+        if verdict.workload and not verdict.name and verdict.workload not in found:
+            found.append(verdict.workload)
+    variants: dict[str, list[str]] = {}
+    for variant, workloads in places.items():
+        variants.setdefault(listed(workloads), []).append(variant)
+    return "; ".join(f"{listed(names)}{f' on {where}' if where else ''}" for where, names in variants.items())
+
+
+def _met(verdicts: list[Verdict], catalogue: Catalogue) -> None:
+    """One line that counts what is met by metric; what does not fit is counted."""
+    counts = Counter(title_of(verdict.metric, catalogue) for verdict in verdicts if verdict.metric is not None)
+    parts = [f"{title}{f' ({count})' if count > 1 else ''}" for title, count in counts.items()]
+    out.print(
+        styled(f"✓ {len(verdicts)} met", _STYLES["pass"]) + styled(_fitting(parts, len(verdicts))), soft_wrap=True
+    )
+
+
+def _fitting(parts: list[str], count: int) -> str:
+    """As many parts as fit behind ``✓ 14 met``, and how many do not."""
+    room = out.width - len(f"✓ {count} met")
+    for kept in range(len(parts), 0, -1):
+        more = f" and {len(parts) - kept} more" if kept < len(parts) else ""
+        line = f": {', '.join(parts[:kept])}{more}"
+        if len(line) <= room:
+            return line
+    return ""
+
+
+def _remarks(found: Judgement) -> None:
+    """Notes, and how to collect what is missing."""
+    for note in found.notes:
+        hang(out, styled(""), note, 2, "yellow")
+    for missing in found.uncollected:
+        hang(out, styled(""), f"what {missing.stage} needs is collected by", 2)
+        out.print(styled(f"  {quoted(missing.command)}"), soft_wrap=True)
+
+
+def _answered(found: Judgement) -> None:
+    """The answer in one line."""
+    hang(out, _word(found), f"  {counted(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}", 2)
+
+
+def _word(found: Judgement) -> Text:
+    status = 3 if found.exit_status is None else found.exit_status
+    return styled(*_CONCLUSIONS.get(status, ("NOT DECIDED", "bold yellow")))
