@@ -260,7 +260,19 @@ class Files:
         small = [
             self.now[case.key, name].median for name in self.small_states(case.workload) if (case.key, name) in self.now
         ]
-        return [*found, Fact("state", sum(small), "%", names=("state",)), *self.roofline(case), *self._results(case)]
+        found += [Fact("state", sum(small), "%", names=("state",)), *self._cycles(case, sum(small))]
+        return [*found, *self.roofline(case), *self._results(case)]
+
+    def _cycles(self, case: Case, small: float) -> list[Fact]:
+        """Cycles of a warp for each instruction: all, and those in each state."""
+        names = ("warps_active", "instructions")
+        active, count = (self.now.get((case.key, name)) for name in names)
+        if active is None or count is None:
+            return []
+        states = [self.now.get((case.key, name)) for name, metric in self.metrics.items() if "state" in metric]
+        shares = [100.0, small, *(state.median for state in states if state is not None)]
+        whole = active.median / count.median
+        return [Fact("cycles", whole * share / 100, names=("cycles",)) for share in shares]
 
     def _results(self, case: Case) -> list[Fact]:
         """How much of the tolerance each output's worst element takes."""

@@ -121,7 +121,7 @@ def test_numbers_on_bars_are_as_dark_or_light_in_either_theme(measured: tuple[Pr
         Share(state, family, [50.0, 50.0], "Meaning of it.") for state, family in (("a", "memory"), ("b", "issue"))
     ]
     svg = rendered_svg(warp_states_figure("title", rows, shares))
-    labels = re.findall(r'<text style="([^"]*)"[^>]*>50</text>', svg)
+    labels = re.findall(r'</title><text style="([^"]*)"[^>]*>50</text>', svg)
     assert len(labels) == 4
     assert not any("var(" in label for label in labels)
     assert svg.count("50 %. Meaning of it.") == 8  # each part of a bar says it, and the number on it

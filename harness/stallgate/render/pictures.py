@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
@@ -11,7 +13,6 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
     Dot,
-    Drawing,
     Limit,
     Occupancy,
     Panel,
@@ -23,7 +24,6 @@ from stallgate.render.figures import (
     occupancy_figure,
     panels_figure,
     program_figure,
-    rendered,
     roofline_figure,
     trade_figure,
     warp_states_figure,
@@ -31,6 +31,7 @@ from stallgate.render.figures import (
 from stallgate.render.imports import sharing
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
+from stallgate.render.sheet import Drawing, drawing
 from stallgate.render.view import View, figure_name
 from stallgate.runs.naming import RANGE
 
@@ -74,7 +75,9 @@ def program_picture(program: Program) -> Picture | None:
     ]
     title = program_finding(program)
     told = "; ".join(f"{bar.name}: {bar.label}" for bar in bars)
-    return Picture(name="gpu-time", title=title, drawing=rendered(program_figure(title, bars)), alt=f"{title}. {told}")
+    return Picture(
+        name="gpu-time", title=title, drawing=drawing(partial(program_figure, title, bars)), alt=f"{title}. {told}"
+    )
 
 
 # --- targets and distance ---------------------------------------------------------------------------------------------
@@ -85,8 +88,8 @@ def _targets(view: View) -> Picture | None:
     if not panels:
         return None
     title = titled(view, workload_finding(view))
-    drawing = rendered(panels_figure(title, view.rows, panels))
-    return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    return Picture(name="targets", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
 
 
 def targets_panels(view: View) -> list[Panel]:
@@ -209,8 +212,8 @@ def _distance(view: View) -> Picture | None:
     traffic = replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed")
     panels = [time, _panel(view, view.metric("effective_bandwidth")), traffic]
     title = titled(view, _distance_in_words(view, view.roof))
-    drawing = rendered(panels_figure(title, view.rows, panels))
-    return Picture(name="distance", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    return Picture(name="distance", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
 
 
 def _distance_in_words(view: View, roof: Roof) -> str:
@@ -269,8 +272,14 @@ def _warp_states(view: View) -> Picture | None:
     if all(value is None for share in shares for value in share.shares):
         return None
     title = titled(view, _waiting_in_words(view))
-    drawing = rendered(warp_states_figure(title, view.rows, shares))
-    return Picture(name="warp-states", title=title, drawing=drawing, alt=f"{title}. The table has every share.")
+    drawn = drawing(partial(warp_states_figure, title, view.rows, shares, _cycles(view)))
+    return Picture(name="warp-states", title=title, drawing=drawn, alt=f"{title}. The table has every share.")
+
+
+def _cycles(view: View) -> list[float | None]:
+    """Cycles of a warp for each instruction, by drawn case; None where it is not known."""
+    found = [(view.median(case, "warps_active"), view.median(case, "instructions")) for case in view.drawn]
+    return [cycles / count if cycles is not None and count else None for cycles, count in found]
 
 
 def _waiting_in_words(view: View) -> str:
@@ -345,8 +354,8 @@ def _occupancy(view: View) -> Picture | None:
         for row, occupancy in zip(view.rows, found, strict=True)
         if occupancy.achieved is not None
     ]
-    drawing = rendered(occupancy_figure(title, view.rows, found))
-    return Picture(name="occupancy", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
+    drawn = drawing(partial(occupancy_figure, title, view.rows, found))
+    return Picture(name="occupancy", title=title, drawing=drawn, alt=f"{title}: {'; '.join(words)}")
 
 
 def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
@@ -388,9 +397,9 @@ def _trade(view: View) -> Picture | None:
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
-    figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
+    figure = partial(trade_figure, title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
-    return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
+    return Picture(name="trade", title=title, drawing=drawing(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
 def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
@@ -418,5 +427,5 @@ def _roofline(view: View) -> Picture | None:
         for w in found.works
     ]
     under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])
-    drawing = rendered(roofline_figure(title, found.works, found.ceilings, counted))
-    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}, under {under}: {'; '.join(words)}")
+    drawn = drawing(partial(roofline_figure, title, found.works, found.ceilings, counted))
+    return Picture(name="roofline", title=title, drawing=drawn, alt=f"{title}, under {under}: {'; '.join(words)}")
