@@ -28,7 +28,9 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
+from stallgate.render.memory_chart import Link, MemoryPath, memory_figure
 from stallgate.render.sheet import NARROW, WIDE, Sheet
+from stallgate.render.units import Unit, units_figure
 from tests.render.readable import unreadable
 
 LayOut = Callable[[float], Sheet]
@@ -154,7 +156,34 @@ def program(chance: Chance) -> LayOut:
     return partial(program_figure, _title(chance), bars)
 
 
-FIGURES = [panels, warp_states, occupancy, trade, roofline, program]
+def speed_of_light(chance: Chance) -> LayOut:
+    rows = _rows(chance)
+    found = [
+        Unit(_name(chance, chance.choice([4, 16])), "title", [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows])
+        for _ in range(chance.randint(1, 10))
+    ]
+    return partial(units_figure, _title(chance), rows, found)
+
+
+def memory(chance: Chance) -> LayOut:
+    def known(value: float) -> float | None:
+        return chance.choice([None, 0.0, value])
+
+    paths = [
+        MemoryPath(
+            name=row.name,
+            role=row.role,
+            links=[Link(name, known(9.99e11), known(1.234e8), known(104.95)) for name in ("a", "b", "c")],
+            hits=[known(99.95), known(100.0)],
+            needed=known(8.59e9),
+            traffic=known(1.234),
+        )
+        for row in _rows(chance)
+    ]
+    return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]))
+
+
+FIGURES = [panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
 DRAWN = 25
 """Figures of each kind that are laid out."""
 

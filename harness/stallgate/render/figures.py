@@ -126,7 +126,7 @@ def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel]
     Panels stand side by side as far as there is room, then below each other.
     """
     sheet = Sheet(title, width)
-    names = _names_width(rows, width)
+    names = names_width(rows, width)
     beside = max(1, int((width - names) // _LEAST_PANEL))
     beside = -(-len(panels) // -(-len(panels) // beside))
     for first in range(0, len(panels), beside):
@@ -141,13 +141,13 @@ _GAP = 14.0
 """Between panels."""
 
 
-def _names_width(rows: Sequence[FigureRow], width: float) -> float:
+def names_width(rows: Sequence[FigureRow], width: float) -> float:
     """Room for the names of the rows: longer ones are wrapped."""
     longest = max((text_width(row.name, TEXT, bold=True) for row in rows), default=0.0)
     return min(longest, 0.3 * width) + _GAP
 
 
-def _row_heights(rows: Sequence[FigureRow], names: float) -> list[float]:
+def row_heights(rows: Sequence[FigureRow], names: float) -> list[float]:
     style = Style(bold=True)
     return [max(24.0, 8 + style.line * len(wrapped(row.name, names - _GAP, style))) for row in rows]
 
@@ -174,20 +174,20 @@ def _divided(dot: Dot, by: float) -> Dot:
 
 def _line_of_panels(sheet: Sheet, rows: Sequence[FigureRow], panels: Sequence[Panel], beside: int) -> None:
     """Some panels beside each other, with the names of the rows to their left."""
-    names = _names_width(rows, sheet.width)
+    names = names_width(rows, sheet.width)
     width = (sheet.width - names - 6) / beside - _GAP
     style = Style(size=TEXT, bold=True)
     heads = [wrapped(_named(panel.metric), width, style) for panel in panels]
     top = sheet.height + style.line * max(len(head) for head in heads)
     bands = max(len(_references(panel)) for panel in panels)
     above = top + 2 + bands * 1.3 * SMALL
-    heights = _row_heights(rows, names)
+    heights = row_heights(rows, names)
     below = above + sum(heights)
     for number, (head, panel) in enumerate(zip(heads, panels, strict=True)):
         left = 6 + names + number * (width + _GAP)
         sheet.paragraph((left, sheet.height, width), head, style)
         _panel(sheet, Box(left, above, left + width, below), rows, panel, heights)
-    _name_rows(sheet, rows, above, heights)
+    name_rows(sheet, rows, above, heights)
     sheet.height = below + SMALL + 20
 
 
@@ -195,9 +195,9 @@ def _named(metric: Metric) -> str:
     return f"{metric.title} [{metric.unit}]" if metric.unit else metric.title
 
 
-def _name_rows(sheet: Sheet, rows: Sequence[FigureRow], top: float, heights: Sequence[float]) -> None:
+def name_rows(sheet: Sheet, rows: Sequence[FigureRow], top: float, heights: Sequence[float]) -> None:
     """Variants down the left side, the candidates in their own ink."""
-    names = _names_width(rows, sheet.width)
+    names = names_width(rows, sheet.width)
     for row, height in zip(rows, heights, strict=True):
         style = Style(colour=INKS[row.role], bold=row.role in ("candidate", "unknown"))
         lines = wrapped(row.name, names - _GAP, style)
@@ -368,15 +368,15 @@ def warp_states_figure(
         width: the figure's, in pixels.
     """
     sheet = Sheet(title, width)
-    segments, names = _segments(shares), _names_width(rows, width)
+    segments, names = _segments(shares), names_width(rows, width)
     totals = [sum(values[place] or 0.0 for _, _, values, _ in segments) for place in range(len(rows))]
     by_cycles = bool(cycles) and all(c is not None or not total for c, total in zip(cycles, totals, strict=True))
     lengths = [(c or 0.0) if by_cycles else t for c, t in zip(cycles or totals, totals, strict=True)]
-    heights, top = _row_heights(rows, names), sheet.height
+    heights, top = row_heights(rows, names), sheet.height
     scale = Scale(low=0.0, high=_longest(rows, lengths), start=6 + names, end=width - 70)
     bottom = top + sum(heights)
     draw_ticks(sheet, scale, top, bottom)
-    _name_rows(sheet, rows, top, heights)
+    name_rows(sheet, rows, top, heights)
     y = top
     for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
         if totals[place]:
@@ -508,7 +508,7 @@ class Occupancy(FrozenStruct, frozen=True):
 def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy], width: float = WIDE) -> Sheet:
     """A bar for what was achieved, a tick for what was possible, and in words what limits it, and what more takes."""
     sheet = Sheet(title, width)
-    names = _names_width(rows, width)
+    names = names_width(rows, width)
     start = 6 + names
     scale = Scale(low=0.0, high=100.0, start=start, end=start + (width - start) * (0.5 if sheet.is_narrow else 0.45))
     beside = (scale.end + 8, width - scale.end - 14)
@@ -518,10 +518,10 @@ def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occu
         lines + [w for m in each.more for w in wrapped(m, beside[1], style)]
         for lines, each in zip(words, found, strict=True)
     ]
-    heights = [max(h, 8 + style.line * len(w)) for h, w in zip(_row_heights(rows, names), words, strict=True)]
+    heights = [max(h, 8 + style.line * len(w)) for h, w in zip(row_heights(rows, names), words, strict=True)]
     top, bottom = sheet.height, sheet.height + sum(heights)
     draw_ticks(sheet, scale, top, bottom)
-    _name_rows(sheet, rows, top, heights)
+    name_rows(sheet, rows, top, heights)
     y = top
     for row, occupancy, height in zip(rows, found, heights, strict=True):
         _draw_occupancy(sheet, scale, (y, height), row, occupancy)
@@ -546,7 +546,7 @@ def _draw_occupancy(
         _draw_gap(sheet, (scale.start + 2, top, scale.end - scale.start), height, "not measured")
         return
     y, achieved = top + height / 2, occupancy.achieved
-    hover = f"{row.name}: {achieved:.4g} % achieved of {occupancy.possible:.4g} % possible"
+    hover = f"{row.name}: {rounded(achieved, 6)} % achieved of {occupancy.possible:.4g} % possible"
     sheet.bar(Box(scale.start, y - 7, scale.at(achieved), y + 7), INKS[row.role], alpha=0.55, hover=hover)
     tick = scale.at(occupancy.possible)
     sheet.line([(tick, y - 10), (tick, y + 10)], INK, 2.2)
@@ -600,7 +600,7 @@ def _scatter_panel(sheet: Sheet, axes: tuple[str, str]) -> Box:
     """The panel of a scatter, below the name of its upward axis."""
     sheet.height += sheet.paragraph((6, sheet.height, sheet.width - 12), axes[1], Style(size=SMALL)) + 8
     bottom = sheet.height + (300 if sheet.is_narrow else 330)
-    return Box(58, sheet.height, sheet.width - 12, bottom)
+    return Box(62, sheet.height, sheet.width - 12, bottom)
 
 
 def _scatter_scales(panel: Box, across: Sequence[float], up: Sequence[float]) -> tuple[Scale, Scale]:
@@ -826,14 +826,14 @@ def program_figure(title: str, bars: Sequence[ShareBar], width: float = WIDE) ->
     """A bar for each kernel, the longest first, in the ink of candidates where it has counters."""
     sheet = Sheet(title, width)
     rows = [FigureRow(name=bar.name, role="unknown" if bar.measured else "baseline") for bar in bars]
-    names, style = _names_width(rows, width), Style(size=SMALL)
+    names, style = names_width(rows, width), Style(size=SMALL)
     scale = Scale(low=0.0, high=max([100 * bar.share for bar in bars] + [1.0]), start=6 + names, end=0.62 * width)
     room = width - scale.end - 12
     words = [wrapped(bar.label, room, style) for bar in bars]
-    heights = [max(h, 6 + style.line * len(w)) for h, w in zip(_row_heights(rows, names), words, strict=True)]
+    heights = [max(h, 6 + style.line * len(w)) for h, w in zip(row_heights(rows, names), words, strict=True)]
     top, bottom = sheet.height, sheet.height + sum(heights)
     draw_ticks(sheet, scale, top, bottom)
-    _name_rows(sheet, rows, top, heights)
+    name_rows(sheet, rows, top, heights)
     for bar, row, height in zip(bars, rows, heights, strict=True):
         middle, hover = top + height / 2, f"{bar.name}: {bar.label}"
         box = Box(scale.start, middle - 7, scale.at(100 * bar.share), middle + 7)

@@ -185,7 +185,9 @@ def _level_name(level: float, pipes: list[_Pipe]) -> str:
 def _slope(view: View, rates: dict[Case, dict[str, float]], found: dict[Case, _Arithmetic]) -> RooflineCeiling | None:
     """The traffic of the roof that is limited by bytes, else the peak of DRAM by its counters or its data sheet."""
     roof = view.result.roofs[view.problem, view.workload].fastest.get("bytes")
-    measured = _moved_by(view, roof.case, rates, found) if isinstance(roof, Roof) else None
+    needed = view.of_case(roof.case, "effective_bandwidth") if isinstance(roof, Roof) else None
+    moved = _moved_by(view, roof.case, rates, found) if isinstance(roof, Roof) else None
+    measured = 1e9 * needed if needed is not None else moved  # as the other figures say it
     peak = next((each["dram_peak_rate"] for each in rates.values() if "dram_peak_rate" in each), None)
     if measured:
         return RooflineCeiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)

@@ -88,8 +88,15 @@ def draw_side_ticks(sheet: Sheet, scale: Scale, panel: Box) -> None:
 
 
 def tick_text(value: float) -> str:
-    """The value of a tick, which is round."""
-    return rounded(round(value, 12), 4)
+    """The value of a tick, which is round: in few characters."""
+    for by, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= max(by, _LONG):
+            return f"{rounded(value / by, 4)}{name}"
+    return rounded(round(value, 12), 4) if abs(value) >= _SHORT or not value else f"{value:.3g}"
+
+
+_SHORT, _LONG = 1e-3, 1e5
+"""Between these, a tick is written out."""
 
 
 _FITTING: dict[str, Sequence[tuple[float, str]]] = {
