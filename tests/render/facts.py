@@ -315,7 +315,18 @@ class Files:
         several = of_all is not None and any(other is not None and other.median for other in others)
         done = 1e12 * of_all.median if of_all is not None and several else of_fp32.median
         rates = [Fact("roofline", moved.median, "byte/s"), Fact("roofline", done, "FLOP/s")]
-        return [*roof, *rates, Fact("roofline", done / moved.median, "FLOP/byte")]
+        rates += [Fact("roofline", done / moved.median, "FLOP/byte"), *self._by_cache(case, done)]
+        return [*roof, *rates]
+
+    def _by_cache(self, case: Case, done: float) -> Iterator[Fact]:
+        """Bytes a second through L1 and L2, and operations for each of them."""
+        for names in (("l1_bytes_loaded", "l1_bytes_stored"), ("l2_bytes_read", "l2_bytes_written")):
+            parts = [self.detail.get((case.key, name)) for name in names]
+            time = self.now.get((case.key, "duration"))
+            moved = sum(part.median for part in parts if part is not None)
+            if moved and time is not None:
+                yield Fact("roofline", 1e9 * moved / time.median, "byte/s")
+                yield Fact("roofline", done / (1e9 * moved / time.median), "FLOP/byte")
 
     def of_metric(self, case: Case, metric: str, *, in_panel: bool = False) -> list[Fact]:
         """The median of a metric; in its panel also the lowest and highest sample, and what it is judged by."""

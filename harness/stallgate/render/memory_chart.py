@@ -131,7 +131,7 @@ def _draw_path(sheet: Sheet, path: MemoryPath) -> None:
         _write_below(sheet, path, place, corner)
         if place < 3:
             _draw_link(sheet, path, path.links[place], Box(left + box, top, left + step, top + _TALL))
-    sheet.height = top + _TALL + 34
+    sheet.height = top + _TALL + 38
     _write_needed(sheet, path)
 
 
@@ -142,13 +142,13 @@ def _write_below(sheet: Sheet, path: MemoryPath, place: int, box: Box) -> None:
     hit = path.hits[place - 1] if place in (1, 2) else None
     if hit is not None:
         name = ("L1 hit rate", "L2 hit rate")[place - 1]
-        sheet.write(middle, box.bottom + 14, f"hit {hit:.1f} %", style, f"{path.name}: {hit:.4f} % {name}")
+        sheet.write(middle, box.bottom + 18, f"hit {hit:.1f} %", style, f"{path.name}: {hit:.4f} % {name}")
     busy = path.links[place - 1].busy if place else None
     if busy is not None:
         is_most = path.busiest is path.links[place - 1]
         mark = Style(size=SMALL, anchor="middle", bold=is_most, colour=BOUND if is_most else MUTED)
         what = ("L1 throughput", "L2 throughput", "DRAM throughput")[place - 1]
-        sheet.write(middle, box.bottom + 28, f"{busy:.1f} %", mark, f"{path.name}: {busy:.4f} % {what}")
+        sheet.write(middle, box.bottom + 32, f"{busy:.1f} %", mark, f"{path.name}: {busy:.4f} % {what}")
 
 
 _READ_AS = ("Bytes loaded through L1", "Bytes read from L2", "DRAM bytes read")
