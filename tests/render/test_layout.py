@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from stallgate.model import Family, Metric, Role
+from stallgate.render.bench_figure import SpeedBar, SpeedPanel, speeds_figure
 from stallgate.render.figures import (
     Dot,
     FigureRow,
@@ -29,7 +30,7 @@ from stallgate.render.figures import (
     warp_states_figure,
 )
 from stallgate.render.memory_chart import Link, MemoryPath, memory_figure
-from stallgate.render.sheet import NARROW, WIDE, Sheet
+from stallgate.render.sheet import INK, NARROW, WIDE, Sheet
 from stallgate.render.units import Unit, units_figure
 from tests.render.readable import unreadable
 
@@ -183,7 +184,19 @@ def memory(chance: Chance) -> LayOut:
     return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]))
 
 
-FIGURES = [panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
+def speeds(chance: Chance) -> LayOut:
+    def bar(name: str) -> SpeedBar:
+        if chance.random() < 0.2:
+            return SpeedBar(name=name, colour=INK, said=chance.choice(["no copy to compare with", "wrong result"]))
+        fraction = chance.uniform(0.01, 1.3)
+        said = chance.choice([f"{fraction:.3f}", f"{fraction:.3f} · 1,234 TFLOP/s"])
+        return SpeedBar(name, INK, said, fraction, (fraction * 0.98, fraction * 1.02))
+
+    drawn = [SpeedPanel(_name(chance), [bar(row.name) for row in _rows(chance)]) for _ in range(chance.randint(1, 5))]
+    return partial(speeds_figure, _title(chance), drawn)
+
+
+FIGURES = [speeds, panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
 DRAWN = 25
 """Figures of each kind that are laid out."""
 
