@@ -197,7 +197,7 @@ def speeds(chance: Chance) -> LayOut:
 
 
 FIGURES = [speeds, panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
-DRAWN = 25
+DRAWN = 12
 """Figures of each kind that are laid out."""
 
 

@@ -278,7 +278,8 @@ def _draw_dot(sheet: Sheet, scale: Scale, y: float, row: FigureRow, found: tuple
         sheet.dot(x, y, 4.0, fill=ink, hover=hover)
     else:
         _draw_cut(sheet, scale, (x, y), ink, hover)
-    _write_value(sheet, scale, (x, y), rounded(median, zeros=not _is_count(panel)), hover)
+    reach = (x - scale.at(low), scale.at(high) - x)
+    _write_value(sheet, scale, (x, y, *reach), rounded(median, zeros=not _is_count(panel)), hover)
 
 
 def _is_count(panel: Panel) -> bool:
@@ -296,13 +297,22 @@ def _draw_cut(sheet: Sheet, scale: Scale, place: tuple[float, float], ink: str, 
         sheet.marks.append(Shape(points, fill=ink, hover=hover, group=sheet.group))
 
 
-def _write_value(sheet: Sheet, scale: Scale, place: tuple[float, float], words: str, hover: str) -> None:
-    """A value to the right of its mark; to the left where it would leave the panel."""
-    x, y = place
+def _write_value(sheet: Sheet, scale: Scale, place: tuple[float, float, float, float], words: str, hover: str) -> None:
+    """A value behind its mark and its spread; before them where it would leave the panel.
+
+    Args:
+        sheet: the figure.
+        scale: the panel's.
+        place: the mark's, and how far its spread reaches to the left and to the right.
+        words: the value.
+        hover: what the mark says.
+    """
+    x, y, before, behind = place
     width = text_width(words, SMALL)
-    right = x + 8 + width <= scale.end + 4 if scale.start < x < scale.end else x <= scale.start
-    gap = 8.0 if scale.start < x < scale.end else 17.0
-    left = x + gap if right else max(scale.start - 2, x - gap - width)
+    is_cut = not scale.start < x < scale.end
+    gap = 17.0 if is_cut else 8.0
+    right = x <= scale.start if is_cut else x + max(gap, behind + 4) + width <= scale.end + 4
+    left = x + max(gap, behind + 4) if right else max(scale.start - 2, x - max(gap, before + 4) - width)
     sheet.bar(Box(left - 2, y - 7, left + width + 2, y + 7), PAPER, alpha=0.75)
     sheet.write(left, y + 0.36 * SMALL, words, Style(size=SMALL), hover)
 
@@ -323,7 +333,7 @@ _ZOOMED = 0.6
 def _ends(panel: Panel, rows: Sequence[FigureRow]) -> tuple[float, float]:
     """The ends of a panel's axis: baselines do not stretch it, and it shows what lies close to a bound apart."""
     known = [(row.role, end) for row, dot in zip(rows, panel.dots, strict=True) for end in _all_ends(dot)]
-    goals = [value for _, value, _ in _references(panel)]
+    goals = [value for _, value, _ in _references(panel)] + [1.0] * (panel.metric.name == "roof_fraction")
     shown = [value for role, value in known if role != "baseline"] + goals
     shown = shown or [value for _, value in known] or [1.0]
     highest = max(shown)
