@@ -70,7 +70,8 @@ def roofline(view: View) -> Roofline | None:
     if not found or not levels or slope is None:
         return None
     works = [replace(each.work, name=view.short_name(case)) for case, each in found.items()]
-    first = next((case for case in view.drawn if case.role == "candidate" and case.case in found), None)
+    subjects = [case for case in view.drawn if case.role in ("candidate", "unknown")]
+    first = next((case for case in subjects if case.case in found), None)
     of_caches, slopes = _caches(view, first, found[first.case].work) if first is not None else ([], [])
     return Roofline(works=works + of_caches, ceilings=[*levels, *slopes, slope], counted=_operations(pipes))
 

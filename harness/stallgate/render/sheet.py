@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -243,7 +244,7 @@ def wrapped(text: str, width: float, style: Style) -> list[str]:
 @lru_cache(maxsize=5_000)
 def _wrapped(text: str, width: float, size: float, bold: bool) -> tuple[str, ...]:
     lines = [""]
-    for word in text.split():
+    for word in _BETWEEN_WORDS.split(" ".join(text.split())):
         joined = f"{lines[-1]} {word}".lstrip()
         if text_width(joined, size, bold=bold) <= width:
             lines[-1] = joined
@@ -252,6 +253,10 @@ def _wrapped(text: str, width: float, size: float, bold: bool) -> tuple[str, ...
         lines += pieces if lines[-1] else []
         lines = lines if lines[-1] == pieces[-1] and len(lines) > 1 else [*lines[:-1], *pieces]
     return tuple(lines)
+
+
+_BETWEEN_WORDS = re.compile(r"(?<!\d) | (?!(?:%|[nµm]s|[kMGT]?B(?:/s)?|TFLOP/s)(?!\w))")
+"""Where a line may end: not between a number and its unit."""
 
 
 def _pieces(word: str, width: float, size: float, bold: bool) -> list[str]:
@@ -492,7 +497,12 @@ def _font(size: float, bold: bool, italic: bool) -> FontProperties:
 
 def covered(boxes: Iterable[tuple[str, Box]], frame: Box) -> list[tuple[str, str]]:
     """Pairs of texts that cover each other, and texts that leave the frame; none in a sound layout."""
-    named = list(boxes)
-    outside = [(name, "the frame") for name, box in named if not frame.holds(box)]
-    pairs = ((named[i], named[j]) for i in range(len(named)) for j in range(i))
-    return outside + [(one[0], other[0]) for one, other in pairs if one[1].overlaps(other[1])]
+    named = sorted(boxes, key=lambda each: each[1].top)
+    found = [(name, "the frame") for name, box in named if not frame.holds(box)]
+    for place, (name, box) in enumerate(named):
+        for other, below in named[place + 1 :]:
+            if below.top >= box.bottom:
+                break
+            if box.overlaps(below):
+                found.append((name, other))
+    return found
