@@ -458,7 +458,7 @@ def sheet_png(sheet: Sheet) -> bytes:
             _paint_mark(renderer, mark, place)
     png = io.BytesIO()
     pixels = renderer.buffer_rgba()  # type: ignore[no-untyped-call]
-    imsave(png, pixels, format="png", dpi=72 * _SCALE, pil_kwargs={"compress_level": 3})
+    imsave(png, pixels, format="png", dpi=72 * _SCALE, pil_kwargs={"compress_level": 6})
     return png.getvalue()
 
 
