@@ -32,6 +32,7 @@ from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
 from stallgate.render import bench_figure, terminal
+from stallgate.render.sheet import Sheet
 from stallgate.runs.bench import Bench, BenchEnvironment, BenchRow, Entry, load_bench
 from tests.child.plans import entry_of, plain_case, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
@@ -767,14 +768,13 @@ def test_the_figure_says_what_speeds_are_fractions_of(
 ) -> None:
     texts: list[str] = []
 
-    def drawn(figure: Any) -> bytes:
-        texts.extend(text.get_text() for axis in figure.axes for text in axis.texts)
-        texts.append(figure.get_suptitle())
+    def drawn(sheet: Sheet) -> bytes:
+        texts.extend(text.words for text in sheet.texts)
         return b"png"
 
-    monkeypatch.setattr(bench_figure, "rendered_png", drawn)
+    monkeypatch.setattr(bench_figure, "sheet_png", drawn)
     bench_figure.draw_bench(made_up_bench(*rows), tmp_path)
-    assert texts[-1] == title
+    assert texts[0] == title
     assert ("0.928 · 622 TFLOP/s" in texts) is (rows[0].limit == "roof")
 
 

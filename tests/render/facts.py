@@ -267,7 +267,32 @@ class Files:
         small = [
             self.now[case.key, name].median for name in self.small_states(case.workload) if (case.key, name) in self.now
         ]
-        return [*found, Fact("state", sum(small), "%", names=("state",)), *self.roofline(case), *self._results(case)]
+        found += [Fact("state", sum(small), "%", names=("state",)), *self._cycles(case, sum(small))]
+        found += self._of_one_more_block(case)
+        return [*found, *self.roofline(case), *self._results(case)]
+
+    def _of_one_more_block(self, case: Case) -> list[Fact]:
+        """Registers of a thread, and KiB of shared memory of a block, with which one more block fits."""
+        names = ("occupancy_limit_registers", "occupancy_limit_shared_memory", "block_size")
+        registers, shared, threads = (self.now.get((case.key, name)) for name in names)
+        if registers is None or shared is None or threads is None or not self.judged["gpu_spec"]:
+            return []
+        blocks = min(registers.median, shared.median) + 1
+        whole = self.judged["gpu_spec"]["shared_memory_per_multiprocessor_kb"]
+        most = 65_536 // (8 * blocks * threads.median) * 8
+        near = ("one more block",)
+        return [Fact("block", int(most), names=near), Fact("block", whole / blocks, names=near)]
+
+    def _cycles(self, case: Case, small: float) -> list[Fact]:
+        """Cycles of a warp for each instruction: all, and those in each state."""
+        names = ("warps_active", "instructions")
+        active, count = (self.now.get((case.key, name)) for name in names)
+        if active is None or count is None:
+            return []
+        states = [self.now.get((case.key, name)) for name, metric in self.metrics.items() if "state" in metric]
+        shares = [100.0, small, *(state.median for state in states if state is not None)]
+        whole = active.median / count.median
+        return [Fact("cycles", whole * share / 100, names=("cycles",)) for share in shares]
 
     def _results(self, case: Case) -> list[Fact]:
         """How much of the tolerance each output's worst element takes."""
@@ -290,16 +315,29 @@ class Files:
         """What the launches with every section say of bytes and operations a second."""
         names = ("dram_rate", "flop_rate", "tflops", "fp64_flops", "fp16_flops")
         moved, of_fp32, of_all, *others = (self.detail.get((case.key, name)) for name in names)
+        needed = self.now.get((case.key, "effective_bandwidth"))
+        roof = [Fact("roofline", needed.median, "GB/s", names=("the roof",))] if needed and case.role == "roof" else []
         if moved is None or of_fp32 is None:
-            return []
+            return roof
         several = of_all is not None and any(other is not None and other.median for other in others)
         done = 1e12 * of_all.median if of_all is not None and several else of_fp32.median
         rates = [Fact("roofline", moved.median, "byte/s"), Fact("roofline", done, "FLOP/s")]
-        return [*rates, Fact("roofline", done / moved.median, "FLOP/byte")]
+        rates += [Fact("roofline", done / moved.median, "FLOP/byte"), *self._by_cache(case, done)]
+        return [*roof, *rates]
+
+    def _by_cache(self, case: Case, done: float) -> Iterator[Fact]:
+        """Bytes a second through L1 and L2, and operations for each of them."""
+        for names in (("l1_bytes_loaded", "l1_bytes_stored"), ("l2_bytes_read", "l2_bytes_written")):
+            parts = [self.detail.get((case.key, name)) for name in names]
+            time = self.now.get((case.key, "duration"))
+            moved = sum(part.median for part in parts if part is not None)
+            if moved and time is not None:
+                yield Fact("roofline", 1e9 * moved / time.median, "byte/s")
+                yield Fact("roofline", done / (1e9 * moved / time.median), "FLOP/byte")
 
     def of_metric(self, case: Case, metric: str, *, in_panel: bool = False) -> list[Fact]:
         """The median of a metric; in its panel also the lowest and highest sample, and what it is judged by."""
-        spread = self.now.get((case.key, metric))
+        spread = self.now.get((case.key, metric), self.detail.get((case.key, metric)))
         values = spread.all[: 3 if in_panel else 1] if spread else ()
         bounds = [
             Fact("bound", verdict["bound"], verdict["unit"], on_axis=True)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 SAID = ("title", "aria-label", "alt", "placeholder")
 """Attributes that a reader is shown or told."""
 
-INLINE = {"a", "b", "code", "i", "small", "span", "strong"}
+INLINE = {"a", "b", "code", "i", "small", "span", "strong", "tspan"}
 """Elements whose words are part of the sentence that they stand in."""
 
 VOID = {"br", "input", "link", "meta", "wbr"}

@@ -158,9 +158,14 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str]:
 
 
 def _of_label(number: Shown, hover: str) -> Found:
-    """A label beside a mark has the first number that the mark says when it is pointed at, in fewer digits."""
+    """A label beside a mark has the first number that the mark says when it is pointed at, in fewer digits.
+
+    If it has a unit, it is that of the mark's number.
+    """
     first = next(iter(shown(" ".join(hover.split()))), None)
-    return Found(number, "label" if first and number.is_rounded(first.value, slack=first.step / 2) else "")
+    is_same = first is not None and number.is_rounded(first.value, slack=first.step / 2)
+    has_its_unit = not number.has_unit or (first is not None and number.units == first.units)
+    return Found(number, "label" if is_same and has_its_unit else "")
 
 
 def _spans(words: str, phrases: Iterable[str]) -> list[tuple[int, int]]:

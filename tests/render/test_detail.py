@@ -69,6 +69,8 @@ def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Proje
     hottest = max(file.lines, key=lambda line: line.samples)
     rows = [row.line for kernel in told.kernels for row in kernel.own if row.line.line == hottest.number]
     assert hottest.samples == sum(line.samples for line in rows)
+    assert {line.reason for line in rows} & {hottest.state.rpartition("(")[2].removesuffix(")")}
+    assert all(bool(line.state) == bool(line.samples) for line in file.lines)
     assert hottest.share == pytest.approx(100 * hottest.samples / sum(kernel.samples for kernel in told.kernels))
 
 

@@ -11,11 +11,23 @@ from stallgate.extract.table import METRIC_COLUMNS
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Judgement
 from stallgate.measure.plan import Request, plan_cases
-from stallgate.model import Verdict
+from stallgate.model import Metric, Verdict
 from stallgate.project.load import Project, load_project
-from stallgate.render.figures import LONGEST_TITLE, Share, rendered_svg, warp_states_figure
+from stallgate.render.figures import (
+    Dot,
+    FigureRow,
+    Limit,
+    Panel,
+    Share,
+    TradePoint,
+    panels_figure,
+    rendered_svg,
+    trade_figure,
+    warp_states_figure,
+)
 from stallgate.render.page import answers
-from stallgate.render.pictures import glance, joined, targets_panels, titled, waits, workload_finding
+from stallgate.render.pictures import glance, joined, one_more_block, targets_panels, titled, waits, workload_finding
+from stallgate.render.sheet import Disc, Sheet
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recordings, replay
@@ -76,8 +88,9 @@ def test_only_what_its_own_configuration_missed_is_counted(measured: tuple[Proje
     assert workload_finding(view(measured, [replace(missed, configuration="other")])).endswith("on square")
 
 
-def test_titles_fit(measured: tuple[Project, JudgedRun]) -> None:
-    assert len(titled(view(measured), "word " * 60)) <= LONGEST_TITLE
+def test_titles_are_whole_and_say_no_more_than_fits(measured: tuple[Project, JudgedRun]) -> None:
+    """Figures wrap a long title: one that is shortened in its middle loses what it is about."""
+    assert titled(view(measured), "word " * 60) == "word " * 60
     assert joined(["a" * 80, "b" * 80]) == "a" * 80
     assert joined(["a", "b", "c"]) == "a; b"
 
@@ -121,7 +134,76 @@ def test_numbers_on_bars_are_as_dark_or_light_in_either_theme(measured: tuple[Pr
         Share(state, family, [50.0, 50.0], "Meaning of it.") for state, family in (("a", "memory"), ("b", "issue"))
     ]
     svg = rendered_svg(warp_states_figure("title", rows, shares))
-    labels = re.findall(r'<text style="([^"]*)"[^>]*>50</text>', svg)
+    labels = re.findall(r'</title><text style="([^"]*)"[^>]*>50</text>', svg)
     assert len(labels) == 4
     assert not any("var(" in label for label in labels)
     assert svg.count("50 %. Meaning of it.") == 8  # each part of a bar says it, and the number on it
+
+
+def panel_of(measured: tuple[Project, JudgedRun], metric: str) -> Panel:
+    return next(panel for panel in targets_panels(view(measured)) if panel.metric.name == metric)
+
+
+def test_the_roofs_line_is_drawn_where_it_is_the_goal(measured: tuple[Project, JudgedRun]) -> None:
+    """A copy waits for memory and uses few registers: no kernel aims at that."""
+    assert panel_of(measured, "dram_throughput").roof is not None
+    assert panel_of(measured, "memory_dependency_stall").roof is None
+    assert panel_of(measured, "l2_hit_rate").roof is None
+
+
+def texts(sheet: Sheet, hover: str) -> list[str]:
+    return [text.words for text in sheet.texts if text.hover.startswith(hover)]
+
+
+FRACTION = Metric(name="roof_fraction", title="Fraction", unit="", direction="higher", names=[])
+TIME = Metric(name="duration", title="Time", unit="ms", direction="lower", names=[])
+ROWS = [FigureRow("fast", "candidate"), FigureRow("limit", "roof"), FigureRow("slow", "baseline")]
+
+
+def places(sheet: Sheet) -> dict[str, float]:
+    """Where the dots are, by the variant."""
+    return {mark.hover.split(":")[0]: mark.x for mark in sheet.marks if isinstance(mark, Disc)}
+
+
+def test_an_axis_tells_apart_what_is_close_to_a_bound() -> None:
+    dots = [Dot(value, value, value) for value in (0.99, 1.0, 0.13)]
+    panel = Panel(metric=FRACTION, dots=dots, limit=Limit("at_least", 0.97))
+    sheet = panels_figure("title", ROWS, [panel, panel])
+    at = places(sheet)
+    assert at["limit"] - at["fast"] > 20
+    assert "slow" not in at, "it is cut"
+    assert texts(sheet, "slow: 0.13") == ["0.130"] * 2
+
+
+def test_a_slow_baseline_does_not_stretch_the_axis() -> None:
+    panel = Panel(metric=TIME, dots=[Dot(value, value, value) for value in (2.9, 2.8, 40.0)], roof=2.8)
+    sheet = panels_figure("title", ROWS, [panel])
+    assert places(sheet)["fast"] > 0.7 * sheet.width
+    assert texts(sheet, "slow: 40") == ["40.0"]
+
+
+def test_units_fit_the_values() -> None:
+    """No exponents on an axis, and no nine digits beside a mark."""
+    metric = Metric(name="dram_bytes_read", title="Bytes", unit="byte", direction="lower", names=[])
+    panel = Panel(metric=metric, dots=[Dot(value, value, value) for value in (537e6, 515_379_456.0, 909_542_912.0)])
+    words = [text.words for text in panels_figure("title", ROWS, [panel]).texts]
+    assert "Bytes [MB]" in words
+    assert {"537", "515", "910"} <= set(words)
+
+
+def test_coinciding_points_share_a_label() -> None:
+    points = [TradePoint(name, "candidate", 20.0, 0.9) for name in ("one", "two")]
+    sheet = trade_figure("title", [*points, TradePoint("three", "candidate", 50.0, 0.95)], ("stall", "speed"))
+    assert {"one, two", "three"} <= {text.words for text in sheet.texts}
+
+
+def test_what_one_more_block_takes_is_of_the_resource_that_limits(measured: tuple[Project, JudgedRun]) -> None:
+    place = view(measured)
+    case = next(case for case in place.cases if case.role == "candidate")
+    blocks, threads = place.median(case, "occupancy_limit_registers"), place.median(case, "block_size")
+    assert blocks is not None
+    assert threads is not None
+    (words,) = one_more_block(place, case)
+    most = int(words.removeprefix("one more block: at most ").split()[0])
+    assert most % 8 == 0
+    assert most * threads * (blocks + 1) <= 65_536 < (most + 8) * threads * (blocks + 1)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
@@ -16,10 +12,12 @@ from stallgate.project.load import Project, load_project
 from stallgate.render.figures import RooflineCeiling, Work, rendered_svg, roofline_figure
 from stallgate.render.pictures import pictures
 from stallgate.render.roofline import roofline
+from stallgate.render.sheet import NARROW, WIDE
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recordings, replay
 from tests.conftest import small_tree
+from tests.render.readable import unreadable
 
 Measured = tuple[Project, JudgedRun]
 
@@ -177,22 +175,6 @@ CEILINGS = [RooflineCeiling(name=name, flops_per_second=TERA * level) for name, 
 SLOPE = RooflineCeiling(name="DRAM, 3,350 GB/s (data sheet)", bytes_per_second=3350e9)
 
 
-def overlapping(figure: Figure) -> list[tuple[str, str]]:
-    """Pairs of labels that cover each other, and labels that leave the panel, as they are drawn."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    (axis,) = figure.axes
-    boxes = [(text.get_text(), text.get_tightbbox(canvas.get_renderer())) for text in axis.texts]
-    panel = axis.get_window_extent().padded(1)
-    outside = [(name, "the panel") for name, box in boxes if not (panel.x0 <= box.x0 and box.x1 <= panel.x1)]
-    return outside + [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if _text(a).overlaps(_text(b))]
-
-
-def _text(box):  # type: ignore[no-untyped-def]
-    """A label's box without the paper around it, on which its leader ends."""
-    return box.padded(-1.5)
-
-
 @pytest.mark.parametrize(
     "works",
     [
@@ -204,8 +186,9 @@ def _text(box):  # type: ignore[no-untyped-def]
 )
 @pytest.mark.parametrize("levels", [1, 2, 5])
 def test_no_label_covers_another(works: list[Work], levels: int) -> None:
-    figure = roofline_figure("title", works, [*CEILINGS[-levels:], SLOPE], "operations")
-    assert overlapping(figure) == []
+    for width in (WIDE, NARROW):
+        sheet = roofline_figure("title", works, [*CEILINGS[-levels:], SLOPE], "operations", width)
+        assert unreadable(sheet) == []
 
 
 def test_a_dot_says_on_hover_how_its_operations_are_known() -> None:

@@ -5,23 +5,50 @@ That is a copy of the same bytes, or the roof where arithmetic is the limit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from stallgate.formatting import rounded, spaced
-from stallgate.render.figures import BOUND, FAINT, INK, INKS, PAPER, blank_figure, fitting, rendered_png, strip_axis
+from stallgate.model import FrozenStruct
+from stallgate.render.figures import INKS
+from stallgate.render.scales import Scale, draw_ticks
+from stallgate.render.sheet import (
+    BOUND,
+    FAINT,
+    INK,
+    SMALL,
+    TEXT,
+    WIDE,
+    Box,
+    Sheet,
+    Style,
+    sheet_png,
+    text_width,
+    wrapped,
+)
 from stallgate.runs.bench import Bench, BenchRow, ContenderRole, Entry
 from stallgate.runs.folder import write_whole
 
 _FILE = "bench.png"
 
-_WIDTH = 8.0
-_COLUMNS = 2
-_BAR = 0.22
-"""Height of a bar, in inches."""
-_HEAD = 0.62
-"""Inches above and below the bars of a panel: its title and its axis."""
-_LONGEST_NAME = 22
+
+class SpeedBar(FrozenStruct, frozen=True):
+    """A contender's speed as a fraction of the limit, or why there is none."""
+
+    name: str
+    colour: str
+    said: str
+    """The text behind the bar, or in its place."""
+    fraction: float | None = None
+    quartiles: tuple[float, float] | None = None
+    """As fractions."""
+
+
+class SpeedPanel(FrozenStruct, frozen=True):
+    """The contenders on one workload."""
+
+    title: str
+    bars: list[SpeedBar]
 
 
 def draw_bench(bench: Bench, folder: Path) -> None:
@@ -34,18 +61,9 @@ def draw_bench(bench: Bench, folder: Path) -> None:
     rows = [row for row in rows if row.workload.name not in drawn]
     if not rows:
         return
-    columns = min(_COLUMNS, len(rows))
-    lines = [rows[start : start + columns] for start in range(0, len(rows), columns)]
-    heights = [_HEAD + _BAR * max(len(_shown(row)) for row in line) for line in lines]
     gpu = bench.environment.gpu if bench.environment is not None else "an unknown GPU"
-    figure = blank_figure(f"Speed as a fraction of {_limits(rows)}, {gpu}", _WIDTH, 0.5 + sum(heights))
-    grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
-    for line, axes in zip(lines, grid, strict=True):
-        for row, axis in zip(line, axes, strict=False):
-            _panel(axis, row)
-        for axis in axes[len(line) :]:
-            axis.set_axis_off()
-    write_whole(folder / _FILE, rendered_png(figure))
+    title = f"Speed as a fraction of {_limits(rows)}, {gpu}"
+    write_whole(folder / _FILE, sheet_png(speeds_figure(title, [_panel(row) for row in rows])))
 
 
 def _limits(rows: list[BenchRow]) -> str:
@@ -56,29 +74,25 @@ def _limits(rows: list[BenchRow]) -> str:
     return "a copy of the same bytes" if "copy" in found else "the roof"
 
 
-def _panel(axis: Any, row: BenchRow) -> None:
-    """A bar for each contender on a matplotlib Axes; its quartiles lie across its end."""
-    shown = [(entry, row.fraction(entry, row.limit)) for entry in _shown(row)]
-    fractions = [fraction for _, fraction in shown if fraction is not None]
-    right = (1.18 if row.limit == "copy" else 1.65) * max([1.0, *fractions])
-    for place, (entry, fraction) in enumerate(shown):
-        if fraction is None or entry.median_us is None or entry.quartiles_us is None:
-            why = f"no {row.limit} to compare with" if entry.outcome == "timed" else spaced(entry.outcome)
-            axis.text(0.01 * right, place, why, va="center", fontsize=8.5, style="italic", color=BOUND)
-            continue
-        axis.barh([place], [fraction], color=_colour(entry.role), height=0.62, alpha=0.75, zorder=2)
-        ends = [fraction * entry.median_us / quartile for quartile in entry.quartiles_us]
-        axis.hlines([place], ends[1:], ends[:1], color=INK, linewidth=2, zorder=3)
-        end = max(fraction, *ends) + 0.012 * right
-        box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
-        axis.text(end, place, _said(row, entry, fraction), va="center", fontsize=8.5, color=INK, bbox=box)
-    axis.axvline(1.0, color=INK, linewidth=1.1, linestyle=":", zorder=1)
-    axis.set_yticks(range(len(shown)), [fitting(entry.label, _LONGEST_NAME) for entry, _ in shown])
-    axis.set_ylim(len(shown) - 0.4, -0.6)
-    axis.set_xlim(0, right)
+def _panel(row: BenchRow) -> SpeedPanel:
     of_roof = " · of the roof" if row.limit == "roof" else ""
-    axis.set_title(f"{row.title}{of_roof}", fontsize=9.5, color=INK, loc="left")
-    strip_axis(axis)
+    return SpeedPanel(title=f"{row.title}{of_roof}", bars=[_bar(row, entry) for entry in _shown(row)])
+
+
+def _bar(row: BenchRow, entry: Entry) -> SpeedBar:
+    """A bar; its quartiles lie across its end."""
+    fraction = row.fraction(entry, row.limit)
+    if fraction is None or entry.median_us is None or entry.quartiles_us is None:
+        why = f"no {row.limit} to compare with" if entry.outcome == "timed" else spaced(entry.outcome)
+        return SpeedBar(name=entry.label, colour=_colour(entry.role), said=why)
+    low, high = (fraction * entry.median_us / quartile for quartile in reversed(entry.quartiles_us))
+    return SpeedBar(
+        name=entry.label,
+        colour=_colour(entry.role),
+        said=_said(row, entry, fraction),
+        fraction=fraction,
+        quartiles=(low, high),
+    )
 
 
 def _said(row: BenchRow, entry: Entry, fraction: float) -> str:
@@ -94,3 +108,69 @@ def _shown(row: BenchRow) -> list[Entry]:
 
 def _colour(role: ContenderRole) -> str:
     return FAINT if role == "copy" or role == "peer" else INKS[role]
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+_COLUMNS = 2
+_GAP = 16.0
+"""Between panels, in pixels."""
+
+
+def speeds_figure(title: str, panels: Sequence[SpeedPanel], width: float = WIDE) -> Sheet:
+    """Panels side by side, a bar for each contender, and a line where the limit is."""
+    sheet = Sheet(title, width)
+    columns = 1 if sheet.is_narrow else min(_COLUMNS, len(panels))
+    each = (width - 12 - _GAP * (columns - 1)) / columns
+    for first in range(0, len(panels), columns):
+        top = sheet.height
+        bottoms = [
+            _draw_panel(sheet, panel, (6 + number * (each + _GAP), top, each))
+            for number, panel in enumerate(panels[first : first + columns])
+        ]
+        sheet.height = max(bottoms) + 12
+    return sheet
+
+
+def _draw_panel(sheet: Sheet, panel: SpeedPanel, place: tuple[float, float, float]) -> float:
+    """A panel from a left upper corner, so wide; returns where it ends."""
+    left, top, width = place
+    head = Style(size=TEXT, bold=True)
+    top += sheet.paragraph((left, top, width), panel.title, head) + 4
+    style = Style(size=SMALL)
+    names = min(0.34 * width, max(text_width(bar.name, SMALL) for bar in panel.bars) + 8)
+    said = [text_width(bar.said, SMALL) for bar in panel.bars if bar.fraction is not None]
+    behind = min(0.36 * width, max([*said, 40.0]) + 10)
+    ends = [end for bar in panel.bars for end in (bar.fraction, *(bar.quartiles or ())) if end is not None]
+    scale = Scale(low=0.0, high=1.04 * max([1.0, *ends]), start=left + names, end=left + width - behind)
+    heights = [_height(bar, names, behind, width) for bar in panel.bars]
+    draw_ticks(sheet, scale, top, top + sum(heights))
+    limit = scale.at(1.0)
+    sheet.line([(limit, top), (limit, top + sum(heights))], INK, 1.1, dashes=(1.5, 2.5))
+    for bar, height in zip(panel.bars, heights, strict=True):
+        lines = wrapped(bar.name, names - 8, style)
+        sheet.paragraph((left, top + (height - len(lines) * style.line) / 2, names - 8), lines, style)
+        _draw_bar(sheet, scale, (top, height, behind), bar)
+        top += height
+    return top + SMALL + 10
+
+
+def _height(bar: SpeedBar, names: float, behind: float, width: float) -> float:
+    style = Style(size=SMALL)
+    room = behind - 8 if bar.fraction is not None else width - names - 4
+    lines = max(len(wrapped(bar.name, names - 8, style)), len(wrapped(bar.said, room, style)))
+    return max(20.0, 4 + style.line * lines)
+
+
+def _draw_bar(sheet: Sheet, scale: Scale, place: tuple[float, float, float], bar: SpeedBar) -> None:
+    top, height, behind = place
+    middle, style = top + height / 2, Style(size=SMALL)
+    if bar.fraction is None or bar.quartiles is None:
+        why = Style(size=SMALL, colour=BOUND, italic=True)
+        lines = wrapped(bar.said, scale.end + behind - scale.start - 4, style)
+        sheet.paragraph((scale.start + 4, middle - len(lines) * style.line / 2, behind), lines, why)
+        return
+    sheet.bar(Box(scale.start, middle - 7, scale.at(bar.fraction), middle + 7), bar.colour, alpha=0.75)
+    sheet.line([(scale.at(end), middle) for end in bar.quartiles], INK, 2.0)
+    lines = wrapped(bar.said, behind - 8, style)
+    sheet.paragraph((scale.end + 6, middle - len(lines) * style.line / 2, behind), lines, style)

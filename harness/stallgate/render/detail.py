@@ -17,6 +17,7 @@ from stallgate.errors import BrokenFile
 from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotLine, Role, RuleResult
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
+from stallgate.render.states import state_words
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12
@@ -64,6 +65,8 @@ class CodeLine(FrozenStruct, frozen=True):
     """Share of the samples of all the call's kernels, in per cent."""
     anchor: str = ""
     """Anchor of a line with samples; empty for others."""
+    state: str = ""
+    """The warp state of most of its samples, in words; empty for a line without samples."""
 
 
 class CodeFile(FrozenStruct, frozen=True):
@@ -201,6 +204,7 @@ def _files(sources: dict[str, MeasuredSource], details: Sequence[Detail], anchor
     for line in (line for detail in details for line in detail.lines):
         if line.file in samples and not line.library:
             samples[line.file][line.line] += line.samples
+    states = _states(details)
     total = sum(detail.samples for detail in details)
     hot = [name for name in sources if total and samples[name].total()]
     order = sorted(hot, key=lambda name: (not sources[name].is_own, -samples[name].total()))[:MOST_FILES]
@@ -209,10 +213,24 @@ def _files(sources: dict[str, MeasuredSource], details: Sequence[Detail], anchor
             name=name,
             path=sources[name].path,
             is_own=sources[name].is_own,
-            lines=_lines(sources[name].copy, samples[name], total, f"{anchor}-file-{number}" if number else anchor),
+            lines=[
+                replace(line, state=states.get((name, line.number), ""))
+                for line in _lines(
+                    sources[name].copy, samples[name], total, f"{anchor}-file-{number}" if number else anchor
+                )
+            ],
         )
         for number, name in enumerate(order)
     ]
+
+
+def _states(details: Sequence[Detail]) -> dict[tuple[str, int], str]:
+    """File and line -> the most frequent state of its samples, in words; over all kernels of a call."""
+    found: dict[tuple[str, int], Counter[str]] = {}
+    for line in (line for detail in details for line in detail.lines):
+        if line.samples and not line.library:
+            found.setdefault((line.file, line.line), Counter())[line.reason] += line.reason_samples
+    return {place: state_words(states.most_common(1)[0][0]) for place, states in found.items()}
 
 
 def _lines(path: Path, samples: Counter[int], total: int, anchor: str) -> list[CodeLine]:

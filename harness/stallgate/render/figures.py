@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import matplotlib as mpl
@@ -16,22 +16,52 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from msgspec.structs import replace
 
 from stallgate.formatting import SIGNS, rounded
 from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
+from stallgate.render.scales import Scale, draw_side_ticks, draw_ticks, fitting_unit, spread_over
+from stallgate.render.sheet import (
+    ACCENT,
+    GOOD,
+    GRID,
+    METRIC,
+    MUTED,
+    SMALL,
+    TEXT,
+    THEMED,
+    WIDE,
+    Box,
+    Point,
+    Shape,
+    Sheet,
+    Style,
+    label_points,
+    sheet_png,
+    sheet_svg,
+    text_width,
+    wrapped,
+)
+from stallgate.render.sheet import (
+    BOUND as BOUND,
+)
+from stallgate.render.sheet import (
+    FAINT as FAINT,
+)
+from stallgate.render.sheet import (
+    INK as INK,
+)
+from stallgate.render.sheet import (
+    PAPER as PAPER,
+)
+from stallgate.render.sheet import (
+    Drawing as Drawing,
+)
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
-mpl.rcParams["text.parse_math"] = False  # names are names, dollar signs and all
 mpl.rcParams["svg.hashsalt"] = "stallgate"
 
-INK = "#1c2733"
-PAPER = "#ffffff"
-FAINT = "#8a96a3"
-GRID = "#e3e8ee"
-GOOD = "#dff3e4"
-BOUND = "#b3261e"
-INKS: dict[Role, str] = {"candidate": "#0b62c4", "roof": "#1c2733", "baseline": "#5f6b78", "unknown": "#0b62c4"}
+INKS: dict[Role, str] = {"candidate": ACCENT, "roof": INK, "baseline": MUTED, "unknown": ACCENT}
 
 HUES: dict[Family, tuple[str, ...]] = {
     "memory": ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef"),
@@ -45,9 +75,6 @@ HUES: dict[Family, tuple[str, ...]] = {
 
 HOVER = "hover:"
 """A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
-
-METRIC = "metric:"
-"""A panel whose gid begins with this is one of the metric that the rest of it names."""
 
 LONGEST_HOVER = 200
 """Most characters of a state's meaning shown on hover; the glossary has all of it."""
@@ -64,6 +91,8 @@ class Dot(FrozenStruct, frozen=True):
     high: float | None
     gap: str = ""
     """Text shown instead of a dot."""
+    before: float | None = None
+    """The accepted value of a variant, where there is one."""
 
 
 class Limit(FrozenStruct, frozen=True):
@@ -91,138 +120,234 @@ class FigureRow(FrozenStruct, frozen=True):
     role: Role
 
 
-def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel]) -> Figure:
-    """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side."""
-    room = (_WIDTH - _beside(rows)) / len(panels) * CHARACTERS
-    names = [textwrap.fill(_named(panel.metric), max(10, int(room))) for panel in panels]
-    more = 0.17 * max(name.count("\n") for name in names)
-    height = 1.15 + more + 0.34 * len(rows)
-    figure = blank_figure(title, _WIDTH, height)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, name, panel in zip(axes, names, panels, strict=True):
-        _panel(axis, rows, panel)
-        axis.set_title(name, fontsize=9.5, color=INK, loc="left", y=1)  # where it stands anyway: none is looked for
-    _name_rows(axes[0], rows)
-    _place(figure, rows, height, below=0.3, above=0.66 + more)
-    return figure
+def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel], width: float = WIDE) -> Sheet:
+    """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side.
+
+    Panels stand side by side as far as there is room, then below each other.
+    """
+    sheet = Sheet(title, width)
+    names = names_width(rows, width)
+    beside = max(1, int((width - names) // _LEAST_PANEL))
+    beside = -(-len(panels) // -(-len(panels) // beside))
+    for first in range(0, len(panels), beside):
+        _line_of_panels(sheet, rows, [_in_fitting_unit(panel) for panel in panels[first : first + beside]], beside)
+    return sheet
 
 
-CHARACTERS = 12.6
-"""Characters of a panel's title that fit into one inch."""
+_LEAST_PANEL = 150.0
+"""Least width of a panel, in pixels."""
+
+_GAP = 14.0
+"""Between panels."""
+
+
+def names_width(rows: Sequence[FigureRow], width: float) -> float:
+    """Room for the names of the rows: longer ones are wrapped."""
+    longest = max((text_width(row.name, TEXT, bold=True) for row in rows), default=0.0)
+    return min(longest, 0.3 * width) + _GAP
+
+
+def row_heights(rows: Sequence[FigureRow], names: float) -> list[float]:
+    style = Style(bold=True)
+    return [max(24.0, 8 + style.line * len(wrapped(row.name, names - _GAP, style))) for row in rows]
+
+
+def _in_fitting_unit(panel: Panel) -> Panel:
+    """A panel whose values are short: bytes in GB, say."""
+    values = [dot.median for dot in panel.dots if dot.median is not None] + [panel.roof or 0.0]
+    by, unit = fitting_unit(panel.metric.unit, max(values))
+    if by == 1:
+        return panel
+    return replace(
+        panel,
+        metric=replace(panel.metric, unit=unit),
+        dots=[_divided(dot, by) for dot in panel.dots],
+        limit=replace(panel.limit, bound=panel.limit.bound / by) if panel.limit is not None else None,
+        roof=panel.roof / by if panel.roof is not None else None,
+    )
+
+
+def _divided(dot: Dot, by: float) -> Dot:
+    ends = {name: getattr(dot, name) for name in ("median", "low", "high", "before")}
+    return replace(dot, **{name: value / by if value is not None else None for name, value in ends.items()})
+
+
+def _line_of_panels(sheet: Sheet, rows: Sequence[FigureRow], panels: Sequence[Panel], beside: int) -> None:
+    """Some panels beside each other, with the names of the rows to their left."""
+    names = names_width(rows, sheet.width)
+    width = (sheet.width - names - 6) / beside - _GAP
+    style = Style(size=TEXT, bold=True)
+    heads = [wrapped(_named(panel.metric), width, style) for panel in panels]
+    top = sheet.height + style.line * max(len(head) for head in heads)
+    bands = max(len(_references(panel)) for panel in panels)
+    above = top + 2 + bands * 1.3 * SMALL
+    heights = row_heights(rows, names)
+    below = above + sum(heights)
+    for number, (head, panel) in enumerate(zip(heads, panels, strict=True)):
+        left = 6 + names + number * (width + _GAP)
+        sheet.paragraph((left, sheet.height, width), head, style)
+        _panel(sheet, Box(left, above, left + width, below), rows, panel, heights)
+    name_rows(sheet, rows, above, heights)
+    sheet.height = below + SMALL + 20
 
 
 def _named(metric: Metric) -> str:
-    unit = f" [{metric.unit}]" if metric.unit else ""
-    return fitting(metric.title, 36) + fitting(unit, 12)
+    return f"{metric.title} [{metric.unit}]" if metric.unit else metric.title
 
 
-_WIDTH = 10.0
-"""Width of every figure, in inches."""
+def name_rows(sheet: Sheet, rows: Sequence[FigureRow], top: float, heights: Sequence[float]) -> None:
+    """Variants down the left side, the candidates in their own ink."""
+    names = names_width(rows, sheet.width)
+    for row, height in zip(rows, heights, strict=True):
+        style = Style(colour=INKS[row.role], bold=row.role in ("candidate", "unknown"))
+        lines = wrapped(row.name, names - _GAP, style)
+        sheet.paragraph((6, top + (height - len(lines) * style.line) / 2, names - _GAP), row.name, style)
+        top += height
 
 
-def _beside(rows: Sequence[FigureRow]) -> float:
-    """Room for the names of the rows, in inches."""
-    return 0.25 + 0.082 * max(len(row.name) for row in rows)
-
-
-def _place(
-    figure: Figure, rows: Sequence[FigureRow], height: float, below: float, above: float = 0.45, right: float = 0.15
-) -> None:
-    """Places the axes by hand, in inches: a layout engine would measure every text for a third of the time."""
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(_beside(rows) / _WIDTH, below / height, 1 - right / _WIDTH, 1 - above / height, wspace=0.12)
-
-
-def _panel(axis: Axes, rows: Sequence[FigureRow], panel: Panel) -> None:
-    axis.set_gid(f"{METRIC}{panel.metric.name}")
-    right = _right_end(panel)
-    axis.set_xlim(0, right)
+def _panel(sheet: Sheet, box: Box, rows: Sequence[FigureRow], panel: Panel, heights: Sequence[float]) -> None:
+    low, high = _ends(panel, rows)
+    scale = Scale(low=low, high=high, start=box.left, end=box.right)
+    group = f"{METRIC}{panel.metric.name}"
+    sheet.group = group
     if panel.limit is not None:
-        _draw_limit(axis, panel.limit, right)
-    if panel.roof is not None:
-        _draw_roof(axis, panel.roof, right, panel.roof_label)
-    known = [(place, rows[place], dot) for place, dot in enumerate(panel.dots) if dot.median is not None]
-    places, inks = [place for place, _, _ in known], [INKS[row.role] for _, row, _ in known]
-    medians = [dot.median or 0.0 for _, _, dot in known]
-    axis.hlines(places, [0.0] * len(known), medians, colors=inks, linewidth=1.2, alpha=0.35, zorder=2)
-    lows, highs = [dot.low or 0.0 for _, _, dot in known], [dot.high or 0.0 for _, _, dot in known]
-    axis.hlines(places, lows, highs, colors=inks, linewidth=5, alpha=0.45, zorder=3)
-    for place, row, dot in known:
-        _draw_dot(axis, place, row, dot, panel.metric.unit, dot.median or 0.0, right)
-    for place, dot in enumerate(panel.dots):
+        _draw_limit(sheet, box, scale, panel.limit)
+    draw_ticks(sheet, scale, box.top, box.bottom)
+    for number, (words, value, colour) in enumerate(_references(panel)):
+        _refer(sheet, box, scale, (words, value, colour), number)
+    top = box.top
+    for row, dot, height in zip(rows, panel.dots, heights, strict=True):
         if dot.median is None:
-            _draw_gap(axis, right * 0.03, place, dot.gap)
-    strip_axis(axis)
+            _draw_gap(sheet, (box.left + 2, top, box.right - box.left), height, dot.gap)
+        else:
+            _draw_dot(sheet, scale, top + height / 2, row, (dot, panel))
+        top += height
+    sheet.group = ""
 
 
-def _draw_gap(axis: Axes, at: float, place: int, why: str) -> None:
-    """The text where a value is missing."""
-    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
-    axis.text(at, place, why, va="center", fontsize=8, style="italic", color=BOUND, bbox=box, zorder=5)
+def _references(panel: Panel) -> list[tuple[str, float, str]]:
+    """What is marked over a whole panel, each with its words, its value and its colour: the bound, the roof."""
+    found = []
+    if panel.limit is not None:
+        words = f"{SIGNS[panel.limit.comparison]} {rounded(panel.limit.bound)}"
+        found.append((words, panel.limit.bound, BOUND))
+    if panel.roof is not None:
+        found.append((panel.roof_label, panel.roof, INK))
+    return found
 
 
-def _draw_dot(axis: Axes, place: int, row: FigureRow, dot: Dot, unit: str, median: float, right: float) -> None:
-    """The median of a row with its value beside it, and its spread when it is pointed at."""
-    (mark,) = axis.plot(median, place, "o", color=INKS[row.role], markersize=6, zorder=4)
-    low, high = (rounded(end if end is not None else median, 6) for end in (dot.low, dot.high))
-    mark.set_gid(f"{HOVER}{row.name}: {rounded(median, 6)} {unit} ({low} to {high})")
-    beyond = median > right * 0.72
-    label = axis.annotate(
-        _brief(median),
-        (median, place),
-        xytext=(-8 if beyond else 8, 0),
-        textcoords="offset points",
-        ha="right" if beyond else "left",
-        va="center",
-        fontsize=8.5,
-        color=INK,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-        zorder=5,
-    )
-    label.set_gid(mark.get_gid())
+def _refer(sheet: Sheet, box: Box, scale: Scale, reference: tuple[str, float, str], number: int) -> None:
+    """A line over a panel, its words above the panel: each reference has a line of text of its own."""
+    words, value, colour = reference
+    x, half = scale.at(value), text_width(words, SMALL) / 2
+    dashes = (5.0, 3.0) if colour == BOUND else (1.5, 2.5)
+    sheet.line([(x, box.top), (x, box.bottom)], colour, 1.3, dashes=dashes)
+    centre = min(max(x, box.left + half), box.right - half)
+    sheet.write(centre, box.top - 4 - number * 1.3 * SMALL, words, Style(size=SMALL, colour=colour, anchor="middle"))
 
 
-def _brief(value: float) -> str:
-    """A value in three digits; four where it is a thousand or more."""
-    return rounded(value)
-
-
-def _right_end(panel: Panel) -> float:
-    if panel.metric.unit == "%":
-        return 100.0
-    bound = [panel.limit.bound] if panel.limit is not None else []
-    bound += [panel.roof] if panel.roof is not None else []
-    return 1.12 * max([dot.high for dot in panel.dots if dot.high is not None] + bound, default=1.0)
-
-
-def _draw_limit(axis: Axes, limit: Limit, right: float) -> None:
+def _draw_limit(sheet: Sheet, box: Box, scale: Scale, limit: Limit) -> None:
     above = limit.comparison in ("at_least", "above")
-    axis.axvspan(limit.bound if above else 0, right if above else limit.bound, color=GOOD, zorder=0)
-    axis.axvline(limit.bound, color=BOUND, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
-    axis.annotate(
-        f"{SIGNS[limit.comparison]} {_brief(limit.bound)}",
-        (limit.bound, 0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-3 if limit.bound > right / 2 else 3, 3),
-        textcoords="offset points",
-        ha="right" if limit.bound > right / 2 else "left",
-        fontsize=8,
-        color=BOUND,
-    )
+    ends = (scale.at(limit.bound), box.right) if above else (box.left, scale.at(limit.bound))
+    sheet.bar(Box(ends[0], box.top, ends[1], box.bottom), GOOD)
 
 
-def _draw_roof(axis: Axes, roof: float, right: float, label: str) -> None:
-    axis.axvline(roof, color=INK, linewidth=1.1, linestyle=":", zorder=1)
-    axis.annotate(
-        label,
-        (roof, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(-3 if roof > right / 2 else 3, -9),
-        textcoords="offset points",
-        ha="right" if roof > right / 2 else "left",
-        fontsize=8,
-        color=INK,
-    )
+def _draw_gap(sheet: Sheet, box: tuple[float, float, float], height: float, why: str) -> None:
+    """The text where a value is missing."""
+    style = Style(size=SMALL, colour=BOUND, italic=True)
+    left, top, width = box
+    lines = wrapped(why, width - 4, style)[: max(1, int(height // style.line))]
+    for number, line in enumerate(lines):
+        y = top + (height - len(lines) * style.line) / 2 + number * style.line + SMALL
+        sheet.write(left, y, line, style)
+
+
+def _draw_dot(sheet: Sheet, scale: Scale, y: float, row: FigureRow, found: tuple[Dot, Panel]) -> None:
+    """The median of a row with its value beside it, its spread, and what it was before; cut where it lies outside."""
+    dot, panel = found
+    median, ink = dot.median or 0.0, INKS[row.role]
+    low, high = (end if end is not None else median for end in (dot.low, dot.high))
+    hover = f"{row.name}: {rounded(median, 6)} {panel.metric.unit} ({rounded(low, 6)} to {rounded(high, 6)})"
+    x = scale.at(median)
+    sheet.line([(scale.at(_origin(panel, scale)), y), (x, y)], ink, 1.2, alpha=0.4)
+    if dot.before is not None and scale.holds(dot.before):
+        before = f"{row.name}: {rounded(dot.before, 6)} {panel.metric.unit} accepted before"
+        sheet.dot(scale.at(dot.before), y, 4.5, stroke=FAINT, hover=before)
+    if scale.holds(median):
+        sheet.line([(scale.at(low), y), (scale.at(high), y)], ink, 5.0, alpha=0.45)
+        sheet.dot(x, y, 4.0, fill=ink, hover=hover)
+    else:
+        _draw_cut(sheet, scale, (x, y), ink, hover)
+    reach = (x - scale.at(low), scale.at(high) - x)
+    _write_value(sheet, scale, (x, y, *reach), rounded(median, zeros=not _is_count(panel)), hover)
+
+
+def _is_count(panel: Panel) -> bool:
+    """Whether all values of a panel are whole, as registers are."""
+    return all(dot.median is None or dot.median == int(dot.median) for dot in panel.dots) and panel.metric.unit != ""
+
+
+def _draw_cut(sheet: Sheet, scale: Scale, place: tuple[float, float], ink: str, hover: str) -> None:
+    """An arrowhead at the edge: the value lies beyond it."""
+    x, y = place
+    step = -7.0 if x >= scale.end else 7.0
+    for back in (0.0, 6.0 * step / 7):
+        tip = x + back
+        points = [(tip, y), (tip + step, y - 4.5), (tip + step, y + 4.5)]
+        sheet.marks.append(Shape(points, fill=ink, hover=hover, group=sheet.group))
+
+
+def _write_value(sheet: Sheet, scale: Scale, place: tuple[float, float, float, float], words: str, hover: str) -> None:
+    """A value behind its mark and its spread; before them where it would leave the panel.
+
+    Args:
+        sheet: the figure.
+        scale: the panel's.
+        place: the mark's, and how far its spread reaches to the left and to the right.
+        words: the value.
+        hover: what the mark says.
+    """
+    x, y, before, behind = place
+    width = text_width(words, SMALL)
+    is_cut = not scale.start < x < scale.end
+    gap = 17.0 if is_cut else 8.0
+    right = x <= scale.start if is_cut else x + max(gap, behind + 4) + width <= scale.end + 4
+    left = x + max(gap, behind + 4) if right else max(scale.start - 2, x - max(gap, before + 4) - width)
+    sheet.bar(Box(left - 2, y - 7, left + width + 2, y + 7), PAPER, alpha=0.75)
+    sheet.write(left, y + 0.36 * SMALL, words, Style(size=SMALL), hover)
+
+
+def _origin(panel: Panel, scale: Scale) -> float:
+    """Where the line to a dot begins: at what it falls short of where the axis shows headroom, else at the least."""
+    goal = panel.roof if panel.roof is not None else panel.limit.bound if panel.limit is not None else scale.low
+    return goal if scale.low > 0 else scale.low
+
+
+_MUCH_MORE = 2.0
+"""A baseline at this multiple of what the axis has to show, or beyond it, is cut."""
+
+_ZOOMED = 0.6
+"""An axis shows headroom, and not 0, where what it has to show is at least this share of its highest."""
+
+
+def _ends(panel: Panel, rows: Sequence[FigureRow]) -> tuple[float, float]:
+    """The ends of a panel's axis: baselines do not stretch it, and it shows what lies close to a bound apart."""
+    known = [(row.role, end) for row, dot in zip(rows, panel.dots, strict=True) for end in _all_ends(dot)]
+    goals = [value for _, value, _ in _references(panel)] + [1.0] * (panel.metric.name == "roof_fraction")
+    shown = [value for role, value in known if role != "baseline"] + goals
+    shown = shown or [value for _, value in known] or [1.0]
+    highest = max(shown)
+    wants_more = panel.metric.direction == "higher" or panel.metric.name == "roof_fraction"
+    if goals and wants_more and min(shown) >= _ZOOMED * highest > 0:
+        return spread_over(shown, margin=0.3)
+    if panel.metric.unit == "%" and highest <= 100:
+        return 0.0, 100.0
+    others = [value for role, value in known if role == "baseline" and value < _MUCH_MORE * highest]
+    return 0.0, 1.12 * max([highest, *others]) or 1.0
+
+
+def _all_ends(dot: Dot) -> list[float]:
+    return [value for value in (dot.median, dot.low, dot.high) if value is not None]
 
 
 class Share(FrozenStruct, frozen=True):
@@ -235,31 +360,113 @@ class Share(FrozenStruct, frozen=True):
     """The state's meaning, shown on hover."""
 
 
-def warp_states_figure(title: str, rows: Sequence[FigureRow], shares: Sequence[Share]) -> Figure:
-    """A stacked bar for each variant: what its warps did, or waited for."""
-    segments = _segments(shares)
-    below = 0.62 + 0.2 * -(-len(segments) // 5)
-    height = 0.45 + below + 0.38 * len(rows)
-    figure = blank_figure(title, _WIDTH, height)
-    axis = figure.subplots()
-    left = [0.0] * len(rows)
+def warp_states_figure(
+    title: str,
+    rows: Sequence[FigureRow],
+    shares: Sequence[Share],
+    cycles: Sequence[float | None] = (),
+    width: float = WIDE,
+) -> Sheet:
+    """A stacked bar for each variant: what its warps did, or waited for.
+
+    Args:
+        title: the figure's.
+        rows: the variants.
+        shares: the states.
+        cycles: cycles of a warp for each instruction, by variant. Bars are as long where each is known, else each is
+            100 per cent.
+        width: the figure's, in pixels.
+    """
+    sheet = Sheet(title, width)
+    segments, names = _segments(shares), names_width(rows, width)
+    totals = [sum(values[place] or 0.0 for _, _, values, _ in segments) for place in range(len(rows))]
+    by_cycles = bool(cycles) and all(c is not None or not total for c, total in zip(cycles, totals, strict=True))
+    lengths = [(c or 0.0) if by_cycles else t for c, t in zip(cycles or totals, totals, strict=True)]
+    heights, top = row_heights(rows, names), sheet.height
+    scale = Scale(low=0.0, high=_longest(rows, lengths), start=6 + names, end=width - 70)
+    bottom = top + sum(heights)
+    draw_ticks(sheet, scale, top, bottom)
+    name_rows(sheet, rows, top, heights)
+    y = top
+    for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
+        if totals[place]:
+            bar = _StateBar(row.name, place, y + 3, y + height - 3, lengths[place], by_cycles)
+            _draw_states(sheet, scale, bar, segments)
+        else:
+            _draw_gap(sheet, (scale.start + 2, y, scale.end - scale.start), height, "not measured")
+        y += height
+    what = "cycles of a warp for each instruction" if by_cycles else "share of resident warp time [%]"
+    sheet.paragraph((scale.start, bottom + SMALL + 8, width - names - 12), what, Style(size=SMALL))
+    sheet.height = bottom + 2 * SMALL + 22
+    _state_legend(sheet, [(name, colour) for name, colour, _, _ in segments])
+    return sheet
+
+
+class _StateBar(FrozenStruct, frozen=True):
+    """A bar of warp states."""
+
+    name: str
+    place: int
+    top: float
+    bottom: float
+    length: float
+    """Cycles, or per cent."""
+    by_cycles: bool
+
+
+def _longest(rows: Sequence[FigureRow], lengths: Sequence[float]) -> float:
+    """The end of an axis of bars: neither a slow baseline nor a roof, which waits by design, stretches it."""
+    shown = max(
+        (length for row, length in zip(rows, lengths, strict=True) if row.role in ("candidate", "unknown")), default=0.0
+    )
+    others = [length for length in lengths if not shown or length < _MUCH_MORE * shown]
+    return 1.02 * max([shown, *others]) or 100.0
+
+
+def _draw_states(
+    sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[tuple[str, str, list[float | None], str]]
+) -> None:
+    """The states of one variant, as far as the axis reaches, and the length of the whole bar behind it."""
+    start, end = 0.0, 0.0
     for name, colour, values, about in segments:
-        widths = [value if value is not None else 0.0 for value in values]
-        bars = axis.barh(range(len(rows)), widths, left=left, color=colour, height=0.66, label=name, edgecolor=PAPER)
-        for row, width, bar in zip(rows, widths, bars.patches, strict=True):
-            bar.set_gid(f"{HOVER}{row.name}: {name} {width:.3g} %. {fitting(about, LONGEST_HOVER)}")
-        _label_segments(axis, bars.patches, colour)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    for place, total in enumerate(left):
-        if total == 0.0:
-            _draw_gap(axis, 1, place, "not measured")
-    _name_rows(axis, rows)
-    axis.set_xlim(0, max(100.0, *left))
-    axis.set_xlabel("share of resident warp time [%]", fontsize=9, color=INK)
-    strip_axis(axis)
-    _place(figure, rows, height, below)
-    figure.legend(loc="lower center", ncols=5, fontsize=8.5, frameon=False, labelcolor=INK)
-    return figure
+        share = values[bar.place] or 0.0
+        length = share / 100 * bar.length if bar.by_cycles else share
+        left, right = scale.at(start), scale.at(start + length)
+        start += length
+        end = max(end, right)
+        said = f"{rounded(length, 6)} cycles, {share:.3g} %" if bar.by_cycles else f"{share:.6g} %"
+        hover = f"{bar.name}: {name} {said}. {fitting(about, LONGEST_HOVER)}"
+        if right - left < 0.3:
+            continue
+        sheet.bar(Box(left, bar.top, right, bar.bottom), colour, hover=hover, stroke=PAPER)
+        words = _cycle_text(length) if bar.by_cycles else f"{share:.0f}"
+        if right - left >= text_width(words, SMALL) + 4:
+            style = Style(size=SMALL, colour=_on(colour), anchor="middle")
+            middle = (bar.top + bar.bottom) / 2 + 0.36 * SMALL
+            sheet.write((left + right) / 2, middle, words, style, hover)
+    if bar.by_cycles:
+        words, beyond = _cycle_text(bar.length), "" if scale.holds(bar.length) else "» "
+        hover = f"{bar.name}: {rounded(bar.length, 6)} cycles for each instruction"
+        sheet.write(end + 4, (bar.top + bar.bottom) / 2 + 0.36 * SMALL, beyond + words, Style(size=SMALL), hover)
+
+
+def _cycle_text(cycles: float) -> str:
+    return rounded(cycles)
+
+
+def _state_legend(sheet: Sheet, entries: Sequence[tuple[str, str]]) -> None:
+    """Colours and names, in as many lines as they take."""
+    x, style = 6.0, Style(size=SMALL)
+    for name, colour in entries:
+        for line in (lines := wrapped(name, sheet.width - 30, style)):
+            needed = text_width(line, SMALL) + 16
+            if x > 6 and x + needed > sheet.width - 6:
+                x, sheet.height = 6.0, sheet.height + 1.4 * SMALL
+            if line is lines[0]:
+                sheet.bar(Box(x, sheet.height + 2, x + 10, sheet.height + 12), colour)
+            sheet.write(x + 14, sheet.height + SMALL, line, style)
+            x += needed + 12
+    sheet.height += 1.4 * SMALL + 6
 
 
 def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None], str]]:
@@ -287,16 +494,6 @@ def _largest(share: Share) -> float:
     return max((value for value in share.shares if value is not None), default=0.0)
 
 
-def _label_segments(axis: Axes, patches: Sequence[object], colour: str) -> None:
-    for patch in patches:
-        width = patch.get_width()  # type: ignore[attr-defined]
-        if width >= 4:
-            middle = patch.get_x() + width / 2  # type: ignore[attr-defined]
-            place = patch.get_y() + patch.get_height() / 2  # type: ignore[attr-defined]
-            label = axis.text(middle, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=_on(colour))
-            label.set_gid(patch.get_gid())  # type: ignore[attr-defined]
-
-
 DARK_ON_BAR, LIGHT_ON_BAR = "#101010", "#fefefe"
 """Text colours on bars. Bars keep their colour in the dark theme, so these do not follow the page's colours."""
 
@@ -314,27 +511,59 @@ class Occupancy(FrozenStruct, frozen=True):
     possible: float | None
     limiter: str
     """What limits it."""
+    more: list[str] = []
+    """What one more block on a multiprocessor would take, each with one number."""
 
 
-def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy]) -> Figure:
-    """A bar for what was achieved, a tick for what was possible, and what limits it in words."""
-    height = 1.0 + 0.32 * len(rows)
-    figure = blank_figure(title, _WIDTH, height)
-    axis = figure.subplots()
-    for place, (row, occupancy) in enumerate(zip(rows, found, strict=True)):
-        if occupancy.achieved is None or occupancy.possible is None:
-            _draw_gap(axis, 1, place, "not measured")
-            continue
-        (bar,) = axis.barh([place], [occupancy.achieved], color=INKS[row.role], height=0.5, alpha=0.55).patches
-        bar.set_gid(f"{HOVER}{row.name}: {occupancy.achieved:.4g} % achieved of {occupancy.possible:.4g} % possible")
-        axis.plot([occupancy.possible] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2.2)
-        axis.text(101, place, occupancy.limiter, va="center", fontsize=8.5, color=INK, clip_on=False)
-    _name_rows(axis, rows)
-    axis.set_xlim(0, 100)
-    axis.set_xlabel("bar: achieved occupancy, tick: possible with its resources [%]", fontsize=9, color=INK)
-    strip_axis(axis)
-    _place(figure, rows, height, below=0.55, right=0.3 + 0.07 * max(len(each.limiter) for each in found))
-    return figure
+def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy], width: float = WIDE) -> Sheet:
+    """A bar for what was achieved, a tick for what was possible, and in words what limits it, and what more takes."""
+    sheet = Sheet(title, width)
+    names = names_width(rows, width)
+    start = 6 + names
+    scale = Scale(low=0.0, high=100.0, start=start, end=start + (width - start) * (0.5 if sheet.is_narrow else 0.45))
+    beside = (scale.end + 8, width - scale.end - 14)
+    style = Style(size=SMALL)
+    words = [[*wrapped(each.limiter, beside[1], style)] for each in found]
+    words = [
+        lines + [w for m in each.more for w in wrapped(m, beside[1], style)]
+        for lines, each in zip(words, found, strict=True)
+    ]
+    heights = [max(h, 8 + style.line * len(w)) for h, w in zip(row_heights(rows, names), words, strict=True)]
+    top, bottom = sheet.height, sheet.height + sum(heights)
+    draw_ticks(sheet, scale, top, bottom)
+    name_rows(sheet, rows, top, heights)
+    y = top
+    for row, occupancy, height in zip(rows, found, heights, strict=True):
+        _draw_occupancy(sheet, scale, (y, height), row, occupancy)
+        line = y + 4
+        for said in [occupancy.limiter, *occupancy.more]:
+            colour = INK if said == occupancy.limiter else MUTED
+            line += sheet.paragraph(
+                (beside[0], line, beside[1]), said, Style(size=SMALL, colour=colour), f"{said}: {row.name}"
+            )
+        y += height
+    sheet.height = bottom + SMALL + 10
+    what = "occupancy [%]: the bar is what was achieved, the mark what its resources allow"
+    sheet.height += sheet.paragraph((start, sheet.height, width - start - 6), what, style) + 6
+    return sheet
+
+
+def _draw_occupancy(
+    sheet: Sheet, scale: Scale, place: tuple[float, float], row: FigureRow, occupancy: Occupancy
+) -> None:
+    top, height = place
+    if occupancy.achieved is None or occupancy.possible is None:
+        _draw_gap(sheet, (scale.start + 2, top, scale.end - scale.start), height, "not measured")
+        return
+    y, achieved = top + height / 2, occupancy.achieved
+    hover = f"{row.name}: {rounded(achieved, 6)} % achieved of {occupancy.possible:.4g} % possible"
+    sheet.bar(Box(scale.start, y - 7, scale.at(achieved), y + 7), INKS[row.role], alpha=0.55, hover=hover)
+    tick = scale.at(occupancy.possible)
+    sheet.line([(tick, y - 10), (tick, y + 10)], INK, 2.2)
+    words = f"{achieved:.0f}"
+    inside = scale.at(achieved) - scale.start > text_width(words, SMALL) + 8
+    style = Style(size=SMALL, anchor="end" if inside else "start")
+    sheet.write(scale.at(achieved) + (-4 if inside else 6), y + 0.36 * SMALL, words, style, hover)
 
 
 class TradePoint(FrozenStruct, frozen=True):
@@ -347,46 +576,61 @@ class TradePoint(FrozenStruct, frozen=True):
 
 
 LONGEST_TITLE = 102
-"""Characters that fit into a figure's title."""
+"""Characters of a title that holds in a line or two; a longer one is told in fewer sentences."""
 
 MOST_NAMES = 16
 """Most labelled points of a scatter; the others show their name on hover."""
 
 
-def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]) -> Figure:
+def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str], width: float = WIDE) -> Sheet:
     """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
-    figure = blank_figure(title, 10.0, 5.2)
-    axis = figure.subplots()
+    sheet = Sheet(title, width)
+    panel = _scatter_panel(sheet, axes)
+    across, up = _scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
+    draw_ticks(sheet, across, panel.top, panel.bottom)
+    draw_side_ticks(sheet, up, panel)
     best = front(points)
-    axis.plot([p.stall for p in best], [p.speed for p in best], color=BOUND, linewidth=1.4, drawstyle="steps-post")
+    steps = [(across.at(p.stall), up.at(p.speed)) for p in best]
+    corners = [(b[0], a[1]) for a, b in pairwise(steps)]
+    sheet.line([each for pair in zip(steps, [*corners, steps[-1]], strict=True) for each in pair], BOUND, 1.4)
+    taken, labelled = [], points if len(points) <= MOST_NAMES else best[:MOST_NAMES]
+    places = []
     for point in points:
+        x, y = across.at(point.stall), up.at(point.speed)
+        hover = f"{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {rounded(point.speed, 4)}"
         alpha = 0.95 if point in best else 0.35
-        (mark,) = axis.plot(point.stall, point.speed, "o", color=INKS[point.role], markersize=7, alpha=alpha)
-        mark.set_gid(f"{HOVER}{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {rounded(point.speed, 4)}")
-    stalls = [point.stall for point in points]
-    right = 0.15 * min(stalls) + 0.85 * max(stalls)
-    for number, point in enumerate((points if len(points) <= MOST_NAMES else best)[:MOST_NAMES]):
-        _name_point(axis, point, above=number % 2 == 0, leftwards=point.stall > right)
-    axis.set_xlabel(axes[0], fontsize=9, color=INK)
-    axis.set_ylabel(axes[1], fontsize=9, color=INK)
-    axis.margins(x=0.12, y=0.1)
-    strip_axis(axis)
-    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
-    return figure
+        taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover).box)
+        places += [Point(x, y, point.name, hover=hover)] * (point in labelled)
+    unnamed = label_points(sheet, panel, places, taken)
+    _below_scatter(sheet, panel, axes[0], unnamed)
+    return sheet
 
 
-def _name_point(axis: Axes, point: TradePoint, *, above: bool, leftwards: bool) -> None:
-    """Puts the labels of neighbours on different sides; the rightmost label stays within the panel."""
-    axis.annotate(
-        point.name,
-        (point.stall, point.speed),
-        xytext=(-6 if leftwards else 6, 7 if above else -13),
-        textcoords="offset points",
-        ha="right" if leftwards else "left",
-        fontsize=8,
-        color=INK,
-        zorder=5,
+def _scatter_panel(sheet: Sheet, axes: tuple[str, str]) -> Box:
+    """The panel of a scatter, below the name of its upward axis."""
+    sheet.height += sheet.paragraph((6, sheet.height, sheet.width - 12), axes[1], Style(size=SMALL)) + 8
+    bottom = sheet.height + (300 if sheet.is_narrow else 330)
+    return Box(62, sheet.height, sheet.width - 12, bottom)
+
+
+def _scatter_scales(panel: Box, across: Sequence[float], up: Sequence[float]) -> tuple[Scale, Scale]:
+    left, right = spread_over(across, margin=0.15)
+    low, high = spread_over(up, margin=0.15)
+    return (
+        Scale(low=left, high=right, start=panel.left, end=panel.right),
+        Scale(low=low, high=high, start=panel.bottom, end=panel.top),
     )
+
+
+def _below_scatter(sheet: Sheet, panel: Box, axis: str, unnamed: Sequence[str]) -> None:
+    """The name of the axis across, and the labels that there was no room for."""
+    sheet.height = panel.bottom + SMALL + 10
+    room = panel.right - panel.left
+    sheet.height += sheet.paragraph((panel.left, sheet.height, room), axis, Style(size=SMALL)) + 2
+    if unnamed:
+        words = f"no room for the names of: {'; '.join(unnamed)}"
+        sheet.height += sheet.paragraph((panel.left, sheet.height, room), words, Style(size=SMALL, colour=MUTED)) + 2
+    sheet.height += 6
 
 
 def front(points: Sequence[TradePoint]) -> list[TradePoint]:
@@ -420,7 +664,9 @@ class Work(FrozenStruct, frozen=True):
     """The operations are those that the workload needs: they were not counted."""
 
 
-def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling], counted: str) -> Figure:
+def roofline_figure(
+    title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling], counted: str, width: float = WIDE
+) -> Sheet:
     """Operations per second over operations per byte, both logarithmic, under the ceilings.
 
     Args:
@@ -428,176 +674,92 @@ def roofline_figure(title: str, works: Sequence[Work], ceilings: Sequence[Roofli
         works: a dot for each; hollow where its operations are by need.
         ceilings: at least one of bytes and one of operations.
         counted: the operations in words, such as ``FP32 operations``.
+        width: the figure's, in pixels.
     """
-    figure = blank_figure(title, *_ROOFLINE)
-    figure.set_layout_engine(None)
-    axis = figure.add_axes((0.065, 0.125, 0.92, 0.77))
-    left, right = _extent(axis, works, ceilings)
-    room = _Labels(axis)
-    for work in works:
-        _draw_work(axis, work)
-        room.keep_clear(_intensity(work), work.flops_per_second)
-    for work in works:
-        name = f"{work.name} (by need)" if work.by_need else work.name
-        room.write(name, _intensity(work), work.flops_per_second, INK, _BESIDE)
-    for ceiling in ceilings:
-        _draw_ceiling(axis, room, ceiling, (left, right), [c.flops_per_second or 0 for c in ceilings])
-    axis.set_xlabel(f"{counted} for each byte of DRAM traffic [FLOP/byte]", fontsize=9, color=INK)
-    axis.set_ylabel(f"{counted} per second [TFLOP/s]", fontsize=9, color=INK)
-    strip_axis(axis)
-    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
-    return figure
-
-
-_ROOFLINE = (10.0, 4.6)
-"""Width and height of a roofline, in inches."""
+    sheet = Sheet(title, width)
+    panel = _scatter_panel(sheet, ("", f"{counted} per second [TFLOP/s]"))
+    across, up = _roofline_scales(panel, works, ceilings)
+    draw_ticks(sheet, across, panel.top, panel.bottom)
+    draw_side_ticks(sheet, replace(up, low=up.low / TERA, high=up.high / TERA), panel)
+    taken: list[Box] = []
+    keys = [_draw_ceiling(sheet, (across, up), ceiling, ceilings) for ceiling in ceilings]
+    places = [_draw_work(sheet, (across, up), work, taken) for work in works]
+    unnamed = label_points(sheet, panel, places, taken)
+    _below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
+    _line_legend(sheet, keys)
+    return sheet
 
 
 def _intensity(work: Work) -> float:
     return work.flops_per_second / work.bytes_per_second
 
 
-def _extent(axis: Axes, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> tuple[float, float]:
-    """Sets logarithmic axes that hold every dot and ridge; returns the left and the right end."""
-    axis.set_xscale("log")
-    axis.set_yscale("log")
+def _roofline_scales(panel: Box, works: Sequence[Work], ceilings: Sequence[RooflineCeiling]) -> tuple[Scale, Scale]:
+    """Logarithmic axes that hold every dot and ridge."""
     levels = [c.flops_per_second for c in ceilings if c.flops_per_second is not None]
     slopes = [c.bytes_per_second for c in ceilings if c.bytes_per_second is not None]
-    intensities = [_intensity(work) for work in works]
+    done = [work.flops_per_second for work in works if work.flops_per_second > 0] or levels
+    intensities = [_intensity(work) for work in works if work.flops_per_second > 0]
     ridges = [level / slope for level in levels for slope in slopes]
     left, right = min(intensities + ridges) / 4, 4 * max(intensities + ridges)
-    lowest = min([work.flops_per_second for work in works] + [left * slope for slope in slopes] + levels)
-    axis.set_xlim(left, right)
-    axis.set_ylim(lowest / 1.6, 3.2 * max([work.flops_per_second for work in works] + levels))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / TERA:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.yaxis.set_minor_formatter(NullFormatter())
-    return left, right
-
-
-def _draw_work(axis: Axes, work: Work) -> None:
-    intensity, fill = _intensity(work), "none" if work.by_need else INKS[work.role]
-    (mark,) = axis.plot(
-        intensity, work.flops_per_second, "o", color=INKS[work.role], markerfacecolor=fill, markersize=8, zorder=6
+    lowest = min(done + [left * slope for slope in slopes] + levels)
+    return (
+        Scale(low=left, high=right, start=panel.left, end=panel.right, logarithmic=True),
+        Scale(low=lowest / 1.6, high=3.2 * max(done + levels), start=panel.bottom, end=panel.top, logarithmic=True),
     )
+
+
+def _draw_work(sheet: Sheet, scales: tuple[Scale, Scale], work: Work, taken: list[Box]) -> Point:
+    intensity, ink = _intensity(work), INKS[work.role]
+    x, y = scales[0].at(intensity or scales[0].low), scales[1].at(work.flops_per_second or scales[1].low)
     how = "needed" if work.by_need else "counted"
     rate = f"{rounded(work.flops_per_second / TERA, 4)} TFLOP/s {how}"
-    mark.set_gid(f"{HOVER}{work.name}: {rate} at {rounded(intensity, 4)} FLOP/byte")
+    hover = f"{work.name}: {rate} at {rounded(intensity, 4)} FLOP/byte"
+    fill, stroke = (PAPER, ink) if work.by_need else (ink, "")
+    taken.append(sheet.dot(x, y, 5.0, fill=fill, stroke=stroke, hover=hover).box)
+    return Point(x, y, f"{work.name} (by need)" if work.by_need else work.name)
 
 
 def _draw_ceiling(
-    axis: Axes, room: _Labels, ceiling: RooflineCeiling, ends: tuple[float, float], levels: Sequence[float]
-) -> None:
-    """A level over the whole width, its label at the right; or a slope up to the highest level."""
-    left, right = ends
+    sheet: Sheet, scales: tuple[Scale, Scale], ceiling: RooflineCeiling, all_of: Sequence[RooflineCeiling]
+) -> tuple[str, str, tuple[float, ...]]:
+    """A level over the whole width, or a slope up to the highest level; returns its entry in the legend."""
+    across, up = scales
+    highest = max(each.flops_per_second or 0.0 for each in all_of)
+    number = [each for each in all_of if bool(each.bytes_per_second) == bool(ceiling.bytes_per_second)].index(ceiling)
+    dashes = _CEILING_DASHES[number % len(_CEILING_DASHES)]
     if ceiling.bytes_per_second is None:
-        level = ceiling.flops_per_second or max(levels)
-        axis.plot([left, right], [level, level], color=BOUND, linewidth=1.4)
-        room.write(ceiling.name, right, level, BOUND, _ON_LEVEL)
-        return
+        y = up.at(ceiling.flops_per_second or highest)
+        sheet.line([(across.start, y), (across.end, y)], BOUND, 1.5, dashes=dashes)
+        return ceiling.name, BOUND, dashes
     slope = ceiling.bytes_per_second
-    start = max(levels) / slope
-    axis.plot([left, start], [left * slope, max(levels)], color=INK, linewidth=1.4, linestyle="--")
-    middle = (left * start) ** 0.5
-    room.write(ceiling.name, middle, middle * slope, INK, _ON_SLOPE)
+    first = max(across.low, up.low / slope)
+    ends = [(first, first * slope), (highest / slope, highest)]
+    sheet.line([(across.at(x), up.at(y)) for x, y in ends], INK, 1.5, dashes=dashes)
+    return ceiling.name, INK, dashes
 
 
-_Side = tuple[float, float, Literal["left", "right"]]
-"""Points to the right and upwards from what a label names, and the end of the label that is there."""
-
-_BESIDE: tuple[_Side, ...] = tuple(
-    (9.0 if end == "left" else -9.0, up, end) for up in (-3.0, 9.0, -15.0, 21.0, -27.0, 33.0, -39.0)
-    for end in ("left", "right")
-)  # fmt: skip
-_ON_LEVEL: tuple[_Side, ...] = tuple((-4.0 - 40.0 * back, up, "right") for back in range(12) for up in (3.0, -10.5))
-_ON_SLOPE: tuple[_Side, ...] = ((-6.0, 3.0, "right"), (8.0, -10.0, "left"), (8.0, -24.0, "left"), (8.0, -38.0, "left"))
+_CEILING_DASHES: tuple[tuple[float, ...], ...] = ((), (7.0, 3.0), (2.0, 3.0), (10.0, 3.0, 2.0, 3.0), (4.0, 6.0))
 
 
-class _Labels:
-    """Places labels in an axis so that no two overlap, and none a dot. Widths of text are estimated."""
-
-    _CHARACTER, _LINE = 4.6, 11.0
-    """Points that a character and a line take, at most."""
-
-    def __init__(self, axis: Axes) -> None:
-        self._axis = axis
-        self._taken: list[tuple[float, float, float, float]] = []
-        width, height = axis.get_position().size
-        self._size = (72 * width * _ROOFLINE[0], 72 * height * _ROOFLINE[1])
-
-    def _points(self, x: float, y: float) -> tuple[float, float]:
-        """A place of the axis in points from its lower left corner."""
-        across, up = self._axis.transLimits.transform(self._axis.transScale.transform((x, y)))
-        return float(across) * self._size[0], float(up) * self._size[1]
-
-    def keep_clear(self, x: float, y: float) -> None:
-        """Keeps labels off a dot."""
-        across, up = self._points(x, y)
-        self._taken.append((across - 5, up - 5, across + 5, up + 5))
-
-    def write(self, text: str, x: float, y: float, colour: str, sides: Sequence[_Side]) -> None:
-        """Writes a label on the first side where there is room; if there is none, where it covers least."""
-        across, up = self._points(x, y)
-        length = self._CHARACTER * len(text)
-        boxes = [_box(across + dx, up + dy, length, self._LINE, end) for dx, dy, end in sides]
-        place = min(range(len(boxes)), key=lambda n: self._covered(boxes[n]))
-        self._taken.append(boxes[place])
-        dx, dy, end = sides[place]
-        self._axis.annotate(
-            text,
-            (x, y),
-            xytext=(dx, dy),
-            textcoords="offset points",
-            ha=end,
-            va="baseline",
-            fontsize=8.5,
-            color=colour,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8}
-            if sides is _BESIDE and place > 1
-            else None,
-            zorder=5,
-        )
-
-    def _covered(self, box: tuple[float, float, float, float]) -> int:
-        """How many labels and dots a label would cover; one that leaves the axis counts as many."""
-        left, low, right, high = box
-        inside = left >= 0 and low >= 0 and right <= self._size[0] and high <= self._size[1]
-        covered = [taken for taken in self._taken if taken[0] < right and left < taken[2] and taken[1] < high]
-        return sum(low < taken[3] for taken in covered) + (0 if inside else 100)
+def _line_legend(sheet: Sheet, entries: Sequence[tuple[str, str, tuple[float, ...]]]) -> None:
+    """The ceilings, a line of text or more for each, the highest first."""
+    for name, colour, dashes in entries:
+        y = sheet.height + 0.6 * SMALL
+        sheet.line([(8, y), (36, y)], colour, 1.5, dashes=dashes)
+        sheet.height += sheet.paragraph((42, sheet.height, sheet.width - 50), name, Style(size=SMALL, colour=colour))
+    sheet.height += 6
 
 
-def _box(x: float, y: float, length: float, height: float, end: str) -> tuple[float, float, float, float]:
-    """Left, lower, right and upper edge of a label whose baseline begins or ends at a place."""
-    left = x if end == "left" else x - length
-    return left, y - 2, left + length, y - 2 + height
-
-
-def _name_rows(axis: Axes, rows: Sequence[FigureRow]) -> None:
-    """Variants down the left side, the candidates in their own ink."""
-    axis.set_yticks(range(len(rows)), [row.name for row in rows])
-    for label, row in zip(axis.get_yticklabels(), rows, strict=True):
-        label.set_color(INKS[row.role])
-        label.set_fontweight("bold" if row.role in ("candidate", "unknown") else "normal")
-    axis.set_ylim(len(rows) - 0.4, -0.6)
-
-
-class Drawing(FrozenStruct, frozen=True):
-    """A figure, rendered."""
-
-    png: bytes
-    svg: str
-    """An ``<svg>`` element."""
-
-
-def rendered(figure: Figure) -> Drawing:
+def rendered(figure: Figure | Sheet) -> Drawing:
     """A figure for a file and for a page: laid out once and drawn once for each."""
     return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
 
 
-def rendered_png(figure: Figure) -> bytes:
+def rendered_png(figure: Figure | Sheet) -> bytes:
     """A figure for a file only."""
+    if isinstance(figure, Sheet):
+        return sheet_png(figure)
     png = io.BytesIO()
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
@@ -616,26 +778,15 @@ def _element(svg: str) -> str:
     return _themed(svg[svg.index("<svg") :])
 
 
-def rendered_svg(figure: Figure) -> str:
+def rendered_svg(figure: Figure | Sheet) -> str:
     """A figure for a page only, as an ``<svg>`` element."""
+    if isinstance(figure, Sheet):
+        return sheet_svg(figure)
     svg = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return _element(svg.getvalue())
-
-
-THEMED = {
-    INK: "--ink",
-    FAINT: "--faint",
-    GRID: "--grid",
-    GOOD: "--good-wash",
-    BOUND: "--bad",
-    INKS["candidate"]: "--accent",
-    INKS["baseline"]: "--muted",
-    PAPER: "--paper",
-}
-"""Colours that are another in the dark: the variables of the page's style."""
 
 
 def _themed(svg: str) -> str:
@@ -681,25 +832,29 @@ class ShareBar(FrozenStruct, frozen=True):
     """Whether it has counters."""
 
 
-def program_figure(title: str, bars: Sequence[ShareBar]) -> Figure:
+def program_figure(title: str, bars: Sequence[ShareBar], width: float = WIDE) -> Sheet:
     """A bar for each kernel, the longest first, in the ink of candidates where it has counters."""
+    sheet = Sheet(title, width)
     rows = [FigureRow(name=bar.name, role="unknown" if bar.measured else "baseline") for bar in bars]
-    height = 1.05 + 0.3 * len(bars)
-    figure = blank_figure(title, _WIDTH, height)
-    axis = figure.subplots()
-    lengths = [100 * bar.share for bar in bars]
-    drawn = axis.barh(range(len(bars)), lengths, height=0.66, color=[INKS[row.role] for row in rows])
-    for place, (bar, patch) in enumerate(zip(bars, drawn.patches, strict=True)):
-        patch.set_gid(f"{HOVER}{bar.name}: {bar.label}")
-        axis.annotate(
-            bar.label, (lengths[place], place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
-        )
-    _name_rows(axis, rows)
-    axis.set_xlim(0, 1.9 * max([*lengths, 1.0]))  # room for the labels behind the bars
-    axis.set_xlabel("share of the program's GPU time [%]", fontsize=9, color=INK)
-    strip_axis(axis)
-    _place(figure, rows, height, below=0.5)
-    return figure
+    names, style = names_width(rows, width), Style(size=SMALL)
+    scale = Scale(low=0.0, high=max([100 * bar.share for bar in bars] + [1.0]), start=6 + names, end=0.62 * width)
+    room = width - scale.end - 12
+    words = [wrapped(bar.label, room, style) for bar in bars]
+    heights = [max(h, 6 + style.line * len(w)) for h, w in zip(row_heights(rows, names), words, strict=True)]
+    top, bottom = sheet.height, sheet.height + sum(heights)
+    draw_ticks(sheet, scale, top, bottom)
+    name_rows(sheet, rows, top, heights)
+    for bar, row, height in zip(bars, rows, heights, strict=True):
+        middle, hover = top + height / 2, f"{bar.name}: {bar.label}"
+        box = Box(scale.start, middle - 7, scale.at(100 * bar.share), middle + 7)
+        sheet.bar(box, INKS[row.role], hover=hover)
+        first = middle - style.line * len(wrapped(bar.label, room, style)) / 2
+        sheet.paragraph((scale.end + 6, first, room), bar.label, style, hover)
+        top += height
+    what = "share of the program's GPU time [%]"
+    sheet.height = bottom + SMALL + 8
+    sheet.height += sheet.paragraph((scale.start, sheet.height, width - scale.start - 6), what, style) + 6
+    return sheet
 
 
 # --- through time -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
@@ -11,7 +13,6 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
     Dot,
-    Drawing,
     Limit,
     Occupancy,
     Panel,
@@ -23,14 +24,18 @@ from stallgate.render.figures import (
     occupancy_figure,
     panels_figure,
     program_figure,
-    rendered,
     roofline_figure,
     trade_figure,
     warp_states_figure,
 )
 from stallgate.render.imports import sharing
+from stallgate.render.memory_chart import memory_figure, memory_in_words, memory_paths, memory_remark, path_in_words
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
+from stallgate.render.scales import fitting_unit
+from stallgate.render.sheet import Drawing, drawing
+from stallgate.render.states import state_words
+from stallgate.render.units import units, units_figure, units_in_words
 from stallgate.render.view import View, figure_name
 from stallgate.runs.naming import RANGE
 
@@ -48,7 +53,16 @@ class Picture(FrozenStruct, frozen=True):
 
 def pictures(view: View) -> list[Picture]:
     """Every figure that a workload has numbers for."""
-    made = [_targets(view), _distance(view), _warp_states(view), _occupancy(view), _trade(view), _roofline(view)]
+    made = [
+        _targets(view),
+        _distance(view),
+        _units(view),
+        _memory(view),
+        _warp_states(view),
+        _occupancy(view),
+        _trade(view),
+        _roofline(view),
+    ]
     return [picture for picture in made if picture is not None]
 
 
@@ -74,7 +88,9 @@ def program_picture(program: Program) -> Picture | None:
     ]
     title = program_finding(program)
     told = "; ".join(f"{bar.name}: {bar.label}" for bar in bars)
-    return Picture(name="gpu-time", title=title, drawing=rendered(program_figure(title, bars)), alt=f"{title}. {told}")
+    return Picture(
+        name="gpu-time", title=title, drawing=drawing(partial(program_figure, title, bars)), alt=f"{title}. {told}"
+    )
 
 
 # --- targets and distance ---------------------------------------------------------------------------------------------
@@ -85,8 +101,8 @@ def _targets(view: View) -> Picture | None:
     if not panels:
         return None
     title = titled(view, workload_finding(view))
-    drawing = rendered(panels_figure(title, view.rows, panels))
-    return Picture(name="targets", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    return Picture(name="targets", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
 
 
 def targets_panels(view: View) -> list[Panel]:
@@ -95,8 +111,8 @@ def targets_panels(view: View) -> list[Panel]:
 
 
 def titled(view: View, sentence: str) -> str:
-    """A sentence as a figure's title, with what the figure leaves out."""
-    return fitting(sentence, LONGEST_TITLE - len(view.cut)) + view.cut
+    """A sentence as a figure's title, with what the figure leaves out: figures wrap it."""
+    return sentence + view.cut
 
 
 def joined(sentences: list[str]) -> str:
@@ -163,7 +179,7 @@ def _gap(view: View, case: CaseResult, metric: str) -> str:
 
 
 def _panel(view: View, metric: Metric, scale: float = 1.0) -> Panel:
-    roof = view.of_roof(metric.name) if metric.name != ROOF_FRACTION else None
+    roof = view.of_roof(metric.name) if metric.name in _goals(view) else None
     return Panel(
         metric=metric,
         dots=[_dot(view, case, metric, scale) for case in view.drawn],
@@ -173,11 +189,47 @@ def _panel(view: View, metric: Metric, scale: float = 1.0) -> Panel:
     )
 
 
+_TIME_GOALS = ("duration",)
+_BYTE_GOALS = (*_TIME_GOALS, "dram_throughput", "effective_bandwidth")
+_FLOP_GOALS = (*_TIME_GOALS, "tflops", "tflops_needed", "tensor_pipe_utilization")
+
+
+def _goals(view: View) -> tuple[str, ...]:
+    """The metrics of which the roof's value is what a kernel aims at: those of the kind that bounds the problem."""
+    if view.roof is None:
+        return ()
+    return _FLOP_GOALS if is_arithmetic(view) else _BYTE_GOALS
+
+
+def is_arithmetic(view: View) -> bool:
+    """Whether arithmetic bounds a workload, and not bytes: by its roof, or by what a library's roof keeps busy."""
+    if view.roof is None or view.roof.ceiling == "bytes":
+        return False
+    return view.roof.ceiling == "flops" or view.of_roof("tflops_needed") is not None or bool(_busy_tensor(view))
+
+
+def _busy_tensor(view: View) -> bool:
+    """Whether the roof keeps the tensor pipe busier than DRAM."""
+    return (view.of_roof("tensor_pipe_utilization") or 0.0) > (view.of_roof("dram_throughput") or 0.0)
+
+
 def _dot(view: View, case: CaseResult, metric: Metric, scale: float) -> Dot:
     summary = view.summary(case, metric.name)
     if summary is None or summary.median is None or summary.low is None or summary.high is None:
         return Dot(median=None, low=None, high=None, gap=_gap(view, case, metric.name))
-    return Dot(median=summary.median * scale, low=summary.low * scale, high=summary.high * scale)
+    before = _accepted(view, case, metric)
+    return Dot(
+        median=summary.median * scale,
+        low=summary.low * scale,
+        high=summary.high * scale,
+        before=before * scale if before is not None else None,
+    )
+
+
+def _accepted(view: View, case: CaseResult, metric: Metric) -> float | None:
+    """The accepted value of a case's metric, where a stage judges it by one."""
+    found = (v for v in view.verdicts() if v.metric == metric.name and _case_of(v) == case.case and v.kernel is None)
+    return next((verdict.baseline for verdict in found if verdict.baseline is not None), None)
 
 
 def _limit(view: View, metric: Metric) -> Limit | None:
@@ -202,21 +254,30 @@ def _in_words(view: View, panels: list[Panel]) -> str:
 
 
 def _distance(view: View) -> Picture | None:
-    """Time, achieved bytes per second and excess traffic, compared with the roof."""
+    """Time, and what bounds the workload beside the roof's: bytes per second and excess traffic, or arithmetic."""
     if view.roof is None:
         return None
-    time = _panel(view, replace(view.metric("duration"), title="Time", unit="ms"), 1e-6)
-    traffic = replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed")
-    panels = [time, _panel(view, view.metric("effective_bandwidth")), traffic]
+    by, unit = fitting_unit("ns", view.roof.duration)
+    panels = [_panel(view, replace(view.metric("duration"), title="Time", unit=unit), 1 / by)]
+    if is_arithmetic(view):
+        panels += [_panel(view, view.metric(name)) for name in _FLOP_GOALS[1:] if _has(view, name)]
+    else:
+        panels.append(_panel(view, view.metric("effective_bandwidth")))
+        panels.append(replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed"))
     title = titled(view, _distance_in_words(view, view.roof))
-    drawing = rendered(panels_figure(title, view.rows, panels))
-    return Picture(name="distance", title=title, drawing=drawing, alt=f"{title}. {_in_words(view, panels)}")
+    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    return Picture(name="distance", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
+
+
+def _has(view: View, metric: str) -> bool:
+    """Whether any drawn case has a value of a metric."""
+    return any(view.median(case, metric) is not None for case in view.drawn)
 
 
 def _distance_in_words(view: View, roof: Roof) -> str:
     """How much longer cases take than the roof, and which one moves far more bytes than needed."""
     distances = _distances(view, roof)
-    wasteful = _wasteful(view)
+    wasteful = None if is_arithmetic(view) else _wasteful(view)
     if wasteful is None:
         sentences = [f"{view.short_name(case)} {words}" for case, words in distances.items()]
         return joined(sentences or ["Distance from the roof"])
@@ -252,6 +313,29 @@ def _wasteful(view: View) -> tuple[Case, str] | None:
     return (worst, f"moves {rounded(most, 2)} times the bytes needed") if most > _WASTE else None
 
 
+# --- units and memory -------------------------------------------------------------------------------------------------
+
+
+def _units(view: View) -> Picture | None:
+    """How busy each unit of the GPU is: the speed of light, unit by unit."""
+    found = units(view)
+    if not found:
+        return None
+    title = titled(view, units_in_words(view, found))
+    drawn = drawing(partial(units_figure, title, view.rows, found))
+    return Picture(name="units", title=title, drawing=drawn, alt=f"{title}. The table has every share.")
+
+
+def _memory(view: View) -> Picture | None:
+    """The way of the bytes of a candidate, and of what it is compared with."""
+    paths = memory_paths(view)
+    if not paths:
+        return None
+    title = titled(view, memory_in_words(view, paths[0]))
+    drawn = drawing(partial(memory_figure, title, paths, memory_remark(view, paths)))
+    return Picture(name="memory", title=title, drawing=drawn, alt=f"{title}. {' '.join(map(path_in_words, paths))}")
+
+
 # --- warps ------------------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +343,7 @@ def _warp_states(view: View) -> Picture | None:
     states = [metric for metric in view.project.catalogue.metrics.values() if metric.state is not None]
     shares = [
         Share(
-            state=metric.state or metric.name,
+            state=state_words(metric.state or metric.name),
             family=metric.family or "other",
             shares=[view.median(case, metric.name) for case in view.drawn],
             about=metric.about,
@@ -269,8 +353,14 @@ def _warp_states(view: View) -> Picture | None:
     if all(value is None for share in shares for value in share.shares):
         return None
     title = titled(view, _waiting_in_words(view))
-    drawing = rendered(warp_states_figure(title, view.rows, shares))
-    return Picture(name="warp-states", title=title, drawing=drawing, alt=f"{title}. The table has every share.")
+    drawn = drawing(partial(warp_states_figure, title, view.rows, shares, _cycles(view)))
+    return Picture(name="warp-states", title=title, drawing=drawn, alt=f"{title}. The table has every share.")
+
+
+def _cycles(view: View) -> list[float | None]:
+    """Cycles of a warp for each instruction, by drawn case; None where it is not known."""
+    found = [(view.median(case, "warps_active"), view.median(case, "instructions")) for case in view.drawn]
+    return [cycles / count if cycles is not None and count else None for cycles, count in found]
 
 
 def _waiting_in_words(view: View) -> str:
@@ -280,7 +370,7 @@ def _waiting_in_words(view: View) -> str:
     if first is None:
         return f"What the warps did on {view.place}"
     most = waits(view, first)
-    states = " and ".join(f"{state}, {share:.0f} %" for state, share in most)
+    states = " and ".join(f"{state_words(state)}, {share:.0f} %" for state, share in most)
     return f"Warps of {view.short_name(first.case)} wait most for {states}"
 
 
@@ -345,8 +435,8 @@ def _occupancy(view: View) -> Picture | None:
         for row, occupancy in zip(view.rows, found, strict=True)
         if occupancy.achieved is not None
     ]
-    drawing = rendered(occupancy_figure(title, view.rows, found))
-    return Picture(name="occupancy", title=title, drawing=drawing, alt=f"{title}: {'; '.join(words)}")
+    drawn = drawing(partial(occupancy_figure, title, view.rows, found))
+    return Picture(name="occupancy", title=title, drawing=drawn, alt=f"{title}: {'; '.join(words)}")
 
 
 def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
@@ -354,7 +444,49 @@ def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
         achieved=view.median(case, "achieved_occupancy"),
         possible=view.median(case, "theoretical_occupancy"),
         limiter=limiter(view, case),
+        more=one_more_block(view, case),
     )
+
+
+_REGISTERS = 65_536
+"""32-bit registers of a multiprocessor, of every architecture since Maxwell."""
+
+_REGISTER_STEP = 8
+"""Registers of a thread are given out in steps of so many."""
+
+
+def one_more_block(view: View, case: CaseResult) -> list[str]:
+    """What one more block on a multiprocessor would take of the resources that limit a case; [] where nothing does."""
+    limits = {name: view.median(case, f"occupancy_limit_{name}") for name in ("registers", "shared_memory")}
+    known = [value for value in _block_limits(view, case).values() if value is not None]
+    possible, threads = view.median(case, "theoretical_occupancy"), view.median(case, "block_size")
+    if not known or possible is None or possible >= 100:
+        return []
+    blocks, said = min(known), []
+    if blocks in [view.median(case, f"occupancy_limit_{name}") for name in ("warps", "blocks")]:
+        return []
+    spec, taken = view.result.gpu_spec, view.median(case, "shared_memory")
+    if limits["registers"] == blocks and threads:
+        most = _REGISTERS / ((blocks + 1) * threads)
+        said.append(f"one more block: at most {most // _REGISTER_STEP * _REGISTER_STEP:.0f} registers a thread")
+    if limits["shared_memory"] == blocks and spec is not None and taken:
+        most = spec.shared_memory_per_multiprocessor_kb * 1024 / (blocks + 1)
+        said.append(f"one more block: at most {rounded(most / 1024)} KiB of shared memory a block")
+    return said
+
+
+def _block_limits(view: View, case: CaseResult) -> dict[str, float | None]:
+    """Blocks on a multiprocessor that each resource allows."""
+    occupancy = view.project.catalogue.metrics.get("achieved_occupancy")
+    return {name: view.median(case, name) for name in (occupancy.limiters if occupancy is not None else {})}
+
+
+def _limited_by_grid(view: View, case: CaseResult) -> str:
+    """A remark where the grid has fewer blocks than the GPU holds at once; else ''."""
+    waves, grid = view.median(case, "waves"), view.median(case, "grid_size")
+    if waves is None or grid is None or waves >= 1 or not waves:
+        return ""
+    return f"limited by the grid: {grid:,.0f} blocks"
 
 
 def limiter(view: View, case: CaseResult) -> str:
@@ -366,8 +498,9 @@ def limiter(view: View, case: CaseResult) -> str:
     known = {name: value for name, value in limits.items() if value is not None}
     if possible is None or not known:
         return "limits not measured"
-    if possible >= 100:
-        return "not limited"
+    by_grid = _limited_by_grid(view, case)
+    if by_grid or possible >= 100:
+        return by_grid or "not limited"
     least = min(known.values())
     return "limited by " + ", ".join(words[name] for name, value in known.items() if value == least)
 
@@ -388,9 +521,9 @@ def _trade(view: View) -> Picture | None:
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
-    figure = trade_figure(title, points, ("memory-dependency stall [%]", speed))
+    figure = partial(trade_figure, title, points, ("memory-dependency stall [%]", speed))
     words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
-    return Picture(name="trade", title=title, drawing=rendered(figure), alt=f"{title}. Not beaten in both: {words}")
+    return Picture(name="trade", title=title, drawing=drawing(figure), alt=f"{title}. Not beaten in both: {words}")
 
 
 def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
@@ -418,5 +551,5 @@ def _roofline(view: View) -> Picture | None:
         for w in found.works
     ]
     under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])
-    drawing = rendered(roofline_figure(title, found.works, found.ceilings, counted))
-    return Picture(name="roofline", title=title, drawing=drawing, alt=f"{title}, under {under}: {'; '.join(words)}")
+    drawn = drawing(partial(roofline_figure, title, found.works, found.ceilings, counted))
+    return Picture(name="roofline", title=title, drawing=drawn, alt=f"{title}, under {under}: {'; '.join(words)}")

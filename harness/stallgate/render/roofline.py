@@ -69,11 +69,34 @@ def roofline(view: View) -> Roofline | None:
     levels, slope = _levels(view, rates, pipes), _slope(view, rates, found)
     if not found or not levels or slope is None:
         return None
-    return Roofline(
-        works=[replace(each.work, name=view.short_name(case)) for case, each in found.items()],
-        ceilings=[*levels, slope],
-        counted=_operations(pipes),
-    )
+    works = [replace(each.work, name=view.short_name(case)) for case, each in found.items()]
+    subjects = [case for case in view.drawn if case.role in ("candidate", "unknown")]
+    first = next((case for case in subjects if case.case in found), None)
+    of_caches, slopes = _caches(view, first, found[first.case].work) if first is not None else ([], [])
+    return Roofline(works=works + of_caches, ceilings=[*levels, *slopes, slope], counted=_operations(pipes))
+
+
+_CACHES = {
+    "L1": (("l1_bytes_loaded", "l1_bytes_stored"), "l1_peak_rate"),
+    "L2": (("l2_bytes_read", "l2_bytes_written"), "l2_peak_rate"),
+}
+"""Cache -> the metrics of the bytes that went through it, and of its peak."""
+
+
+def _caches(view: View, case: CaseResult, work: Work) -> tuple[list[Work], list[RooflineCeiling]]:
+    """A dot of the first candidate for each cache, by the bytes that went through it, and the peak of the cache.
+
+    A cache is left out where its bytes were not counted, as those of TMA in L1.
+    """
+    time = view.median(case, "duration")
+    works, ceilings = [], []
+    for cache, (names, of_peak) in _CACHES.items():
+        moved, peak = sum(view.found(case, name) or 0.0 for name in names), view.found(case, of_peak)
+        if moved and peak and time and view.found(case, names[0]):
+            name = f"{view.short_name(case.case)} by {cache}"
+            works.append(replace(work, name=name, bytes_per_second=1e9 * moved / time))
+            ceilings.append(RooflineCeiling(name=f"{cache} by its counters", bytes_per_second=peak))
+    return works, ceilings
 
 
 def _operations(pipes: list[str]) -> str:
@@ -185,7 +208,9 @@ def _level_name(level: float, pipes: list[_Pipe]) -> str:
 def _slope(view: View, rates: dict[Case, dict[str, float]], found: dict[Case, _Arithmetic]) -> RooflineCeiling | None:
     """The traffic of the roof that is limited by bytes, else the peak of DRAM by its counters or its data sheet."""
     roof = view.result.roofs[view.problem, view.workload].fastest.get("bytes")
-    measured = _moved_by(view, roof.case, rates, found) if isinstance(roof, Roof) else None
+    needed = view.of_case(roof.case, "effective_bandwidth") if isinstance(roof, Roof) else None
+    moved = _moved_by(view, roof.case, rates, found) if isinstance(roof, Roof) else None
+    measured = 1e9 * needed if needed is not None else moved  # as the other figures say it
     peak = next((each["dram_peak_rate"] for each in rates.values() if "dram_peak_rate" in each), None)
     if measured:
         return RooflineCeiling(name=f"the roof, {measured / 1e9:,.0f} GB/s", bytes_per_second=measured)

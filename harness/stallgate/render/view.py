@@ -129,6 +129,25 @@ class View:
         found = self.result.roofs[self.problem, self.workload].deciding
         return found if isinstance(found, Roof) else None
 
+    def of_case(self, case: Case, metric: str) -> float | None:
+        """The median of a metric of a case."""
+        summary = self.result.summaries.get((case, metric))
+        return summary.median if summary is not None else None
+
+    def found(self, case: CaseResult, metric: str) -> float | None:
+        """The median of a metric over the samples of a case; without it, what its launches with every section have."""
+        value = self.median(case, metric)
+        return value if value is not None else self._detailed.get((case.case, metric))
+
+    @cached_property
+    def _detailed(self) -> dict[tuple[Case, str], float]:
+        """What the launches with every section have of each metric of a whole call."""
+        return {
+            (row.case, row.metric): row.value
+            for row in self.readings
+            if row.launch is None and row.sample == DETAIL and row.state == "measured"
+        }
+
     def of_roof(self, metric: str) -> float | None:
         """The median of a metric of the roof."""
         summary = self.result.summaries.get((self.roof.case, metric)) if self.roof is not None else None

@@ -251,8 +251,11 @@ SHOWN = (
 )
 HIDDEN = """[...document.querySelectorAll('body *')].filter(each => !each.checkVisibility({visibilityProperty: true}))
   .filter(each => each.matches('table, tr, td, th, svg, figure, p, pre, li, dt, dd, h1, h2, h3, h4, section'))
-  .filter(each => !each.closest('defs, metadata')).map(each => each.outerHTML.slice(0, 150))"""
-"""Content that is laid out nowhere; what is folded in <details> opens without scripts, and is open here."""
+  .filter(each => !each.closest('defs, metadata'))
+  .filter(each => !(each.matches('svg') && [...each.parentElement.children].some(other => other.checkVisibility())))
+  .map(each => each.outerHTML.slice(0, 150))"""
+"""Content that is laid out nowhere; what is folded in <details> opens without scripts, and is open here. A figure has
+two layouts, for wide windows and for phones, of which one is shown."""
 
 
 @pages("recorded", "with_gaps", "crashed")
