@@ -102,6 +102,8 @@ class Yardstick(FrozenStruct, frozen=True):
     reason: str = ""
     samples_us: list[float] = []
     device: int | None = None
+    counters: dict[str, CounterReading] = {}
+    """Of a roof: the metrics of which a target asks for a fraction."""
 
     @property
     def median_us(self) -> float | None:
