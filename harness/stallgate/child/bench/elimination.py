@@ -25,7 +25,8 @@ _Contender = TypeVar("_Contender", bound=Timed)
 class Elimination:
     """Stops the hopeless at rungs: after so many rounds, whose fastest sample is above so many times the best median.
 
-    The fastest sample, not the median: a contender whose times are noisy has the benefit of the doubt.
+    The fastest sample, not the median: a contender whose times are noisy has the benefit of the doubt. Roofs, copies
+    and whoever has no tunables, the default, stay: the others are held against them.
     """
 
     def __init__(self, plan: dict[str, Any] | None) -> None:
@@ -50,7 +51,7 @@ class Elimination:
         if factor is None or not rivals:
             return []
         best = min(median(_times(entrant)) for entrant in rivals)
-        slow = [each for each in rivals if min(_times(each)) > factor * best and not each.spec.get("is_default")]
+        slow = [each for each in rivals if min(_times(each)) > factor * best and each.spec["tunables"]]
         return [(each, _reason(each, best)) for each in slow]
 
 
