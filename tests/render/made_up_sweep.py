@@ -7,6 +7,7 @@ from itertools import islice, product
 from math import log2
 
 from stallgate.model import CeilingKind
+from stallgate.project.space import configuration_names
 from stallgate.runs.bench import BenchEnvironment
 from stallgate.runs.sweep import (
     SWEEP_FORMAT,
@@ -44,7 +45,6 @@ def made_up_sweep(
     *,
     seed: int = 0,
     workloads: tuple[str, ...] = ("square",),
-    prefix: str = "c",
     default: dict[str, TunableValue] | None = None,
     finals: int = 6,
 ) -> Sweep:
@@ -52,8 +52,9 @@ def made_up_sweep(
     rng = random.Random(seed)
     chosen = [dict(zip(SPACE, values, strict=True)) for values in islice(product(*SPACE.values()), 432)]
     rng.shuffle(chosen)
+    tried = chosen[: trials - 1]
     start = default if default is not None else DEFAULT
-    named = [("default", start), *((f"{prefix}{n:03}", t) for n, t in enumerate(chosen[: trials - 1], 1))]
+    named = [("default", start), *zip(configuration_names(tried), tried, strict=True)]
     made = [_trial(rng, name, tunables, load) for load in workloads for name, tunables in named]
     return Sweep(
         format=SWEEP_FORMAT, name="2026-01-01T00-00-00-sweep", created="2026-01-01T00:00:00Z", stallgate="0",

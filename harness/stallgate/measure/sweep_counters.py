@@ -21,7 +21,7 @@ from stallgate.measure.sweep_times import contenders_of, ranked_trials, side_by_
 from stallgate.model import Case, CaseResult, MeasureOptions, Run
 from stallgate.project.load import Project
 from stallgate.runs.folder import load
-from stallgate.runs.sweep import CounterReading, Effort, Sweep, Trial, TrialState
+from stallgate.runs.sweep import CounterReading, Effort, Sweep, Trial, TrialState, Yardstick
 
 REACH = 1.10
 """Times the best: trials that are at most so slow are profiled."""
@@ -163,14 +163,29 @@ def with_counters(sweep: Sweep, summaries: Summaries) -> Sweep:
         sweep: whose cases the run has.
         summaries: of the run, ``roof_fraction`` among them where the roofs are known.
     """
-    return replace(sweep, trials=[_with_readings(sweep, trial, summaries) for trial in sweep.trials])
+    return replace(
+        sweep,
+        trials=[_with_readings(sweep, trial, summaries) for trial in sweep.trials],
+        yardsticks=[_with_roof_readings(sweep, yardstick, summaries) for yardstick in sweep.yardsticks],
+    )
 
 
 def _with_readings(sweep: Sweep, trial: Trial, summaries: Summaries) -> Trial:
-    case = sweep_case(sweep, trial)
-    found = {
+    found = _readings(sweep_case(sweep, trial), summaries)
+    return replace(trial, counters={**trial.counters, **found}) if found else trial
+
+
+def _with_roof_readings(sweep: Sweep, yardstick: Yardstick, summaries: Summaries) -> Yardstick:
+    """A roof with its own readings: some targets ask for a fraction of them."""
+    case = Case(sweep.problem, yardstick.name, DEFAULT_CONFIGURATION, yardstick.workload)
+    found = _readings(case, summaries) if yardstick.role == "roof" else {}
+    return replace(yardstick, counters={**yardstick.counters, **found}) if found else yardstick
+
+
+def _readings(case: Case, summaries: Summaries) -> dict[str, CounterReading]:
+    """Short name of a metric -> its readings in a case, of those that were measured."""
+    return {
         metric: CounterReading(summary.median, summary.low, summary.high, summary.samples)
         for (of, metric), summary in summaries.items()
         if of == case and summary.median is not None and summary.low is not None and summary.high is not None
     }
-    return replace(trial, counters={**trial.counters, **found}) if found else trial

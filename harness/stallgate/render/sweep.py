@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.formatting import spaced
+from stallgate.formatting import shortened, spaced
 from stallgate.judge.front import ParetoFront
 from stallgate.judge.suggestion import Standing, SweepResult, SweepTerms, judge_sweep, sweep_terms
 from stallgate.model import FrozenStruct
@@ -21,10 +21,12 @@ from stallgate.render.sweep_words import (
     gain_short,
     gain_text,
     headline_of,
+    label_of,
     metric_text,
     microseconds,
     provenance_of,
     remarks_on,
+    share_text,
     span_text,
     state_counts,
     state_word,
@@ -83,20 +85,29 @@ def draw_sweep(project: Project, folder: Path, *, against: str = "") -> list[Pat
 def _picture(sweep: Sweep, result: SweepResult) -> bytes | None:
     front = next((each for each in result.fronts if each.points), None)
     title = f"{sweep.problem}/{sweep.variant}: {headline_of(result)}"
-    drawing = sweep_drawing(title, front, result.effects, SweepMarks(suggested=result.suggestion.configuration))
+    labels = _labels(sweep)
+    drawing = sweep_drawing(
+        title, front, result.effects, SweepMarks(suggested=result.suggestion.configuration, labels=labels)
+    )
     return drawing.png if drawing is not None else None
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
+_LEGEND = 20
+"""Characters of a tunable's name above the table of the best; the table of all trials has the whole name."""
+
+
 class BestRow(FrozenStruct, frozen=True):
     """A configuration in the table of the best."""
 
     name: str
-    note: str
-    """``suggested`` or ``default``, or that it is a tie."""
     values: str
+    """Of its tunables; ``default`` for the default, with its own behind."""
+    note: str
+    """``suggested``, or ``tie`` with it."""
+    final: bool
     time: str
     microseconds: float
     width: float
@@ -143,7 +154,8 @@ class EffectRow(FrozenStruct, frozen=True):
 def sweep_html(sweep: Sweep, result: SweepResult) -> str:
     """The page of a sweep."""
     suggested = result.suggested
-    fronts = [_drawn(front, result) for front in result.fronts if front.points]
+    labels = _labels(sweep)
+    fronts = [_drawn(front, result, labels) for front in result.fronts if front.points]
     return template("sweep.html.j2").render(
         sweep=sweep,
         result=result,
@@ -154,14 +166,21 @@ def sweep_html(sweep: Sweep, result: SweepResult) -> str:
         remarks=remarks_on(sweep, result),
         provenance=provenance_of(sweep),
         names=list(sweep.space.tunables),
+        legend=" · ".join(shortened(name, _LEGEND) for name in sweep.space.tunables),
         best=_best_rows(sweep, result),
         fronts=fronts,
         effects=_effect_rows(result),
         counts=state_counts(result),
-        loads=_load_rows(result),
+        loads=_load_rows(sweep, result),
         trials=_trial_rows(sweep, result),
         markup=Markup,
     )
+
+
+def _labels(sweep: Sweep) -> dict[str, str]:
+    """Configuration -> what it is called in a figure."""
+    names = list(sweep.space.tunables)
+    return {t.configuration: label_of(t.configuration, t.tunables, names).replace(" · ", "·") for t in sweep.trials}
 
 
 def _style(result: SweepResult) -> str:
@@ -172,24 +191,26 @@ def _style(result: SweepResult) -> str:
     return "pass" if result.suggestion.meets else "fail"
 
 
-def _drawn(front: ParetoFront, result: SweepResult) -> DrawnFront:
+def _drawn(front: ParetoFront, result: SweepResult, labels: dict[str, str]) -> DrawnFront:
     on_front = front.front
     names = [point.configuration for point in on_front]
-    counted = f"{len(names)} of {len(front.points)} configurations are on the front"
-    title = f"Time against {front.y.title.lower()} on {front.workload}: {counted}"
+    title = f"{len(names)} of {len(front.points)} configurations are on the front"
+    unit = front.y.unit
     told = [
-        f"{p.configuration} {microseconds(p.x.median)}, {metric_text(p.y.median, front.y.unit)}" for p in on_front[:5]
+        f"{labels.get(p.configuration)} {microseconds(p.x.median)}, {metric_text(p.y.median, unit)}"
+        for p in on_front[:5]
     ]
-    svg = front_drawing(title, front, SweepMarks(suggested=result.suggestion.configuration)).svg
-    return DrawnFront(workload=front.workload, svg=svg, alt=f"{title}: {'; '.join(told)}")
+    svg = front_drawing(title, front, SweepMarks(suggested=result.suggestion.configuration, labels=labels)).svg
+    return DrawnFront(workload=front.workload, svg=svg, alt=f"On {front.workload} {title}: {'; '.join(told)}")
 
 
 def _best_rows(sweep: Sweep, result: SweepResult) -> list[BestRow]:
-    """The best, with the suggested one and the default in any case."""
+    """The best, with the suggested one in any case; the default last."""
     chosen = result.suggestion.configuration
-    first = result.standings[:_BEST]
-    more = [each for each in result.standings[_BEST:] if each.configuration in (chosen, "default")]
-    shown = [*first[: _BEST - len(more)], *more]
+    others = [each for each in result.standings if each.configuration != "default"]
+    behind = [each for each in others[_BEST:] if each.configuration == chosen]
+    behind += [each for each in result.standings if each.configuration == "default"]
+    shown = [*others[: _BEST + 1 - len(behind)], *behind]
     slowest = max((each.score for each in shown), default=1.0)
     return [_best_row(sweep, result, each, slowest) for each in shown]
 
@@ -200,20 +221,26 @@ def _best_row(sweep: Sweep, result: SweepResult, each: Standing, slowest: float)
     return BestRow(
         name=each.configuration,
         note=", ".join(notes),
-        values=values_text(each.tunables, list(sweep.space.tunables)),
+        final=each.final,
+        values=_values(sweep, each),
         time=microseconds(each.score),
         microseconds=each.score,
         width=100 * each.score / slowest,
         gain=gain_short(each.gain) if each.configuration != "default" else "",
         gain_title=gain_text(each.gain),
-        stall=_stall_of(sweep, result, each.configuration),
+        stall=_stall_of(result, each.configuration),
         targets=targets_short(each),
         targets_title="; ".join(check_text(check) for check in each.checks),
         style="is-pass" if each.checks and not each.missed else "is-fail" if each.profiled and each.missed else "",
     )
 
 
-def _stall_of(sweep: Sweep, result: SweepResult, configuration: str) -> str:
+def _values(sweep: Sweep, each: Standing) -> str:
+    text = values_text(each.tunables, list(sweep.space.tunables))
+    return f"default: {text}" if each.configuration == "default" else text
+
+
+def _stall_of(result: SweepResult, configuration: str) -> str:
     """The metric beside time, on the first workload that has it."""
     if result.axis is None:
         return ""
@@ -232,7 +259,7 @@ def _effect_rows(result: SweepResult) -> list[EffectRow]:
             EffectRow(
                 tunable=effect.tunable,
                 width=100 * effect.share,
-                share=f"{100 * effect.share:.0f} %",
+                share=share_text(effect.share),
                 best=value_text(effect.best),
                 reach=effect_text(effect.reach),
                 values=", ".join(told),
@@ -242,9 +269,10 @@ def _effect_rows(result: SweepResult) -> list[EffectRow]:
     return rows
 
 
-def _load_rows(result: SweepResult) -> list[dict[str, str]]:
+def _load_rows(sweep: Sweep, result: SweepResult) -> list[dict[str, str]]:
     """Each workload with the time of the suggestion, the default and the best of its own."""
     rows = []
+    labels = _labels(sweep)
     for best in result.best:
         suggested, default = result.suggested, result.default
         rows.append(
@@ -252,7 +280,7 @@ def _load_rows(result: SweepResult) -> list[dict[str, str]]:
                 "workload": best.workload,
                 "suggested": span_text(suggested.times[best.workload]) if suggested is not None else "–",
                 "default": span_text(default.times[best.workload]) if default is not None else "–",
-                "best": best.configuration,
+                "best": labels[best.configuration],
                 "time": span_text(best.time),
                 "gain": gain_text(best.gain),
                 "over": gain_short(best.suggested),

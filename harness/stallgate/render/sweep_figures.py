@@ -8,35 +8,40 @@ from typing import Any, Literal
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
-from stallgate.formatting import rounded
 from stallgate.judge.front import FrontPoint, ParetoFront
 from stallgate.judge.sensitivity import TunableEffect
 from stallgate.model import FrozenStruct
 from stallgate.render.figures import FAINT, GRID, HOVER, INK, INKS, PAPER, Drawing, blank_figure, fitting, rendered
-from stallgate.render.sweep_words import effect_text, metric_text, microseconds, value_text
+from stallgate.render.sweep_words import effect_text, metric_text, microseconds, share_text, value_text
 
 _Kind = Literal["other", "tie", "front", "default", "suggested"]
 
 _BLUE = INKS["candidate"]
 _GREEN = "#1a7f37"
-_LONGEST_LABEL = 26
+_LONGEST_LABEL = 30
 """Characters of a name beside its point."""
 
 _MOST_EFFECTS = 8
 
 
 class SweepMarks(FrozenStruct, frozen=True):
-    """Which points are named."""
+    """Which points are named, and what they are called."""
 
     suggested: str | None
     default: str = "default"
+    labels: dict[str, str] = {}
+    """Configuration -> its name in the figure."""
+
+    def name(self, configuration: str) -> str:
+        """What a configuration is called."""
+        return self.labels.get(configuration, configuration)
 
 
 def front_drawing(title: str, front: ParetoFront, marks: SweepMarks) -> Drawing:
     """The front of a workload, for the page."""
-    figure = blank_figure(title, 7.4, 4.7)
+    figure = blank_figure(title, 6.2, 4.4)
     figure.set_layout_engine(None)
-    figure.subplots_adjust(0.1, 0.125, 0.985, 0.855)
+    figure.subplots_adjust(0.11, 0.125, 0.985, 0.84)
     _draw_front(figure, figure.subplots(), front, marks)
     drawing = rendered(figure)
     return Drawing(png=drawing.png, svg=drawing.svg.replace(_GREEN, "var(--good)"))
@@ -88,7 +93,7 @@ def _draw_front(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -
     for point in front.points:
         kind = _kind(point, marks)
         (dot,) = axis.plot(point.x.median, point.y.median, linestyle="none", **_STYLES[kind])
-        dot.set_gid(f"{HOVER}{_hover(front, point, kind)}")
+        dot.set_gid(f"{HOVER}{_hover(front, point, kind, marks)}")
         drawn[kind] = dot
     axis.set_xlabel(f"{front.x.title} [µs]: faster to the left", fontsize=9, color=INK)
     axis.set_ylabel(fitting(f"{front.y.title} [{front.y.unit}]", 48), fontsize=9, color=INK)
@@ -122,27 +127,30 @@ def _kind(point: FrontPoint, marks: SweepMarks) -> _Kind:
     return "front" if point.on_front else "tie" if point.ties_with else "other"
 
 
-def _hover(front: ParetoFront, point: FrontPoint, kind: _Kind) -> str:
+def _hover(front: ParetoFront, point: FrontPoint, kind: _Kind, marks: SweepMarks) -> str:
     stall = f"{front.y.title} {metric_text(point.y.median, front.y.unit)}"
-    return f"{point.configuration}: {microseconds(point.x.median)}, {stall}; {_KIND_WORDS[kind]}"
+    return f"{marks.name(point.configuration)}: {microseconds(point.x.median)}, {stall}; {_KIND_WORDS[kind]}"
 
 
 def _name_points(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -> None:
-    """Names beside points, where they cover neither each other nor a marked point.
+    """Names beside points, where they cover neither each other nor a marked point; no dot at all if there is room.
 
     The suggested one and the default are named first. A name for which there is no room is left out: pointing at the
     dot says it.
     """
+    axis.set_xlim(axis.get_xlim())  # where points are is known only once the limits are
+    axis.set_ylim(axis.get_ylim())
     canvas = FigureCanvasAgg(figure)
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
     kinds = [(point, _kind(point, marks)) for point in front.points]
     marked = [(point, kind) for kind in ("suggested", "default", "front") for point, k in kinds if k == kind]
     taken = [_around(axis, point, 5) for point, _ in marked]
+    dots = [_around(axis, point, 3) for point in front.points]
     within = axis.get_window_extent(renderer)
     for point, kind in marked:
-        name = fitting(point.configuration, _LONGEST_LABEL)
+        name = "suggested" if kind == "suggested" else fitting(marks.name(point.configuration), _LONGEST_LABEL)
         label = axis.annotate(
-            f"{name}, suggested" if kind == "suggested" else name,
+            name,
             (point.x.median, point.y.median),
             textcoords="offset points",
             xytext=(0, 0),
@@ -151,8 +159,9 @@ def _name_points(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) 
             va="center",
             fontweight="bold" if kind in ("suggested", "default") else "normal",
             zorder=7,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         )
-        box = _placed_label(label, renderer, within, taken)
+        box = _placed_label(label, renderer, within, [*taken, *dots]) or _placed_label(label, renderer, within, taken)
         if box is None:
             label.remove()
         else:
@@ -195,7 +204,7 @@ def _draw_effects(axis: Any, effects: Sequence[TunableEffect]) -> None:
     shares = [100 * effect.share for effect in effects]
     axis.barh(range(len(effects)), shares, color=_BLUE, alpha=0.65, height=0.55)
     for place, effect in enumerate(effects):
-        words = f"{rounded(shares[place])} %; best {value_text(effect.best)}, worst {effect_text(effect.reach)}"
+        words = f"{share_text(effect.share)}; best {value_text(effect.best)}, worst {effect_text(effect.reach)}"
         axis.text(1.0, place + 0.42, fitting(words, 48), va="center", fontsize=8, color=INK)
     axis.set_yticks(range(len(effects)), [fitting(effect.tunable, 24) for effect in effects])
     axis.set_ylim(len(effects) - 0.3, -0.6)

@@ -52,7 +52,7 @@ def microseconds(value: float) -> str:
 
 
 def gain_text(gain: Gain | None) -> str:
-    """A gain with its noise: ``+7.98 % ± 0.07``; positive is faster."""
+    """A gain with half of the range that its samples allow: ``+7.98 % ± 0.07``; positive is faster."""
     if gain is None:
         return "–"
     noise = rounded(gain.noise, 1) if gain.noise >= 0.005 else "0.01"
@@ -67,7 +67,7 @@ def gain_short(gain: Gain | None) -> str:
 
 
 def _signed(percent: float) -> str:
-    return f"{'+' if percent >= 0 else '−'}{rounded(abs(percent))}"
+    return f"{'+' if percent >= 0 else '−'}{rounded(abs(percent), zeros=True)}"
 
 
 def value_text(value: TunableValue) -> str:
@@ -79,7 +79,7 @@ def metric_text(value: float | None, unit: str) -> str:
     """A reading in three digits with its unit."""
     if value is None:
         return "–"
-    return f"{rounded(value)} {unit}".rstrip()
+    return f"{rounded(value, zeros=True)} {unit}".rstrip()
 
 
 def changes_from_default(sweep: Sweep, standing: Standing) -> str:
@@ -99,6 +99,11 @@ def values_text(tunables: Mapping[str, TunableValue], names: Sequence[str]) -> s
     return " · ".join(value_text(tunables[name]) if name in tunables else "–" for name in names)
 
 
+def label_of(configuration: str, tunables: Mapping[str, TunableValue], names: Sequence[str]) -> str:
+    """What a configuration is called where its tunables are named beside: the default, or its values."""
+    return configuration if configuration == "default" or not tunables else values_text(tunables, names)
+
+
 def headline_of(result: SweepResult) -> str:
     """What the sweep suggests, in a sentence."""
     suggested, suggestion = result.suggested, result.suggestion
@@ -107,12 +112,14 @@ def headline_of(result: SweepResult) -> str:
     if suggestion.advised == "keep_default":
         return "No gain beyond noise: keep the default"
     if suggestion.advised == "no_default" or suggested.gain is None:
-        return f"{suggested.configuration} is the fastest; the default has no time to compare with"
+        return "The fastest configuration; the default has no time to compare with"
     gain = suggested.gain
     if gain.tie:
-        return f"{suggested.configuration} is as fast as the default, and meets the stage"
+        return "A configuration as fast as the default meets the stage, and the default does not"
     word = "less" if gain.percent > 0 else "more"
-    return f"{suggested.configuration} takes {rounded(abs(gain.percent))} % {word} time than the default"
+    percent = rounded(abs(gain.percent), zeros=True)
+    missing = "" if result.suggestion.meets or not suggested.checks else ", and misses a target"
+    return f"A configuration takes {percent} % {word} time than the default{missing}"
 
 
 def evidence(sweep: Sweep, result: SweepResult) -> list[str]:
@@ -120,12 +127,21 @@ def evidence(sweep: Sweep, result: SweepResult) -> list[str]:
     standing = result.suggested
     if standing is None:
         return [f"{count} {words}" for words, count in state_counts(result)]
-    lines = [_time_line(result, standing)]
-    if standing.gain is not None and standing.configuration != "default":
-        lines.append(f"{gain_text(standing.gain)} against the default, where the noise is half of what samples allow")
+    facts = [_time_line(result, standing)]
     if standing.of_roof is not None:
-        lines.append(f"{100 * standing.of_roof:.1f} % of the speed of {result.roof}")
+        facts.append(f"{100 * standing.of_roof:.1f} % of the speed of {result.roof}")
+    lines = ["; ".join(facts)]
+    if standing.gain is not None and standing.configuration != "default":
+        lines.append(_gain_line(standing.gain))
     return [*lines, _targets_line(sweep, result, standing), *_ties_line(result)]
+
+
+def _gain_line(gain: Gain) -> str:
+    """The gain over the default, and what its noise is."""
+    word = "less" if gain.percent >= 0 else "more"
+    beyond = "; no more than noise" if gain.tie else ""
+    ends = f"{_signed(gain.low)} to {_signed(gain.high)} %"
+    return f"{rounded(abs(gain.percent), zeros=True)} % {word} time than the default: {ends} by its samples{beyond}"
 
 
 def _time_line(result: SweepResult, standing: Standing) -> str:
@@ -166,14 +182,11 @@ def check_text(check: TargetCheck, *, with_workload: bool = False) -> str:
 
 
 def _ties_line(result: SweepResult) -> list[str]:
-    """How many configurations are as good in time, by name where they are few."""
-    ties = [each.configuration for each in result.standings if each.tie]
+    """How many configurations are as good in time."""
+    ties = sum(each.tie for each in result.standings)
     if not ties:
         return []
-    return [f"A tie in time with {listed(ties) if len(ties) <= _MOST_NAMED else f'{len(ties)} others'}"]
-
-
-_MOST_NAMED = 4
+    return [f"{ties} other configuration{'s are' if ties > 1 else ' is'} a tie in time: no difference beyond noise"]
 
 
 def targets_short(standing: Standing) -> str:
@@ -188,7 +201,14 @@ def targets_short(standing: Standing) -> str:
 
 def effect_text(reach: float) -> str:
     """The time that the worst value takes more: per cent, or a factor where it is large."""
+    if reach < 0.0005:
+        return "< 0.1 %"
     return f"+{rounded(100 * reach)} %" if reach < 1 else f"×{rounded(1 + reach)}"
+
+
+def share_text(share: float) -> str:
+    """A part of the spread in whole per cent."""
+    return f"{100 * share:.0f} %" if share >= 0.005 else "< 1 %"
 
 
 def remarks_on(sweep: Sweep, result: SweepResult) -> list[str]:
