@@ -14,6 +14,7 @@ from stallgate.judge.front import TIME_AXIS, FrontAxis, ParetoFront, axis_named,
 from stallgate.judge.sensitivity import TunableEffect, tunable_effects
 from stallgate.judge.sweep_times import Gain, SweepTimes, TimeSpan, geometric_mean
 from stallgate.model import Catalogue, Comparison, ExcuseTerms, FrozenStruct, Metric, Stage, Target
+from stallgate.project.load import Project
 from stallgate.runs.sweep import Sweep, Trial, TrialState, TunableValue, Yardstick
 
 TargetAnswer = Literal["met", "missed", "undecided", "excused", "not_measured"]
@@ -169,6 +170,22 @@ _OF_TIME = ("duration", "roof_fraction", "effective_bandwidth", "tflops", "tflop
 
 def _is_stall(metric: Metric) -> bool:
     return metric.state is not None or "stall" in metric.name
+
+
+def sweep_result(project: Project, sweep: Sweep, *, against: str = "") -> SweepResult:
+    """What a sweep found, by its stage as the project has it now.
+
+    Args:
+        project: the project; where it has the stage or the problem no more, no target is judged.
+        sweep: what was measured.
+        against: the metric beside time; default: the stage's stall.
+    """
+    if sweep.stage is None or sweep.stage not in project.stages:
+        return judge_sweep(sweep, sweep_terms(project.catalogue, [], sweep, [], against=against))
+    stages = project.with_included([sweep.stage])
+    known = sweep.problem in project.problems
+    judged = project.judged_workloads(sweep.problem, sweep.stage) if known else []
+    return judge_sweep(sweep, sweep_terms(project.catalogue, stages, sweep, judged, against=against))
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stallgate.formatting import shortened, spaced
 from stallgate.judge.front import ParetoFront
-from stallgate.judge.suggestion import Standing, SweepResult, SweepTerms, judge_sweep, sweep_terms
+from stallgate.judge.suggestion import Standing, SweepResult, sweep_result
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.sweep_figures import SweepMarks, front_drawing, sweep_drawing
@@ -43,28 +43,6 @@ SWEEP_PICTURE = "sweep.png"
 
 _BEST = 10
 """Configurations in the table of the first screen."""
-
-
-def sweep_result(project: Project, sweep: Sweep, *, against: str = "") -> SweepResult:
-    """What a sweep found, by its stage as the project has it now.
-
-    Args:
-        project: the project; where it has the stage or the problem no more, no target is judged.
-        sweep: what was measured.
-        against: the metric beside time; default: the stage's stall.
-    """
-    return judge_sweep(sweep, _terms(project, sweep, against))
-
-
-def _terms(project: Project, sweep: Sweep, against: str) -> SweepTerms:
-    known = sweep.stage is not None and sweep.stage in project.stages
-    stages = project.with_included([sweep.stage]) if known and sweep.stage is not None else []
-    judged = (
-        project.judged_workloads(sweep.problem, sweep.stage)
-        if known and sweep.stage is not None and sweep.problem in project.problems
-        else []
-    )
-    return sweep_terms(project.catalogue, stages, sweep, judged, against=against)
 
 
 def draw_sweep(project: Project, folder: Path, *, against: str = "") -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich.table import Table
 from rich.text import Text
@@ -63,7 +64,11 @@ def show_applied(changes: Sequence[AppliedChange]) -> None:
 
 
 def _say(words: str, style: str = "") -> None:
-    out.print(Text(without_controls(words), style))
+    """Prints a line; what does not fit stands below, indented."""
+    head = " " * (len(words) - len(words.lstrip()))
+    lines = wrap(words.strip(), out.width, initial_indent=head, subsequent_indent=f"{head}  ", break_on_hyphens=False)
+    for line in lines or [""]:
+        out.print(Text(without_controls(line), style), soft_wrap=True)
 
 
 def _best(sweep: Sweep, result: SweepResult) -> None:

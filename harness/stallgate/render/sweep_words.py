@@ -201,7 +201,7 @@ def targets_short(standing: Standing) -> str:
 
 def effect_text(reach: float) -> str:
     """The time that the worst value takes more: per cent, or a factor where it is large."""
-    if reach < 0.0005:
+    if reach < 0.001:
         return "< 0.1 %"
     return f"+{rounded(100 * reach)} %" if reach < 1 else f"×{rounded(1 + reach)}"
 
