@@ -735,6 +735,8 @@ class Subject(FrozenStruct, frozen=True):
     """Name -> SHA-256 of each variant's file, the reference, each workload and the child."""
     ceilings: dict[str, CeilingKind] = {}
     """What roofs saturate that saturate something else than bytes."""
+    swept: dict[str, dict[str, dict[str, object]]] = {}
+    """Variant -> the configurations that a sweep tried, with their tunables: no file has them, so none can change."""
 
 
 CountersOf = Literal["measured", "missed", "not_wanted"]

@@ -149,6 +149,8 @@ class CompileAhead:
         command = [self._request.python, str(COMPILER_ENTRY), str(plan)]
         spawned = Spawned(command, self._environment(), stem.with_suffix(".log"), 1.0)
         self._running.append(spawned)
+        if self._stopped.is_set():
+            spawned.process.terminate()
         return watch(spawned, _TIME_LIMIT_S, conversation.hear).timed_out
 
     def _plan(self, trials: list[Trial]) -> bytes:

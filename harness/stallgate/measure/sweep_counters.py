@@ -84,8 +84,8 @@ class SweepProfiler:
         try:
             begun = load(folder)
         except NoRun:
-            return new_run(project, cases, self._options(machine.device), machine, sweep.arguments)
-        run = resumable(project, folder, begun, machine)
+            return with_swept(sweep, new_run(project, cases, self._options(machine.device), machine, sweep.arguments))
+        run = with_swept(sweep, resumable(project, folder, begun, machine))
         known = {result.case for result in run.cases}
         roles = project.problem(sweep.problem).variants
         more = [CaseResult(case=case, role=roles[case.variant].role) for case in cases if case not in known]
@@ -113,6 +113,15 @@ class SweepProfiler:
             return replace(sweep, trials=[_profiled(t, found.get(sweep_case(sweep, t))) for t in sweep.trials])
 
         self._book.write(changed)
+
+
+def with_swept(sweep: Sweep, run: Run) -> Run:
+    """A run that says what its configurations are: no file of the project does."""
+    tried = {trial.configuration: dict[str, object](trial.tunables) for trial in sweep.trials}
+    measured = {result.case.configuration for result in run.cases if result.case.variant == sweep.variant}
+    swept = {name: tried[name] for name in sorted(measured - {DEFAULT_CONFIGURATION}) if name in tried}
+    subject = replace(run.subjects[sweep.problem], swept={sweep.variant: swept})
+    return replace(run, subjects={**run.subjects, sweep.problem: subject})
 
 
 def counter_folder(folder: Path, devices: list[Device], device: Device) -> Path:
