@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from stallgate.cli.drawing import draw_swept
 from stallgate.cli.options import (
     grace_option,
     json_option,
@@ -20,8 +21,10 @@ from stallgate.cli.options import (
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import end_on_signals, given_arguments, interpreter, is_given, near, open_project
 from stallgate.cli.sweep_facts import SweepFacts, sweep_facts
+from stallgate.cli.sweep_found import apply_suggestion, sweep_findings
 from stallgate.errors import BadArgument, BrokenFile, NoDevice, NoRun, StallgateError, UnknownName
 from stallgate.judge.evaluate import evaluate, write_results
+from stallgate.judge.suggestion import sweep_result
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.sweep import Sweeper, machines_of
 from stallgate.measure.sweep_book import SweepBook
@@ -29,6 +32,7 @@ from stallgate.measure.sweep_counters import counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
 from stallgate.project.load import Project
 from stallgate.render import terminal
+from stallgate.render.sweep_terminal import show_applied, show_sweep
 from stallgate.runs.folder import LATEST, new_folder
 from stallgate.runs.sweep import Effort, Sweep, find_sweep, load_sweep, save_sweep
 
@@ -45,6 +49,8 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
     counters: Literal["front", "all"]
     devices: str | None
     resume: str | None
+    against: str
+    apply: bool
     timeout: float
     grace: float
     python: str | None
@@ -70,6 +76,13 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
 )
+@click.option(
+    "--against",
+    default="",
+    metavar="METRIC",
+    help="The metric that is weighed against time; default: the stage's stall.",
+)
+@click.option("--apply", is_flag=True, help="Write the suggested configuration where the variant declares its own.")
 @timeout_option
 @grace_option
 @python_option
@@ -79,6 +92,8 @@ def sweep_command(**given: Any) -> int:
     """Try a variant's configurations: times of all, counters of the best."""
     arguments = SweepArguments(**given)
     project = open_project(arguments.root)
+    if arguments.resume is not None and (complete := _complete(project, arguments.resume)) is not None:
+        return _concluded(project, complete, arguments)
     if arguments.resume is not None:
         folder, request = _begun(project, arguments, arguments.resume)
     else:
@@ -89,7 +104,7 @@ def sweep_command(**given: Any) -> int:
         folder = new_folder(project.reports, f"sweep-{request.problem}")
         save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
     _measure(project, folder, request)
-    return _concluded(folder, as_json=arguments.as_json)
+    return _concluded(project, folder, arguments)
 
 
 def _request(project: Project, arguments: SweepArguments) -> SweepRequest:
@@ -146,6 +161,12 @@ def _no_device() -> NoDevice:
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def _complete(project: Project, name: str) -> Path | None:
+    """The folder of a sweep with nothing left to measure, whose result needs no GPU; None of any other."""
+    folder = find_sweep(project.reports, None if name == LATEST else name)
+    return folder if load_sweep(folder).complete else None
 
 
 def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path, SweepRequest]:
@@ -219,27 +240,24 @@ def _read_counters(project: Project, book: SweepBook, request: SweepRequest) -> 
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def _concluded(folder: Path, *, as_json: bool) -> int:
-    """Shows a sweep; 0 if each workload has a configuration that was timed."""
+def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int:
+    """Shows a sweep, draws its page, applies the suggestion; 0 if each workload has a configuration that was timed."""
     found = load_sweep(folder)
-    facts = sweep_facts(found, folder)
+    result = sweep_result(project, found, against=arguments.against)
+    pages = draw_swept(project, folder, against=arguments.against)
     ended = sweep_status(found)
-    if as_json:
-        return print_result("sweep", facts, ended)
-    _show(found, facts)
-    terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
+    if not arguments.as_json:
+        show_sweep(found, result)
+        terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
+        for page in pages[:1]:
+            terminal.out.print(f"page: {near(page)}", soft_wrap=True)
+    found_so_far(sweep_facts(found, folder, sweep_findings(result)))
+    applied = apply_suggestion(project, found, result) if arguments.apply else None
+    if arguments.as_json:
+        return print_result("sweep", sweep_facts(found, folder, sweep_findings(result, applied)), ended)
+    if applied is not None:
+        show_applied(applied)
     return ended
-
-
-def _show(found: Sweep, facts: SweepFacts) -> None:
-    """The best of each workload in a few lines."""
-    for note in found.notes:
-        click.echo(note, err=True)
-    for workload in facts.workloads:
-        states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in workload.states.items())
-        click.echo(f"{found.problem}/{found.variant} on {workload.workload}: {states}")
-        for best in workload.best:
-            click.echo(f"  {best.median_us:12.4g} us  {best.configuration}")
 
 
 def sweep_status(sweep: Sweep) -> int:

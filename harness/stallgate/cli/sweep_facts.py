@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
+from stallgate.cli.sweep_found import SweepFindings
 from stallgate.measure.sweep_times import ranked_trials
 from stallgate.model import FrozenStruct
 from stallgate.runs.sweep import Sweep, SweepSpace, Trial, TunableValue
@@ -50,9 +51,11 @@ class SweepFacts(FrozenStruct, frozen=True):
     """Whether the whole space was tried."""
     workloads: list[SweptWorkload]
     notes: list[str]
+    found: SweepFindings | None = None
+    """The suggestion with its evidence; null where the sweep was cut short."""
 
 
-def sweep_facts(sweep: Sweep, folder: Path) -> SweepFacts:
+def sweep_facts(sweep: Sweep, folder: Path, found: SweepFindings | None = None) -> SweepFacts:
     """The facts of a sweep."""
     return SweepFacts(
         folder=str(folder),
@@ -64,6 +67,7 @@ def sweep_facts(sweep: Sweep, folder: Path) -> SweepFacts:
         enumerated=sweep.enumerated,
         workloads=[_workload(sweep, name) for name in dict.fromkeys(trial.workload for trial in sweep.trials)],
         notes=sweep.notes,
+        found=found,
     )
 
 
