@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from stallgate.judge.front import FrontPoint, ParetoFront
@@ -39,12 +40,17 @@ class SweepMarks(FrozenStruct, frozen=True):
 
 def front_drawing(title: str, front: ParetoFront, marks: SweepMarks) -> Drawing:
     """The front of a workload, for the page."""
+    drawing = rendered(front_figure(title, front, marks))
+    return Drawing(png=drawing.png, svg=drawing.svg.replace(_GREEN, "var(--good)"))
+
+
+def front_figure(title: str, front: ParetoFront, marks: SweepMarks) -> Figure:
+    """The front of a workload as a figure."""
     figure = blank_figure(title, 6.2, 4.4)
     figure.set_layout_engine(None)
     figure.subplots_adjust(0.11, 0.125, 0.985, 0.84)
     _draw_front(figure, figure.subplots(), front, marks)
-    drawing = rendered(figure)
-    return Drawing(png=drawing.png, svg=drawing.svg.replace(_GREEN, "var(--good)"))
+    return figure
 
 
 def sweep_drawing(
@@ -132,45 +138,54 @@ def _hover(front: ParetoFront, point: FrontPoint, kind: _Kind, marks: SweepMarks
     return f"{marks.name(point.configuration)}: {microseconds(point.x.median)}, {stall}; {_KIND_WORDS[kind]}"
 
 
-def _name_points(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -> None:
-    """Names beside points, where they cover neither each other nor a marked point; no dot at all if there is room.
+_MOST_NAMED = 14
+"""Points that are named: the suggested one, the default, and the fastest of the front."""
 
-    The suggested one and the default are named first. A name for which there is no room is left out: pointing at the
-    dot says it.
+
+def _name_points(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -> None:
+    """Names beside points: they never cover each other, nor a point if there is room.
+
+    The suggested one and the default always have theirs. Of the others a name for which there is no room is left out:
+    pointing at the dot says it.
     """
     axis.set_xlim(axis.get_xlim())  # where points are is known only once the limits are
     axis.set_ylim(axis.get_ylim())
-    canvas = FigureCanvasAgg(figure)
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     kinds = [(point, _kind(point, marks)) for point in front.points]
     marked = [(point, kind) for kind in ("suggested", "default", "front") for point, k in kinds if k == kind]
-    taken = [_around(axis, point, 5) for point, _ in marked]
     dots = [_around(axis, point, 3) for point in front.points]
+    signs = [_around(axis, point, 5) for point, _ in marked]
     within = axis.get_window_extent(renderer)
-    for point, kind in marked:
-        name = "suggested" if kind == "suggested" else fitting(marks.name(point.configuration), _LONGEST_LABEL)
-        label = axis.annotate(
-            name,
-            (point.x.median, point.y.median),
-            textcoords="offset points",
-            xytext=(0, 0),
-            fontsize=8.5,
-            color=INK,
-            va="center",
-            fontweight="bold" if kind in ("suggested", "default") else "normal",
-            zorder=7,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-        )
-        box = _placed_label(label, renderer, within, [*taken, *dots]) or _placed_label(label, renderer, within, taken)
+    names: list[Bbox] = []
+    for point, kind in marked[:_MOST_NAMED]:
+        label = _label(axis, point, kind, marks)
+        rooms = [[*names, *signs, *dots], [*names, *signs], *([names] if kind in ("suggested", "default") else [])]
+        box = next((b for room in rooms if (b := _placed_label(figure, label, renderer, within, room))), None)
         if box is None:
             label.remove()
         else:
-            taken.append(box)
+            names.append(box)
+
+
+def _label(axis: Any, point: FrontPoint, kind: _Kind, marks: SweepMarks) -> Any:
+    """The name of a point, on it."""
+    return axis.annotate(
+        "suggested" if kind == "suggested" else fitting(marks.name(point.configuration), _LONGEST_LABEL),
+        (point.x.median, point.y.median),
+        textcoords="offset points",
+        xytext=(0, 0),
+        fontsize=8.5,
+        color=INK,
+        va="center",
+        fontweight="bold" if kind in ("suggested", "default") else "normal",
+        zorder=7,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+    )
 
 
 _OFFSETS = [
     (dx * reach, dy * reach, side)
-    for reach in (1, 2, 3.5, 5)
+    for reach in (1, 2, 3.5, 5, 8)
     for dx, dy, side in [
         (9, 0, "left"), (8, 8, "left"), (8, -8, "left"), (0, 13, "center"), (0, -13, "center"),
         (-9, 0, "right"), (-8, 8, "right"), (-8, -8, "right"),
@@ -178,15 +193,21 @@ _OFFSETS = [
 ]  # fmt: skip
 """Places of a name around its point, in points: the nearest first."""
 
+_SIDES = {"left": 0.0, "center": 0.5, "right": 1.0}
 
-def _placed_label(label: Any, renderer: Any, within: Bbox, taken: Sequence[Bbox]) -> Bbox | None:
+
+def _placed_label(figure: Any, label: Any, renderer: Any, within: Bbox, taken: Sequence[Bbox]) -> Bbox | None:
     """Moves a name to the first place where nothing is; its box there, or None."""
+    label.set_position((0, 0))
+    label.set_horizontalalignment("left")
+    size: Bbox = label.get_window_extent(renderer)
     for dx, dy, side in _OFFSETS:
-        label.set_position((dx, dy))
-        label.set_horizontalalignment(side)
-        box: Bbox = label.get_window_extent(renderer).padded(1.5)
-        inside = box.x0 >= within.x0 and box.x1 <= within.x1 + 8 and box.y0 >= within.y0 and box.y1 <= within.y1
+        right, up = dx * figure.dpi / 72 - _SIDES[side] * size.width, dy * figure.dpi / 72
+        box = size.translated(right, up).padded(2)
+        inside = box.x0 >= within.x0 and box.x1 <= within.x1 and box.y0 >= within.y0 and box.y1 <= within.y1
         if inside and not any(box.overlaps(other) for other in taken):
+            label.set_position((dx, dy))
+            label.set_horizontalalignment(side)
             return box
     return None
 
