@@ -8,7 +8,7 @@ from stallgate.judge.sweep_times import TIE, TimeSpan, time_span
 from stallgate.model import Catalogue, Direction, FrozenStruct
 from stallgate.runs.sweep import CounterReading, Sweep, Trial
 
-TIME = "time"
+_TIME = "time"
 """The name of the unprofiled time among a front's metrics."""
 
 _FACTS: dict[str, Callable[[Trial], float | None]] = {
@@ -29,7 +29,7 @@ class FrontAxis(FrozenStruct, frozen=True):
     direction: Direction = "lower"
 
 
-TIME_AXIS = FrontAxis(metric=TIME, title="Time of a call", unit="us")
+TIME_AXIS = FrontAxis(metric=_TIME, title="Time of a call", unit="us")
 
 
 class FrontPoint(FrozenStruct, frozen=True):
@@ -63,7 +63,7 @@ def axis_named(catalogue: Catalogue, name: str) -> FrontAxis:
     A metric of which neither direction is better is taken as one that had better be low: shares of waiting are.
     """
     metric = catalogue.metrics.get(catalogue.aliases.get(name, name))
-    if name == TIME:
+    if name == _TIME:
         return TIME_AXIS
     if metric is None:
         return FrontAxis(metric=name, title=name.replace("_", " "), unit="")
@@ -85,7 +85,7 @@ def pareto_front(sweep: Sweep, workload: str, x: FrontAxis, y: FrontAxis) -> Par
 
 def reading_of(trial: Trial, metric: str) -> TimeSpan | None:
     """A metric of a trial with the interval of its samples; None where it has none."""
-    if metric == TIME:
+    if metric == _TIME:
         return time_span(trial.samples_us)
     if metric in trial.counters:
         return _span(trial.counters[metric])
