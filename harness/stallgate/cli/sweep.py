@@ -27,6 +27,7 @@ from stallgate.measure.sweep import Sweeper, machines_of
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_counters import counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_search import check_searchable
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.runs.folder import LATEST, new_folder
@@ -86,6 +87,7 @@ def sweep_command(**given: Any) -> int:
         planned = new_sweep(project, request, given_arguments())
         if not request.devices:
             raise _no_device()
+        check_searchable(planned)
         folder = new_folder(project.reports, f"sweep-{request.problem}")
         save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
     _measure(project, folder, request)
