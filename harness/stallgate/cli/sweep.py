@@ -46,6 +46,7 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
     counters: Literal["front", "all"]
     devices: str | None
     resume: str | None
+    show: str | None
     timeout: float
     grace: float
     python: str | None
@@ -71,6 +72,7 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
 )
+@click.option("--show", is_flag=False, flag_value="", metavar="[SWEEP]", help="Only show a sweep that was made before.")
 @timeout_option
 @grace_option
 @python_option
@@ -80,6 +82,10 @@ def sweep_command(**given: Any) -> int:
     """Try a variant's configurations: times of all, counters of the best."""
     arguments = SweepArguments(**given)
     project = open_project(arguments.root)
+    if arguments.show is not None:
+        if arguments.subject is not None:
+            raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
+        return _concluded(project, find_sweep(project.reports, arguments.show or None), as_json=arguments.as_json)
     if arguments.resume is not None:
         folder, request = _begun(project, arguments, arguments.resume)
     else:
@@ -91,7 +97,7 @@ def sweep_command(**given: Any) -> int:
         folder = new_folder(project.reports, f"sweep-{request.problem}")
         save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
     _measure(project, folder, request)
-    return _concluded(folder, as_json=arguments.as_json)
+    return _concluded(project, folder, as_json=arguments.as_json)
 
 
 def _request(project: Project, arguments: SweepArguments) -> SweepRequest:
@@ -200,7 +206,7 @@ def _measure(project: Project, folder: Path, request: SweepRequest) -> None:
     except StallgateError:
         with suppress(StallgateError):  # the first error is the one to show
             _read_counters(project, book, request)
-            found_so_far(sweep_facts(load_sweep(folder), folder))
+            found_so_far(sweep_facts(load_sweep(folder), folder, _units(project)))
         click.echo(f"what was measured so far is in {near(folder)}; `stallgate sweep --resume` goes on", err=True)
         raise
 
@@ -221,16 +227,20 @@ def _read_counters(project: Project, book: SweepBook, request: SweepRequest) -> 
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def _concluded(folder: Path, *, as_json: bool) -> int:
+def _concluded(project: Project, folder: Path, *, as_json: bool) -> int:
     """Shows a sweep; 0 if each workload has a configuration that was timed."""
     found = load_sweep(folder)
-    facts = sweep_facts(found, folder)
+    facts = sweep_facts(found, folder, _units(project))
     ended = sweep_status(found)
     if as_json:
         return print_result("sweep", facts, ended)
     _show(found, facts)
     terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
     return ended
+
+
+def _units(project: Project) -> dict[str, str]:
+    return {name: metric.unit for name, metric in project.catalogue.metrics.items()}
 
 
 def _show(found: Sweep, facts: SweepFacts) -> None:
@@ -241,7 +251,7 @@ def _show(found: Sweep, facts: SweepFacts) -> None:
         states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in workload.states.items())
         click.echo(f"{found.problem}/{found.variant} on {workload.workload}: {states}")
         for best in workload.best:
-            click.echo(f"  {best.median_us:12.4g} us  {best.configuration}")
+            click.echo(f"  {best.time.median or 0:12.5g} us  {best.configuration}")
 
 
 def sweep_status(sweep: Sweep) -> int:
