@@ -224,8 +224,12 @@ def test_report_show_and_sweep_know_the_sweep_of_a_run(tree: Path, stallgate: St
     assert "less time than the default" in stallgate("show", "run").stdout
     shown = json.loads(stallgate("show", "run", "--json").stdout)
     assert shown["sweep"]["suggested"]["tunables"] != DEFAULT
-    again = json.loads(stallgate("sweep", "--resume", folder.name, "--json").stdout)
+    again = json.loads(stallgate("sweep", "--show", folder.name, "--json").stdout)
     assert again["found"] == {**shown["sweep"], "applied": None}
-    refused = stallgate("sweep", "--resume", folder.name, "--apply")
+    refused = stallgate("sweep", "--show", folder.name, "--apply")
     assert refused.returncode == 2
     assert "changed since the sweep" in " ".join(refused.stderr.split())
+    save_sweep(folder, replace(made_up_sweep(40), complete=False, name=folder.name))
+    refused = stallgate("sweep", "--show", folder.name, "--apply")
+    assert refused.returncode == 2
+    assert "is not complete" in " ".join(refused.stderr.split())

@@ -30,6 +30,7 @@ from stallgate.measure.sweep import Sweeper, machines_of
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_counters import counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_search import check_searchable
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.sweep_terminal import show_applied, show_sweep
@@ -49,6 +50,7 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
     counters: Literal["front", "all"]
     devices: str | None
     resume: str | None
+    show: str | None
     against: str
     apply: bool
     timeout: float
@@ -76,6 +78,7 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
 )
+@click.option("--show", is_flag=False, flag_value="", metavar="[SWEEP]", help="Only show a sweep that was made before.")
 @click.option(
     "--against",
     default="",
@@ -92,8 +95,10 @@ def sweep_command(**given: Any) -> int:
     """Try a variant's configurations: times of all, counters of the best."""
     arguments = SweepArguments(**given)
     project = open_project(arguments.root)
-    if arguments.resume is not None and (complete := _complete(project, arguments.resume)) is not None:
-        return _concluded(project, complete, arguments)
+    if arguments.show is not None:
+        if arguments.subject is not None:
+            raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
+        return _concluded(project, find_sweep(project.reports, arguments.show or None), arguments)
     if arguments.resume is not None:
         folder, request = _begun(project, arguments, arguments.resume)
     else:
@@ -101,6 +106,7 @@ def sweep_command(**given: Any) -> int:
         planned = new_sweep(project, request, given_arguments())
         if not request.devices:
             raise _no_device()
+        check_searchable(planned)
         folder = new_folder(project.reports, f"sweep-{request.problem}")
         save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
     _measure(project, folder, request)
@@ -163,12 +169,6 @@ def _no_device() -> NoDevice:
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-def _complete(project: Project, name: str) -> Path | None:
-    """The folder of a sweep with nothing left to measure, whose result needs no GPU; None of any other."""
-    folder = find_sweep(project.reports, None if name == LATEST else name)
-    return folder if load_sweep(folder).complete else None
-
-
 def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path, SweepRequest]:
     """The folder of an interrupted sweep, and what it was begun with."""
     for option in ("subject", "workloads", "stage", "effort", "seconds", "seed", "counters"):
@@ -219,7 +219,7 @@ def _measure(project: Project, folder: Path, request: SweepRequest) -> None:
     except StallgateError:
         with suppress(StallgateError):  # the first error is the one to show
             _read_counters(project, book, request)
-            found_so_far(sweep_facts(load_sweep(folder), folder))
+            found_so_far(sweep_facts(load_sweep(folder), folder, _units(project)))
         click.echo(f"what was measured so far is in {near(folder)}; `stallgate sweep --resume` goes on", err=True)
         raise
 
@@ -245,19 +245,23 @@ def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int
     found = load_sweep(folder)
     result = sweep_result(project, found, against=arguments.against)
     pages = draw_swept(project, folder, against=arguments.against)
-    ended = sweep_status(found)
+    ended, units = sweep_status(found), _units(project)
     if not arguments.as_json:
         show_sweep(found, result)
         terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
         for page in pages[:1]:
             terminal.out.print(f"page: {near(page)}", soft_wrap=True)
-    found_so_far(sweep_facts(found, folder, sweep_findings(result)))
+    found_so_far(sweep_facts(found, folder, units, sweep_findings(result)))
     applied = apply_suggestion(project, found, result) if arguments.apply else None
     if arguments.as_json:
-        return print_result("sweep", sweep_facts(found, folder, sweep_findings(result, applied)), ended)
+        return print_result("sweep", sweep_facts(found, folder, units, sweep_findings(result, applied)), ended)
     if applied is not None:
         show_applied(applied)
     return ended
+
+
+def _units(project: Project) -> dict[str, str]:
+    return {name: metric.unit for name, metric in project.catalogue.metrics.items()}
 
 
 def sweep_status(sweep: Sweep) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
+from stallgate.cli.facts import MetricValue, unmeasured
 from stallgate.cli.sweep_found import SweepFindings
 from stallgate.measure.sweep_times import ranked_trials
 from stallgate.model import FrozenStruct
-from stallgate.runs.sweep import Sweep, SweepSpace, Trial, TunableValue
+from stallgate.runs.sweep import CounterReading, Sweep, SweepSpace, Trial, TunableValue
 
 _MOST_SHOWN = 5
+_TIME = "us"
+"""Unit of times."""
 
 
 class SweptTrial(FrozenStruct, frozen=True):
@@ -19,11 +23,12 @@ class SweptTrial(FrozenStruct, frozen=True):
 
     configuration: str
     tunables: dict[str, TunableValue]
-    median_us: float
-    final_us: float | None
-    """Median of the finals; null where it was not in them."""
-    counters: dict[str, float]
-    """Short name of a metric -> median; empty where it was not profiled."""
+    time: MetricValue
+    """Of a call, unprofiled."""
+    final: MetricValue
+    """Of a call in the finals; not measured where it was not in them."""
+    counters: dict[str, MetricValue]
+    """By short name; empty where it was not profiled."""
 
 
 class SweptWorkload(FrozenStruct, frozen=True):
@@ -34,8 +39,8 @@ class SweptWorkload(FrozenStruct, frozen=True):
     """State -> how many trials have it."""
     best: list[SweptTrial]
     """The fastest, and the default behind them."""
-    yardsticks: dict[str, float]
-    """``copy`` or the name of a roof -> its median time in microseconds."""
+    yardsticks: dict[str, MetricValue]
+    """``copy`` or the name of a roof -> its time."""
 
 
 class SweepFacts(FrozenStruct, frozen=True):
@@ -55,8 +60,15 @@ class SweepFacts(FrozenStruct, frozen=True):
     """The suggestion with its evidence; null where the sweep was cut short."""
 
 
-def sweep_facts(sweep: Sweep, folder: Path, found: SweepFindings | None = None) -> SweepFacts:
-    """The facts of a sweep."""
+def sweep_facts(sweep: Sweep, folder: Path, units: Mapping[str, str], found: SweepFindings | None = None) -> SweepFacts:
+    """The facts of a sweep.
+
+    Args:
+        sweep: the result so far.
+        folder: where it stands.
+        units: short name of a metric -> its unit.
+        found: what it suggests; None where it was cut short.
+    """
     return SweepFacts(
         folder=str(folder),
         problem=sweep.problem,
@@ -65,30 +77,40 @@ def sweep_facts(sweep: Sweep, folder: Path, found: SweepFindings | None = None) 
         complete=sweep.complete,
         space=sweep.space,
         enumerated=sweep.enumerated,
-        workloads=[_workload(sweep, name) for name in dict.fromkeys(trial.workload for trial in sweep.trials)],
+        workloads=[_workload(sweep, name, units) for name in dict.fromkeys(trial.workload for trial in sweep.trials)],
         notes=sweep.notes,
         found=found,
     )
 
 
-def _workload(sweep: Sweep, name: str) -> SweptWorkload:
+def _workload(sweep: Sweep, name: str, units: Mapping[str, str]) -> SweptWorkload:
     ranked = ranked_trials(sweep, name)
     shown = ranked[:_MOST_SHOWN] + [trial for trial in ranked[_MOST_SHOWN:] if trial.configuration == "default"]
     return SweptWorkload(
         workload=name,
         states=dict(Counter(trial.state for trial in sweep.trials if trial.workload == name)),
-        best=[_trial(sweep, trial) for trial in shown],
-        yardsticks={y.name: y.median_us for y in sweep.yardsticks if y.workload == name and y.median_us is not None},
+        best=[_trial(sweep, trial, units) for trial in shown],
+        yardsticks={each.name: _time(each.samples_us) for each in sweep.yardsticks if each.workload == name},
     )
 
 
-def _trial(sweep: Sweep, trial: Trial) -> SweptTrial:
+def _trial(sweep: Sweep, trial: Trial, units: Mapping[str, str]) -> SweptTrial:
     key = (trial.configuration, trial.workload)
-    final = next((each.median_us for each in sweep.finals if (each.configuration, each.workload) == key), None)
+    final = next((each.samples_us for each in sweep.finals if (each.configuration, each.workload) == key), [])
     return SweptTrial(
         configuration=trial.configuration,
         tunables=trial.tunables,
-        median_us=median(trial.samples_us),
-        final_us=final,
-        counters={name: reading.median for name, reading in trial.counters.items()},
+        time=_time(trial.samples_us),
+        final=_time(final),
+        counters={name: _reading(reading, units.get(name, "")) for name, reading in trial.counters.items()},
     )
+
+
+def _time(samples: list[float]) -> MetricValue:
+    if not samples:
+        return unmeasured(_TIME)
+    return MetricValue(state="measured", median=median(samples), low=min(samples), high=max(samples), unit=_TIME)
+
+
+def _reading(reading: CounterReading, unit: str) -> MetricValue:
+    return MetricValue(state="measured", median=reading.median, low=reading.least, high=reading.most, unit=unit)

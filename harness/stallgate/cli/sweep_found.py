@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stallgate.errors import BadArgument
 from stallgate.judge.sensitivity import TunableEffect
 from stallgate.judge.suggestion import Advised, Standing, SweepResult, WorkloadBest
 from stallgate.model import FrozenStruct
@@ -85,8 +86,11 @@ def apply_suggestion(project: Project, sweep: Sweep, result: SweepResult) -> lis
     """Writes the suggested configuration where the variant declares its defaults; nothing if that is the default.
 
     Raises:
+        BadArgument: the sweep is not complete.
         BrokenFile: the variant changed since the sweep, or a value is no literal in its file. No file was written.
     """
+    if not sweep.complete:
+        raise BadArgument(f"{sweep.name} is not complete", "finish it with `stallgate sweep --resume`, then apply it")
     suggested = result.suggested
     if suggested is None or suggested.configuration == "default":
         return []

@@ -58,7 +58,7 @@ DRAWN_ROW_BUDGET_S = 1.0
 COPY = Entry(name="copy", role="copy")
 
 
-class Elimination(FrozenStruct, frozen=True):
+class EarlyStopping(FrozenStruct, frozen=True):
     """When contenders are stopped as too slow to be the best; roofs, copies and defaults never are."""
 
     rungs: list[tuple[int, float]]
@@ -81,7 +81,7 @@ class BenchOptions(FrozenStruct, frozen=True):
     zeros: int = 0
     draw: Draw | None = None
     """Which of the workloads were drawn."""
-    elimination: Elimination | None = None
+    elimination: EarlyStopping | None = None
     """Who is stopped early; None: nobody."""
     in_turn: bool = False
     """Contenders go forwards in one round and backwards in the next, not shuffled."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from stallgate.errors import NoProfiler
+from stallgate.extract.read_run import read_run
 from stallgate.measure.attempt import Machine
 from stallgate.measure.bench import BenchWatcher
 from stallgate.measure.clocks import clock_state
-from stallgate.measure.profile import Watcher
+from stallgate.measure.ncu import find_ncu
+from stallgate.measure.profile import Watcher, machine_of
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_compile import CompileAhead
-from stallgate.measure.sweep_counters import SweepProfiler
-from stallgate.measure.sweep_plan import SweepRequest
+from stallgate.measure.sweep_counters import SweepProfiler, counter_folder, with_counters
+from stallgate.measure.sweep_plan import SweepRequest, swept_project
+from stallgate.measure.sweep_search import next_batch, objective_of
 from stallgate.measure.sweep_times import SweepTimer
 from stallgate.project.load import Project
 from stallgate.runs.sweep import Sweep
@@ -71,10 +75,36 @@ class Sweeper:
         self._book.add_clocks(before=[clock_state(device) for device in self._request.devices])
         self._take_times()
         self._take_counters()
+        while not self._book.sweep.enumerated and self._search_on():
+            self._take_times()
+            self._take_counters()
         with self._watchers.times() as watcher:
             SweepTimer(self._project, self._request, self._book, watcher).time_finals()
         self._book.add_clocks(after=[clock_state(device) for device in self._request.devices])
         return self._book.sweep
+
+    def _search_on(self) -> bool:
+        """Plans the next batch of a search; False once it is over, or the time frame is used up."""
+        left = self._seconds_left()
+        if left is not None and left <= _LEAST_ROUNDS_S:
+            return False
+        self._read_counters()
+        sweep = self._book.sweep
+        stage = self._project.stage(sweep.stage) if sweep.stage is not None else None
+        objective = objective_of(stage) if self._machines else None
+        card = self._project.gpu_spec_of(self._request.devices[0].name)
+        batch = next_batch(sweep, objective, card)
+        self._book.add_trials(batch)
+        return bool(batch)
+
+    def _read_counters(self) -> None:
+        """Reads what was profiled so far into the trials."""
+        known = swept_project(self._project, self._book.sweep)
+        for device in self._request.devices:
+            folder = counter_folder(self._book.folder, self._request.devices, device)
+            if (folder / "run.json").is_file():
+                found = read_run(known, folder, only_judge=True).summaries
+                self._book.write(partial(with_counters, summaries=found))
 
     def _take_times(self) -> None:
         """Times all trials while the CPU compiles ahead."""
@@ -106,9 +136,6 @@ NO_NCU = "ncu is not installed"
 
 def machines_of(project: Project, request: SweepRequest) -> dict[int, Machine]:
     """How each GPU of a sweep is profiled; none where there is no ncu."""
-    from stallgate.measure.ncu import find_ncu
-    from stallgate.measure.profile import machine_of
-
     try:
         executable = find_ncu()
         return {device.index: machine_of(project, device, executable) for device in request.devices}

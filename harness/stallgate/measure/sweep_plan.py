@@ -70,7 +70,7 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
         UnknownName: a problem, variant, workload or stage that does not exist.
         BadArgument: nothing says what to try, or the variant does not take it.
     """
-    variant = variant_of(project, request.problem, request.variant)
+    variant = swept_variant(project, request.problem, request.variant)
     stage = stage_of(project, request.problem, request.stage)
     space = space_of(project.root, variant, stage)
     workloads = _workloads(project, request)
@@ -103,7 +103,7 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
     )
 
 
-def variant_of(project: Project, problem: str, name: str) -> Variant:
+def swept_variant(project: Project, problem: str, name: str) -> Variant:
     """The variant of a problem.
 
     Raises:
@@ -207,7 +207,7 @@ def check_resumable(project: Project, sweep: Sweep, devices: Iterable[Device]) -
     Raises:
         BadArgument: its numbers and new ones would not be comparable.
     """
-    variant = variant_of(project, sweep.problem, sweep.variant)
+    variant = swept_variant(project, sweep.problem, sweep.variant)
     space = space_of(project.root, variant, project.stage(sweep.stage) if sweep.stage is not None else None)
     current = sweep_digests(project, sweep.problem, sweep.variant, space)
     changed = [name for name in {**sweep.digests, **current} if sweep.digests.get(name) != current.get(name)]

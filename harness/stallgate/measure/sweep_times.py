@@ -11,7 +11,7 @@ from threading import Thread
 
 from msgspec.structs import replace
 
-from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, Elimination, new_bench
+from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, EarlyStopping, new_bench
 from stallgate.measure.clocks import clock_state
 from stallgate.measure.device import Device
 from stallgate.measure.sweep_book import SweepBook
@@ -90,7 +90,7 @@ class SweepTimer:
         devices = self._request.devices
         shares = split(planned, len(devices))
         rungs = _RUNGS[self._request.effort]
-        options = self._options(ROUNDS[self._request.effort], Elimination(rungs=rungs, seconds=seconds))
+        options = self._options(ROUNDS[self._request.effort], EarlyStopping(rungs=rungs, seconds=seconds))
         jobs = [
             partial(self._time_share, device, share, options)
             for device, share in zip(devices, shares, strict=True)
@@ -98,7 +98,7 @@ class SweepTimer:
         ]
         side_by_side(jobs)
 
-    def _options(self, rounds: int, elimination: Elimination | None, *, in_turn: bool = False) -> BenchOptions:
+    def _options(self, rounds: int, elimination: EarlyStopping | None, *, in_turn: bool = False) -> BenchOptions:
         return BenchOptions(
             python=self._request.python,
             rounds=rounds,

@@ -46,7 +46,8 @@ def kernel_facts(kernels: list[Any], *, has_gpu: bool) -> dict[str, Any]:
     if has_gpu:
         for each in known:
             each._init_handles()
-        registers = [(int(each.n_regs), int(each.n_spills)) for each in known if each.n_regs is not None]
+        loaded = [each for each in known if getattr(each, "n_regs", None) is not None]
+        registers = [(int(each.n_regs), int(each.n_spills)) for each in loaded]
         if registers:
             facts["registers"] = max(count for count, _ in registers)
             facts["spills"] = max(spills for _, spills in registers)

@@ -54,12 +54,17 @@ class Unrun(TorchDispatchMode):  # type: ignore[misc]
         return raw.view(like.dtype) if raw.dtype != like.dtype else raw
 
     def _concerns_device(self, args: Any, named: dict[str, Any]) -> bool:
-        """Whether an operation has tensors of the device, or makes one there."""
-        device = named.get("device")
-        if device is not None:
-            return bool(torch.device(device).type == self._device)
+        """Whether an operation has tensors of the device, or makes one there.
+
+        Raises:
+            NeedsValues: it brings elements to another device.
+        """
         tensors = [each for each in _flat([args, named]) if isinstance(each, torch.Tensor)]
-        return any(each.device.type == self._device for each in tensors) or (not tensors and self._device == "cpu")
+        is_there = any(each.device.type == self._device for each in tensors)
+        made = torch.device(named["device"]).type if named.get("device") is not None else None
+        if is_there and made not in (None, self._device):
+            raise NeedsValues(f"a copy of a tensor on the {made}")
+        return is_there or made == self._device or (not tensors and made is None and self._device == "cpu")
 
 
 class _Claim:
