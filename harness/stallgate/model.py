@@ -114,6 +114,18 @@ class EntryPoint(FrozenStruct, frozen=True):
     """As the project's file has it; empty where it has none."""
 
 
+class TunableSpace(FrozenStruct, frozen=True):
+    """The configurations of a variant that are worth trying: every combination of values, less the constraints."""
+
+    tunables: dict[str, list[int | float | str | bool]]
+    constraints: list[str] = []
+    """Comparisons of arithmetic over tunables and the numbers of a GPU's data sheet; all of them have to hold."""
+    source: Literal["problem.toml", "stage", "decorator"] = "problem.toml"
+    """Where it is declared: in the problem's file, in a stage's ``autotune``, in ``@triton.autotune``."""
+    listed: list[dict[str, int | float | str | bool]] = []
+    """Where not every combination is meant, as in ``@triton.autotune``: those that are."""
+
+
 class Variant(FrozenStruct, frozen=True):
     """Code that computes the problem; a roof may only move its bytes or do its flops."""
 
@@ -126,6 +138,8 @@ class Variant(FrozenStruct, frozen=True):
     """What limits a roof; None for every other role."""
     own_kernels: list[str] = []
     """Kernels that count as its own beside those that files of the project define."""
+    sweep: TunableSpace | None = None
+    """What `stallgate sweep` tries; None: what the stage or the code lists."""
 
     @property
     def path(self) -> str:
@@ -794,6 +808,8 @@ class Subject(FrozenStruct, frozen=True):
     """Name -> SHA-256 of each variant's file, the reference, each workload and the child."""
     ceilings: dict[str, CeilingKind] = {}
     """What roofs saturate that saturate something else than bytes."""
+    swept: dict[str, dict[str, dict[str, object]]] = {}
+    """Variant -> the configurations that a sweep tried, with their tunables: no file has them, so none can change."""
 
 
 CountersOf = Literal["measured", "missed", "not_wanted"]

@@ -19,6 +19,16 @@ from stallgate.cli.output import JSON_VERSION
 from stallgate.cli.schema import answer_types, json_schema
 from stallgate.errors import DamagedReport, StallgateError, UnknownName, UserFault
 from stallgate.model import Verdict
+from stallgate.runs.sweep import (
+    SWEEP_FORMAT,
+    CounterReading,
+    Final,
+    Sweep,
+    SweepSpace,
+    Trial,
+    Yardstick,
+    save_sweep,
+)
 from tests.cli.fuzz import BENCH
 from tests.cli.test_failures import CRASHED, PLAN
 from tests.conftest import ROOT, Stallgate, new_process
@@ -76,6 +86,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "import": [("FILE",)],
     "capture": [("--", "true"), ("--kernel", "copy", "--", "true")],
     "bench": [("--show",)],
+    "sweep": [("--show",)],
     "gate": [(), ("--stage", "advanced_memory"), ("--stage", "block_tiling"), ("--targets", "absolute")],
     "report": [()],
     "advise": [(), ("--variant", "blocked_scan", "--limit", "1")],
@@ -104,6 +115,32 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
 
+SWEEP = Sweep(
+    format=SWEEP_FORMAT,
+    name="sweep",
+    created="2026-01-01T00:00:00Z",
+    stallgate="0",
+    commit=None,
+    dirty=False,
+    arguments=[],
+    problem="cumprod",
+    variant="blocked_scan",
+    stage="memory_access",
+    effort="quick",
+    seed=0,
+    seconds=None,
+    digests={},
+    space=SweepSpace({"num_warps": [4, 8]}, ["num_warps <= 8"], size=2),
+    trials=[
+        Trial("default", {}, "square", "profiled", samples_us=[2.0], counters={"duration": CounterReading(1, 1, 1, 3)}),
+        Trial("num_warps4", {"num_warps": 4}, "square", "stopped", "stopped after 3 rounds", [4.0]),
+    ],
+    finals=[Final("default", "square", [2.0])],
+    yardsticks=[Yardstick("copy", "copy", "square")],
+    complete=True,
+)
+"""The result of a sweep, made up."""
+
 ANSWERED = [(command, *arguments) for command, trials in ANSWERS.items() for arguments in trials]
 
 
@@ -127,6 +164,8 @@ def prepared(
             stallgate("gate")
         (tree / "reports/bench").mkdir()
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
+        (tree / "reports/sweep").mkdir()
+        save_sweep(tree / "reports/sweep", SWEEP)
         placed = {"FILE": [str(next(recording.glob("ncu/*")))], "WITHOUT_TORCH": [without_torch], "RUNS": made}
         machine = request.getfixturevalue("with_ncu") if arguments[0] == "capture" else stallgate
         return machine("--json", *(word for given in arguments for word in placed.get(given, [given])))

@@ -43,6 +43,14 @@ def draw_times(found: Bench, folder: Path) -> None:
     draw_bench(found, folder)
 
 
+def draw_swept(project: Project, folder: Path, *, against: str = "") -> list[Path]:
+    """Draws the sweep of a folder, against a metric or the stage's stall; its files, the page first, or none."""
+    _forget_windows()
+    from stallgate.render.sweep import draw_sweep
+
+    return draw_sweep(project, folder, against=against)
+
+
 def _forget_windows() -> None:
     """Removes ``MPLBACKEND``: matplotlib refuses to be imported if it names an unknown backend, and none is needed."""
     os.environ.pop("MPLBACKEND", None)

@@ -26,8 +26,8 @@ from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
-from stallgate.render.terminal_text import hang, out, styled
 from stallgate.render.terminal_progress import Working
+from stallgate.render.terminal_text import hang, out, styled
 from stallgate.runs.folder import is_recording, write_whole
 
 

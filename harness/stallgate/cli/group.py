@@ -15,6 +15,7 @@ COMMANDS = {
     "capture": "Run any program under ncu: which kernels take its GPU time, and counters of those.",
     "check": "Check whether variants are right; without a GPU, in Triton's interpreter.",
     "bench": "Time variants by CUDA events beside their peers, a copy and the roof.",
+    "sweep": "Try a variant's configurations: times of all, counters of the best.",
     "gate": "Judge a run: may it be merged?",
     "advise": "Say what to try next, from readings alone.",
     "comment": "Post a run's summary to its pull request: one comment, updated each time.",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from stallgate.cli.drawing import draw_compared, draw_run
+from stallgate.cli.drawing import draw_compared, draw_run, draw_swept
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option, run_argument, stage_option
 from stallgate.cli.output import print_answer, print_result
@@ -73,14 +73,18 @@ def report_command(
 
 
 def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[Path]:
-    """Draws a run; the paths of its files, the page first."""
+    """Draws a run, and the sweep that it is part of; the paths of its files, the page first."""
+    folder = find(project.reports, run)
+    refuse_recording(project.reports, folder)
+    swept = draw_swept(project, folder)
+    if swept and not (folder / "run.json").is_file():
+        return swept  # a sweep before its counters
     with Working("reading the reports") as work:
-        result = judged(project, run, stages)
-        refuse_recording(project.reports, result.folder)
+        result = judged(project, str(folder), stages)
         write_results(result)
         work.step("drawing")
         with work.counting():
-            return draw_run(project, result)
+            return [*draw_run(project, result), *swept]
 
 
 def _serve(project: Project, run: str | None, stages: tuple[str, ...], port: int, *, as_json: bool) -> int:

@@ -13,11 +13,13 @@ from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_f
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
+from stallgate.cli.sweep_found import SweepFindings, sweep_findings
 from stallgate.compare.history import StoredJudgement, StoredRun, StoredVerdict, stored_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
 from stallgate.judge.bounds import terms_of
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.suggestion import sweep_result
 from stallgate.judge.verdicts import Judgement
 from stallgate.model import (
     CeilingKind,
@@ -34,9 +36,11 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.render.sweep_terminal import show_sweep
 from stallgate.render.terminal_run import show_run
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED
+from stallgate.runs.sweep import SWEEP_FILE, load_sweep
 
 GateAnswer = Status | Literal["not_judged"]
 """The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""
@@ -160,6 +164,8 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
     cases: list[CaseFacts]
     metrics: dict[str, dict[str, MetricValue]]
     """Case -> metric -> value: the duration and the metrics of the stages."""
+    sweep: SweepFindings | None = None
+    """What the sweep found that the run is part of; null where it is part of none."""
 
 
 _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
@@ -218,14 +224,26 @@ def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
         show_run(result, project)
+    swept = _swept(project, result.folder, as_json=as_json)
     units = {
         name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
     }
     facts = run_facts(result, units)
-    return _run_shown(result, facts)
+    return _run_shown(result, facts, swept)
 
 
-def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
+def _swept(project: Project, folder: Path, *, as_json: bool) -> SweepFindings | None:
+    """Shows what the sweep of a run's folder found; None where the run is of no sweep."""
+    if not (folder / SWEEP_FILE).is_file():
+        return None
+    sweep = load_sweep(folder)
+    found = sweep_result(project, sweep)
+    if not as_json:
+        show_sweep(sweep, found)
+    return sweep_findings(found)
+
+
+def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) -> RunShown:
     return RunShown(
         run=facts.run,
         kind=facts.kind,
@@ -236,6 +254,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts) -> RunShown:
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,
+        sweep=swept,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +58,15 @@ DRAWN_ROW_BUDGET_S = 1.0
 COPY = Entry(name="copy", role="copy")
 
 
+class EarlyStopping(FrozenStruct, frozen=True):
+    """When contenders are stopped as too slow to be the best; roofs, copies and defaults never are."""
+
+    rungs: list[tuple[int, float]]
+    """After so many rounds: those whose fastest sample is above so many times the best median."""
+    seconds: float | None = None
+    """After so many seconds of rounds all end, with at least the least number of rounds; None: no limit."""
+
+
 class BenchOptions(FrozenStruct, frozen=True):
     """How to measure."""
 
@@ -71,6 +81,12 @@ class BenchOptions(FrozenStruct, frozen=True):
     zeros: int = 0
     draw: Draw | None = None
     """Which of the workloads were drawn."""
+    elimination: EarlyStopping | None = None
+    """Who is stopped early; None: nobody."""
+    in_turn: bool = False
+    """Contenders go forwards in one round and backwards in the next, not shuffled."""
+    host_calls: int | None = None
+    """Calls whose time on the host is taken; None: as many as the child thinks fit."""
 
 
 class BenchWatcher(Protocol):
@@ -170,28 +186,57 @@ def _digests(project: Project, problem: str) -> dict[str, str]:
     return digests | {f"peer {path.stem}": text_digest(path) for path in peer_files(project.root, problem)}
 
 
-def bench_plan(project: Project, bench: Bench, rows: list[BenchRow]) -> bytes:
-    """The child's plan, as JSON: the contenders of each row that have no outcome yet."""
+def bench_plan(
+    project: Project,
+    bench: Bench,
+    rows: list[BenchRow],
+    options: BenchOptions | None = None,
+    checked: Collection[tuple[str, str]] = (),
+) -> bytes:
+    """The child's plan, as JSON: the contenders of each row that have no outcome yet.
+
+    Args:
+        project: the project.
+        bench: what is planned.
+        rows: those that are not finished.
+        options: what a sweep asks for beyond a bench.
+        checked: row and label of the contenders that earlier processes found right.
+    """
     return as_json(
         {
+            **(_sweep_keys(options) if options is not None else {}),
             "rounds": bench.rounds,
             "row_budget_s": bench.row_budget_s,
             "run_limit_s": RUN_LIMIT_S,
             **project_places(project),
             "references": references(project),
-            "rows": [_planned_row(project, row) for row in rows],
+            "rows": [_planned_row(project, row, checked) for row in rows],
         }
     )
 
 
-def _planned_row(project: Project, row: BenchRow) -> dict[str, object]:
+def _sweep_keys(options: BenchOptions) -> dict[str, object]:
+    """What a bench leaves out of the plan."""
+    found: dict[str, object] = {"in_turn": True} if options.in_turn else {}
+    if options.elimination is not None:
+        found["elimination"] = to_builtins(options.elimination)
+    if options.host_calls is not None:
+        found["host_calls"] = options.host_calls
+    return found
+
+
+def _planned_row(project: Project, row: BenchRow, checked: Collection[tuple[str, str]]) -> dict[str, object]:
+    planned = [entry for entry in row.entries if entry.outcome == "planned"]
     return {
         "name": row.name,
         "problem": row.problem,
         **child_workload(row.workload),
         "bytes": row.bytes or None,
         "gradient": _gradient(project, row),
-        "contenders": [_contender(project, row, entry) for entry in row.entries if entry.outcome == "planned"],
+        "contenders": [
+            _contender(project, row, entry) | ({"checked": True} if (row.name, entry.label) in checked else {})
+            for entry in planned
+        ],
     }
 
 
@@ -235,6 +280,8 @@ class Bencher:
         self._device = device
         self._watcher = watcher
         self._folder = Path()
+        self._checked: set[tuple[str, str]] = set()
+        """Row and label of the contenders that were found right, where contenders are eliminated."""
 
     def measure(self, folder: Path) -> Bench:
         """Brings every contender to an outcome; what is known stands in ``folder`` at every moment.
@@ -261,7 +308,7 @@ class Bencher:
         """
         stem.parent.mkdir(exist_ok=True)
         log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
-        write_whole(plan, bench_plan(self._project, self._bench, rows))
+        write_whole(plan, bench_plan(self._project, self._bench, rows, self._options, self._checked))
         command = [self._options.python, str(TIMER_ENTRY), str(plan)]
         child = Spawned(command, self._environment(), log, self._options.grace_s)
         contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
@@ -294,7 +341,9 @@ class Bencher:
         self._note(replace(self._bench, rows=rows))
 
     def at_work(self, contender: ContenderStep) -> None:
-        """Shows how far the child is."""
+        """Shows how far the child is. Of the many contenders of a sweep, none is checked twice for another's crash."""
+        if contender.step == "warm-up" and self._options.elimination is not None:
+            self._checked.add((contender.row, contender.contender))
         self._watcher.at_work(f"{contender.row}/{contender.contender}", contender.step)
 
     def conclude(self, row_name: str, label: str, found: Entry) -> None:

@@ -162,7 +162,7 @@ class ContenderEnded(Message, frozen=True, tag="outcome"):
 
     row: str
     contender: str
-    outcome: Literal["timed", "wrong_result", "crashed", "skipped", "absent"]
+    outcome: Literal["timed", "stopped", "wrong_result", "crashed", "skipped", "absent"]
     reason: str
     method: Method | None = None
     calls: Annotated[int, Meta(ge=1)] = 1

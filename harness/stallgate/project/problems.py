@@ -28,6 +28,7 @@ from stallgate.project.entries import file_entry, read_entry
 from stallgate.project.inputs import BadInput, tensor_input
 from stallgate.project.layout import relative
 from stallgate.project.patterns import too_wide
+from stallgate.project.space import read_space
 
 
 class _CallableTable(FrozenStruct, frozen=True):
@@ -42,6 +43,7 @@ class _VariantTable(FrozenStruct, frozen=True):
     keywords: dict[str, object] = {}
     configurations: dict[str, dict[str, object]] = {}
     own_kernels: list[str] = []
+    sweep: dict[str, object] | None = None
 
 
 class _ProblemTable(FrozenStruct, frozen=True):
@@ -216,7 +218,8 @@ def _variant(place: _Place, name: str, row: _VariantTable) -> Variant:
         "ceiling": row.ceiling,
         "own_kernels": _own_kernels(place.key(f"{key}.own_kernels"), row.own_kernels),
     }
-    return convert(table, Variant, place.shown, key)
+    sweep = read_space(place.key(f"{key}.sweep"), row.sweep) if row.sweep is not None else None
+    return replace(convert(table, Variant, place.shown, key), sweep=sweep)
 
 
 def _entry(place: _Place, name: str, row: _VariantTable) -> EntryPoint:

@@ -14,6 +14,7 @@ from stallgate.project.digests import (
     module_key,
     subject_digests,
     text_digest,
+    tunables_digest,
     variant_key,
     workload_digest,
     workload_key,
@@ -59,11 +60,20 @@ def _differing(run: Run, project: Project, name: str) -> list[str]:
     if name not in project.problems or name not in run.subjects:
         return [PROBLEM]
     subject, problem = run.subjects[name], project.problems[name]
-    measured, current = subject.digests, subject_digests(problem)
+    measured, current = subject.digests, {**_swept_digests(subject), **subject_digests(problem)}
     needed = [key for result in run.cases if result.case.problem == name for key in _dependencies(result.case)]
     known = dict.fromkeys([*measured, *current, *needed])
     differing = [key for key in known if measured.get(key) is None or measured.get(key) != current.get(key)]
     return differing + [role_key(v.name) for v in problem.variants.values() if _other_role(subject, v)]
+
+
+def _swept_digests(subject: Subject) -> dict[str, str]:
+    """The digests of the configurations that a sweep tried, which count where the tree has none of that name."""
+    return {
+        configuration_key(variant, name): tunables_digest(tunables)
+        for variant, configurations in subject.swept.items()
+        for name, tunables in configurations.items()
+    }
 
 
 def role_key(variant: str) -> str:

@@ -22,8 +22,9 @@ _LONGEST_US = 1e15
 ContenderRole = Role | Literal["peer", "copy"]
 """peer: somebody else's implementation. copy: ``Tensor.copy_`` of the bytes that have to move."""
 
-BenchOutcome = Literal["planned", "timed", "wrong_result", "crashed", "timed_out", "skipped", "absent"]
-"""planned: not reached. absent: a peer whose library is not installed."""
+BenchOutcome = Literal["planned", "timed", "stopped", "wrong_result", "crashed", "timed_out", "skipped", "absent"]
+"""planned: not reached. stopped: in a sweep, after a few rounds, as too slow to be the best. absent: a peer whose
+library is not installed."""
 
 Gradient = Literal["backward", "both"]
 """backward: the gradient of the input, for an existing result. both: the result, then its gradient."""

@@ -14,6 +14,7 @@ import torch
 
 from stallgate.child.bench.clock import Clock, TimedCall
 from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
+from stallgate.child.bench.elimination import Elimination
 from stallgate.child.bench.pool import Pool
 from stallgate.child.channel import ParentChannel, first_line, printable
 from stallgate.child.device import ComputeDevice
@@ -157,12 +158,13 @@ class TimedRow:
 
     def _checked(self, spec: dict[str, Any]) -> Entrant:
         contender = self._contender(spec)
-        self._skip_if_too_slow(contender.check())
+        if not spec.get("checked"):  # by a process before this one
+            self._skip_if_too_slow(contender.check())
         self._step(spec, "warm-up")
         calls: list[TimedCall] = [contender.ready(place) for place in range(len(self._pool))]
         call_us = min(self._clock.time(call)[0] for call in calls[:2])
         self._skip_if_too_slow(call_us / 1e6)
-        count = max(5, min(HOST_CALLS, int(HOST_BUDGET_US / call_us)))
+        count = max(5, min(self._plan.get("host_calls", HOST_CALLS), int(HOST_BUDGET_US / call_us)))
         return Entrant(spec, contender, call_us, self._clock.host_times([calls[i % len(calls)] for i in range(count)]))
 
     def _contender(self, spec: dict[str, Any]) -> Contender:
@@ -224,17 +226,38 @@ class TimedRow:
             share_us = 1e6 * self._plan["row_budget_s"] / len(entrants)
             affordable = int(share_us / (entrant.call_us * entrant.calls))
             entrant.rounds = min(rounds, max(LEAST_ROUNDS, affordable))
+        elimination = Elimination(self._plan.get("elimination"))
+        if elimination.is_on:
+            for entrant in entrants:
+                entrant.rounds = rounds
         shuffled = random.Random(0)
         with _no_collection():
             for number in range(rounds):
+                if elimination.is_over(number, LEAST_ROUNDS):
+                    break
+                self._eliminate(elimination, number, entrants)
                 due = [entrant for entrant in entrants if entrant.is_due(number, rounds)]
-                shuffled.shuffle(due)
+                self._order(due, number, shuffled)
                 for entrant in due:
                     step = f"round {number + 1} of {rounds}"
                     if not self._attempt(entrant.spec, step, partial(self._sample, entrant, number)):
                         entrants.remove(entrant)
         for entrant in entrants:
             self._conclude(entrant)
+
+    def _order(self, due: list[Entrant], number: int, shuffled: random.Random) -> None:
+        """Shuffles those who are due; in turn, they go forwards in one round and backwards in the next."""
+        if self._plan.get("in_turn"):
+            if number % 2:
+                due.reverse()
+        else:
+            shuffled.shuffle(due)
+
+    def _eliminate(self, elimination: Elimination, number: int, entrants: list[Entrant]) -> None:
+        """Takes out those who are too slow to be the best, and reports them."""
+        for entrant, reason in elimination.hopeless(number, entrants):
+            entrants.remove(entrant)
+            self._conclude(entrant, outcome="stopped", reason=reason)
 
     def _sample(self, entrant: Entrant, number: int) -> bool:
         """Takes a time; the output of the last is compared."""
@@ -276,11 +299,11 @@ class TimedRow:
         outcome, reason = _verdict(error, spec["role"])
         self._tell(spec, outcome=outcome, reason=printable(reason))
 
-    def _conclude(self, entrant: Entrant) -> None:
+    def _conclude(self, entrant: Entrant, outcome: str = "timed", reason: str = "") -> None:
         self._tell(
             entrant.spec,
-            outcome="timed",
-            reason="",
+            outcome=outcome,
+            reason=reason,
             method="events" if entrant.replay is None else "graph",
             calls=entrant.calls,
             samples_us=entrant.samples_us,

@@ -1,0 +1,271 @@
+"""``stallgate sweep``: the times of a variant's configurations, and the counters of the best."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from stallgate.cli.drawing import draw_swept
+from stallgate.cli.options import (
+    grace_option,
+    json_option,
+    python_option,
+    root_option,
+    timeout_option,
+    workload_option,
+)
+from stallgate.cli.output import found_so_far, print_result
+from stallgate.cli.shared import end_on_signals, given_arguments, interpreter, is_given, near, open_project
+from stallgate.cli.sweep_facts import SweepFacts, sweep_facts
+from stallgate.cli.sweep_found import apply_suggestion, sweep_findings
+from stallgate.errors import BadArgument, BrokenFile, NoDevice, NoRun, StallgateError, UnknownName
+from stallgate.judge.evaluate import evaluate, write_results
+from stallgate.judge.suggestion import sweep_result
+from stallgate.measure.device import Device, choose, find_devices
+from stallgate.measure.sweep import Sweeper, machines_of
+from stallgate.measure.sweep_book import SweepBook
+from stallgate.measure.sweep_counters import counter_folder, with_counters
+from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_search import check_searchable
+from stallgate.project.load import Project
+from stallgate.render import terminal
+from stallgate.render.sweep_terminal import show_applied, show_sweep
+from stallgate.runs.folder import LATEST, new_folder
+from stallgate.runs.sweep import Effort, Sweep, find_sweep, load_sweep, save_sweep
+
+
+class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the command."""
+
+    subject: str | None
+    workloads: tuple[str, ...]
+    stage: str | None
+    effort: Effort
+    seconds: float | None
+    seed: int
+    counters: Literal["front", "all"]
+    devices: str | None
+    resume: str | None
+    show: str | None
+    against: str
+    apply: bool
+    timeout: float
+    grace: float
+    python: str | None
+    root: Path | None
+    as_json: bool
+
+
+@click.command("sweep")
+@click.argument("subject", required=False, metavar="PROBLEM/VARIANT")
+@workload_option
+@click.option("--stage", metavar="NAME", help="The stage to tune for; default: the problem's first.")
+@click.option("--effort", type=click.Choice(["quick", "full"]), default="quick", show_default=True, help="Rounds.")
+@click.option("--seconds", type=click.FloatRange(1), help="Time frame: rounds end when it is used up.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of a search by Optuna.")
+@click.option(
+    "--counters",
+    type=click.Choice(["front", "all"]),
+    default="front",
+    show_default=True,
+    help="Whose counters are collected: those near the best time, or all.",
+)
+@click.option("--devices", metavar="INDEX,...", help="GPUs that share the trials; default: one.")
+@click.option(
+    "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
+)
+@click.option("--show", is_flag=False, flag_value="", metavar="[SWEEP]", help="Only show a sweep that was made before.")
+@click.option(
+    "--against",
+    default="",
+    metavar="METRIC",
+    help="The metric that is weighed against time; default: the stage's stall.",
+)
+@click.option("--apply", is_flag=True, help="Write the suggested configuration where the variant declares its own.")
+@timeout_option
+@grace_option
+@python_option
+@root_option
+@json_option(SweepFacts)
+def sweep_command(**given: Any) -> int:
+    """Try a variant's configurations: times of all, counters of the best."""
+    arguments = SweepArguments(**given)
+    project = open_project(arguments.root)
+    if arguments.show is not None:
+        if arguments.subject is not None:
+            raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
+        return _concluded(project, find_sweep(project.reports, arguments.show or None), arguments)
+    if arguments.resume is not None:
+        folder, request = _begun(project, arguments, arguments.resume)
+    else:
+        request = _request(project, arguments)
+        planned = new_sweep(project, request, given_arguments())
+        if not request.devices:
+            raise _no_device()
+        check_searchable(planned)
+        folder = new_folder(project.reports, f"sweep-{request.problem}")
+        save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
+    _measure(project, folder, request)
+    return _concluded(project, folder, arguments)
+
+
+def _request(project: Project, arguments: SweepArguments) -> SweepRequest:
+    if arguments.subject is None:
+        raise BadArgument("name what to sweep", "stallgate sweep PROBLEM/VARIANT")
+    problem, _, variant = arguments.subject.partition("/")
+    known = project.problem(problem).variants
+    if not variant:
+        raise UnknownName("variant", arguments.subject, [f"{problem}/{name}" for name in known])
+    return SweepRequest(
+        problem=problem,
+        variant=variant,
+        python=interpreter(arguments.python),
+        devices=_devices(arguments.devices),
+        workloads=list(arguments.workloads),
+        stage=arguments.stage,
+        effort=arguments.effort,
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        counters=arguments.counters,
+        timeout_s=arguments.timeout,
+        grace_s=arguments.grace,
+    )
+
+
+def _devices(written: str | None) -> list[Device]:
+    """The GPUs to measure on: those that are named, all of one model; else the first.
+
+    Raises:
+        BadArgument: an index is not one, or the GPUs differ.
+    """
+    known = find_devices()
+    if written is None:
+        return [choose(known, None)] if known else []
+    words = [word.strip() for word in written.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise BadArgument(f"--devices {written}: these are no indices of GPUs", "--devices 0,1")
+    if not known:
+        raise _no_device()
+    found = [choose(known, int(word)) for word in dict.fromkeys(words)]
+    names = {device.name for device in found}
+    if len(names) > 1:
+        raise BadArgument(
+            f"the GPUs are of different models: {', '.join(sorted(names))}",
+            "their times cannot be put together: name GPUs of one model",
+        )
+    return found
+
+
+def _no_device() -> NoDevice:
+    return NoDevice(
+        "there is no CUDA device, and a sweep cannot be replayed", "`stallgate doctor` says what is missing"
+    )
+
+
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path, SweepRequest]:
+    """The folder of an interrupted sweep, and what it was begun with."""
+    for option in ("subject", "workloads", "stage", "effort", "seconds", "seed", "counters"):
+        if is_given(option):
+            raise BadArgument(
+                f"{option} is not allowed with --resume, which goes on as the sweep was begun", "leave it out"
+            )
+    folder = find_sweep(project.reports, None if name == LATEST else name)
+    begun = load_sweep(folder)
+    devices = _devices(arguments.devices or ",".join(map(str, begun.devices)))
+    if not devices:
+        raise _no_device()
+    check_resumable(project, begun, devices)
+    request = SweepRequest(
+        problem=begun.problem,
+        variant=begun.variant,
+        python=interpreter(arguments.python),
+        devices=devices,
+        stage=begun.stage,
+        effort=begun.effort,
+        seconds=begun.seconds,
+        seed=begun.seed,
+        counters="all" if "all" in begun.arguments else "front",
+        timeout_s=arguments.timeout,
+        grace_s=arguments.grace,
+    )
+    return folder, request
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+class _Bars:
+    """The bars of a sweep's stages."""
+
+    times = staticmethod(terminal.BenchBar)
+    counters = staticmethod(terminal.ProfileBar)
+
+
+def _measure(project: Project, folder: Path, request: SweepRequest) -> None:
+    """Measures what is missing. If it is cut short, the result so far is shown."""
+    end_on_signals()
+    book = SweepBook(load_sweep(folder), folder)
+    try:
+        Sweeper(project, request, book, machines_of(project, request), _Bars()).measure()
+        _read_counters(project, book, request)
+        book.write(lambda sweep: msgspec.structs.replace(sweep, complete=True))
+    except StallgateError:
+        with suppress(StallgateError):  # the first error is the one to show
+            _read_counters(project, book, request)
+            found_so_far(sweep_facts(load_sweep(folder), folder, _units(project)))
+        click.echo(f"what was measured so far is in {near(folder)}; `stallgate sweep --resume` goes on", err=True)
+        raise
+
+
+def _read_counters(project: Project, book: SweepBook, request: SweepRequest) -> None:
+    """Reads the ncu reports of each GPU into the trials, and writes the run's tables."""
+    known = swept_project(project, book.sweep)
+    for device in request.devices:
+        folder = counter_folder(book.folder, request.devices, device)
+        if not (folder / "run.json").is_file():
+            continue
+        with suppress(NoRun, BrokenFile):  # interrupted before anything was profiled
+            judged = evaluate(known, folder, [book.sweep.stage] if book.sweep.stage is not None else [])
+            write_results(judged)
+            book.write(lambda sweep, found=judged.summaries: with_counters(sweep, found))  # type: ignore[misc]
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int:
+    """Shows a sweep, draws its page, applies the suggestion; 0 if each workload has a configuration that was timed."""
+    found = load_sweep(folder)
+    result = sweep_result(project, found, against=arguments.against)
+    pages = draw_swept(project, folder, against=arguments.against)
+    ended, units = sweep_status(found), _units(project)
+    if not arguments.as_json:
+        show_sweep(found, result)
+        terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
+        for page in pages[:1]:
+            terminal.out.print(f"page: {near(page)}", soft_wrap=True)
+    found_so_far(sweep_facts(found, folder, units, sweep_findings(result)))
+    applied = apply_suggestion(project, found, result) if arguments.apply else None
+    if arguments.as_json:
+        return print_result("sweep", sweep_facts(found, folder, units, sweep_findings(result, applied)), ended)
+    if applied is not None:
+        show_applied(applied)
+    return ended
+
+
+def _units(project: Project) -> dict[str, str]:
+    return {name: metric.unit for name, metric in project.catalogue.metrics.items()}
+
+
+def sweep_status(sweep: Sweep) -> int:
+    """The exit status: 3 where nothing was timed to the end on a workload, or the sweep was cut short."""
+    workloads = {trial.workload for trial in sweep.trials}
+    timed = {trial.workload for trial in sweep.trials if trial.state in ("timed", "profiled")}
+    return 0 if sweep.complete and timed == workloads else 3

@@ -1,0 +1,71 @@
+"""The clocks of GPUs as the driver's tool reports them: recorded beside times, never set and never judged."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from stallgate.measure.device import Device
+from stallgate.runs.folder import now
+from stallgate.runs.sweep import ClockState
+
+_THROTTLE_BITS = {
+    0x1: "idle",
+    0x2: "application clocks",
+    0x4: "software power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+    0x100: "display clocks",
+}
+"""Bit of the driver's mask of reasons -> the reason."""
+
+_QUERIES = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw", "clocks_throttle_reasons.active")
+
+
+def clock_state(device: Device) -> ClockState:
+    """The clocks of a GPU now; what the driver does not tell is None."""
+    cells = _answer(device)
+    sm, memory, temperature = (_whole(cell) for cell in cells[:3])
+    power = float(cells[3]) if re.fullmatch(r"\d+(\.\d+)?", cells[3]) else None
+    return ClockState(
+        device=device.index,
+        sm_mhz=sm,
+        memory_mhz=memory,
+        temperature_c=temperature,
+        power_w=power,
+        throttle=throttle_reasons(cells[4]),
+        at=now(),
+    )
+
+
+def _answer(device: Device) -> list[str]:
+    """The cells of the tool's answer; empty texts where it gives none."""
+    nothing = [""] * len(_QUERIES)
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return nothing
+    query = [tool, f"--query-gpu={','.join(_QUERIES)}", "--format=csv,noheader,nounits", f"--id={device.uuid}"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return nothing
+    cells = [cell.strip() for cell in answer.stdout.strip().split(",")]
+    return cells if answer.returncode == 0 and len(cells) == len(_QUERIES) else nothing
+
+
+def _whole(cell: str) -> int | None:
+    return int(cell) if re.fullmatch(r"\d{1,6}", cell) else None
+
+
+def throttle_reasons(mask: str) -> list[str]:
+    """The reasons of a mask such as ``0x0000000000000004``."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}", mask):
+        return []
+    bits = int(mask, 16)
+    named = [reason for bit, reason in _THROTTLE_BITS.items() if bits & bit]
+    other = bits & ~sum(_THROTTLE_BITS)
+    return named + ([f"another reason ({other:#x})"] if other else [])

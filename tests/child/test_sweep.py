@@ -1,0 +1,162 @@
+"""The compiling child, and who is stopped early: compiled for a GPU that is not there, with times that are made up."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stallgate.child.bench.elimination import Elimination
+from stallgate.measure.process import Spawned, watch
+from stallgate.measure.sweep_compile import COMPILER_ENTRY
+from tests.child.plans import entry_of, reference_of, workload_of
+from tests.conftest import ROOT
+
+# --- elimination ------------------------------------------------------------------------------------------------------
+
+
+def entrant(name: str, *samples: float, role: str = "candidate", tunables: Any = None, call_us: float = 0) -> Any:
+    spec = {"label": name, "role": role, "tunables": {"BLOCK": 1} if tunables is None else tunables}
+    return SimpleNamespace(spec=spec, samples_us=[*samples], call_us=call_us)
+
+
+def stopped(plan: Any, number: int, entrants: list[Any]) -> dict[str, str]:
+    return {each.spec["label"]: reason for each, reason in Elimination(plan).hopeless(number, entrants)}
+
+
+PLAN = {"rungs": [[0, 4.0], [3, 1.5]], "seconds": None}
+
+
+def test_the_hopeless_are_stopped_at_rungs_and_who_is_noisy_has_the_benefit_of_the_doubt() -> None:
+    entrants = [
+        entrant("best", 100, 101, 99),
+        entrant("near", 140, 141, 142),
+        entrant("slow", 160, 170, 180),
+        entrant("noisy", 300, 149, 300),
+    ]
+    assert stopped(PLAN, 3, entrants) == {"slow": "stopped after 3 rounds: 170 us, 1.7 times the best"}
+    assert stopped(PLAN, 2, entrants) == {}
+    assert stopped(None, 3, entrants) == {}
+    assert not Elimination(None).is_on
+
+
+def test_before_the_first_round_a_warm_call_tells() -> None:
+    entrants = [entrant("best", call_us=100), entrant("slow", call_us=401)]
+    assert stopped(PLAN, 0, entrants) == {"slow": "stopped after a warm call: 401 us, 4.01 times the best"}
+
+
+def test_roofs_copies_and_the_default_stay_and_no_roof_is_the_best() -> None:
+    entrants = [
+        entrant("roof", 10, role="roof"),
+        entrant("copy", 10, role="copy"),
+        entrant("default", 900, tunables={}),
+        entrant("other", 100),
+    ]
+    assert stopped(PLAN, 3, entrants) == {}
+
+
+def test_the_time_for_rounds_ends_after_the_least_number() -> None:
+    over = Elimination({"rungs": [], "seconds": 0.0})
+    assert not over.is_over(2, 3)
+    assert over.is_over(3, 3)
+    assert not Elimination(PLAN).is_over(3, 3)
+
+
+# --- compilation ------------------------------------------------------------------------------------------------------
+
+REFERENCE = """
+import torch
+def get_inputs(shape, device, seed):
+    generator = torch.Generator(device).manual_seed(seed)
+    return [torch.rand(shape, device=device, generator=generator).mul_(2)]
+"""
+
+VARIANT = """
+import torch, triton, triton.language as tl
+from torch import nn
+
+@triton.jit
+def double(x, y, n, BLOCK: tl.constexpr, BAD: tl.constexpr):
+    tl.static_assert(BAD == 0)
+    places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + places, tl.load(x + places, mask=places < n) * 2, mask=places < n)
+
+@triton.jit
+def product(x, y, BLOCK: tl.constexpr, num_stages: tl.constexpr):
+    places = tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK, BLOCK), tl.float32)
+    for start in tl.range(0, 1024, BLOCK, num_stages=num_stages):
+        a = tl.load(x + places[:, None] * 1024 + start + places[None, :])
+        total = tl.dot(a, a, total)
+    tl.store(y + places[:, None] * BLOCK + places[None, :], total)
+
+class ModelNew(nn.Module):
+    def __init__(self, **tunables):
+        super().__init__()
+        self.tunables = tunables
+    def forward(self, x, BLOCK=64, BAD=0, ask=0, stages=0):
+        tunables = {"BLOCK": BLOCK, "BAD": BAD, **self.tunables}
+        if tunables.pop("ask", 0):
+            assert x.sum().item() > 0
+        y = torch.empty_like(x).contiguous()
+        stages = tunables.pop("stages", 0)
+        if stages:
+            product[(1,)](x, y, tunables["BLOCK"], stages)
+        else:
+            double[(triton.cdiv(x.numel(), tunables["BLOCK"]),)](x, y, x.numel(), **tunables)
+        return y.sum() + 1
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What a compiling process says of tunables."""
+    folder = tmp_path_factory.mktemp("compiled")
+    (folder / "reference.py").write_text(REFERENCE)
+    (folder / "v.py").write_text(VARIANT)
+    load = workload_of(arguments={"shape": [2**20]}, bytes=1)
+    tried: list[dict[str, Any]] = [
+        {"BLOCK": 128},
+        {"BLOCK": 128, "BAD": 1},
+        {"BLOCK": 128, "ask": 1},
+        {"BLOCK": 128, "nonsense": 1},
+        {"BLOCK": 64, "stages": 5},
+        {"BLOCK": 100},
+    ]
+    cases = [
+        {**load, "name": "c", "problem": "p", "entry": entry_of(folder / "v.py"), "tunables": each} for each in tried
+    ]
+    target = {"device": "cpu", "compute_capability": "9.0", "shared_bytes": 60_000}
+    references = {"p": reference_of(folder / "reference.py")}
+    plan = {"root": str(folder), "import_paths": [], "references": references, "target": target, "cases": cases}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment = {**kept, "PYTHONPATH": str(ROOT / "harness"), "TRITON_CACHE_DIR": str(folder / "cache")}
+    command = [sys.executable, str(COMPILER_ENTRY), str(folder / "plan.json")]
+    lines: list[bytes] = []
+    watch(Spawned(command, environment, folder / "log", 1.0), 120, lambda line: lines.append(line) is None)
+    told = [json.loads(line) for line in lines]
+    return [each for each in told if each["event"] == "compiled"] or [{"log": (folder / "log").read_text()}]
+
+
+def test_what_is_compiled_and_not_run_has_facts(answers: list[dict[str, Any]]) -> None:
+    found = answers[0]
+    assert found.get("outcome") == "compiled", answers
+    assert found["seconds"] > 0
+    assert found["shared_bytes"] == 0
+
+
+def test_why_it_is_not_compiled(answers: list[dict[str, Any]]) -> None:
+    assert [each["outcome"] for each in answers[1:]] == [
+        "does_not_compile",
+        "unknown",
+        "unknown",
+        "too_much_shared_memory",
+        "does_not_compile",
+    ]
+    assert answers[2]["reason"].startswith("NeedsValues: ")
+    assert "the GPU has 60000" in answers[4]["reason"]

@@ -1,0 +1,370 @@
+"""Sweeps with a GPU, a timing child and a compiling child that are made up: no number here was measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from stallgate.errors import BadArgument
+from stallgate.measure.clocks import throttle_reasons
+from stallgate.measure.device import Device
+from stallgate.measure.sweep_book import SweepBook, settled
+from stallgate.measure.sweep_compile import Compiled, compiled_trial
+from stallgate.measure.sweep_counters import within_reach
+from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_times import contenders_of, finalists, split
+from stallgate.project.load import Project
+from stallgate.project.space import read_space
+from stallgate.runs.bench import Entry
+from stallgate.runs.sweep import Sweep, Trial, load_sweep
+from tests.conftest import FAKES, Stallgate
+
+SPACE = """
+[variants.blocked_scan.sweep]
+BLOCK = [4096, 8192]
+num_warps = [8, 16]
+num_stages = { from = 2, to = 4, step = 1 }
+constraints = ["BLOCK * 4 * (num_stages - 1) <= 90_000"]
+"""
+
+CHILD = f"""
+import json, os, signal, socket, sys, time
+from types import SimpleNamespace
+from pathlib import Path
+entry, plan_path = sys.argv[1:3]
+if entry.endswith("referee/__main__.py"):
+    os.execv(sys.executable, [sys.executable, {str(FAKES / "python")!r}, *sys.argv[1:]])
+from stallgate.child.bench.elimination import Elimination
+plan = json.load(open(plan_path))
+line = socket.socket(fileno=int(sys.argv[3]))
+def tell(event, **facts):
+    line.sendall(json.dumps({{"event": event, **facts}}).encode() + b"\\n")
+if entry.endswith("child/sweep/__main__.py"):
+    for number, case in enumerate(plan["cases"]):
+        tell("compiling", number=number)
+        tell("compiled", number=number, outcome="compiled", seconds=1.5, registers=40, spills=0, shared_bytes=1024)
+    sys.exit(0)
+tell("environment", gpu="NVIDIA H200", compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
+     multiprocessors=100, l2_bytes=1, flush_us=1.0, event_us=1.0)
+def time_of(contender):
+    tunables = contender.get("tunables") or {{}}
+    return {{2: 300.0, 3: 200.0, 4: 150.0}}[tunables.get("num_stages", 4)] + 8192 * 8 / tunables.get("BLOCK", 8192)
+log = Path(os.environ["SWEEP_LOG"])
+for row in plan["rows"]:
+    entrants = []
+    for contender in row["contenders"]:
+        name = {{"row": row["name"], "contender": contender["label"]}}
+        tell("step", **name, step="check")
+        with log.open("a") as file:
+            print(os.environ["CUDA_VISIBLE_DEVICES"][-1], "check" if "checked" not in contender else "again",
+                  contender["label"], file=file)
+        tunables = contender.get("tunables") or {{}}
+        if os.environ.get("SWEEP_WRONG") and tunables.get("num_warps") == 8:
+            tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
+            continue
+        if os.environ.get("SWEEP_DIES") and tunables.get("num_warps") == 8 and tunables["BLOCK"] == 4096:
+            os.abort()
+        tell("step", **name, step="warm-up")
+        spec = {{"tunables": {{}}, **contender}}
+        entrants.append(SimpleNamespace(spec=spec, samples_us=[], call_us=time_of(contender)))
+    elimination = Elimination(plan.get("elimination"))
+    def conclude(entrant, outcome, reason=""):
+        with log.open("a") as file:
+            print("concluded", file=file)
+        limit = os.environ.get("SWEEP_KILL")
+        if limit and sum("concluded" in each for each in log.read_text().splitlines()) > int(limit):
+            time.sleep(0.5)  # what was told before is written down by then
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(30)
+        tell("outcome", row=row["name"], contender=entrant.spec["label"], outcome=outcome, reason=reason,
+             method="events", calls=1, note="", samples_us=entrant.samples_us, host_us=[10.0])
+    for number in range(plan["rounds"]):
+        for entrant, reason in elimination.hopeless(number, entrants):
+            entrants.remove(entrant)
+            conclude(entrant, "stopped", reason)
+        for entrant in entrants:
+            entrant.samples_us.append(time_of(entrant.spec) + number % 3)
+    for entrant in entrants:
+        conclude(entrant, "timed")
+tell("end")
+"""
+
+
+@pytest.fixture
+def space(tree: Path) -> Path:
+    """A project whose variant has a space of 12 configurations, of which the constraint excludes two."""
+    path = tree / "kernels/cumprod/problem.toml"
+    path.write_text(_without_sweep(path) + SPACE)
+    return tree
+
+
+def _without_sweep(path: Path) -> str:
+    """A problem's file without the spaces that it has."""
+    kept, within = [], False
+    for line in path.read_text().splitlines():
+        if line.startswith("["):
+            within = ".sweep" in line
+        if not within:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+@pytest.fixture
+def sweep(space: Path, with_ncu: Stallgate, tmp_path: Path) -> Any:
+    """``stallgate sweep`` of the made-up space, with the children that are made up."""
+    python = tmp_path / "made_up_python"
+    python.write_text(f"#!{sys.executable}\n{CHILD}")
+    python.chmod(0o755)
+    log = tmp_path / "log"
+    log.touch()
+
+    def run(*arguments: str, **variables: str) -> Any:
+        words = arguments if "--resume" in arguments else ("cumprod/blocked_scan", "-w", "square", *arguments)
+        told = {"SWEEP_LOG": str(log), "FAKE_GPU_UUID": "made-up", **variables}
+        return with_ncu("sweep", *words, "--python", str(python), **told)
+
+    return run
+
+
+@pytest.fixture
+def timed(sweep: Any, tmp_path: Path) -> Any:
+    """The same on a machine without ncu."""
+    (tmp_path / "bin" / "ncu").unlink()
+    return sweep
+
+
+def only_sweep(tree: Path) -> tuple[Path, Sweep]:
+    (path,) = (tree / "reports").glob("*/sweep.json")
+    return path.parent, load_sweep(path.parent)
+
+
+def states(found: Sweep) -> dict[str, str]:
+    return {trial.configuration: trial.state for trial in found.trials}
+
+
+def test_all_are_timed_the_hopeless_stopped_and_the_default_profiled(sweep: Any, space: Path) -> None:
+    """The fakes' ncu has a recording of the default alone: whose counters it does not deliver is timed, and no more."""
+    done = sweep("--json", "--effort", "full")
+    folder, found = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    told = states(found)
+    assert told["default"] == "profiled"
+    assert told["block4096-num_warps8-num_stages4"] == "timed"
+    assert told["block4096-num_warps8-num_stages2"] == "stopped"
+    assert told["block8192-num_warps8-num_stages4"] == "pruned"
+    assert "block8192-num_warps16-num_stages4" not in told, "it is the default"
+    stopped = found.trial("block4096-num_warps8-num_stages2", "square")
+    assert stopped.reason == "stopped after 4 rounds: 316.5 us, 2 times the best"
+    assert (len(stopped.samples_us), stopped.registers, stopped.compile_s) == (4, 40, 1.5)
+    default = found.trial("default", "square")
+    assert default.tunables == {"BLOCK": 8192, "num_warps": 16, "num_stages": 4}
+    assert {"duration", "memory_dependency_stall", "roof_fraction"} <= set(default.counters)
+    assert default.counters["duration"].samples == 5
+    assert {final.configuration for final in found.finals} == {
+        "default",
+        "block4096-num_warps8-num_stages4",
+        "block4096-num_warps16-num_stages4",
+    }
+    assert all(len(final.samples_us) == 60 and final.clock is not None for final in found.finals)
+    assert {each.name: each.outcome for each in found.yardsticks} == {"copy": "timed", "copy_roof": "timed"}
+    assert found.environment is not None
+    assert found.complete
+    facts = json.loads(done.stdout)
+    assert facts["workloads"][0]["states"]["pruned"] == 1
+    best = facts["workloads"][0]["best"][0]
+    assert (best["configuration"], best["time"]["median"], best["counters"]["duration"]["unit"]) == (
+        "default",
+        159,
+        "ns",
+    )
+    assert json.loads((folder / "run.json").read_bytes())["subjects"]["cumprod"]["swept"]["blocked_scan"]
+
+
+def test_without_ncu_there_are_times_alone(timed: Any, space: Path) -> None:
+    done = timed("--json")
+    _, found = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    assert found.complete
+    assert set(states(found).values()) == {"timed", "stopped", "pruned"}
+    assert "counters were not collected: ncu is not installed" in found.notes
+
+
+def test_who_is_wrong_or_takes_the_process_along_is_a_result(timed: Any, space: Path, tmp_path: Path) -> None:
+    done = timed(SWEEP_DIES="1")
+    _, found = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    crashed = {name for name, state in states(found).items() if state == "crashed"}
+    assert crashed == {f"block4096-num_warps8-num_stages{number}" for number in (2, 3, 4)}
+    trial = found.trial("block4096-num_warps8-num_stages2", "square")
+    assert trial.reason == "its process ended with signal 6 in step 'check'"
+    checks = [line.split()[1:] for line in (tmp_path / "log").read_text().splitlines()]
+    first = [label for kind, *label in filter(lambda words: len(words) > 1, checks) if kind == "check"]
+    assert first.count(["blocked_scan", "(block8192-num_warps16-num_stages3)"]) == 1, (
+        "another's crash costs it no check"
+    )
+
+
+def test_killed_and_resumed_it_is_the_same_set(timed: Any, space: Path, tmp_path: Path) -> None:
+    """Killed after the 2nd, the 6th and the 9th outcome; what has an outcome is not timed again."""
+    arguments: tuple[str, ...] = ()
+    for count in ("2", "6", "9"):
+        assert timed(*arguments, SWEEP_KILL=count).returncode != 0
+        arguments = ("--resume",)
+        assert not only_sweep(space)[1].complete
+    done = timed("--resume")
+    assert done.returncode == 0, done.stderr
+    _, found = only_sweep(space)
+    assert found.complete
+    assert {name for name, state in states(found).items() if state == "pruned"} == {"block8192-num_warps8-num_stages4"}
+    assert set(states(found).values()) == {"timed", "stopped", "pruned"}
+    assert found.trial("block4096-num_warps8-num_stages2", "square").state == "stopped"
+    assert {final.configuration for final in found.finals} >= {"default", "block4096-num_warps8-num_stages4"}
+    assert timed("--resume").returncode == 0
+    assert only_sweep(space)[1].trials == found.trials
+
+
+def test_a_sweep_is_not_gone_on_with_after_its_code_changed(timed: Any, space: Path) -> None:
+    assert timed(SWEEP_KILL="2").returncode != 0
+    variant = space / "kernels/cumprod/blocked_scan.py"
+    variant.write_text(variant.read_text() + "\n")
+    done = timed("--resume")
+    assert done.returncode == 2
+    assert "variant blocked_scan has changed since" in " ".join(done.stderr.split())
+
+
+def test_two_gpus_share_the_trials_and_each_times_the_default(timed: Any, space: Path, tmp_path: Path) -> None:
+    done = timed("--devices", "0,1", FAKE_GPUS="2")
+    assert done.returncode == 0, done.stderr
+    _, found = only_sweep(space)
+    assert {trial.device for trial in found.trials if trial.state != "pruned"} == {0, 1}
+    checks = [line.split(maxsplit=2) for line in (tmp_path / "log").read_text().splitlines() if " check " in line]
+    trials = [gpu for gpu, _, label in checks if label == "blocked_scan"]
+    assert {"0", "1"} <= set(trials)
+    assert len({label for gpu, _, label in checks if gpu == "1"} & {label for gpu, _, label in checks}) > 1
+    assert [state.device for state in found.clocks_before] == [0, 1]
+
+
+def test_without_a_gpu_nothing_is_swept(space: Path, stallgate: Stallgate) -> None:
+    done = stallgate("sweep", "cumprod/blocked_scan")
+    assert done.returncode == 3
+    assert not list((space / "reports").glob("*/sweep.json"))
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+GPU = Device(0, "GPU-made-up", "NVIDIA H200", "580", "9.0", 1.0, 1.0)
+
+
+def planned(project: Project, table: dict[str, Any], workloads: list[str] | None = None) -> tuple[Project, Sweep]:
+    problem = project.problems["cumprod"]
+    variant = replace(problem.variants["blocked_scan"], sweep=read_space("space", table))
+    problem = replace(problem, variants={**problem.variants, "blocked_scan": variant})
+    changed = replace(project, problems={**project.problems, "cumprod": problem})
+    request = SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU], workloads or ["square"])
+    return changed, new_sweep(changed, request, [])
+
+
+def test_a_space_is_crossed_with_workloads_and_each_trial_is_a_case(repository: Project) -> None:
+    table = {"num_warps": [4, 8], "num_stages": [1, 2]}
+    project, found = planned(repository, table, ["square", "page"])
+    assert len(found.trials) == 2 * (1 + 4)
+    assert found.trials[0].configuration == "default"
+    case = contenders_of(project, found, found.trials[:2])
+    assert [each.name for each in case] == [
+        "cumprod/copy_roof/default/square",
+        "cumprod/blocked_scan/default/square",
+        "cumprod/blocked_scan/num_warps4-num_stages1/square",
+    ]
+    known = swept_project(project, found).problems["cumprod"].variants["blocked_scan"].configurations
+    assert known["num_warps8-num_stages2"] == {"num_warps": 8, "num_stages": 2}
+
+
+def test_constraints_on_the_gpu_prune_before_anything_runs(repository: Project) -> None:
+    constraint = "BLOCK * 4 * (num_stages - 1) <= shared_memory_per_block_kb * 1024"
+    _, found = planned(
+        repository, {"BLOCK": [16384], "num_stages": [4, 5], "num_warps": [8], "constraints": [constraint]}
+    )
+    assert [trial.state for trial in found.trials] == ["planned", "planned", "pruned"]
+    assert found.trials[2].reason == f"{constraint}: not with 262144 and 232448"
+
+
+def test_a_large_space_is_not_tried_whole(repository: Project) -> None:
+    _, found = planned(repository, {"BLOCK": {"from": 1, "to": 401, "step": 1}})
+    assert not found.enumerated
+    assert [trial.configuration for trial in found.trials] == ["default"]
+
+
+def test_a_sweep_of_another_gpu_is_not_gone_on_with(repository: Project) -> None:
+    project, found = planned(repository, {"num_warps": [4, 8]})
+    check_resumable(project, found, [GPU])
+    changed, _ = planned(repository, {"num_warps": [4, 16]})
+    with pytest.raises(BadArgument, match="the space has changed"):
+        check_resumable(changed, found, [GPU])
+
+
+def timed_trial(name: str, time_us: float, state: Any = "timed") -> Trial:
+    return Trial(name, {}, "w", state, samples_us=[time_us] * 3)
+
+
+def swept(repository: Project, trials: list[Trial]) -> Sweep:
+    return replace(planned(repository, {"num_warps": [4, 8]})[1], trials=trials)
+
+
+def test_who_is_within_reach_of_the_best_is_profiled_and_the_default_always(repository: Project) -> None:
+    trials = [timed_trial(f"t{number:02}", 100 + number) for number in range(30)]
+    found = swept(repository, [*trials, timed_trial("default", 140), timed_trial("slow", 190, "stopped")])
+    names = [trial.configuration for trial in within_reach(found)]
+    assert names == [*(f"t{number:02}" for number in range(11)), "default"]
+    assert len(within_reach(found, everything=True)) == 32
+    close = swept(repository, [timed_trial(f"t{number:02}", 100) for number in range(30)])
+    assert len(within_reach(close)) == 16
+
+
+def test_the_best_four_and_the_default_are_finalists(repository: Project) -> None:
+    trials = [timed_trial(f"t{number}", 100 + number) for number in range(6)]
+    names = [trial.configuration for trial in finalists(swept(repository, [*trials, timed_trial("default", 140)]))]
+    assert names == ["t0", "t1", "t2", "t3", "default"]
+
+
+def test_gpus_have_trials_in_turn() -> None:
+    trials = [timed_trial(str(number), 1) for number in range(5)]
+    assert [[trial.configuration for trial in share] for share in split(trials, 2)] == [["0", "2", "4"], ["1", "3"]]
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("OutOfResources: out of resource: shared memory, Required: 262144", "too_much_shared_memory"),
+        ("OutOfResources: out of resource: tensor memory, Required: 1024", "does_not_compile"),
+        ("CompilationError: at 3:4", "does_not_compile"),
+        ("ValueError: no such thing", "crashed"),
+    ],
+)
+def test_why_a_contender_failed_is_its_state(reason: str, state: str) -> None:
+    entry = Entry("v", "candidate", outcome="crashed", reason=reason)
+    assert settled(Trial("c", {}, "w"), entry, 0).state == state
+
+
+def test_what_compilation_says_never_changes_an_outcome() -> None:
+    found = Compiled(0, "too_much_shared_memory", "it needs 2 bytes", 1.0, None, None, 2)
+    assert compiled_trial(Trial("c", {}, "w"), found).state == "too_much_shared_memory"
+    timed = compiled_trial(timed_trial("c", 100), found)
+    assert (timed.state, timed.shared_bytes) == ("timed", 2)
+    assert compiled_trial(Trial("c", {}, "w"), Compiled(0, "unknown", "it needs values")) == Trial("c", {}, "w")
+
+
+def test_reasons_for_low_clocks_have_names() -> None:
+    assert throttle_reasons("0x0000000000000005") == ["idle", "software power cap"]
+    assert throttle_reasons("0x0000000000001000") == ["another reason (0x1000)"]
+    assert throttle_reasons("[N/A]") == []
+
+
+def test_every_change_is_on_the_disk_at_once(repository: Project, tmp_path: Path) -> None:
+    book = SweepBook(swept(repository, [Trial("c", {}, "w")]), tmp_path)
+    book.settle(Entry("v", "candidate", "c", outcome="timed", samples_us=[1.0]), "w", 0)
+    assert load_sweep(tmp_path).trials[0].state == "timed"
