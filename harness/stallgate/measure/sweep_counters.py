@@ -117,9 +117,8 @@ class SweepProfiler:
 
 def with_swept(sweep: Sweep, run: Run) -> Run:
     """A run that says what its configurations are: no file of the project does."""
-    tried = {trial.configuration: dict[str, object](trial.tunables) for trial in sweep.trials}
-    measured = {result.case.configuration for result in run.cases if result.case.variant == sweep.variant}
-    swept = {name: tried[name] for name in sorted(measured - {DEFAULT_CONFIGURATION}) if name in tried}
+    tried = [trial for trial in sweep.trials if trial.configuration != DEFAULT_CONFIGURATION]
+    swept = {trial.configuration: dict[str, object](trial.tunables) for trial in tried}
     subject = replace(run.subjects[sweep.problem], swept={sweep.variant: swept})
     return replace(run, subjects={**run.subjects, sweep.problem: subject})
 
