@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
+from stallgate.cli import sweep as cli
 from stallgate.errors import BadArgument
 from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
@@ -359,6 +361,16 @@ def test_what_compilation_says_never_changes_an_outcome() -> None:
     timed = compiled_trial(timed_trial("c", 100), found)
     assert (timed.state, timed.shared_bytes) == ("timed", 2)
     assert compiled_trial(Trial("c", {}, "w"), Compiled(0, "unknown", "it needs values")) == Trial("c", {}, "w")
+
+
+def test_gpus_of_different_models_are_refused(monkeypatch: pytest.MonkeyPatch, space: Path) -> None:
+    other = replace(GPU, index=1, name="NVIDIA L4")
+    with pytest.raises(ValueError, match="different models: NVIDIA H200, NVIDIA L4"):
+        SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU, other])
+    monkeypatch.setattr(cli, "find_devices", lambda: [GPU, other])
+    done = CliRunner().invoke(cli.sweep_command, ["cumprod/blocked_scan", "--devices", "0,1", "--root", str(space)])
+    assert isinstance(done.exception, BadArgument)
+    assert done.exception.hint == "their times cannot be put together: name GPUs of one model"
 
 
 def test_reasons_for_low_clocks_have_names() -> None:
