@@ -298,6 +298,14 @@ def test_constraints_on_the_gpu_prune_before_anything_runs(repository: Project) 
     assert found.trials[2].reason == f"{constraint}: not with 262144 and 232448"
 
 
+def test_what_the_stage_judges_is_collected_though_the_problem_does_not_name_it(repository: Project) -> None:
+    project, _ = planned(repository, {"num_warps": [4, 8]})
+    request = SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU], ["square"], stage="block_tiling")
+    found = new_sweep(project, request, [])
+    assert found.stage == "block_tiling"
+    assert swept_project(project, found).problems["cumprod"].stages == ["memory_access", "block_tiling"]
+
+
 def test_a_large_space_is_not_tried_whole(repository: Project) -> None:
     _, found = planned(repository, {"BLOCK": {"from": 1, "to": 401, "step": 1}})
     assert not found.enumerated

@@ -116,7 +116,7 @@ class CompileAhead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        """Ends what still runs. Whoever is timed is compiled, so little is left; after an error nothing is waited for."""
+        """Ends what still runs. Whoever is timed is compiled, so little is left; after an error it ends at once."""
         if kind is None:
             self.wait(_PATIENCE_S)
         self._stopped.set()

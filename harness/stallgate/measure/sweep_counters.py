@@ -30,7 +30,10 @@ MOST_PROFILED = 16
 """Trials of a workload that are profiled, beside the default."""
 
 SAMPLES: dict[Effort, int] = {"quick": 3, "full": 5}
-"""Profiled calls of a trial."""
+"""Profiled calls of a trial within reach."""
+
+_SAMPLES_OF_ALL: dict[Effort, int] = {"quick": 1, "full": 3}
+"""The same where all trials are profiled: a hundred take a minute as it is."""
 
 
 class SweepProfiler:
@@ -94,7 +97,7 @@ class SweepProfiler:
     def _options(self, device: Device) -> MeasureOptions:
         return MeasureOptions(
             python=self._request.python,
-            samples=SAMPLES[self._request.effort],
+            samples=(SAMPLES if self._request.counters == "front" else _SAMPLES_OF_ALL)[self._request.effort],
             timeout_s=self._request.timeout_s,
             grace_s=self._request.grace_s,
             metrics=None,
