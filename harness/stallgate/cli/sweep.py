@@ -102,7 +102,7 @@ def sweep_command(**given: Any) -> int:
     if arguments.resume is not None:
         folder, request = _begun(project, arguments, arguments.resume)
         if load_sweep(folder).complete:
-            return _concluded(project, folder, as_json=arguments.as_json)
+            return _concluded(project, folder, arguments)
     else:
         request = _request(project, arguments)
         planned = new_sweep(project, request, given_arguments())
