@@ -130,7 +130,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     cases = [
         {**load, "name": "c", "problem": "p", "entry": entry_of(folder / "v.py"), "tunables": each} for each in tried
     ]
-    target = {"device": "cpu", "compute_capability": "9.0", "shared_bytes": 60_000}
+    target = {"device": "cpu", "compute_capability": "9.0", "shared_bytes": 20_000}
     references = {"p": reference_of(folder / "reference.py")}
     plan = {"root": str(folder), "import_paths": [], "references": references, "target": target, "cases": cases}
     (folder / "plan.json").write_text(json.dumps(plan))
@@ -159,4 +159,4 @@ def test_why_it_is_not_compiled(answers: list[dict[str, Any]]) -> None:
         "does_not_compile",
     ]
     assert answers[2]["reason"].startswith("NeedsValues: ")
-    assert "the GPU has 60000" in answers[4]["reason"]
+    assert "the GPU has 20000" in answers[4]["reason"]

@@ -208,6 +208,27 @@ def test_a_graph_that_cannot_be_or_does_nothing_is_not_believed(times: Any, kind
     assert why in right["note"]
 
 
+ELIMINATION = {"rungs": [[3, 1.5]], "seconds": None}
+
+
+def test_where_many_are_timed_graphs_are_as_long_as_memory_allows(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output has 160 bytes, and the graphs of three contenders may take half of the memory."""
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 6 * 160 * 5)
+    found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right", "other", elimination=ELIMINATION)
+    assert {(one["method"], one["calls"]) for one in found.values()} == {("graph", 5)}
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 6 * 160)
+    found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right", "other", elimination=ELIMINATION)
+    assert {(one["method"], one["calls"]) for one in found.values()} == {("events", 1)}
+
+
+def test_in_a_sweep_all_have_all_rounds_in_turn_and_few_calls_on_the_host(times: Any, heard: Heard) -> None:
+    found = times(MadeUpClock(0.4e6), "right", elimination=ELIMINATION, in_turn=True, host_calls=5)
+    assert len(found["right"]["samples_us"]) == 12
+    assert len(found["right"]["host_us"]) == 5
+    order = [event["contender"] for event in heard if event.get("step", "").startswith("round")]
+    assert order[:6] == ["copy", "right", "right", "copy", "copy", "right"]
+
+
 def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:
     found = times(MadeUpClock(500), "peer")
     assert found["peer"]["outcome"] == "absent"

@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
+from stallgate.cli import sweep as cli
 from stallgate.errors import BadArgument
-from stallgate.measure.clocks import throttle_reasons
+from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
+from stallgate.measure.profile import subject_of
 from stallgate.measure.sweep_book import SweepBook, settled
 from stallgate.measure.sweep_compile import Compiled, compiled_trial
-from stallgate.measure.sweep_counters import within_reach
-from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_counters import with_swept, within_reach
+from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
 from stallgate.measure.sweep_times import contenders_of, finalists, split
+from stallgate.model import RUN_FORMAT, CaseResult, Run
 from stallgate.project.load import Project
 from stallgate.project.space import read_space
+from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.bench import Entry
 from stallgate.runs.sweep import Sweep, Trial, load_sweep
 from tests.conftest import FAKES, Stallgate
@@ -293,6 +298,14 @@ def test_constraints_on_the_gpu_prune_before_anything_runs(repository: Project) 
     assert found.trials[2].reason == f"{constraint}: not with 262144 and 232448"
 
 
+def test_what_the_stage_judges_is_collected_though_the_problem_does_not_name_it(repository: Project) -> None:
+    project, _ = planned(repository, {"num_warps": [4, 8]})
+    request = SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU], ["square"], stage="block_tiling")
+    found = new_sweep(project, request, [])
+    assert found.stage == "block_tiling"
+    assert swept_project(project, found).problems["cumprod"].stages == ["memory_access", "block_tiling"]
+
+
 def test_a_large_space_is_not_tried_whole(repository: Project) -> None:
     _, found = planned(repository, {"BLOCK": {"from": 1, "to": 401, "step": 1}})
     assert not found.enumerated
@@ -358,13 +371,67 @@ def test_what_compilation_says_never_changes_an_outcome() -> None:
     assert compiled_trial(Trial("c", {}, "w"), Compiled(0, "unknown", "it needs values")) == Trial("c", {}, "w")
 
 
+def test_gpus_of_different_models_are_refused(monkeypatch: pytest.MonkeyPatch, space: Path) -> None:
+    other = replace(GPU, index=1, name="NVIDIA L4")
+    with pytest.raises(ValueError, match="different models: NVIDIA H200, NVIDIA L4"):
+        SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU, other])
+    monkeypatch.setattr(cli, "find_devices", lambda: [GPU, other])
+    done = CliRunner().invoke(cli.sweep_command, ["cumprod/blocked_scan", "--devices", "0,1", "--root", str(space)])
+    assert isinstance(done.exception, BadArgument)
+    assert done.exception.hint == "their times cannot be put together: name GPUs of one model"
+
+
 def test_reasons_for_low_clocks_have_names() -> None:
     assert throttle_reasons("0x0000000000000005") == ["idle", "software power cap"]
     assert throttle_reasons("0x0000000000001000") == ["another reason (0x1000)"]
     assert throttle_reasons("[N/A]") == []
 
 
+@pytest.mark.parametrize("known", ["clocks_event_reasons", "clocks_throttle_reasons"])
+def test_clocks_are_asked_by_either_name(known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    answer = "1755, 2619, 41, 312.50, 0x0000000000000004"
+    tool.write_text(f'#!/bin/sh\ncase "$1" in *{known}*) echo "{answer}";; *) exit 2;; esac\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = clock_state(GPU)
+    assert (found.sm_mhz, found.memory_mhz, found.temperature_c, found.power_w) == (1755, 2619, 41, 312.5)
+    assert found.throttle == ["software power cap"]
+
+
+def test_without_the_tool_no_clock_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert clock_state(GPU).sm_mhz is None
+
+
 def test_every_change_is_on_the_disk_at_once(repository: Project, tmp_path: Path) -> None:
     book = SweepBook(swept(repository, [Trial("c", {}, "w")]), tmp_path)
     book.settle(Entry("v", "candidate", "c", outcome="timed", samples_us=[1.0]), "w", 0)
     assert load_sweep(tmp_path).trials[0].state == "timed"
+
+
+def test_the_run_of_a_sweep_is_not_stale_in_the_project_that_does_not_have_its_configurations(
+    repository: Project,
+) -> None:
+    project, found = planned(repository, {"num_warps": [4, 8]})
+    known = swept_project(project, found)
+    case = sweep_case(found, found.trials[1])
+    run = Run(
+        format=RUN_FORMAT,
+        name="",
+        kind="live",
+        created="",
+        stallgate="",
+        reader="",
+        commit=None,
+        dirty=False,
+        arguments=[],
+        settings=None,
+        subjects={"cumprod": subject_of(known, "cumprod")},
+        cases=[CaseResult(case=case, role="candidate")],
+    )
+    assert stale_because(run.cases[0], changes(run, repository)) == ["configuration num_warps4 of blocked_scan"], (
+        "a configuration that somebody removed from problem.toml is another matter"
+    )
+    said = with_swept(found, run)
+    assert stale_because(said.cases[0], changes(said, repository)) == []

@@ -101,6 +101,8 @@ def sweep_command(**given: Any) -> int:
         return _concluded(project, find_sweep(project.reports, arguments.show or None), arguments)
     if arguments.resume is not None:
         folder, request = _begun(project, arguments, arguments.resume)
+        if load_sweep(folder).complete:
+            return _concluded(project, folder, arguments)
     else:
         request = _request(project, arguments)
         planned = new_sweep(project, request, given_arguments())
@@ -191,7 +193,7 @@ def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path
         effort=begun.effort,
         seconds=begun.seconds,
         seed=begun.seed,
-        counters="all" if "all" in begun.arguments else "front",
+        counters="all" if {"all", "--counters=all"} & set(begun.arguments) else "front",
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
     )

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from stallgate.cli.facts import MetricValue
 from stallgate.errors import BadArgument
 from stallgate.judge.sensitivity import TunableEffect
-from stallgate.judge.suggestion import Advised, Standing, SweepResult, WorkloadBest
+from stallgate.judge.suggestion import Advised, Standing, SweepResult, TargetCheck, WorkloadBest
+from stallgate.judge.sweep_times import Gain, TimeSpan
 from stallgate.model import FrozenStruct
 from stallgate.project.apply import AppliedChange, apply_tunables
 from stallgate.project.load import Project, load_project
 from stallgate.render.sweep_words import headline_of
-from stallgate.runs.sweep import Sweep, TrialState
+from stallgate.runs.sweep import Sweep, TrialState, TunableValue
 
 _MOST = 10
 """Standings that are printed; ``sweep.json`` has every trial."""
+
+
+class StandingFacts(FrozenStruct, frozen=True):
+    """A configuration that was timed to the end on every judged workload."""
+
+    configuration: str
+    tunables: dict[str, TunableValue]
+    times: dict[str, MetricValue]
+    """Workload -> time of a call; of the finals where it is among them. `low` and `high` are quartiles of eight samples
+    or more."""
+    final: bool
+    """Whether it was timed again among the finalists."""
+    gain: Gain | None
+    """Over the default; null where that cannot be compared."""
+    of_roof: float | None
+    """The roof's time over its own."""
+    checks: list[TargetCheck]
+    tie: bool
+    """Whether it differs from the suggested one by no more than noise."""
+
+
+class BestFacts(FrozenStruct, frozen=True):
+    """The best configuration of one workload alone."""
+
+    workload: str
+    configuration: str
+    time: MetricValue
+    gain: Gain | None
+    """Over the default."""
+    suggested: Gain | None
+    """Over the configuration that is suggested for all workloads."""
 
 
 class FrontFacts(FrozenStruct, frozen=True):
@@ -33,17 +66,17 @@ class SweepFindings(FrozenStruct, frozen=True):
     advised: Advised
     meets: bool
     """Whether the suggested configuration meets every target of the stage that was measured."""
-    suggested: Standing | None
+    suggested: StandingFacts | None
     """null where no configuration was timed to the end on every workload."""
-    default: Standing | None
+    default: StandingFacts | None
     """null where it was not timed to the end."""
     unmeasured: list[str]
     """Metrics of targets that were measured for no configuration."""
     roof: str
     """What `of_roof` is a fraction of; empty where there is none."""
-    best: list[Standing]
+    best: list[StandingFacts]
     """At most ten: finalists first, then by time."""
-    workloads: list[WorkloadBest]
+    workloads: list[BestFacts]
     """The best of each workload alone, where there are several."""
     fronts: list[FrontFacts]
     effects: list[TunableEffect]
@@ -69,17 +102,38 @@ def sweep_findings(result: SweepResult, applied: list[AppliedChange] | None = No
         sentence=headline_of(result),
         advised=result.suggestion.advised,
         meets=result.suggestion.meets,
-        suggested=result.suggested,
-        default=result.default,
+        suggested=_standing(result.suggested) if result.suggested is not None else None,
+        default=_standing(result.default) if result.default is not None else None,
         unmeasured=result.unmeasured,
         roof=result.roof,
-        best=result.standings[:_MOST],
-        workloads=result.best,
+        best=[_standing(each) for each in result.standings[:_MOST]],
+        workloads=[_best(each) for each in result.best],
         fronts=fronts,
         effects=result.effects,
         states=result.states,
         applied=applied,
     )
+
+
+def _standing(each: Standing) -> StandingFacts:
+    return StandingFacts(
+        configuration=each.configuration,
+        tunables=each.tunables,
+        times={workload: _time(span) for workload, span in each.times.items()},
+        final=each.final,
+        gain=each.gain,
+        of_roof=each.of_roof,
+        checks=each.checks,
+        tie=each.tie,
+    )
+
+
+def _best(best: WorkloadBest) -> BestFacts:
+    return BestFacts(best.workload, best.configuration, _time(best.time), best.gain, best.suggested)
+
+
+def _time(span: TimeSpan) -> MetricValue:
+    return MetricValue(state="measured", median=span.median, low=span.low, high=span.high, unit="us")
 
 
 def apply_suggestion(project: Project, sweep: Sweep, result: SweepResult) -> list[AppliedChange]:

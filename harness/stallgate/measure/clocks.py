@@ -23,7 +23,9 @@ _THROTTLE_BITS = {
 }
 """Bit of the driver's mask of reasons -> the reason."""
 
-_QUERIES = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw", "clocks_throttle_reasons.active")
+_QUERIES = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw")
+_REASONS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
+"""What newer and older drivers call the mask of reasons."""
 
 
 def clock_state(device: Device) -> ClockState:
@@ -44,17 +46,20 @@ def clock_state(device: Device) -> ClockState:
 
 def _answer(device: Device) -> list[str]:
     """The cells of the tool's answer; empty texts where it gives none."""
-    nothing = [""] * len(_QUERIES)
     tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return nothing
-    query = [tool, f"--query-gpu={','.join(_QUERIES)}", "--format=csv,noheader,nounits", f"--id={device.uuid}"]
+    found = (_cells(tool, device, [*_QUERIES, reasons]) for reasons in _REASONS) if tool is not None else iter(())
+    return next((cells for cells in found if cells), [""] * (len(_QUERIES) + 1))
+
+
+def _cells(tool: str, device: Device, names: list[str]) -> list[str]:
+    """One question's answer; empty where the driver does not know a name."""
+    query = [tool, f"--query-gpu={','.join(names)}", "--format=csv,noheader,nounits", f"--id={device.uuid}"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return nothing
+        return []
     cells = [cell.strip() for cell in answer.stdout.strip().split(",")]
-    return cells if answer.returncode == 0 and len(cells) == len(_QUERIES) else nothing
+    return cells if answer.returncode == 0 and len(cells) == len(names) else []
 
 
 def _whole(cell: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -24,6 +25,9 @@ COMPILER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "sweep" / "__ma
 
 _TIME_LIMIT_S = 120.0
 """Seconds that one configuration may take to compile."""
+
+_PATIENCE_S = 4.0
+"""Seconds that compilation may go on after the last time was taken: registers of the rest become known."""
 
 _MOST_WORKERS = 32
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -112,17 +116,20 @@ class CompileAhead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        """Ends what still runs: whoever is timed is compiled."""
+        """Ends what still runs. Whoever is timed is compiled, so little is left; after an error it ends at once."""
+        if kind is None:
+            self.wait(_PATIENCE_S)
         self._stopped.set()
         for spawned in self._running:
             if spawned.process.poll() is None:
                 spawned.process.terminate()
         self.wait()
 
-    def wait(self) -> None:
-        """Waits for all of it."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Waits for all of it, at most so many seconds."""
+        end = time.monotonic() + seconds if seconds is not None else None
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end - time.monotonic()) if end is not None else None)
 
     def _work(self, number: int, share: list[Trial]) -> None:
         """One process after the other, until each trial of a share has an answer or is given up."""

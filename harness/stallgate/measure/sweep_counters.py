@@ -30,7 +30,10 @@ MOST_PROFILED = 16
 """Trials of a workload that are profiled, beside the default."""
 
 SAMPLES: dict[Effort, int] = {"quick": 3, "full": 5}
-"""Profiled calls of a trial."""
+"""Profiled calls of a trial within reach."""
+
+_SAMPLES_OF_ALL: dict[Effort, int] = {"quick": 1, "full": 3}
+"""The same where all trials are profiled: a hundred take a minute as it is."""
 
 
 class SweepProfiler:
@@ -94,7 +97,7 @@ class SweepProfiler:
     def _options(self, device: Device) -> MeasureOptions:
         return MeasureOptions(
             python=self._request.python,
-            samples=SAMPLES[self._request.effort],
+            samples=(SAMPLES if self._request.counters == "front" else _SAMPLES_OF_ALL)[self._request.effort],
             timeout_s=self._request.timeout_s,
             grace_s=self._request.grace_s,
             metrics=None,
@@ -117,9 +120,8 @@ class SweepProfiler:
 
 def with_swept(sweep: Sweep, run: Run) -> Run:
     """A run that says what its configurations are: no file of the project does."""
-    tried = {trial.configuration: dict[str, object](trial.tunables) for trial in sweep.trials}
-    measured = {result.case.configuration for result in run.cases if result.case.variant == sweep.variant}
-    swept = {name: tried[name] for name in sorted(measured - {DEFAULT_CONFIGURATION}) if name in tried}
+    tried = [trial for trial in sweep.trials if trial.configuration != DEFAULT_CONFIGURATION]
+    swept = {trial.configuration: dict[str, object](trial.tunables) for trial in tried}
     subject = replace(run.subjects[sweep.problem], swept={sweep.variant: swept})
     return replace(run, subjects={**run.subjects, sweep.problem: subject})
 

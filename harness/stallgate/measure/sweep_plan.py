@@ -187,12 +187,16 @@ def sweep_digests(project: Project, problem: str, variant: str, space: TunableSp
 
 
 def swept_project(project: Project, sweep: Sweep) -> Project:
-    """The project with the configurations of a sweep: its cases are planned and measured like any others."""
+    """The project with the configurations of a sweep: its cases are planned and measured like any others.
+
+    The sweep's stage is one of the problem's, so that what it judges is collected.
+    """
     problem = project.problem(sweep.problem)
     variant = problem.variants[sweep.variant]
     tried = {t.configuration: dict[str, object](t.tunables) for t in sweep.trials if t.configuration != "default"}
     known = replace(variant, configurations={**variant.configurations, **tried})
-    changed = replace(problem, variants={**problem.variants, sweep.variant: known})
+    stages = list(dict.fromkeys([*problem.stages, *([sweep.stage] if sweep.stage is not None else [])]))
+    changed = replace(problem, variants={**problem.variants, sweep.variant: known}, stages=stages)
     return replace(project, problems={**project.problems, sweep.problem: changed})
 
 

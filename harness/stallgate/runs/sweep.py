@@ -167,7 +167,7 @@ class Sweep(FrozenStruct, frozen=True):
     yardsticks: list[Yardstick] = []
     environment: BenchEnvironment | None = None
     clocks_before: list[ClockState] = []
-    """One for each GPU."""
+    """One for each GPU, and again after each interruption."""
     clocks_after: list[ClockState] = []
     devices: list[int] = []
     """Indices of the GPUs that the trials were split over."""

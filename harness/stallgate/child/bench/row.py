@@ -40,6 +40,8 @@ HOST_BUDGET_US = 2e5
 GRAPH_BELOW_US = 100.0
 """If the roof or the copy is faster than this, the row is timed by CUDA graphs: events would cost too much."""
 GRAPH_CALLS = (8, 64)
+GRAPH_SHARE = 0.5
+"""Share of the free memory that the outputs of all graphs may take in a sweep."""
 GRAPH_BYTES = 2**31
 """Bytes that the calls of a graph move in total, within the limits of `GRAPH_CALLS`."""
 
@@ -190,6 +192,10 @@ class TimedRow:
         """Captures a graph of each entrant. One that cannot be captured is timed call by call, with a note."""
         least, most = GRAPH_CALLS
         count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
+        if self._plan.get("elimination"):
+            count = min(count, self._affordable_calls(len(entrants)))
+        if count < 2:
+            return
         self._pool.grow(count)
         for entrant in entrants:
             self._step(entrant.spec, "graph")
@@ -208,6 +214,11 @@ class TimedRow:
                 entrant.note = f"single calls: no CUDA graph of it ({first_line(error)})"
                 continue
             entrant.calls = count
+
+    def _affordable_calls(self, entrants: int) -> int:
+        """Calls of a graph whose outputs fit, where many contenders have a graph at a time."""
+        outputs = max(1, self._pool.traffic[1])
+        return int(GRAPH_SHARE * self._device.free_bytes() / entrants / outputs)
 
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
         """A graph whose replay repeats the work. Its output is compared: work on another stream is not captured."""
