@@ -45,7 +45,7 @@ def named_chip(project: Project, name: str | None) -> str | None:
         if len(found) == 1:
             return found.pop()
     known = [*project.catalogue.chips, *project.gpu_specs]
-    raise UnknownName("chip", name, [*known, *(text.lower() for text in known)])
+    raise UnknownName("chip", name, known if name.isupper() else [text.lower() for text in known])
 
 
 def _names_of_chips(project: Project) -> list[tuple[str, str]]:
