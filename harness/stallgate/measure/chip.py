@@ -27,27 +27,25 @@ class CatalogueCheck(FrozenStruct, frozen=True):
     """Whether the two contradict each other."""
 
 
-_MAKERS = re.compile(r"^(?:nvidia|geforce|quadro|tesla)+")
+_MAKERS = ("nvidia", "geforce", "quadro", "tesla")
 
 
 def named_chip(project: Project, name: str | None) -> str | None:
-    """A chip from what people call it: its own name, a data sheet's, or a GPU's, in any case; or the beginning of one.
+    """A chip from what people call it: its own name, a data sheet's, or a GPU's, in any case; or its first words.
 
     Raises:
         UnknownName: nothing is called so, or GPUs of several chips are.
     """
     if name is None:
         return None
-    called = _names_of_chips(project)
-    wanted = _plain(name)
-    exact = {chip for text, chip in called if _plain(text) == wanted}
-    begun = {chip for text, chip in called if wanted and _plain(text).startswith(wanted)}
+    called, wanted = _names_of_chips(project), _words(name)
+    exact = {chip for text, chip in called if "".join(_words(text)) == "".join(wanted)}
+    begun = {chip for text, chip in called if wanted and _words(text)[: len(wanted)] == wanted}
     for found in (exact, begun):
         if len(found) == 1:
             return found.pop()
     known = [*project.catalogue.chips, *project.gpu_specs]
-    near = [text for text, _ in called if wanted and _plain(text).startswith(wanted)]
-    raise UnknownName("chip", name, near or [*known, *(text.lower() for text in known)])
+    raise UnknownName("chip", name, known if name.isupper() else [text.lower() for text in known])
 
 
 def _names_of_chips(project: Project) -> list[tuple[str, str]]:
@@ -60,9 +58,9 @@ def _names_of_chips(project: Project) -> list[tuple[str, str]]:
     return found
 
 
-def _plain(name: str) -> str:
-    """A name without case, spaces and the maker's words before it."""
-    return _MAKERS.sub("", re.sub(r"[^a-z0-9]", "", name.lower()))
+def _words(name: str) -> list[str]:
+    """The words of a name in small letters, without the maker's."""
+    return [word for word in re.findall(r"[a-z0-9]+", name.lower()) if word not in _MAKERS]
 
 
 def judged_by(project: Project, problems: list[str]) -> dict[str, list[str]]:
