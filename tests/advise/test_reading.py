@@ -42,7 +42,7 @@ def test_a_projects_rule_is_added_and_replaces_a_shipped_one(tmp_path: Path, rep
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"duration > 1"', '"duration"', r"mine.toml: when\[0\]: a condition is two expressions"),
+        ('"duration > 1"', '"duration"', r"mine.toml: when\[0\]: `duration` is not two expressions"),
         ('"duration > 1"', '"duration > 1", "durations < 3"', r"when\[1\]: no metric or fact is named 'durations'"),
         ('["duration > 1"]', "[]", "when: it is empty"),
         ('"0.5"', '"0.5 +"', "explains: it cannot be"),

@@ -16,7 +16,8 @@ from stallgate.errors import BrokenFile
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.model import HeldRule, Stage
 from stallgate.project.code_changes import CodeChange, CodeDifference, code_difference
-from stallgate.project.held_rules import parse_condition, parse_pattern
+from stallgate.project.comparisons import parse_condition
+from stallgate.project.held_rules import parse_pattern
 from stallgate.project.load import Project, load_project
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, Stallgate
@@ -138,7 +139,7 @@ def test_a_pattern_matches_its_changes(text: str, changed: CodeChange, expected:
 def test_a_condition_holds_or_not_or_cannot_be_told(
     text: str, values: dict[str, float | None], expected: bool | None
 ) -> None:
-    assert parse_condition(text).holds(values) is expected
+    assert parse_condition(text).holds(values.get) is expected
 
 
 @pytest.mark.parametrize(

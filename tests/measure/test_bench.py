@@ -31,8 +31,9 @@ from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
 from stallgate.measure.process import Spawned, watch
 from stallgate.model import Workload
-from stallgate.render import bench_figure, terminal
+from stallgate.render import bench_figure
 from stallgate.render.sheet import Sheet
+from stallgate.render.terminal_bench import show_bench
 from stallgate.runs.bench import Bench, BenchEnvironment, BenchRow, Entry, load_bench
 from tests.child.plans import entry_of, plain_case, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
@@ -766,7 +767,7 @@ def test_a_copy_says_nothing_where_arithmetic_is_the_limit(row: BenchRow, limit:
 
 
 def test_a_matmul_is_shown_in_operations_a_second_and_of_its_roof(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show_bench(made_up_bench(matmul_row()))
+    show_bench(made_up_bench(matmul_row()))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     heading, line = (next(line for line in lines if word in line) for word in ("quartiles", "tiled  "))

@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterable, Mapping
 from stallgate.advise.facts import facts_of_case, facts_of_launch
 from stallgate.advise.readings import LaunchReadings, readings_by_case, with_facts
 from stallgate.advise.theirs import contradictions, details_by_case, hottest_line, of_kernel, results_on
-from stallgate.advise.tree import OF_TREE, ancestors, estimate, explained
+from stallgate.advise.tree import OF_TREE, ancestors, explained, own_share
 from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import listed, rounded, scaled
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roofs, find_roofs, with_roof_fractions
 from stallgate.judge.soundness import unsound_cases
 from stallgate.model import Advice, AdviceRule, Case, CaseResult, CitedReading, Detail, FrozenStruct, Reason, Verdict
-from stallgate.project.advice import LIMITER, filled, parse_condition, places_in, read_advice_rules, readings_of
+from stallgate.project.advice import LIMITER, filled, places_in, read_advice_rules, readings_of
 from stallgate.project.catalogue import COMPUTED, ROOF_FRACTION
+from stallgate.project.comparisons import parse_condition
 from stallgate.project.load import Project
 
 LEAST_GAIN = 0.02
@@ -188,7 +189,7 @@ def _ranked(ground: _Ground, rule: AdviceRule, found: LaunchReadings) -> tuple[_
     is_of_gpu = rule.of == "duration"
     if ground.above_roof is not None and is_of_gpu:
         gain = min(gain, max(0.0, ground.above_roof))
-    rank = (-round(gain, 4), -len(ancestors(ground.rules, rule.name)), -estimate(rule, found), rule.name)
+    rank = (-round(gain, 4), -len(ancestors(ground.rules, rule.name)), -own_share(rule, found), rule.name)
     return rank, _advice(ground, rule, found, gain)
 
 
@@ -196,10 +197,7 @@ def holds(rule: AdviceRule, found: LaunchReadings) -> bool:
     """Whether every condition of a rule holds, on readings that are all there."""
     if any(name not in found.readings for name in readings_of(rule)):
         return False
-    try:
-        return all(parse_condition(text).holds(found.value) for text in rule.when)
-    except ZeroDivisionError:
-        return False
+    return all(parse_condition(text).holds(found.value) for text in rule.when)
 
 
 def _advice(ground: _Ground, rule: AdviceRule, found: LaunchReadings, gain: float) -> Advice:

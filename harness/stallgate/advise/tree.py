@@ -64,12 +64,12 @@ def _busiest(found: LaunchReadings, units: tuple[str, ...], unknown: float = 1.0
 
 def explained(rule: AdviceRule, rules: Mapping[str, AdviceRule], found: LaunchReadings) -> float:
     """The largest share of the time that a rule can explain: its own estimate, bounded by all that is above it."""
-    bounds = [estimate(rule, found)]
+    bounds = [own_share(rule, found)]
     above: str | None = rule.parent
     while above is not None:
         if above in rules:
             parent = rules[above]
-            bounds += [estimate(parent, found)] if _is_known(parent, found) else []
+            bounds += [own_share(parent, found)] if _is_known(parent, found) else []
             above = parent.parent
         else:
             bounds.append(_bounded(_LEVELS[above](found)))
@@ -87,7 +87,7 @@ def ancestors(rules: Mapping[str, AdviceRule], name: str) -> list[str]:
     return found
 
 
-def estimate(rule: AdviceRule, found: LaunchReadings) -> float:
+def own_share(rule: AdviceRule, found: LaunchReadings) -> float:
     """What a rule's own arithmetic explains, 0 to 1, whatever is above it."""
     try:
         return _bounded(formula_value(rule.explains, found.value))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stallgate.advise.advice import CaseAdvice, advice_by_case
+from stallgate.cli.examples import examples
 from stallgate.cli.facts import RunKind
 from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import print_result
@@ -54,7 +55,7 @@ class AdviceFacts(FrozenStruct, frozen=True):
     missing: list[MissingMetric]
 
 
-@click.command("advise")
+@click.command("advise", epilog=examples("stallgate advise", "stallgate advise --variant blocked_scan --limit 1"))
 @run_argument
 @click.option("--variant", "variants", multiple=True, metavar="NAME", help="Only this variant. Repeatable.")
 @click.option(

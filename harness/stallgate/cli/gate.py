@@ -19,7 +19,7 @@ from stallgate.cli.shared import judged, open_runs
 from stallgate.errors import BrokenFile
 from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
 from stallgate.judge.verdicts import Targets, Uncollected
-from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
+from stallgate.model import Advice, Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
@@ -27,7 +27,6 @@ from stallgate.render.head import head, write_head
 from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
 from stallgate.render.terminal_progress import Working
-from stallgate.render.terminal_text import hang, out, styled
 from stallgate.runs.folder import is_recording, write_whole
 
 
@@ -138,24 +137,27 @@ def gate_command(
         _if_possible(_tell_github, project, result)
     if as_json:
         return print_result("gate", _facts(result), status)
-    show_judgement(result.run, result.judgement, project.catalogue, every=every)
-    _show_first_advice(project, result)
+    advice = _first_advice(project, result)
+    show_judgement(result.run, result.judgement, project.catalogue, every=every, advice=advice)
     return status
 
 
-def _show_first_advice(project: Project, result: JudgedRun) -> None:
+def _first_advice(project: Project, result: JudgedRun) -> list[str]:
     """The first advice on each case that misses a target. A broken rule stops no gate: `stallgate advise` names it."""
     missed = [verdict for verdict in result.judgement.verdicts if verdict.status == "fail"]
     if not missed:
-        return
+        return []
     try:
         found = advice_of(result, project, missed)
     except BrokenFile as error:
         click.echo(f"stallgate: no advice: {error.message}", err=True)
-        return
-    for first in {advice.case: advice for advice in reversed(found)}.values():
-        name = result.names.get(first.case, first.case.display_name)
-        hang(out, styled("advice", "bold"), f" on {name} on {first.case.workload}: {first_advice(first)}", 2)
+        return []
+    firsts = {advice.case: advice for advice in reversed(found)}.values()
+    return [f"on {_place(result, each)}: {first_advice(each)}" for each in firsts]
+
+
+def _place(result: JudgedRun, advice: Advice) -> str:
+    return f"{result.names.get(advice.case, advice.case.display_name)} on {advice.case.workload}"
 
 
 def _facts(result: JudgedRun) -> GateFacts:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from stallgate.cli.drawing import draw_swept
+from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     grace_option,
     json_option,
@@ -60,7 +61,10 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-@click.command("sweep")
+@click.command(
+    "sweep",
+    epilog=examples("stallgate sweep cumprod/blocked_scan -w square", "stallgate sweep matmul/tiled --apply"),
+)
 @click.argument("subject", required=False, metavar="PROBLEM/VARIANT")
 @workload_option
 @click.option("--stage", metavar="NAME", help="The stage to tune for; default: the problem's first.")

@@ -17,6 +17,7 @@ from stallgate.formatting import quantity
 from stallgate.model import Case, CaseResult, FrozenStruct, HeldRule, Stage
 from stallgate.project.catalogue import find_metric
 from stallgate.project.code_changes import CodeChange, CodeDifference, code_difference
+from stallgate.project.comparisons import parse_condition
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.held_rules import (
@@ -25,7 +26,6 @@ from stallgate.project.held_rules import (
     ChangePattern,
     bare_name,
     is_after,
-    parse_condition,
     parse_pattern,
 )
 from stallgate.project.load import Project
@@ -148,7 +148,7 @@ def _finding(
         return None
     condition = parse_condition(rule.unless)
     by_workload = [[value_of(name, workload) for name in condition.names] for workload in workloads]
-    answers = [condition.holds({each.name: each.value for each in readings}) for readings in by_workload]
+    answers = [condition.holds({each.name: each.value for each in readings}.get) for readings in by_workload]
     if True in answers:
         return None
     told = not rule.unless or (bool(answers) and None not in answers)

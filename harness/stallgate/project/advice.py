@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 
 from stallgate.errors import BrokenFile, UnknownName
-from stallgate.model import AdviceRule, Catalogue, FrozenStruct
-from stallgate.project.catalogue import formula_value, is_measured, names_in
+from stallgate.model import AdviceRule, Catalogue
+from stallgate.project.catalogue import is_measured, names_in
 from stallgate.project.checks import check_known, convert_named
+from stallgate.project.comparisons import parse_condition
 from stallgate.project.decode import read_toml
 from stallgate.project.shipped import advice_files, shown_name
 
@@ -40,46 +39,7 @@ LEVELS = {
 }
 """Level of the tree of causes -> the level above it. ``advise/tree.py`` says how much each can explain."""
 
-_COMPARISON = re.compile(r"<=|>=|<|>")
-_COMPARES: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _PLACE = re.compile(r"\{([^{}]*)\}")
-
-
-class Condition(FrozenStruct, frozen=True):
-    """A comparison of two arithmetic expressions."""
-
-    left: str
-    comparison: str
-    right: str
-
-    def holds(self, value_of: Callable[[str], float]) -> bool:
-        """Whether it holds for some readings.
-
-        Raises:
-            ZeroDivisionError: a divisor is 0.
-        """
-        compare = _COMPARES[self.comparison]
-        return compare(formula_value(self.left, value_of), formula_value(self.right, value_of))
-
-
-@cache
-def parse_condition(text: str) -> Condition:
-    """A comparison such as ``stall_barrier + stall_membar >= 20``.
-
-    Raises:
-        ValueError: it is not two expressions with one comparison between them.
-    """
-    found = _COMPARISON.findall(text)
-    if len(found) != 1:
-        raise ValueError("a condition is two expressions with one of < <= > >= between them")
-    left, right = (part.strip() for part in _COMPARISON.split(text))
-    names_in(left), names_in(right)
-    return Condition(left=left, comparison=found[0], right=right)
 
 
 def places_in(text: str) -> tuple[str, ...]:
@@ -94,7 +54,7 @@ def filled(text: str, words: Mapping[str, str]) -> str:
 
 def readings_of(rule: AdviceRule) -> tuple[str, ...]:
     """The metrics and facts that a rule reads, those of its conditions first, each once."""
-    names = [name for text in rule.when for name in _names_in_condition(text)]
+    names = [name for text in rule.when for name in parse_condition(text).names]
     return tuple(dict.fromkeys([*names, *names_in(rule.explains), *_said(rule), rule.of]))
 
 
@@ -128,17 +88,12 @@ def _read(root: Path, path: Path, catalogue: Catalogue) -> AdviceRule:
     if not rule.when:
         raise BrokenFile(f"{shown}: when: it is empty", "an advice without evidence is none: add a comparison")
     for number, text in enumerate(rule.when):
-        _check_names(f"{shown}: when[{number}]", _names_in_condition, text, catalogue)
+        _check_names(f"{shown}: when[{number}]", lambda text: parse_condition(text).names, text, catalogue)
     _check_names(f"{shown}: explains", names_in, rule.explains, catalogue)
     _check_names(f"{shown}: says", lambda _: tuple(_said(rule)), rule.says, catalogue)
     _check_names(f"{shown}: of", lambda name: (name,), rule.of, catalogue)
     _check_words(shown, rule)
     return rule
-
-
-def _names_in_condition(text: str) -> tuple[str, ...]:
-    found = parse_condition(text)
-    return (*names_in(found.left), *names_in(found.right))
 
 
 def _check_names(where: str, names_of: Callable[[str], tuple[str, ...]], text: str, catalogue: Catalogue) -> None:

@@ -1,19 +1,18 @@
-"""The two small languages of a stage's held rules: which changes a rule is about, and on what readings it allows them.
+"""The changes that a stage's held rules are about, and the readings that their conditions name.
 
 A change is a subject and a verb: ``num_stages raised``, ``BLOCK* changed``, ``access added``, ``accumulator changed to
-*float16``. A condition compares arithmetic over metrics: ``memory_dependency_stall >= 20 or waves < 1``; ``and`` binds
-closer than ``or``. A name is the reading of the version that is replaced; ``after.<name>`` that of the new version.
+*float16``. In a condition (`comparisons.py`) a name is the reading of the version that is replaced; ``after.<name>``
+that of the new version.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import NamedTuple, get_args
 
 from stallgate.errors import UnknownName
-from stallgate.project.catalogue import formula_value, names_in
 from stallgate.project.code_changes import ChangeKind, CodeChange, Verb
 from stallgate.project.source_tree import is_tunable
 
@@ -80,80 +79,6 @@ def parse_pattern(text: str, tunables: Collection[str] = ()) -> ChangePattern:
 
 
 # --- on what readings -------------------------------------------------------------------------------------------------
-
-_SIGN = re.compile(r">=|<=|>|<")
-
-
-class _Comparison(NamedTuple):
-    left: str
-    sign: str
-    right: str
-
-    def holds(self, value_of: Callable[[str], float]) -> bool:
-        left, right = (formula_value(side, value_of) for side in (self.left, self.right))
-        return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.sign]
-
-
-class Condition(NamedTuple):
-    """A condition on readings: alternatives, each of comparisons that have to hold together."""
-
-    alternatives: tuple[tuple[_Comparison, ...], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the readings, each once."""
-        sides = [side for part in self.alternatives for each in part for side in (each.left, each.right)]
-        return tuple(dict.fromkeys(name for side in sides for name in names_in(side)))
-
-    def holds(self, values: dict[str, float | None]) -> bool | None:
-        """Whether it holds; None where that cannot be told, because readings are missing.
-
-        Without alternatives it never holds.
-        """
-        results = [_all(part, values) for part in self.alternatives]
-        if True in results:
-            return True
-        return None if None in results else False
-
-
-def _all(comparisons: tuple[_Comparison, ...], values: dict[str, float | None]) -> bool | None:
-    results = [_one(each, values) for each in comparisons]
-    if False in results:
-        return False
-    return None if None in results else True
-
-
-def _one(comparison: _Comparison, values: dict[str, float | None]) -> bool | None:
-    def value_of(name: str) -> float:
-        value = values.get(name)
-        if value is None:
-            raise LookupError(name)
-        return value
-
-    try:
-        return comparison.holds(value_of)
-    except (LookupError, ZeroDivisionError):
-        return None
-
-
-def parse_condition(text: str) -> Condition:
-    """A condition from its text; the empty text never holds.
-
-    Raises:
-        ValueError: it is no comparison of two formulas.
-    """
-    parts = [part.split(" and ") for part in text.split(" or ")] if text.strip() else []
-    return Condition(tuple(tuple(_comparison(each) for each in part) for part in parts))
-
-
-def _comparison(text: str) -> _Comparison:
-    sides = _SIGN.split(text)
-    if len(sides) != 2 or not all(side.strip() for side in sides):
-        raise ValueError(f"`{text.strip()[:80]}` is not two sides with one of >= <= > < between them")
-    for side in sides:
-        names_in(side.strip())
-    signs = _SIGN.findall(text)
-    return _Comparison(sides[0].strip(), signs[0], sides[1].strip())
 
 
 def bare_name(name: str) -> str:

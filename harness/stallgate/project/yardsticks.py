@@ -27,8 +27,9 @@ from stallgate.model import (
 )
 from stallgate.project.catalogue import COMPUTED, NEEDED, READ, find_metric, formulas, is_measured, names_in, points_of
 from stallgate.project.checks import check_known, convert_named
+from stallgate.project.comparisons import parse_condition
 from stallgate.project.decode import convert, read_json, read_toml
-from stallgate.project.held_rules import PATTERN_HELP, bare_name, parse_condition, parse_pattern
+from stallgate.project.held_rules import PATTERN_HELP, bare_name, parse_pattern
 from stallgate.project.layout import CATALOGUE_FILE, baseline_files, relative
 from stallgate.project.shipped import catalogue_files, shown_name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from shlex import join as quoted
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,9 @@ _MOST_UNMET = 20
 _CONCLUSIONS = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}
 
 
-def show_judgement(run: Run, found: Judgement, catalogue: Catalogue, *, every: bool = False) -> None:
+def show_judgement(
+    run: Run, found: Judgement, catalogue: Catalogue, *, every: bool = False, advice: Iterable[str] = ()
+) -> None:
     """The gate's answer: the conclusion, what is not met, what is met in one line, and the conclusion again.
 
     Args:
@@ -40,11 +43,14 @@ def show_judgement(run: Run, found: Judgement, catalogue: Catalogue, *, every: b
         found: its judgement.
         catalogue: the metrics, for their titles.
         every: a line for each target, also for those that are met.
+        advice: what to try on cases that miss a target.
     """
     show_conclusion(found, catalogue)
     show_origin(run)
     _verdicts(found.verdicts, catalogue, every=every)
     _remarks(found)
+    for line in advice:
+        hang(out, styled("advice", "bold"), f" {line}", 2)
     show_next(*next_step(run, found))
     _answered(found)
 
@@ -110,10 +116,15 @@ def _unmet(verdicts: list[Verdict], catalogue: Catalogue, *, with_problem: bool)
     width = max((len(verdict_mark(verdict)) for verdict in verdicts), default=0) + 2
     grouped: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in sorted(verdicts, key=lambda verdict: (SERIOUS.index(verdict.status), verdict.warning)):
-        grouped.setdefault((verdict_mark(verdict), verdict_in_words(verdict, catalogue)), []).append(verdict)
+        grouped.setdefault((verdict_mark(verdict), _said(verdict, catalogue)), []).append(verdict)
     for (mark, words), same in grouped.items():
         about = _subjects(same, with_problem=with_problem)
         hang(out, styled(f"{mark:<{width}}", _STYLES[same[0].status]), f"{about}: {words}", width)
+
+
+def _said(verdict: Verdict, catalogue: Catalogue) -> str:
+    """What a verdict says beside its mark."""
+    return verdict_in_words(verdict, catalogue).removeprefix("stale: ")
 
 
 def _subjects(verdicts: list[Verdict], *, with_problem: bool) -> str:

@@ -35,7 +35,7 @@ def compiling_only(kernels: list[Any]) -> Iterator[None]:
         JITFunction.run, Autotuner.run = launch, tune
 
 
-def kernel_facts(kernels: list[Any], *, has_gpu: bool) -> dict[str, Any]:
+def compiled_facts(kernels: list[Any], *, has_gpu: bool) -> dict[str, Any]:
     """Registers, spills and shared memory of the heaviest of some kernels, as far as they are known.
 
     Registers are known once the driver has loaded the code, which launches nothing.

@@ -82,17 +82,17 @@ class Compiler:
 
     def _facts(self, kernels: list[Any]) -> dict[str, Any]:
         """What is known of compiled kernels: whether they fit in shared memory is known before any is loaded."""
-        from stallgate.child.sweep.compiling import kernel_facts
+        from stallgate.child.sweep.compiling import compiled_facts
 
         if not kernels:
             return {"outcome": "unknown", "reason": "it launches no kernel of Triton"}
-        facts = kernel_facts(kernels, has_gpu=False)
+        facts = compiled_facts(kernels, has_gpu=False)
         limit = self._target["shared_bytes"]
         if limit is not None and facts.get("shared_bytes", 0) > limit:
             reason = f"it needs {facts['shared_bytes']} bytes of shared memory a block; the GPU has {limit}"
             return {"outcome": "too_much_shared_memory", "reason": reason, **facts}
         if self._target["device"] == "cuda":
-            facts |= kernel_facts(kernels, has_gpu=True)
+            facts |= compiled_facts(kernels, has_gpu=True)
         return {"outcome": "compiled", **facts}
 
     def _failure(self, error: BaseException) -> dict[str, Any]:
