@@ -56,6 +56,6 @@ def test_a_changed_module_is_not_green(importing: Path, with_ncu: Stallgate, lat
     (importing / "mylib/__init__.py").unlink()
     done = with_ncu("gate")
     assert done.returncode == 3, done.stdout
-    assert "stale: module mylib/__init__.py and module mylib/scan.py changed since it was measured" in " ".join(
+    assert "square: module mylib/__init__.py and module mylib/scan.py changed since it was measured" in " ".join(
         done.stdout.split()
     )

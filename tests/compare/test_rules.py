@@ -149,8 +149,8 @@ def test_a_condition_holds_or_not_or_cannot_be_told(
         ('changes = ["num_stages grown"]', "held[0].changes[0]: it cannot be `num_stages grown`"),
         ("changes = []", "held[0].changes: it is empty"),
         ('changes = ["grid changed"]\nunless = "stall > 2"', "held[0].unless: no metric is named 'stall'"),
-        ('changes = ["grid changed"]\nunless = "waves = 2"', "held[0].unless: `waves = 2` is not two sides"),
-        ('changes = ["grid changed"]\nunless = "waves > "', "held[0].unless: `waves >` is not two sides"),
+        ('changes = ["grid changed"]\nunless = "waves = 2"', "held[0].unless: `waves = 2` is not two expressions"),
+        ('changes = ["grid changed"]\nunless = "waves > "', "held[0].unless: `waves >` is not two expressions"),
         ('changes = ["grid changed"]\nunless = "flop_rate > 1 and waves ** 2 > 1"', "held[0].unless: it cannot be"),
     ],
 )
