@@ -16,7 +16,6 @@ from stallgate.formatting import (
     listed,
     number,
     on_several,
-    percent,
     scaled,
     spaced,
     variant_of,
@@ -27,31 +26,26 @@ from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, 
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload, written_workload
+from stallgate.render.case_table import CaseTable, case_table
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
-from stallgate.render.head import headline
+from stallgate.render.first_screen import FirstScreen, first_screen
+from stallgate.render.headroom import missed_by
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
-from stallgate.render.pictures import Picture, glance, pictures, program_picture, workload_finding
+from stallgate.render.pictures import Picture, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
 from stallgate.render.template import template
-from stallgate.render.view import View
-from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
+from stallgate.render.view import MOST_ROWS, View
+from stallgate.runs.conditions import environment_of, problems_in, settings_of
 from stallgate.runs.folder import attempts_of, write_whole
 from stallgate.runs.naming import place_name
 
-_CLASSES = {0: "pass", 1: "fail", None: "plain"}
-"""Exit status of the gate -> class of the page's style."""
-
 MOST_PICTURED = 12
 """Most workloads with figures. With more, those with a candidate come first; the tables have all."""
-
-
-_MOST_GLANCES = 6
-"""Most sentences at the top of the page; those of further workloads are in their sections."""
 
 
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
@@ -66,7 +60,6 @@ class PageSection(FrozenStruct, frozen=True):
     anchor: str
     title: str
     finding: str
-    glances: list[str]
     needs: str
     troubles: list[str]
     has_ranges: bool
@@ -75,6 +68,7 @@ class PageSection(FrozenStruct, frozen=True):
     choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
     """Each with the name of its PNG."""
+    cases: CaseTable
     grid: Grid
     kernels: list[KernelRow]
     kernel_columns: list[Metric]
@@ -122,7 +116,8 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     ]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None
-    write_whole(page, _html(project, result, sections, changes, picture).encode())
+    screen = first_screen(result, views, last)
+    write_whole(page, _html(project, result, sections, changes, screen, picture).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
@@ -147,15 +142,17 @@ def _html(
     result: JudgedRun,
     sections: list[PageSection],
     changes: list[Changes],
+    screen: FirstScreen,
     picture: Picture | None,
 ) -> str:
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
-        headline=(_CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
+        headline=(screen.word.style, screen.word.words),
+        screen=screen,
+        most_rows=MOST_ROWS,
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
-        provenance=provenance(result.run),
         changes=changes,
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
@@ -166,7 +163,6 @@ def _html(
         program_picture=picture,
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
-        glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
         quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
@@ -240,12 +236,9 @@ def _told(verdicts: list[Verdict]) -> str:
 
 
 def _short_by(verdict: Verdict) -> str:
-    """By how much a target is missed: in points for a percentage, otherwise relative to the bound."""
-    if verdict.status != "fail" or verdict.value is None or not verdict.bound:
-        return ""
-    distance = abs(verdict.value - verdict.bound)
-    missed = f"{number(distance)} points" if verdict.unit == "%" else percent(distance / abs(verdict.bound))
-    return f" (missed by {missed})"
+    """By how much a target is missed: in points for a share, otherwise relative to the bound."""
+    missed = missed_by(verdict)
+    return f" (missed by {missed})" if missed else ""
 
 
 def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
@@ -254,13 +247,13 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         anchor=f"workload-{place + 1}",
         title=view.title,
         finding=workload_finding(view),
-        glances=[view.of_problem(said) for said in glance(view)],
         needs=_needs(view),
         troubles=[*_troubles(view), *remarks(view.cases, view.result.summaries, view.result.names)],
         has_ranges=any(case.identity is not None and case.identity.kind == "call" for case in view.cases),
         rightness=rightness(view),
         choices=choices(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
+        cases=case_table(view),
         grid=grid(view),
         kernels=kernels(view),
         kernel_columns=kernel_metrics(view),
@@ -280,9 +273,12 @@ def _needs(view: View) -> str:
     return f"{written.called_with}; needs {scaled(measured.bytes or 0, 'byte')} of memory traffic{derived}"
 
 
+_NO_REASON = "the run ended before it"
+
+
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}: {case.reason or _NO_REASON}" for case in unmeasured]
     faults = view.result.faults
     return troubles + [f"{view.name(c.case)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

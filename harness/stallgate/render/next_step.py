@@ -1,0 +1,133 @@
+"""What to do next with a run, in one sentence: mend, measure, look at the largest distance, or stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stallgate.formatting import listed, percent
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.headroom import badness, headroom, missed_by
+from stallgate.render.view import View
+from stallgate.render.what_limits import waiting_in_words
+from stallgate.runs.conditions import problems_in
+
+
+class NextStep(FrozenStruct, frozen=True):
+    """What to do next."""
+
+    words: str
+    """Without full stop."""
+    command: str = ""
+    """A command line that does it, or ''."""
+
+
+_NOTHING_LEFT = 0.03
+"""What is left of the roof, below which a kernel is done."""
+
+_AGAIN = ("stale", "damaged_report", "facts_missing", "implausible", "no_case", "planned", "measuring", "not_profiled")
+"""Reason codes that another measurement mends."""
+
+
+def next_step(result: JudgedRun, views: Sequence[View]) -> NextStep:
+    """The most useful thing to do: first what is wrong, then what is missing, then what is slow."""
+    verdicts = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
+    reasons = {verdict.reason: verdict for verdict in reversed(verdicts)}
+    for reason, step in _STEPS.items():
+        if reason in reasons:
+            return step(result, reasons[reason])
+    missed = [verdict for verdict in verdicts if missed_by(verdict)]
+    if missed:
+        return _largest(views, max(missed, key=badness))
+    return _without_faults(result, views, reasons)
+
+
+def _mend(result: JudgedRun, verdict: Verdict) -> NextStep:
+    return NextStep(
+        words=f"mend the result of {verdict.variant} before its speed; `check` compares it without a GPU profile",
+        command=f"stallgate check {verdict.problem}/{verdict.variant}",
+    )
+
+
+def _find_crash(result: JudgedRun, verdict: Verdict) -> NextStep:
+    return NextStep(
+        words=f"find out why {verdict.variant} ended; `check` runs it alone, the process's log is under ncu/",
+        command=f"stallgate check {verdict.problem}/{verdict.variant}",
+    )
+
+
+def _allow(result: JudgedRun, verdict: Verdict) -> NextStep:
+    return NextStep(
+        words=f"write the kernels that {verdict.variant} takes from elsewhere, or allow them in problem.toml"
+    )
+
+
+_STEPS = {"wrong_result": _mend, "crashed": _find_crash, "timed_out": _find_crash, "foreign_kernel": _allow}
+
+
+def _largest(views: Sequence[View], verdict: Verdict) -> NextStep:
+    """The target that is missed by most, with what the warps of that case wait for."""
+    view = next((v for v in views if (v.problem, v.workload) == (verdict.problem, verdict.workload)), None)
+    if view is None or verdict.metric is None:
+        return NextStep(words=f"the largest distance to a target: {verdict.sentence}")
+    room = headroom(verdict)
+    case = next((c for c in view.cases if _is_of(verdict, c)), None)
+    waits = waiting_in_words(view, case) if case is not None else ""
+    words = f"the largest distance to a target is {view.metric(verdict.metric).title}, {room.words if room else ''}"
+    return NextStep(words=f"{words}{f'. {waits}' if waits else ''}")
+
+
+def _is_of(verdict: Verdict, case: CaseResult) -> bool:
+    return (verdict.variant, verdict.configuration) == (case.case.variant, case.case.configuration)
+
+
+def _without_faults(result: JudgedRun, views: Sequence[View], reasons: dict[str, Verdict]) -> NextStep:
+    """The step where nothing fails: what is not measured, or what is left."""
+    run = result.run
+    for missing in result.judgement.uncollected[:1]:
+        return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
+    if run.kind == "imported" and not result.judgement.is_asked:
+        return NextStep(words="name a stage, and the gate judges these kernels", command=_gate(run.name))
+    if "straddles" in reasons:
+        return NextStep(
+            words="measure more samples: some are on either side of a bound",
+            command=f"stallgate profile {' '.join(problems_in(run))} --samples 20",
+        )
+    again = next((reasons[reason] for reason in _AGAIN if reason in reasons), None)
+    if again is not None:
+        subject = f"{again.problem}/{again.variant}" if again.variant else again.problem
+        return NextStep(words="measure it again", command=f"stallgate profile {subject}")
+    if result.judgement.exit_status == 3:
+        first = next((v for v in reasons.values() if v.status == "not_measured"), None)
+        return NextStep(words=f"mend what cannot be judged: {first.sentence}" if first else "nothing was judged")
+    return _what_is_left(views)
+
+
+def _gate(name: str) -> str:
+    return f"stallgate gate {name} --stage NAME"
+
+
+def _what_is_left(views: Sequence[View]) -> NextStep:
+    """How much faster the judged case that is farthest from its roof could be."""
+    judged = [(view, case) for view in views for case in view.cases if case.case in judged_cases(view)]
+    known = [(f, view, case) for view, case in judged if (f := view.median(case, ROOF_FRACTION)) is not None]
+    if not known:
+        return NextStep(words="all targets are met; without a roof nobody knows what is left")
+    fraction, view, case = min(known, key=lambda found: found[0])
+    left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
+    if left <= _NOTHING_LEFT:
+        return NextStep(words=f"{percent(left)} left of the roof for {name}: stop")
+    waits = waiting_in_words(view, case)
+    return NextStep(words=f"{percent(left)} left of the roof for {name}{f'. {waits}' if waits else ''}")
+
+
+def judged_cases(view: View) -> dict[Case, list[Verdict]]:
+    """Case -> its verdicts, of the cases of a workload that have any."""
+    found: dict[Case, list[Verdict]] = {}
+    known = {(case.case.variant, case.case.configuration): case.case for case in view.cases}
+    for verdict in view.verdicts():
+        case = known.get((verdict.variant, verdict.configuration))
+        if case is not None:
+            found.setdefault(case, []).append(verdict)
+    return found
