@@ -151,7 +151,7 @@ def share(value: float) -> str:
     """A percentage, without its sign: three significant digits, two places at most; what is not 0 is not called 0."""
     if 0 < abs(value) < _SMALLEST_SHARE:
         return f"<{_SMALLEST_SHARE}"
-    return rounded(round(value, 2))
+    return rounded(value) if abs(value) >= 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 _SMALLEST_SHARE = 0.01

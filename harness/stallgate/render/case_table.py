@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import MARKS, spaced
-from stallgate.model import Case, CaseResult, FrozenStruct, Role, Status, Verdict
+from stallgate.formatting import MARKS, spaced, with_unit
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
+from stallgate.render.tables import unit_in_heading
 from stallgate.render.view import View
 from stallgate.runs.naming import facts_of
 
@@ -50,8 +51,6 @@ class CaseTable(FrozenStruct, frozen=True):
 def case_table(view: View) -> CaseTable:
     """The cases of a workload: the shortest time first; of imported ones, those with most time."""
     columns = _columns(view)
-    medians = [[view.median(case, column.metric.name) for case in view.cases] for column in columns]
-    fitted = [column.holding(found) for column, found in zip(columns, medians, strict=True)]
     verdicts = judged_cases(view)
     rows = [
         RankedCase(
@@ -60,7 +59,7 @@ def case_table(view: View) -> CaseTable:
             below=facts_of(case.identity) if case.identity is not None else _below(case),
             case=case.case.name,
             role=case.role,
-            cells=[_cell(view, case, column) for column in fitted],
+            cells=[_cell(view, case, column) for column in columns],
             verdict=MARKS[status] if (status := _status(verdicts, case)) is not None else "",
             status=status or "",
         )
@@ -69,13 +68,17 @@ def case_table(view: View) -> CaseTable:
     which = "Most time first; bars are shares of all time" if view.is_imported else _CAPTION
     return CaseTable(
         caption=which,
-        headings=[(column.heading, column.metric.name) for column in fitted],
+        headings=[(_heading(column.metric), column.metric.name) for column in columns],
         rows=rows,
         judged=bool(verdicts),
     )
 
 
 _CAPTION = "Shortest time first; the bar behind a time is its fraction of the roof's speed"
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.title} [{metric.unit}]" if unit_in_heading(metric) else metric.title
 
 
 def _columns(view: View) -> list[CaseColumn]:
@@ -100,7 +103,8 @@ def _ordered(view: View) -> list[CaseResult]:
 def _cell(view: View, case: CaseResult, column: CaseColumn) -> CaseCell:
     median = view.median(case, column.metric.name)
     bar = _bar(view, case) if column.metric.name == "duration" else 0.0
-    return CaseCell(text=column.text(median), value=median, metric=column.metric.name, bar=bar)
+    text = with_unit(median, column.metric.unit) if median is not None else "–"
+    return CaseCell(text=text, value=median, metric=column.metric.name, bar=bar)
 
 
 def _bar(view: View, case: CaseResult) -> float:

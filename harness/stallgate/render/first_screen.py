@@ -114,9 +114,14 @@ def _rowed(views: Sequence[View]) -> list[_Rowed]:
     ]
     if found:
         return sorted(found, key=_urgency)
-    imported = [(view, case, list[Verdict]()) for view in views if view.is_imported for case in view.cases]
+    imported = [(view, case, list[Verdict]()) for view in views if _is_import(view) for case in view.cases]
     timed = [row for row in imported if row[0].total_time(row[1])]
     return sorted(timed, key=lambda row: -(row[0].total_time(row[1]) or 0.0))
+
+
+def _is_import(view: View) -> bool:
+    """Whether a workload is of an imported run; a launch in a range of stallgate's own form keeps its names."""
+    return view.result.run.kind == "imported"
 
 
 def _urgency(row: _Rowed) -> tuple[float, float, float]:
@@ -172,12 +177,12 @@ def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[
     statuses = {verdict.status for verdict in verdicts}
     return JudgedRow(
         name=view.short_name(case.case),
-        workload=f"on {view.of_problem(view.workload) if not view.is_imported else view.place}",
+        workload=f"on {view.of_problem(view.workload)}" if not view.is_imported else "",
         case=case.case.name,
         time=scaled(time, "ns") if time is not None else _untimed(case),
         spread=_spread(view, case),
         change=_change(case, since),
-        limit=limit_in_words(view, case) if time is not None else "",
+        limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
         waits=waiting_in_words(view, case),
         memory=memory_path(view, case),
         targets=[_target(view, verdict) for verdict in verdicts],
@@ -191,6 +196,12 @@ _STYLE_OF: dict[bool, Literal["pass", "open"]] = {True: "pass", False: "open"}
 
 def _untimed(case: CaseResult) -> str:
     return spaced(case.outcome) if case.outcome != "profiled" else "time not measured"
+
+
+def _unmeasured(case: CaseResult) -> str:
+    """Why a case says nothing of its limit."""
+    why = "a wrong result has no speed" if case.outcome == "wrong_result" else _untimed(case)
+    return f"Limit, waits of warps and bytes: not measured, {why}"
 
 
 def _spread(view: View, case: CaseResult) -> str:

@@ -30,7 +30,8 @@ def distance(value: float, bound: float, verdict: Verdict) -> str:
     """The distance of two values of a target's metric: points of a share, else per cent of the bound."""
     if is_share(verdict):
         points = abs(value - bound) * (100 if verdict.unit != "%" else 1)
-        return f"{rounded(points, 2)} {'point' if rounded(points, 2) == '1' else 'points'}"
+        said = rounded(round(points, 1)) if points >= 1 else rounded(points, 2)
+        return f"{said} {'point' if said == '1' else 'points'}"
     return percent(abs(value - bound) / abs(bound)) if bound else number(abs(value - bound))
 
 

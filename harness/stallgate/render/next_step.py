@@ -73,7 +73,7 @@ def _largest(views: Sequence[View], verdict: Verdict) -> NextStep:
         return NextStep(words=f"the largest distance to a target: {verdict.sentence}")
     room = headroom(verdict)
     case = next((c for c in view.cases if _is_of(verdict, c)), None)
-    waits = waiting_in_words(view, case) if case is not None else ""
+    waits = waiting_in_words(view, case, 1) if case is not None else ""
     words = f"the largest distance to a target is {view.metric(verdict.metric).title}, {room.words if room else ''}"
     return NextStep(words=f"{words}{f'. {waits}' if waits else ''}")
 
@@ -88,7 +88,7 @@ def _without_faults(result: JudgedRun, views: Sequence[View], reasons: dict[str,
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(words="name a stage, and the gate judges these kernels", command=_gate(run.name))
+        return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=_gate(run.name))
     if "straddles" in reasons:
         return NextStep(
             words="measure more samples: some are on either side of a bound",
@@ -102,6 +102,16 @@ def _without_faults(result: JudgedRun, views: Sequence[View], reasons: dict[str,
         first = next((v for v in reasons.values() if v.status == "not_measured"), None)
         return NextStep(words=f"mend what cannot be judged: {first.sentence}" if first else "nothing was judged")
     return _what_is_left(views)
+
+
+def _heaviest(views: Sequence[View]) -> str:
+    """The imported case that took most of the time, as what to work on first; '' where no time is known."""
+    timed = [(time, view, case) for view in views for case in view.cases if (time := view.total_time(case))]
+    if not timed:
+        return ""
+    time, view, case = max(timed, key=lambda found: found[0])
+    every = sum(found[0] for found in timed)
+    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
 
 
 def _gate(name: str) -> str:
@@ -118,7 +128,7 @@ def _what_is_left(views: Sequence[View]) -> NextStep:
     left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
     if left <= _NOTHING_LEFT:
         return NextStep(words=f"{percent(left)} left of the roof for {name}: stop")
-    waits = waiting_in_words(view, case)
+    waits = waiting_in_words(view, case, 1)
     return NextStep(words=f"{percent(left)} left of the roof for {name}{f'. {waits}' if waits else ''}")
 
 

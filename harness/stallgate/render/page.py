@@ -14,11 +14,11 @@ from stallgate.formatting import (
     SIGNS,
     aliases,
     listed,
-    number,
     on_several,
     scaled,
     spaced,
     variant_of,
+    with_unit,
     workload_of,
 )
 from stallgate.judge.evaluate import JudgedRun
@@ -30,14 +30,14 @@ from stallgate.render.case_table import CaseTable, case_table
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.first_screen import FirstScreen, first_screen
-from stallgate.render.headroom import missed_by
+from stallgate.render.headroom import missed_by, value_and_bound
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
-from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
+from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels, unit_in_heading
 from stallgate.render.template import template
 from stallgate.render.view import MOST_ROWS, View
 from stallgate.runs.conditions import environment_of, problems_in, settings_of
@@ -168,10 +168,22 @@ def _html(
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
         markup=Markup,
-        number=number,
+        with_unit=with_unit,
+        pair=value_and_bound,
+        unit_in_heading=unit_in_heading,
+        names=_ncu_names(project, result),
         workload_of=workload_of,
         variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
     )
+
+
+def _ncu_names(project: Project, result: JudgedRun) -> list[tuple[Metric, str]]:
+    """The metrics that a run has, each with the name or the arithmetic that it was read by."""
+    read: dict[str, str] = {}
+    for (_, name), found in result.summaries.items():
+        if found.state != "absent":
+            read.setdefault(name, found.ncu_name)
+    return [(metric, read[name]) for name, metric in project.catalogue.metrics.items() if name in read]
 
 
 def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:

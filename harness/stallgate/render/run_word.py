@@ -31,7 +31,9 @@ def run_word(result: JudgedRun) -> RunWord:
         return RunWord(words="Pass", style="pass", merge="may be merged")
     counted = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
     if status == 1:
-        return RunWord(words=_failed([v for v in counted if v.status == "fail"]), style="fail", merge="not to be merged")
+        return RunWord(
+            words=_failed([v for v in counted if v.status == "fail"]), style="fail", merge="not to be merged"
+        )
     return RunWord(words=_undecided(result, counted), style="open", merge="not to be merged yet")
 
 

@@ -73,14 +73,16 @@ _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 _MOST_WAITS = 3
 
 
-def waiting_in_words(view: View, case: CaseResult) -> str:
+def waiting_in_words(view: View, case: CaseResult, most: int = _MOST_WAITS) -> str:
     """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
     states = [m for m in view.project.catalogue.metrics.values() if m.state is not None and m.family != "issue"]
     known = [(metric, view.median(case, metric.name) or 0.0) for metric in states]
-    most = [(m, value) for m, value in sorted(known, key=lambda pair: -pair[1])[:_MOST_WAITS] if value >= 1]
-    if not most:
+    told = [(m, value) for m, value in sorted(known, key=lambda pair: -pair[1])[:most] if value >= 1]
+    if not told:
         return ""
-    return f"Warps wait for {', '.join(f'{state_in_words(metric)} {value:.0f} %' for metric, value in most)} of the time"
+    return (
+        f"Warps wait for {', '.join(f'{state_in_words(metric)} {value:.0f} %' for metric, value in told)} of the time"
+    )
 
 
 def state_in_words(metric: Metric) -> str:
@@ -97,7 +99,7 @@ def memory_path(view: View, case: CaseResult) -> str:
     parts = ["SM"]
     for name, cache in (("l1_hit_rate", "L1"), ("l2_hit_rate", "L2")):
         rate = view.median(case, name)
-        parts.append(f"{cache} {share(rate)} % hits" if rate is not None else cache)
+        parts.append(f"{cache} hit rate {share(rate)} %" if rate is not None else cache)
     read, written = view.median(case, "dram_bytes_read"), view.median(case, "dram_bytes_written")
     if read is None and written is None:
         return ""
