@@ -147,8 +147,41 @@ _SMALLEST_WRITTEN_OUT = 1e-6
 
 
 def number(value: float) -> str:
-    """A value in four significant digits, with thousands separators."""
-    return rounded(value, 4)
+    """A value in three significant digits, with thousands separators; from a million on with M, G or T."""
+    for factor, sign in _COUNTS:
+        if factor > 1 and abs(value) >= factor * _ROUNDS_UP:
+            return f"{rounded(value / factor)}{sign}"
+    return rounded(value)
+
+
+def apart(value: float, bound: float) -> tuple[str, str]:
+    """A value and its bound in three significant digits, or in as many as it takes to tell them apart."""
+    shown = _kept_zeros(value), number(bound)
+    if value == bound:
+        return number(value), number(bound)
+    digits = 3
+    while shown[0] == shown[1] and digits < _MOST_DIGITS:
+        digits += 1
+        shown = rounded(value, digits), rounded(bound, digits)
+    return shown
+
+
+_MOST_DIGITS = 9
+
+
+def _kept_zeros(value: float) -> str:
+    """A value in three significant digits, zeros too: 0.99 beside a bound of 0.97 is 0.990."""
+    return number(value) if abs(value) >= 1e3 or value == 0 else rounded(value, zeros=True)
+
+
+def share(value: float) -> str:
+    """A percentage, without its sign: three significant digits, two places at most; what is not 0 is not called 0."""
+    if 0 < abs(value) < _SMALLEST_SHARE:
+        return f"<{_SMALLEST_SHARE}"
+    return rounded(value) if abs(value) >= 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+_SMALLEST_SHARE = 0.01
 
 
 def percent(fraction: float) -> str:
@@ -157,30 +190,49 @@ def percent(fraction: float) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A value with its unit; a time in the unit that it is read in."""
-    return scaled(value, unit) if unit == "ns" else f"{number(value)} {unit}".rstrip()
+    """A value with its unit; a time in the unit that it is read in.
+
+    Verdicts quote values in it beside their bounds: a fourth digit tells a near miss from a bound that is met.
+    """
+    return scaled(value, unit, 4) if unit == "ns" else f"{rounded(value, 4)} {unit}".rstrip()
 
 
 def bare(value: float, unit: str) -> str:
     """A value beside others of its unit, which is said of them; a time has it, because it is read in another."""
-    return quantity(value, unit) if unit == "ns" else number(value)
+    return quantity(value, unit) if unit == "ns" else rounded(value, 4)
 
 
 _SCALES = {
     "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
-    "byte": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
+    "byte": ((1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
     "FLOP": ((1e12, " TFLOP"), (1e9, " GFLOP"), (1e6, " MFLOP"), (1, " FLOP")),
 }
-_COUNTS = ((1e9, " G"), (1e6, " M"), (1, ""))
+_COUNTS = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1, ""))
+
+_ROUNDS_UP = 0.9995
+"""From this fraction of a unit on, three digits round up to the whole."""
 
 
-def scaled(value: float, unit: str) -> str:
+def scaled(value: float, unit: str, digits: int = 3) -> str:
     """A value in few characters: times and bytes in a multiple of their unit, counts with M or G."""
     if unit == "%":
-        return f"{value:.2f} %"
+        return f"{share(value)} %"
     scales = _SCALES.get(unit, _COUNTS)
-    factor, sign = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
-    return f"{number(value / factor)}{sign}"
+    factor, sign = next((scale for scale in scales if abs(value) >= scale[0] * _ROUNDS_UP), scales[-1])
+    return f"{rounded(value / factor, digits)}{sign}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A value with its unit in three significant digits, in a multiple of the unit where that is shorter."""
+    if unit in _SCALES or unit == "%":
+        return scaled(value, unit)
+    if unit == "byte/s":
+        return f"{scaled(value, 'byte')}/s"
+    if unit == "flop/s":
+        return f"{scaled(value, 'FLOP')}/s"
+    if unit == "flop":
+        return scaled(value, "FLOP")
+    return number(value)
 
 
 def duration_in_words(seconds: float) -> str:

@@ -30,6 +30,7 @@ PREFIXES = {"": 1.0, "n": 1e-9, "µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 
 BASES = {"s": "s", "B": "byte", "byte": "byte", "B/s": "byte/s", "byte/s": "byte/s", "FLOP/s": "flop/s"}
 UNITS = {f"{prefix}{unit}": (base, factor) for unit, base in BASES.items() for prefix, factor in PREFIXES.items()}
 UNITS |= {"%": ("%", 1.0), "FLOP/byte": ("flop/byte", 1.0)}
+UNITS |= {sign: ("", factor) for sign, factor in (("M", 1e6), ("G", 1e9), ("T", 1e12))}
 """What is printed behind a number -> its unit without a prefix, and the factor that the prefix stands for."""
 
 KEY = ("problem", "variant", "configuration", "workload")
@@ -92,6 +93,8 @@ class Fact:
         if isinstance(self.value, int) and not self.unit and number.step != 1:
             return False
         base, factor = UNITS.get(self.unit, ("", 1.0))
+        if not base and number.has_unit:
+            return any(not unit and number.is_rounded(self.value / scale) for unit, scale in number.units)
         if not base or (self.on_axis and not number.has_unit):
             scales = (1.0, 1e3, 1e6, 1e9) if base not in ("", "%") else (1.0,)
             return not number.has_unit and any(number.is_rounded(self.value / scale) for scale in scales)
@@ -209,7 +212,14 @@ class Files:
         facts += [Fact("sheet", peak, "TFLOP/s", names=("data sheet",)) for peak in peaks.values()]
         counted = Counter((verdict["variant"], verdict["stage"]) for verdict in self.judged["verdicts"])
         facts += [Fact("count", number, names=("target",)) for number in counted.values()]
+        right = [result for result in self._judged_cases if result["outcome"] == "profiled"]
+        facts += [Fact("count", len(cases), names=("cases",)) for cases in (right, self._judged_cases)]
         return facts + [Fact("count", number, names=(word,)) for word, number in self._tally.items()]
+
+    @property
+    def _judged_cases(self) -> list[Any]:
+        """The candidates' cases: they are counted at the top."""
+        return [result for result in self.run["cases"] if result["role"] == "candidate"]
 
     @property
     def _tally(self) -> Counter[str]:
@@ -269,7 +279,7 @@ class Files:
         ]
         found += [Fact("state", sum(small), "%", names=("state",)), *self._cycles(case, sum(small))]
         found += self._of_one_more_block(case)
-        return [*found, *self.roofline(case), *self._results(case)]
+        return [*found, *self.roofline(case), *self.moved(case), *self._results(case)]
 
     def _of_one_more_block(self, case: Case) -> list[Fact]:
         """Registers of a thread, and KiB of shared memory of a block, with which one more block fits."""
@@ -309,7 +319,28 @@ class Files:
         ratio = self.now[case.key, "duration"].median / min(times)
         found = [Fact("roof", abs(100 * (ratio - 1)), "%"), Fact("roof", ratio)]
         fraction = self.now.get((case.key, "roof_fraction"))
-        return found + ([Fact("roof", 100 * fraction.median, "%")] if fraction else [])
+        if fraction is None:
+            return found
+        left = Fact("roof", 100 * (1 - fraction.median), "%", names=("left",))
+        return [*found, Fact("roof", 100 * fraction.median, "%"), left]
+
+    def moved(self, case: Case) -> list[Fact]:
+        """The bytes that went between L2 and DRAM."""
+        ways = [self.now.get((case.key, name)) for name in ("dram_bytes_read", "dram_bytes_written")]
+        known = [spread.median for spread in ways if spread is not None]
+        return [Fact("moved", sum(known), "byte", names=("moved",))] if known else []
+
+    def headroom(self, case: Case, metric: str) -> list[Fact]:
+        """The distance of a judged median from its bound: points of a share, per cent of anything else."""
+        found = []
+        for verdict in self.judged["verdicts"]:
+            if verdict["metric"] == metric and "/".join(verdict[part] for part in KEY) == case.key:
+                off = abs(verdict["value"] - verdict["bound"])
+                if verdict["unit"] == "%" or metric == "roof_fraction":
+                    found.append(Fact("headroom", off * (1 if verdict["unit"] else 100), names=("point",)))
+                else:
+                    found.append(Fact("headroom", 100 * off / verdict["bound"], "%", names=("headroom",)))
+        return found
 
     def roofline(self, case: Case) -> list[Fact]:
         """What the launches with every section say of bytes and operations a second."""

@@ -83,7 +83,16 @@ class Sources:
         facts = self._of_cell(text, number) if text.attributes.get("data-value") else self._about(text, number)
         near = text.words[max(0, number.start - NEAR) : number.end + NEAR].lower()
         named = (fact for fact in facts if not fact.names or any(name.lower() in near for name in fact.names))
+        if text.words[: number.start].endswith("<"):
+            return next((fact.kind for fact in named if 0 < abs(fact.value) < number.value), "")
         return next((fact.kind for fact in named if fact.is_in(number)), "")
+
+    def _rank(self, text: Text) -> int:
+        """The place of a case among those of its workload, the shortest time first."""
+        mine = next(case for case in self.files.cases if case.key == text.case)
+        keys = [(case.key, "duration") for case in self.files.cases if case.workload == mine.workload]
+        times = [self.files.now[key].median for key in keys if key in self.files.now]
+        return 1 + sum(time < self.files.now[text.case, "duration"].median for time in times)
 
     def _of_cell(self, text: Text, number: Shown) -> Iterator[Fact]:
         """What a cell that says which number it shows may say; that the number is right is asked elsewhere.
@@ -91,6 +100,9 @@ class Sources:
         A cell begins with the number, a spread may follow.
         """
         given, spread = text.attributes, self.files.now.get((text.case, text.metric))
+        for verdict in self.files.judged["verdicts"] if text.section == "verdicts" else ():
+            if float(str(given["data-value"])) in (verdict["value"], verdict["bound"]):
+                yield Fact("cell", abs(float(str(given["data-value"]))), verdict["unit"])
         if "data-base" in given:
             spread = self.files.before.get((text.case, text.metric))
         unit = spread.unit if spread is not None and number.has_unit else ""
@@ -102,6 +114,8 @@ class Sources:
 
     def _about(self, text: Text, number: Shown) -> Iterator[Fact]:
         """What may be said where a number stands."""
+        if "data-rank" in text.attributes:
+            yield Fact("rank", self._rank(text))
         workloads = self._workloads(text)
         here = [case for case in self.files.cases if case.workload in workloads]
         cases = self._cases(text, number, here)
@@ -111,6 +125,7 @@ class Sources:
         for case in cases:
             yield from (fact for name in UNNAMED for fact in self.files.of_metric(case, name))
             yield from self.files.of_case(case)
+            yield from (fact for name in metrics if name == text.metric for fact in self.files.headroom(case, name))
         yield from (fact for case in here for fact in self.files.roofline(case) if not cases)
         yield from (fact for workload in workloads for fact in self.files.of_workload(workload))
         yield from self.files.of_run

@@ -43,15 +43,16 @@ def test_a_rounded_number_is_near_and_has_no_exponent(value: float, digits: int,
         (640, "640 ns"),
         (1600, "1.6 µs"),
         (84_100, "84.1 µs"),
-        (707_332_352, "707.3 ms"),
+        (707_332_352, "707 ms"),
         (52e9, "52 s"),
         (6e11, "600 s"),
     ],
 )
 def test_a_time_is_in_the_unit_that_it_is_read_in(time: float, text: str) -> None:
-    assert scaled(time, "ns") == quantity(time, "ns") == text
+    assert scaled(time, "ns") == text
 
 
 def test_other_quantities_keep_their_unit() -> None:
     assert quantity(3190.2, "GB/s") == "3,190 GB/s"
     assert number(1234.5) == "1,234"
+    assert quantity(707_332_352, "ns") == "707.3 ms", "a verdict tells a near miss from a bound"

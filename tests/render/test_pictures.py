@@ -99,7 +99,7 @@ def test_titles_are_whole_and_say_no_more_than_fits(measured: tuple[Project, Jud
     ("metric", "value", "bound", "said"),
     [
         ("dram_throughput", 80.0, 88.5, "missed by 8.5 points"),
-        ("roof_fraction", 0.485, 0.97, "missed by 50.0 %"),
+        ("roof_fraction", 0.485, 0.97, "missed by 48.5 points"),
     ],
 )
 def test_a_missed_target_says_by_how_much(

@@ -17,7 +17,7 @@ from stallgate.render.pull_request import ACTIONS_BOT, MOST_COMMENT, comment_tex
 from tests.conftest import Stallgate
 
 MARK = "<!-- stallgate:gate/judge -->"
-SUMMARY = "## Meets its targets\n\n- **✓ pass** blocked_scan on square: @triton is quick\n\n![times](square.png)\n"
+SUMMARY = "## Pass\n\n- **✓ pass** blocked_scan on square: @triton is quick\n\n![times](square.png)\n"
 COMMENTS = "/repos/o/r/issues/7/comments"
 
 
@@ -140,11 +140,11 @@ def test_the_first_call_creates_and_the_second_updates(
     first = stallgate("comment", **job)
     assert (first.returncode, first.stdout) == (0, "created: https://github.com/c/1\n"), first.stderr
     summary = Path(job["GITHUB_EVENT_PATH"]).parent / "project/reports/a-run/summary.md"
-    summary.write_text("## Does not meet its targets\n")
+    summary.write_text("## Missed by 5.2 points\n")
     second = stallgate("comment", "a-run", **job)
     assert (second.returncode, second.stdout) == (0, "updated: https://github.com/c/1\n"), second.stderr
     [comment] = github.comments
-    assert comment["body"].startswith(f"{MARK}\n## Does not meet its targets\n")
+    assert comment["body"].startswith(f"{MARK}\n## Missed by 5.2 points\n")
     assert "Commit 0123456789. [Page and figures](https://github.com/o/r/actions/runs/42)." in comment["body"]
     assert github.tokens == {"Bearer secret-token"}
 
@@ -180,7 +180,7 @@ def test_a_users_token_updates_the_users_comment(stallgate: Stallgate, github: G
     bots, mine = github.comment(ACTIONS_BOT, MARK), github.comment("engineer", MARK)
     assert stallgate("comment", **job).returncode == 0
     assert bots["body"] == MARK
-    assert "Meets its targets" in mine["body"]
+    assert "## Pass" in mine["body"]
 
 
 def test_an_app_is_named(stallgate: Stallgate, github: Github, job: dict[str, str]) -> None:
@@ -192,7 +192,7 @@ def test_an_app_is_named(stallgate: Stallgate, github: Github, job: dict[str, st
 def test_a_dry_run_sends_nothing(stallgate: Stallgate, github: Github, job: dict[str, str]) -> None:
     done = stallgate("comment", "--dry-run", **(job | {"GITHUB_TOKEN": ""}))
     assert done.returncode == 0
-    assert done.stdout.startswith(f"{MARK}\n## Meets its targets\n")
+    assert done.stdout.startswith(f"{MARK}\n## Pass\n")
     assert stallgate("comment", "--dry-run", GITHUB_EVENT_PATH="").returncode == 0
     found = json.loads(stallgate("comment", "--dry-run", "--json", **job).stdout)
     assert (found["action"], found["url"], found["text"][: len(MARK)]) == ("none", None, MARK)
@@ -358,4 +358,4 @@ def test_what_a_gate_wrote_is_posted(stallgate: Stallgate, github: Github, tree:
     assert stallgate("gate").returncode == 0
     done = stallgate("comment", "--dry-run", GITHUB_EVENT_PATH="")
     assert done.stdout.startswith("<!-- stallgate:")
-    assert "\n## Meets its targets\n" in done.stdout
+    assert "\n## Pass\n" in done.stdout

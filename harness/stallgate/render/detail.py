@@ -132,8 +132,13 @@ def _kernel(detail: Detail, known: set[str], anchors: dict[tuple[str, int], str]
         samples=detail.samples,
         own=own,
         library=[row for row in rows if row.line.library],
-        advice=detail.advice,
+        advice=_by_gain(detail.advice),
     )
+
+
+def _by_gain(advice: list[RuleResult]) -> list[RuleResult]:
+    """NVIDIA's rule results, those first that could gain most; of the whole kernel before those of a part of it."""
+    return sorted(advice, key=lambda rule: (rule.speedup is None, rule.scope == "part", -(rule.speedup or 0.0)))
 
 
 # --- code -------------------------------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from stallgate.formatting import on_several, verdict_mark, whom
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Run
-from stallgate.render.program import program_finding
+from stallgate.render.run_word import run_word
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
 
@@ -40,32 +39,7 @@ def write_head(result: JudgedRun) -> Path:
 
 def headline(result: JudgedRun) -> str:
     """The verdict of the whole run, in words; what was read, where nothing is asked of an imported one."""
-    status = result.judgement.exit_status
-    if status is None:
-        return _read(result.run)
-    if result.judgement.is_stale:
-        return "Stale: the code changed since"
-    words = {0: "Meets its targets", 1: "Does not meet its targets"}
-    return words.get(status, "Cannot be decided")
-
-
-def _read(run: Run) -> str:
-    """What an imported run holds; of a captured program, which kernel takes most of its time."""
-    if run.program is not None:
-        return program_finding(run.program)
-    found = [result.identity for result in run.cases if result.identity is not None]
-    kernels = {(each.kernel, each.signature) for each in found if each.kind == "launches"}
-    graphs = sum(each.kind == "graph" for each in found)
-    launches = sum(each.launches for each in found if each.kind in ("launches", "graph"))
-    wholes = {kind: sum(each.launches for each in found if each.kind == kind) for kind in ("range", "other")}
-    counted = [(len(kernels), "kernel"), (graphs, "CUDA graph"), (launches, "launch")]
-    counted += [(wholes["range"], "range"), (wholes["other"], "result")]
-    counted = [(count, noun) for count, noun in counted if count] or [(len(run.cases), "case")]
-    counted.append((len(run.attempts), "ncu report"))
-    return ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
-
-
-_ENDINGS = {"launch": "es"}
+    return run_word(result).words
 
 
 def markdown(words: str) -> str:

@@ -1,83 +1,131 @@
-"""The command to run next, by what is the matter with a run."""
+"""What to do next with a run, in one sentence: mend, measure, look at the largest distance, or stop."""
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from stallgate.judge.verdicts import Judgement
-    from stallgate.model import Run, Verdict
-
-
-class NextStep(NamedTuple):
-    """A command line, and what it is for."""
-
-    purpose: str
-    command: str
+from stallgate.formatting import listed, percent
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.advice import AdviceRow
+from stallgate.render.headroom import badness, headroom, missed_by
+from stallgate.render.next_command import NextCommand, next_command
+from stallgate.render.view import View
+from stallgate.render.what_limits import waiting_in_words
 
 
-_PAGE = NextStep("the page", "stallgate report --open")
+class NextStep(FrozenStruct, frozen=True):
+    """What to do next."""
+
+    words: str
+    """Without full stop."""
+    command: str = ""
+    """A command line that does it, or ''."""
 
 
-def next_step(run: Run, found: Judgement) -> NextStep:
-    """What to run after this run. The most serious verdict decides."""
-    if run.kind == "imported":
-        return _PAGE
-    if run.kind == "live" and not run.complete:
-        return NextStep("finish the run", "stallgate profile --resume")
-    open_verdicts = [verdict for verdict in found.verdicts if verdict.status in ("fail", "undecided", "not_measured")]
-    for verdict in sorted(open_verdicts, key=lambda verdict: _ORDER.index(verdict.status)):
-        return _STEPS.get(verdict.reason, _look)(verdict)
-    return _PAGE if found.verdicts else NextStep("what can be asked", "stallgate show stages")
+_NOTHING_LEFT = 0.03
+"""What is left of the roof, below which a kernel is done."""
 
 
-_ORDER = ("fail", "not_measured", "undecided")
+def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:
+    """The most useful thing to do: first what is wrong, then what is missing, then what is slow.
+
+    Where a command helps, it is the one that the terminal names.
+    """
+    verdicts = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
+    command = next_command(result.run, result.judgement)
+    reasons = {verdict.reason: verdict for verdict in reversed(verdicts)}
+    for reason, words in _MENDS.items():
+        if reason in reasons:
+            return NextStep(words=words.format(reasons[reason].variant), command=command.command)
+    missed = [verdict for verdict in verdicts if missed_by(verdict)]
+    if missed:
+        worst = max(missed, key=badness)
+        return _advised(advised, worst) or _largest(views, worst)
+    return _without_faults(result, views, command)
 
 
-def _subject(verdict: Verdict) -> str:
-    name = f"{verdict.problem}/{verdict.variant}" if verdict.variant else verdict.problem
-    return shlex.quote(name)
-
-
-def _look(_: Verdict) -> NextStep:
-    return NextStep("what the time goes to", "stallgate report --open")
-
-
-def _check(verdict: Verdict) -> NextStep:
-    return NextStep("why", f"stallgate check {_subject(verdict)}")
-
-
-def _measure(verdict: Verdict) -> NextStep:
-    return NextStep("measure it", f"stallgate profile {_subject(verdict)}")
-
-
-def _more_samples(verdict: Verdict) -> NextStep:
-    return NextStep("more samples decide", f"stallgate profile {_subject(verdict)} --samples 15")
-
-
-def _accept(_: Verdict) -> NextStep:
-    return NextStep("accept a baseline of three runs", "stallgate baseline RUN RUN RUN")
-
-
-def _doctor(_: Verdict) -> NextStep:
-    return NextStep("whether this machine can measure", "stallgate doctor")
-
-
-_STEPS: dict[str, Callable[[Verdict], NextStep]] = {
-    "wrong_result": _check,
-    "crashed": _check,
-    "timed_out": _check,
-    "straddles": _more_samples,
-    "stale": _measure,
-    "planned": _measure,
-    "no_case": _measure,
-    "no_roof": lambda verdict: NextStep("with its roof", f"stallgate profile {shlex.quote(verdict.problem)}"),
-    "absent": _measure,
-    "no_baseline": _accept,
-    "stale_baseline": _accept,
-    "other_gpu": _accept,
-    "not_profiled": _doctor,
+_MENDS = {
+    "wrong_result": "mend the result of {} before its speed; `check` compares it without a GPU profile",
+    "crashed": "find out why {} ended; `check` runs it alone, and the process's log is under ncu/",
+    "timed_out": "find out why {} did not end; `check` runs it alone, and the process's log is under ncu/",
+    "foreign_kernel": "write the kernels that {} takes from elsewhere, or allow them in problem.toml",
 }
+"""Reason code -> what to mend, for the variant that has it."""
+
+
+def _advised(advised: Sequence[AdviceRow], verdict: Verdict) -> NextStep | None:
+    """The first advice on the case of a missed target, with its evidence."""
+    case = "/".join((verdict.problem, verdict.variant, verdict.configuration, verdict.workload))
+    for row in advised:
+        if row.case == case:
+            return NextStep(words=f"{row.title}, {row.gain_words}: {row.text} {row.tries}".rstrip("."))
+    return None
+
+
+def _largest(views: Sequence[View], verdict: Verdict) -> NextStep:
+    """The target that is missed by most, with what the warps of that case wait for."""
+    view = next((v for v in views if (v.problem, v.workload) == (verdict.problem, verdict.workload)), None)
+    if view is None or verdict.metric is None:
+        return NextStep(words=f"the largest distance to a target: {verdict.sentence}")
+    room = headroom(verdict)
+    case = next((c for c in view.cases if _is_of(verdict, c)), None)
+    waits = waiting_in_words(view, case, 1) if case is not None else ""
+    words = f"the largest distance to a target is {view.metric(verdict.metric).title}, {room.words if room else ''}"
+    return NextStep(words=f"{words}{f'. {waits}' if waits else ''}")
+
+
+def _is_of(verdict: Verdict, case: CaseResult) -> bool:
+    return (verdict.variant, verdict.configuration) == (case.case.variant, case.case.configuration)
+
+
+def _without_faults(result: JudgedRun, views: Sequence[View], command: NextCommand) -> NextStep:
+    """The step where nothing fails: what is not measured, or what is left."""
+    run = result.run
+    for missing in result.judgement.uncollected[:1]:
+        return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
+    if run.kind == "imported" and not result.judgement.is_asked:
+        return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=_gate(run.name))
+    if result.judgement.exit_status == 3:
+        return NextStep(words=command.purpose, command=command.command)
+    return _what_is_left(views)
+
+
+def _heaviest(views: Sequence[View]) -> str:
+    """The imported case that took most of the time, as what to work on first; '' where no time is known."""
+    timed = [(time, view, case) for view in views for case in view.cases if (time := view.total_time(case))]
+    if not timed:
+        return ""
+    time, view, case = max(timed, key=lambda found: found[0])
+    every = sum(found[0] for found in timed)
+    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
+
+
+def _gate(name: str) -> str:
+    return f"stallgate gate {name} --stage NAME"
+
+
+def _what_is_left(views: Sequence[View]) -> NextStep:
+    """How much faster the judged case that is farthest from its roof could be."""
+    judged = [(view, case) for view in views for case in view.cases if case.case in judged_cases(view)]
+    known = [(f, view, case) for view, case in judged if (f := view.median(case, ROOF_FRACTION)) is not None]
+    if not known:
+        return NextStep(words="all targets are met; without a roof nobody knows what is left")
+    fraction, view, case = min(known, key=lambda found: found[0])
+    left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
+    if left <= _NOTHING_LEFT:
+        return NextStep(words=f"{percent(left)} left of the roof for {name}: stop")
+    waits = waiting_in_words(view, case, 1)
+    return NextStep(words=f"{percent(left)} left of the roof for {name}{f'. {waits}' if waits else ''}")
+
+
+def judged_cases(view: View) -> dict[Case, list[Verdict]]:
+    """Case -> its verdicts, of the cases of a workload that have any."""
+    found: dict[Case, list[Verdict]] = {}
+    known = {(case.case.variant, case.case.configuration): case.case for case in view.cases}
+    for verdict in view.verdicts():
+        case = known.get((verdict.variant, verdict.configuration))
+        if case is not None:
+            found.setdefault(case, []).append(verdict)
+    return found

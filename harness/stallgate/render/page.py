@@ -14,13 +14,12 @@ from stallgate.formatting import (
     SIGNS,
     aliases,
     listed,
-    number,
     on_several,
-    percent,
     scaled,
     spaced,
     variant_of,
     verdict_mark,
+    with_unit,
     workload_of,
 )
 from stallgate.judge.evaluate import JudgedRun
@@ -29,32 +28,27 @@ from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
 from stallgate.project.staleness import measured_workload, written_workload
 from stallgate.render.advice import AdviceRow, advice_part
+from stallgate.render.case_table import CaseTable, case_table
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
-from stallgate.render.head import headline
+from stallgate.render.first_screen import FirstScreen, first_screen
+from stallgate.render.headroom import missed_by, value_and_bound
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
-from stallgate.render.pictures import Picture, glance, pictures, program_picture, workload_finding
+from stallgate.render.pictures import Picture, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.progress import counted_parts
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
 from stallgate.render.summary import summary
-from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels
+from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels, unit_in_heading
 from stallgate.render.template import template
-from stallgate.render.view import View
-from stallgate.runs.conditions import environment_of, problems_in, provenance, settings_of
+from stallgate.render.view import MOST_ROWS, View
+from stallgate.runs.conditions import environment_of, problems_in, settings_of
 from stallgate.runs.folder import attempts_of, pretty, write_whole
 from stallgate.runs.naming import place_name
 
-_CLASSES = {0: "pass", 1: "fail", None: "plain"}
-"""Exit status of the gate -> class of the page's style."""
-
 MOST_PICTURED = 12
 """Most workloads with figures. With more, those with a candidate come first; the tables have all."""
-
-
-_MOST_GLANCES = 6
-"""Most sentences at the top of the page; those of further workloads are in their sections."""
 
 
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
@@ -69,7 +63,6 @@ class PageSection(FrozenStruct, frozen=True):
     anchor: str
     title: str
     finding: str
-    glances: list[str]
     needs: str
     troubles: list[str]
     has_ranges: bool
@@ -78,6 +71,7 @@ class PageSection(FrozenStruct, frozen=True):
     choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
     """Each with the name of its PNG."""
+    cases: CaseTable
     grid: Grid
     kernels: list[KernelRow]
     kernel_columns: list[Metric]
@@ -128,7 +122,8 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     picture = program_picture(result.run.program) if result.run.program is not None else None
     advised, fault = advice_part(project, result)
     write_whole(result.folder / "advice.json", pretty(advised))
-    write_whole(page, _html(project, result, sections, changes, picture, advised, fault).encode())
+    screen = first_screen(result, views, last, advised)
+    write_whole(page, _html(project, result, sections, changes, screen, picture, advised, fault).encode())
     write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
     files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
@@ -153,6 +148,7 @@ def _html(
     result: JudgedRun,
     sections: list[PageSection],
     changes: list[Changes],
+    screen: FirstScreen,
     picture: Picture | None,
     advised: list[AdviceRow],
     advice_fault: str,
@@ -160,10 +156,11 @@ def _html(
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
-        headline=(_CLASSES.get(result.judgement.exit_status, "open"), headline(result)),
+        headline=(screen.word.style, screen.word.words),
+        screen=screen,
+        most_rows=MOST_ROWS,
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
-        provenance=provenance(result.run),
         changes=changes,
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
@@ -175,7 +172,6 @@ def _html(
         program_picture=picture,
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
-        glances=[said for section in sections for said in section.glances][:_MOST_GLANCES],
         signs=SIGNS,
         advised=advised,
         advice_fault=advice_fault,
@@ -183,10 +179,22 @@ def _html(
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
         markup=Markup,
-        number=number,
+        with_unit=with_unit,
+        pair=value_and_bound,
+        unit_in_heading=unit_in_heading,
+        names=_ncu_names(project, result),
         workload_of=workload_of,
         variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
     )
+
+
+def _ncu_names(project: Project, result: JudgedRun) -> list[tuple[Metric, str]]:
+    """The metrics that a run has, each with the name or the arithmetic that it was read by."""
+    read: dict[str, str] = {}
+    for (_, name), found in result.summaries.items():
+        if found.state != "absent":
+            read.setdefault(name, found.ncu_name)
+    return [(metric, read[name]) for name, metric in project.catalogue.metrics.items() if name in read]
 
 
 def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
@@ -252,12 +260,9 @@ def _told(verdicts: list[Verdict]) -> str:
 
 
 def _short_by(verdict: Verdict) -> str:
-    """By how much a target is missed: in points for a percentage, otherwise relative to the bound."""
-    if verdict.status != "fail" or verdict.value is None or not verdict.bound:
-        return ""
-    distance = abs(verdict.value - verdict.bound)
-    missed = f"{number(distance)} points" if verdict.unit == "%" else percent(distance / abs(verdict.bound))
-    return f" (missed by {missed})"
+    """By how much a target is missed: in points for a share, otherwise relative to the bound."""
+    missed = missed_by(verdict)
+    return f" (missed by {missed})" if missed else ""
 
 
 def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
@@ -266,13 +271,13 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         anchor=f"workload-{place + 1}",
         title=view.title,
         finding=workload_finding(view),
-        glances=[view.of_problem(said) for said in glance(view)],
         needs=_needs(view),
         troubles=[*_troubles(view), *remarks(view.cases, view.result.summaries, view.result.names)],
         has_ranges=any(case.identity is not None and case.identity.kind == "call" for case in view.cases),
         rightness=rightness(view),
         choices=choices(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
+        cases=case_table(view),
         grid=grid(view),
         kernels=kernels(view),
         kernel_columns=kernel_metrics(view),
@@ -292,9 +297,12 @@ def _needs(view: View) -> str:
     return f"{written.called_with}; needs {scaled(measured.bytes or 0, 'byte')} of memory traffic{derived}"
 
 
+_NO_REASON = "the run ended before it"
+
+
 def _troubles(view: View) -> list[str]:
     """Every case that has no numbers, with its reason."""
     unmeasured = [case for case in view.cases if case.outcome != "profiled"]
-    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}. {case.reason}" for case in unmeasured]
+    troubles = [f"{view.name(case.case)}: {spaced(case.outcome)}: {case.reason or _NO_REASON}" for case in unmeasured]
     faults = view.result.faults
     return troubles + [f"{view.name(c.case)}: {faults[c.case.name]}" for c in view.cases if c.case.name in faults]

@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 
 from stallgate.extract.table import MetricRow
-from stallgate.formatting import number, rounded, spaced
+from stallgate.formatting import rounded, spaced, with_unit
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.project.catalogue import is_measured
 from stallgate.render.view import View
@@ -39,7 +39,11 @@ class Heading(FrozenStruct, frozen=True):
 
     text: str
     below: str = ""
-    """A second line in small letters: the ncu name of a metric, the role of a case."""
+    """A second line in small letters: the role of a case."""
+    name: str = ""
+    """The short name of a metric."""
+    group: str = ""
+    """The head that a metric stands under."""
     title: str = ""
     role: str = ""
 
@@ -54,14 +58,15 @@ class Grid(FrozenStruct, frozen=True):
 
 def grid(view: View) -> Grid:
     """The whole metric table of a workload."""
-    metrics = [metric for metric in _stages_first(view) if _is_told(view, metric)]
+    metrics = _without_doubles([metric for metric in _stages_first(view) if _is_told(view, metric)])
     heads = [_metric_heading(view, metric) for metric in metrics]
     names = [_case_heading(view, case) for case in view.cases]
     if len(view.cases) <= MOST_COLUMNS:
-        rows = [[_cell(view, case, metric) for case in view.cases] for metric in metrics]
-        return Grid(corner="Metric", columns=names, rows=list(zip(heads, rows, strict=True)))
-    rows = [[_bare(_cell(view, case, metric)) for metric in metrics] for case in view.cases]
-    return Grid(corner="Case", columns=heads, rows=list(zip(names, rows, strict=True)))
+        rows = [(head, [_cell(view, c, m) for c in view.cases]) for head, m in zip(heads, metrics, strict=True)]
+        groups = list(dict.fromkeys(head.group for head in heads))
+        return Grid(corner="Metric", columns=names, rows=sorted(rows, key=lambda row: groups.index(row[0].group)))
+    cells = [[_bare(_cell(view, case, metric)) for metric in metrics] for case in view.cases]
+    return Grid(corner="Case", columns=heads, rows=list(zip(names, cells, strict=True)))
 
 
 def _case_heading(view: View, case: CaseResult) -> Heading:
@@ -78,6 +83,16 @@ def _stages_first(view: View) -> list[Metric]:
     return list({metric.name: metric for metric in ordered}.values())
 
 
+_SAME = {"stall_long_scoreboard": "memory_dependency_stall"}
+"""Metric -> another name for it that the table has instead."""
+
+
+def _without_doubles(metrics: list[Metric]) -> list[Metric]:
+    """Metrics without those that are another under a second name."""
+    names = {metric.name for metric in metrics}
+    return [metric for metric in metrics if _SAME.get(metric.name) not in names]
+
+
 def _is_told(view: View, metric: Metric) -> bool:
     """Whether any case has a reading, if only of why there is no value; a metric that nobody asked for has none.
 
@@ -91,10 +106,48 @@ def _is_told(view: View, metric: Metric) -> bool:
 
 
 def _metric_heading(view: View, metric: Metric) -> Heading:
-    unit = f" [{metric.unit}]" if metric.unit else ""
+    unit = f" [{metric.unit}]" if unit_in_heading(metric) else ""
     found = [view.summary(case, metric.name) for case in view.cases]
     names = list(dict.fromkeys(summary.ncu_name for summary in found if summary is not None))
-    return Heading(text=f"{metric.name}{unit}", below=" or ".join(names[:2]), title=metric.about)
+    return Heading(
+        text=f"{metric.title}{unit}",
+        name=metric.name,
+        title=f"{metric.about} {' or '.join(names[:2])}",
+        group=_group(metric),
+    )
+
+
+def unit_in_heading(metric: Metric) -> bool:
+    """Whether a metric's heading says its unit; times, bytes and percentages have it in every cell."""
+    return bool(metric.unit) and metric.unit not in _UNITS_IN_CELLS
+
+
+_UNITS_IN_CELLS = ("ns", "byte", "%", "byte/s", "flop/s", "flop")
+
+
+def _group(metric: Metric) -> str:
+    """The head that a metric stands under."""
+    if metric.state is not None or metric.name == "memory_dependency_stall":
+        return "What warps wait for"
+    return next((group for group, parts in _GROUPS.items() if any(part in metric.name for part in parts)), "Launch")
+
+
+_GROUPS = {
+    "Time and roof": ("duration", "roof", "effective", "traffic"),
+    "Caches and L2": (
+        "l2_",
+        "l1_",
+        "bytes_per_sector",
+        "shared_bank",
+        "shared_conflicts",
+        "shared_wave",
+        "shared_memory_t",
+    ),
+    "DRAM": ("dram",),
+    "Compute": ("flop", "pipe", "tensor", "sm_", "arithmetic", "instructions", "intensity"),
+    "Occupancy and launch": ("occupancy", "grid", "block", "waves", "registers", "shared_memory", "warps"),
+}
+"""Head -> parts of the names of its metrics; the first that fits."""
 
 
 def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
@@ -106,7 +159,19 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
     noun = "samples" if case.identity is None else "launches"
     low, high = (rounded(end if end is not None else summary.median, 6) for end in (summary.low, summary.high))
     spread = f"{low} to {high} in {summary.samples} {noun}"
-    return _filled(case, metric, number(summary.median), spread if summary.samples > 1 else "", summary.median)
+    if _does_not_apply(metric, summary.median):
+        return _filled(case, metric, "does not apply", _ASYNC)
+    return _filled(
+        case, metric, with_unit(summary.median, metric.unit), spread if summary.samples > 1 else "", summary.median
+    )
+
+
+_ASYNC = "no access that this counter sees: loads by cp.async or TMA go to shared memory and are not counted"
+
+
+def _does_not_apply(metric: Metric, value: float) -> bool:
+    """Whether a 0 means that a kernel has no loads or stores of that kind, and not that they use no byte."""
+    return value == 0 and metric.name in ("bytes_per_sector_loaded", "bytes_per_sector_stored")
 
 
 def _bare(cell: MetricCell) -> MetricCell:

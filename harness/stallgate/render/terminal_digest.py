@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stallgate.formatting import on_several, rounded, spaced, whom
 from stallgate.model import Case, display_name
-from stallgate.render.next_step import next_step
+from stallgate.render.next_command import next_command
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
 from stallgate.render.verdict_words import missed_by, shown, title_of, verdict_in_words
@@ -53,7 +53,7 @@ def show_digest(result: JudgedRun, project: Project) -> None:
         _judged_case(result, project, case, verdicts, with_problem=several)
     for note in found.notes:
         hang(out, styled(""), note, 2, "yellow")
-    show_next(*next_step(result.run, found))
+    show_next(*next_command(result.run, found))
 
 
 def _judged_case(

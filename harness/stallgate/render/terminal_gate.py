@@ -8,7 +8,7 @@ from shlex import join as quoted
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
-from stallgate.render.next_step import next_step
+from stallgate.render.next_command import next_command
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, missed_by, title_of, verdict_in_words
 
@@ -51,7 +51,7 @@ def show_judgement(
     _remarks(found)
     for line in advice:
         hang(out, styled("advice", "bold"), f" {line}", 2)
-    show_next(*next_step(run, found))
+    show_next(*next_command(run, found))
     _answered(found)
 
 

@@ -92,6 +92,17 @@ class View:
                 found[row.case] = found.get(row.case, 0.0) + row.value
         return found
 
+    @cached_property
+    def all_time(self) -> float:
+        """The time of all profiled launches of imported cases, in ns."""
+        return sum(self._total_times.values())
+
+    @cached_property
+    def shortest(self) -> float:
+        """The shortest time of the workload's cases, in ns; 0 where none is known."""
+        times = [self.median(case, "duration") for case in self.cases]
+        return min((time for time in times if time), default=0.0)
+
     def of_problem(self, sentence: str) -> str:
         """A sentence on this workload, after the problem's name where the run has several."""
         several = len(problems_in(self.result.run)) > 1 and not self.is_imported

@@ -92,7 +92,8 @@ def test_the_theme_is_the_systems_until_it_is_switched_by_keyboard(browser: Brow
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 SORTABLE = "table[data-sortable]"
-VALUES = """const values = (table, column) => [...table.tBodies[0].rows].map(row => row.cells[column])
+VALUES = """const values = (table, column) => [...table.tBodies[0].rows]
+  .filter(row => row.className !== 'group').map(row => row.cells[column])
   .map(cell => cell.dataset.value ?? cell.textContent.trim());
 const headings = table => [...[...table.tHead.rows].at(-1).cells];"""
 COLUMNS = (

@@ -12,6 +12,7 @@
     var down = heading.getAttribute("aria-sort") === "ascending", body = table.tBodies[0];
     table.querySelectorAll("thead th").forEach(function (th) { th.removeAttribute("aria-sort"); });
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    Array.from(table.querySelectorAll("tr.group")).forEach(function (row) { row.remove(); });  // an order over all groups
     Array.from(body.rows)
       .map(function (row) { return [value(row.cells[column]), row]; })
       .sort(function (a, b) {
@@ -34,7 +35,9 @@
     input.parentElement.hidden = false;
     input.addEventListener("input", function () {
       var words = input.value.toLowerCase().split(/\s+/);
+      var asked = words.some(Boolean);
       Array.from(table.tBodies[0].rows).forEach(function (row) {
+        if (row.className === "group") { row.hidden = asked; return; }
         var text = row.textContent.toLowerCase();
         row.hidden = !words.every(function (word) { return text.includes(word); });
       });
@@ -42,7 +45,7 @@
   });
   function quoted(text) { return /[",\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text; }
   function rows(table) {
-    return Array.from(table.rows).map(function (row) { return Array.from(row.cells).map(function (cell) {
+    return Array.from(table.rows).filter(function (row) { return row.className !== "group"; }).map(function (row) { return Array.from(row.cells).map(function (cell) {
       return row.parentElement.tagName === "THEAD" ? cell.textContent.trim().replace(/\s+/g, " ") : value(cell); }); });
   }
   function records(table) {

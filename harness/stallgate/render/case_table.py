@@ -1,0 +1,117 @@
+"""The table of a workload's cases, best first: small bars, the stages' metrics, and the verdict of each."""
+
+from __future__ import annotations
+
+from stallgate.formatting import MARKS, spaced, with_unit
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role, Status, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.columns import CaseColumn, case_columns
+from stallgate.render.next_step import judged_cases
+from stallgate.render.tables import unit_in_heading
+from stallgate.render.view import View
+from stallgate.runs.naming import facts_of
+
+_WORST: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
+
+
+class CaseCell(FrozenStruct, frozen=True):
+    """A metric of a case."""
+
+    text: str
+    value: float | None
+    metric: str
+    bar: float = 0.0
+    """Length of the bar behind it in per cent; 0 for none."""
+
+
+class RankedCase(FrozenStruct, frozen=True):
+    """A row of the table."""
+
+    rank: int
+    name: str
+    below: str
+    case: str
+    role: Role
+    cells: list[CaseCell]
+    verdict: str
+    status: str
+
+
+class CaseTable(FrozenStruct, frozen=True):
+    """The cases of a workload, best first."""
+
+    caption: str
+    headings: list[tuple[str, str]]
+    """Title and short name of each metric."""
+    rows: list[RankedCase]
+    judged: bool
+    """Whether any has a verdict."""
+
+
+def case_table(view: View) -> CaseTable:
+    """The cases of a workload: the shortest time first; of imported ones, those with most time."""
+    columns = _columns(view)
+    verdicts = judged_cases(view)
+    rows = [
+        RankedCase(
+            rank=place + 1,
+            name=view.name(case.case),
+            below=facts_of(case.identity) if case.identity is not None else _below(case),
+            case=case.case.name,
+            role=case.role,
+            cells=[_cell(view, case, column) for column in columns],
+            verdict=MARKS[status] if (status := _status(verdicts, case)) is not None else "",
+            status=status or "",
+        )
+        for place, case in enumerate(_ordered(view))
+    ]
+    which = "Most time first; bars are shares of all time" if view.is_imported else _CAPTION
+    return CaseTable(
+        caption=which,
+        headings=[(_heading(column.metric), column.metric.name) for column in columns],
+        rows=rows,
+        judged=bool(verdicts),
+    )
+
+
+_CAPTION = "Shortest time first; the bar behind a time is its fraction of the roof's speed"
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.title} [{metric.unit}]" if unit_in_heading(metric) else metric.title
+
+
+def _columns(view: View) -> list[CaseColumn]:
+    return case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
+
+
+def _below(case: CaseResult) -> str:
+    return case.role if case.outcome == "profiled" else f"{case.role}, {spaced(case.outcome)}"
+
+
+def _status(verdicts: dict[Case, list[Verdict]], case: CaseResult) -> Status | None:
+    found = {verdict.status for verdict in verdicts.get(case.case, [])}
+    return next((status for status in _WORST if status in found), None)
+
+
+def _ordered(view: View) -> list[CaseResult]:
+    if view.is_imported:
+        return sorted(view.cases, key=lambda case: -(view.total_time(case) or 0.0))
+    return sorted(view.cases, key=lambda case: view.median(case, "duration") or float("inf"))
+
+
+def _cell(view: View, case: CaseResult, column: CaseColumn) -> CaseCell:
+    median = view.median(case, column.metric.name)
+    bar = _bar(view, case) if column.metric.name == "duration" else 0.0
+    text = with_unit(median, column.metric.unit) if median is not None else "–"
+    return CaseCell(text=text, value=median, metric=column.metric.name, bar=bar)
+
+
+def _bar(view: View, case: CaseResult) -> float:
+    """The fraction of the roof, or of the shortest time where there is no roof; of imported cases their share."""
+    if view.is_imported:
+        return round(100 * (view.total_time(case) or 0.0) / view.all_time, 1) if view.all_time else 0.0
+    fraction, time = view.median(case, ROOF_FRACTION), view.median(case, "duration")
+    if fraction is None and time:
+        fraction = view.shortest / time
+    return round(100 * min(fraction or 0.0, 1.0), 1)

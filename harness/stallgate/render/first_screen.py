@@ -1,0 +1,274 @@
+"""The first screen of the page: ten questions, each answered by a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from stallgate.compare.since import ChangesSinceLast
+from stallgate.formatting import SIGNS, listed, percent, rounded, scaled, spaced, verdict_mark
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.advice import AdviceRow
+from stallgate.render.headroom import badness, headroom, value_and_bound
+from stallgate.render.next_step import NextStep, judged_cases, next_step
+from stallgate.render.rightness import fraction_used
+from stallgate.render.run_word import RunWord, run_word
+from stallgate.render.view import View
+from stallgate.render.what_limits import distance_from_roof, limit_in_words, memory_path, waiting_in_words
+from stallgate.runs.conditions import problems_in, provenance
+
+MOST_JUDGED_ROWS = 3
+"""Rows of the first screen; the tables below have all."""
+
+_MOST_NAMED = 6
+"""Cases that the line of what is not judged names."""
+
+
+class ResultsLine(FrozenStruct, frozen=True):
+    """Whether the results are right."""
+
+    words: str
+    """Without full stop."""
+    style: Literal["pass", "fail", "open", "plain"]
+
+
+class JudgedTarget(FrozenStruct, frozen=True):
+    """A target on a case, with its distance."""
+
+    title: str
+    metric: str
+    mark: str
+    status: Status
+    value: str
+    bound: str
+    distance: str
+    """In words; empty where it is not known."""
+    width: float
+    met: bool
+    why: str
+    """The verdict's sentence."""
+
+
+class JudgedRow(FrozenStruct, frozen=True):
+    """A case on the first screen."""
+
+    name: str
+    workload: str
+    case: str
+    time: str
+    spread: str
+    change: str
+    limit: str
+    waits: str
+    memory: str
+    targets: list[JudgedTarget]
+    style: Literal["pass", "fail", "open", "plain"]
+
+
+class FirstScreen(FrozenStruct, frozen=True):
+    """What a reader has to know, before anything else."""
+
+    word: RunWord
+    problems: str
+    provenance: str
+    stages: str
+    results: ResultsLine
+    rows: list[JudgedRow]
+    more: int
+    """Judged cases that have no row."""
+    unjudged: str
+    step: NextStep
+
+
+def first_screen(
+    result: JudgedRun, views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow]
+) -> FirstScreen:
+    """The answers of a run."""
+    cases = _rowed(views)
+    rows = [_row(view, case, verdicts, since) for view, case, verdicts in cases[:MOST_JUDGED_ROWS]]
+    titles = [view.project.stage(name).title for view in views[:1] for name in result.judgement.stages]
+    imported = result.run.kind == "imported"
+    return FirstScreen(
+        word=run_word(result),
+        problems="" if imported else listed(problems_in(result.run)),
+        provenance=provenance(result.run),
+        stages=listed(titles),
+        results=results_line(result),
+        rows=rows,
+        more=max(0, len(cases) - len(rows)) if not imported else 0,
+        unjudged=_unjudged(views, [case.case for _, case, _ in cases]),
+        step=next_step(result, views, advised),
+    )
+
+
+_Rowed = tuple[View, CaseResult, list[Verdict]]
+
+
+def _rowed(views: Sequence[View]) -> list[_Rowed]:
+    """The judged cases, those that miss most first; of an imported run that is not judged, what took longest."""
+    found = [
+        (view, case, verdicts)
+        for view in views
+        for judged in [judged_cases(view)]
+        for case in view.cases
+        if (verdicts := judged.get(case.case))
+    ]
+    if found:
+        return sorted(found, key=_urgency)
+    imported = [(view, case, list[Verdict]()) for view in views if _is_import(view) for case in view.cases]
+    timed = [row for row in imported if row[0].total_time(row[1])]
+    return sorted(timed, key=lambda row: -(row[0].total_time(row[1]) or 0.0))
+
+
+def _is_import(view: View) -> bool:
+    """Whether a workload is of an imported run; a launch in a range of stallgate's own form keeps its names."""
+    return view.result.run.kind == "imported"
+
+
+def _urgency(row: _Rowed) -> tuple[float, float, float]:
+    view, case, verdicts = row
+    fails = max(badness(verdict) for verdict in verdicts)
+    worst = min(_ORDER.index(verdict.status) for verdict in verdicts)
+    return (worst, -fails, view.median(case, "duration") or 0.0)
+
+
+_ORDER: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
+
+
+# --- right or wrong ---------------------------------------------------------------------------------------------------
+
+
+def results_line(result: JudgedRun) -> ResultsLine:
+    """How many of the candidates' results are right, and how close the worst came to being wrong.
+
+    All cases where there is no candidate. What is not gated and wrong is a note of the gate.
+    """
+    cases = result.run.cases
+    if result.run.kind == "imported":
+        return ResultsLine(words="Results: not checked, an ncu report does not have them", style="plain")
+    mine = [case for case in cases if case.role in ("candidate", "unknown")] or list(cases)
+    right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
+    wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
+    if wrong:
+        name, why = result.names[wrong[0].case], wrong[0].reason or wrong[0].edge_case_fault or ""
+        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why[:300]}"
+        return ResultsLine(words=said, style="fail")
+    counted = f"{len(right)} of {len(mine)} {'case' if len(mine) == 1 else 'cases'}"
+    if not right:
+        return ResultsLine(words=f"Results: not known, {counted} compared to the end", style="open")
+    style: Literal["pass", "open"] = "pass" if len(right) == len(mine) else "open"
+    return ResultsLine(words=f"Results right: {counted}{_worst(result, right)}", style=style)
+
+
+def _worst(result: JudgedRun, cases: list[CaseResult]) -> str:
+    worst = [(found.used, case) for case in cases for found in case.worst]
+    if not worst:
+        return ""
+    used, case = max(worst, key=lambda pair: pair[0])
+    whose = f" ({result.names[case.case]} on {case.case.workload})" if len(cases) > 1 else ""
+    return f", worst element at {fraction_used(used)} of its tolerance{whose}"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[ChangesSinceLast]) -> JudgedRow:
+    duration = view.summary(case, "duration")
+    time = duration.median if duration is not None else None
+    statuses = {verdict.status for verdict in verdicts}
+    return JudgedRow(
+        name=view.short_name(case.case),
+        workload=f"on {view.of_problem(view.workload)}" if not view.is_imported else "",
+        case=case.case.name,
+        time=scaled(time, "ns") if time is not None else _untimed(case),
+        spread=_spread(view, case),
+        change=_change(case, since),
+        limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
+        waits=waiting_in_words(view, case),
+        memory=memory_path(view, case),
+        targets=[_target(view, verdict) for verdict in verdicts],
+        style="plain" if not verdicts else "fail" if "fail" in statuses else _STYLE_OF[statuses <= _GREEN],
+    )
+
+
+_GREEN: set[Status] = {"pass", "waived", "excused"}
+_STYLE_OF: dict[bool, Literal["pass", "open"]] = {True: "pass", False: "open"}
+
+
+def _untimed(case: CaseResult) -> str:
+    return spaced(case.outcome) if case.outcome != "profiled" else "time not measured"
+
+
+def _unmeasured(case: CaseResult) -> str:
+    """Why a case says nothing of its limit."""
+    why = "a wrong result has no speed" if case.outcome == "wrong_result" else _untimed(case)
+    return f"Limit, waits of warps and bytes: not measured, {why}"
+
+
+def _spread(view: View, case: CaseResult) -> str:
+    """The shortest and the longest sample; of an imported case, its launches and their share of the time."""
+    found = view.summary(case, "duration")
+    if found is None or found.low is None or found.high is None:
+        return ""
+    noun = "samples" if case.identity is None else "launches"
+    if found.samples < 2:
+        return "one sample" if case.identity is None else "one launch"
+    low, high = scaled(found.low, "ns"), scaled(found.high, "ns")
+    reach = f"{low} to {high}" if low != high else f"± {rounded(50 * (found.high - found.low) / found.low, 2)} %"
+    return f"{reach} in {found.samples} {noun}"
+
+
+def _change(case: CaseResult, since: Sequence[ChangesSinceLast]) -> str:
+    """How the time of a case changed since the last measurement, or ''."""
+    for last in since:
+        for pair, change in last.changes:
+            if pair.case == case.case and change.metric == "duration" and change.change is not None:
+                if change.word in ("faster", "slower"):
+                    return f"{percent(abs(change.change))} {change.word} than last time"
+                return "as fast as last time, within the noise"
+    return ""
+
+
+def _target(view: View, verdict: Verdict) -> JudgedTarget:
+    room = headroom(verdict)
+    value, bound = value_and_bound(verdict)
+    sign = SIGNS[verdict.comparison] if verdict.comparison is not None and bound else ""
+    metric = view.project.catalogue.metrics.get(verdict.metric or "")
+    return JudgedTarget(
+        title=metric.title if metric is not None else spaced(verdict.reason),
+        metric=verdict.metric or "",
+        mark=verdict_mark(verdict),
+        status=verdict.status,
+        value=value,
+        bound=f"{sign} {bound}".strip(),
+        distance=room.words if room is not None else "",
+        width=room.width if room is not None else 0.0,
+        met=room is not None and room.met,
+        why=verdict.sentence,
+    )
+
+
+# --- not judged -------------------------------------------------------------------------------------------------------
+
+
+def _unjudged(views: Sequence[View], judged: list[Case]) -> str:
+    """The candidates' workloads that no stage judges, in a line; '' where all are judged or nothing is asked."""
+    if not judged or any(view.is_imported for view in views):
+        return ""
+    idle = [view for view in views if not any(case.case in judged for case in view.cases)]
+    told = [_idle(view) for view in idle]
+    return "; ".join(filter(None, told))
+
+
+def _idle(view: View) -> str:
+    cases = [case for case in view.cases if case.role == "candidate"]
+    said = [
+        f"{view.short_name(case.case)} {scaled(time, 'ns')}"
+        for case in cases[:_MOST_NAMED]
+        if (time := view.median(case, "duration")) is not None
+    ]
+    fractions = [f for case in cases if (f := view.median(case, ROOF_FRACTION)) is not None]
+    roof = f"; the slowest {distance_from_roof(min(fractions), view.roof)}" if fractions and view.roof else ""
+    return f"{view.of_problem(view.workload)} ({', '.join(said)}{roof})" if said else view.of_problem(view.workload)

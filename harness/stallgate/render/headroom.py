@@ -1,0 +1,94 @@
+"""How far a value is from the bound of its target, in words and as the length of a bar."""
+
+from __future__ import annotations
+
+from stallgate.formatting import apart, number, percent, rounded
+from stallgate.model import FrozenStruct, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+
+_RISING = ("at_least", "above")
+_BAR_MARGIN = 1.1
+"""The half of a bar, over the distance that it shows: its end stays inside."""
+
+
+class Headroom(FrozenStruct, frozen=True):
+    """The distance of a value from its bound."""
+
+    words: str
+    """"6.8 points of headroom", "9.9 points short"."""
+    width: float
+    """Length of the bar in per cent of half of its axis; the bound is in the middle of it."""
+    met: bool
+
+
+def is_share(verdict: Verdict) -> bool:
+    """Whether a metric is a part of something: its distances are in points, not in per cent of per cent."""
+    return verdict.unit == "%" or verdict.metric == ROOF_FRACTION
+
+
+def distance(value: float, bound: float, verdict: Verdict) -> str:
+    """The distance of two values of a target's metric: points of a share, else per cent of the bound."""
+    if is_share(verdict):
+        points = abs(value - bound) * (100 if verdict.unit != "%" else 1)
+        said = rounded(round(points, 1)) if points >= 1 else rounded(points, 2)
+        return f"{said} {'point' if said == '1' else 'points'}"
+    return percent(abs(value - bound) / abs(bound)) if bound else number(abs(value - bound))
+
+
+def missed_by(verdict: Verdict) -> str:
+    """By how much a target is missed, or ''."""
+    if verdict.status != "fail" or verdict.value is None or verdict.bound is None:
+        return ""
+    return distance(verdict.value, verdict.bound, verdict)
+
+
+def badness(verdict: Verdict) -> float:
+    """How much a target is missed by, to be ordered by: relative to its bound."""
+    if verdict.status != "fail" or verdict.value is None or not verdict.bound:
+        return 0.0
+    return abs(verdict.value - verdict.bound) / abs(verdict.bound)
+
+
+def headroom(verdict: Verdict) -> Headroom | None:
+    """How far a judged value is from its bound; None where either is not known."""
+    value, bound = verdict.value, verdict.bound
+    if value is None or bound is None or verdict.comparison is None:
+        return None
+    rising = verdict.comparison in _RISING
+    met = value >= bound if rising else value <= bound
+    possible = _possible(verdict, bound)
+    half = max(possible, abs(value - bound) * _BAR_MARGIN) or 1.0
+    said = f"{distance(value, bound, verdict)} {'of headroom' if met else 'short' if rising else 'too much'}"
+    return Headroom(words=said, width=round(100 * abs(value - bound) / half, 1), met=met)
+
+
+def _possible(verdict: Verdict, bound: float) -> float:
+    """The largest headroom there can be: up to the roof, down to nothing; else as much as a baseline tolerates."""
+    if verdict.comparison not in _RISING:
+        return abs(bound) * (verdict.tolerance or 1.0)
+    if verdict.of_roof:
+        return abs(bound / verdict.of_roof - bound)
+    if is_share(verdict):
+        return max((100.0 if verdict.unit == "%" else 1.0) - bound, 0.0)
+    return abs(bound) * (verdict.tolerance or 0.0)
+
+
+def value_and_bound(verdict: Verdict) -> tuple[str, str]:
+    """A judged value and its bound, with the unit, in digits that tell them apart."""
+    if verdict.value is None or verdict.bound is None:
+        return (with_its_unit(verdict.value, verdict), with_its_unit(verdict.bound, verdict))
+    if verdict.unit == "ns":
+        scale, unit = next(((s, u) for s, u in _TIMES if abs(verdict.bound) >= s), _TIMES[-1])
+        value, bound = apart(verdict.value / scale, verdict.bound / scale)
+        return f"{value} {unit}", f"{bound} {unit}"
+    value, bound = apart(verdict.value, verdict.bound)
+    unit = f" {verdict.unit}" if verdict.unit else ""
+    return f"{value}{unit}", f"{bound}{unit}"
+
+
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+
+
+def with_its_unit(value: float | None, verdict: Verdict) -> str:
+    """One of a verdict's values, or '' where it has none."""
+    return f"{number(value)} {verdict.unit or ''}".rstrip() if value is not None else ""

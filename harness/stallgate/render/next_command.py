@@ -1,0 +1,83 @@
+"""The command to run next, by what is the matter with a run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stallgate.judge.verdicts import Judgement
+    from stallgate.model import Run, Verdict
+
+
+class NextCommand(NamedTuple):
+    """A command line, and what it is for."""
+
+    purpose: str
+    command: str
+
+
+_PAGE = NextCommand("the page", "stallgate report --open")
+
+
+def next_command(run: Run, found: Judgement) -> NextCommand:
+    """What to run after this run. The most serious verdict decides."""
+    if run.kind == "imported":
+        return _PAGE
+    if run.kind == "live" and not run.complete:
+        return NextCommand("finish the run", "stallgate profile --resume")
+    open_verdicts = [verdict for verdict in found.verdicts if verdict.status in ("fail", "undecided", "not_measured")]
+    for verdict in sorted(open_verdicts, key=lambda verdict: _ORDER.index(verdict.status)):
+        return _STEPS.get(verdict.reason, _look)(verdict)
+    return _PAGE if found.verdicts else NextCommand("what can be asked", "stallgate show stages")
+
+
+_ORDER = ("fail", "not_measured", "undecided")
+
+
+def _subject(verdict: Verdict) -> str:
+    name = f"{verdict.problem}/{verdict.variant}" if verdict.variant else verdict.problem
+    return shlex.quote(name)
+
+
+def _look(_: Verdict) -> NextCommand:
+    return NextCommand("what the time goes to", "stallgate report --open")
+
+
+def _check(verdict: Verdict) -> NextCommand:
+    return NextCommand("why", f"stallgate check {_subject(verdict)}")
+
+
+def _measure(verdict: Verdict) -> NextCommand:
+    return NextCommand("measure it", f"stallgate profile {_subject(verdict)}")
+
+
+def _more_samples(verdict: Verdict) -> NextCommand:
+    return NextCommand("more samples decide", f"stallgate profile {_subject(verdict)} --samples 15")
+
+
+def _accept(_: Verdict) -> NextCommand:
+    return NextCommand("accept a baseline of three runs", "stallgate baseline RUN RUN RUN")
+
+
+def _doctor(_: Verdict) -> NextCommand:
+    return NextCommand("whether this machine can measure", "stallgate doctor")
+
+
+_STEPS: dict[str, Callable[[Verdict], NextCommand]] = {
+    "wrong_result": _check,
+    "crashed": _check,
+    "timed_out": _check,
+    "straddles": _more_samples,
+    "stale": _measure,
+    "planned": _measure,
+    "no_case": _measure,
+    "no_roof": lambda verdict: NextCommand("with its roof", f"stallgate profile {shlex.quote(verdict.problem)}"),
+    "absent": _measure,
+    "no_baseline": _accept,
+    "stale_baseline": _accept,
+    "other_gpu": _accept,
+    "not_profiled": _doctor,
+}

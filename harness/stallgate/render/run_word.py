@@ -1,0 +1,114 @@
+"""The verdict of a whole run in one of few words. Page, summary and every other view of a run say the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from stallgate.formatting import listed, spaced
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import FrozenStruct, Run, Verdict
+from stallgate.render.headroom import badness, missed_by
+from stallgate.render.program import program_finding
+
+
+class RunWord(FrozenStruct, frozen=True):
+    """The verdict of a run."""
+
+    words: str
+    style: Literal["pass", "fail", "open", "plain"]
+    """A class of the page's style."""
+    merge: str
+    """Whether the gate lets it be merged, in words."""
+
+
+def run_word(result: JudgedRun) -> RunWord:
+    """The verdict of a run: the worst that any candidate got, in a word."""
+    status = result.judgement.exit_status
+    if status is None:
+        return RunWord(words=_read(result.run), style="plain", merge="not judged: no stage was named for it")
+    if status == 0:
+        return RunWord(words="Pass", style="pass", merge="may be merged")
+    counted = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
+    if status == 1:
+        return RunWord(
+            words=_failed([v for v in counted if v.status == "fail"]), style="fail", merge="not to be merged"
+        )
+    return RunWord(words=_undecided(result, counted), style="open", merge="not to be merged yet")
+
+
+def _failed(verdicts: list[Verdict]) -> str:
+    reasons = {verdict.reason for verdict in verdicts}
+    if "wrong_result" in reasons:
+        return "Wrong result"
+    missed = [verdict for verdict in verdicts if missed_by(verdict)]
+    if not missed:
+        return "Foreign kernel" if "foreign_kernel" in reasons else "Fail"
+    worst = max(missed, key=badness)
+    several = f" ({len(missed)} targets missed)" if len(missed) > 1 else ""
+    return f"Missed by {missed_by(worst)}{several}"
+
+
+_ENDS = {
+    "crashed": "Crashed",
+    "timed_out": "Timed out",
+    "damaged_report": "Not measured: the ncu report is damaged",
+    "stale": "Stale: the code changed since",
+    "implausible": "Not measured: implausible numbers",
+    "straddles": "Undecided: samples on both sides of a bound",
+}
+"""Reason code -> the word for a run that has it, and nothing that is worse."""
+
+
+def _undecided(result: JudgedRun, verdicts: list[Verdict]) -> str:
+    reasons = {verdict.reason for verdict in verdicts}
+    found = next((reason for reason in _ENDS if reason in reasons), None)
+    if found in ("crashed", "timed_out"):
+        return f"{_ENDS[found]}{_where(result, found)}"
+    if found is not None:
+        return _ENDS[found]
+    left = left_out(verdicts)
+    others = [verdict for verdict in verdicts if verdict not in left]
+    if left and others and all(verdict.status in ("pass", "waived", "excused") for verdict in others):
+        return f"Pass so far: {listed([verdict.variant for verdict in left])} not measured"
+    first = next((v for v in verdicts if v.status == "not_measured"), None)
+    return f"Not measured: {spaced(first.reason)}" if first is not None else "Not measured"
+
+
+def left_out(verdicts: list[Verdict]) -> list[Verdict]:
+    """The verdicts on candidates that a run was not asked to measure."""
+    return [verdict for verdict in verdicts if verdict.reason == "no_case" and not verdict.workload]
+
+
+_SAMPLE = re.compile(r"\bsample (\d+)")
+
+
+def _where(result: JudgedRun, outcome: str) -> str:
+    """The sample in which the first case of an outcome ended, where its reason says so."""
+    case = next((case for case in result.run.cases if case.outcome == outcome), None)
+    found = _SAMPLE.search(case.reason) if case is not None else None
+    return f" in {found[0]}{_of_samples(result.run)}" if found is not None and case is not None else ""
+
+
+def _of_samples(run: Run) -> str:
+    samples = run.settings.samples if run.settings is not None else None
+    return f" of {samples}" if samples is not None else ""
+
+
+def _read(run: Run) -> str:
+    """What an imported run holds; of a captured program, which kernel takes most of its time."""
+    if run.program is not None:
+        return program_finding(run.program)
+    found = [result.identity for result in run.cases if result.identity is not None]
+    kernels = {(each.kernel, each.signature) for each in found if each.kind == "launches"}
+    graphs = sum(each.kind == "graph" for each in found)
+    launches = sum(each.launches for each in found if each.kind in ("launches", "graph"))
+    wholes = {kind: sum(each.launches for each in found if each.kind == kind) for kind in ("range", "other")}
+    counted = [(len(kernels), "kernel"), (graphs, "CUDA graph"), (launches, "launch")]
+    counted += [(wholes["range"], "range"), (wholes["other"], "result")]
+    counted = [(count, noun) for count, noun in counted if count] or [(len(run.cases), "case")]
+    counted.append((len(run.attempts), "ncu report"))
+    return ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
+
+
+_ENDINGS = {"launch": "es"}

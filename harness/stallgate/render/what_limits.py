@@ -1,0 +1,121 @@
+"""What holds a case back, in words: the unit that is busiest, what its warps wait for, and the way of its bytes."""
+
+from __future__ import annotations
+
+from stallgate.formatting import listed, percent, rounded, scaled, share
+from stallgate.judge.roof import Roof
+from stallgate.model import CaseResult, Metric
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.view import View
+
+_NEAR = 0.8
+"""From this fraction of the roof on, the roof's kind is what limits a kernel."""
+
+_BUSY = 60.0
+"""Utilisation in per cent, from which on a unit can be what limits a kernel: below, it waits for latencies."""
+
+_KINDS = {"bytes": "memory bandwidth", "flops": "compute"}
+"""Kind of roof -> the limit that it is. A library says nothing of that."""
+
+_NOISE = 0.02
+"""Up to this much above the roof is within the noise of the two measurements."""
+
+
+def limit_in_words(view: View, case: CaseResult) -> str:
+    """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
+    fraction, roof = view.median(case, ROOF_FRACTION), view.roof
+    busiest = _busiest(view, case)
+    if fraction is None or roof is None:
+        return f"Limit: {busiest}" if busiest else "Limit: not known, the utilisation of memory and SM was not measured"
+    near = _KINDS.get(roof.ceiling) if fraction >= _NEAR else None
+    near = near or busiest or "not known"
+    return f"Limit: {near}; {distance_from_roof(fraction, roof)}"
+
+
+def distance_from_roof(fraction: float, roof: Roof) -> str:
+    """A fraction of the roof, what is left of it, and a word on more than all of it."""
+    said = f"runs at {roof.speed(fraction)}"
+    if fraction <= 1:
+        return f"{said}, {percent(1 - fraction)} left" if roof.ceiling != "library" else said
+    if roof.ceiling == "library":
+        return f"{said}{roof.remark(fraction)}"
+    within = fraction <= 1 + _NOISE
+    return f"{said}: {'within noise, nothing is left' if within else 'some of its bytes come from L2, not from DRAM'}"
+
+
+def _busiest(view: View, case: CaseResult) -> str:
+    """Memory or arithmetic by utilisation, or latency where neither is busy; '' where neither is known."""
+    known = [
+        (value, name, kind)
+        for metric, name, kind in _UNITS
+        if (value := view.median(case, metric)) is not None and not (value == 0 and metric in _IDLE_UNSAID)
+    ]
+    if not known:
+        return ""
+    most, _, kind = max(known)
+    words = listed([f"{name} {share(value)} %" for value, name, _ in known])
+    return f"{kind if most >= _BUSY else 'latency, no unit is busy'} ({words} of peak)"
+
+
+_UNITS = (
+    ("dram_throughput", "DRAM", "memory bandwidth"),
+    ("sm_throughput", "SM", "compute (SM)"),
+    ("tensor_pipe_utilization", "tensor pipe", "compute (tensor cores)"),
+    ("fp64_pipe_utilization", "FP64 pipe", "compute (FP64)"),
+)
+"""Metric, name of the unit, and the limit that it is where it is busiest."""
+
+_IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
+
+
+# --- warps ------------------------------------------------------------------------------------------------------------
+
+_MOST_WAITS = 3
+
+
+def waiting_in_words(view: View, case: CaseResult, most: int = _MOST_WAITS) -> str:
+    """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
+    states = [m for m in view.project.catalogue.metrics.values() if m.state is not None and m.family != "issue"]
+    known = [(metric, view.median(case, metric.name) or 0.0) for metric in states]
+    told = [(m, value) for m, value in sorted(known, key=lambda pair: -pair[1])[:most] if value >= 1]
+    if not told:
+        return ""
+    return (
+        f"Warps wait for {', '.join(f'{state_in_words(metric)} {value:.0f} %' for metric, value in told)} of the time"
+    )
+
+
+def state_in_words(metric: Metric) -> str:
+    """A warp state in words, with its name in brackets."""
+    title = metric.title[:1].lower() + metric.title[1:]
+    return f"{title} ({metric.state})"
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def memory_path(view: View, case: CaseResult) -> str:
+    """The way of a case's bytes: hit rates, DRAM traffic, and what the workload needs; '' where nothing is known."""
+    parts = ["SM"]
+    for name, cache in (("l1_hit_rate", "L1"), ("l2_hit_rate", "L2")):
+        rate = view.median(case, name)
+        parts.append(f"{cache} hit rate {share(rate)} %" if rate is not None else cache)
+    read, written = view.median(case, "dram_bytes_read"), view.median(case, "dram_bytes_written")
+    if read is None and written is None:
+        return ""
+    moved = scaled((read or 0.0) + (written or 0.0), "byte")
+    return f"Memory: {' ↔ '.join(parts)} ↔ DRAM {moved} moved{_beside_need(view, case)}"
+
+
+_MUCH, _LITTLE = 1.05, 0.98
+"""Traffic over need: from the first on it is more than needed, below the second some of it stayed in L2."""
+
+
+def _beside_need(view: View, case: CaseResult) -> str:
+    traffic = view.median(case, "traffic")
+    if traffic is None:
+        return "; bytes needed: not known"
+    said = f", {rounded(traffic)} times the bytes needed"
+    if traffic >= _MUCH:
+        return f"{said}: more than needed"
+    return f"{said}: {'writes that stay in L2 are not counted' if traffic < _LITTLE else 'no more than needed'}"
