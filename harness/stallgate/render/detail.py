@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile
 from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotLine, Role, RuleResult
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
 from stallgate.render.states import state_words
@@ -86,6 +87,8 @@ class Said(FrozenStruct, frozen=True):
 
     name: str
     case: str
+    left: float | None
+    """What is left of the roof, in per cent: no rule can gain more. None where it is not known."""
     kernels: list[HotKernel]
     files: list[CodeFile]
     """The variant's own first. A file whose measured version is not available is left out."""
@@ -111,7 +114,7 @@ def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
     files = _files(sources, details, anchor)
     anchors = {(file.name, line.number): line.anchor for file in files for line in file.lines}
     kernels = [_kernel(detail, set(sources), anchors) for detail in details]
-    return Said(name=view.name(case), case=case.name, kernels=kernels, files=files)
+    return Said(name=view.name(case), case=case.name, left=_left(view, case), kernels=kernels, files=files)
 
 
 def _kernel(detail: Detail, known: set[str], anchors: dict[tuple[str, int], str]) -> HotKernel:
@@ -142,6 +145,14 @@ def _by_gain(advice: list[RuleResult]) -> list[RuleResult]:
 
 
 # --- code -------------------------------------------------------------------------------------------------------------
+
+
+def _left(view: View, case: Case) -> float | None:
+    """What is left of the hardware's roof, in per cent of the time; a library may be beaten."""
+    summary = view.result.summaries.get((case, ROOF_FRACTION))
+    if view.roof is None or view.roof.ceiling == "library" or summary is None or summary.median is None:
+        return None
+    return max(0.0, 100 * (1 - summary.median))
 
 
 class MeasuredSource(FrozenStruct, frozen=True):

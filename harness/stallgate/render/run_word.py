@@ -67,7 +67,7 @@ def _undecided(result: JudgedRun, verdicts: list[Verdict]) -> str:
         return f"{_ENDS[found]}{_where(result, found)}"
     if found is not None:
         return _ENDS[found]
-    left = left_out(verdicts)
+    left = _left_out(verdicts)
     others = [verdict for verdict in verdicts if verdict not in left]
     if left and others and all(verdict.status in ("pass", "waived", "excused") for verdict in others):
         return f"Pass so far: {listed([verdict.variant for verdict in left])} not measured"
@@ -75,7 +75,7 @@ def _undecided(result: JudgedRun, verdicts: list[Verdict]) -> str:
     return f"Not measured: {spaced(first.reason)}" if first is not None else "Not measured"
 
 
-def left_out(verdicts: list[Verdict]) -> list[Verdict]:
+def _left_out(verdicts: list[Verdict]) -> list[Verdict]:
     """The verdicts on candidates that a run was not asked to measure."""
     return [verdict for verdict in verdicts if verdict.reason == "no_case" and not verdict.workload]
 
