@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from stallgate.formatting import rounded
+
 _WORDS = {
     "long_scoreboard": "global and local memory",
     "lg_throttle": "queue of global memory",
@@ -30,3 +34,27 @@ def state_words(state: str) -> str:
     """A state for a reader, with the name that he looks for: ``shared memory and shuffles (short_scoreboard)``."""
     words = _WORDS.get(state)
     return f"{words} ({state})" if words else state
+
+
+_READY = ("selected", "not_selected")
+"""States of warps that issue, or could."""
+
+_LEAST_SHARE = 1.0
+"""Per cent of the warps' time, below which a state is not named."""
+
+
+def waits_in_words(shares: Mapping[str, float], most: int = 3) -> str:
+    """What warps wait for most: ``Warps wait for fixed latency (wait) 13.5 % of the time``, without full stop.
+
+    Args:
+        shares: state -> per cent of the warps' time.
+        most: how many states are named.
+
+    Returns:
+        '' where no state has been measured.
+    """
+    waits = sorted(((share, state) for state, share in shares.items() if state not in _READY), reverse=True)
+    told = [f"{state_words(state)} {rounded(share)} %" for share, state in waits[:most] if share >= _LEAST_SHARE]
+    if told:
+        return f"Warps wait for {', '.join(told)} of the time"
+    return "Warps hardly wait" if waits else ""

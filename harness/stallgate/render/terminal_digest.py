@@ -7,37 +7,15 @@ from typing import TYPE_CHECKING
 from stallgate.formatting import on_several, rounded, spaced, whom
 from stallgate.model import Case, display_name
 from stallgate.render.next_command import next_command
+from stallgate.render.states import waits_in_words
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
 from stallgate.render.verdict_words import missed_by, shown, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
-    from stallgate.model import Metric, Verdict
+    from stallgate.model import Verdict
     from stallgate.project.load import Project
-
-_WAITS = {
-    "long_scoreboard": "data from L1, L2 or DRAM",
-    "lg_throttle": "room in the queue of memory instructions",
-    "tex_throttle": "room in the texture queue",
-    "drain": "their last stores",
-    "membar": "memory fences",
-    "short_scoreboard": "shared memory and shuffles",
-    "mio_throttle": "room in the queue of shared memory",
-    "barrier": "other warps at a barrier",
-    "wait": "fixed latencies",
-    "math_pipe_throttle": "busy arithmetic units",
-    "gmma": "the matrix unit",
-    "dispatch_stall": "the dispatcher",
-    "branch_resolving": "branch targets",
-    "no_instruction": "instructions to be fetched",
-    "imc_miss": "constants",
-    "sleeping": "a sleep to end",
-}
-"""Warp state -> what warps wait for. `selected` and `not_selected` warps could issue."""
-
-_MOST_WAITS, _NOTABLE_WAIT = 2, 5.0
-"""Most states that are named, and the least share of warp time in per cent."""
 
 
 def show_digest(result: JudgedRun, project: Project) -> None:
@@ -101,15 +79,11 @@ def _unmet_target(project: Project, verdict: Verdict) -> str:
 
 def _waits(result: JudgedRun, project: Project, case: Case) -> str:
     """What a case's warps wait for most, in words with the state's name."""
-    states = [metric for metric in project.catalogue.metrics.values() if metric.state in _WAITS]
-    shares = {metric.state: share for metric in states if (share := _share(result, case, metric)) is not None}
-    if not shares:
-        return "what its warps wait for was not measured"
-    most = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_WAITS]
-    told = [f"{rounded(share)} % {_WAITS[state or '']} ({state})" for state, share in most if share >= _NOTABLE_WAIT]
-    return f"warps wait for: {', '.join(told)}" if told else "warps hardly wait"
-
-
-def _share(result: JudgedRun, case: Case, metric: Metric) -> float | None:
-    summary = result.summaries.get((case, metric.name))
-    return summary.median if summary is not None else None
+    shares = {
+        metric.state: summary.median
+        for metric in project.catalogue.metrics.values()
+        if metric.state is not None
+        and (summary := result.summaries.get((case, metric.name))) is not None
+        and summary.median is not None
+    }
+    return waits_in_words(shares) or "What its warps wait for was not measured"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from stallgate.formatting import listed, percent, rounded, scaled, share
 from stallgate.judge.roof import Roof
-from stallgate.model import CaseResult, Metric
+from stallgate.model import CaseResult
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.render.states import waits_in_words
 from stallgate.render.view import View
 
 _NEAR = 0.8
@@ -70,25 +71,12 @@ _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 
 # --- warps ------------------------------------------------------------------------------------------------------------
 
-_MOST_WAITS = 3
 
-
-def waiting_in_words(view: View, case: CaseResult, most: int = _MOST_WAITS) -> str:
+def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
     """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
-    states = [m for m in view.project.catalogue.metrics.values() if m.state is not None and m.family != "issue"]
-    known = [(metric, view.median(case, metric.name) or 0.0) for metric in states]
-    told = [(m, value) for m, value in sorted(known, key=lambda pair: -pair[1])[:most] if value >= 1]
-    if not told:
-        return ""
-    return (
-        f"Warps wait for {', '.join(f'{state_in_words(metric)} {value:.0f} %' for metric, value in told)} of the time"
-    )
-
-
-def state_in_words(metric: Metric) -> str:
-    """A warp state in words, with its name in brackets."""
-    title = metric.title[:1].lower() + metric.title[1:]
-    return f"{title} ({metric.state})"
+    states = [metric for metric in view.project.catalogue.metrics.values() if metric.state is not None]
+    known = {metric.state or "": view.median(case, metric.name) for metric in states}
+    return waits_in_words({state: share for state, share in known.items() if share is not None}, most)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
