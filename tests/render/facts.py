@@ -299,10 +299,13 @@ class Files:
         active, count = (self.now.get((case.key, name)) for name in names)
         if active is None or count is None:
             return []
-        states = [self.now.get((case.key, name)) for name, metric in self.metrics.items() if "state" in metric]
-        shares = [100.0, small, *(state.median for state in states if state is not None)]
         whole = active.median / count.median
-        return [Fact("cycles", whole * share / 100, names=("cycles",)) for share in shares]
+        found = [Fact("cycles", whole * share / 100, names=("cycles",)) for share in (100.0, small)]
+        for name, metric in self.metrics.items():
+            share = self.now.get((case.key, name)) if "state" in metric else None
+            if share is not None:
+                found.append(Fact("cycles", whole * share.median / 100, names=(f"({metric['state']})",)))
+        return found
 
     def _results(self, case: Case) -> list[Fact]:
         """How much of the tolerance each output's worst element takes."""

@@ -120,8 +120,9 @@ class Sources:
         here = [case for case in self.files.cases if case.workload in workloads]
         cases = self._cases(text, number, here)
         metrics = [name for name, called in self.names.items() if name == text.metric or called.search(text.words)]
-        bracketed = re.search(r"\((\w+)\) $", text.words[: number.start])
-        if bracketed:  # a share right behind a state's name is of no other state
+        bracketed = re.search(r"\((\w+)\)[^()]*$", text.words[: number.start])
+        states = {metric.get("state") for metric in self.files.metrics.values()}
+        if bracketed and bracketed[1] in states:  # a share behind a state's name is of no other state
             metrics = [name for name in metrics if self.files.metrics[name].get("state") == bracketed[1]]
         for case in cases or (here if text.metric else []):
             yield from (f for name in metrics for f in self.files.of_metric(case, name, in_panel=name == text.metric))

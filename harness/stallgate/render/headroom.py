@@ -36,8 +36,8 @@ def distance(value: float, bound: float, verdict: Verdict) -> str:
 
 
 def missed_by(verdict: Verdict) -> str:
-    """By how much a target is missed, or ''."""
-    if verdict.status != "fail" or verdict.value is None or verdict.bound is None:
+    """By how much a target is missed, waived or not; '' for other targets."""
+    if verdict.status not in ("fail", "waived") or verdict.value is None or verdict.bound is None:
         return ""
     return distance(verdict.value, verdict.bound, verdict)
 

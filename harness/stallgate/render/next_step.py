@@ -39,7 +39,7 @@ def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[Advice
     for reason, words in _MENDS.items():
         if reason in reasons:
             return NextStep(words=words.format(reasons[reason].variant), command=command.command)
-    missed = [verdict for verdict in verdicts if missed_by(verdict)]
+    missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
         worst = max(missed, key=badness)
         return _advised(advised, worst) or _largest(views, worst)

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from stallgate.compare.since import since_last
 from stallgate.formatting import (
-    MARKS,
     SIGNS,
     aliases,
     listed,
@@ -143,6 +142,19 @@ def _has_candidate(view: View) -> bool:
     return any(case.role in ("candidate", "unknown") for case in view.cases)
 
 
+_IN_WORDS = {
+    "verdict_mark": verdict_mark,
+    "signs": SIGNS,
+    "quoted": shlex.join,
+    "markup": Markup,
+    "with_unit": with_unit,
+    "pair": value_and_bound,
+    "unit_in_heading": unit_in_heading,
+    "workload_of": workload_of,
+}
+"""What the template writes values with."""
+
+
 def _html(
     project: Project,
     result: JudgedRun,
@@ -164,27 +176,19 @@ def _html(
         changes=changes,
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
-        marks=MARKS,
-        verdict_mark=verdict_mark,
         aliases=aliases(result.judgement.verdicts),
         sections=sections,
         program=program_part(result.run.program) if result.run.program is not None else None,
         program_picture=picture,
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
-        signs=SIGNS,
         advised=advised,
         advice_fault=advice_fault,
-        quoted=shlex.join,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
-        markup=Markup,
-        with_unit=with_unit,
-        pair=value_and_bound,
-        unit_in_heading=unit_in_heading,
         names=_ncu_names(project, result),
-        workload_of=workload_of,
         variant_of=partial(variant_of, with_problem=on_several(result.judgement.verdicts)),
+        **_IN_WORDS,
     )
 
 

@@ -166,7 +166,7 @@ def _cell(view: View, case: CaseResult, metric: Metric) -> MetricCell:
     )
 
 
-_ASYNC = "no access that this counter sees: loads by cp.async or TMA go to shared memory and are not counted"
+_ASYNC = "this counter saw no access: cp.async and TMA, which it does not count, or none at all"
 
 
 def _does_not_apply(metric: Metric, value: float) -> bool:

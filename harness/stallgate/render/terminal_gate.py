@@ -8,9 +8,10 @@ from shlex import join as quoted
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
+from stallgate.render.headroom import missed_by
 from stallgate.render.next_command import next_command
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.render.verdict_words import SERIOUS, counted, missed_by, title_of, verdict_in_words
+from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from rich.text import Text

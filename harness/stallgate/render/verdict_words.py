@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import rounded, scaled, shortened, status_label
+from stallgate.render.headroom import missed_by
 
 if TYPE_CHECKING:
     from stallgate.model import Catalogue, Comparison, Verdict
@@ -45,16 +46,6 @@ def title_of(metric: str, catalogue: Catalogue) -> str:
 def _both_names(metric: str, title: str) -> str:
     """The title, with the short name that a stage's file has where the title does not show it."""
     return title if title.lower().replace("-", "_").replace(" ", "_") == metric else f"{title} ({metric})"
-
-
-def missed_by(verdict: Verdict) -> str:
-    """How far a missed target's number is from its bound, in three significant digits; empty for other targets."""
-    if verdict.value is None or verdict.bound is None or verdict.status not in ("fail", "waived"):
-        return ""
-    distance, unit = abs(verdict.value - verdict.bound), verdict.unit or ""
-    if distance == 0:
-        return ""
-    return f"{rounded(distance)} points" if unit == "%" else shown(distance, unit)
 
 
 def shown(value: float, unit: str, digits: int = _DIGITS) -> str:

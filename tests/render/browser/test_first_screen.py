@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.render.browser.chromium import ARGUMENTS, executable
-from tests.render.browser.pages import made
-from tests.shared import Shared
+from tests.render.browser.pages import Make
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -34,7 +31,7 @@ MEASURED = {
     "target": TARGET,
     "distance": r"runs at [\d.]+ (% of the roof|of the library)",
     "limit": r"Limit: (memory|compute|latency)",
-    "waits": r"Warps wait for .+ \(\w+\) \d+ %",
+    "waits": r"Warps wait for .+ \(\w+\) [\d.]+ %",
     "bytes": r"times the bytes needed",
     "changed": r"Changed",
     "next": r"Next",
@@ -63,17 +60,6 @@ IMPORTED = MEASURED | {
 PAGES = {"recorded": MEASURED, "wrong_result": WRONG, "imported_in_full": IMPORTED}
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = executable()
-    if path is None:
-        pytest.skip("NO BROWSER")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 def visible(browser: Browser, page: Path) -> str:
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
     try:
@@ -85,6 +71,6 @@ def visible(browser: Browser, page: Path) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_ten_questions_are_answered_on_the_first_screen(chromium: Browser, shared: Shared, name: str) -> None:
-    seen = visible(chromium, shared.get(f"page-{name}", lambda folder: made(name, folder)).page)
+def test_ten_questions_are_answered_on_the_first_screen(browser: Browser, make: Make, name: str) -> None:
+    seen = visible(browser, make(name).page)
     assert [question for question, answer in PAGES[name].items() if not re.search(answer, seen)] == [], seen
