@@ -123,7 +123,7 @@ def test_a_miss_comes_first_with_how_far(repository: Project) -> None:
     assert lines[0] == "FAIL  blocked_scan on square, Waits for memory, missed by 31.1 points, and 1 more"
     marked = [line for line in lines if line[0] in "✓✗≈○"]
     about = "blocked_scan on square and page: Waits for memory (memory_dependency_stall)"
-    said = f"✗ fail  {about} is 51.1 %; wanted below 20 %: missed by 31.1 points ✓ 2 met: DRAM throughput (2)"
+    said = f"✗ fail {about} is 51.1 %; wanted below 20 %: missed by 31.1 points ✓ 2 met: DRAM throughput (2)"
     assert said in " ".join(" ".join(lines).split())
     assert [line.split(":")[0] for line in marked] == ["✗ fail  blocked_scan on square and page", "✓ 2 met"]
     assert "next (what the time goes to): stallgate report --open" in lines
