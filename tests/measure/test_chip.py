@@ -191,6 +191,9 @@ def test_the_catalogue_is_shown_for_a_card(stallgate: Stallgate) -> None:
         ("NVIDIA GeForce RTX 3999", "8.6", "GA102"),
         ("NVIDIA L4", "8.9", "AD104"),
         ("NVIDIA GB10", "12.1", "GB20B"),
+        ("GeForce RTX 2070", "7.5", "TU106"),
+        ("NVIDIA GeForce RTX 5060 Ti", "12.0", "GB206"),
+        ("NVIDIA H100", "9.0", "GH100"),
         ("NVIDIA Something", "99.0", None),
     ],
 )

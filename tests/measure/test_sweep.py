@@ -298,6 +298,17 @@ def test_constraints_on_the_gpu_prune_before_anything_runs(repository: Project) 
     assert found.trials[2].reason == f"{constraint}: not with 262144 and 232448"
 
 
+def test_a_sweep_says_which_number_of_the_gpu_is_unknown(repository: Project) -> None:
+    spec = repository.gpu_spec_of(GPU.name)
+    assert spec is not None
+    table = {"num_warps": [4, 8], "constraints": ["num_warps <= fp8_tflops"]}
+    _, known = planned(repository, table)
+    without = replace(repository, gpu_specs={**repository.gpu_specs, spec.name: replace(spec, fp8_tflops=None)})
+    _, unknown = planned(without, table)
+    said = f"the data sheet {spec.name} leaves out fp8_tflops: such constraints exclude nothing"
+    assert (said in known.notes, said in unknown.notes) == (False, True)
+
+
 def test_what_the_stage_judges_is_collected_though_the_problem_does_not_name_it(repository: Project) -> None:
     project, _ = planned(repository, {"num_warps": [4, 8]})
     request = SweepRequest("cumprod", "blocked_scan", sys.executable, [GPU], ["square"], stage="block_tiling")

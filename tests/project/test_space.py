@@ -20,6 +20,7 @@ from stallgate.project.space import (
     read_space,
     space_of,
     space_size,
+    unknown_numbers,
 )
 from stallgate.project.tunables import CannotRead, autotuned_configurations, is_taken, keyword_defaults
 from tests.conftest import ROOT
@@ -76,6 +77,14 @@ def test_combinations_less_those_that_a_constraint_excludes(repository: Project)
     assert broken_constraint(space, {"A": 1, "B": 2}, card) == "1 <= B <= A: not with 1 and 2 and 1"
     assert broken_constraint(space, {"A": 300, "B": 2}, None) is None, "nothing is known of the GPU"
     assert broken_constraint(read_space("p", {"A": [0], "constraints": ["1 / A < 2"]}), {"A": 0}, None)
+
+
+def test_numbers_that_a_data_sheet_leaves_out_are_told(repository: Project) -> None:
+    space = read_space("p", {"A": [1], "constraints": ["A <= fp32_tflops", "A <= l2_cache_mb"]})
+    assert unknown_numbers(space, repository.gpu_specs["gb10"]) == ["fp32_tflops"]
+    assert unknown_numbers(space, repository.gpu_specs["h100_sxm"]) == []
+    own = read_space("p", {"fp32_tflops": [1], "constraints": ["fp32_tflops <= 2"]})
+    assert unknown_numbers(own, repository.gpu_specs["gb10"]) == []
 
 
 def test_names_are_those_of_cases_and_each_is_another() -> None:

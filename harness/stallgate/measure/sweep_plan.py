@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, UnknownName
+from stallgate.formatting import listed
 from stallgate.measure.device import Device
 from stallgate.model import Case, FrozenStruct, GpuSpec, Stage, TunableSpace, Variant
 from stallgate.project.commit import commit_of
@@ -24,6 +25,7 @@ from stallgate.project.space import (
     default_tunables,
     space_of,
     space_size,
+    unknown_numbers,
 )
 from stallgate.runs.folder import now
 from stallgate.runs.sweep import SWEEP_FORMAT, Effort, Sweep, SweepSpace, Trial, Yardstick
@@ -172,6 +174,9 @@ def _yardsticks(project: Project, problem: str, workload: str) -> list[Yardstick
 def _notes(space: TunableSpace, card: GpuSpec | None, request: SweepRequest) -> list[str]:
     if space.constraints and card is None and request.devices:
         return [f"there is no data sheet of {request.devices[0].name}: constraints on its numbers exclude nothing"]
+    unknown = unknown_numbers(space, card) if card is not None else []
+    if card is not None and unknown:
+        return [f"the data sheet {card.name} leaves out {listed(unknown)}: such constraints exclude nothing"]
     return []
 
 

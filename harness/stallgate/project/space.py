@@ -246,6 +246,13 @@ def broken_constraint(space: TunableSpace, tunables: Tunables, card: GpuSpec | N
     return None
 
 
+def unknown_numbers(space: TunableSpace, card: GpuSpec) -> list[str]:
+    """The numbers that constraints compare with and that a GPU's data sheet leaves out."""
+    names = [name for constraint in space.constraints for side in _sides(constraint)[0] for name in names_in(side)]
+    known = {**_numbers(asdict(card)), **space.tunables}
+    return [name for name in dict.fromkeys(names) if name in CARD_NUMBERS and name not in known]
+
+
 def _numbers(facts: dict[str, object] | Tunables) -> dict[str, float]:
     return {name: float(value) for name, value in facts.items() if isinstance(value, (int, float))}
 
