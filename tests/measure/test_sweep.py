@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from stallgate.cli import sweep as cli
-from stallgate.errors import BadArgument
+from stallgate.errors import BadArgument, NotMeasured
+from stallgate.measure import sweep_times
 from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
@@ -20,7 +22,7 @@ from stallgate.measure.sweep_book import SweepBook, settled
 from stallgate.measure.sweep_compile import Compiled, compiled_trial
 from stallgate.measure.sweep_counters import with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
-from stallgate.measure.sweep_times import contenders_of, finalists, split
+from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
 from stallgate.model import RUN_FORMAT, CaseResult, Run
 from stallgate.project.load import Project
 from stallgate.project.space import read_space
@@ -417,6 +419,17 @@ def test_the_best_four_and_the_default_are_finalists(repository: Project) -> Non
 def test_gpus_have_trials_in_turn() -> None:
     trials = [timed_trial(str(number), 1) for number in range(5)]
     assert [[trial.configuration for trial in share] for share in split(trials, 2)] == [["0", "2", "4"], ["1", "3"]]
+
+
+def test_the_user_interrupts_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    ended = Event()
+    monkeypatch.setattr(sweep_times.time, "sleep", interrupted)
+    with pytest.raises(NotMeasured, match="interrupted"):
+        side_by_side([lambda: ended.wait(10), lambda: ended.wait(10)])
+    ended.set()
 
 
 @pytest.mark.parametrize(
