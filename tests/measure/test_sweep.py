@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,7 +21,7 @@ from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
 from stallgate.measure.sweep_book import SweepBook, settled
-from stallgate.measure.sweep_compile import Compiled, compiled_trial
+from stallgate.measure.sweep_compile import Compiled, compiled_trial, worker_count
 from stallgate.measure.sweep_counters import with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
 from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
@@ -141,7 +143,9 @@ def sweep(space: Path, with_ncu: Stallgate, tmp_path: Path) -> Any:
     log.touch()
 
     def run(*arguments: str, **variables: str) -> Any:
-        words = arguments if {"--resume", "--show"} & {*arguments} else ("cumprod/blocked_scan", "-w", "square", *arguments)
+        words = (
+            arguments if {"--resume", "--show"} & {*arguments} else ("cumprod/blocked_scan", "-w", "square", *arguments)
+        )
         told = {"SWEEP_LOG": str(log), "FAKE_GPU_UUID": "made-up", **variables}
         return with_ncu("sweep", *words, "--python", str(python), **told)
 
@@ -419,6 +423,25 @@ def test_the_best_four_and_the_default_are_finalists(repository: Project) -> Non
 def test_gpus_have_trials_in_turn() -> None:
     trials = [timed_trial(str(number), 1) for number in range(5)]
     assert [[trial.configuration for trial in share] for share in split(trials, 2)] == [["0", "2", "4"], ["1", "3"]]
+
+
+@pytest.mark.parametrize(("memory_mib", "most"), [(81920.0, 17), (24576.0, 5), (6144.0, 1), (float("nan"), 32)])
+def test_compilers_leave_the_gpu_its_memory(monkeypatch: pytest.MonkeyPatch, memory_mib: float, most: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
+    assert worker_count(replace(GPU, memory_mib=memory_mib)) == most
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
+    assert worker_count(replace(GPU, memory_mib=memory_mib)) == 0
+
+
+def test_a_space_too_large_to_be_tried_whole_needs_optuna_and_says_so(timed: Any, space: Path) -> None:
+    if find_spec("optuna") is not None:
+        pytest.skip("Optuna is installed")
+    path = space / "kernels/cumprod/problem.toml"
+    path.write_text(_without_sweep(path) + "[variants.blocked_scan.sweep]\nBLOCK = { from = 1, to = 401, step = 1 }\n")
+    done = timed()
+    assert done.returncode == 2
+    assert "pip install 'stallgate[sweep]'" in done.stderr
+    assert not list((space / "reports").glob("*/sweep.json"))
 
 
 def test_the_user_interrupts_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

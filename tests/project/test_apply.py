@@ -120,7 +120,9 @@ def test_what_the_hint_says_to_paste_becomes_the_default(tree: Path, capsys: pyt
     assert tiled.entry.keywords == tunables
     assert default_tunables(tree, tiled, space_of(tree, tiled, None)) == tunables
     measured = {variant_key("tiled"): entry_digest(tiled.entry)}
-    changes = apply_tunables(tree, load_project(tree).problem("matmul"), "tiled", {**tunables, "BLOCK_N": 128}, measured)
+    changes = apply_tunables(
+        tree, load_project(tree).problem("matmul"), "tiled", {**tunables, "BLOCK_N": 128}, measured
+    )
     assert [(change.tunable, change.old, change.new) for change in changes] == [("BLOCK_N", "256", "128")]
 
 
