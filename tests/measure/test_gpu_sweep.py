@@ -208,7 +208,7 @@ def outcomes_in(folder: Path) -> int:
 def test_killed_three_times_and_resumed_it_is_the_same_table(project: Path) -> None:
     """Killed while it compiles, while outcomes come in, and while counters are collected."""
     arguments = ("cumprod/blocked_scan", "-w", "page")
-    killed_when(project, arguments, lambda folder: any(t.registers for t in load_sweep(folder).trials))
+    killed_when(project, arguments, lambda folder: any(t.compile_s for t in load_sweep(folder).trials))
     killed_when(project, ("--resume",), lambda folder: outcomes_in(folder) >= 5)
     killed_when(project, ("--resume",), lambda folder: (folder / "run.json").is_file())
     _, folder, _ = swept(project, "--resume")
