@@ -26,6 +26,7 @@ from stallgate.child.bench.work import measure
 from stallgate.child.channel import PARENT_GONE
 from stallgate.child.device import Interpreter
 from stallgate.child.load import ProjectModules
+from stallgate.child.reference import Reference
 from stallgate.errors import BrokenFile
 from stallgate.measure.bench import TIMER_ENTRY as ENTRY
 from stallgate.measure.messages import Unable, timer_message
@@ -228,6 +229,29 @@ def test_in_a_sweep_all_have_all_rounds_in_turn_and_few_calls_on_the_host(times:
     assert len(found["right"]["host_us"]) == 5
     order = [event["contender"] for event in heard if event.get("step", "").startswith("round")]
     assert order[:6] == ["copy", "right", "right", "copy", "copy", "right"]
+
+
+SPOILER = "x *= 2\n        return x.cumprod(1)"
+
+
+def test_in_a_sweep_what_contenders_are_checked_with_is_made_once(times: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless memory is short. Who writes into it is wrong, and nobody after it."""
+    made: list[object] = []
+    expected = Reference.expected
+    monkeypatch.setattr(Reference, "expected", lambda *given: made.append(given) or expected(*given))
+    monkeypatch.setitem(BODIES, "spoiler", SPOILER)
+    names = ("right", "other", "wrong", "spoiler", "later")
+    found = times(MadeUpClock(500), *names, elimination=ELIMINATION, in_turn=True)
+    outcomes = {"right": "timed", "other": "timed", "wrong": "wrong_result", "spoiler": "wrong_result"}
+    assert {name: found[name]["outcome"] for name in outcomes} == outcomes
+    assert found["spoiler"]["reason"] == "it changed its input"
+    assert found["later"]["outcome"] == "wrong_result", "its last output is compared with what is right for that input"
+    kept = len(made)
+    made.clear()
+    monkeypatch.setattr(Interpreter, "free_bytes", lambda self: 3 * 320)
+    found = times(MadeUpClock(500), *names, elimination=ELIMINATION, in_turn=True)
+    assert {name: found[name]["outcome"] for name in outcomes} == outcomes
+    assert kept < len(made)
 
 
 def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,15 +15,16 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from stallgate.cli import sweep as cli
-from stallgate.errors import BadArgument
+from stallgate.errors import BadArgument, NotMeasured
+from stallgate.measure import sweep_times
 from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
 from stallgate.measure.sweep_book import SweepBook, settled
-from stallgate.measure.sweep_compile import Compiled, compiled_trial
+from stallgate.measure.sweep_compile import Compiled, compiled_trial, worker_count
 from stallgate.measure.sweep_counters import with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
-from stallgate.measure.sweep_times import contenders_of, finalists, split
+from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
 from stallgate.model import RUN_FORMAT, CaseResult, Run
 from stallgate.project.load import Project
 from stallgate.project.space import read_space
@@ -54,6 +58,9 @@ if entry.endswith("child/sweep/__main__.py"):
         tell("compiling", number=number)
         tell("compiled", number=number, outcome="compiled", seconds=1.5, registers=40, spills=0, shared_bytes=1024)
     sys.exit(0)
+if Path(os.environ["SWEEP_LOG"]).with_name("lost").exists() and os.environ["CUDA_VISIBLE_DEVICES"][-1] == "1":
+    tell("unable", reason="its torch finds no CUDA device")
+    sys.exit(3)
 tell("environment", gpu="NVIDIA H200", compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
      multiprocessors=100, l2_bytes=1, flush_us=1.0, event_us=1.0)
 def time_of(contender):
@@ -72,6 +79,13 @@ for row in plan["rows"]:
         if os.environ.get("SWEEP_WRONG") and tunables.get("num_warps") == 8:
             tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
             continue
+        failing = os.environ.get("SWEEP_FAIL")
+        if failing == "all" or failing == "default" and contender["role"] == "candidate" and not tunables:
+            tell("outcome", **name, outcome="skipped", reason="its tensors need 8 GiB; 1 GiB of GPU memory are free")
+            continue
+        if os.environ.get("SWEEP_LOST") == os.environ["CUDA_VISIBLE_DEVICES"][-1] and tunables:
+            log.with_name("lost").touch()
+            os.abort()
         if os.environ.get("SWEEP_DIES") and tunables.get("num_warps") == 8 and tunables["BLOCK"] == 4096:
             os.abort()
         tell("step", **name, step="warm-up")
@@ -129,7 +143,9 @@ def sweep(space: Path, with_ncu: Stallgate, tmp_path: Path) -> Any:
     log.touch()
 
     def run(*arguments: str, **variables: str) -> Any:
-        words = arguments if "--resume" in arguments else ("cumprod/blocked_scan", "-w", "square", *arguments)
+        words = (
+            arguments if {"--resume", "--show"} & {*arguments} else ("cumprod/blocked_scan", "-w", "square", *arguments)
+        )
         told = {"SWEEP_LOG": str(log), "FAKE_GPU_UUID": "made-up", **variables}
         return with_ncu("sweep", *words, "--python", str(python), **told)
 
@@ -260,6 +276,64 @@ def test_without_a_gpu_nothing_is_swept(space: Path, stallgate: Stallgate) -> No
     assert not list((space / "reports").glob("*/sweep.json"))
 
 
+def test_where_nothing_can_run_each_says_why_and_the_status_is_3(sweep: Any, space: Path) -> None:
+    done = sweep("--json", SWEEP_FAIL="all")
+    _, found = only_sweep(space)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert found.complete
+    assert set(states(found).values()) == {"crashed", "pruned"}
+    assert "1 GiB of GPU memory are free" in found.trial("default", "square").reason
+    assert json.loads(done.stdout)["found"]["suggested"] is None
+    assert sweep("--show").returncode == 3
+
+
+def test_where_the_default_fails_the_others_are_compared(timed: Any, space: Path) -> None:
+    done = timed("--json", SWEEP_FAIL="default")
+    _, found = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    assert states(found)["default"] == "crashed"
+    told = json.loads(done.stdout)["found"]
+    assert told["default"] is None
+    assert told["suggested"]["configuration"].endswith("num_stages4")
+
+
+def test_a_space_of_one(timed: Any, space: Path) -> None:
+    path = space / "kernels/cumprod/problem.toml"
+    for value, count in ((8192, 1), (4096, 2)):
+        path.write_text(_without_sweep(path) + f"[variants.blocked_scan.sweep]\nBLOCK = [{value}]\n")
+        done = timed("--json")
+        assert done.returncode == 0, done.stderr
+        newest = max((space / "reports").glob("*/sweep.json"), key=lambda each: each.stat().st_mtime)
+        assert len(load_sweep(newest.parent).trials) == count
+
+
+def test_one_gpu_of_two_is_lost(timed: Any, space: Path) -> None:
+    """What the other measured is kept, and the sweep goes on with it alone."""
+    done = timed("--devices", "0,1", FAKE_GPUS="2", SWEEP_LOST="1")
+    _, found = only_sweep(space)
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    assert "--resume" in done.stderr
+    assert {trial.device for trial in found.trials if trial.samples_us} == {0}
+    assert any(trial.state == "planned" for trial in found.trials)
+    done = timed("--resume", "--devices", "0", FAKE_GPUS="2")
+    assert done.returncode == 0, done.stderr
+    assert not any(trial.state == "planned" for trial in only_sweep(space)[1].trials)
+
+
+def test_an_unreadable_result_is_refused_with_a_reason(timed: Any, space: Path) -> None:
+    assert timed().returncode == 0
+    folder, _ = only_sweep(space)
+    text = (folder / "sweep.json").read_bytes()
+    for content in (b"", text[: len(text) // 2], b"[1]", b'{"format": 99}'):
+        (folder / "sweep.json").write_bytes(content)
+        for option in ("--resume", "--show"):
+            done = timed(option)
+            assert done.returncode == 2, (option, content[:20], done.stderr)
+            assert "Traceback" not in done.stderr
+            assert "sweep.json" in done.stderr
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 GPU = Device(0, "GPU-made-up", "NVIDIA H200", "580", "9.0", 1.0, 1.0)
@@ -343,10 +417,12 @@ def test_who_is_within_reach_of_the_best_is_profiled_and_the_default_always(repo
     trials = [timed_trial(f"t{number:02}", 100 + number) for number in range(30)]
     found = swept(repository, [*trials, timed_trial("default", 140), timed_trial("slow", 190, "stopped")])
     names = [trial.configuration for trial in within_reach(found)]
-    assert names == [*(f"t{number:02}" for number in range(11)), "default"]
+    assert names == [*(f"t{number:02}" for number in range(8)), "default"]
+    full = [trial.configuration for trial in within_reach(replace(found, effort="full"))]
+    assert full == [*(f"t{number:02}" for number in range(11)), "default"]
     assert len(within_reach(found, everything=True)) == 32
     close = swept(repository, [timed_trial(f"t{number:02}", 100) for number in range(30)])
-    assert len(within_reach(close)) == 16
+    assert [len(within_reach(replace(close, effort=effort))) for effort in ("quick", "full")] == [8, 16]
 
 
 def test_the_best_four_and_the_default_are_finalists(repository: Project) -> None:
@@ -358,6 +434,36 @@ def test_the_best_four_and_the_default_are_finalists(repository: Project) -> Non
 def test_gpus_have_trials_in_turn() -> None:
     trials = [timed_trial(str(number), 1) for number in range(5)]
     assert [[trial.configuration for trial in share] for share in split(trials, 2)] == [["0", "2", "4"], ["1", "3"]]
+
+
+@pytest.mark.parametrize(("memory_mib", "most"), [(81920.0, 17), (24576.0, 5), (6144.0, 1), (float("nan"), 32)])
+def test_compilers_leave_the_gpu_its_memory(monkeypatch: pytest.MonkeyPatch, memory_mib: float, most: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
+    assert worker_count(replace(GPU, memory_mib=memory_mib)) == most
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
+    assert worker_count(replace(GPU, memory_mib=memory_mib)) == 0
+
+
+def test_a_space_too_large_to_be_tried_whole_needs_optuna_and_says_so(timed: Any, space: Path) -> None:
+    if find_spec("optuna") is not None:
+        pytest.skip("Optuna is installed")
+    path = space / "kernels/cumprod/problem.toml"
+    path.write_text(_without_sweep(path) + "[variants.blocked_scan.sweep]\nBLOCK = { from = 1, to = 401, step = 1 }\n")
+    done = timed()
+    assert done.returncode == 2
+    assert "pip install 'stallgate[sweep]'" in done.stderr
+    assert not list((space / "reports").glob("*/sweep.json"))
+
+
+def test_the_user_interrupts_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    ended = Event()
+    monkeypatch.setattr(sweep_times.time, "sleep", interrupted)
+    with pytest.raises(NotMeasured, match="interrupted"):
+        side_by_side([lambda: ended.wait(10), lambda: ended.wait(10)])
+    ended.set()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import textwrap
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from stallgate.model import EntryPoint, Problem, Variant
 from stallgate.project.apply import AppliedChange, TunableLiteral, apply_tunables
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.load import load_project
+from stallgate.project.space import default_tunables, space_of
+from stallgate.render.terminal import show_refusal
 from tests.conftest import ROOT
 
 TAIL = """
@@ -93,8 +97,41 @@ def test_what_is_no_literal_is_refused_and_no_file_is_written(tmp_path: Path, de
     source = f"_SIZE = 4\n\n\ndef wrapper(x, num_warps=4, *, {declared}):\n    pass\n{TAIL}"
     with pytest.raises(BrokenFile, match=re.escape(said)) as refusal:
         applied(tmp_path, a_problem(tmp_path, source), num_warps=8, BLOCK=2048)
-    assert "keywords = { num_warps = 8, BLOCK = 2048 }" in refusal.value.hint
+    pasted = tomllib.loads(refusal.value.hint.partition("\n")[2])
+    assert pasted == {"variants": {"v": {"keywords": {"num_warps": 8, "BLOCK": 2048}}}}
     assert (tmp_path / "v.py").read_text() == source
+
+
+def test_what_the_hint_says_to_paste_becomes_the_default(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is printed on a narrow terminal, below tiles that the code chooses by shape."""
+    shutil.copytree(ROOT / "kernels/matmul", tree / "kernels/matmul", ignore=shutil.ignore_patterns("__pycache__"))
+    tunables: dict[str, TunableLiteral] = {
+        "BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 64, "GROUP_M": 4, "num_warps": 8, "num_stages": 4, "use_tma": True
+    }  # fmt: skip
+    problem = load_project(tree).problem("matmul")
+    measured = {variant_key("tiled"): entry_digest(problem.variants["tiled"].entry)}
+    with pytest.raises(BrokenFile, match="no keyword default declares BLOCK_M") as refusal:
+        apply_tunables(tree, problem, "tiled", tunables, measured)
+    show_refusal(refusal.value.message, refusal.value.hint)
+    printed = capsys.readouterr().err
+    path = tree / problem.file
+    path.write_text(path.read_text() + printed[printed.index("[variants") :])
+    tiled = load_project(tree).problem("matmul").variants["tiled"]
+    assert tiled.entry.keywords == tunables
+    assert default_tunables(tree, tiled, space_of(tree, tiled, None)) == tunables
+    measured = {variant_key("tiled"): entry_digest(tiled.entry)}
+    changes = apply_tunables(
+        tree, load_project(tree).problem("matmul"), "tiled", {**tunables, "BLOCK_N": 128}, measured
+    )
+    assert [(change.tunable, change.old, change.new) for change in changes] == [("BLOCK_N", "256", "128")]
+
+
+def test_of_a_table_that_is_there_only_the_lines_are_pasted(tmp_path: Path) -> None:
+    source = f"def wrapper(x, *, BLOCK=2 * 512, num_warps=4):\n    pass\n{TAIL}"
+    problem = a_problem(tmp_path, source, keywords={"num_warps": 4})
+    with pytest.raises(BrokenFile) as refusal:
+        applied(tmp_path, problem, BLOCK=2048)
+    assert refusal.value.hint == "write it by hand; or add to [variants.v.keywords] in problem.toml:\nBLOCK = 2048"
 
 
 def test_two_declarations_are_refused(tmp_path: Path) -> None:

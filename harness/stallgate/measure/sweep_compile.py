@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from math import isnan
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -13,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stallgate.measure.child_plan import as_json, child_case, project_places, references
+from stallgate.measure.device import Device
 from stallgate.measure.process import Spawned, watch
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import SweepRequest, sweep_case, swept_project
@@ -30,6 +32,10 @@ _PATIENCE_S = 4.0
 """Seconds that compilation may go on after the last time was taken: registers of the rest become known."""
 
 _MOST_WORKERS = 32
+_CONTEXT_MIB = 600
+"""GPU memory that a compiling process takes, which computes nothing there: its context and the code that is loaded. An
+eighth of the GPU's is left to all of them."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -77,9 +83,11 @@ class CompileTarget(FrozenStruct, frozen=True):
     """Shared memory that a block may have at most; None: the GPU is asked."""
 
 
-def worker_count() -> int:
-    """Compiling processes: one core is left for the process that takes times."""
-    return max(0, min(_MOST_WORKERS, len(os.sched_getaffinity(0)) - 1))
+def worker_count(device: Device) -> int:
+    """Compiling processes: one core is left for the process that takes times, and most of the GPU's memory."""
+    cores = len(os.sched_getaffinity(0)) - 1
+    contexts = device.memory_mib / _CONTEXT_MIB / 8
+    return max(0, min(_MOST_WORKERS, cores, _MOST_WORKERS if isnan(contexts) else int(contexts)))
 
 
 class CompileAhead:
@@ -102,7 +110,7 @@ class CompileAhead:
         self._book = book
         self._target = target or _target(project, request)
         self._trials = [trial for trial in book.sweep.trials if trial.state == "planned"]
-        count = worker_count() if workers is None else workers
+        count = worker_count(request.devices[0]) if workers is None else workers
         self._shares = [share for number in range(count) if (share := self._trials[number::count])]
         self._stopped = Event()
         self._threads: list[Thread] = []

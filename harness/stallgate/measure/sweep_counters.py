@@ -26,8 +26,8 @@ from stallgate.runs.sweep import CounterReading, Effort, Sweep, Trial, TrialStat
 REACH = 1.10
 """Times the best: trials that are at most so slow are profiled."""
 
-MOST_PROFILED = 16
-"""Trials of a workload that are profiled, beside the default."""
+MOST_PROFILED: dict[Effort, int] = {"quick": 8, "full": 16}
+"""Trials of a workload that are profiled, beside the default: each takes one to three seconds."""
 
 SAMPLES: dict[Effort, int] = {"quick": 3, "full": 5}
 """Profiled calls of a trial within reach."""
@@ -147,7 +147,7 @@ def within_reach(sweep: Sweep, *, everything: bool = False) -> list[Trial]:
         if not ranked:
             continue
         limit = REACH * median(ranked[0].samples_us)
-        near = [trial for trial in ranked if median(trial.samples_us) <= limit][:MOST_PROFILED]
+        near = [trial for trial in ranked if median(trial.samples_us) <= limit][: MOST_PROFILED[sweep.effort]]
         default = [t for t in ranked if t.configuration == DEFAULT_CONFIGURATION and t not in near]
         found += [*near, *default]
     return found

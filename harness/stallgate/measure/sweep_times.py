@@ -11,6 +11,7 @@ from threading import Thread
 
 from msgspec.structs import replace
 
+from stallgate.errors import NotMeasured
 from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, EarlyStopping, new_bench
 from stallgate.measure.clocks import clock_state
 from stallgate.measure.device import Device
@@ -197,6 +198,9 @@ def side_by_side(jobs: Sequence[Callable[[], object]]) -> None:
     """Runs jobs in threads, a single one in this thread. The first error is raised once all have ended.
 
     Threads are daemons: after Ctrl-C this process ends, and with it the children that they started.
+
+    Raises:
+        NotMeasured: the user interrupted.
     """
     if len(jobs) == 1:
         jobs[0]()
@@ -212,7 +216,10 @@ def side_by_side(jobs: Sequence[Callable[[], object]]) -> None:
     threads = [Thread(target=run, args=(job,), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(0.02)
+    try:
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(0.02)
+    except KeyboardInterrupt:
+        raise NotMeasured("interrupted", "what was measured so far is kept") from None
     if errors:
         raise errors[0]

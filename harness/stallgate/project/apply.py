@@ -192,8 +192,7 @@ def _only(
     found: list[Default], name: str, variant: Variant, problem: Problem, tunables: Mapping[str, TunableLiteral]
 ) -> Default:
     """The one literal that declares a tunable."""
-    pasted = ", ".join(f"{toml_key(key)} = {toml_value(value)}" for key, value in tunables.items())
-    hint = f"write it by hand; or in {problem.file}: [variants.{toml_key(variant.name)}] keywords = {{ {pasted} }}"
+    hint = _by_hand(variant, problem, tunables)
     if not found:
         raise BrokenFile(f"{variant.path}: no keyword default declares {name}", hint)
     if len(found) > 1:
@@ -204,6 +203,16 @@ def _only(
         written = ast.unparse(only.node)
         raise BrokenFile(f"{variant.path}:{only.node.lineno}: the default of {name} is computed: {written}", hint)
     return only
+
+
+def _by_hand(variant: Variant, problem: Problem, tunables: Mapping[str, TunableLiteral]) -> str:
+    """What to do where the code has no place for the values; the lines after the first can be pasted as they are."""
+    table = f"[variants.{toml_key(variant.name)}.keywords]"
+    lines = [f"{toml_key(key)} = {toml_value(value)}" for key, value in tunables.items()]
+    if variant.entry.keywords:
+        return "\n".join([f"write it by hand; or add to {table} in {problem.file}:", *lines])
+    told = f"write it by hand; or paste this into {problem.file}, which sets it for all workloads:"
+    return "\n".join([told, table, *lines])
 
 
 def _extent(source: bytes, node: ast.expr) -> tuple[int, int]:

@@ -204,8 +204,10 @@ _ORIGINS: dict[Literal["problem.toml", "stage", "decorator"], str] = {
 
 
 def default_tunables(root: Path, variant: Variant, space: TunableSpace) -> Tunables:
-    """The values that the code itself gives the tunables of a space, as far as its text says."""
-    found = keyword_defaults(source_of(root, variant), [*space.tunables])
+    """The values that the tunables of a space have by default: those that the problem's file passes always, else those
+    that the code itself gives them, as far as its text says.
+    """
+    found = {**keyword_defaults(source_of(root, variant), [*space.tunables]), **variant.entry.keywords}
     return {name: found[name] for name in space.tunables if name in found}
 
 

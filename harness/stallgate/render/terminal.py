@@ -29,10 +29,13 @@ if TYPE_CHECKING:  # a progress bar is shown before they are imported
 
 
 def show_refusal(message: str, hint: str) -> None:
-    """An error, and what to do next."""
+    """An error, and what to do next. Lines of the hint after its first can be pasted as they are."""
     _hang(err, _text("stallgate: ", style="bold red"), message, 2)
-    if hint:
-        _hang(err, _text("  hint: ", style="bold"), hint, 8)
+    first, *pasted = hint.split("\n")
+    if first:
+        _hang(err, _text("  hint: ", style="bold"), first, 8)
+    for line in pasted:
+        err.print(_text(line), soft_wrap=True)
 
 
 def show_metrics(rows: list[dict[str, object]], names: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from stallgate.child.correctness import checksums
+from stallgate.child.correctness import ExpectedOutput, checksums
 from stallgate.child.load import ProjectModules
 from stallgate.child.reference import Reference
 
@@ -40,6 +40,11 @@ class Pool:
         self._make = make if make is not None else self._of_reference
         self.inputs: list[list[Any]] = []
         self.sums: list[list[int]] = []
+        self.keeps = False
+        """Whether what contenders are checked with is made once for all: inputs, and what is right for them. It takes
+        memory, and pays where there are many contenders."""
+        self._first: tuple[list[Any], list[int]] | None = None
+        self._right: tuple[list[Any], list[ExpectedOutput]] | None = None
 
     def grow(self, count: int) -> None:
         """Makes inputs, each of a seed of its own, until there are so many; seed 0 is that of the first check."""
@@ -50,6 +55,31 @@ class Pool:
     def fresh(self, seed: int) -> list[Any]:
         """Inputs of a seed, which the pool does not keep."""
         return self._make(seed)
+
+    def first(self) -> tuple[list[Any], list[int]]:
+        """The inputs of seed 0, which every contender is checked with, and their checksums."""
+        if self._first is not None:
+            return self._first
+        inputs = self.fresh(0)
+        found = inputs, checksums(tensors_of(inputs))
+        if self.keeps:
+            self._first = found
+        return found
+
+    def right(self, case: dict[str, Any], inputs: list[Any]) -> list[ExpectedOutput]:
+        """What is right for inputs. Of the pool's own, the last is kept for the next contender; a roof's is another."""
+        own = [*self.inputs, *([self._first[0]] if self._first is not None else [])]
+        if not self.keeps or case["role"] == "roof" or not any(inputs is each for each in own):
+            return self.reference.expected(case, inputs)
+        if self._right is None or self._right[0] is not inputs:
+            self._right = None  # its memory is needed
+            expected = self.reference.expected(case, inputs)
+            self._right = inputs, [each._replace(parts=list(each.parts)) for each in expected]
+        return self._right[1]
+
+    def forget(self) -> None:
+        """Drops what is kept for checks: a contender that is wrong may have written there."""
+        self._first = self._right = None
 
     @property
     def bytes_each(self) -> int:

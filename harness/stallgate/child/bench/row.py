@@ -29,6 +29,8 @@ ROTATION = (2, 4)
 """Least and most inputs that single calls rotate through."""
 ROTATION_SHARE = 0.4
 """Share of the free memory that inputs beyond the least may take."""
+KEPT_SHARE = 4
+"""How many times a workload's bytes have to be free if what a sweep's contenders are checked with is kept."""
 GRADIENT_ROTATION = (1, 2)
 GRADIENT_SHARE = 0.2
 """The same for gradients: a backward pass of torch needs ten times its input."""
@@ -143,6 +145,9 @@ class TimedRow:
         pool = Pool(self._row, reference, self._modules, self._device.name, make)
         pool.grow(1)
         pool.grow(max(least, min(most, int(share * free / pool.bytes_each))))
+        if self._plan.get("elimination"):
+            needed = self._row["bytes"] or sum(pool.traffic)
+            pool.keeps = KEPT_SHARE * needed <= self._device.free_bytes()
         return pool
 
     def _with_cotangents(self, reference: Reference, truth: Any, zeros: int, seed: int) -> list[Any]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import triton
 from triton.backends.compiler import GPUTarget
+from triton.compiler.errors import CompileTimeAssertionFailure
 from triton.runtime.autotuner import Autotuner
+from triton.runtime.errors import OutOfResources, PTXASError
 from triton.runtime.jit import JITFunction
+
+_PASSED_OVER = (OutOfResources, CompileTimeAssertionFailure, PTXASError)
+"""Errors at which an autotuner goes on with its next configuration."""
 
 
 @contextmanager
 def compiling_only(kernels: list[Any]) -> Iterator[None]:
-    """Launches compile a kernel, which is noted, and launch nothing. Autotuners compile all that they list."""
+    """Launches compile a kernel, which is noted, and launch nothing.
+
+    Autotuners compile all that they would try. These kernels are not noted: the times decide which of them is launched.
+    """
     launch, tune = JITFunction.run, Autotuner.run
 
     def compiled(function: Any, *arguments: Any, **named: Any) -> Any:
@@ -23,10 +31,15 @@ def compiling_only(kernels: list[Any]) -> Iterator[None]:
         return kernel
 
     def all_compiled(tuner: Any, *arguments: Any, **named: Any) -> Any:
-        named.pop("warmup", None)
         tuner.nargs = dict(zip(tuner.arg_names, arguments, strict=False))
-        found = [tuner.fn.run(*arguments, warmup=True, **{**named, **each.all_kwargs()}) for each in tuner.configs]
-        return found[0] if found else None
+        found = None
+        noted = len(kernels)
+        for each in tuner.prune_configs(named):
+            with suppress(*_PASSED_OVER):
+                found = tuner.fn.run(*arguments, **{**named, **each.all_kwargs(), "warmup": True})
+        if len(tuner.configs) > 1:
+            del kernels[noted:]
+        return found
 
     JITFunction.run, Autotuner.run = compiled, all_compiled
     try:
