@@ -8,7 +8,7 @@ from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
 from stallgate.errors import BrokenFile
 from stallgate.formatting import percent, rounded
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Advice, Case, CitedReading, FrozenStruct, RuleResult
+from stallgate.model import Advice, Case, CitedReading, FrozenStruct, HotLine, RuleResult
 from stallgate.project.load import Project
 
 MOST_ON_PAGE = 3
@@ -79,7 +79,8 @@ def gain_in_words(advice: Advice) -> str:
     """The most that can be gained, as a share of the time and as a time."""
     if advice.stops:
         return f"{percent(advice.gain)} of the time is left"
-    return f"up to {percent(advice.gain)} of the time, {rounded(advice.gain_ms)} ms"
+    time = CitedReading(metric="duration", value=1e6 * advice.gain_ms, unit="ns", launch=None, sample="")
+    return f"up to {percent(advice.gain)} of the time, {spelled(time)}"
 
 
 def reading_in_words(reading: CitedReading) -> str:
@@ -97,16 +98,19 @@ def result_in_words(result: RuleResult) -> str:
     return f"{result.title}: {rounded(result.speedup)} % ({scope})"
 
 
+def line_in_words(line: HotLine) -> str:
+    """A hot line: its place, its text where that is known, and how its warps mostly waited."""
+    share = 100 * line.reason_samples / line.samples if line.samples else 0.0
+    parts = [f"{line.file}:{line.line}", line.text.strip(), f"({line.reason} {rounded(share)} %)"]
+    return "  ".join(filter(None, parts))
+
+
 def advice_lines(advice: Advice, number: int) -> list[tuple[int, str]]:
     """An advice for the terminal: lines, each with its indentation."""
     kernel = f" · {advice.kernel}" if advice.kernel else ""
     lines = [(2, f"{number}. {advice.title}: {gain_in_words(advice)}{kernel}"), (5, advice.text)]
     if advice.line is not None:
-        share = 100 * advice.line.reason_samples / advice.line.samples if advice.line.samples else 0.0
-        line = advice.line
-        lines.append(
-            (5, f"line        {line.file}:{line.line}  {line.text.strip()}  ({line.reason} {rounded(share)} %)")
-        )
+        lines.append((5, f"line        {line_in_words(advice.line)}"))
     lines.append((5, f"try         {advice.tries}"))
     lines.append((5, f"disproof    {advice.disproved_by}"))
     lines.append((5, f"not for     {advice.trap}"))
