@@ -102,8 +102,10 @@ ROWS = {
             "instructions": 1e8,
             "registers": 255,
             "l2_throughput": 80,
+            "stall_long_scoreboard": 40,
+            "stall_lg_throttle": 10,
         },
-        0.3,
+        0.15,
         {"local_loads": 0, "local_stores": 0},
     ),
     "more_bytes_than_needed": Row(
@@ -188,8 +190,8 @@ def test_a_rule_that_lacks_any_of_its_readings_is_silent(repository: Project, na
 
 
 BOUNDS = {
-    "the shortest kernels leave nothing": ("too_few_programs", {"duration": 1800}, 0.0),
-    "a short kernel leaves what is above them": ("too_few_programs", {"duration": 2500}, 0.2),
+    "the shortest kernels leave nothing": ("barrier_waits", {"duration": 1800}, 0.0),
+    "a short kernel leaves what is above them": ("barrier_waits", {"duration": 2500}, 0.2),
     "a tail is no longer than every unit is idle": ("partial_wave", {"dram_throughput": 82.8}, 0.1),
     "fewer sectors leave DRAM's bytes": ("sector_use", {"dram_throughput": 69, "traffic": 1.0}, 0.25),
     "fewer sectors leave the needed half of DRAM's bytes": ("sector_use", {"dram_throughput": 69, "traffic": 2}, 0.625),
@@ -232,6 +234,9 @@ NOT_AT_ALL = {
         ("more_bytes_than_needed", {"dram_throughput": 17}),
         ("l2_thrash", {"dram_throughput": 35}),
     ],
+    "a kernel of a few microseconds": [
+        (name, {"duration": 4000}) for name in ("too_few_programs", "partial_wave", "imbalance", "bytes_in_flight")
+    ],
     "too few programs for half of the GPU": [("bytes_in_flight", {"grid_size": 65})],
 }
 
@@ -244,7 +249,7 @@ def test_a_rule_is_silent_where_something_else_is_the_limit(
     assert not holds(rules[rule], readings(ROWS[rule].fires | changed))
 
 
-YIELDS = [("excessive_sectors", "sector_use"), ("imbalance", "partial_wave")]
+YIELDS = [("excessive_sectors", "sector_use"), ("imbalance", "partial_wave"), ("issue_bound", "conversions")]
 
 
 @pytest.mark.parametrize(("rule", "better"), YIELDS)
