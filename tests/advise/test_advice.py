@@ -13,7 +13,15 @@ from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import Advice, CitedReading, HotLine
 from stallgate.project.advice import FACT_UNITS
 from stallgate.project.load import Project, load_project
-from stallgate.render.advice import advice_rows, gain_in_words, line_in_words, reading_in_words, result_in_words
+from stallgate.render.advice import (
+    advice_lines,
+    advice_rows,
+    gain_in_words,
+    line_in_words,
+    reading_in_words,
+    result_in_words,
+    wrapped,
+)
 from tests.conftest import ROOT
 
 
@@ -159,6 +167,18 @@ def test_readings_in_words(value: float, unit: str, words: str) -> None:
 def test_a_line_without_its_text_leaves_no_gap() -> None:
     line = HotLine(file="a.cu", line=8, text=" ", samples=100, reason="lg_throttle", reason_samples=79)
     assert line_in_words(line) == "a.cu:8  (lg_throttle 79 %)"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_fit_the_terminal_and_labels_keep_their_column(advised: dict[str, CaseAdvice], width: int) -> None:
+    advice = first(advised, "cumprod/naive_serial/default/square")
+    for indent, words in advice_lines(advice, 1):
+        lines = wrapped(words, indent, width)
+        assert max(map(len, lines)) <= width
+        assert " ".join(" ".join(lines).split()) == " ".join(words.split())
+        assert not any(line.lstrip().startswith("%") for line in lines)
+        column = 17 if indent == 5 and words != advice.text else 5
+        assert all(line[:column].isspace() and not line[column].isspace() for line in lines[1:])
 
 
 def test_a_fact_has_no_launch() -> None:

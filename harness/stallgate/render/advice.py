@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 
 from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
 from stallgate.errors import BrokenFile
@@ -117,6 +118,36 @@ def advice_lines(advice: Advice, number: int) -> list[tuple[int, str]]:
     lines.append((5, f"readings    {'; '.join(map(reading_in_words, advice.readings))}"))
     lines += [(5, f"NVIDIA      {result_in_words(result)}") for result in advice.theirs]
     return lines + [(5, f"but         {said}") for said in advice.contradictions]
+
+
+_LABEL = 12
+"""Columns of a line's label, such as ``disproof``, and the spaces after it."""
+
+
+def wrapped(words: str, indent: int, width: int) -> list[str]:
+    """A line for the terminal in as many as it needs; what follows a label stays in its column."""
+    hanging = indent + _start(words)
+    lines = wrap(
+        words.replace(" %", f"{_JOINED}%"),
+        max(width, hanging + 30),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_JOINED, " ") for line in lines] or [""]
+
+
+_JOINED = "\u00a0"
+"""Between a number and its %: a line does not break there."""
+
+
+def _start(words: str) -> int:
+    """The column in which a line's own words begin, after its label or number."""
+    if words[_LABEL - 4 : _LABEL].isspace() and not words[_LABEL : _LABEL + 1].isspace():
+        return _LABEL
+    number, dot, _ = words.partition(". ")
+    return len(number + dot) if number.isdecimal() else 0
 
 
 def first_advice(advice: Advice) -> str:
