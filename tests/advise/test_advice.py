@@ -18,9 +18,9 @@ from stallgate.render.advice import (
     advice_rows,
     gain_in_words,
     line_in_words,
+    lines_in_width,
     reading_in_words,
     result_in_words,
-    wrapped,
 )
 from tests.conftest import ROOT
 
@@ -173,7 +173,7 @@ def test_a_line_without_its_text_leaves_no_gap() -> None:
 def test_lines_fit_the_terminal_and_labels_keep_their_column(advised: dict[str, CaseAdvice], width: int) -> None:
     advice = first(advised, "cumprod/naive_serial/default/square")
     for indent, words in advice_lines(advice, 1):
-        lines = wrapped(words, indent, width)
+        lines = lines_in_width(words, indent, width)
         assert max(map(len, lines)) <= width
         assert " ".join(" ".join(lines).split()) == " ".join(words.split())
         assert not any(line.lstrip().startswith("%") for line in lines)

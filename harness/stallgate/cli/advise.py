@@ -20,7 +20,7 @@ from stallgate.project.advice import read_advice_rules, wanted_by
 from stallgate.project.catalogue import asked_for
 from stallgate.project.load import Project
 from stallgate.render import terminal
-from stallgate.render.advice import advice_lines, wrapped
+from stallgate.render.advice import advice_lines, lines_in_width
 from stallgate.runs.conditions import environment_of, provenance
 
 
@@ -123,7 +123,7 @@ def _facts(result: JudgedRun, found: list[CaseAdvice], lacking: list[MissingMetr
 
 
 def _print(indent: int, words: str) -> None:
-    for line in wrapped(words, indent, terminal.out.width):
+    for line in lines_in_width(words, indent, terminal.out.width):
         terminal.out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -124,7 +124,7 @@ _LABEL = 12
 """Columns of a line's label, such as ``disproof``, and the spaces after it."""
 
 
-def wrapped(words: str, indent: int, width: int) -> list[str]:
+def lines_in_width(words: str, indent: int, width: int) -> list[str]:
     """A line for the terminal in as many as it needs; what follows a label stays in its column."""
     hanging = indent + _start(words)
     lines = wrap(
