@@ -462,6 +462,8 @@ class AdviceRule(FrozenStruct, frozen=True):
     """Warp states that show the cause at a source line."""
     ncu_rules: list[str] = []
     """NVIDIA's rules on the same cause: the rule's identifier, or ``identifier: title``."""
+    yields_to: list[str] = []
+    """Rules that name the same cause better: it is left out where one of them is given for the same launch."""
     stops: bool = False
     """Whether nothing is left to gain where it holds: other advice is left out."""
 

@@ -10,10 +10,18 @@ import pytest
 
 from stallgate.advise.advice import CaseAdvice, advice_by_case, advice_of, spelled
 from stallgate.judge.evaluate import JudgedRun, evaluate
-from stallgate.model import Advice, CitedReading
+from stallgate.model import Advice, CitedReading, HotLine
 from stallgate.project.advice import FACT_UNITS
 from stallgate.project.load import Project, load_project
-from stallgate.render.advice import advice_rows, reading_in_words, result_in_words
+from stallgate.render.advice import (
+    advice_lines,
+    advice_rows,
+    gain_in_words,
+    line_in_words,
+    lines_in_width,
+    reading_in_words,
+    result_in_words,
+)
 from tests.conftest import ROOT
 
 
@@ -142,10 +150,35 @@ def test_the_page_has_the_first_few(project: Project, runs: dict[str, JudgedRun]
         (2_809_504.0, "ns", "2.81 ms"),
         (132.0, "SM", "132 multiprocessors"),
         (33.0, "block", "33 programs"),
+        (1.0, "block", "1 program"),
+        (97_657.0, "block", "97,657 programs"),
+        (0.99193, "byte", "0.992 bytes"),
+        (0.80531, "inst/cycle", "0.805 instructions a cycle"),
+        (380_212_345.0, "wavefront", "380 M wavefronts"),
+        (52_428_800.0, "byte", "52.4 MB"),
+        (21_392_000.0, "ns", "21.4 ms"),
+        (1.0, "inst", "1 instruction"),
     ],
 )
 def test_readings_in_words(value: float, unit: str, words: str) -> None:
     assert spelled(CitedReading(metric="m", value=value, unit=unit, launch=None, sample="")) == words
+
+
+def test_a_line_without_its_text_leaves_no_gap() -> None:
+    line = HotLine(file="a.cu", line=8, text=" ", samples=100, reason="lg_throttle", reason_samples=79)
+    assert line_in_words(line) == "a.cu:8  (lg_throttle 79 %)"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_fit_the_terminal_and_labels_keep_their_column(advised: dict[str, CaseAdvice], width: int) -> None:
+    advice = first(advised, "cumprod/naive_serial/default/square")
+    for indent, words in advice_lines(advice, 1):
+        lines = lines_in_width(words, indent, width)
+        assert max(map(len, lines)) <= width
+        assert " ".join(" ".join(lines).split()) == " ".join(words.split())
+        assert not any(line.lstrip().startswith("%") for line in lines)
+        column = 17 if indent == 5 and words != advice.text else 5
+        assert all(line[:column].isspace() and not line[column].isspace() for line in lines[1:])
 
 
 def test_a_fact_has_no_launch() -> None:
@@ -161,6 +194,24 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     assert "1. Tensor cores are idle" in done.stdout
     assert "disproof" in done.stdout
     assert "more: --limit" in done.stdout
+
+
+def test_a_cause_is_told_once(advised: dict[str, CaseAdvice]) -> None:
+    rules = [advice.rule for advice in advised["rmsnorm/torch/default/fp32"].advice]
+    assert "sector_use" in rules
+    assert "excessive_sectors" not in rules
+
+
+def test_times_are_told_in_units_that_fit(advised: dict[str, CaseAdvice]) -> None:
+    assert gain_in_words(first(advised, "cumprod/naive_serial/default/square")).endswith(" of the time, 16.6 ms")
+    assert gain_in_words(first(advised, "cumprod/torch_cumprod/default/page")).endswith(" µs")
+
+
+def test_bytes_that_dram_has_to_move_leave_less_to_sectors(advised: dict[str, CaseAdvice]) -> None:
+    """DRAM is 85 % busy with 1.36 times the need: half of each sector unused cannot cost a third of the time."""
+    gains = {advice.rule: advice.gain for advice in advised["rmsnorm/torch/default/fp32"].advice}
+    assert max(gains, key=lambda name: gains[name]) == "l2_thrash"
+    assert gains["sector_use"] < 0.25
 
 
 def test_a_cause_is_left_out_where_one_under_it_explains_as_much(advised: dict[str, CaseAdvice]) -> None:

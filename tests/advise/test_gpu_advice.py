@@ -1,28 +1,25 @@
-"""On a GPU: kernels that provoke each rule of advice that Triton can provoke, and counterparts that stay silent."""
+"""On a GPU: kernels that provoke each rule of advice that Triton can provoke, and counterparts that stay silent.
+
+    pytest -q -s tests/advise/test_gpu_advice.py
+
+profiles them all once: an ncu process a problem for the samples, and one for the launches with every section.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
+import time
 from typing import Any
 
 import pytest
 
 from stallgate.measure.device import find_devices
-from tests.conftest import ROOT
+from tests.advise.followed import PAIRS, advised_cases, followed
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not find_devices() or shutil.which("ncu") is None, reason="there is no GPU, or no ncu"),
 ]
-
-KERNELS = Path(__file__).with_name("kernels")
-
-CONFIGURATIONS = ("default", "one_stage", "deep", "barriers", "spilling", "crowded", "small_tiles")
 
 FIRST = {
     "scaled_add/strided/default/large": "sector_use",
@@ -36,6 +33,8 @@ FIRST = {
     "over_sum/one_pass/spilling/large": "register_spills",
     "column_sums/contended/default/large": "atomics",
     "product/tiles/small_tiles/large": "tensor_cores_idle",
+    "scaled_add/busy/default/large": "issue_bound",
+    "scaled_add/unrolled/default/large": "instruction_cache",
 }
 """Case -> the rule whose advice comes first."""
 
@@ -50,6 +49,10 @@ AMONG = {
     "product/without_dot/default/large": "little_reuse",
     "product/tiles/small_tiles/large": "little_reuse",
     "tiny_add/whole/default/tiny": "launch_bound",
+    "scaled_add/exchanging/default/large": "shared_memory_side",
+    "scaled_add/conflicting/default/large": "bank_conflicts",
+    "scaled_add/diverging/default/large": "divergence",
+    "tall_product/far_apart/default/large": "rereads",
 }
 """Case -> a rule that has to be among its advice, where several causes meet."""
 
@@ -74,31 +77,29 @@ SILENT = {
     "tensor_cores_idle": "product/tiles/default/large",
     "launch_bound": "scaled_add/whole/default/large",
     "at_the_roof": "scaled_add/strided/default/large",
+    "bank_conflicts": "scaled_add/exchanging/default/large",
+    "shared_memory_side": "scaled_add/whole/default/large",
+    "issue_bound": "scaled_add/whole/default/large",
+    "instruction_cache": "scaled_add/busy/default/large",
+    "divergence": "scaled_add/special/default/large",
+    "rereads": "tall_product/side_by_side/default/large",
 }
 """Rule -> the case on which it has to be silent."""
 
 
-def stallgate(root: Path, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "stallgate", *arguments, "--json", "--root", str(root)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        timeout=1500,
-        check=False,
-    )
-    print(done.stderr[-3000:])
-    return json.loads(done.stdout)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The cases with their advice, of one profile with every section; how long it took is printed."""
+    begun = time.monotonic()
+    cases = advised_cases(tmp_path_factory.mktemp("advice") / "project")
+    print(f"{len(cases)} cases in {time.monotonic() - begun:.0f} s")
+    return cases
 
 
 @pytest.fixture(scope="module")
-def advised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """Case -> its advice, of one profile with every section."""
-    root = tmp_path_factory.mktemp("advice") / "project"
-    shutil.copytree(KERNELS, root)
-    configurations = [word for name in CONFIGURATIONS for word in ("-c", name)]
-    stallgate(root, "profile", "--detail", "--samples", "3", *configurations)
-    return {found["case"]: found["advice"] for found in stallgate(root, "advise", "--limit", "20")["cases"]}
+def advised(found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Case -> its advice."""
+    return {each["case"]: each["advice"] for each in found}
 
 
 @pytest.mark.parametrize("case", FIRST)
@@ -114,3 +115,9 @@ def test_a_cause_among_others(advised: dict[str, list[dict[str, Any]]], case: st
 @pytest.mark.parametrize("rule", SILENT)
 def test_a_counterpart_is_silent(advised: dict[str, list[dict[str, Any]]], rule: str) -> None:
     assert rule not in [advice["rule"] for advice in advised[SILENT[rule]]]
+
+
+@pytest.mark.parametrize("planted", PAIRS)
+def test_who_follows_the_first_advice_gains_what_it_claims(found: list[dict[str, Any]], planted: str) -> None:
+    row = followed(found, planted)
+    assert row.is_fair, row.line

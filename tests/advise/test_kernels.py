@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from stallgate.project.advice import read_advice_rules
 from stallgate.project.load import load_project
-from tests.advise.test_gpu_advice import AMONG, FIRST, KERNELS, SILENT
+from tests.advise.followed import KERNELS
+from tests.advise.test_gpu_advice import AMONG, FIRST, SILENT
 
 NOT_BY_TRITON = {
     "bytes_in_flight",  # above the rules on pipelining and occupancy: it fires with them
-    "excessive_sectors",  # fires with sector_use, on reports with source counters
-    "bank_conflicts",  # Triton swizzles its layouts
-    "shared_memory_side",
-    "issue_bound",
-    "instruction_cache",
-    "divergence",
+    "excessive_sectors",  # yields to sector_use
     "more_bytes_than_needed",  # above l2_thrash and rereads: it fires with them
-    "rereads",
     "at_the_library",
     "at_the_dram_limit",  # of imported reports
 }

@@ -50,6 +50,7 @@ def test_a_projects_rule_is_added_and_replaces_a_shipped_one(tmp_path: Path, rep
         ('"speed_of_light"', '"speed_of_sound"', "parent: no rule or level is named 'speed_of_sound'"),
         ('"speed_of_light"', '"mine"', "parent: the rule is above itself"),
         ('tries = "Less."', 'tries = " "', "tries: it is empty"),
+        ('tries = "Less."', 'tries = "Less."\nyields_to = ["nobody"]', "yields_to: no rule is named 'nobody'"),
         ('tries = "Less."', "", "missing required field `tries`"),
         ('title = "Slow"', 'title = "Slow"\nname = "x"', "name: its place already gives the name"),
     ],

@@ -31,7 +31,7 @@ ROOF = {"roof_fraction": 0.99, "roof_goal": 0.97, "roof_is_library": 0.0, "dram_
 
 ROWS = {
     "sector_use": Row(
-        {"bytes_per_sector_loaded": 4, "l2_throughput": 77, "l2_hit_rate": 92}, 0.77, {"bytes_per_sector_loaded": 0}
+        {"bytes_per_sector_loaded": 4, "l2_throughput": 77, "dram_throughput": 12}, 0.77, {"bytes_per_sector_loaded": 0}
     ),
     "excessive_sectors": Row(
         {"excessive_sectors": 5e5, "theoretical_sectors": 1e6, "l2_throughput": 80}, 0.4, {"excessive_sectors": 1e4}
@@ -46,7 +46,9 @@ ROWS = {
         0.75 * 0.75,
         {"bytes_per_sector_stored": 32},
     ),
-    "bytes_in_flight": Row({**IDLE, "achieved_occupancy": 50}, 1 - 20 / 92, {"dram_throughput": 80}),
+    "bytes_in_flight": Row(
+        {**IDLE, "achieved_occupancy": 50, "grid_size": 132, "multiprocessors": 132}, 0.4, {"grid_size": 60}
+    ),
     "no_pipelining": Row({**STAGES, "num_stages": 1}, 0.4, {"num_stages": 3}),
     "pipelining_ignored": Row({**STAGES, "num_stages": 3, "async_copies": 0}, 0.4, {"async_copies": 1000}),
     "pipelining_too_deep": Row(
@@ -100,8 +102,10 @@ ROWS = {
             "instructions": 1e8,
             "registers": 255,
             "l2_throughput": 80,
+            "stall_long_scoreboard": 40,
+            "stall_lg_throttle": 10,
         },
-        0.3,
+        0.15,
         {"local_loads": 0, "local_stores": 0},
     ),
     "more_bytes_than_needed": Row(
@@ -183,6 +187,76 @@ def test_a_rule_that_lacks_any_of_its_readings_is_silent(repository: Project, na
     rule = read_advice_rules(ROOT, repository.catalogue)[name]
     for missing in readings_of(rule):
         assert not holds(rule, readings(ROWS[name].fires, without=missing))
+
+
+BOUNDS = {
+    "the shortest kernels leave nothing": ("barrier_waits", {"duration": 1800}, 0.0),
+    "a short kernel leaves what is above them": ("barrier_waits", {"duration": 2500}, 0.2),
+    "a tail is no longer than every unit is idle": ("partial_wave", {"dram_throughput": 82.8}, 0.1),
+    "fewer sectors leave DRAM's bytes": ("sector_use", {"dram_throughput": 69, "traffic": 1.0}, 0.25),
+    "fewer sectors leave the needed half of DRAM's bytes": ("sector_use", {"dram_throughput": 69, "traffic": 2}, 0.625),
+    "sectors asked for again by hits leave DRAM's bytes": (
+        "sector_use",
+        {"dram_throughput": 69, "bytes_per_sector_loaded": 16, "l2_hit_rate": 50},
+        0.25,
+    ),
+    "sectors that miss L2 in vain do not": (
+        "sector_use",
+        {"dram_throughput": 69, "bytes_per_sector_loaded": 4, "l2_hit_rate": 0},
+        0.77,
+    ),
+    "larger tiles leave DRAM's bytes": ("little_reuse", {"dram_throughput": 69, "traffic": 1.0}, 0.25),
+    "fewer spills leave DRAM's bytes": ("register_spills", {"dram_throughput": 82.8, "traffic": 1.0}, 0.1),
+    "fewer instructions leave DRAM's bytes": ("issue_bound", {"dram_throughput": 69}, 0.25),
+    "fewer conversions leave DRAM's bytes": ("conversions", {"dram_throughput": 82.8}, 0.1),
+    "loads cost no more than warps wait for them": ("bytes_in_flight", {"stall_long_scoreboard": 33}, 0.33),
+    "nor more than DRAM can still give": (
+        "bytes_in_flight",
+        {"stall_long_scoreboard": 90, "dram_throughput": 69},
+        0.25,
+    ),
+}
+"""What bounds a gain -> the rule, what is changed of the readings that make it fire, and what it explains then."""
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_gain_is_no_more_than_is_possible(repository: Project, bound: str) -> None:
+    rules = read_advice_rules(ROOT, repository.catalogue)
+    name, changed, expected = BOUNDS[bound]
+    found = readings(ROWS[name].fires | changed)
+    assert holds(rules[name], found)
+    assert explained(rules[name], rules, found) == pytest.approx(expected)
+
+
+NOT_AT_ALL = {
+    "DRAM that is far from its limit": [
+        ("rereads", {"dram_throughput": 35}),
+        ("more_bytes_than_needed", {"dram_throughput": 17}),
+        ("l2_thrash", {"dram_throughput": 35}),
+    ],
+    "a kernel of a few microseconds": [
+        (name, {"duration": 4000}) for name in ("too_few_programs", "partial_wave", "imbalance", "bytes_in_flight")
+    ],
+    "too few programs for half of the GPU": [("bytes_in_flight", {"grid_size": 65})],
+}
+
+
+@pytest.mark.parametrize(("rule", "changed"), [row for rows in NOT_AT_ALL.values() for row in rows])
+def test_a_rule_is_silent_where_something_else_is_the_limit(
+    repository: Project, rule: str, changed: dict[str, float]
+) -> None:
+    rules = read_advice_rules(ROOT, repository.catalogue)
+    assert not holds(rules[rule], readings(ROWS[rule].fires | changed))
+
+
+YIELDS = [("excessive_sectors", "sector_use"), ("imbalance", "partial_wave"), ("issue_bound", "conversions")]
+
+
+@pytest.mark.parametrize(("rule", "better"), YIELDS)
+def test_a_rule_yields_to_one_that_names_the_cause_better(repository: Project, rule: str, better: str) -> None:
+    rules = read_advice_rules(ROOT, repository.catalogue)
+    assert better in rules[rule].yields_to
+    assert all(holds(rules[name], readings(ROWS[rule].fires | ROWS[better].fires)) for name in (rule, better))
 
 
 def test_no_advice_is_to_raise_the_hit_rate(repository: Project) -> None:

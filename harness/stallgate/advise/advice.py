@@ -135,7 +135,7 @@ def _on_case(ground: _Ground, case: Case, parts: list[LaunchReadings]) -> CaseAd
     call, several = parts[0], len(parts) > 1
     asked = [(rule, part) for rule in ground.rules.values() for part in _asked(rule, parts, several=several)]
     ranked = sorted(filter(None, (_ranked(ground, rule, part) for rule, part in asked)), key=lambda pair: pair[0])
-    advice = _most_specific(ground.rules, [advice for _, advice in ranked])
+    advice = _most_specific(ground.rules, _each_cause_once(ground.rules, [advice for _, advice in ranked]))
     stop = next((found for found in advice if found.stops), None)
     kept = [stop, *(found for found in advice if _is_left(found, stop))] if stop is not None else advice
     duration = call.get("duration")
@@ -145,6 +145,16 @@ def _on_case(ground: _Ground, case: Case, parts: list[LaunchReadings]) -> CaseAd
         advice=[found for found in kept if found.stops or found.gain >= LEAST_GAIN],
         silent=_silent(ground.rules, parts),
     )
+
+
+def _each_cause_once(rules: Mapping[str, AdviceRule], ranked: list[Advice]) -> list[Advice]:
+    """The advice without that of rules which yield to another one that is given for the same launch."""
+    given = {(advice.rule, advice.kernel) for advice in ranked if advice.gain >= LEAST_GAIN}
+    return [
+        advice
+        for advice in ranked
+        if not any((better, advice.kernel) in given for better in rules[advice.rule].yields_to)
+    ]
 
 
 def _most_specific(rules: Mapping[str, AdviceRule], ranked: list[Advice]) -> list[Advice]:
@@ -232,20 +242,37 @@ def _said(ground: _Ground, rule: AdviceRule, found: LaunchReadings) -> str:
 _LARGE = 10_000
 """From here on, counts and bytes are told in thousands, millions or billions."""
 
-_PLURALS = {"inst": "instructions", "SM": "multiprocessors", "block": "programs", "inst/cycle": "instructions a cycle"}
-"""Units whose plural in a sentence is another word than the unit with an s."""
+_WORDS = {
+    "inst": ("instruction", "instructions"),
+    "SM": ("multiprocessor", "multiprocessors"),
+    "block": ("program", "programs"),
+    "inst/cycle": ("instruction a cycle", "instructions a cycle"),
+    "register": ("register", "registers"),
+}
+"""Unit -> what a sentence calls one and several of it; of others, the unit with an s."""
+
+_EXACT = {"block", "SM"}
+"""Units of counts that a reader compares to the launch, told in all digits."""
 
 
 def spelled(reading: CitedReading) -> str:
     """A reading in a sentence, in three digits: ``4 bytes``, ``77.3 %``, ``2.84 ms``."""
     value, unit = reading.value, reading.unit
-    if (unit in ("ns", "byte") and abs(value) >= _LARGE) or unit == "ns":
-        return scaled(value, unit)
+    short = float(f"{value:.3g}")
+    if unit == "ns" or (unit == "byte" and abs(value) >= _LARGE):
+        return scaled(short, unit)
     if unit in ("", "%"):
         return f"{rounded(value)} {unit}".rstrip()
-    word = _PLURALS.get(unit, f"{unit}s")
-    counted = scaled(value, unit) if abs(value) >= _LARGE else rounded(value, 4)
-    return f"{counted} {unit if value == 1 and unit not in _PLURALS else word}"
+    one, several = _WORDS.get(unit, (unit, f"{unit}s"))
+    return f"{_counted(value, short, unit)} {one if value == 1 else several}"
+
+
+def _counted(value: float, short: float, unit: str) -> str:
+    if unit in _EXACT:
+        return f"{value:,.0f}"
+    if abs(value) >= _LARGE:
+        return scaled(short, unit)
+    return f"{value:,.0f}" if value == int(value) else rounded(value)
 
 
 def _limiter(project: Project, found: LaunchReadings) -> str:

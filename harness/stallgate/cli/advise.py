@@ -13,13 +13,14 @@ from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.errors import UnknownName
+from stallgate.formatting import scaled
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Advice, FrozenStruct
 from stallgate.project.advice import read_advice_rules, wanted_by
 from stallgate.project.catalogue import asked_for
 from stallgate.project.load import Project
 from stallgate.render import terminal
-from stallgate.render.advice import advice_lines
+from stallgate.render.advice import advice_lines, lines_in_width
 from stallgate.runs.conditions import environment_of, provenance
 
 
@@ -86,7 +87,8 @@ def advise_command(
         _show_case(result, case, limit)
     if lacking:
         count = len({rule for metric in lacking for rule in metric.rules})
-        _print(0, f"{count} rules lack readings on some case: `stallgate advise --missing` names what to collect.")
+        rules = "1 rule lacks" if count == 1 else f"{count} rules lack"
+        _print(0, f"{rules} readings on some case: `stallgate advise --missing` names what to collect.")
     return 0
 
 
@@ -121,11 +123,12 @@ def _facts(result: JudgedRun, found: list[CaseAdvice], lacking: list[MissingMetr
 
 
 def _print(indent: int, words: str) -> None:
-    terminal.out.print(" " * indent + words, markup=False, highlight=False, soft_wrap=True)
+    for line in lines_in_width(words, indent, terminal.out.width):
+        terminal.out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show_case(result: JudgedRun, found: CaseAdvice, limit: int) -> None:
-    time = f", {found.duration_ms:.4g} ms" if found.duration_ms is not None else ""
+    time = f", {scaled(1e6 * found.duration_ms, 'ns')}" if found.duration_ms is not None else ""
     _print(0, "")
     _print(0, f"{found.case.problem}: {result.names[found.case]} on {found.case.workload}{time}")
     if found.unsound is not None:

@@ -192,12 +192,17 @@ class Profiler:
         self._refuse_if_hopeless(self._process("samples", cases, samples))
 
     def _take_details(self) -> None:
-        """One more launch of each profiled case, with the whole section set: for drawing, not for judging."""
+        """One more launch of each profiled case, with the whole section set: for drawing, not for judging.
+
+        All are taken in one process, unless each problem is to have a recording of its own.
+        """
         profiled = [result.case for result in self._run.cases if result.outcome == "profiled"]
         there = self._detailed()
         missing = [case for case in profiled if case not in there]
-        for problem in dict.fromkeys(case.problem for case in missing):
-            cases = [case for case in missing if case.problem == problem]
+        while missing:
+            apart = self._options.record
+            cases = [case for case in missing if not apart or case.problem == missing[0].problem]
+            missing = [case for case in missing if case not in cases]
             performed = self._process("detail", cases, [DETAIL])
             details = read_details(self._folder, performed.attempt)
             attempt = replace(performed.attempt, details=details)

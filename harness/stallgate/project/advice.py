@@ -32,6 +32,7 @@ FACT_UNITS = {
 LEVELS = {
     "speed_of_light": None,
     "memory": "speed_of_light",
+    "requests": "memory",
     "compute": "speed_of_light",
     "latency": "speed_of_light",
     "issue": "latency",
@@ -78,7 +79,9 @@ def read_advice_rules(root: Path, catalogue: Catalogue) -> dict[str, AdviceRule]
     files = {path.stem: path for path in advice_files(root)}
     rules = {name: _read(root, path, catalogue) for name, path in files.items()}
     for name, rule in rules.items():
-        _check_parent(f"{shown_name(root, files[name])}: parent", rule, rules)
+        shown = shown_name(root, files[name])
+        _check_parent(f"{shown}: parent", rule, rules)
+        check_known(f"{shown}: yields_to", "rule", rule.yields_to, rules)
     return rules
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 
 from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
 from stallgate.errors import BrokenFile
 from stallgate.formatting import percent, rounded
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Advice, Case, CitedReading, FrozenStruct, RuleResult
+from stallgate.model import Advice, Case, CitedReading, FrozenStruct, HotLine, RuleResult
 from stallgate.project.load import Project
 
 MOST_ON_PAGE = 3
@@ -79,7 +80,8 @@ def gain_in_words(advice: Advice) -> str:
     """The most that can be gained, as a share of the time and as a time."""
     if advice.stops:
         return f"{percent(advice.gain)} of the time is left"
-    return f"up to {percent(advice.gain)} of the time, {rounded(advice.gain_ms)} ms"
+    time = CitedReading(metric="duration", value=1e6 * advice.gain_ms, unit="ns", launch=None, sample="")
+    return f"up to {percent(advice.gain)} of the time, {spelled(time)}"
 
 
 def reading_in_words(reading: CitedReading) -> str:
@@ -97,22 +99,55 @@ def result_in_words(result: RuleResult) -> str:
     return f"{result.title}: {rounded(result.speedup)} % ({scope})"
 
 
+def line_in_words(line: HotLine) -> str:
+    """A hot line: its place, its text where that is known, and how its warps mostly waited."""
+    share = 100 * line.reason_samples / line.samples if line.samples else 0.0
+    parts = [f"{line.file}:{line.line}", line.text.strip(), f"({line.reason} {rounded(share)} %)"]
+    return "  ".join(filter(None, parts))
+
+
 def advice_lines(advice: Advice, number: int) -> list[tuple[int, str]]:
     """An advice for the terminal: lines, each with its indentation."""
     kernel = f" · {advice.kernel}" if advice.kernel else ""
     lines = [(2, f"{number}. {advice.title}: {gain_in_words(advice)}{kernel}"), (5, advice.text)]
     if advice.line is not None:
-        share = 100 * advice.line.reason_samples / advice.line.samples if advice.line.samples else 0.0
-        line = advice.line
-        lines.append(
-            (5, f"line        {line.file}:{line.line}  {line.text.strip()}  ({line.reason} {rounded(share)} %)")
-        )
+        lines.append((5, f"line        {line_in_words(advice.line)}"))
     lines.append((5, f"try         {advice.tries}"))
     lines.append((5, f"disproof    {advice.disproved_by}"))
     lines.append((5, f"not for     {advice.trap}"))
     lines.append((5, f"readings    {'; '.join(map(reading_in_words, advice.readings))}"))
     lines += [(5, f"NVIDIA      {result_in_words(result)}") for result in advice.theirs]
     return lines + [(5, f"but         {said}") for said in advice.contradictions]
+
+
+_LABEL = 12
+"""Columns of a line's label, such as ``disproof``, and the spaces after it."""
+
+
+def lines_in_width(words: str, indent: int, width: int) -> list[str]:
+    """A line for the terminal in as many as it needs; what follows a label stays in its column."""
+    hanging = indent + _start(words)
+    lines = wrap(
+        words.replace(" %", f"{_JOINED}%"),
+        max(width, hanging + 30),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_JOINED, " ") for line in lines] or [""]
+
+
+_JOINED = "\u00a0"
+"""Between a number and its %: a line does not break there."""
+
+
+def _start(words: str) -> int:
+    """The column in which a line's own words begin, after its label or number."""
+    if words[_LABEL - 4 : _LABEL].isspace() and not words[_LABEL : _LABEL + 1].isspace():
+        return _LABEL
+    number, dot, _ = words.partition(". ")
+    return len(number + dot) if number.isdecimal() else 0
 
 
 def first_advice(advice: Advice) -> str:

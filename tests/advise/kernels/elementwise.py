@@ -139,3 +139,103 @@ def special(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     z = torch.empty_like(x)
     _special_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=64, BLOCK=1024, num_warps=4)
     return z
+
+
+# --- exchanges between threads ----------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _exchange_kernel(x_ptr, y_ptr, z_ptr, n, STRIDE: tl.constexpr, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum, after its elements went to other threads and back, ROUNDS times.
+
+    STRIDE is how far apart the elements are that neighbouring threads take: 1 is free of conflicts; with 32, a warp's
+    threads meet in one bank of shared memory.
+    """
+    i = tl.arange(0, BLOCK)
+    there = i % (BLOCK // STRIDE) * STRIDE + i // (BLOCK // STRIDE)
+    before = (i + BLOCK - 1) % BLOCK
+    back = before % STRIDE * (BLOCK // STRIDE) + before // STRIDE
+    place = tl.program_id(0).to(tl.int64) * BLOCK + i
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask, other=0.0) + 2 * tl.load(y_ptr + place, mask=mask, other=0.0)
+    for _ in range(ROUNDS):
+        z = tl.gather(tl.gather(z, (there + 1) % BLOCK, 0), back, 0)
+    tl.store(z_ptr + place, z, mask=mask)
+
+
+def _exchanged(x: torch.Tensor, y: torch.Tensor, stride: int) -> torch.Tensor:
+    z = torch.empty_like(x)
+    grid = (triton.cdiv(x.numel(), 2048),)
+    _exchange_kernel[grid](x, y, z, x.numel(), STRIDE=stride, ROUNDS=8, BLOCK=2048, num_warps=8)
+    return z
+
+
+def exchanging(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Neighbouring threads take neighbouring elements from shared memory."""
+    return _exchanged(x, y, 1)
+
+
+def conflicting(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """All threads of a warp take theirs from one bank."""
+    return _exchanged(x, y, 32)
+
+
+# --- instructions -----------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _busy_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum, and beside it multiplications whose result is too small to change it."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask) + 2 * tl.load(y_ptr + place, mask=mask)
+    small = z * 1e-6
+    for _ in range(ROUNDS):
+        small = small * 0.5 + 1e-6
+    tl.store(z_ptr + place, z + 1e-24 * small, mask=mask)
+
+
+def busy(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """More instructions than the schedulers can issue while the data arrives."""
+    z = torch.empty_like(x)
+    _busy_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=1024, BLOCK=1024, num_warps=4)
+    return z
+
+
+@triton.jit
+def _unrolled_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The same without a loop, each multiplication by a factor of its own: code that no instruction cache holds."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask) + 2 * tl.load(y_ptr + place, mask=mask)
+    small = z * 1e-6
+    for turn in tl.static_range(ROUNDS):
+        small = small * (1.0 / (turn + 2)) + 1e-6
+    tl.store(z_ptr + place, z + 1e-24 * small, mask=mask)
+
+
+def unrolled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    rounds = 3000 if x.is_cuda else 4
+    _unrolled_kernel[(triton.cdiv(x.numel(), 512),)](x, y, z, x.numel(), ROUNDS=rounds, BLOCK=512, num_warps=1)
+    return z
+
+
+@triton.jit
+def _diverging_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum, and beside it sines: of arguments so large in one thread of a warp that it takes a branch of its own."""
+    i = tl.arange(0, BLOCK)
+    place = tl.program_id(0).to(tl.int64) * BLOCK + i
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask, other=1.0) + 2 * tl.load(y_ptr + place, mask=mask, other=1.0)
+    scale = tl.where(i // 4 % 32 == 0, 1e8, 1e-2)
+    small = tl.where(tl.abs(z) < 1, z, 0.5)
+    for _ in range(ROUNDS):
+        small = tl.sin((1.0 + small * small) * scale)
+    tl.store(z_ptr + place, z + 1e-30 * small, mask=mask)
+
+
+def diverging(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = torch.empty_like(x)
+    _diverging_kernel[(triton.cdiv(x.numel(), 512),)](x, y, z, x.numel(), ROUNDS=8, BLOCK=512, num_warps=4)
+    return z
