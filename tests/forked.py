@@ -23,6 +23,8 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from tests import warm
+
 LIBRARIES = (
     "click",
     "jinja2",
@@ -63,7 +65,7 @@ class Origin:
             TimeoutExpired: it took longer.
         """
         with TemporaryFile() as out, TemporaryFile() as err:
-            message = json.dumps([arguments, str(folder), dict(environment), timeout_s]).encode()
+            message = json.dumps([arguments, str(folder), dict(environment), timeout_s, warm.address()]).encode()
             socket.send_fds(self._ours, [message], [out.fileno(), err.fileno()])
             status = int(self._ours.recv(LONGEST_MESSAGE) or b"-1")
             if status == -signal.SIGALRM:
@@ -108,7 +110,12 @@ def serve(asked: socket.socket) -> None:
 
 
 def command(
-    arguments: list[str], folder: str, environment: dict[str, str], timeout_s: int, descriptors: list[int]
+    arguments: list[str],
+    folder: str,
+    environment: dict[str, str],
+    timeout_s: int,
+    children: str,
+    descriptors: list[int],
 ) -> None:
     """Does in this process what ``python -m stallgate`` does in a new one, and raises SystemExit as it does."""
     for number, descriptor in enumerate(descriptors, start=1):
@@ -120,6 +127,7 @@ def command(
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv[1:] = arguments
+    subprocess.Popen = warm.starting_at(children)  # type: ignore[misc]
     runpy.run_module("stallgate", run_name="__main__", alter_sys=True)
 
 

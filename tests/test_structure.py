@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,11 @@ MOST_PARAMETERS = 8
 SHARED_NAMES = {"main"}
 """Names that several modules may have: each is the entry of a process."""
 
-MODULES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+@cache
+def modules() -> dict[Path, ast.Module]:
+    """Every module, parsed when a test first asks: workers that run none of these tests need not."""
+    return {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def shown(path: Path) -> str:
@@ -27,7 +32,7 @@ def shown(path: Path) -> str:
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    for path, tree in MODULES.items():
+    for path, tree in modules().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 yield f"{shown(path)}:{node.name}", node
@@ -87,7 +92,7 @@ def public_names(tree: ast.Module) -> Iterator[str]:
 
 def test_no_two_public_names_are_alike() -> None:
     homes: dict[str, list[str]] = {}
-    for path, tree in MODULES.items():
+    for path, tree in modules().items():
         for name in public_names(tree):
             if not name.startswith("_") and name not in SHARED_NAMES:
                 homes.setdefault(name, []).append(shown(path))

@@ -6,6 +6,7 @@ No time here was measured: the timing child is made up.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,19 @@ from stallgate.project.load import load_project
 from stallgate.runs.bench import Bench, load_bench
 from stallgate.runs.distribution import spread_of
 from stallgate.runs.drawn import Draw
+from tests import warm
 from tests.conftest import Stallgate, command_line, with_fakes
 from tests.measure.drawing import REFERENCE, drawing_project
 from tests.measure.test_bench import CHILD
 
 DRAW = Draw(seed=7, numbers=[0, 1, 2])
+
+
+@pytest.fixture(autouse=True)
+def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children that a test starts itself begin with torch imported, as those of a command do."""
+    monkeypatch.setattr(subprocess, "Popen", warm.starting_at(warm.address()))
+
 
 # --- the drawing child ------------------------------------------------------------------------------------------------
 

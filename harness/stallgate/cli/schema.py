@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import textwrap
+import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal, get_args
 
 import click
@@ -160,10 +161,22 @@ def _texts(kind: type[Any]) -> dict[str, str]:
     """The texts below the fields of a struct, and of those that it extends."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__[: kind.__mro__.index(FrozenStruct)]):
-        (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        assert isinstance(node, ast.ClassDef)
-        for field, text in zip(node.body, node.body[1:], strict=False):
-            match field, text:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as words)):
-                    found[name] = inspect.cleandoc(words)
+        found |= _own_texts(base)
     return found
+
+
+def _own_texts(kind: type[Any]) -> dict[str, str]:
+    node = _classes_in(kind.__module__)[kind.__name__]
+    found: dict[str, str] = {}
+    for field, text in zip(node.body, node.body[1:], strict=False):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as words)):
+                found[name] = inspect.cleandoc(words)
+    return found
+
+
+@cache
+def _classes_in(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module by name. Each module is parsed once, not once for each of its classes."""
+    source = inspect.getsource(sys.modules[module])
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
