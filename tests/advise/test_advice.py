@@ -133,7 +133,7 @@ def test_only_missed_cases_are_advised_where_verdicts_are_given(project: Project
 
 
 def test_the_page_has_the_first_few(project: Project, runs: dict[str, JudgedRun]) -> None:
-    rows = advice_rows(advice_by_case(runs["cumprod"], project), runs["cumprod"].names)
+    rows = advice_rows(advice_by_case(runs["cumprod"], project), runs["cumprod"])
     naive = [row for row in rows if row.case == "cumprod/naive_serial/default/page"]
     assert len(naive) == 3
     assert naive[0].readings[0].startswith("bytes_per_sector_loaded 4 bytes (launch ")

@@ -9,7 +9,7 @@ from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
 from stallgate.errors import BrokenFile
 from stallgate.formatting import percent, rounded
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Advice, Case, CitedReading, FrozenStruct, HotLine, RuleResult
+from stallgate.model import Advice, CitedReading, FrozenStruct, HotLine, Role, RuleResult
 from stallgate.project.load import Project
 
 MOST_ON_PAGE = 3
@@ -23,6 +23,7 @@ class AdviceRow(FrozenStruct, frozen=True):
     """The case for a reader."""
     case: str
     workload: str
+    role: Role
     rule: str
     gain: float
     """The largest share of the case's time that the cause can explain, 0 to 1."""
@@ -44,22 +45,25 @@ class AdviceRow(FrozenStruct, frozen=True):
 def advice_part(project: Project, result: JudgedRun) -> tuple[list[AdviceRow], str]:
     """The advice for a run's page, and why there is none: a broken rule costs the page its advice, and nothing else."""
     try:
-        return advice_rows(advice_by_case(result, project), result.names), ""
+        return advice_rows(advice_by_case(result, project), result), ""
     except BrokenFile as error:
         return [], error.message
 
 
-def advice_rows(found: Iterable[CaseAdvice], names: dict[Case, str]) -> list[AdviceRow]:
+def advice_rows(found: Iterable[CaseAdvice], result: JudgedRun) -> list[AdviceRow]:
     """The advice of a run for its page, the first few of each case."""
-    return [_row(advice, names[advice.case]) for each in found for advice in each.advice[:MOST_ON_PAGE]]
+    roles = {case.case: case.role for case in result.run.cases}
+    first = [advice for each in found for advice in each.advice[:MOST_ON_PAGE]]
+    return [_row(advice, result.names[advice.case], roles[advice.case]) for advice in first]
 
 
-def _row(advice: Advice, name: str) -> AdviceRow:
+def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
     line = advice.line
     return AdviceRow(
         name=name,
         case=advice.case.name,
         workload=advice.case.workload,
+        role=role,
         rule=advice.rule,
         gain=advice.gain,
         gain_words=gain_in_words(advice),

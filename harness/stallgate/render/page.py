@@ -70,6 +70,8 @@ class PageSection(FrozenStruct, frozen=True):
     choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
     """Each with the name of its PNG."""
+    is_folded: bool
+    """Whether its pictures are folded: other workloads are judged, and this one is not."""
     cases: CaseTable
     grid: Grid
     kernels: list[KernelRow]
@@ -281,6 +283,7 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         rightness=rightness(view),
         choices=choices(view),
         pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
+        is_folded=bool(view.result.judgement.verdicts) and not any(view.verdicts()),
         cases=case_table(view),
         grid=grid(view),
         kernels=kernels(view),
