@@ -222,6 +222,15 @@ def scaled(value: float, unit: str, digits: int = 3) -> str:
     return f"{rounded(value / factor, digits)}{sign}"
 
 
+def scaled_apart(value: float, other: float, unit: str) -> tuple[str, str]:
+    """Two values that are not equal, in as many digits as it takes to tell them apart; at least three."""
+    for digits in range(3, _MOST_DIGITS):
+        shown = scaled(value, unit, digits), scaled(other, unit, digits)
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
 def with_unit(value: float, unit: str) -> str:
     """A value with its unit in three significant digits, in a multiple of the unit where that is shorter."""
     if unit in _SCALES or unit == "%":

@@ -254,7 +254,7 @@ def test_ranges_are_calls_of_all_their_launches(importing: Import) -> None:
     }
     page = importing.page()
     assert "3 kernels, 11 launches, 1 ncu report" in page
-    assert f"NVTX range step on {GPU}, device 0 takes 32.38 µs in " in page
+    assert f"NVTX range step on {GPU}, device 0 takes 32.4 µs in " in page
 
 
 def test_the_time_of_a_range_is_that_of_all_its_launches(importing: Import) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stallgate.extract.kernels import line_to_paste
 from stallgate.extract.read_run import ReadRun
-from stallgate.formatting import listed, scaled, shortened, spaced
+from stallgate.formatting import listed, scaled_apart, shortened, spaced
 from stallgate.model import Case, CaseResult, Reason
 from stallgate.project.catalogue import L2_SECTORS
 from stallgate.project.load import Project
@@ -130,6 +130,6 @@ def _moved_too_little(read: ReadRun, project: Project, result: CaseResult) -> Re
     moved = sectors.low * _SECTOR_BYTES
     if moved >= workload.bytes:
         return None
-    needed = scaled(workload.bytes, "byte")
-    sentence = f"implausible: {scaled(moved, 'byte')} went through L2, and the workload needs {needed}"
+    through, needed = scaled_apart(moved, workload.bytes, "byte")
+    sentence = f"implausible: {through} went through L2, and the workload needs {needed}"
     return Reason(code="implausible", sentence=sentence)

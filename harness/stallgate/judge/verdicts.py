@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
-from stallgate.formatting import bare, listed, scaled, shortened, spaced
+from stallgate.formatting import bare, listed, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
@@ -219,8 +219,9 @@ def _other_bytes(grounds: Grounds, case: Case) -> str:
         return ""
     problem = grounds.project.problems.get(case.problem)
     file = problem.file if problem is not None else "problem.toml"
-    said = f"{file} says that it needs {scaled(load.bytes, 'byte')}"
-    return f"{case.problem}/{case.workload}: {said}, and its inputs and outputs have {scaled(derived, 'byte')}"
+    needed, found = scaled_apart(load.bytes, derived, "byte")
+    said = f"{file} says that it needs {needed}"
+    return f"{case.problem}/{case.workload}: {said}, and its inputs and outputs have {found}"
 
 
 def _idle_waivers(problem: str, project: Project, verdicts: list[Verdict]) -> list[str]:
