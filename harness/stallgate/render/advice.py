@@ -12,6 +12,9 @@ from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Advice, Case, CitedReading, FrozenStruct, HotLine, RuleResult
 from stallgate.project.load import Project
 
+_LEAST = 0.0005
+"""A smaller share would be told as 0.0 %."""
+
 MOST_ON_PAGE = 3
 """Advice on a case that a page shows; ``stallgate advise`` has all."""
 
@@ -23,6 +26,8 @@ class AdviceRow(FrozenStruct, frozen=True):
     """The case for a reader."""
     case: str
     workload: str
+    kernel: str
+    """Empty where the advice is on a call of several."""
     rule: str
     gain: float
     """The largest share of the case's time that the cause can explain, 0 to 1."""
@@ -60,6 +65,7 @@ def _row(advice: Advice, name: str) -> AdviceRow:
         name=name,
         case=advice.case.name,
         workload=advice.case.workload,
+        kernel=advice.kernel,
         rule=advice.rule,
         gain=advice.gain,
         gain_words=gain_in_words(advice),
@@ -79,7 +85,7 @@ def _row(advice: Advice, name: str) -> AdviceRow:
 def gain_in_words(advice: Advice) -> str:
     """The most that can be gained, as a share of the time and as a time."""
     if advice.stops:
-        return f"{percent(advice.gain)} of the time is left"
+        return f"{percent(advice.gain)} of the time is left" if advice.gain >= _LEAST else "nothing is left to gain"
     time = CitedReading(metric="duration", value=1e6 * advice.gain_ms, unit="ns", launch=None, sample="")
     return f"up to {percent(advice.gain)} of the time, {spelled(time)}"
 
