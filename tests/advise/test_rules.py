@@ -249,7 +249,12 @@ def test_a_rule_is_silent_where_something_else_is_the_limit(
     assert not holds(rules[rule], readings(ROWS[rule].fires | changed))
 
 
-YIELDS = [("excessive_sectors", "sector_use"), ("imbalance", "partial_wave"), ("issue_bound", "conversions")]
+YIELDS = [
+    ("excessive_sectors", "sector_use"),
+    ("imbalance", "partial_wave"),
+    ("issue_bound", "conversions"),
+    ("bytes_in_flight", "register_spills"),
+]
 
 
 @pytest.mark.parametrize(("rule", "better"), YIELDS)
