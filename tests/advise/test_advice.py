@@ -136,6 +136,7 @@ def test_the_page_has_the_first_few(project: Project, runs: dict[str, JudgedRun]
     rows = advice_rows(advice_by_case(runs["cumprod"], project), runs["cumprod"])
     naive = [row for row in rows if row.case == "cumprod/naive_serial/default/page"]
     assert len(naive) == 3
+    assert {row.kernel for row in naive} == {"_serial_kernel"}
     assert naive[0].readings[0].startswith("bytes_per_sector_loaded 4 bytes (launch ")
 
 
@@ -205,6 +206,10 @@ def test_a_cause_is_told_once(advised: dict[str, CaseAdvice]) -> None:
 def test_times_are_told_in_units_that_fit(advised: dict[str, CaseAdvice]) -> None:
     assert gain_in_words(first(advised, "cumprod/naive_serial/default/square")).endswith(" of the time, 16.6 ms")
     assert gain_in_words(first(advised, "cumprod/torch_cumprod/default/page")).endswith(" µs")
+
+
+def test_what_is_faster_than_the_roof_has_nothing_left(advised: dict[str, CaseAdvice]) -> None:
+    assert gain_in_words(first(advised, "cumprod/blocked_scan/default/page")) == "nothing is left to gain"
 
 
 def test_bytes_that_dram_has_to_move_leave_less_to_sectors(advised: dict[str, CaseAdvice]) -> None:

@@ -12,6 +12,9 @@ from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Advice, CitedReading, FrozenStruct, HotLine, Role, RuleResult
 from stallgate.project.load import Project
 
+_LEAST = 0.0005
+"""A smaller share would be told as 0.0 %."""
+
 MOST_ON_PAGE = 3
 """Advice on a case that a page shows; ``stallgate advise`` has all."""
 
@@ -23,7 +26,12 @@ class AdviceRow(FrozenStruct, frozen=True):
     """The case for a reader."""
     case: str
     workload: str
+<<<<<<< HEAD
     role: Role
+=======
+    kernel: str
+    """Empty where the advice is on a call of several."""
+>>>>>>> advise2
     rule: str
     gain: float
     """The largest share of the case's time that the cause can explain, 0 to 1."""
@@ -63,7 +71,11 @@ def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
         name=name,
         case=advice.case.name,
         workload=advice.case.workload,
+<<<<<<< HEAD
         role=role,
+=======
+        kernel=advice.kernel,
+>>>>>>> advise2
         rule=advice.rule,
         gain=advice.gain,
         gain_words=gain_in_words(advice),
@@ -83,7 +95,7 @@ def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
 def gain_in_words(advice: Advice) -> str:
     """The most that can be gained, as a share of the time and as a time."""
     if advice.stops:
-        return f"{percent(advice.gain)} of the time is left"
+        return f"{percent(advice.gain)} of the time is left" if advice.gain >= _LEAST else "nothing is left to gain"
     time = CitedReading(metric="duration", value=1e6 * advice.gain_ms, unit="ns", launch=None, sample="")
     return f"up to {percent(advice.gain)} of the time, {spelled(time)}"
 
