@@ -26,12 +26,9 @@ class AdviceRow(FrozenStruct, frozen=True):
     """The case for a reader."""
     case: str
     workload: str
-<<<<<<< HEAD
     role: Role
-=======
     kernel: str
     """Empty where the advice is on a call of several."""
->>>>>>> advise2
     rule: str
     gain: float
     """The largest share of the case's time that the cause can explain, 0 to 1."""
@@ -71,11 +68,8 @@ def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
         name=name,
         case=advice.case.name,
         workload=advice.case.workload,
-<<<<<<< HEAD
         role=role,
-=======
         kernel=advice.kernel,
->>>>>>> advise2
         rule=advice.rule,
         gain=advice.gain,
         gain_words=gain_in_words(advice),
