@@ -27,6 +27,8 @@ from tests import warm
 
 LIBRARIES = (
     "click",
+    "csv",
+    "http.server",
     "jinja2",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
@@ -36,6 +38,10 @@ LIBRARIES = (
     "rich.console",
     "rich.progress",
     "rich.table",
+    "statistics",
+    "tomllib",
+    "webbrowser",
+    "xml.etree.ElementTree",
     "zstandard",
 )
 

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import ncu_report
 import pytest
 
-from tests.conftest import Stallgate
+from tests.conftest import command_line, small_tree
 from tests.extract.patching import launches_of, patched, unpacked_report
+from tests.shared import Shared
 
 REPORTS = Path(__file__).parent / "reports"
 GPU = "NVIDIA H100 80GB HBM3"
@@ -54,31 +55,47 @@ class Imported(NamedTuple):
 
 
 class Import:
-    """Imports a report, by its name or its bytes."""
+    """Imports a report: by its name once for all tests, which only read; or its bytes, into the test's own tree."""
 
-    def __init__(self, stallgate: Stallgate, tree: Path) -> None:
-        self._stallgate, self._tree = stallgate, tree
+    def __init__(self, shared: Shared, tree: Path) -> None:
+        self._shared, self._tree = shared, tree
 
     def __call__(self, name: str, content: bytes | None = None) -> Imported:
-        path = self._tree / f"{name}.ncu-repz"
-        path.write_bytes(content if content is not None else (REPORTS / path.name).read_bytes())
-        shown = self._stallgate("import", str(path), COLUMNS="80")
-        done = self._stallgate("import", "--json", str(path))
-        assert (shown.returncode, done.returncode) == (0, 0), done.stderr + shown.stderr
-        answer = json.loads(done.stdout)
-        return Imported(folder=Path(answer["run"]), answer=answer, said=" ".join(shown.stdout.split()))
+        if content is not None:
+            return imported(self._tree, name, content)
+        return self._shared.get(
+            f"elsewhere-{name}",
+            lambda folder: imported(small_tree(folder / "project"), name, (REPORTS / f"{name}.ncu-repz").read_bytes()),
+        )
 
-    def page(self) -> str:
-        """The words of the newest run's page."""
-        assert self._stallgate("report").returncode == 0
-        page = (self._tree / "reports/latest/report.html").read_text()
-        body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
-        return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+    def page(self, name: str) -> str:
+        """The words of the page of a report."""
+        tree = self(name).folder.parents[1]
+        return self._shared.get(f"page-elsewhere-{name}", lambda _: words_of_page(tree))
+
+
+def imported(tree: Path, name: str, content: bytes) -> Imported:
+    """A report that ``stallgate import`` takes into a tree, twice: as it is shown, and as an object."""
+    path, stallgate = tree / f"{name}.ncu-repz", command_line(tree)
+    path.write_bytes(content)
+    shown = stallgate("import", str(path), COLUMNS="80")
+    done = stallgate("import", "--json", str(path))
+    assert (shown.returncode, done.returncode) == (0, 0), done.stderr + shown.stderr
+    answer = json.loads(done.stdout)
+    return Imported(folder=Path(answer["run"]), answer=answer, said=" ".join(shown.stdout.split()))
+
+
+def words_of_page(tree: Path) -> str:
+    """The words of the page of a tree's newest run."""
+    assert command_line(tree)("report").returncode == 0
+    page = (tree / "reports/latest/report.html").read_text()
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
 @pytest.fixture
-def importing(stallgate: Stallgate, tree: Path) -> Import:
-    return Import(stallgate, tree)
+def importing(shared: Shared, tree: Path) -> Import:
+    return Import(shared, tree)
 
 
 def actions(name: str) -> list[Any]:
@@ -153,7 +170,7 @@ def test_a_fact_in_which_the_launches_differ_is_none_of_the_whole(importing: Imp
 def test_a_range_of_triton_launches(importing: Import) -> None:
     found = importing("ranges_of_triton")
     assert found.counts() == {"range of scale, add and scale": 1}
-    page = importing.page()
+    page = importing.page("ranges_of_triton")
     assert "1 range, 1 ncu report" in page
     assert "1 range of 3 kernel launches, measured as a whole" in page
 
@@ -164,7 +181,7 @@ def test_two_launches_of_a_graph_are_one_case(importing: Import) -> None:
     (case,) = found.of("graph")
     assert case["kernels"] == ["scale", "add", "scale"]
     assert (found.time(case)["low"], found.time(case)["high"]) == (264032.0, 306912.0)
-    page = importing.page()
+    page = importing.page("graph")
     assert "1 CUDA graph, 2 launches, 1 ncu report" in page
     assert "2 launches of a CUDA graph of 3 kernel launches, measured as a whole" in page
 
@@ -183,7 +200,7 @@ def test_application_replay_is_launches_as_always(importing: Import) -> None:
 def test_two_processes_are_two_launches(importing: Import) -> None:
     found = importing("processes")
     assert found.counts() == {"scale": 1, "add": 1}
-    assert "2 kernels, 2 launches, 1 ncu report" in importing.page()
+    assert "2 kernels, 2 launches, 1 ncu report" in importing.page("processes")
 
 
 def test_137_configurations_are_137_cases(importing: Import) -> None:
@@ -197,7 +214,7 @@ def test_137_configurations_are_137_cases(importing: Import) -> None:
     assert [(tuple(case["grid"]), tuple(case["block"])) for case in found.cases] == launched
     assert {case["launches"] for case in found.cases} == {1}
     assert "the 40 of 137 that took longest" in found.said
-    page = importing.page()
+    page = importing.page("configurations")
     assert "1 kernel, 137 launches, 1 ncu report" in page
     assert "undecided" not in page
 
@@ -207,7 +224,7 @@ def test_105_launches_are_15_kernels_of_seven_launches(importing: Import) -> Non
     grids = [1024 // part for part in (1, 2, 4, 8, 16)]
     names = [f"{kernel} (grid {grid}x1x1)" for kernel in ("scale", "Scale", "add") for grid in grids]
     assert found.counts() == dict.fromkeys(names, 7)
-    assert "3 kernels, 105 launches, 1 ncu report" in importing.page()
+    assert "3 kernels, 105 launches, 1 ncu report" in importing.page("few_kernels")
 
 
 def test_the_launches_of_few_kernels_are_shown_with_their_spread(importing: Import) -> None:
@@ -252,7 +269,7 @@ def test_ranges_are_calls_of_all_their_launches(importing: Import) -> None:
         "scale (in epoch 1)": 1,
         "scale": 1,
     }
-    page = importing.page()
+    page = importing.page("nvtx_ranges")
     assert "3 kernels, 11 launches, 1 ncu report" in page
     assert f"NVTX range step on {GPU}, device 0 takes 32.4 µs in " in page
 
@@ -280,7 +297,7 @@ def test_a_launch_that_faulted_has_no_counters(importing: Import) -> None:
     assert outcomes == {"scale": ("profiled", 0), "add": ("profiled", 0), "stray": ("not_profiled", 1)}
     assert "stray: not profiled: ncu has no counters of this launch" in found.said
     assert not any(row["variant"] == "stray" and row["value"] for row in found.rows())
-    assert "ncu has no counters of this launch" in importing.page()
+    assert "ncu has no counters of this launch" in importing.page("fault")
 
 
 # --- several GPUs -----------------------------------------------------------------------------------------------------
