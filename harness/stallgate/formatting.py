@@ -166,7 +166,7 @@ def apart(value: float, bound: float) -> tuple[str, str]:
     return shown
 
 
-_MOST_DIGITS = 9
+_MOST_DIGITS, _TELLING_DIGITS = 9, 16
 
 
 def _kept_zeros(value: float) -> str:
@@ -224,7 +224,7 @@ def scaled(value: float, unit: str, digits: int = 3) -> str:
 
 def scaled_apart(value: float, other: float, unit: str) -> tuple[str, str]:
     """Two values that are not equal, in as many digits as it takes to tell them apart; at least three."""
-    for digits in range(3, _MOST_DIGITS):
+    for digits in range(3, _TELLING_DIGITS):
         shown = scaled(value, unit, digits), scaled(other, unit, digits)
         if shown[0] != shown[1]:
             break

@@ -65,7 +65,7 @@ def test_the_gated_branch_takes_what_passes(repository_of_git: Repository) -> No
     assert "stallgate" not in repository_of_git.git("push", "origin", "main:wip")
 
     said = repository_of_git.git("push", "origin", "main", status=1)
-    assert "stale: variant blocked_scan changed since it was measured" in " ".join(said.split())
+    assert "square: variant blocked_scan changed since it was measured" in " ".join(said.split())
     assert "main is not pushed" in said
     pushed = repository_of_git.git("rev-parse", "main~1").strip()
     assert repository_of_git.git("rev-parse", "origin/main").strip() == pushed

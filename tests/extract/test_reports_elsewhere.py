@@ -271,7 +271,10 @@ def test_ranges_are_calls_of_all_their_launches(importing: Import) -> None:
     }
     page = importing.page("nvtx_ranges")
     assert "3 kernels, 11 launches, 1 ncu report" in page
-    assert f"NVTX range step on {GPU}, device 0 takes 32.4 µs in " in page
+    assert "step 6 launches of scale, add and Scale, together 32.4 µs" in page
+    top = page.partition("Names and terms")[0]
+    assert "work first on add (in forward)" in top
+    assert "32.4 µs" not in top, "the time of a range is that of no kernel"
 
 
 def test_the_time_of_a_range_is_that_of_all_its_launches(importing: Import) -> None:

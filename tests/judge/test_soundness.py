@@ -116,7 +116,7 @@ def test_an_allowance_that_nobody_can_review_is_refused(
         (
             {"sectors": NEEDED / 32 - 1},
             "implausible",
-            "8.58993456 GB went through L2, and the workload needs 8.5899",
+            "8.58993456 GB went through L2, and the workload needs 8.58993459 GB",
         ),
         ({"sectors": NEEDED / 64}, "implausible", "4.29 GB went through L2, and the workload needs 8.59 GB"),
         ({"fraction": 1.16}, "implausible", "1.16 of the roof, and nothing beats it by over 15%"),

@@ -101,7 +101,7 @@ def test_the_first_launch_is_left_out(capture: Capture) -> None:
 
 
 def whole_time(capture: Capture) -> str:
-    return f"{sum(kernel['time_ns'] for kernel in capture.run['program']['kernels']) / 1e6:.4g} ms"
+    return f"{sum(kernel['time_ns'] for kernel in capture.run['program']['kernels']) / 1e6:.3g} ms"
 
 
 def first_share(capture: Capture) -> str:

@@ -140,7 +140,7 @@ def test_a_recording_of_other_code_is_stale(stallgate: Stallgate, tree: Path, pa
     assert stallgate("profile").returncode == 3
     done = stallgate("gate")
     assert done.returncode == 3
-    assert f"stale: {named} changed since it was measured" in " ".join(done.stdout.split())
+    assert f"square: {named} changed since it was measured" in " ".join(done.stdout.split())
 
 
 def test_a_changed_bound_needs_no_gpu(stallgate: Stallgate, tree: Path) -> None:
@@ -193,7 +193,7 @@ def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, la
     gate = stallgate("gate", "--stage", "memory_access")
     assert gate.returncode == 1
     assert "naive_serial on square" in gate.stdout
-    assert "Memory-dependency stall is" in gate.stdout
+    assert "Waits for memory (memory_dependency_stall) is" in " ".join(gate.stdout.split())
 
 
 def test_no_colour_away_from_a_terminal(stallgate: Stallgate) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import MARKS, spaced, with_unit
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role, Status, Verdict
+from stallgate.formatting import spaced, verdict_mark, with_unit
+from stallgate.model import CaseResult, FrozenStruct, Metric, Role, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
@@ -60,8 +60,8 @@ def case_table(view: View) -> CaseTable:
             case=case.case.name,
             role=case.role,
             cells=[_cell(view, case, column) for column in columns],
-            verdict=MARKS[status] if (status := _status(verdicts, case)) is not None else "",
-            status=status or "",
+            verdict=verdict_mark(worst) if (worst := _worst(verdicts.get(case.case, []))) is not None else "",
+            status=worst.status if worst is not None else "",
         )
         for place, case in enumerate(_ordered(view))
     ]
@@ -89,9 +89,8 @@ def _below(case: CaseResult) -> str:
     return case.role if case.outcome == "profiled" else f"{case.role}, {spaced(case.outcome)}"
 
 
-def _status(verdicts: dict[Case, list[Verdict]], case: CaseResult) -> Status | None:
-    found = {verdict.status for verdict in verdicts.get(case.case, [])}
-    return next((status for status in _WORST if status in found), None)
+def _worst(verdicts: list[Verdict]) -> Verdict | None:
+    return min(verdicts, key=lambda verdict: _WORST.index(verdict.status), default=None)
 
 
 def _ordered(view: View) -> list[CaseResult]:

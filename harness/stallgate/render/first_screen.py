@@ -117,7 +117,7 @@ def _rowed(views: Sequence[View]) -> list[_Rowed]:
     ]
     if found:
         return sorted(found, key=_urgency)
-    imported = [(view, case, list[Verdict]()) for view in views if _is_import(view) for case in view.cases]
+    imported = [(view, case, list[Verdict]()) for view in views if _is_import(view) for case in view.kernels]
     timed = [row for row in imported if row[0].total_time(row[1])]
     return sorted(timed, key=lambda row: -(row[0].total_time(row[1]) or 0.0))
 
@@ -212,6 +212,8 @@ def _spread(view: View, case: CaseResult) -> str:
     found = view.summary(case, "duration")
     if found is None or found.low is None or found.high is None:
         return ""
+    if case.identity is not None and case.identity.kind != "launches":
+        return f"{case.identity.launches} launches together" if case.identity.kind == "call" else "measured as a whole"
     noun = "samples" if case.identity is None else "launches"
     if found.samples < 2:
         return "one sample" if case.identity is None else "one launch"

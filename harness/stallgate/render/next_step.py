@@ -94,7 +94,7 @@ def _without_faults(result: JudgedRun, views: Sequence[View], command: NextComma
 
 def _heaviest(views: Sequence[View]) -> str:
     """The imported case that took most of the time, as what to work on first; '' where no time is known."""
-    timed = [(time, view, case) for view in views for case in view.cases if (time := view.total_time(case))]
+    timed = [(time, view, case) for view in views for case in view.kernels if (time := view.total_time(case))]
     if not timed:
         return ""
     time, view, case = max(timed, key=lambda found: found[0])

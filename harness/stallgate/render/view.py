@@ -92,6 +92,11 @@ class View:
                 found[row.case] = found.get(row.case, 0.0) + row.value
         return found
 
+    @property
+    def kernels(self) -> list[CaseResult]:
+        """The cases of an imported run whose launches are in no other case: all but NVTX ranges."""
+        return [case for case in self.cases if case.identity is None or case.identity.kind != "call"]
+
     @cached_property
     def all_time(self) -> float:
         """The time of all profiled launches of imported cases, in ns."""
