@@ -24,6 +24,7 @@ from stallgate.project.load import Project
 from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
+from stallgate.render.headroom import is_of_roof
 from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
 from stallgate.render.terminal_progress import Working
@@ -152,7 +153,9 @@ def _first_advice(project: Project, result: JudgedRun) -> list[str]:
     except BrokenFile as error:
         click.echo(f"stallgate: no advice: {error.message}", err=True)
         return []
-    firsts = {advice.case: advice for advice in reversed(found)}.values()
+    short = {(v.problem, v.variant, v.configuration, v.workload) for v in missed if is_of_roof(v)}
+    told = [advice for advice in found if not (advice.stops and tuple(advice.case.name.split("/")) in short)]
+    firsts = {advice.case: advice for advice in reversed(told)}.values()
     return [f"on {_place(result, each)}: {first_advice(each)}" for each in firsts]
 
 

@@ -27,6 +27,8 @@ class AdviceRow(FrozenStruct, frozen=True):
     case: str
     workload: str
     role: Role
+    stops: bool
+    """Whether it says that nothing is left to gain."""
     kernel: str
     """Empty where the advice is on a call of several."""
     rule: str
@@ -69,6 +71,7 @@ def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
         case=advice.case.name,
         workload=advice.case.workload,
         role=role,
+        stops=advice.stops,
         kernel=advice.kernel,
         rule=advice.rule,
         gain=advice.gain,

@@ -147,7 +147,7 @@ def results_line(result: JudgedRun) -> ResultsLine:
     """
     cases = result.run.cases
     if result.run.kind == "imported":
-        return ResultsLine(words="Results: not checked, an ncu report does not have them", style="plain")
+        return ResultsLine(words="Results: not checked: an ncu report holds no results", style="plain")
     mine = [case for case in cases if case.role in ("candidate", "unknown")] or list(cases)
     right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
     wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]

@@ -42,6 +42,11 @@ def missed_by(verdict: Verdict) -> str:
     return distance(verdict.value, verdict.bound, verdict)
 
 
+def is_of_roof(verdict: Verdict) -> bool:
+    """Whether a target asks for a part of the roof: where it is missed, the part that is left can be reached."""
+    return verdict.metric == ROOF_FRACTION or verdict.of_roof is not None
+
+
 def badness(verdict: Verdict) -> float:
     """How much a target is missed by, to be ordered by: relative to its bound."""
     if verdict.status != "fail" or verdict.value is None or not verdict.bound:

@@ -19,11 +19,21 @@ class NextCommand(NamedTuple):
     command: str
 
 
-_PAGE = NextCommand("the page", "stallgate report --open")
+_REPORT = "stallgate report --open"
+_PAGE = NextCommand("the page", _REPORT)
 
 
 def next_command(run: Run, found: Judgement) -> NextCommand:
     """What to run after this run. The most serious verdict decides."""
+    step = _step(run, found)
+    return (
+        NextCommand(step.purpose, f"stallgate report {shlex.quote(run.name)} --open")
+        if step.command == _REPORT
+        else step
+    )
+
+
+def _step(run: Run, found: Judgement) -> NextCommand:
     if run.kind == "imported":
         return _PAGE
     if run.kind == "live" and not run.complete:
@@ -43,7 +53,7 @@ def _subject(verdict: Verdict) -> str:
 
 
 def _look(_: Verdict) -> NextCommand:
-    return NextCommand("what the time goes to", "stallgate report --open")
+    return NextCommand("what the time goes to", _REPORT)
 
 
 def _check(verdict: Verdict) -> NextCommand:

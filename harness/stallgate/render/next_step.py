@@ -9,7 +9,7 @@ from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.headroom import badness, headroom, missed_by
+from stallgate.render.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.render.next_command import NextCommand, next_command
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
@@ -43,11 +43,11 @@ def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[Advice
     if missed:
         worst = max(missed, key=badness)
         return _advised(advised, worst) or _largest(views, worst)
-    return _without_faults(result, views, command)
+    return _without_faults(result, views, command, advised)
 
 
 _MENDS = {
-    "wrong_result": "mend the result of {} before its speed; `check` compares it without a GPU profile",
+    "wrong_result": "fix the result of {} first; this checks it without profiling",
     "crashed": "find out why {} ended; `check` runs it alone, and the process's log is under ncu/",
     "timed_out": "find out why {} did not end; `check` runs it alone, and the process's log is under ncu/",
     "foreign_kernel": "write the kernels that {} takes from elsewhere, or allow them in problem.toml",
@@ -59,7 +59,7 @@ def _advised(advised: Sequence[AdviceRow], verdict: Verdict) -> NextStep | None:
     """The first advice on the case of a missed target, with its evidence."""
     case = "/".join((verdict.problem, verdict.variant, verdict.configuration, verdict.workload))
     for row in advised:
-        if row.case == case:
+        if row.case == case and not (row.stops and is_of_roof(verdict)):
             return NextStep(words=f"{row.title}, {row.gain_words}: {row.text} {row.tries}".rstrip("."))
     return None
 
@@ -80,16 +80,20 @@ def _is_of(verdict: Verdict, case: CaseResult) -> bool:
     return (verdict.variant, verdict.configuration) == (case.case.variant, case.case.configuration)
 
 
-def _without_faults(result: JudgedRun, views: Sequence[View], command: NextCommand) -> NextStep:
+def _without_faults(
+    result: JudgedRun, views: Sequence[View], command: NextCommand, advised: Sequence[AdviceRow]
+) -> NextStep:
     """The step where nothing fails: what is not measured, or what is left."""
     run = result.run
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
         return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=_gate(run.name))
+    if run.kind == "imported" and result.judgement.exit_status == 3:
+        return NextStep(words="name a stage that needs no roof and no baseline", command=_gate(run.name))
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
-    return _what_is_left(views)
+    return _what_is_left(views, advised)
 
 
 def _heaviest(views: Sequence[View]) -> str:
@@ -106,7 +110,7 @@ def _gate(name: str) -> str:
     return f"stallgate gate {name} --stage NAME"
 
 
-def _what_is_left(views: Sequence[View]) -> NextStep:
+def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:
     """How much faster the judged case that is farthest from its roof could be."""
     judged = [(view, case) for view in views for case in view.cases if case.case in judged_cases(view)]
     known = [(f, view, case) for view, case in judged if (f := view.median(case, ROOF_FRACTION)) is not None]
@@ -116,8 +120,9 @@ def _what_is_left(views: Sequence[View]) -> NextStep:
     left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
     if left <= _NOTHING_LEFT:
         return NextStep(words=f"{percent(left)} left of the roof for {name}: stop")
-    waits = waiting_in_words(view, case, 1)
-    return NextStep(words=f"{percent(left)} left of the roof for {name}{f'. {waits}' if waits else ''}")
+    first = next((row for row in advised if row.case == case.case.name and not row.stops), None)
+    said = f"{first.title}. {first.tries}".rstrip(".") if first is not None else waiting_in_words(view, case, 1)
+    return NextStep(words=f"{percent(left)} left of the roof for {name}{f': {said}' if said else ''}")
 
 
 def judged_cases(view: View) -> dict[Case, list[Verdict]]:

@@ -8,7 +8,7 @@ from shlex import join as quoted
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
-from stallgate.render.headroom import missed_by
+from stallgate.render.headroom import badness, missed_by
 from stallgate.render.next_command import next_command
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
@@ -83,7 +83,7 @@ def _reason(found: Judgement, catalogue: Catalogue) -> str:
     worst = worst or [v for v in found.verdicts if v.status == "not_measured"]
     if not worst:
         return "nothing was judged"
-    first = worst[0]
+    first = max(worst, key=badness)
     about = f"{whom(first, with_problem=several)}"
     about += f", {title_of(first.metric, catalogue)}" if first.metric is not None else f", {_short(first)}"
     missed = missed_by(first)

@@ -54,17 +54,23 @@ def _busiest(view: View, case: CaseResult) -> str:
     if not known:
         return ""
     most, _, kind = max(known)
-    words = listed([f"{name} {share(value)} %" for value, name, _ in known])
+    busiest = sorted(known, reverse=True)[:_MOST_UNITS]
+    words = listed([f"{name} {share(value)} %" for value, name, _ in busiest])
     return f"{kind if most >= _BUSY else 'latency, no unit is busy'} ({words} of peak)"
 
 
 _UNITS = (
     ("dram_throughput", "DRAM", "memory bandwidth"),
+    ("l2_throughput", "L2", "L2 bandwidth"),
+    ("l1_throughput", "L1", "L1 and shared memory"),
     ("sm_throughput", "SM", "compute (SM)"),
     ("tensor_pipe_utilization", "tensor pipe", "compute (tensor cores)"),
     ("fp64_pipe_utilization", "FP64 pipe", "compute (FP64)"),
 )
 """Metric, name of the unit, and the limit that it is where it is busiest."""
+
+_MOST_UNITS = 4
+"""Units whose utilisation is told, the busiest first."""
 
 _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 
