@@ -198,3 +198,12 @@ def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, la
 
 def test_no_colour_away_from_a_terminal(stallgate: Stallgate) -> None:
     assert "\x1b" not in stallgate("profile").stdout
+
+
+def test_a_sweep_without_counters_is_no_run_and_says_how_it_is_shown(stallgate: Stallgate, tree: Path) -> None:
+    (tree / "reports/mine-sweep").mkdir(parents=True)
+    (tree / "reports/mine-sweep/sweep.json").write_text("{}")
+    done = stallgate("gate", "mine-sweep")
+    assert done.returncode == 3
+    assert "is a sweep without counters" in done.stderr
+    assert "stallgate sweep --show mine-sweep" in " ".join(done.stderr.split())

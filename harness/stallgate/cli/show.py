@@ -39,8 +39,8 @@ from stallgate.render.listings import problems_text, runs_table, stages_text
 from stallgate.render.sweep_terminal import show_sweep
 from stallgate.render.terminal_run import show_run
 from stallgate.runs.conditions import gpus_of
-from stallgate.runs.folder import LATEST, RECORDED
-from stallgate.runs.sweep import SWEEP_FILE, load_sweep
+from stallgate.runs.folder import LATEST, RECORDED, SWEEP_FILE
+from stallgate.runs.sweep import load_sweep
 
 GateAnswer = Status | Literal["not_judged"]
 """The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""

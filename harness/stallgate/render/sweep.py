@@ -35,8 +35,8 @@ from stallgate.render.sweep_words import (
     values_text,
 )
 from stallgate.render.template import template
-from stallgate.runs.folder import write_whole
-from stallgate.runs.sweep import SWEEP_FILE, Sweep, Trial, TrialState, load_sweep
+from stallgate.runs.folder import SWEEP_FILE, write_whole
+from stallgate.runs.sweep import Sweep, Trial, TrialState, load_sweep
 
 SWEEP_PAGE = "sweep.html"
 SWEEP_PICTURE = "sweep.png"

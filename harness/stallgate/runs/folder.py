@@ -20,6 +20,9 @@ from stallgate.model import LABEL_PART, RUN_FORMAT, Attempt, Origin, Run
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.paths import inside, slug
 
+SWEEP_FILE = "sweep.json"
+"""What makes a folder a sweep's."""
+
 LATEST = "latest"
 RECORDED = "recorded"
 
@@ -153,6 +156,8 @@ def load(folder: Path) -> Run:
         BrokenFile: it is not a run that stallgate wrote.
     """
     path = folder / "run.json"
+    if not path.is_file() and (folder / SWEEP_FILE).is_file():
+        raise NoRun(f"{folder} is a sweep without counters", f"`stallgate sweep --show {folder.name}` shows it")
     if not path.is_file():
         raise NoRun(f"{folder} has no run.json", "name a run's folder, or make a run with `stallgate profile`")
     again = RECORD_AGAIN if RECORDED in folder.parts else "profile again"

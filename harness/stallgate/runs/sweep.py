@@ -9,12 +9,11 @@ from typing import Literal
 from stallgate.errors import NoRun, UnknownName
 from stallgate.model import CeilingKind, FrozenStruct
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
-from stallgate.runs.folder import pretty, read_versioned, write_whole
+from stallgate.runs.folder import SWEEP_FILE, pretty, read_versioned, write_whole
 
 SWEEP_FORMAT = 1
 """Version of ``sweep.json``. History: 1, the first."""
 
-SWEEP_FILE = "sweep.json"
 
 TunableValue = int | float | str | bool
 
