@@ -14,6 +14,7 @@ from stallgate.project.catalogue import TENSOR_FLOPS, VECTOR_FLOPS, stage_metric
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
+from stallgate.render.imports import sharing
 from stallgate.runs.conditions import problems_in
 from stallgate.runs.naming import gpu_name, place_name
 
@@ -94,8 +95,10 @@ class View:
 
     @property
     def kernels(self) -> list[CaseResult]:
-        """The cases of an imported run whose launches are in no other case: all but NVTX ranges."""
-        return [case for case in self.cases if case.identity is None or case.identity.kind != "call"]
+        """The cases of an imported run whose time is their own: no NVTX range, and none that shares a measurement."""
+        shared = {case.case for group in sharing(self.cases, self.result.summaries) for case in group}
+        alone = [case for case in self.cases if case.case not in shared]
+        return [case for case in alone if case.identity is None or case.identity.kind != "call"]
 
     @cached_property
     def all_time(self) -> float:
