@@ -26,9 +26,10 @@ from stallgate.render.figures import (
     warp_states_figure,
 )
 from stallgate.render.page import answers
-from stallgate.render.pictures import glance, joined, one_more_block, targets_panels, titled, waits, workload_finding
+from stallgate.render.pictures import joined, one_more_block, targets_panels, titled, waits, workload_finding
 from stallgate.render.sheet import Disc, Sheet
 from stallgate.render.view import View
+from stallgate.render.what_limits import limit_in_words, waiting_in_words
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recordings, replay
 from tests.conftest import small_tree
@@ -66,10 +67,12 @@ def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, JudgedRun]) -> 
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
-def test_a_glance_tells_time_roof_and_what_warps_wait_for(measured: tuple[Project, JudgedRun]) -> None:
-    (said,) = glance(view(measured))
-    pattern = r"blocked_scan on square takes 2\.8\d+ ms, 9\d\.\d % of the roof; its warps wait most for \w+, \d+ %"
-    assert re.fullmatch(pattern, said)
+def test_the_first_screen_tells_roof_and_what_warps_wait_for(measured: tuple[Project, JudgedRun]) -> None:
+    place = view(measured)
+    case = next(case for case in place.cases if case.role == "candidate")
+    limit = r"Limit: memory bandwidth; runs at 9\d\.\d % of the roof, \d\.\d % left"
+    assert re.fullmatch(limit, limit_in_words(place, case))
+    assert re.fullmatch(r"Warps wait for [a-z ]+ \(\w+\) [\d.]+ % of the time", waiting_in_words(place, case, 1))
 
 
 def test_a_warp_that_is_ready_does_not_wait(measured: tuple[Project, JudgedRun]) -> None:

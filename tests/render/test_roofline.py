@@ -56,7 +56,7 @@ def test_dots_are_by_counters_under_the_roof_of_every_pipe_that_was_used(measure
     assert [(work.name, work.flops_per_second, work.by_need) for work in found.works] == [
         ("blocked_scan", 12e12, False)
     ]
-    assert not found.only_fp32
+    assert found.counted != "FP32 operations"
     levels = {ceiling.name: ceiling.flops_per_second for ceiling in found.ceilings if ceiling.flops_per_second}
     assert levels == {
         "FP32 units, 66.9 TFLOP/s (data sheet)": pytest.approx(66.9e12),

@@ -28,7 +28,6 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
-from stallgate.render.imports import sharing
 from stallgate.render.memory_chart import memory_figure, memory_in_words, memory_paths, memory_remark, path_in_words
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
@@ -37,7 +36,6 @@ from stallgate.render.sheet import Drawing, drawing
 from stallgate.render.states import state_words
 from stallgate.render.units import units, units_figure, units_in_words
 from stallgate.render.view import View, figure_name
-from stallgate.runs.naming import RANGE
 
 
 class Picture(FrozenStruct, frozen=True):
@@ -382,47 +380,6 @@ def waits(view: View, case: CaseResult) -> list[tuple[str, float]]:
     states = [m for m in view.project.catalogue.metrics.values() if m.state is not None and m.family != "issue"]
     known = [(metric.state or "", view.median(case, metric.name) or 0.0) for metric in states]
     return [wait for wait in sorted(known, key=lambda wait: -wait[1])[:2] if wait[1]]
-
-
-_MOST_GLANCES = 2
-"""Candidates per workload that the top of the page mentions: the fastest."""
-
-
-def glance(view: View) -> list[str]:
-    """A sentence for each candidate, without its full stop: how far from the roof it is, what its warps wait for.
-
-    Of imported cases, those that took longest: nobody knows what they have to do.
-    """
-    judged = [case for case in view.cases if case.role in ("candidate", "unknown")]
-    timed = [(time, case) for case in judged if (time := view.median(case, "duration")) is not None]
-    if view.is_imported:
-        shared = [case for group in sharing(view.cases, view.result.summaries) for case in group]
-        told = [pair for pair in timed if pair[1] not in shared]
-        longest = sorted(told, key=lambda pair: -(view.total_time(pair[1]) or 0.0))[:_MOST_GLANCES]
-        return [_at_a_glance(view, case, time) for time, case in longest]
-    fastest = sorted(timed, key=lambda pair: pair[0])[:_MOST_GLANCES]
-    return [_at_a_glance(view, case, time) for time, case in fastest]
-
-
-def _at_a_glance(view: View, case: CaseResult, time: float) -> str:
-    what = f"{RANGE} " if case.identity is not None and case.identity.kind == "call" else ""
-    said = f"{what}{view.short_name(case.case)} on {view.place} takes {scaled(time, 'ns')}{_of_launches(case)}"
-    share = view.median(case, ROOF_FRACTION)
-    if share is not None:
-        said += f", {''.join(_speed(view, share))}"
-    for state, waited in waits(view, case)[:1]:
-        said += f"; its warps wait most for {state}, {waited:.0f} %"
-    return said
-
-
-def _of_launches(case: CaseResult) -> str:
-    """What the time of an imported case is, where it is of several launches."""
-    identity = case.identity
-    if identity is None or identity.launches - identity.without_counters < 2:
-        return ""
-    if identity.kind == "call":
-        return f" in {identity.launches} launches together"
-    return f", the median of {identity.launches - identity.without_counters} launches"
 
 
 def _occupancy(view: View) -> Picture | None:

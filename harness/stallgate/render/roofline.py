@@ -55,10 +55,6 @@ class Roofline(FrozenStruct, frozen=True):
     counted: str
     """The operations that were counted: of one type, or all."""
 
-    @property
-    def only_fp32(self) -> bool:
-        return self.counted == "FP32 operations"
-
 
 def roofline(view: View) -> Roofline | None:
     """The roofline of a workload; None where operations or limits are not known."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Literal
 
-from stallgate.errors import NoRun, UnknownName
+from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
 from stallgate.runs.drawn import Draw
-from stallgate.runs.folder import pretty, read_versioned, write_whole
+from stallgate.runs.folder import find_holding, pretty, read_versioned, write_whole
 
 BENCH_FORMAT = 1
 """Version of ``bench.json``. History: 1, the first."""
@@ -249,12 +249,4 @@ def find_bench(reports: Path, name: str | None) -> Path:
         NoRun: there is no bench yet.
         UnknownName: none has the name.
     """
-    known = sorted(path.parent for path in reports.glob(f"*/{BENCH_FILE}"))
-    if name is not None:
-        for folder in (Path(name), reports / name):
-            if folder.is_dir():
-                return folder
-        raise UnknownName("bench", name, [folder.name for folder in known])
-    if not known:
-        raise NoRun("there is no bench yet", "make one with `stallgate bench` (or `make bench`)")
-    return known[-1]
+    return find_holding(BENCH_FILE, reports, name, "bench", "make one with `stallgate bench` (or `make bench`)")

@@ -346,6 +346,24 @@ def _named_in_text(folder: Path) -> Path:
     return folder
 
 
+def find_holding(file: str, reports: Path, name: str | None, noun: str, hint: str) -> Path:
+    """The folder of a file such as ``bench.json``: a path, a name under ``reports/``, or the newest.
+
+    Raises:
+        NoRun: there is none yet; `hint` says how to make one.
+        UnknownName: none has the name.
+    """
+    known = sorted(path.parent for path in reports.glob(f"*/{file}"))
+    if name is not None:
+        for folder in (Path(name), reports / name):
+            if folder.is_dir():
+                return folder
+        raise UnknownName(noun, name, [folder.name for folder in known])
+    if not known:
+        raise NoRun(f"there is no {noun} yet", hint)
+    return known[-1]
+
+
 def missing_reports(folder: Path, run: Run) -> list[str]:
     """The ncu reports that a run names and does not have; an attempt without a report counts by its name."""
     return [a.report or a.name for a in run.attempts if a.report is None or not (folder / a.report).is_file()]

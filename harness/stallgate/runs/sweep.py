@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from stallgate.errors import NoRun, UnknownName
+from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
-from stallgate.runs.folder import SWEEP_FILE, pretty, read_versioned, write_whole
+from stallgate.runs.folder import SWEEP_FILE, find_holding, pretty, read_versioned, write_whole
 
 SWEEP_FORMAT = 1
 """Version of ``sweep.json``. History: 1, the first."""
@@ -206,12 +206,4 @@ def find_sweep(reports: Path, name: str | None) -> Path:
         NoRun: there is no sweep yet.
         UnknownName: none has the name.
     """
-    known = sorted(path.parent for path in reports.glob(f"*/{SWEEP_FILE}"))
-    if name is not None:
-        for folder in (Path(name), reports / name):
-            if folder.is_dir():
-                return folder
-        raise UnknownName("sweep", name, [folder.name for folder in known])
-    if not known:
-        raise NoRun("there is no sweep yet", "make one with `stallgate sweep PROBLEM/VARIANT`")
-    return known[-1]
+    return find_holding(SWEEP_FILE, reports, name, "sweep", "make one with `stallgate sweep PROBLEM/VARIANT`")
