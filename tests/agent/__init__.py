@@ -1,0 +1,1 @@
+"""Tests of prompts, checks of answers, and the loop."""
