@@ -52,7 +52,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
+    paths = [str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def swept(project: Path, *arguments: str, environ: dict[str, str] | None = None) -> tuple[Any, Path, float]:
