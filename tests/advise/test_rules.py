@@ -149,7 +149,18 @@ ROWS = {
     ),
     "conversions": Row({"xu_pipe_utilization": 70, "sm_throughput": 75}, 0.7, {"xu_pipe_utilization": 20}),
     "launch_bound": Row({"duration": 4000, "call_time": 40_000}, 0.9, {"call_time": 6000}),
-    "atomics": Row({"atomic_sectors": 5e5, "l2_sectors": 1e6, "dram_throughput": 23}, 0.375, {"atomic_sectors": 1e3}),
+    "atomics": Row(
+        {
+            **IDLE,
+            "atomic_sectors": 5e5,
+            "l2_sectors": 1e6,
+            "stall_membar": 25,
+            "stall_drain": 10,
+            "stall_lg_throttle": 5,
+        },
+        0.6,
+        {"atomic_sectors": 1e3},
+    ),
     "issue_bound": Row({"issue_active": 0.9, "instructions": 1e9, "sm_throughput": 95}, 0.9, {"issue_active": 0.6}),
     "instruction_cache": Row(
         {**IDLE, "stall_no_instruction": 25, "instructions": 1e6}, 0.25, {"stall_no_instruction": 5}

@@ -192,20 +192,19 @@ def single_warps(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 @triton.jit
 def _meeting_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
-    """The sum, cut off above its maximum, which changes nothing: all warps meet twice for each maximum."""
+    """The sum, and meetings of all warps that have no purpose."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = place < n
     z = tl.load(x_ptr + place, mask=mask) + 2 * tl.load(y_ptr + place, mask=mask)
     for _ in range(ROUNDS):
-        most = tl.max(z, 0)
-        z = tl.where(z > most, most, z)
+        tl.debug_barrier()
     tl.store(z_ptr + place, z, mask=mask)
 
 
 def meeting(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Thirty-two warps a program, with one element a thread, which wait for each other."""
     z = torch.empty_like(x)
-    _meeting_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=8, BLOCK=1024, num_warps=32)
+    _meeting_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=64, BLOCK=1024, num_warps=32)
     return z
 
 
