@@ -225,8 +225,8 @@ def _drawn(ground: Ground) -> str:
     entry = ground.problem.draw
     if entry is None and not _defines(ground, "draw"):
         return (
-            "Unseen data is drawn for each check, with another seed. The problem draws no shapes; keep the code right for "
-            "any."
+            "Unseen data is drawn for each check, with another seed. The problem draws no shapes; keep the code right "
+            "for any."
         )
     return (
         "Unseen shapes, dtypes and data are drawn at random for each check: code that is right on this list alone is "
