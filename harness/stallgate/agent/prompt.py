@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stallgate.agent.objection import Objection
-from stallgate.agent.prompt_advice import advice_part
-from stallgate.agent.prompt_budget import Dropped, fit
+from stallgate.agent.prompt_advice import advised_part
+from stallgate.agent.prompt_budget import Dropped, Fitted, fit
 from stallgate.agent.prompt_card import card_part
 from stallgate.agent.prompt_code import code_part
 from stallgate.agent.prompt_ground import Ground, asked_for_prompt, ground_of
@@ -80,7 +80,10 @@ def prompt_of(
         NotMeasured: `run` is no run.
     """
     ground = ground_of(asked_for_prompt(project, subject, gpu), stage, run)
-    fitted = fit(_parts(ground, extra_tried, refused), budget, _text)
+    return _prompt(ground, fit(_parts(ground, extra_tried, refused), budget, _text))
+
+
+def _prompt(ground: Ground, fitted: Fitted) -> Prompt:
     text = _text(fitted.parts, fitted.dropped)
     return Prompt(
         text=text,
@@ -108,7 +111,7 @@ def _parts(ground: Ground, extra_tried: Sequence[str], refused: Sequence[Objecti
         metrics_part(ground),
         roof_part(ground),
         tried_part(ground, extra_tried),
-        advice_part(ground),
+        advised_part(ground),
         *([refused_part(refused)] if refused else []),
         task_part(ground),
         output_part(ground),

@@ -14,7 +14,7 @@ _MOST = 3
 """Advice in a prompt."""
 
 
-def advice_part(ground: Ground) -> Part:
+def advised_part(ground: Ground) -> Part:
     """The advice that stands on most time."""
     title = "Advice"
     if ground.result is None or not ground.sound:

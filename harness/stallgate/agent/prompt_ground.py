@@ -28,7 +28,7 @@ from stallgate.runs.folder import RECORDED, find, load
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
 
-class Asked(msgspec.Struct, frozen=True):
+class PromptSubject(msgspec.Struct, frozen=True):
     """Whose prompt it is: everything that is known without a run."""
 
     project: Project
@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
         return f"{self.problem.name}/{self.variant.name}"
 
 
-def asked_for_prompt(project: Project, subject: str, gpu: str | None) -> Asked:
+def asked_for_prompt(project: Project, subject: str, gpu: str | None) -> PromptSubject:
     """The variant that a text names, and the card.
 
     Args:
@@ -64,7 +64,7 @@ def asked_for_prompt(project: Project, subject: str, gpu: str | None) -> Asked:
     if variant not in problem.variants:
         raise UnknownName("variant", variant, problem.variants)
     target = card_named(project, gpu) if gpu is not None else None
-    return Asked(project=project, problem=problem, variant=problem.variants[variant], target=target)
+    return PromptSubject(project=project, problem=problem, variant=problem.variants[variant], target=target)
 
 
 def card_named(project: Project, name: str) -> GpuSpec:
@@ -94,7 +94,7 @@ def _plain(name: str) -> str:
 class Ground(msgspec.Struct, frozen=True, dict=True):
     """Everything that the parts of a prompt are written from."""
 
-    asked: Asked
+    asked: PromptSubject
     stage: Stage
     folder: Path | None
     """That of the run; None where none has the variant."""
@@ -249,7 +249,7 @@ class Ground(msgspec.Struct, frozen=True, dict=True):
         return bool(self.sound) and known is not None and self.measured_gpu not in known.device_names
 
 
-def ground_of(asked: Asked, stage: str | None, run: str | JudgedRun | None) -> Ground:
+def ground_of(asked: PromptSubject, stage: str | None, run: str | JudgedRun | None) -> Ground:
     """Finds the run and the stage.
 
     Args:
@@ -273,7 +273,7 @@ def ground_of(asked: Asked, stage: str | None, run: str | JudgedRun | None) -> G
     return next((ground for ground in found if not _is_met(ground)), found[-1])
 
 
-def _read(asked: Asked, run: str | None, stages: list[str]) -> JudgedRun | None:
+def _read(asked: PromptSubject, run: str | None, stages: list[str]) -> JudgedRun | None:
     folder = find(asked.project.reports, run) if run is not None else _newest(asked)
     return evaluate(asked.project, folder, stages) if folder is not None else None
 
@@ -291,7 +291,7 @@ def _is_met(ground: Ground) -> bool:
     return bool(verdicts) and all(verdict.status in ("pass", "excused") for verdict in verdicts)
 
 
-def _newest(asked: Asked) -> Path | None:
+def _newest(asked: PromptSubject) -> Path | None:
     """The newest run with numbers of the variant: those of the tree's code first, then those of the target's GPU.
 
     A run before a recording of the same moment. None where no run has the variant.
@@ -301,7 +301,7 @@ def _newest(asked: Asked) -> Path | None:
     return best[1] if best is not None else None
 
 
-def _known(asked: Asked) -> Iterator[tuple[tuple[bool, bool, str, bool, str], Path]]:
+def _known(asked: PromptSubject) -> Iterator[tuple[tuple[bool, bool, str, bool, str], Path]]:
     """The runs and recordings with a case of the variant, each with what it is chosen by."""
     reports = asked.project.reports
     recordings = [path.parent for path in sorted(reports.glob(f"{RECORDED}/*/*/run.json"))]

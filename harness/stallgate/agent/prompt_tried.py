@@ -8,7 +8,7 @@ from pathlib import Path
 from stallgate.agent.prompt_ground import Ground
 from stallgate.agent.prompt_part import Part, ShorterForm, bullets, code_span, inline, paragraphs
 from stallgate.compare.history import MeasurementTime, StoredRun, stored_runs, time_of
-from stallgate.compare.rules import measured_sources
+from stallgate.compare.rules import sources_when_measured
 from stallgate.compare.words import compare_metric, word_label
 from stallgate.errors import StallgateError
 from stallgate.extract.table import Summary
@@ -104,7 +104,7 @@ def _version(ground: Ground, stored: StoredRun) -> _Version | None:
         results=results,
         durations={load: summary for load, summary in durations.items() if summary is not None},
         conditions=conditions(run, next(iter(results.values()))),
-        sources=measured_sources(ground.project, stored.folder, run, name, ground.variant.name),
+        sources=sources_when_measured(ground.project, stored.folder, run, name, ground.variant.name),
     )
 
 

@@ -210,7 +210,7 @@ def _of_variant(
     project: Project, base: MeasuredRun, run: MeasuredRun, problem: str, variant: str
 ) -> list[VariantRules]:
     """The rules for one variant; nothing where its code is not known in both runs, or did not change."""
-    sources = [measured_sources(project, side.folder, side.run, problem, variant) for side in (base, run)]
+    sources = [sources_when_measured(project, side.folder, side.run, problem, variant) for side in (base, run)]
     if not all(sources) or sources[0] == sources[1]:
         return []
     difference = code_difference(*sources)
@@ -260,7 +260,7 @@ def _readings(side: MeasuredRun, results: Mapping[str, CaseResult]) -> VersionRe
     return VersionReadings(values=values)
 
 
-def measured_sources(project: Project, folder: Path, run: Run, problem: str, variant: str) -> dict[str, str]:
+def sources_when_measured(project: Project, folder: Path, run: Run, problem: str, variant: str) -> dict[str, str]:
     """Path -> text of a variant's files as they were measured; empty where one of them is not known.
 
     Args:
