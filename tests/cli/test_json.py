@@ -111,6 +111,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
             "other",
         )
     ],
+    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "8000")],
     "comment": [("--dry-run",)],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
@@ -344,6 +345,7 @@ def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path, comm
         "import": ["x.ncu-rep"],
         "capture": ["true"],
         "compare": ["run"],
+        "prompt": ["cumprod/blocked_scan"],
         "baseline": ["run"],
         "show": ["runs"],
         "init": wanted,
