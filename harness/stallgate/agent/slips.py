@@ -213,10 +213,12 @@ def _syntax(facts: KernelFacts, names: frozenset[str]) -> Iterator[Objection]:
     if not any(name.startswith("visit_") for name in names):
         return
     for node in facts.nodes:
-        if isinstance(node, _REFUSED) and f"visit_{type(node).__name__}" not in names:
-            if not any(isinstance(each, ast.If) and _is_constant(facts, each.test) for each in _around(facts, node)):
-                text = f"the installed Triton cannot compile `{ast.unparse(node).splitlines()[0][:40]}` in a kernel"
-                yield facts.code.object_to(node, "unsupported_syntax", text, "use masks, tl.where and while conditions")
+        if not isinstance(node, _REFUSED) or f"visit_{type(node).__name__}" in names:
+            continue
+        branches = (each for each in _around(facts, node) if isinstance(each, ast.If))
+        if not any(_is_constant(facts, each.test) for each in branches):
+            text = f"the installed Triton cannot compile `{ast.unparse(node).splitlines()[0][:40]}` in a kernel"
+            yield facts.code.object_to(node, "unsupported_syntax", text, "use masks, tl.where and while conditions")
 
 
 def _is_constant(facts: KernelFacts, test: ast.expr) -> bool:
