@@ -93,7 +93,12 @@ def test_huge_powers_are_read_and_not_computed() -> None:
 
 def test_line_ends_and_marks_of_the_byte_order_make_no_difference() -> None:
     plain = read_answer(CODE)
-    for text in (CODE.replace("\n", "\r\n"), CODE.replace("\n", "\r"), "\ufeff" + CODE, b"\xef\xbb\xbf" + CODE.encode()):
+    for text in (
+        CODE.replace("\n", "\r\n"),
+        CODE.replace("\n", "\r"),
+        "\ufeff" + CODE,
+        b"\xef\xbb\xbf" + CODE.encode(),
+    ):
         assert read_answer(text) == plain
 
 
@@ -116,7 +121,12 @@ def test_reading_raises_nothing(text: str | bytes) -> None:
     assert bool(answer.objections) or answer.tree is not None
 
 
-@given(st.lists(st.sampled_from(["```", "```python", "~~~", "import torch", "x = (", '"""', "", "  ```", "text here"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(["```", "```python", "~~~", "import torch", "x = (", '"""', "", "  ```", "text here"]),
+        max_size=12,
+    )
+)
 def test_whatever_the_fences_are_there_is_one_source_or_a_reason(lines: list[str]) -> None:
     answer = read_answer("\n".join(lines))
     if not answer.objections:
