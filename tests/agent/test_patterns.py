@@ -10,7 +10,7 @@ import pytest
 from stallgate.agent import patterns
 from stallgate.agent.answer import Answer, read_answer
 from stallgate.agent.patterns import pattern_objections
-from tests.agent.answering import GOOD
+from tests.agent.answering import ANSWERS, GOOD
 from tests.conftest import ROOT
 
 HONEST = [*GOOD, *sorted((ROOT / "kernels").rglob("*.py")), *sorted((ROOT / "tests/advise/kernels").glob("*.py"))]
@@ -25,6 +25,26 @@ def forward(body: str, head: str = "") -> Answer:
 @pytest.mark.parametrize("path", HONEST, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_honest_kernel_is_refused(path: Path) -> None:
     assert pattern_objections(read_answer(path.read_text())).objections == ()
+
+
+PLAIN = (ANSWERS / "good/one_kernel.py").read_text()
+FIRST = "        x = x.view(torch.uint8) if x.dtype == torch.bool else x\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "if x.numel() == 0:\n    return x",
+        "if self.work is None or self.work.shape != x.shape:\n    self.work = torch.empty_like(x)",
+        "if (key := x.shape) not in self.buffers:\n    self.buffers[key] = torch.empty_like(x)",
+        "block = {1024: 256, 4096: 512}.get(x.shape[-1], 1024)",
+        "if x.data_ptr() % 16:\n    x = x.clone()",
+    ],
+)
+def test_workspaces_tuning_and_early_returns_are_no_cheats(lines: str) -> None:
+    text = PLAIN.replace(FIRST, textwrap.indent(lines, " " * 8) + "\n" + FIRST)
+    assert text != PLAIN
+    assert pattern_objections(read_answer(text)).objections == ()
 
 
 def test_a_replay_by_pointer_is_refused_although_the_entry_is_named_forward() -> None:
