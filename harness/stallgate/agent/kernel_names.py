@@ -34,7 +34,7 @@ _HOPS = 20
 _RUNTIME_LOOPS = frozenset({f"{TL}.range"})
 
 
-class KernelFacts:
+class KernelNames:
     """What is surely known of one kernel."""
 
     def __init__(self, code: AnswerCode, kernel: ast.FunctionDef) -> None:
