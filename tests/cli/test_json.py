@@ -94,7 +94,15 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "baseline": [("RUNS",)],
     "plan": [(), ("--chip", "GH100")],
     "metrics": [(), ("--chip", "gb203")],
-    "show": [("runs",), ("problems",), ("problems", "cumprod"), ("stages",), ("stages", "block_tiling"), ("run",)],
+    "show": [
+        ("runs",),
+        ("problems",),
+        ("problems", "cumprod"),
+        ("stages",),
+        ("stages", "block_tiling"),
+        ("run",),
+        ("run", "--all"),
+    ],
     "doctor": [("--python", "WITHOUT_TORCH")],
     "schema": [(), ("gate",)],
     "docs": [(), ("json",)],
@@ -112,6 +120,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
         )
     ],
     "comment": [("--dry-run",)],
+    "mcp": [(), ("--show", "--read-only")],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
 

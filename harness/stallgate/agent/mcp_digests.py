@@ -11,7 +11,7 @@ Facts = dict[str, Any]
 """What a command printed under ``--json``."""
 
 _DIGITS = 5
-"""Significant digits of a number in a digest: more than noise leaves."""
+"""Significant digits of a number that is no whole one: more than noise leaves."""
 
 _LONGEST = 400
 """Characters of a text in a digest."""
@@ -68,8 +68,10 @@ def _target_text(target: Facts) -> str:
         wanted = f"{target['comparison']} {target['of_roof']} of the roof's"
     elif target["bound"] is not None:
         wanted = f"{target['comparison']} {target['bound']} {target['unit']}".strip()
+    elif target["tolerance_points"] is not None:
+        wanted = f"at most {target['tolerance_points']:g} points worse than the baseline"
     else:
-        wanted = "no worse than the baseline, within its tolerance"
+        wanted = f"at most {100 * (target['tolerance'] or 0):g} % worse than the baseline"
     return f"{target['metric']} {wanted}"
 
 
@@ -287,5 +289,4 @@ def _rounded(value: Any) -> Any:
     """A number with few digits; anything else as it is."""
     if not isinstance(value, float):
         return value
-    short = float(f"{value:.{_DIGITS}g}")
-    return int(short) if short.is_integer() and abs(short) >= 10 else short
+    return int(value) if value.is_integer() else float(f"{value:.{_DIGITS}g}")

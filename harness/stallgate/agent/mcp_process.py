@@ -30,6 +30,9 @@ _BEAT_S = 2.0
 _MOST_AT_ONCE = 4
 """Commands that run at once; further ones wait."""
 
+_MEASURING = {"profile", "check", "doctor"}
+"""Commands that run the variants' interpreter, or look at it."""
+
 Tell = Callable[[float, str], Awaitable[None]]
 """Hears how many seconds a command has taken, and what it does."""
 
@@ -44,10 +47,11 @@ class CommandAnswer(FrozenStruct, frozen=True):
 class CommandRunner:
     """Runs command lines of stallgate in one folder."""
 
-    def __init__(self, folder: Path, root: Path | None) -> None:
-        """Takes the working directory, and what ``--root`` is given, if anything."""
+    def __init__(self, folder: Path, root: Path | None, python: str | None) -> None:
+        """Takes the working directory, and what ``--root`` and ``--python`` are given, if anything."""
         self._folder = folder
-        self._root = root
+        self._root = [f"--root={root}"] if root is not None else []
+        self._python = [f"--python={python}"] if python is not None else []
         self._running: set[Process] = set()
         self._free = anyio.CapacityLimiter(_MOST_AT_ONCE)
 
@@ -59,8 +63,8 @@ class CommandRunner:
             places: its arguments by place. None of them is taken for an option.
             tell: hears every now and then that it still runs.
         """
-        root = [f"--root={self._root}"] if self._root is not None else []
-        command = [sys.executable, "-P", "-m", "stallgate", *words, "--json", *root, "--", *places]
+        fixed = [*self._root, *(self._python if words[0] in _MEASURING else [])]
+        command = [sys.executable, "-P", "-m", "stallgate", *words, "--json", *fixed, "--", *places]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             async with self._free:
                 status = await self._run(command, out, err, lambda seconds: tell(seconds, words[0]))

@@ -34,15 +34,16 @@ _INSTRUCTIONS = (
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 
 
-def serve_tools(folder: Path, root: Path | None, *, read_only: bool) -> None:
+def serve_tools(folder: Path, root: Path | None, python: str | None, *, read_only: bool) -> None:
     """Serves until standard input ends or a signal ends the server; then every command that runs is ended too.
 
     Args:
         folder: the commands' working directory.
         root: what they are given for ``--root``.
+        python: what those that run variants are given for ``--python``.
         read_only: offer only tools that neither write nor run code of the project.
     """
-    anyio.run(_serve, CommandRunner(folder, root), agent_tools(read_only=read_only))
+    anyio.run(_serve, CommandRunner(folder, root, python), agent_tools(read_only=read_only))
 
 
 async def _serve(runner: CommandRunner, tools: dict[str, AgentTool]) -> None:

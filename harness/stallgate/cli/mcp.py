@@ -9,8 +9,9 @@ import click
 from stallgate.agent.mcp_fit import as_answer, estimated_tokens
 from stallgate.agent.mcp_tools import AgentTool, agent_tools
 from stallgate.cli.examples import examples
-from stallgate.cli.options import json_option, root_option
+from stallgate.cli.options import json_option, python_option, root_option
 from stallgate.cli.output import print_result
+from stallgate.cli.shared import interpreter
 from stallgate.errors import UserFault
 from stallgate.model import FrozenStruct
 from stallgate.project.root import find_root
@@ -36,12 +37,13 @@ class McpFacts(FrozenStruct, frozen=True):
     tools: list[AgentToolFacts]
 
 
-@click.command("mcp", epilog=examples("stallgate mcp --root PROJECT", "stallgate mcp --show"))
+@click.command("mcp", epilog=examples("stallgate mcp --read-only", "stallgate mcp --show"))
 @click.option("--show", is_flag=True, help="Only show the tools; so does --json.")
 @click.option("--read-only", is_flag=True, help="Leave out tools that write below reports/ or run the project's code.")
+@python_option
 @root_option
 @json_option(McpFacts)
-def mcp_command(show: bool, read_only: bool, root: Path | None, as_json: bool) -> int:
+def mcp_command(show: bool, read_only: bool, python: str | None, root: Path | None, as_json: bool) -> int:
     """Serve the commands as tools for agents, by the Model Context Protocol.
 
     It speaks over standard input and output until the client leaves. Needs the extra: pip install 'stallgate[mcp]'.
@@ -57,7 +59,8 @@ def mcp_command(show: bool, read_only: bool, root: Path | None, as_json: bool) -
         from stallgate.agent.mcp_server import serve_tools  # an extra, which no other command needs
     except ImportError as error:
         raise UserFault(f"`stallgate mcp` needs the package mcp: {error}", "pip install 'stallgate[mcp]'") from None
-    serve_tools(folder, root.resolve() if root is not None else None, read_only=read_only)
+    chosen = interpreter(python) if python is not None else None
+    serve_tools(folder, folder if root is not None else None, chosen, read_only=read_only)
     return 0
 
 
