@@ -77,7 +77,7 @@ def drive(parameters: StdioServerParameters, talk: Callable[[Session], Awaitable
     """Connects to a server, talks, and leaves."""
 
     async def main() -> None:
-        with anyio.fail_after(240):
+        with anyio.fail_after(600):
             async with Client(stdio_client(parameters), mode=mode) as client:
                 await talk(Session(client))
 
@@ -180,7 +180,11 @@ def test_odd_arguments_are_refused_and_the_server_lives_on(tree: Path, replayed_
         assert (await session.refused("check", subjects=["../kernels/x.py"]))["code"] == "bad_argument"
         assert (await session.refused("check", subjects=["cumprod/nonesuch"]))["code"] == "unknown_name"
         assert "it takes: " in (await session.refused("run", runs="latest"))["hint"]
+        assert (await session.refused("run", case="nonesuch"))["code"] == "unknown_name"
         assert (await session.call("run", offset=10_000))["cases"] == []
+        recorded = next(iter(sorted((tree / "reports/recorded").glob("*/*/run.json")))).parent
+        name = recorded.relative_to(tree / "reports").as_posix()
+        assert (await session.call("gate", run=f"reports/{name}"))["run"] == name
         with pytest.raises(MCPError, match="there are list, profile"):
             await session.ask("rm")
         assert (await session.call("run"))["run"] == replayed_square.name

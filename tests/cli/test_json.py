@@ -341,7 +341,7 @@ def test_a_json_that_an_option_swallows_still_asks_for_json(stallgate: Stallgate
     assert found["error"]["code"] == "unknown_name"
 
 
-WITHOUT_PROJECT = {"schema", "docs"}
+WITHOUT_PROJECT = {"mcp", "schema", "docs"}
 """Commands that read nothing of a project."""
 
 

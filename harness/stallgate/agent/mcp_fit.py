@@ -16,7 +16,7 @@ SECTION_CHARACTERS = 24_000
 _CHARACTERS_A_TOKEN = 3
 """Low for English and JSON, so that an estimate is rather too high."""
 
-_FOR_PAGING = 80
+_FOR_PAGING = 90
 """Characters of the keys that say where a page lies."""
 
 _TRIMS = ((2000, 100), (500, 40), (200, 15), (80, 5), (30, 2))
@@ -44,12 +44,12 @@ def fitted(answer: dict[str, Any], items: str, offset: int, most: int) -> str:
     """
     everything = answer.get(items, [])
     rows = everything[offset:]
-    fixed = _trimmed_to({**answer, items: []}, most // 2)
-    room = most - len(as_answer(fixed)) - _FOR_PAGING
+    fixed = _trimmed_to({key: value for key, value in answer.items() if key != items}, most // 2)
+    room = most - len(as_answer(fixed)) - len(items) - _FOR_PAGING
     count = _how_many(rows, room)
     if rows and not count:
         rows, count = [_trimmed_to(rows[0], room), *rows[1:]], 1
-    page = fixed | {items: rows[:count]}
+    page = fixed | ({items: rows[:count]} if items in answer else {})
     if count < len(everything):
         page["showing"] = (
             f"{offset + 1} to {offset + count} of {len(everything)}" if count else f"0 of {len(everything)}"

@@ -99,16 +99,24 @@ async def _call_tool(
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"no tool is named {call.name!r:.80}; there are {', '.join(tools)}")
     try:
-        given = tool.read(call.arguments or {})
-        answer, facts = await _asked(runner, tool.words(given), partial(_tell, context), tool)
+        return await _answered(runner, tool, tool.read(call.arguments or {}), partial(_tell, context))
     except StallgateError as error:
         refused = {"code": error.code, "message": error.message, "hint": error.hint}
-        return _result({"status": error.status, "error": refused})
+        return _text(as_answer({"status": error.status, "error": refused}), is_error=True)
+
+
+async def _answered(runner: CommandRunner, tool: AgentTool, given: Any, tell: Tell) -> types.CallToolResult:
+    """The answer of a tool, or its command's error.
+
+    Raises:
+        StallgateError: its arguments are not what they should be.
+    """
+    answer, facts = await _asked(runner, tool.words(given), tell, tool)
     if "error" in facts:
-        return _result({"status": answer.status, **refusal_of(facts)})
+        return _text(as_answer({"status": answer.status, **refusal_of(facts)}), is_error=True)
     content, items = answer_of(tool, given, facts)
     most = DIGEST_CHARACTERS if getattr(given, "section", "digest") == "digest" else SECTION_CHARACTERS
-    return _text(fitted({"status": answer.status, **content}, items, getattr(given, "offset", 0), most))
+    return _text(fitted({"status": answer.status, **content}, items, given.offset, most))
 
 
 async def _asked(
@@ -124,11 +132,6 @@ async def _asked(
 
 async def _tell(context: _Context, seconds: float, command: str) -> None:
     await context.session.report_progress(round(seconds, 1), None, f"{command} has run for {seconds:.0f} s")
-
-
-def _result(refused: dict[str, Any]) -> types.CallToolResult:
-    """A tool's error."""
-    return _text(as_answer(refused), is_error=True)
 
 
 def _text(text: str, *, is_error: bool = False) -> types.CallToolResult:

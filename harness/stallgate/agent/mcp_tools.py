@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from stallgate.agent import mcp_digests
 from stallgate.agent.mcp_digests import Facts, run_label
-from stallgate.errors import BadArgument
+from stallgate.errors import BadArgument, UnknownName
 from stallgate.formatting import is_text, shortened
 from stallgate.model import LABEL_PART, FrozenStruct
 
@@ -336,28 +336,41 @@ def agent_tools(*, read_only: bool = False) -> dict[str, AgentTool]:
 
 
 def answer_of(tool: AgentTool, given: Any, facts: Facts) -> tuple[Facts, str]:
-    """What a tool answers from a command's facts, and the key of the list that may be cut."""
-    section = getattr(given, "section", "digest")
-    if section == "full":
-        return _without_envelope(facts), tool.items or given.what
-    if isinstance(given, RunCall):
-        return _run_answer(given, facts), tool.items
-    return tool.digest(facts), tool.items or given.what
+    """What a tool answers from a command's facts, and the key of the list that may be cut.
+
+    Raises:
+        UnknownName: no case has the text that was asked for.
+    """
+    items = given.what if isinstance(given, ListCall) else tool.items
+    if getattr(given, "section", "digest") == "full":
+        return _without_envelope(facts), items
+    content = _run_answer(given, facts) if isinstance(given, RunCall) else tool.digest(facts)
+    return content | _named_as_given(given), items
+
+
+def _named_as_given(given: Any) -> Facts:
+    """The runs under the names that the caller has for them: a recording was made under another."""
+    named = {key: getattr(given, key, "") for key in ("base", "run")}
+    return {key: name.removeprefix("reports/").rstrip("/") for key, name in named.items() if name not in ("", "latest")}
 
 
 def _run_answer(given: RunCall, facts: Facts) -> Facts:
     if given.case:
         cases = [case for case in facts["cases"] if given.case in case["case"] or given.case in case["name"]]
+        if not cases:
+            raise UnknownName("case", given.case, [case["case"] for case in facts["cases"]])
         names = {case["case"] for case in cases}
         metrics = {name: metrics for name, metrics in facts["metrics"].items() if name in names}
         facts = {**facts, "cases": cases, "metrics": metrics}
-    sections: dict[str, Digest] = {
-        "digest": mcp_digests.run_digest,
-        "cases": mcp_digests.run_cases,
-        "metrics": mcp_digests.run_metrics,
-        "sweep": mcp_digests.run_sweep,
-    }
-    return sections[given.section](facts)
+    return _RUN_SECTIONS[given.section](facts)
+
+
+_RUN_SECTIONS: dict[str, Digest] = {
+    "digest": mcp_digests.run_digest,
+    "cases": mcp_digests.run_cases,
+    "metrics": mcp_digests.run_metrics,
+    "sweep": mcp_digests.run_sweep,
+}
 
 
 def _without_envelope(facts: Facts) -> Facts:
