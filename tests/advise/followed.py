@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = Path(__file__).with_name("kernels")
 
-CONFIGURATIONS = ("default", "one_stage", "deep", "barriers", "spilling", "crowded", "small_tiles")
+CONFIGURATIONS = ("default", "one_stage", "deep", "spilling", "small_tiles")
 
 PAIRS = {
     "scaled_add/strided/default/large": ("sector_use", "scaled_add/whole/default/large"),
-    "running_sum/scan/one_stage/large": ("no_pipelining", "running_sum/scan/default/large"),
+    "row_sums/pipelined/one_stage/large": ("no_pipelining", "row_sums/pipelined/default/large"),
     "scaled_add/few/default/large": ("too_few_programs", "scaled_add/whole/default/large"),
     "scaled_add/double/default/large": ("double_precision", "scaled_add/whole/default/large"),
 }

@@ -60,8 +60,9 @@ ROWS = {
             "occupancy_limit_registers": 4,
             "occupancy_limit_warps": 8,
             "theoretical_occupancy": 12.5,
+            "issue_active": 0.2,
         },
-        0.875 * 0.4,
+        0.875 * 0.8,
         {"occupancy_limit_shared_memory": 4},
     ),
     "shared_memory_side": Row(
@@ -130,9 +131,10 @@ ROWS = {
             "needed_bytes": 2e9,
             "l2_size": 5e7,
             "l2_read_hit_rate": 1,
+            "l2_sectors": 1.5e8,
         },
         0.5,
-        {"needed_bytes": 1e7},
+        {"l2_sectors": 2e8},
     ),
     "little_reuse": Row(
         {"l2_sectors": 1e9, "needed_bytes": 3.2e9, "l2_throughput": 60, "bytes_per_sector_stored": 32},

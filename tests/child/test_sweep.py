@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,44 @@ def test_the_time_for_rounds_ends_after_the_least_number() -> None:
     assert not over.is_over(2, 3)
     assert over.is_over(3, 3)
     assert not Elimination(PLAN).is_over(3, 3)
+
+
+# --- workers ----------------------------------------------------------------------------------------------------------
+
+WORK = """
+import ctypes, sys, time
+from stallgate.child.sweep.workers import TookTooLong, Workers
+
+def run(number):
+    if number == 3:
+        ctypes.string_at(0)  # a segmentation fault
+    if number == 4:
+        raise SystemExit(3)
+    try:
+        time.sleep(30 if number == 5 else 0.01)
+        print("did", number, flush=True)
+    except TookTooLong:
+        print("over", number, flush=True)
+
+Workers(9, run, lambda number: print("lost", number, flush=True), limit_s=1).work(int(sys.argv[1]))
+print("end", flush=True)
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 4, 40])
+def test_each_item_is_done_once_and_one_that_ends_its_worker_costs_itself(processes: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, str(processes)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "harness")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    expected = [f"did {number}" for number in (0, 1, 2, 6, 7, 8)] + ["lost 3", "lost 4", "over 5"]
+    assert sorted(lines[:-1]) == sorted(expected), done.stderr
+    assert lines[-1] == "end"
 
 
 # --- compilation ------------------------------------------------------------------------------------------------------
@@ -140,6 +179,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     target = {"device": "cpu", "compute_capability": "9.0", "shared_bytes": 20_000}
     references = {"p": reference_of(folder / "reference.py")}
     plan = {"root": str(folder), "import_paths": [], "references": references, "target": target, "cases": cases}
+    plan |= {"processes": 2, "limit_s": 60}
     (folder / "plan.json").write_text(json.dumps(plan))
     kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment = {**kept, "PYTHONPATH": str(ROOT / "harness"), "TRITON_CACHE_DIR": str(folder / "cache")}
@@ -147,7 +187,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     lines: list[bytes] = []
     watch(Spawned(command, environment, folder / "log", 1.0), 120, lambda line: lines.append(line) is None)
     told = [json.loads(line) for line in lines]
-    return [each for each in told if each["event"] == "compiled"] or [{"log": (folder / "log").read_text()}]
+    found = sorted((each for each in told if each["event"] == "compiled"), key=lambda each: int(each["number"]))
+    return found or [{"log": (folder / "log").read_text()}]
 
 
 def test_what_is_compiled_and_not_run_has_facts(answers: list[dict[str, Any]]) -> None:

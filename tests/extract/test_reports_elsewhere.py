@@ -1,4 +1,5 @@
-"""Reports of what stallgate itself never makes, recorded by ``elsewhere.py`` on an H100 with ncu 2025.3.1.
+"""Reports of what stallgate itself never makes, recorded by ``elsewhere.py`` on H100s and H200s with
+ncu 2025.3.1.
 
 What is said of each is held against what ``elsewhere.py`` launched.
 """
@@ -130,7 +131,8 @@ def test_every_launch_is_in_one_case(importing: Import, name: str) -> None:
     assert (
         len({case["name"] for case in found.cases}) == len({case["case"] for case in found.cases}) == len(found.cases)
     )
-    assert {case["device"] for case in found.cases} == {GPU}
+    gpus = {action.metric_by_name("device__attribute_display_name").value() for action in actions(name)}
+    assert {case["device"] for case in found.cases} == gpus
     assert {case["report"] for case in found.cases} == {f"{name}.ncu-repz"}
 
 
@@ -306,7 +308,20 @@ def test_a_launch_that_faulted_has_no_counters(importing: Import) -> None:
 # --- several GPUs -----------------------------------------------------------------------------------------------------
 
 
-def test_a_kernel_on_two_gpus_is_two_cases(importing: Import) -> None:
+def test_the_same_kernels_on_two_gpus_of_one_model_are_cases_of_their_own(importing: Import) -> None:
+    found = importing("devices")
+    told = [(case["kernel"], case["device"], case["device_index"], case["launches"]) for case in found.cases]
+    assert told == [(kernel, "NVIDIA H200", index, 1) for index in (0, 1) for kernel in ("scale", "add")]
+    assert len({case["name"] for case in found.cases}) == 4
+    assert [found.time(case)["low"] for case in found.cases] == [
+        action.metric_by_name("gpu__time_duration.sum").value() for action in actions("devices")
+    ]
+    for index in (0, 1):
+        assert f"NVIDIA H200, device {index}" in found.said
+        assert f"NVIDIA H200, device {index}" in importing.page("devices")
+
+
+def test_a_kernel_on_two_models_is_two_cases(importing: Import) -> None:
     """Two launches of one kernel, the second of which is said to be of another model."""
     other = GPU.replace("H100", "H200")
     made = launches_of(
@@ -314,7 +329,7 @@ def test_a_kernel_on_two_gpus_is_two_cases(importing: Import) -> None:
         [0, 1],
         lambda place, content: patched(content, {GPU: other}) if place else content,
     )
-    found = importing("devices", made)
+    found = importing("models", made)
     assert [(case["device"], case["launches"]) for case in found.cases] == [(GPU, 1), (other, 1)]
     assert len({case["name"] for case in found.cases}) == 2
     assert f"{GPU}, device 0" in found.said

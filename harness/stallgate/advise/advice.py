@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from stallgate.advise.facts import facts_of_case, facts_of_launch
+from stallgate.advise.facts import facts_of_case, facts_of_code, facts_of_launch
 from stallgate.advise.readings import LaunchReadings, readings_by_case, with_facts
 from stallgate.advise.theirs import contradictions, details_by_case, hottest_line, of_kernel, results_on
 from stallgate.advise.tree import OF_TREE, ancestors, explained, own_share
@@ -118,10 +118,13 @@ def _with_facts(
     """The readings with the case's facts; a part of a call has none that are of the whole call's time."""
     facts = facts_of_case(read, project, roofs, result)
     of_part = {name: value for name, value in facts.items() if name != "call_time"}
-    return [
-        with_facts(part, (of_part if part.is_part else facts) | facts_of_launch(_values(part.readings)))
-        for part in parts
-    ]
+    found = []
+    for part in parts:
+        code = facts_of_code(project, result, part.kernel)
+        found.append(
+            with_facts(part, (of_part if part.is_part else facts) | code | facts_of_launch(_values(part.readings)))
+        )
+    return found
 
 
 def _values(readings: Mapping[str, CitedReading]) -> dict[str, float]:

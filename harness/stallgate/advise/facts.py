@@ -9,10 +9,11 @@ import ast
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.judge.roof import Roof, Roofs
-from stallgate.model import Case, CaseResult, Variant
+from stallgate.model import Case, CaseResult, LaunchedKernel, Variant
 from stallgate.project.arithmetic import float_types
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
@@ -23,12 +24,11 @@ AT_THE_ROOF = 0.97
 
 
 def facts_of_case(read: ReadRun, project: Project, roofs: Roofs, result: CaseResult) -> dict[str, float]:
-    """Name -> value, of the facts that are known of a case."""
+    """Name -> value, of the facts that are known of a case, whichever kernel is meant."""
     found = _of_roof(read, roofs, result.case) | _of_workload(read, project, result)
     if result.run_ms is not None:
         found["call_time"] = 1e6 * result.run_ms
-    variant = _variant(project, result)
-    return found | (_of_code(project, variant, result) if variant is not None else {})
+    return found
 
 
 def facts_of_launch(values: dict[str, float]) -> dict[str, float]:
@@ -60,62 +60,107 @@ def _of_workload(read: ReadRun, project: Project, result: CaseResult) -> dict[st
 # --- the code ---------------------------------------------------------------------------------------------------------
 
 
-def _variant(project: Project, result: CaseResult) -> Variant | None:
+def facts_of_code(project: Project, result: CaseResult, kernel: str) -> dict[str, float]:
+    """What the code of one kernel says of loops and dots, and its launches of stages.
+
+    Args:
+        project: has the files.
+        result: of the case that launched it.
+        kernel: the kernel's name, as ncu shows it; empty for all kernels of the call.
+    """
     problem = project.problems.get(result.case.problem)
-    return problem.variants.get(result.case.variant) if problem is not None else None
-
-
-def _of_code(project: Project, variant: Variant, result: CaseResult) -> dict[str, float]:
-    """What the files of a case's kernels say of loops and dots, and what its configuration says of stages."""
-    files = {variant.path, *(kernel.file for kernel in result.kernels)} - {""}
-    traits = [_traits(project.root / file) for file in sorted(files) if (project.root / file).is_file()]
-    if not traits or not result.kernels:
+    variant = problem.variants.get(result.case.variant) if problem is not None else None
+    kernels = [found for found in result.kernels if kernel in ("", found.name)]
+    if variant is None or not kernels:
         return {}
-    found = {
-        "has_dot": float(any(dot for dot, _, _ in traits)),
-        "has_loop": float(any(loop for _, loop, _ in traits)),
-    }
-    stages = _stages(variant, result, {stages for _, _, found in traits for stages in found})
+    places = {(path, found.function) for found in kernels for path in (variant.path, found.file) if path}
+    traits = [traits_of(text, function) for path, function in sorted(places) if (text := _text(project.root / path))]
+    if not traits:
+        return {}
+    found = {"has_dot": float(any(each.has_dot for each in traits)), "has_loop": float(any(t.has_loop for t in traits))}
+    stages = _stages(variant, result, kernels, frozenset().union(*(each.stages for each in traits)))
     return found | ({"num_stages": float(stages)} if stages is not None else {})
 
 
-def _stages(variant: Variant, result: CaseResult, defaults: set[int]) -> int | None:
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _stages(variant: Variant, result: CaseResult, kernels: list[LaunchedKernel], given: frozenset[int]) -> int | None:
     """The ``num_stages`` that a case was launched with: an autotuner's, its configuration's, or the one default."""
-    chosen = {kernel.configuration.get("num_stages") for kernel in result.kernels}
+    chosen = {kernel.configuration.get("num_stages") for kernel in kernels}
     named = variant.configurations.get(result.case.configuration, {}).get("num_stages")
     passed = variant.entry.keywords.get("num_stages")
-    for found in (next(iter(chosen)) if len(chosen) == 1 else None, named, passed):
+    for found in (next(iter(chosen)) if len(chosen) == 1 else None, named if given else None, passed):
         if isinstance(found, int):
             return found
-    return next(iter(defaults)) if len(defaults) == 1 else None
+    return next(iter(given)) if len(given) == 1 else None
 
 
-def _traits(path: Path) -> tuple[bool, bool, frozenset[int]]:
-    return _parsed(path.read_text(encoding="utf-8", errors="replace"))
+class KernelTraits(NamedTuple):
+    """What a file says of one kernel."""
+
+    has_dot: bool
+    has_loop: bool
+    stages: frozenset[int]
+    """The values of ``num_stages`` that its launches, or its loops, may have."""
 
 
 @lru_cache(maxsize=64)
-def _parsed(text: str) -> tuple[bool, bool, frozenset[int]]:
-    """Whether a file has ``tl.dot``, and loops in jit functions; the values that it gives ``num_stages``."""
+def traits_of(text: str, kernel: str) -> KernelTraits:
+    """The traits of a kernel and of the functions that it calls; where the file has no such kernel, of all its kernels.
+
+    Args:
+        text: of a Python file. Of one that does not parse nothing is known.
+        kernel: the name of a function.
+    """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return False, False, frozenset()
-    kernels = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _is_kernel(node)]
-    parts = [part for kernel in kernels for part in ast.walk(kernel)]
+        return KernelTraits(False, False, frozenset())
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    mentions = {name: _names_in(node) for name, node in functions.items()}
+    if kernel in functions:
+        kernels = _reached([kernel], mentions)
+        callers = {name: frozenset(other for other in mentions if name in mentions[other]) for name in functions}
+        around: list[ast.AST] = [functions[name] for name in sorted(_reached([kernel], callers))]
+    else:
+        kernels = {name for name, node in functions.items() if _is_kernel(node)}
+        around = [tree]
+    parts = [part for name in kernels for part in ast.walk(functions[name])]
     calls = [part.func.attr for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)]
-    loops = any(isinstance(part, ast.For | ast.While) for part in parts)
-    return any(name in ("dot", "dot_scaled") for name in calls), loops, _given_stages(tree)
+    return KernelTraits(
+        has_dot=any(name in ("dot", "dot_scaled") for name in calls),
+        has_loop=any(isinstance(part, ast.For | ast.While) for part in parts),
+        stages=_given_stages([part for root in around for part in ast.walk(root)]),
+    )
+
+
+def _names_in(node: ast.AST) -> frozenset[str]:
+    """Every name that a function mentions, with the last part of those with dots."""
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return frozenset(names | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)})
+
+
+def _reached(begin: list[str], edges: dict[str, frozenset[str]]) -> set[str]:
+    found: set[str] = set()
+    left = list(begin)
+    while left:
+        name = left.pop()
+        if name in edges and name not in found:
+            found.add(name)
+            left += edges[name]
+    return found
 
 
 def _is_kernel(node: ast.FunctionDef) -> bool:
     return any("jit" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
-def _given_stages(tree: ast.Module) -> frozenset[int]:
+def _given_stages(parts: list[ast.AST]) -> frozenset[int]:
     """The constants that functions have as the default of ``num_stages``; else those that calls pass for it."""
     defaults, passed = set(), set()
-    for node in ast.walk(tree):
+    for node in parts:
         if isinstance(node, ast.FunctionDef):
             positional = [*node.args.posonlyargs, *node.args.args]
             given = dict(zip(positional[::-1], node.args.defaults[::-1], strict=False))

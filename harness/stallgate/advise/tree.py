@@ -16,6 +16,8 @@ from stallgate.project.catalogue import ROOF_FRACTION, formula_value
 
 _MEMORY_UNITS = ("memory_throughput", "dram_throughput", "l2_throughput")
 _ALL_UNITS = (*_MEMORY_UNITS, "sm_throughput")
+_LOCAL = ("local_loads", "local_stores")
+_GLOBAL = ("global_loads", "global_stores")
 
 OF_TREE = (
     *_ALL_UNITS,
@@ -25,6 +27,8 @@ OF_TREE = (
     "traffic",
     "bytes_per_sector_loaded",
     "l2_hit_rate",
+    *_LOCAL,
+    *_GLOBAL,
 )
 """Metrics that levels are computed from."""
 
@@ -55,13 +59,18 @@ def _needed_of_dram(found: LaunchReadings) -> float | None:
     """The share of DRAM's bytes that stay with requests for what is needed alone; None where nothing tells.
 
     Two things tell: the workload's bytes, and the sectors. Those that miss L2 can be all there is to fetch, if they are
-    no more than the used part of what is asked for.
+    no more than the used part of what is asked for. Spilled registers take sectors too, which nothing needs.
     """
     traffic, used, hits = (found.get(name) for name in ("traffic", "bytes_per_sector_loaded", "l2_hit_rate"))
     known = [1.0 / traffic] if traffic else []
-    if used and hits is not None:
+    if used and hits is not None and not _spills(found):
         known.append(used / 32 / max(0.01, 1.0 - hits / 100))
     return min(1.0, max(known)) if known else None
+
+
+def _spills(found: LaunchReadings) -> bool:
+    local, other = (sum(found.get(name) or 0.0 for name in names) for names in (_LOCAL, _GLOBAL))
+    return local > 0.1 * other
 
 
 def _compute(found: LaunchReadings) -> float:

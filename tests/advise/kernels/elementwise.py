@@ -18,9 +18,9 @@ def _whole_kernel(x_ptr, y_ptr, z_ptr, n, BLOCK: tl.constexpr):
 
 
 def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Nothing is wrong with it: a counterpart of most others."""
-    z = torch.empty_like(x)
-    _whole_kernel[(triton.cdiv(x.numel(), 2048),)](x, y, z, x.numel(), BLOCK=2048, num_warps=4)
+    """Nothing is wrong with it: a counterpart of most others. A thread loads 16 bytes at once."""
+    z, block = torch.empty_like(x), 2048 // x.element_size()
+    _whole_kernel[(triton.cdiv(x.numel(), block),)](x, y, z, x.numel(), BLOCK=block, num_warps=4)
     return z
 
 
@@ -180,6 +180,35 @@ def conflicting(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return _exchanged(x, y, 32)
 
 
+# --- warps ------------------------------------------------------------------------------------------------------------
+
+
+def single_warps(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A warp a program: a multiprocessor takes 32 programs, so half of the warps that it could have."""
+    z = torch.empty_like(x)
+    _whole_kernel[(triton.cdiv(x.numel(), 32),)](x, y, z, x.numel(), BLOCK=32, num_warps=1)
+    return z
+
+
+@triton.jit
+def _meeting_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum, cut off above its maximum, which changes nothing: all warps meet twice for each maximum."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < n
+    z = tl.load(x_ptr + place, mask=mask) + 2 * tl.load(y_ptr + place, mask=mask)
+    for _ in range(ROUNDS):
+        most = tl.max(z, 0)
+        z = tl.where(z > most, most, z)
+    tl.store(z_ptr + place, z, mask=mask)
+
+
+def meeting(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Thirty-two warps a program, with one element a thread, which wait for each other."""
+    z = torch.empty_like(x)
+    _meeting_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, z, x.numel(), ROUNDS=8, BLOCK=1024, num_warps=32)
+    return z
+
+
 # --- instructions -----------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +246,7 @@ def _unrolled_kernel(x_ptr, y_ptr, z_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.con
 def unrolled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     z = torch.empty_like(x)
     rounds = 3000 if x.is_cuda else 4
-    _unrolled_kernel[(triton.cdiv(x.numel(), 512),)](x, y, z, x.numel(), ROUNDS=rounds, BLOCK=512, num_warps=1)
+    _unrolled_kernel[(triton.cdiv(x.numel(), 128),)](x, y, z, x.numel(), ROUNDS=rounds, BLOCK=128, num_warps=1)
     return z
 
 

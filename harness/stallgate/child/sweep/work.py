@@ -1,4 +1,4 @@
-"""The compiling child's work: each configuration of a plan, compiled and not run."""
+"""The compiling child's work: each configuration of a plan, compiled by one of its workers and not run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stallgate.child.channel import ParentChannel, first_line, printable
 from stallgate.child.parent_watchdog import end_with_parent
+from stallgate.child.sweep.workers import TookTooLong, Workers
 from stallgate.child.work import UNABLE
 
 if TYPE_CHECKING:
@@ -38,10 +39,16 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         use_no_gpu(plan["target"]["compute_capability"])
     modules = ProjectModules(plan["root"], plan["import_paths"])
     modules.install()
-    compiler = Compiler(plan, modules)
-    for number, case in enumerate(plan["cases"]):
-        parent.tell("compiling", number=number)
-        parent.tell("compiled", number=number, **compiler.answer(case))
+    compiler, cases = Compiler(plan, modules), plan["cases"]
+
+    def compiled(number: int) -> None:
+        parent.tell("compiled", number=number, **compiler.answer(cases[number]))
+
+    def lost(number: int) -> None:
+        facts = {"outcome": "unknown", "reason": "its compiler ended", "seconds": 0.0}
+        parent.tell("compiled", number=number, **facts)
+
+    Workers(len(cases), compiled, lost, limit_s=plan["limit_s"]).work(plan["processes"])
     return 0
 
 
@@ -60,6 +67,8 @@ class Compiler:
         try:
             self._compile(case, kernels)
             facts = self._facts(kernels)
+        except TookTooLong:
+            facts = {"outcome": "does_not_compile", "reason": f"it did not compile within {self._plan['limit_s']} s"}
         except (Exception, SystemExit) as error:  # noqa: BLE001  (a variant's code can raise anything)
             facts = self._failure(error)
         return {"seconds": time.monotonic() - begin, **facts}
