@@ -41,6 +41,8 @@ def test_the_wheel_has_what_its_commands_need(installed: Installed) -> None:
     modules = {path.relative_to(ROOT / "harness").as_posix() for path in (ROOT / "harness").rglob("*.py")}
     assert modules <= names
     assert {f"stallgate/documents/{name}.md" for name in document_titles()} <= names
+    templates = [path.relative_to(ROOT / "harness") for path in (ROOT / "harness").glob("stallgate/*/templates/*")]
+    assert {path.as_posix() for path in templates} <= names
     yardsticks = [path.relative_to(ROOT / "metrics") for path in (ROOT / "metrics").rglob("*.toml")]
     assert {f"stallgate/yardsticks/{path.as_posix()}" for path in yardsticks} <= names
     assert not [name for name in names if "baselines" in name.split("/")]

@@ -94,7 +94,15 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "baseline": [("RUNS",)],
     "plan": [(), ("--chip", "GH100")],
     "metrics": [(), ("--chip", "gb203")],
-    "show": [("runs",), ("problems",), ("problems", "cumprod"), ("stages",), ("stages", "block_tiling"), ("run",)],
+    "show": [
+        ("runs",),
+        ("problems",),
+        ("problems", "cumprod"),
+        ("stages",),
+        ("stages", "block_tiling"),
+        ("run",),
+        ("run", "--all"),
+    ],
     "doctor": [("--python", "WITHOUT_TORCH")],
     "schema": [(), ("gate",)],
     "docs": [(), ("json",)],
@@ -113,6 +121,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     ],
     "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "8000")],
     "comment": [("--dry-run",)],
+    "mcp": [(), ("--show", "--read-only")],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
 
@@ -333,7 +342,7 @@ def test_a_json_that_an_option_swallows_still_asks_for_json(stallgate: Stallgate
     assert found["error"]["code"] == "unknown_name"
 
 
-WITHOUT_PROJECT = {"schema", "docs"}
+WITHOUT_PROJECT = {"mcp", "schema", "docs"}
 """Commands that read nothing of a project."""
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
+    "mcp": "Serve the commands as tools for agents, by the Model Context Protocol.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
     "show": "List runs, problems or stages; show a run.",

@@ -16,9 +16,12 @@ from stallgate.cli.output import print_result
 from stallgate.cli.shared import near, open_project
 from stallgate.errors import BadArgument
 from stallgate.model import FrozenStruct
-from stallgate.project.adoption import Wish, examine_wish
+from stallgate.project.adoption import AdoptedKernel, Wish, examine_wish
 from stallgate.project.layout import packaging_file, project_file
-from stallgate.project.scaffold import WrittenFile, write_scaffold
+from stallgate.project.load import Project
+from stallgate.project.scaffold import write_scaffold
+from stallgate.project.scaffold_agents import write_agents
+from stallgate.project.written import WrittenFile
 
 _REQUIRED = {
     "kernel": "the function, package.module:function",
@@ -37,6 +40,12 @@ _NEXT = {
 }
 """Command -> the command line that comes next, and what it is for."""
 
+_NEXT_FOR_AGENTS = {
+    "doctor": ("stallgate doctor", "can this machine measure?"),
+    "show": ("stallgate show problems", "what is there to work on"),
+}
+"""The same after the files for agents alone."""
+
 
 class InitArguments(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of the command."""
@@ -50,17 +59,25 @@ class InitArguments(msgspec.Struct, frozen=True, kw_only=True):
     flops: int | None
     pyproject: bool
     ci: bool
+    agents: bool
     force: bool
     root: Path | None
     as_json: bool
+
+    @property
+    def adopts(self) -> bool:
+        """Whether a kernel is to be adopted: not where only the files for agents are asked for."""
+        given = (self.kernel, self.reference, self.inputs, self.keywords, self.name, self.stage)
+        return not self.agents or any(given) or self.flops is not None or self.pyproject or self.ci or self.force
 
 
 class InitFacts(FrozenStruct, frozen=True):
     """What was written, and what comes next."""
 
     root: str
-    problem: str
-    stage: str
+    problem: str | None
+    """null where only the files for agents were asked for, like the stage."""
+    stage: str | None
     files: list[WrittenFile]
     notes: list[str]
     next: list[str]
@@ -72,6 +89,7 @@ class InitFacts(FrozenStruct, frozen=True):
     epilog=examples(
         'stallgate init --kernel mykernels.softmax:softmax --reference torch.softmax --input "float32[8192,4096]"',
         'stallgate init --kernel src/scan.py:scan --reference torch.cumsum --input "float32[64,4096]" --with dim=-1',
+        "stallgate init --agents",
     ),
 )
 @click.option("--kernel", metavar="ENTRY", help="The function: package.module:function, file.py:function, or a folder.")
@@ -89,6 +107,7 @@ class InitFacts(FrozenStruct, frozen=True):
 @click.option("--flops", type=click.IntRange(0), help="Operations that the computation needs.")
 @click.option("--pyproject", is_flag=True, help="Write [tool.stallgate] into pyproject.toml, not a file of its own.")
 @click.option("--ci", is_flag=True, help="Also write .github/workflows/stallgate.yml.")
+@click.option("--agents", is_flag=True, help="Write how to work with stallgate into AGENTS.md and a skill; also alone.")
 @click.option("--force", is_flag=True, help="Write although something is missing; replace a problem of this name.")
 @click.option(
     "--root",
@@ -103,21 +122,47 @@ def init_command(**given: Any) -> int:
     """
     arguments = InitArguments(**given)
     root = (arguments.root or _repository(Path.cwd())).resolve()
-    subject = examine_wish(root, _wish(arguments), force=arguments.force)
-    open_project(root, needed=False).stage(subject.stage)
-    files = write_scaffold(root, subject, pyproject=arguments.pyproject, ci=arguments.ci, force=arguments.force)
+    subject = _examined(root, arguments) if arguments.adopts else None
+    files = _adopted(root, subject, arguments) if subject is not None else []
+    project = open_project(root)
+    if arguments.agents:
+        files += write_agents(root, list(project.problems.values()), COMMANDS)
+    coming = _next(subject, project)
     facts = InitFacts(
         root=str(root),
-        problem=subject.name,
-        stage=subject.stage,
+        problem=subject.name if subject is not None else None,
+        stage=subject.stage if subject is not None else None,
         files=files,
-        notes=subject.notes,
-        next=[line for command, (line, _) in _NEXT.items() if command in COMMANDS],
+        notes=subject.notes if subject is not None else [],
+        next=[line for line, _ in coming],
     )
     if arguments.as_json:
         return print_result("init", facts)
-    _show(facts, root)
+    _show(facts, root, coming)
     return 0
+
+
+def _examined(root: Path, arguments: InitArguments) -> AdoptedKernel:
+    """The kernel to adopt.
+
+    Raises:
+        UserFault: it, or its stage, is not what it should be.
+    """
+    subject = examine_wish(root, _wish(arguments), force=arguments.force)
+    open_project(root, needed=False).stage(subject.stage)
+    return subject
+
+
+def _adopted(root: Path, subject: AdoptedKernel, arguments: InitArguments) -> list[WrittenFile]:
+    return write_scaffold(root, subject, pyproject=arguments.pyproject, ci=arguments.ci, force=arguments.force)
+
+
+def _next(subject: AdoptedKernel | None, project: Project) -> list[tuple[str, str]]:
+    """The command lines that come next, each with what it is for."""
+    if subject is None and not project.problems:
+        return [(_EXAMPLE, "adopt a kernel")]
+    after = _NEXT if subject is not None else _NEXT_FOR_AGENTS
+    return [found for command, found in after.items() if command in COMMANDS]
 
 
 def _repository(start: Path) -> Path:
@@ -162,13 +207,20 @@ def _ask(name: str) -> str | list[str]:
     return answers
 
 
-def _show(facts: InitFacts, root: Path) -> None:
+def _show(facts: InitFacts, root: Path, coming: list[tuple[str, str]]) -> None:
     for file in facts.files:
-        click.echo(f"{file.change:9} {near(root / file.path)}: {file.reason or f'{file.lines} lines'}")
-    click.echo(f"\nproblem {facts.problem}, gated by the stage {facts.stage}")
+        click.echo(f"{file.change:9} {near(root / file.path)}: {_what_changed(file)}")
+    if facts.problem is not None:
+        click.echo(f"\nproblem {facts.problem}, gated by the stage {facts.stage}")
     for note in facts.notes:
         click.echo(f"note: {note}")
     click.echo("\nnext:")
-    for command, (line, purpose) in _NEXT.items():
-        if command in COMMANDS:
-            click.echo(f"  {line:28} {purpose}")
+    for line, purpose in coming:
+        click.echo(f"  {line:28} {purpose}")
+
+
+def _what_changed(file: WrittenFile) -> str:
+    """What happened to a file, after the word for it."""
+    if file.change == "updated":
+        return "what stands between stallgate's lines"
+    return file.reason or f"{file.lines} lines"

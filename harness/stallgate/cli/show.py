@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -163,7 +164,7 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
     stages: list[str]
     cases: list[CaseFacts]
     metrics: dict[str, dict[str, MetricValue]]
-    """Case -> metric -> value: the duration and the metrics of the stages."""
+    """Case -> metric -> value: the duration and the metrics of the stages; with --all, every metric."""
     sweep: SweepFindings | None = None
     """What the sweep found that the run is part of; null where it is part of none."""
 
@@ -174,15 +175,18 @@ _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
 @click.command("show", epilog=examples("stallgate show runs", "stallgate show run RUN"))
 @click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
 @click.argument("name", required=False)
+@click.option("--all", "every", is_flag=True, help="Of a run, with --json: every metric, not only those of its stages.")
 @root_option
 @json_option(_Shown)
-def show_command(what: str, name: str | None, root: Path | None, as_json: bool) -> int:
+def show_command(what: str, name: str | None, every: bool, root: Path | None, as_json: bool) -> int:
     """List runs, problems or stages; show a run.
 
     NAME is a problem, a stage or a run; default: all of them, or the latest run.
     """
+    if every and (what != "run" or not as_json):
+        raise BadArgument("--all is for `show run` with --json", "leave it out, or add --json")
     project = open_runs(root)
-    show = {"runs": _runs, "problems": _problems, "stages": _stages, "run": _run}[what]
+    show = {"runs": _runs, "problems": _problems, "stages": _stages}.get(what, partial(_run, every=every))
     shown = show(project, name, as_json)
     return print_result("show", shown) if as_json else 0
 
@@ -220,14 +224,13 @@ def _run_listed(stored: StoredRun) -> RunListed:
     )
 
 
-def _run(project: Project, name: str | None, as_json: bool) -> _Shown:
+def _run(project: Project, name: str | None, as_json: bool, *, every: bool) -> _Shown:
     result = judged(project, name, (), only_judge=True)
     if not as_json:
         show_run(result, project)
     swept = _swept(project, result.folder, as_json=as_json)
-    units = {
-        name: project.catalogue.metrics[name].unit for name in main_metrics(project, result, result.judgement.stages)
-    }
+    wanted = project.catalogue.metrics if every else main_metrics(project, result, result.judgement.stages)
+    units = {metric: project.catalogue.metrics[metric].unit for metric in wanted}
     facts = run_facts(result, units)
     return _run_shown(result, facts, swept)
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
 
 from stallgate.errors import BadArgument, BrokenFile
-from stallgate.model import FrozenStruct
 from stallgate.project.adoption import AdoptedKernel
-from stallgate.project.decode import LARGEST_SOURCE, parse_toml, read_bounded, read_toml
+from stallgate.project.decode import parse_toml, read_toml
 from stallgate.project.layout import packaging_file, problem_file, project_file, relative
 from stallgate.project.tomltext import toml_key, toml_value
 from stallgate.project.workflow import WORKFLOW
+from stallgate.project.written import FileChange, WrittenFile, apply_changes, existing_text, joined_text
 
 _IGNORED = ("/reports/*", "!/reports/recorded/")
 """Runs are not committed, recordings are."""
@@ -25,36 +24,6 @@ _IGNORES_ALL = re.compile(r"^/?reports/?\s*$", re.MULTILINE)
 """A line that ignores the whole folder: what is below it cannot be included again."""
 
 _HEADER = re.compile(r"^\s*\[\[?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-
-
-class WrittenFile(FrozenStruct, frozen=True):
-    """What happened to a file."""
-
-    path: str
-    """Relative to the project's root."""
-    change: Literal["written", "extended", "kept"]
-    lines: int = 0
-    """How many were added."""
-    reason: str = ""
-    """Why the file was kept."""
-
-
-class _Change(FrozenStruct, frozen=True):
-    """A file that is to be written."""
-
-    path: Path
-    before: str | None
-    after: str
-    reason: str = ""
-    """Why nothing is changed."""
-
-    def report(self, root: Path) -> WrittenFile:
-        shown = relative(root, self.path)
-        if self.before == self.after:
-            return WrittenFile(path=shown, change="kept", reason=self.reason)
-        before = self.before or ""
-        lines = self.after.count("\n") - before.count("\n")
-        return WrittenFile(path=shown, change="extended" if before else "written", lines=lines)
 
 
 def write_scaffold(root: Path, subject: AdoptedKernel, *, pyproject: bool, ci: bool, force: bool) -> list[WrittenFile]:
@@ -74,19 +43,15 @@ def write_scaffold(root: Path, subject: AdoptedKernel, *, pyproject: bool, ci: b
     changes = [_problem_change(root, subject, pyproject=pyproject, force=force), _ignore_change(root)]
     if ci:
         changes.append(_workflow_change(root))
-    for change in changes:
-        if change.before != change.after:
-            change.path.parent.mkdir(parents=True, exist_ok=True)
-            change.path.write_text(change.after, encoding="utf-8", newline="")
-    return [change.report(root) for change in changes]
+    return apply_changes(root, changes)
 
 
 # --- the problem ------------------------------------------------------------------------------------------------------
 
 
-def _problem_change(root: Path, subject: AdoptedKernel, *, pyproject: bool, force: bool) -> _Change:
+def _problem_change(root: Path, subject: AdoptedKernel, *, pyproject: bool, force: bool) -> FileChange:
     path, heading = _home(root, pyproject=pyproject)
-    before = _text(path)
+    before = existing_text(path)
     other = problem_file(root, subject.name)
     if other.exists():
         raise BadArgument(
@@ -104,7 +69,7 @@ def _problem_change(root: Path, subject: AdoptedKernel, *, pyproject: bool, forc
     added = problem_text(subject, heading)
     if not kept.strip():
         added = f"# What stallgate measures and judges. `stallgate docs files` explains every key.\n\n{added}"
-    return _Change(path=path, before=before, after=_joined(kept, added))
+    return FileChange(path=path, before=before, after=joined_text(kept, added))
 
 
 def _home(root: Path, *, pyproject: bool) -> tuple[Path, str]:
@@ -209,40 +174,23 @@ def _role_lines(subject: AdoptedKernel) -> list[str]:
 # --- the other files --------------------------------------------------------------------------------------------------
 
 
-def _ignore_change(root: Path) -> _Change:
+def _ignore_change(root: Path) -> FileChange:
     path = root / ".gitignore"
-    before = _text(path)
+    before = existing_text(path)
     text = before or ""
     if _IGNORES_ALL.search(text):
         why = "it ignores all of reports/; to commit recordings, write /reports/* and !/reports/recorded/ instead"
-        return _Change(path=path, before=text, after=text, reason=why)
+        return FileChange(path=path, before=text, after=text, reason=why)
     present = {line.strip() for line in text.splitlines()}
     added = "".join(f"{line}\n" for line in _IGNORED if line not in present)
     if not added:
-        return _Change(path=path, before=text, after=text, reason="it has the lines already")
-    return _Change(path=path, before=before, after=_joined(text, added, blank=False))
+        return FileChange(path=path, before=text, after=text, reason="it has the lines already")
+    return FileChange(path=path, before=before, after=joined_text(text, added, blank=False))
 
 
-def _workflow_change(root: Path) -> _Change:
+def _workflow_change(root: Path) -> FileChange:
     path = root / ".github" / "workflows" / "stallgate.yml"
-    before = _text(path)
+    before = existing_text(path)
     if before is not None:
-        return _Change(path=path, before=before, after=before, reason="it exists already")
-    return _Change(path=path, before=None, after=WORKFLOW)
-
-
-def _text(path: Path) -> str | None:
-    """The text of a file; None where there is none."""
-    try:
-        return read_bounded(path, LARGEST_SOURCE).decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise BrokenFile(f"{path.name}: cannot be read: {error}", "save it as UTF-8 text") from None
-
-
-def _joined(before: str, added: str, *, blank: bool = True) -> str:
-    """A text and what is added to it, on a line of its own, with the text's own line ends."""
-    ends = "\r\n" if "\r\n" in before else "\n"
-    kept = before.rstrip("\r\n") + ends * (2 if blank else 1) if before.strip() else ""
-    return kept + added.replace("\n", ends)
+        return FileChange(path=path, before=before, after=before, reason="it exists already")
+    return FileChange(path=path, before=None, after=WORKFLOW)
