@@ -9,19 +9,12 @@ from pathlib import Path
 import pytest
 
 from stallgate.advise.advice import CaseAdvice, advice_by_case, advice_of, spelled
+from stallgate.advise.words import gain_in_words, line_in_words, reading_in_words, result_in_words
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import Advice, CitedReading, HotLine
 from stallgate.project.advice import FACT_UNITS
 from stallgate.project.load import Project, load_project
-from stallgate.render.advice import (
-    advice_lines,
-    advice_rows,
-    gain_in_words,
-    line_in_words,
-    lines_in_width,
-    reading_in_words,
-    result_in_words,
-)
+from stallgate.render.advice import advice_lines, advice_rows, lines_in_width
 from tests.conftest import ROOT
 
 

@@ -18,13 +18,13 @@ from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.errors import BrokenFile
 from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
+from stallgate.judge.headroom import is_of_roof
 from stallgate.judge.verdicts import Targets, Uncollected
 from stallgate.model import Advice, Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
 from stallgate.render.head import head, write_head
-from stallgate.render.headroom import is_of_roof
 from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
 from stallgate.render.terminal_progress import Working

@@ -14,6 +14,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stallgate.cli.group import COMMANDS
@@ -39,8 +40,13 @@ _SHOWS_TEXT = {"--help", "-h", "--version"}
 
 
 def asks_for_json() -> bool:
-    """Whether the command line has ``--json``, before or after the command; the rest of it may be unparsable."""
-    return any(word == "--json" or word.startswith("--json=") for word in _options())
+    """Whether the command line has ``--json``, before or after the command, or ``--format json``.
+
+    The rest of it may be unparsable.
+    """
+    words = _options()
+    asked = any(word in ("--json", "--format=json") or word.startswith("--json=") for word in words)
+    return asked or ("--format", "json") in pairwise(words)
 
 
 def command_named() -> str | None:

@@ -14,7 +14,7 @@ from typing import Literal
 from stallgate.errors import BrokenFile
 from stallgate.extract.read_run import MeasuredRun
 from stallgate.formatting import quantity
-from stallgate.model import Case, CaseResult, FrozenStruct, HeldRule, Stage
+from stallgate.model import Case, CaseResult, FrozenStruct, HeldRule, Run, Stage
 from stallgate.project.catalogue import find_metric
 from stallgate.project.code_changes import CodeChange, CodeDifference, code_difference
 from stallgate.project.comparisons import parse_condition
@@ -210,7 +210,7 @@ def _of_variant(
     project: Project, base: MeasuredRun, run: MeasuredRun, problem: str, variant: str
 ) -> list[VariantRules]:
     """The rules for one variant; nothing where its code is not known in both runs, or did not change."""
-    sources = [_sources(project, side, problem, variant) for side in (base, run)]
+    sources = [measured_sources(project, side.folder, side.run, problem, variant) for side in (base, run)]
     if not all(sources) or sources[0] == sources[1]:
         return []
     difference = code_difference(*sources)
@@ -260,16 +260,24 @@ def _readings(side: MeasuredRun, results: Mapping[str, CaseResult]) -> VersionRe
     return VersionReadings(values=values)
 
 
-def _sources(project: Project, side: MeasuredRun, problem: str, variant: str) -> dict[str, str]:
-    """Path -> text of a variant's files as they were measured; empty where one of them is not known."""
+def measured_sources(project: Project, folder: Path, run: Run, problem: str, variant: str) -> dict[str, str]:
+    """Path -> text of a variant's files as they were measured; empty where one of them is not known.
+
+    Args:
+        project: the code as it stands now.
+        folder: the run's.
+        run: a run that has the problem, as the project does.
+        problem: the problem.
+        variant: a variant of it.
+    """
     entry = project.problems[problem].variants[variant].entry
     if not entry.path:
         return {}
-    mine = [result for result in side.run.cases if (result.case.problem, result.case.variant) == (problem, variant)]
+    mine = [result for result in run.cases if (result.case.problem, result.case.variant) == (problem, variant)]
     wanted = {path: digest for result in mine for path, digest in result.modules.items() if path.endswith(".py")}
-    is_own = side.run.subjects[problem].digests.get(variant_key(variant)) == entry_digest(entry)
+    is_own = run.subjects[problem].digests.get(variant_key(variant)) == entry_digest(entry)
     wanted[entry.path] = entry.digest if is_own else ""
-    texts = {path: _text(project, side.folder, path, digest) for path, digest in wanted.items()}
+    texts = {path: _text(project, folder, path, digest) for path, digest in wanted.items()}
     return {} if None in texts.values() else {path: text for path, text in texts.items() if text is not None}
 
 

@@ -214,3 +214,20 @@ def _with_fraction(row: MetricRow, duration: MetricRow | None, roofs: Roofs, met
     found = checked(metric, roof.duration / duration.value, f"{roof.noun} duration / duration", "derived")
     value = found.value if found.value is not None else math.nan
     return replace(row, value=value, state=found.state, ncu_name=found.ncu_name)
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+_NOISE = 0.02
+"""Up to this much above the roof is within the noise of the two measurements."""
+
+
+def distance_from_roof(fraction: float, roof: Roof) -> str:
+    """A fraction of the roof, what is left of it, and a word on more than all of it."""
+    said = f"runs at {roof.speed(fraction)}"
+    if fraction <= 1:
+        return f"{said}, {percent(1 - fraction)} left" if roof.ceiling != "library" else said
+    if roof.ceiling == "library":
+        return f"{said}{roof.remark(fraction)}"
+    within = fraction <= 1 + _NOISE
+    return f"{said}: {'within noise, nothing is left' if within else 'some of its bytes come from L2, not from DRAM'}"

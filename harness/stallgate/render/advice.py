@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import wrap
 
-from stallgate.advise.advice import CaseAdvice, advice_by_case, spelled
+from stallgate.advise.advice import CaseAdvice, advice_by_case
+from stallgate.advise.words import gain_in_words, line_in_words, reading_in_words, result_in_words
 from stallgate.errors import BrokenFile
-from stallgate.formatting import percent, rounded
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.model import Advice, CitedReading, FrozenStruct, HotLine, Role, RuleResult
+from stallgate.model import Advice, FrozenStruct, Role
 from stallgate.project.load import Project
-
-_LEAST = 0.0005
-"""A smaller share would be told as 0.0 %."""
 
 MOST_ON_PAGE = 3
 """Advice on a case that a page shows; ``stallgate advise`` has all."""
@@ -87,36 +84,6 @@ def _row(advice: Advice, name: str, role: Role) -> AdviceRow:
         theirs=[result_in_words(result) for result in advice.theirs],
         contradictions=advice.contradictions,
     )
-
-
-def gain_in_words(advice: Advice) -> str:
-    """The most that can be gained, as a share of the time and as a time."""
-    if advice.stops:
-        return f"{percent(advice.gain)} of the time is left" if advice.gain >= _LEAST else "nothing is left to gain"
-    time = CitedReading(metric="duration", value=1e6 * advice.gain_ms, unit="ns", launch=None, sample="")
-    return f"up to {percent(advice.gain)} of the time, {spelled(time)}"
-
-
-def reading_in_words(reading: CitedReading) -> str:
-    """A reading with the launch that it is of: ``dram_throughput 12 % (launch 25, sample 3)``. Facts have none."""
-    where = [f"launch {reading.launch}"] if reading.launch is not None else []
-    where += [f"sample {reading.sample}"] if reading.sample else []
-    return f"{reading.metric} {spelled(reading)}" + (f" ({', '.join(where)})" if where else "")
-
-
-def result_in_words(result: RuleResult) -> str:
-    """One of NVIDIA's results, with its estimate and whether that is of the whole launch."""
-    if result.speedup is None or result.scope is None:
-        return f"{result.title}: no estimate"
-    scope = {"whole": "GLOBAL", "part": "LOCAL: of a part, no speed-up of the kernel"}[result.scope]
-    return f"{result.title}: {rounded(result.speedup)} % ({scope})"
-
-
-def line_in_words(line: HotLine) -> str:
-    """A hot line: its place, its text where that is known, and how its warps mostly waited."""
-    share = 100 * line.reason_samples / line.samples if line.samples else 0.0
-    parts = [f"{line.file}:{line.line}", line.text.strip(), f"({line.reason} {rounded(share)} %)"]
-    return "  ".join(filter(None, parts))
 
 
 def advice_lines(advice: Advice, number: int) -> list[tuple[int, str]]:

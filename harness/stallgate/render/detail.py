@@ -14,11 +14,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile
+from stallgate.judge.warp_states import state_words
 from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotLine, Role, RuleResult
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
-from stallgate.render.states import state_words
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12

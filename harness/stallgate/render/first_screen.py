@@ -8,15 +8,16 @@ from typing import Literal
 from stallgate.compare.since import ChangesSinceLast
 from stallgate.formatting import SIGNS, listed, percent, rounded, scaled, spaced, verdict_mark
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.headroom import badness, headroom, value_and_bound
+from stallgate.judge.roof import distance_from_roof
 from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.headroom import badness, headroom, value_and_bound
 from stallgate.render.next_step import NextStep, judged_cases, next_step
 from stallgate.render.rightness import fraction_used
 from stallgate.render.run_word import RunWord, run_word
 from stallgate.render.view import View
-from stallgate.render.what_limits import distance_from_roof, limit_in_words, memory_path, waiting_in_words
+from stallgate.render.what_limits import limit_in_words, memory_path, waiting_in_words
 from stallgate.runs.conditions import problems_in, provenance
 
 MOST_JUDGED_ROWS = 3

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from stallgate.formatting import listed, percent
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.render.next_command import NextCommand, next_command
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words

@@ -22,6 +22,7 @@ from stallgate.formatting import (
     workload_of,
 )
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.headroom import missed_by, value_and_bound
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
@@ -31,7 +32,6 @@ from stallgate.render.case_table import CaseTable, case_table
 from stallgate.render.changes import Changes, changes_of
 from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.first_screen import FirstScreen, first_screen
-from stallgate.render.headroom import missed_by, value_and_bound
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
 from stallgate.render.pictures import Picture, pictures, program_picture, workload_finding

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
 from stallgate.judge.roof import Roof
+from stallgate.judge.warp_states import state_words
 from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
@@ -33,7 +34,6 @@ from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.scales import fitting_unit
 from stallgate.render.sheet import Drawing, drawing
-from stallgate.render.states import state_words
 from stallgate.render.units import units, units_figure, units_in_words
 from stallgate.render.view import View, figure_name
 

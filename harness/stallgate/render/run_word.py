@@ -7,8 +7,8 @@ from typing import Literal
 
 from stallgate.formatting import listed, spaced
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.headroom import badness, missed_by
 from stallgate.model import FrozenStruct, Run, Verdict
-from stallgate.render.headroom import badness, missed_by
 from stallgate.render.program import program_finding
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import on_several, rounded, spaced, whom
+from stallgate.judge.headroom import missed_by
+from stallgate.judge.warp_states import waits_in_words
 from stallgate.model import Case, display_name
-from stallgate.render.headroom import missed_by
 from stallgate.render.next_command import next_command
-from stallgate.render.states import waits_in_words
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
 from stallgate.render.verdict_words import shown, title_of, verdict_in_words

@@ -8,7 +8,7 @@ from shlex import join as quoted
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
-from stallgate.render.headroom import badness, missed_by
+from stallgate.judge.headroom import badness, missed_by
 from stallgate.render.next_command import next_command
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words

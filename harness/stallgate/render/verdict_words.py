@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from stallgate.formatting import rounded, scaled, shortened, status_label
-from stallgate.render.headroom import missed_by
+from stallgate.judge.headroom import missed_by
 
 if TYPE_CHECKING:
     from stallgate.model import Catalogue, Comparison, Verdict

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import listed, percent, rounded, scaled, share
-from stallgate.judge.roof import Roof
+from stallgate.formatting import listed, rounded, scaled, share
+from stallgate.judge.roof import distance_from_roof
+from stallgate.judge.warp_states import waits_in_words
 from stallgate.model import CaseResult
 from stallgate.project.catalogue import ROOF_FRACTION
-from stallgate.render.states import waits_in_words
 from stallgate.render.view import View
 
 _NEAR = 0.8
@@ -18,9 +18,6 @@ _BUSY = 60.0
 _KINDS = {"bytes": "memory bandwidth", "flops": "compute"}
 """Kind of roof -> the limit that it is. A library says nothing of that."""
 
-_NOISE = 0.02
-"""Up to this much above the roof is within the noise of the two measurements."""
-
 
 def limit_in_words(view: View, case: CaseResult) -> str:
     """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
@@ -31,17 +28,6 @@ def limit_in_words(view: View, case: CaseResult) -> str:
     near = _KINDS.get(roof.ceiling) if fraction >= _NEAR else None
     near = near or busiest or "not known"
     return f"Limit: {near}; {distance_from_roof(fraction, roof)}"
-
-
-def distance_from_roof(fraction: float, roof: Roof) -> str:
-    """A fraction of the roof, what is left of it, and a word on more than all of it."""
-    said = f"runs at {roof.speed(fraction)}"
-    if fraction <= 1:
-        return f"{said}, {percent(1 - fraction)} left" if roof.ceiling != "library" else said
-    if roof.ceiling == "library":
-        return f"{said}{roof.remark(fraction)}"
-    within = fraction <= 1 + _NOISE
-    return f"{said}: {'within noise, nothing is left' if within else 'some of its bytes come from L2, not from DRAM'}"
 
 
 def _busiest(view: View, case: CaseResult) -> str:
