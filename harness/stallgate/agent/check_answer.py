@@ -1,0 +1,281 @@
+"""Is an answer acceptable? Its form, the stage's rules, its results, its time: each step only if the one before passed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from msgspec.structs import replace
+
+from stallgate.agent.adopt import Adopted, adopt, project_state
+from stallgate.agent.chosen import chosen_against, chosen_problem, chosen_stage
+from stallgate.agent.isolate import Isolation, Limits, default_limits, interpreter_places, isolation
+from stallgate.agent.objection import AnswerPart, Objection
+from stallgate.agent.right import RightOptions, check_right
+from stallgate.agent.stand_in import Answer, read_stand_in
+from stallgate.errors import NotMeasured
+from stallgate.measure.checked import CheckReport
+from stallgate.measure.device import Device
+from stallgate.model import FrozenStruct
+from stallgate.project.load import Project
+from stallgate.runs.drawn import Draw
+
+StepState = Literal["passed", "refused", "not_judged", "not_done"]
+"""not_judged: it was tried, and cannot be said. not_done: it was not tried."""
+
+
+class AnswerOptions(FrozenStruct, frozen=True, kw_only=True):
+    """What an answer is held against, and how it is checked."""
+
+    python: str
+    """The interpreter that has torch and triton."""
+    device: Device | None
+    """The GPU; None for Triton's interpreter, in which nothing is timed."""
+    problem: str | None = None
+    """None: the project's only problem."""
+    against: str | None = None
+    """The variant that it is to replace; None: the problem's candidate."""
+    stage: str | None = None
+    """None: the problem's first stage that is not met yet."""
+    workloads: list[str] = []
+    """Those that it is checked on; empty: those marked in problem.toml."""
+    drawn: int = 4
+    """Workloads that are drawn at random beside them."""
+    seed: int | None = None
+    """Of the draw; None: another one each time."""
+    right_only: bool = False
+    """Whether its time is not asked for."""
+    timeout_s: float = 120.0
+    """Seconds that a step of its process may take."""
+    limits: Limits | None = None
+    """What its processes may use; None: what is usual on this device."""
+    namespaces: bool = True
+    """Whether to keep it from network, processes and files by namespaces, where the system allows that."""
+
+
+class AnswerStep(FrozenStruct, frozen=True):
+    """A step of the check."""
+
+    part: AnswerPart
+    state: StepState
+    why: str = ""
+    """Why it was not done, or could not be judged."""
+    seconds: float = 0.0
+
+
+class WorkloadGain(FrozenStruct, frozen=True):
+    """How much faster an answer is on one workload than the version that it replaces."""
+
+    workload: str
+    before_us: float
+    """Median time of a call of the version that is replaced."""
+    after_us: float
+    gain: float
+    """Share of the time that is saved: 0.1 is 10 % less."""
+    low: float
+    high: float
+    """Between them lie half of the rounds."""
+
+
+class AnswerReport(FrozenStruct, frozen=True, kw_only=True):
+    """Whether an answer is accepted, and every reason why not."""
+
+    accepted: bool
+    problem: str
+    against: str
+    stage: str | None
+    digest: str
+    """SHA-256 of the answer's Python, line endings normalised."""
+    objections: list[Objection]
+    notes: list[str]
+    steps: list[AnswerStep]
+    right: CheckReport | None = None
+    """Its results, case by case; None where they were not looked at."""
+    gains: list[WorkloadGain] = []
+    """Empty where it was not timed."""
+    stage_met: bool | None = None
+    """Whether it meets the stage; None where it was not profiled."""
+    run: str | None = None
+    """The folder of the run that it was profiled in; None where it was not."""
+    exit_status: int
+
+    def step(self, part: AnswerPart) -> AnswerStep:
+        """The step of a part."""
+        return next(step for step in self.steps if step.part == part)
+
+
+class AnswerWatcher:
+    """Receives progress, and shows none of it; who shows some derives from it."""
+
+    def part(self, part: AnswerPart) -> None:
+        """A part begins."""
+
+    def begun(self, cases: int) -> None:
+        """So many cases, or contenders, are planned."""
+
+    def waiting(self) -> None:
+        """Somebody else measures on the GPU."""
+
+    def at_work(self, case: str, step: str) -> None:
+        """A case has come to a step."""
+
+    def finished(self, *_: object) -> None:
+        """A case has its outcome."""
+
+
+def check_answer(
+    project: Project, text: str, options: AnswerOptions, watcher: AnswerWatcher | None = None
+) -> AnswerReport:
+    """Checks an answer. The user's project is read, and runs are written under its ``reports/``; nothing else is.
+
+    Args:
+        project: what the answer is for.
+        text: Python, or a text with one fenced block of it.
+        options: what it is held against, and how.
+        watcher: receives progress.
+
+    Raises:
+        UserFault: what it is to be held against is unknown or broken.
+    """
+    check = _Check(project, text, options, watcher or AnswerWatcher())
+    return check.report()
+
+
+class _Check:
+    """One check, from step to step."""
+
+    def __init__(self, project: Project, text: str, options: AnswerOptions, watcher: AnswerWatcher) -> None:
+        self._project = project
+        self._text = text
+        self._options = options
+        self._watcher = watcher
+        self._problem = chosen_problem(project, options.problem)
+        self._against, how = chosen_against(project, self._problem, options.against)
+        self._stage, which = chosen_stage(project, self._problem, self._against, options.stage)
+        self._notes = [note for note in (how, which) if note]
+        self._objections: list[Objection] = []
+        self._steps: list[AnswerStep] = []
+        self._right: CheckReport | None = None
+        self._answer = Answer("", 1)
+        self._adopted: Adopted | None = None
+        self._isolation: Isolation | None = None
+
+    def report(self) -> AnswerReport:
+        """Does the steps, each only if the one before passed."""
+        with ExitStack() as stack:
+            works: list[tuple[AnswerPart, Callable[[], None]]] = [
+                ("form", self._form),
+                ("stage", self._rules),
+                ("right", lambda: self._is_right(stack)),
+                ("better", lambda: self._is_better(stack)),
+            ]
+            for part, work in works:
+                self._steps.append(self._done(part, work))
+        asked = self._steps[: 3 if self._options.right_only else 4]
+        accepted = all(step.state == "passed" for step in asked)
+        return AnswerReport(
+            accepted=accepted,
+            problem=self._problem,
+            against=self._against,
+            stage=self._stage,
+            digest=hashlib.sha256((self._answer.source or self._text).replace("\r\n", "\n").encode()).hexdigest(),
+            objections=self._objections,
+            notes=list(dict.fromkeys(self._notes)),
+            steps=self._steps,
+            right=self._right,
+            exit_status=0 if accepted else 1 if self._objections else 3,
+        )
+
+    def _done(self, part: AnswerPart, work: Callable[[], None]) -> AnswerStep:
+        """A step, done unless one before it has not passed."""
+        if part == "better" and self._options.right_only:
+            return AnswerStep(part, "not_done", "it was not asked for")
+        stopped = next((step.part for step in self._steps if step.state != "passed"), None)
+        if stopped is not None:
+            return AnswerStep(part, "not_done", f"it comes after {stopped}, which did not pass")
+        self._watcher.part(part)
+        begin, before = time.monotonic(), len(self._objections)
+        state: StepState = "passed"
+        why = ""
+        try:
+            work()
+        except NotMeasured as error:
+            state, why = "not_judged", error.message
+        if len(self._objections) > before:
+            state, why = "refused", ""
+        return AnswerStep(part, state, why, round(time.monotonic() - begin, 3))
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    def _form(self) -> None:
+        self._answer, self._objections = read_stand_in(self._text)
+
+    def _rules(self) -> None:
+        """The rules of the stage, against the version that is replaced."""
+
+    def _is_right(self, stack: ExitStack) -> None:
+        """Its results.
+
+        Raises:
+            NotMeasured: they cannot be judged here.
+        """
+        options = self._options
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="stallgate-answer-", ignore_cleanup_errors=True)))
+        self._adopted = adopt(self._project, self._problem, self._against, self._answer.source, folder)
+        self._limits = options.limits or default_limits(on_gpu=options.device is not None)
+        needed = [folder, *interpreter_places(options.python)]
+        self._isolation = stack.enter_context(isolation(self._limits, needed, namespaces=options.namespaces))
+        before = project_state(self._project.root)
+        asked = RightOptions(
+            python=options.python,
+            timeout_s=options.timeout_s,
+            device=options.device,
+            draw=self._draw(),
+            workloads=options.workloads,
+        )
+        found = check_right(self._adopted, asked, self._isolation, self._limits, self._watcher)
+        self._right = found.report
+        self._notes += [*found.notes, *self._isolation.notes]
+        self._objections += [self._placed(each) for each in found.objections]
+        self._refuse_changes(before)
+        if found.unjudged and not self._objections:
+            raise NotMeasured(found.unjudged)
+
+    def _is_better(self, stack: ExitStack) -> None:
+        """Its time and its counters.
+
+        Raises:
+            NotMeasured: they cannot be judged here.
+        """
+        if self._options.device is None:
+            raise NotMeasured("there is no CUDA device: its results were checked, and its time was not taken")
+        raise NotMeasured("not written yet")
+
+    # --- what they share ----------------------------------------------------------------------------------------------
+
+    def _draw(self) -> Draw | None:
+        options = self._options
+        if not options.drawn:
+            return None
+        seed = random.randrange(10**6) if options.seed is None else options.seed
+        return Draw(seed=seed, numbers=list(range(options.drawn)))
+
+    def _placed(self, objection: Objection) -> Objection:
+        """An objection whose line is that of the text, of which the answer may be a part."""
+        return objection if objection.line is None else replace(objection, line=objection.line + self._answer.line - 1)
+
+    def _refuse_changes(self, before: dict[str, tuple[int, int, int]]) -> None:
+        """Objects to changes of the user's project, where its process could make them."""
+        if self._isolation is None or all("files" in each.protected for each in self._isolation.processes):
+            return
+        now = project_state(self._project.root)
+        changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        if changed:
+            text = f"files of the project changed while it ran: {', '.join(changed[:3])}"
+            self._objections.append(Objection(part="right", code="changed_files", text=text))
