@@ -54,12 +54,14 @@ def adopt(project: Project, problem: str, against: str, source: str, folder: Pat
     _copy(project.root, folder)
     loaded = load_project(folder)
     known = loaded.problem(problem)
-    replaced = known.variants[against]
+    replaced = project.problem(problem).variants[against]  # a loop puts an earlier answer in its place
+    if replaced.path:
+        _copy_file(project.root / replaced.path, folder / replaced.path)
     path = (folder / known.file).parent / f"{_unused(known, folder)}.py"
     path.write_text(source, encoding="utf-8")
     answer = Variant(path.stem, "candidate", _entry(folder, path, replaced), {"default": {}})
-    kept = {v.name: v for v in known.variants.values() if v.role == "roof" or v.name == against}
-    own = replace(known, variants={**kept, answer.name: answer}, waivers=[])
+    kept = {v.name: v for v in known.variants.values() if v.role == "roof"}
+    own = replace(known, variants={**kept, against: replaced, answer.name: answer}, waivers=[])
     stages = {name: _judging(stage, against, answer.name) for name, stage in loaded.stages.items()}
     copied = replace(loaded, problems={problem: own}, stages=stages, broken_problems={})
     return Adopted(project=copied, problem=problem, against=against, answer=answer.name, path=path)
@@ -97,9 +99,12 @@ def _copy(root: Path, folder: Path) -> None:
                 f"the project is too large to copy: over {_LARGEST_COPY // 2**30} GiB",
                 "an answer is checked in a copy; move data out of the project's folder",
             )
-        target = folder / path.relative_to(root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        _copy_file(path, folder / path.relative_to(root))
+
+
+def _copy_file(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
 
 
 def project_files(root: Path) -> Iterator[Path]:

@@ -53,7 +53,10 @@ def apply_best(project: Project, folder: Path, journal: Journal) -> AppliedAnswe
 
 def _hint(journal: Journal, file: str, beside: Path, name: str, shown: str) -> str:
     """How it becomes a variant."""
-    tables = {"stallgate.toml": f"problems.{journal.problem}.", "pyproject.toml": f"tool.stallgate.problems.{journal.problem}."}
+    tables = {
+        "stallgate.toml": f"problems.{journal.problem}.",
+        "pyproject.toml": f"tool.stallgate.problems.{journal.problem}.",
+    }
     lines = [f"to make it a variant, add to {file}:", f"[{tables.get(file, '')}variants.{toml_key(name)}]"]
     if Path(file).parent != beside or file in tables:
         lines.append(f'entry = "{shown}"')

@@ -148,7 +148,7 @@ def project_with(project: Project, folder: Path, journal: Journal, version: Loop
         path = folder / version.source.path
         shown = path.resolve().relative_to(project.root.resolve()).as_posix()
         entry = replace(entry, path=shown, digest=text_digest(path), module="", attribute="", written="")
-    known = replace(variant, role="candidate", entry=entry, configurations={"default": {}}, ceiling=None, sweep=None)
+    known = replace(variant, role="candidate", entry=entry, configurations={"default": {}}, ceiling=None)
     waivers = [each for each in problem.waivers if each.variant != variant.name]
     changed = replace(
         problem,
