@@ -13,13 +13,17 @@ from typing import Literal, Protocol
 from msgspec.structs import replace
 
 from stallgate.agent.adopt import Adopted, adopt, project_state
+from stallgate.agent.answer import read_answer
 from stallgate.agent.better import WorkloadGain
-from stallgate.agent.chosen import chosen_against, chosen_problem, chosen_stage
+from stallgate.agent.chosen import chosen_against, chosen_problem, chosen_stage, latest_run
+from stallgate.agent.form import objections_to_form
 from stallgate.agent.isolate import Isolation, Limits, default_limits, interpreter_places, isolation
 from stallgate.agent.objection import AnswerPart, Objection
+from stallgate.agent.patterns import pattern_objections
 from stallgate.agent.right import RightOptions, check_right
-from stallgate.agent.stand_in import objections_to_form, read_answer
+from stallgate.agent.stage_rules import replaced_sources, stage_objections
 from stallgate.agent.timing import AnswerTimer, TimingOptions
+from stallgate.agent.triton_names import tl_names
 from stallgate.errors import NotMeasured
 from stallgate.measure.checked import CheckReport
 from stallgate.measure.device import Device
@@ -152,7 +156,8 @@ class _Check:
         self._watcher = watcher
         self._problem = chosen_problem(project, options.problem)
         self._against, how = chosen_against(project, self._problem, options.against)
-        self._stage, which = chosen_stage(project, self._problem, self._against, options.stage)
+        self._latest = latest_run(project, self._problem, self._against)
+        self._stage, which = chosen_stage(project, self._problem, self._against, options.stage, self._latest)
         self._notes = [note for note in (how, which) if note]
         self._objections: list[Objection] = []
         self._steps: list[AnswerStep] = []
@@ -215,10 +220,24 @@ class _Check:
     # --- the steps ----------------------------------------------------------------------------------------------------
 
     def _form(self) -> None:
-        self._objections += objections_to_form(self._answer)
+        """Its text, without running it."""
+        if self._answer.objections:  # without a tree nothing else can be looked at
+            self._objections += self._answer.objections
+            return
+        self._objections += objections_to_form(self._answer, tl_names(self._options.python))
+        patterns = pattern_objections(self._answer)
+        self._objections += patterns.objections
+        self._notes += [patterns.note] if patterns.note else []
 
     def _rules(self) -> None:
         """The rules of the stage, against the version that is replaced."""
+        if self._stage is None:
+            return
+        replaced = replaced_sources(self._project, self._problem, self._against)
+        readings, stages = self._latest.readings, [self._stage]
+        found = stage_objections(self._project, self._problem, self._answer, replaced, readings, stages)
+        self._objections += found.objections
+        self._notes += found.notes
 
     def _is_right(self, stack: ExitStack) -> None:
         """Its results.
