@@ -1,30 +1,36 @@
-"""Is an answer acceptable? Its form, the stage's rules, its results, its time: each step only if the one before passed."""
+"""Is an answer acceptable? By its form, the stage's rules, its results, its time: each if the one before passed."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
 from stallgate.agent.adopt import Adopted, adopt, project_state
-from stallgate.agent.chosen import chosen_against, chosen_problem, chosen_stage
+from stallgate.agent.answer import read_answer
+from stallgate.agent.better import WorkloadGain
+from stallgate.agent.chosen import chosen_against, chosen_problem, chosen_stage, latest_run
+from stallgate.agent.form import objections_to_form
 from stallgate.agent.isolate import Isolation, Limits, default_limits, interpreter_places, isolation
 from stallgate.agent.objection import AnswerPart, Objection
+from stallgate.agent.patterns import pattern_objections
 from stallgate.agent.right import RightOptions, check_right
-from stallgate.agent.stand_in import Answer, read_stand_in
+from stallgate.agent.stage_rules import replaced_sources, stage_objections
+from stallgate.agent.timing import AnswerTimer, TimingOptions
+from stallgate.agent.triton_names import tl_names
 from stallgate.errors import NotMeasured
 from stallgate.measure.checked import CheckReport
 from stallgate.measure.device import Device
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.runs.drawn import Draw
+from stallgate.runs.folder import new_folder
 
 StepState = Literal["passed", "refused", "not_judged", "not_done"]
 """not_judged: it was tried, and cannot be said. not_done: it was not tried."""
@@ -51,6 +57,12 @@ class AnswerOptions(FrozenStruct, frozen=True, kw_only=True):
     """Of the draw; None: another one each time."""
     right_only: bool = False
     """Whether its time is not asked for."""
+    rounds: int = 25
+    """Rounds in which it is timed beside the version that it replaces."""
+    samples: int = 5
+    """Profiled calls of each."""
+    arguments: list[str] = []
+    """The command line, as the run keeps it."""
     timeout_s: float = 120.0
     """Seconds that a step of its process may take."""
     limits: Limits | None = None
@@ -69,21 +81,7 @@ class AnswerStep(FrozenStruct, frozen=True):
     seconds: float = 0.0
 
 
-class WorkloadGain(FrozenStruct, frozen=True):
-    """How much faster an answer is on one workload than the version that it replaces."""
-
-    workload: str
-    before_us: float
-    """Median time of a call of the version that is replaced."""
-    after_us: float
-    gain: float
-    """Share of the time that is saved: 0.1 is 10 % less."""
-    low: float
-    high: float
-    """Between them lie half of the rounds."""
-
-
-class AnswerReport(FrozenStruct, frozen=True, kw_only=True):
+class AnswerReport(FrozenStruct, frozen=True, kw_only=True, tag_field="what", tag="answer"):
     """Whether an answer is accepted, and every reason why not."""
 
     accepted: bool
@@ -91,7 +89,7 @@ class AnswerReport(FrozenStruct, frozen=True, kw_only=True):
     against: str
     stage: str | None
     digest: str
-    """SHA-256 of the answer's Python, line endings normalised."""
+    """SHA-256 of the answer's Python without comments and layout: the same for answers that do the same."""
     objections: list[Objection]
     notes: list[str]
     steps: list[AnswerStep]
@@ -110,59 +108,64 @@ class AnswerReport(FrozenStruct, frozen=True, kw_only=True):
         return next(step for step in self.steps if step.part == part)
 
 
-class AnswerWatcher:
-    """Receives progress, and shows none of it; who shows some derives from it."""
+class AnswerWatcher(Protocol):
+    """Receives progress."""
 
-    def part(self, part: AnswerPart) -> None:
-        """A part begins."""
+    def part(self, part: AnswerPart) -> None: ...
+    def begun(self, cases: int) -> None: ...
+    def waiting(self) -> None: ...
+    def at_work(self, case: str, step: str) -> None: ...
+    def finished(self, *_: object) -> None: ...
 
-    def begun(self, cases: int) -> None:
-        """So many cases, or contenders, are planned."""
 
-    def waiting(self) -> None:
-        """Somebody else measures on the GPU."""
+class _Nobody:
+    """Watches, and shows nothing."""
 
-    def at_work(self, case: str, step: str) -> None:
-        """A case has come to a step."""
-
-    def finished(self, *_: object) -> None:
-        """A case has its outcome."""
+    def part(self, part: AnswerPart) -> None: ...
+    def begun(self, cases: int) -> None: ...
+    def waiting(self) -> None: ...
+    def at_work(self, case: str, step: str) -> None: ...
+    def finished(self, *_: object) -> None: ...
 
 
 def check_answer(
-    project: Project, text: str, options: AnswerOptions, watcher: AnswerWatcher | None = None
+    project: Project, text: str | bytes, options: AnswerOptions, watcher: AnswerWatcher | None = None
 ) -> AnswerReport:
     """Checks an answer. The user's project is read, and runs are written under its ``reports/``; nothing else is.
 
     Args:
         project: what the answer is for.
-        text: Python, or a text with one fenced block of it.
+        text: Python, or a text with one fenced block of it; bytes are UTF-8.
         options: what it is held against, and how.
         watcher: receives progress.
 
     Raises:
         UserFault: what it is to be held against is unknown or broken.
     """
-    check = _Check(project, text, options, watcher or AnswerWatcher())
+    check = _Check(project, text, options, watcher or _Nobody())
     return check.report()
 
 
 class _Check:
     """One check, from step to step."""
 
-    def __init__(self, project: Project, text: str, options: AnswerOptions, watcher: AnswerWatcher) -> None:
+    def __init__(self, project: Project, text: str | bytes, options: AnswerOptions, watcher: AnswerWatcher) -> None:
         self._project = project
-        self._text = text
+        self._answer = read_answer(text)
         self._options = options
         self._watcher = watcher
         self._problem = chosen_problem(project, options.problem)
         self._against, how = chosen_against(project, self._problem, options.against)
-        self._stage, which = chosen_stage(project, self._problem, self._against, options.stage)
+        self._latest = latest_run(project, self._problem, self._against)
+        self._stage, which = chosen_stage(project, self._problem, self._against, options.stage, self._latest)
         self._notes = [note for note in (how, which) if note]
         self._objections: list[Objection] = []
         self._steps: list[AnswerStep] = []
         self._right: CheckReport | None = None
-        self._answer = Answer("", 1)
+        self._limits = options.limits or default_limits(on_gpu=options.device is not None)
+        self._gains: list[WorkloadGain] = []
+        self._stage_met: bool | None = None
+        self._run: str | None = None
         self._adopted: Adopted | None = None
         self._isolation: Isolation | None = None
 
@@ -173,7 +176,7 @@ class _Check:
                 ("form", self._form),
                 ("stage", self._rules),
                 ("right", lambda: self._is_right(stack)),
-                ("better", lambda: self._is_better(stack)),
+                ("better", self._is_better),
             ]
             for part, work in works:
                 self._steps.append(self._done(part, work))
@@ -184,11 +187,14 @@ class _Check:
             problem=self._problem,
             against=self._against,
             stage=self._stage,
-            digest=hashlib.sha256((self._answer.source or self._text).replace("\r\n", "\n").encode()).hexdigest(),
+            digest=self._answer.digest,
             objections=self._objections,
             notes=list(dict.fromkeys(self._notes)),
             steps=self._steps,
             right=self._right,
+            gains=self._gains,
+            stage_met=self._stage_met,
+            run=self._run,
             exit_status=0 if accepted else 1 if self._objections else 3,
         )
 
@@ -214,10 +220,24 @@ class _Check:
     # --- the steps ----------------------------------------------------------------------------------------------------
 
     def _form(self) -> None:
-        self._answer, self._objections = read_stand_in(self._text)
+        """Its text, without running it."""
+        if self._answer.objections:  # without a tree nothing else can be looked at
+            self._objections += self._answer.objections
+            return
+        self._objections += objections_to_form(self._answer, tl_names(self._options.python))
+        patterns = pattern_objections(self._answer)
+        self._objections += patterns.objections
+        self._notes += [patterns.note] if patterns.note else []
 
     def _rules(self) -> None:
         """The rules of the stage, against the version that is replaced."""
+        if self._stage is None:
+            return
+        replaced = replaced_sources(self._project, self._problem, self._against)
+        readings, stages = self._latest.readings, [self._stage]
+        found = stage_objections(self._project, self._problem, self._answer, replaced, readings, stages)
+        self._objections += found.objections
+        self._notes += found.notes
 
     def _is_right(self, stack: ExitStack) -> None:
         """Its results.
@@ -228,7 +248,6 @@ class _Check:
         options = self._options
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="stallgate-answer-", ignore_cleanup_errors=True)))
         self._adopted = adopt(self._project, self._problem, self._against, self._answer.source, folder)
-        self._limits = options.limits or default_limits(on_gpu=options.device is not None)
         needed = [folder, *interpreter_places(options.python)]
         self._isolation = stack.enter_context(isolation(self._limits, needed, namespaces=options.namespaces))
         before = project_state(self._project.root)
@@ -247,15 +266,34 @@ class _Check:
         if found.unjudged and not self._objections:
             raise NotMeasured(found.unjudged)
 
-    def _is_better(self, stack: ExitStack) -> None:
+    def _is_better(self) -> None:
         """Its time and its counters.
 
         Raises:
             NotMeasured: they cannot be judged here.
         """
-        if self._options.device is None:
-            raise NotMeasured("there is no CUDA device: its results were checked, and its time was not taken")
-        raise NotMeasured("not written yet")
+        options = self._options
+        if options.device is None:
+            raise NotMeasured("there is no CUDA device: its results were checked, its time was not taken")
+        assert self._adopted is not None
+        assert self._isolation is not None
+        folder = new_folder(self._project.reports, f"{self._problem}-answer-{self._answer.digest[:8]}")
+        self._run = str(folder)
+        asked = TimingOptions(
+            python=options.python,
+            device=options.device,
+            stage=self._stage,
+            workloads=options.workloads,
+            rounds=options.rounds,
+            samples=options.samples,
+            timeout_s=options.timeout_s,
+            arguments=options.arguments,
+        )
+        timer = AnswerTimer(self._adopted, asked, self._isolation, self._limits, folder, self._watcher)
+        found = timer.measure()
+        self._gains, self._stage_met = found.better.gains, found.stage_met
+        self._notes += found.notes
+        self._objections += found.better.objections
 
     # --- what they share ----------------------------------------------------------------------------------------------
 
@@ -268,7 +306,11 @@ class _Check:
 
     def _placed(self, objection: Objection) -> Objection:
         """An objection whose line is that of the text, of which the answer may be a part."""
-        return objection if objection.line is None else replace(objection, line=objection.line + self._answer.line - 1)
+        return (
+            objection
+            if objection.line is None
+            else replace(objection, line=objection.line + self._answer.first_line - 1)
+        )
 
     def _refuse_changes(self, before: dict[str, tuple[int, int, int]]) -> None:
         """Objects to changes of the user's project, where its process could make them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stallgate.compare.rules import NO_READINGS, VersionReadings
 from stallgate.errors import BadArgument, StallgateError, UnknownName
 from stallgate.judge.evaluate import evaluate
-from stallgate.model import Verdict
+from stallgate.model import FrozenStruct, Verdict
 from stallgate.project.load import Project
 from stallgate.runs.folder import find
 
@@ -46,7 +47,36 @@ def chosen_against(project: Project, problem: str, name: str | None) -> tuple[st
     raise BadArgument(f"{problem} has no version that an answer could replace", "name one with --against")
 
 
-def chosen_stage(project: Project, problem: str, against: str, name: str | None) -> tuple[str | None, str]:
+class LatestRun(FrozenStruct, frozen=True):
+    """What the latest run says of the version that an answer is to replace, if it is of the code as it stands."""
+
+    verdicts: list[Verdict] = []
+    """Empty where it says nothing."""
+    readings: VersionReadings = NO_READINGS
+
+
+def latest_run(project: Project, problem: str, variant: str) -> LatestRun:
+    """What the latest run says of a variant, in its default configuration."""
+    try:
+        judged = evaluate(project, find(project.reports, None), project.stages_of(problem), only_judge=True)
+    except (StallgateError, OSError):
+        return LatestRun()
+    mine = [each for each in judged.judgement.verdicts if (each.problem, each.variant) == (problem, variant)]
+    if any(verdict.reason == "stale" for verdict in mine):
+        return LatestRun()
+    values = {
+        (case.workload, metric): summary.median
+        for (case, metric), summary in judged.summaries.items()
+        if (case.problem, case.variant, case.configuration) == (problem, variant, "default")
+        and summary.state == "measured"
+        and summary.median is not None
+    }
+    return LatestRun(verdicts=mine, readings=VersionReadings(values=values))
+
+
+def chosen_stage(
+    project: Project, problem: str, against: str, name: str | None, latest: LatestRun
+) -> tuple[str | None, str]:
     """The stage that an answer is held to; without a name, the first that the replaced version does not meet.
 
     Whether it meets a stage is what the latest run says. Without a run, or where it meets all, it is the first, or the
@@ -63,23 +93,12 @@ def chosen_stage(project: Project, problem: str, against: str, name: str | None)
     stages = project.stages_of(problem)
     if not stages:
         return None, f"{problem} has no stage, so none is held against the answer"
-    verdicts = _latest_verdicts(project, problem, against)
-    if verdicts is None:
+    if not latest.verdicts:
         return stages[0], f"held to stage {stages[0]}, the first: no run says which are met; --stage names another"
     for stage in stages:
-        if not _is_met(verdicts, {each.name for each in project.with_sound([stage])}):
+        if not _is_met(latest.verdicts, {each.name for each in project.with_sound([stage])}):
             return stage, f"held to stage {stage}, the first that {against} does not meet; --stage names another"
     return stages[-1], f"held to stage {stages[-1]}, the last: {against} meets them all"
-
-
-def _latest_verdicts(project: Project, problem: str, variant: str) -> list[Verdict] | None:
-    """What the latest run says of a variant; None where it says nothing."""
-    try:
-        judged = evaluate(project, find(project.reports, None), project.stages_of(problem), only_judge=True)
-    except (StallgateError, OSError):
-        return None
-    mine = [each for each in judged.judgement.verdicts if (each.problem, each.variant) == (problem, variant)]
-    return mine or None
 
 
 def _is_met(verdicts: list[Verdict], stages: set[str]) -> bool:

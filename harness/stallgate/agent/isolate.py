@@ -79,6 +79,9 @@ class _Surroundings(FrozenStruct, frozen=True):
 
     namespaces: bool
     keeps_rights: bool
+    """Whether what root may do is left to it."""
+    grace_s: float
+    """Seconds that the command may take to end after it was asked to."""
     tasks: int
     """Most processes and threads."""
     until: float
@@ -116,10 +119,22 @@ class Isolation:
     @property
     def within(self) -> list[str]:
         """The words that go before a command, so that it runs within the limits."""
+        return self._words("limits.json", namespaces=self._namespaces, keeps_rights=False, grace_s=0.0)
+
+    def around_ncu(self, grace_s: float) -> list[str]:
+        """The same for an ncu command: without namespaces, and with the rights that hardware counters may need.
+
+        Args:
+            grace_s: seconds that ncu may take to write its report after it was asked to end.
+        """
+        return self._words("ncu.json", namespaces=False, keeps_rights=True, grace_s=grace_s)
+
+    def _words(self, file: str, *, namespaces: bool, keeps_rights: bool, grace_s: float) -> list[str]:
         tmpdir = self._folder / "tmp"
         around = _Surroundings(
-            namespaces=self._namespaces,
-            keeps_rights=False,
+            namespaces=namespaces,
+            keeps_rights=keeps_rights,
+            grace_s=grace_s,
             tasks=self._limits.processes + 64 + 16 * (os.cpu_count() or 1),
             until=self._until,
             tmpdir=str(tmpdir),
@@ -129,9 +144,9 @@ class Isolation:
             environment=_private(tmpdir),
             report=str(self._report),
         )
-        file = self._folder / "limits.json"
-        file.write_bytes(msgspec.json.encode(msgspec.to_builtins(self._limits) | msgspec.to_builtins(around)))
-        return [sys.executable, "-I", "-S", str(KEEPER), str(file)]
+        path = self._folder / file
+        path.write_bytes(msgspec.json.encode(msgspec.to_builtins(self._limits) | msgspec.to_builtins(around)))
+        return [sys.executable, "-I", "-S", str(KEEPER), str(path)]
 
     @property
     def _report(self) -> Path:
@@ -142,7 +157,6 @@ class Isolation:
         """What is known of each process that has ended."""
         lines = self._report.read_bytes().splitlines() if self._report.is_file() else []
         return [msgspec.json.decode(line, type=KeptProcess) for line in lines]
-
 
     @property
     def notes(self) -> list[str]:
@@ -188,7 +202,9 @@ def hidden_places(needed: list[Path]) -> list[Path]:
     """
     home = Path.home()
     homes = [home] if not _holds(home, needed) else sorted(home.iterdir()) if home.is_dir() else []
-    return [each for each in [*homes, Path("/run")] if not each.is_symlink() and each.exists() and not _holds(each, needed)]
+    return [
+        each for each in [*homes, Path("/run")] if not each.is_symlink() and each.exists() and not _holds(each, needed)
+    ]
 
 
 def _holds(place: Path, needed: list[Path]) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import json
+import math
 import os
 import re
 import resource
@@ -285,18 +286,26 @@ class Keeper:
         self._up = _Flow(kept.channel, parent)
         self._down = _Flow(parent, kept.channel, self._translated)
         self._asked = False
+        self._ends_by = math.inf
+        """The moment at which a command that was asked to end is ended."""
         self._exceeded = ""
         self._most_processes = 0
         self._most_memory = 0
         signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, *_: object) -> None:
-        self._asked = True
+        """Passes on the request to end, and gives it its grace."""
+        if not self._asked:
+            self._asked = True
+            self._ends_by = time.monotonic() + self._limits["grace_s"]
+            for pid in self._kept.processes[:1] if self._limits["grace_s"] else []:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
     def keep(self) -> int:
         """Until the command ends, goes over a limit, or is no longer wanted; then nothing of it is left."""
         looked = 0.0
-        while self._kept.status is None and not self._asked and not self._exceeded:
+        while self._kept.status is None and time.monotonic() < self._ends_by and not self._exceeded:
             self._pass_on()
             if time.monotonic() - looked >= WATCH_S:
                 looked = time.monotonic()
@@ -316,12 +325,12 @@ class Keeper:
 
     def _pass_on(self) -> None:
         control = self._kept.control
-        reading = [control, self._lifeline, *self._up.reading, *self._down.reading]
+        reading: list[Any] = [control, self._lifeline, *self._up.reading, *self._down.reading]
         ready, free, _ = select.select(reading, [*self._up.writing, *self._down.writing], [], WATCH_S)
         if control in ready:
             self._kept.hear()
         if self._lifeline in ready:  # stallgate is gone
-            self._asked = True
+            self._asked, self._ends_by = True, 0.0
         for flow in (self._up, self._down):
             flow.move(can_read=flow.source in ready, can_write=flow.target in free)
 
@@ -423,14 +432,14 @@ class _Flow:
 
 
 def descendants(root: int) -> list[int]:
-    """The processes below one, children first; those that have ended are not among them."""
+    """The processes below one, its children first; those that have ended are not among them."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
             with suppress(OSError, ValueError, IndexError):
-                state, parent = Path("/proc", name, "stat").read_text("latin-1").rpartition(")")[2].split()[:2]
+                state, parent = (folder / "stat").read_text("latin-1").rpartition(")")[2].split()[:2]
                 if state not in "ZX":
-                    children.setdefault(int(parent), []).append(int(name))
+                    children.setdefault(int(parent), []).append(int(folder.name))
     found, level = [], [root]
     while level:
         level = [child for pid in level for child in children.get(pid, [])]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stallgate.agent.adopt import Adopted, project_state
 from stallgate.agent.isolate import Isolation, KeptProcess, Limits
-from stallgate.agent.objection import Objection
+from stallgate.agent.objection import AnswerPart, Objection
 from stallgate.errors import BrokenFile, NotMeasured
 from stallgate.formatting import listed, quantity
 from stallgate.measure.check import Checker, CheckOptions, CheckWatcher
@@ -20,6 +20,9 @@ from stallgate.measure.drawn import DrawnPlan, plan_drawn, plan_small
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import FrozenStruct
 from stallgate.runs.drawn import Draw
+
+_DRAWN_ELEMENTS = 2**12
+"""Of a drawn workload in Triton's interpreter: with a program an element, it takes a minute for as many."""
 
 
 class RightOptions(FrozenStruct, frozen=True):
@@ -68,7 +71,7 @@ def check_right(
     with tempfile.TemporaryDirectory(prefix="stallgate-check-") as name:
         try:
             checked = Checker(plan.project, plan.cases, asked, watcher).check(Path(name))
-        except NotMeasured as error:
+        except NotMeasured:
             if not (over := limit_objections(isolation.processes, limits, "right")):
                 raise
             return RightAnswer(report=_nothing(plan, options), objections=over, notes=notes, unjudged="")
@@ -104,7 +107,7 @@ def _plan(adopted: Adopted, options: RightOptions) -> tuple[DrawnPlan, list[str]
 def _planned(adopted: Adopted, options: RightOptions, draw: Draw | None) -> DrawnPlan:
     request = Request([f"{adopted.problem}/{adopted.answer}"], options.workloads)
     if options.device is None:
-        return plan_small(adopted.project, request, draw, options.python, options.timeout_s)
+        return plan_small(adopted.project, request, draw, options.python, options.timeout_s, largest=_DRAWN_ELEMENTS)
     if draw is None:
         return DrawnPlan(adopted.project, plan_cases(adopted.project, request))
     return plan_drawn(adopted.project, request, draw, options.python, options.timeout_s)
@@ -127,7 +130,7 @@ def _nothing(plan: DrawnPlan, options: RightOptions) -> CheckReport:
 # --- objections -------------------------------------------------------------------------------------------------------
 
 
-def limit_objections(processes: list[KeptProcess], limits: Limits, part: str) -> list[Objection]:
+def limit_objections(processes: list[KeptProcess], limits: Limits, part: AnswerPart) -> list[Objection]:
     """Limits that an answer's processes reached, and processes that they left behind."""
     allowed = {
         "time": f"{limits.wall_s:g} s for one answer",

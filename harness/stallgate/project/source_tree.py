@@ -96,7 +96,7 @@ class SourceTree:
         for path, text in sorted(sources.items()):
             try:
                 tree = ast.parse(text)
-                _check_depth(tree)
+                check_depth(tree)
                 self.modules.append(Module(path, tree))
             except (SyntaxError, ValueError, RecursionError) as error:
                 self.unread[path] = str(error) or type(error).__name__
@@ -110,7 +110,7 @@ _DEEPEST = 150
 """Levels of nested syntax that are followed; code that people write has a third of them."""
 
 
-def _check_depth(tree: ast.AST) -> None:
+def check_depth(tree: ast.AST) -> None:
     """Refuses a tree that is nested too deeply to be walked."""
     level: list[ast.AST] = [tree]
     for _ in range(_DEEPEST):
