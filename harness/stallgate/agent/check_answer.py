@@ -49,6 +49,8 @@ class AnswerOptions(FrozenStruct, frozen=True, kw_only=True):
     """The variant that it is to replace; None: the problem's candidate."""
     stage: str | None = None
     """None: the problem's first stage that is not met yet."""
+    readings: str | None = None
+    """The run with readings of that variant, which the stage's rules ask for; None: the latest."""
     workloads: list[str] = []
     """Those that it is checked on; empty: those marked in problem.toml."""
     drawn: int = 4
@@ -156,7 +158,7 @@ class _Check:
         self._watcher = watcher
         self._problem = chosen_problem(project, options.problem)
         self._against, how = chosen_against(project, self._problem, options.against)
-        self._latest = latest_run(project, self._problem, self._against)
+        self._latest = latest_run(project, self._problem, self._against, options.readings)
         self._stage, which = chosen_stage(project, self._problem, self._against, options.stage, self._latest)
         self._notes = [note for note in (how, which) if note]
         self._objections: list[Objection] = []

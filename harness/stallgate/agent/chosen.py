@@ -55,10 +55,10 @@ class LatestRun(FrozenStruct, frozen=True):
     readings: VersionReadings = NO_READINGS
 
 
-def latest_run(project: Project, problem: str, variant: str) -> LatestRun:
-    """What the latest run says of a variant, in its default configuration."""
+def latest_run(project: Project, problem: str, variant: str, run: str | None = None) -> LatestRun:
+    """What the latest run, or a run that is named, says of a variant in its default configuration."""
     try:
-        judged = evaluate(project, find(project.reports, None), project.stages_of(problem), only_judge=True)
+        judged = evaluate(project, find(project.reports, run), project.stages_of(problem), only_judge=True)
     except (StallgateError, OSError):
         return LatestRun()
     mine = [each for each in judged.judgement.verdicts if (each.problem, each.variant) == (problem, variant)]

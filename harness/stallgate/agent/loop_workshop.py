@@ -9,7 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from stallgate.agent.check_answer import AnswerOptions, AnswerReport, WorkloadGain, check_answer
+from stallgate.agent.better import WorkloadGain
+from stallgate.agent.check_answer import AnswerOptions, AnswerReport, check_answer
 from stallgate.agent.loop import CheckedAnswer, CheckWish, MeasuredVersion, PromptWish
 from stallgate.agent.loop_measure import VersionMeasurer
 from stallgate.agent.loop_plan import project_with
@@ -105,6 +106,7 @@ class HouseWorkshop:
             against=self._journal.variant,
             stage=wish.stage,
             seed=wish.seed,
+            readings=str(self._folder / wish.base.reading.run) if wish.base.reading is not None else None,
         )
         project = project_with(self._project, self._folder, self._journal, wish.base)
         return self._said(check_answer(project, wish.text, options))

@@ -313,7 +313,7 @@ def _loop_concluded(project: Project, folder: Path, arguments: LoopArguments) ->
     status = loop_status(journal)
     if arguments.as_json:
         return print_result("loop", loop_facts(journal, folder, page, applied), status)
-    show_loop(journal, Path(near(page)))
+    show_loop(journal, Path(near(page)), with_tries=arguments.replay is not None)
     if applied is not None:
         show_written(applied.file, applied.hint)
     elif arguments.apply:

@@ -118,6 +118,8 @@ def loop_html(folder: Path, journal: Journal) -> str:
         answers=len(list(journal.tries())),
         refused=sum(each.outcome == "refused" for each in journal.tries()),
         provenance=provenance_of_loop(journal),
+        answerer=without_controls(" ".join(journal.command)),
+        arguments=without_controls(" ".join(["stallgate", *journal.arguments])),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import exp, log
 
-from stallgate.formatting import SIGNS, listed, rounded
+from stallgate.formatting import SIGNS, listed, rounded, without_controls
 from stallgate.render.sweep_words import metric_text, microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
@@ -103,7 +103,7 @@ def objection_text(objection: KeptObjection) -> str:
     """A reason with its line and hint."""
     line = f"line {objection.line}: " if objection.line is not None else ""
     hint = f" ({objection.hint})" if objection.hint else ""
-    return f"{line}{objection.text}{hint}"
+    return without_controls(f"{line}{objection.text}{hint}")
 
 
 def target_text(target: LoopTarget) -> str:

@@ -78,8 +78,8 @@ class LoopLines:
         """A case has its outcome."""
 
 
-def show_loop(journal: Journal, page: Path | None = None) -> None:
-    """What a loop came to: the ladder, the versions, the refused answers."""
+def show_loop(journal: Journal, page: Path, *, with_tries: bool) -> None:
+    """What a loop came to: the ladder and the versions; the tries too where they were not told as they happened."""
     style = {0: "green", 1: "yellow"}.get(loop_status(journal), "yellow")
     _say(out, loop_headline(journal), f"bold {style}")
     if journal.stop is not None:
@@ -93,12 +93,11 @@ def show_loop(journal: Journal, page: Path | None = None) -> None:
     for version in journal.versions:
         _version(version)
     _say(out, "")
-    for found in journal.tries():
+    for found in journal.tries() if with_tries else ():
         for line, color in _try_lines(found):
             _say(out, line, color)
     _say(out, provenance_of_loop(journal), "dim")
-    if page is not None:
-        out.print(Text(without_controls(str(page))), soft_wrap=True)
+    out.print(Text(without_controls(str(page))), soft_wrap=True)
 
 
 def show_written(path: str, hint: str) -> None:
