@@ -29,7 +29,7 @@ class Model(nn.Module):
         return x * 2
 
 
-def get_inputs(*, n, device):
+def get_inputs(*, n, device, **_):
     return [torch.rand(n, device=device)]
 
 
