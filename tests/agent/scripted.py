@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stallgate.agent.loop import CheckedAnswer, CheckWish, Looper, MeasuredVersion, PromptWish
-from stallgate.agent.loop_answerer import Answered, Question
+from stallgate.agent.loop_answerer import Answered, AnswererQuestion
 from stallgate.agent.loop_code import code_digest, code_in
 from stallgate.runs.journal import (
     JOURNAL_FORMAT,
@@ -136,7 +136,7 @@ class ScriptedAnswerer:
         self.answer = answer
         self.asked: list[tuple[int, int, int]] = []
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[Answered]:
+    def ask(self, questions: Sequence[AnswererQuestion]) -> Iterator[Answered]:
         for question in questions:
             given = question.variables
             place = int(given["STALLGATE_ROUND"]), int(given["STALLGATE_ANSWER"]), int(given["STALLGATE_ATTEMPT"])

@@ -74,7 +74,11 @@ def test_recorded_answers_climb_from_naive_serial_to_the_stage(project: Path, tm
     replays(project, Path(told["folder"]))
 
 
-BADLY = {"BLOCK: int = 8192": "BLOCK: int = 1024", "num_warps: int = 16": "num_warps: int = 2", "num_stages: int = 4": "num_stages: int = 1"}  # fmt: skip
+BADLY = {
+    "BLOCK: int = 8192": "BLOCK: int = 1024",
+    "num_warps: int = 16": "num_warps: int = 2",
+    "num_stages: int = 4": "num_stages: int = 1",
+}
 
 
 def test_the_tuner_climbs_from_a_badly_tuned_scan(project: Path) -> None:

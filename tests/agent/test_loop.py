@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stallgate.agent import loop as loop_module
-from stallgate.agent.loop import Looper, next_step, try_seed
+from stallgate.agent.loop import Looper, next_loop_step, try_seed
 from stallgate.agent.loop_answerer import Answered
 from stallgate.agent.loop_replay import check_replay
 from stallgate.agent.loop_tried import evidence_of, merged_evidence
@@ -324,7 +324,7 @@ def test_ctrl_c_leaves_a_whole_journal(tmp_path: Path) -> None:
         looped(tmp_path, begin(tmp_path), ScriptedAnswerer(answer))
     found = load_journal(tmp_path)
     assert [each.name for each in found.versions] == ["start", "1.1"]
-    assert next_step(found) == loop_module.Ask(found.rounds[1].tries)
+    assert next_loop_step(found) == loop_module.AskAnswerer(found.rounds[1].tries)
     assert stop_of(looped(tmp_path, found, listed_answers({(2, 1, 1): code(50, meets=["one"])}))) == "stages_met"
 
 
@@ -378,6 +378,6 @@ def test_loops_drawn_at_random_keep_the_promises(tmp_path: Path, seed: int) -> N
     assert len(set(again)) == len(again)
     for stage in found.stages:
         assert sum(each.stage == stage for each in found.rounds) <= limits["rounds"]
-    assert isinstance(next_step(replace(found, stop=None)), LoopStop)
+    assert isinstance(next_loop_step(replace(found, stop=None)), LoopStop)
     assert all(each.outcome for each in found.tries())
     assert START_CODE not in workshop.checked

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stallgate.agent.loop_answerer import Answered, ProgramAnswerer, Question
+from stallgate.agent.loop_answerer import Answered, AnswererQuestion, ProgramAnswerer
 from stallgate.agent.loop_code import code_digest, code_in
 from stallgate.errors import BadArgument
 from tests.conftest import ROOT
@@ -24,7 +24,7 @@ ANSWERERS = ROOT / "examples" / "answerers"
 def asked(tmp_path: Path, program: str, *, timeout_s: float = 20, most: int = 10_000, width: int = 1) -> list[Answered]:
     prompt = tmp_path / "prompt.md"
     prompt.write_text("the prompt\n" * 10_000)
-    questions = [Question(prompt, {"STALLGATE_ANSWER": str(number)}) for number in range(1, width + 1)]
+    questions = [AnswererQuestion(prompt, {"STALLGATE_ANSWER": str(number)}) for number in range(1, width + 1)]
     return list(ProgramAnswerer([sys.executable, "-c", program], timeout_s, most).ask(questions))
 
 

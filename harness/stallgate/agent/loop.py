@@ -1,6 +1,6 @@
 """Rounds of prompt, answer and check around any program that writes kernels.
 
-The journal is the state. ``next_step`` reads from it alone what comes next, ``Looper`` does it and writes the journal,
+The journal is the state. ``next_loop_step`` reads from it alone what comes next, ``Looper`` does it and writes the journal,
 whole, after each step. So a loop that was killed goes on where it stopped, and a replay takes the same decisions.
 
 What a loop needs of the rest of the house is a ``Workshop``, and the program is an ``Answerer``: tests and replays put
@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, assert_never
 
 from msgspec.structs import replace
 
-from stallgate.agent.loop_answerer import Answered, Question
+from stallgate.agent.loop_answerer import Answered, AnswererQuestion
 from stallgate.agent.loop_code import code_digest, code_in
 from stallgate.agent.loop_tried import TriedChange, refusal_of, seen_before, tried_so_far
 from stallgate.errors import BadArgument, Interrupted
@@ -101,7 +101,7 @@ class Workshop(Protocol):
 class Answerer(Protocol):
     """Answers prompts."""
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[Answered]: ...
+    def ask(self, questions: Sequence[AnswererQuestion]) -> Iterator[Answered]: ...
 
 
 class LoopWatcher(Protocol):
@@ -131,13 +131,13 @@ class BeginRound(NamedTuple):
     stage: str
 
 
-class Ask(NamedTuple):
+class AskAnswerer(NamedTuple):
     """Run the answerer for these tries."""
 
     tries: list[LoopTry]
 
 
-class Check(NamedTuple):
+class CheckTry(NamedTuple):
     """Judge an answer."""
 
     found: LoopTry
@@ -155,10 +155,10 @@ class EndRound(NamedTuple):
     found: LoopRound
 
 
-LoopStep = Measure | BeginRound | Ask | Check | Repair | EndRound | LoopStop
+LoopStep = Measure | BeginRound | AskAnswerer | CheckTry | Repair | EndRound | LoopStop
 
 
-def next_step(journal: Journal) -> LoopStep:
+def next_loop_step(journal: Journal) -> LoopStep:
     """What comes next, by the journal alone."""
     if journal.best.reading is None and not journal.rehearsal:
         return Measure(journal.best)
@@ -176,10 +176,10 @@ def _within(current: LoopRound) -> LoopStep:
     """The next step of a round: answers are asked for together, then judged in their order, then repaired."""
     unasked = [each for each in current.tries if each.asked is None]
     if unasked:
-        return Ask(unasked)
+        return AskAnswerer(unasked)
     for each in current.tries:
         if each.outcome is None:
-            return Check(each)
+            return CheckTry(each)
     repaired = {each.number for each in current.tries if each.repair}
     for each in current.tries:
         if each.is_mendable and each.number not in repaired:
@@ -220,15 +220,15 @@ class Looper:
 
     def step(self) -> None:
         """Does the next step, and writes the journal."""
-        step = next_step(self.journal)
+        step = next_loop_step(self.journal)
         match step:
             case Measure(version):
                 self._measure(version)
             case BeginRound(stage):
                 self._begin_round(stage)
-            case Ask(tries):
+            case AskAnswerer(tries):
                 self._ask(tries)
-            case Check(found):
+            case CheckTry(found):
                 self._check(found)
             case Repair(found):
                 self._repair(found)
@@ -311,7 +311,7 @@ class Looper:
 
     def _ask(self, tries: list[LoopTry]) -> None:
         self._watcher.asking(tries)
-        questions = [Question(self._folder / each.prompt.path, self._variables(each)) for each in tries]
+        questions = [AnswererQuestion(self._folder / each.prompt.path, self._variables(each)) for each in tries]
         for each, answered in zip(tries, self._answerer.ask(questions), strict=True):
             kept = self._keep(f"{try_folder(each)}/answer.txt", answered.text) if answered.text else None
             asked = AnswererRun(answered.outcome, round(answered.seconds, 3), answered.status, kept, answered.complaint)

@@ -30,7 +30,7 @@ _LINGER_S = 1.0
 """How long what an ended answerer started may hold its output open."""
 
 
-class Question(FrozenStruct, frozen=True):
+class AnswererQuestion(FrozenStruct, frozen=True):
     """A prompt for one run of the answerer."""
 
     prompt: Path
@@ -72,7 +72,7 @@ class ProgramAnswerer:
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[Answered]:
+    def ask(self, questions: Sequence[AnswererQuestion]) -> Iterator[Answered]:
         """The answers to some prompts, in their order; all runs go on at one time."""
         runs: list[_AnswererProcess] = []
         try:
@@ -102,7 +102,7 @@ def _attend(runs: Sequence[_AnswererProcess]) -> None:
 class _AnswererProcess:
     """One run of the answerer."""
 
-    def __init__(self, command: list[str], question: Question, timeout_s: float, most_bytes: int) -> None:
+    def __init__(self, command: list[str], question: AnswererQuestion, timeout_s: float, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._timeout_s = timeout_s
         self._out = bytearray()

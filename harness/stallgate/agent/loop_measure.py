@@ -61,7 +61,7 @@ class VersionMeasurer:
         Profiler(project, run, self._machine, watcher).measure(folder)
         judged = evaluate(project, folder, journal.stages)
         write_results(judged)
-        return reading_of(project, judged, journal, place)
+        return version_reading(project, judged, journal, place)
 
     def _cases(self, project: Project, journal: Journal) -> list[Case]:
         judged = [load for stage in journal.stages for load in project.judged_workloads(journal.problem, stage)]
@@ -74,7 +74,7 @@ def run_of_version(version: LoopVersion) -> str:
     return f"runs/{slug(version.name)}"
 
 
-def reading_of(project: Project, judged: JudgedRun, journal: Journal, place: str) -> MeasuredVersion:
+def version_reading(project: Project, judged: JudgedRun, journal: Journal, place: str) -> MeasuredVersion:
     """What a judged run says of the variant.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from stallgate.agent.loop import CheckedAnswer, CheckWish, Looper, MeasuredVersion, PromptWish, try_folder
-from stallgate.agent.loop_answerer import Answered, Question
+from stallgate.agent.loop_answerer import Answered, AnswererQuestion
 from stallgate.errors import BrokenFile
 from stallgate.project.paths import inside
 from stallgate.runs.journal import (
@@ -126,7 +126,7 @@ class _Recorded:
             raise _EndOfRecord
         return read_kept(self._folder, self._journal.rounds[index].tries[0].prompt)
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[Answered]:
+    def ask(self, questions: Sequence[AnswererQuestion]) -> Iterator[Answered]:
         """What the answerer printed."""
         for question in questions:
             repair = " repair" if question.variables["STALLGATE_ATTEMPT"] == "2" else ""

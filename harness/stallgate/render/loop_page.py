@@ -10,7 +10,7 @@ from stallgate.errors import BrokenFile
 from stallgate.formatting import shortened, without_controls
 from stallgate.model import FrozenStruct
 from stallgate.render.loop_words import (
-    gain_in_words,
+    loop_gain_words,
     loop_headline,
     loop_status,
     objection_text,
@@ -155,7 +155,7 @@ def _try(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry) -> T
         words=outcome_words(found),
         style={"accepted": "pass", "refused": "fail", None: "open"}.get(found.outcome, "undecided"),
         is_best=round_.best == found.name,
-        gain=gain_in_words(found.gain),
+        gain=loop_gain_words(found.gain),
         span=range_in_words(found.gain) if found.gain is not None else "",
         reasons=[objection_text(each) for each in found.objections],
         diff=diff[:_MOST_DIFF_LINES],

@@ -83,7 +83,7 @@ def loop_status(journal: Journal) -> int:
     return 0 if journal.stop.code in ("stages_met", "roof_reached") else 1
 
 
-def gain_in_words(gain: KeptGain | None) -> str:
+def loop_gain_words(gain: KeptGain | None) -> str:
     """``12.3 % less time``; empty where it was not timed."""
     if gain is None:
         return ""

@@ -11,7 +11,7 @@ from rich.text import Text
 from stallgate.formatting import without_controls
 from stallgate.model import CaseResult
 from stallgate.render.loop_words import (
-    gain_in_words,
+    loop_gain_words,
     loop_headline,
     loop_status,
     objection_text,
@@ -116,7 +116,7 @@ def _version(version: LoopVersion) -> None:
 
 def _try_lines(found: LoopTry) -> list[tuple[str, str]]:
     """A try with its reasons, each line with its style."""
-    gain = f", {gain_in_words(found.gain)}" if found.gain is not None else ""
+    gain = f", {loop_gain_words(found.gain)}" if found.gain is not None else ""
     style = _STYLES.get(found.outcome or "", "")
     lines = [(f"  {found.name}: {outcome_words(found)}{gain}", style)]
     lines += [(f"    {objection_text(each)}", "") for each in found.objections[:_MOST_REASONS]]
