@@ -168,6 +168,19 @@ def test_too_much_memory_ends_it(tmp_path: Path, namespaces: bool) -> None:
 
 
 @both
+def test_memory_that_processes_share_is_counted_once(tmp_path: Path, namespaces: bool) -> None:
+    code = (
+        "held = b'1' * (2**27)\n"
+        "for _ in range(5):\n"
+        "    if os.fork() == 0: time.sleep(1.5); os._exit(0)\n"
+        "for _ in range(5): os.wait()\n"
+        "say(b'done')"
+    )
+    found = kept(tmp_path, code, namespaces=namespaces)
+    assert (found.said, found.kept.exceeded, found.kept.processes) == ([b"done"], "", 6)
+
+
+@both
 def test_an_allocation_that_no_machine_has_is_refused_to_it(tmp_path: Path, namespaces: bool) -> None:
     code = "try:\n    bytearray(2**40)\nexcept MemoryError:\n    say(b'refused')"
     assert kept(tmp_path, code, namespaces=namespaces).said == [b"refused"]
