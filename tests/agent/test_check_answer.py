@@ -77,10 +77,10 @@ def test_a_wrong_answer_is_refused_with_its_reason(check: Stallgate) -> None:
     assert states == {"form": "passed", "stage": "passed", "right": "refused", "better": "not_done"}
 
 
-def test_without_a_gpu_an_answer_that_is_right_is_not_judged(check: Stallgate, tmp_path: Path) -> None:
+def test_without_a_gpu_an_answer_that_is_right_is_not_judged(check: Stallgate, project: Path) -> None:
     """Whether it is better is not known: 3, and what is missing."""
-    (tmp_path / "mine.md").write_text(f"Here it is:\n\n```python\n{honest()}```\n")
-    done = check("check", str(tmp_path / "mine.md"), "-w", "hand", "--drawn", "1")
+    (project / "mine.md").write_text(f"Here it is:\n\n```python\n{honest()}```\n")
+    done = check("check", "mine.md", "-w", "hand", "--drawn", "1")
     assert done.returncode == 3
     assert "not judged: there is no CUDA device" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80

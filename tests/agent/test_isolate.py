@@ -225,7 +225,11 @@ def test_it_has_no_rights_of_root(tmp_path: Path, namespaces: bool) -> None:
 def test_it_writes_no_file_of_anybody(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
-    code = f"for mode in 'wa':\n    try:\n        open({str(mine)!r}, mode).write('!')\n    except OSError as error: print(error)"
+    code = (
+        "for mode in 'wa':\n"
+        f"    try: open({str(mine)!r}, mode).write('!')\n"
+        "    except OSError as error: print(error)"
+    )
     found = kept(tmp_path, code, namespaces=True)
     assert mine.read_text() == "mine"
     assert found.printed.count("Read-only file system") == 2
