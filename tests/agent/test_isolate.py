@@ -226,9 +226,7 @@ def test_it_writes_no_file_of_anybody(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
     code = (
-        "for mode in 'wa':\n"
-        f"    try: open({str(mine)!r}, mode).write('!')\n"
-        "    except OSError as error: print(error)"
+        f"for mode in 'wa':\n    try: open({str(mine)!r}, mode).write('!')\n    except OSError as error: print(error)"
     )
     found = kept(tmp_path, code, namespaces=True)
     assert mine.read_text() == "mine"
