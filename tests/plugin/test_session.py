@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stallgate.plugin.command import Answer, CommandLine, Remembered
+from stallgate.plugin.command import CommandAnswer, CommandLine, Remembered
 from stallgate.plugin.session import GatedRun, Measuring, Session, Wanted, wanted_from
 from tests.conftest import ROOT, environment
 
@@ -27,19 +27,19 @@ def verdict(status: str = "pass", **other: object) -> dict[str, Any]:
     return {**usual, "status": status, "sentence": f"it is {status}", **other}
 
 
-def error(code: str, status: int, message: str = "it cannot be", hint: str = "do this") -> Answer:
-    return Answer(status, {"error": {"code": code, "message": message, "hint": hint}})
+def error(code: str, status: int, message: str = "it cannot be", hint: str = "do this") -> CommandAnswer:
+    return CommandAnswer(status, {"error": {"code": code, "message": message, "hint": hint}})
 
 
 class Line:
     """A command line that answers as it is told, and remembers what it was asked."""
 
-    def __init__(self, *verdicts: dict[str, Any], **answers: Answer) -> None:
+    def __init__(self, *verdicts: dict[str, Any], **answers: CommandAnswer) -> None:
         self.asked: list[list[str]] = []
         self._verdicts = list(verdicts) or [verdict()]
         self._answers = answers
 
-    def __call__(self, arguments: Sequence[str]) -> Answer:
+    def __call__(self, arguments: Sequence[str]) -> CommandAnswer:
         self.asked.append(list(arguments))
         command = arguments[0]
         usual: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ class Line:
             "plan": {"cases": []},
             "check": {},
         }
-        return self._answers.get(command) or Answer(0, usual[command])
+        return self._answers.get(command) or CommandAnswer(0, usual[command])
 
     def _cases(self, arguments: Sequence[str]) -> list[dict[str, str]]:
         return [{"case": f"{word.partition('/')[0]}/fused/default/main"} for word in arguments[1:]]
@@ -120,7 +120,7 @@ def test_named_workloads_share_a_second_one() -> None:
 
 
 def test_a_recording_is_asked_for_only_where_it_is_allowed() -> None:
-    line = Line(profile=Answer(0, {"run": "/r/run", "kind": "recorded", "cases": [{"case": "softmax/a/b/c"}]}))
+    line = Line(profile=CommandAnswer(0, {"run": "/r/run", "kind": "recorded", "cases": [{"case": "softmax/a/b/c"}]}))
     assert judged(line, replay=True).state == "pass"
     assert judged(line, replay=True).replayed
     assert (judged(line).state, judged(line).message) == ("error", "not measured: the run is a recording")
@@ -129,7 +129,7 @@ def test_a_recording_is_asked_for_only_where_it_is_allowed() -> None:
 
 def test_what_is_refused_is_left_out_of_the_profile() -> None:
     class Refusing(Line):
-        def __call__(self, arguments: Sequence[str]) -> Answer:
+        def __call__(self, arguments: Sequence[str]) -> CommandAnswer:
             answer = super().__call__(arguments)
             return error("unknown_name", 2) if "softmax/nonesuch" in arguments else answer
 
@@ -144,12 +144,12 @@ def test_what_is_refused_is_left_out_of_the_profile() -> None:
 
 def test_a_problem_without_a_recording_is_told_so_beside_one_that_has_one() -> None:
     class Replaying(Line):
-        def __call__(self, arguments: Sequence[str]) -> Answer:
+        def __call__(self, arguments: Sequence[str]) -> CommandAnswer:
             answer = super().__call__(arguments)
             if list(arguments) == ["profile", "matmul"]:
                 return error("no_recording", 3)
             kept = [case for case in answer.facts.get("cases", []) if not case["case"].startswith("matmul/")]
-            return Answer(0, {**answer.facts, "kind": "recorded", "cases": kept})
+            return CommandAnswer(0, {**answer.facts, "kind": "recorded", "cases": kept})
 
     session = Session(Measuring(Replaying(), replay=True))
     session.measure([SOFTMAX, MATMUL])
@@ -226,7 +226,7 @@ def test_any_other_error_is_none_that_could_be_allowed() -> None:
     assert judged(Line(profile=error("not_measured", 3))).state == "error"
     assert judged(Line(profile=error("bug", 70))).state == "error"
     assert judged(Line(gate=error("no_run", 3))).state == "error"
-    assert judged(Line(profile=Answer(3, {}))).message == "not measured: `stallgate` ended with status 3"
+    assert judged(Line(profile=CommandAnswer(3, {}))).message == "not measured: `stallgate` ended with status 3"
     run = judged(Line(report=error("broken_file", 2)))
     assert (run.state, run.page, run.page_fault) == ("pass", None, "it cannot be")
 
@@ -253,14 +253,14 @@ def checked(answer: str, role: str = "candidate", variant: str = "fused") -> dic
 def test_candidates_have_to_be_right_on_drawn_workloads(
     status: int, variants: list[dict[str, Any]], state: str
 ) -> None:
-    line = Line(check=Answer(status, {"variants": variants, "seed": 5}))
+    line = Line(check=CommandAnswer(status, {"variants": variants, "seed": 5}))
     assert judged(line, Wanted("softmax", drawn=20)).state == state
     assert ["check", "softmax", "--drawn", "20"] in line.asked
 
 
 def test_a_fault_on_a_drawn_workload_can_be_seen_again() -> None:
     drawn = Wanted("softmax", ("fused",), drawn=20)
-    run = judged(Line(check=Answer(1, {"variants": [checked("wrong")], "seed": 5})), drawn)
+    run = judged(Line(check=CommandAnswer(1, {"variants": [checked("wrong")], "seed": 5})), drawn)
     again = "again: stallgate check softmax/fused --drawn 20 --seed 5"
     assert run.message == f"softmax/fused on drawn-3: 7 of 9 are wrong\n{again}"
 

@@ -36,8 +36,8 @@ _ELSEWHERE = """
     cuda.amp.custom_fwd cuda.amp.custom_bwd
     cuda.is_available cuda.current_device cuda.get_device_properties cuda.get_device_capability cuda.device
     cuda.device_of cuda.device_count version.cuda version.hip
-    nn nn.Module nn.Parameter nn.parameter.Parameter nn.ParameterList nn.functional.pad nn.Buffer cuda version autograd amp
-    cuda.amp nn.functional nn.parameter autograd.function
+    nn nn.Module nn.Parameter nn.parameter.Parameter nn.ParameterList nn.functional.pad nn.Buffer nn.functional
+    nn.parameter cuda cuda.amp version autograd autograd.function amp
 """
 TORCH = words(f"{_DTYPES}{_QUERIES}{_ALLOCATIONS}{_VIEWS}{_ELSEWHERE}", "torch.") | {"torch"}
 """Of torch, anywhere: dtypes, allocation, views, queries, and what surrounds a kernel."""

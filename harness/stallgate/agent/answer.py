@@ -19,13 +19,14 @@ from stallgate.project.source_tree import check_depth
 LARGEST_ANSWER = 512 * 1024
 """Bytes of an answer, as UTF-8; five times the largest kernel file of this project."""
 
-MOST_SYNTAX = 100_000
-"""Pieces of syntax that an answer may have. The largest kernel file of this project has a third of them."""
+MOST_WORDS = 100_000
+"""Words and signs of an answer: what reading and checking it takes grows with them. Four times the largest, too."""
 
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^`]*)")
 _ENCODING = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*(?P<name>[-\w.]+)")
 """How a Python file names its encoding, in one of its first two lines."""
 
+_WORD = re.compile(r"\w+|[^\w\s]")
 _PYTHON_LABELS = ("", "python", "python3", "py", "triton")
 _LOOKS_LIKE_PYTHON = re.compile(r"(?:import|from|def|class|@)\b|@\w", re.ASCII)
 
@@ -97,14 +98,17 @@ def _as_text(text: str | bytes) -> str | Objection:
     if "\0" in shown:
         line = shown[: shown.index("\0")].count("\n") + 1
         return _form("nul_byte", "the answer has a NUL byte", "remove it: Python refuses such files", line)
+    if sum(1 for _ in _WORD.finditer(shown)) > MOST_WORDS:
+        return _form("too_large", f"the answer has more than {MOST_WORDS:,} words and signs", _LEAVE_OUT)
     return shown if shown.strip() else _form("empty", "the answer is empty", _WRITE)
 
 
 def _too_large(size: int) -> Objection:
     text = f"the answer has {scaled(size, 'byte')}; the limit is {scaled(LARGEST_ANSWER, 'byte')}"
-    return _form(
-        "too_large", text, "an answer is one file with kernels, their wrappers and ModelNew; leave out the rest"
-    )
+    return _form("too_large", text, _LEAVE_OUT)
+
+
+_LEAVE_OUT = "an answer is one file with kernels, their wrappers and ModelNew; leave out the rest"
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -213,8 +217,6 @@ def _unparsed(block: _Block) -> Objection | None:
         return _form("syntax_error", f"this is not Python: {error.msg}", "correct the syntax", line)
     except (ValueError, RecursionError, MemoryError):
         return _form("too_deep", "its expressions are nested too deeply to be read", "use names for parts of them")
-    if sum(1 for _ in ast.walk(tree)) > MOST_SYNTAX:
-        return _form("too_large", f"it has more than {MOST_SYNTAX:,} pieces of syntax", "an answer is a few kernels")
     return None
 
 

@@ -118,7 +118,7 @@ def test_code(code: AnswerCode) -> Iterator[Objection]:
 
 
 def repeated_names(code: AnswerCode) -> Iterator[Objection]:
-    """Functions and classes of the module that are defined twice: the first one is dead, or read in place of the other."""
+    """Functions and classes of the module that are defined twice: the first is not what is used."""
     seen: set[str] = set()
     for node in code.tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

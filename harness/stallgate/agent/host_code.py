@@ -142,6 +142,8 @@ def _path(code: AnswerCode, name: ast.Name) -> Iterator[Objection]:
     node: ast.AST = name
     while isinstance(above := code.parents.get(node), ast.Attribute):
         node = above
+    if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+        return  # it has an objection as what is changed
     path = _allowed_part(code, node, name)
     if is_allowed_path(path) or (is_weight(path) and _in_init(code, node)):
         return

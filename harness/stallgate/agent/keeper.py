@@ -351,6 +351,8 @@ class Keeper:
         """The limit that it is over, if there is one."""
         running = self._kept.processes
         memory = sum(own_memory(pid) for pid in running) - self._kept.lent
+        if memory > self._limits["memory"]:  # what processes share after a fork was counted for each of them
+            memory = sum(own_memory(pid, shared=True) for pid in running) - self._kept.lent
         self._most_processes = max(self._most_processes, len(running))
         self._most_memory = max(self._most_memory, memory)
         if time.monotonic() > self._limits["until"]:
@@ -447,12 +449,17 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def own_memory(pid: int) -> int:
-    """Bytes of memory that a process has for itself or shares by name; files that it maps are not among them."""
+def own_memory(pid: int, *, shared: bool = False) -> int:
+    """Bytes of memory of a process; files that it maps are not among them.
+
+    Args:
+        pid: its number.
+        shared: divide memory that processes share among them, which takes longer to find out.
+    """
+    file, names = ("smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) if shared else ("status", ("RssAnon:", "RssShmem:"))
     with suppress(OSError, ValueError):
-        lines = Path("/proc", str(pid), "status").read_text("latin-1").splitlines()
-        kilobytes = [int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
-        return 1024 * sum(kilobytes)
+        lines = Path("/proc", str(pid), file).read_text("latin-1").splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
     return 0
 
 

@@ -18,9 +18,6 @@ from stallgate.model import FrozenStruct
 PATTERNS_TIMEOUT = 60.0
 """Seconds; kernel files of this project take one at most."""
 
-DEMOTED = frozenset({"DECODE_MM_REF", "TORCH_COMPILE_CACHE"})
-"""Rules that honest kernels break too: they become notes, whatever kernelguard makes of them."""
-
 _PROGRAM = """
 import json, sys
 import kernelguard
@@ -69,8 +66,8 @@ def pattern_objections(answer: Answer, timeout: float = PATTERNS_TIMEOUT) -> Pat
 
 def _sorted(found: list[tuple[str, str, str]]) -> Patterns:
     """The findings that refuse an answer, and the note with the others."""
-    refused = [(rule, why) for rule, why, outcome in found if outcome == "auto_filter" and rule not in DEMOTED]
-    others = dict.fromkeys(rule for rule, _, outcome in found if outcome != "auto_filter" or rule in DEMOTED)
+    refused = [(rule, why) for rule, why, outcome in found if outcome == "auto_filter"]
+    others = dict.fromkeys(rule for rule, _, outcome in found if outcome != "auto_filter")
     note = f"kernelguard also names {', '.join(others)}, which honest kernels may show too" if others else ""
     return Patterns(objections=tuple(_objection(rule, why) for rule, why in dict.fromkeys(refused)), note=note)
 

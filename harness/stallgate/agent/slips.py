@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
-from stallgate.agent.kernel_facts import KernelFacts
+from stallgate.agent.kernel_names import KernelNames
 from stallgate.agent.launches import launched_kernels
 from stallgate.agent.objection import Objection
 from stallgate.agent.syntax import TL, AnswerCode
@@ -24,7 +24,7 @@ def slips(code: AnswerCode, tl_names: Collection[str]) -> Iterator[Objection]:
     """All slips of an answer; about names of Triton only where they are known."""
     names = frozenset(tl_names)
     for kernel in code.kernels.values():
-        facts = KernelFacts(code, kernel)
+        facts = KernelNames(code, kernel)
         for rule in (_indexed, _redefined, _bad_ranges, _branches, _foreign, _shapes):
             yield from rule(facts)
         if names:
@@ -38,7 +38,7 @@ def slips(code: AnswerCode, tl_names: Collection[str]) -> Iterator[Objection]:
 # --- indexing ---------------------------------------------------------------------------------------------------------
 
 
-def _indexed(facts: KernelFacts) -> Iterator[Objection]:
+def _indexed(facts: KernelNames) -> Iterator[Objection]:
     """``x[i]`` of a tensor or a pointer. ``t[:, None]`` is fine, and so is a tuple's or a shape's element."""
     for node in facts.nodes:
         if not isinstance(node, ast.Subscript) or _only_adds_dimensions(node.slice):
@@ -65,7 +65,7 @@ def _is_whole(part: ast.expr) -> bool:
             return False
 
 
-def _shapes(facts: KernelFacts) -> Iterator[Objection]:
+def _shapes(facts: KernelNames) -> Iterator[Objection]:
     """Sizes of a pointer, which has none."""
     for node in facts.nodes:
         if isinstance(node, ast.Attribute) and node.attr in ("shape", "size", "stride", "device"):
@@ -78,7 +78,7 @@ def _shapes(facts: KernelFacts) -> Iterator[Objection]:
 # --- constants --------------------------------------------------------------------------------------------------------
 
 
-def _redefined(facts: KernelFacts) -> Iterator[Objection]:
+def _redefined(facts: KernelNames) -> Iterator[Objection]:
     """Compile-time constants that change."""
     hint = "give the new value a name of its own: NAME: tl.constexpr = …"
     constants = set(facts.constexprs)
@@ -122,7 +122,7 @@ def _assigned(node: ast.AST) -> str:
             return ""
 
 
-def _around(facts: KernelFacts, node: ast.AST) -> Iterator[ast.AST]:
+def _around(facts: KernelNames, node: ast.AST) -> Iterator[ast.AST]:
     """The statements of the kernel that a statement stands in."""
     for each in facts.code.within(node):
         if each is facts.kernel:
@@ -130,12 +130,12 @@ def _around(facts: KernelFacts, node: ast.AST) -> Iterator[ast.AST]:
         yield each
 
 
-def _is_carried(facts: KernelFacts, around: list[ast.AST]) -> bool:
+def _is_carried(facts: KernelNames, around: list[ast.AST]) -> bool:
     """Whether a statement is directly in a loop that runs on the GPU."""
     return bool(around) and facts.is_runtime_loop(around[0]) and not any(isinstance(each, ast.If) for each in around)
 
 
-def _sizes_later(facts: KernelFacts, node: ast.AST, name: str) -> bool:
+def _sizes_later(facts: KernelNames, node: ast.AST, name: str) -> bool:
     """Whether a `tl.arange` after a statement takes a name as its bound, which is not defined again in between."""
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
         return False
@@ -147,7 +147,7 @@ def _sizes_later(facts: KernelFacts, node: ast.AST, name: str) -> bool:
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def _bad_ranges(facts: KernelFacts) -> Iterator[Objection]:
+def _bad_ranges(facts: KernelNames) -> Iterator[Objection]:
     """`tl.arange` whose size is known and no power of two."""
     for node in facts.nodes:
         if isinstance(node, ast.Call) and facts.code.path(node.func) == f"{TL}.arange" and len(node.args) == 2:
@@ -178,7 +178,7 @@ def _is_power(size: int) -> bool:
 # --- branches ---------------------------------------------------------------------------------------------------------
 
 
-def _branches(facts: KernelFacts) -> Iterator[Objection]:
+def _branches(facts: KernelNames) -> Iterator[Objection]:
     """``if``, ``while`` and ``… if … else …`` on a block, which has many answers."""
     for node in facts.nodes:
         if isinstance(node, ast.If | ast.While | ast.IfExp) and facts.is_block(node.test):
@@ -189,7 +189,7 @@ def _branches(facts: KernelFacts) -> Iterator[Objection]:
 # --- what kernels do not know -----------------------------------------------------------------------------------------
 
 
-def _foreign(facts: KernelFacts) -> Iterator[Objection]:
+def _foreign(facts: KernelNames) -> Iterator[Objection]:
     """Anything of torch in a kernel."""
     for node in facts.nodes:
         if isinstance(node, ast.Name) and facts.code.imported.get(node.id, "").partition(".")[0] == "torch":
@@ -208,24 +208,26 @@ _REFUSED = (
 """Syntax that versions of Triton differ in."""
 
 
-def _syntax(facts: KernelFacts, names: frozenset[str]) -> Iterator[Objection]:
+def _syntax(facts: KernelNames, names: frozenset[str]) -> Iterator[Objection]:
     """Statements and expressions that the installed Triton cannot compile."""
     if not any(name.startswith("visit_") for name in names):
         return
     for node in facts.nodes:
-        if isinstance(node, _REFUSED) and f"visit_{type(node).__name__}" not in names:
-            if not any(isinstance(each, ast.If) and _is_constant(facts, each.test) for each in _around(facts, node)):
-                text = f"the installed Triton cannot compile `{ast.unparse(node).splitlines()[0][:40]}` in a kernel"
-                yield facts.code.object_to(node, "unsupported_syntax", text, "use masks, tl.where and while conditions")
+        if not isinstance(node, _REFUSED) or f"visit_{type(node).__name__}" in names:
+            continue
+        branches = (each for each in _around(facts, node) if isinstance(each, ast.If))
+        if not any(_is_constant(facts, each.test) for each in branches):
+            text = f"the installed Triton cannot compile `{ast.unparse(node).splitlines()[0][:40]}` in a kernel"
+            yield facts.code.object_to(node, "unsupported_syntax", text, "use masks, tl.where and while conditions")
 
 
-def _is_constant(facts: KernelFacts, test: ast.expr) -> bool:
+def _is_constant(facts: KernelNames, test: ast.expr) -> bool:
     """Whether a condition may be decided by the compiler, so that a branch is not compiled."""
     names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     return not names & facts.plain_parameters and not names & facts.tensors
 
 
-def _methods(facts: KernelFacts, names: frozenset[str]) -> Iterator[Objection]:
+def _methods(facts: KernelNames, names: frozenset[str]) -> Iterator[Objection]:
     """Methods that tensors of the installed Triton do not have."""
     known = {name.removeprefix("tensor.") for name in names if name.startswith("tensor.")}
     for node in facts.nodes if known else ():
@@ -298,7 +300,7 @@ def _options(code: AnswerCode, node: ast.Call) -> Iterator[Objection]:
 
 def _arguments(code: AnswerCode, node: ast.Call, kernel: ast.FunctionDef) -> Iterator[Objection]:
     """A launch with too many or too few arguments, where all of them can be seen; and sizes that cannot be."""
-    facts = KernelFacts(code, kernel)
+    facts = KernelNames(code, kernel)
     places = [*kernel.args.posonlyargs, *kernel.args.args]
     unknown = any(isinstance(each, ast.Starred) for each in node.args) or any(
         each.arg is None for each in node.keywords
@@ -319,7 +321,7 @@ def _arguments(code: AnswerCode, node: ast.Call, kernel: ast.FunctionDef) -> Ite
     yield from _sizes(code, facts, given)
 
 
-def _sizes(code: AnswerCode, facts: KernelFacts, given: dict[str, ast.expr]) -> Iterator[Objection]:
+def _sizes(code: AnswerCode, facts: KernelNames, given: dict[str, ast.expr]) -> Iterator[Objection]:
     """Constants of a launch that a `tl.arange` of the kernel takes as its size."""
     for node in facts.nodes:
         match node:

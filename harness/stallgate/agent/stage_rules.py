@@ -101,4 +101,5 @@ def _line(answer: Answer, change: CodeChange) -> int | None:
 
 def _untold(finding: RuleFinding) -> str:
     missing = ", ".join(finding.missing) or "a measurement of the version that is replaced"
-    return f"it cannot be told whether the answer may do this in the stage {finding.stage}: {finding.text}; needed: {missing}"
+    rule = f"{finding.text} (stage {finding.stage})"
+    return f"it cannot be told whether the answer keeps to a rule: {rule}; needed: {missing}"

@@ -111,12 +111,13 @@ def sure_tensors(code: AnswerCode, function: FunctionNode) -> set[str]:
     parameters = _names(function)
     uses = _attributes(function)
     known = {each.arg for each in _parameters(function) if _is_tensor_parameter(code, each, uses.get(each.arg, set()))}
+    known |= {name for name in bound if name not in parameters}
     for _ in range(_HOPS):
-        before = len(known)
-        known |= {name for name, values in bound.items() if name not in parameters and _all(code, values, known)}
-        if len(known) == before:
-            break
-    return {name for name in known if _all(code, bound.get(name, []), known)}
+        left = {name for name in known if _all(code, bound.get(name, []), known)}
+        if left == known:
+            return known
+        known = left
+    return set()
 
 
 def _all(code: AnswerCode, values: list[ast.expr | None], known: set[str]) -> bool:
@@ -177,6 +178,10 @@ def _is_tensor(code: AnswerCode, node: ast.expr, known: set[str]) -> bool:
             return True
         case ast.Subscript(value=value) | ast.Attribute(value=value, attr="T" | "mT"):
             return _is_tensor(code, value, known)
+        case ast.BinOp(left=left, right=right):
+            return _is_tensor(code, left, known) or _is_tensor(code, right, known)
+        case ast.UnaryOp(op=ast.USub() | ast.Invert(), operand=operand):
+            return _is_tensor(code, operand, known)
         case ast.IfExp(body=body, orelse=orelse):
             return _is_tensor(code, body, known) and _is_tensor(code, orelse, known)
         case _:

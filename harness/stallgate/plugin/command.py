@@ -19,7 +19,7 @@ _GRACE_S = 15
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandAnswer:
     """What a command printed under ``--json``."""
 
     status: int
@@ -46,7 +46,7 @@ class Answer:
         return error
 
 
-Ask = Callable[[Sequence[str]], Answer]
+Ask = Callable[[Sequence[str]], CommandAnswer]
 """Runs a command line, given without ``stallgate`` and ``--json``."""
 
 
@@ -58,7 +58,7 @@ class CommandLine:
     root: Path | None = None
     """For ``--root``; None: the nearest project at or above ``cwd``."""
 
-    def __call__(self, arguments: Sequence[str]) -> Answer:
+    def __call__(self, arguments: Sequence[str]) -> CommandAnswer:
         """Runs a command to its end."""
         command = [sys.executable, "-P", "-m", "stallgate", *arguments, "--json"]
         command += ["--root", str(self.root)] if self.root is not None else []
@@ -87,17 +87,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         end()  # does nothing to a process that has ended
 
 
-def _read(status: int, out: bytes, err: bytes) -> Answer:
+def _read(status: int, out: bytes, err: bytes) -> CommandAnswer:
     """The answer of a command; one that printed no object has failed in a way that it did not foresee."""
     try:
         facts = json.loads(out)
     except ValueError:
         facts = None
     if isinstance(facts, dict):
-        return Answer(status, facts)
+        return CommandAnswer(status, facts)
     last = (err.decode(errors="replace").strip().splitlines() or [f"it ended with status {status}"])[-1]
     message = f"`stallgate` printed no result: {last}"
-    return Answer(status or 70, {"error": {"code": "bug", "message": message, "hint": "run the command by hand"}})
+    return CommandAnswer(
+        status or 70, {"error": {"code": "bug", "message": message, "hint": "run the command by hand"}}
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Remembered:
     """Where answers are kept; the processes share it."""
     ask: Ask
 
-    def __call__(self, arguments: Sequence[str]) -> Answer:
+    def __call__(self, arguments: Sequence[str]) -> CommandAnswer:
         """The answer of a command; the first to ask runs it, and the others wait."""
         key = hashlib.sha256(json.dumps(list(arguments)).encode()).hexdigest()[:32]
         path = self.folder / f"{key}.json"
@@ -116,7 +118,7 @@ class Remembered:
             if not path.is_file():
                 answer = self.ask(arguments)
                 path.write_text(json.dumps([answer.status, answer.facts]))
-            return Answer(*json.loads(path.read_text()))
+            return CommandAnswer(*json.loads(path.read_text()))
 
 
 @contextmanager

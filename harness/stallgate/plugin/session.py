@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stallgate.plugin.command import Answer, Ask
+from stallgate.plugin.command import Ask, CommandAnswer
 
 _State = Literal["pass", "fail", "error", "unable"]
 """error: it could not be judged. unable: this machine cannot measure, which a user may allow."""
@@ -117,7 +117,7 @@ class Measuring:
 class _Measured:
     """The run that has what a test wants."""
 
-    profile: Answer
+    profile: CommandAnswer
     stages: tuple[str, ...]
     """The stages that its page shows; empty: those that its problems name."""
 
@@ -161,7 +161,7 @@ class Session:
         for each in unrecorded:
             self._keep([each], self._profile([each]))
 
-    def _profile(self, group: list[Wanted]) -> Answer:
+    def _profile(self, group: list[Wanted]) -> CommandAnswer:
         options = [] if self._measuring.replay else ["--live"]
         options += ["--python", self._measuring.python] if self._measuring.python else []
         return self._measuring.ask(["profile", *_cases(group), *options])
@@ -174,7 +174,7 @@ class Session:
                 self._keep([each], plan)
         return [each for each, plan in plans.items() if not plan.code]
 
-    def _keep(self, group: list[Wanted], answer: Answer) -> None:
+    def _keep(self, group: list[Wanted], answer: CommandAnswer) -> None:
         named = [each.stages for each in group]
         stages = () if () in named else tuple(dict.fromkeys(stage for stages in named for stage in stages))
         self._measured |= {each: _Measured(answer, stages) for each in group}
@@ -218,7 +218,7 @@ class Session:
         return _refused(check) if check.code else _right(wanted, check)
 
 
-def _is_in(wanted: Wanted, profile: Answer) -> bool:
+def _is_in(wanted: Wanted, profile: CommandAnswer) -> bool:
     """Whether a profile has what a test wants, or says why it has nothing at all."""
     cases = profile.facts.get("cases", [])
     return bool(profile.code) or any(case["case"].startswith(f"{wanted.problem}/") for case in cases)
@@ -235,13 +235,13 @@ def _options(option: str, values: Iterable[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
-def _unmeasured(wanted: Wanted, profile: Answer) -> GatedRun:
+def _unmeasured(wanted: Wanted, profile: CommandAnswer) -> GatedRun:
     state, message = _refused(profile)
     folder = profile.facts.get("run")
     return GatedRun(wanted, "unable" if profile.code in _UNABLE else state, message, Path(folder) if folder else None)
 
 
-def _refused(answer: Answer) -> tuple[_State, str]:
+def _refused(answer: CommandAnswer) -> tuple[_State, str]:
     hint = f"\nhint: {answer.hint}" if answer.hint and answer.code not in _UNABLE else ""
     message = answer.message or f"`stallgate` ended with status {answer.status}"
     return "error", f"not measured: {message}{hint}"
@@ -297,7 +297,7 @@ def _sentence(verdict: dict[str, Any]) -> str:
     return f"{status}{verdict['problem']}/{verdict['variant']}{on}: {verdict['sentence']}"
 
 
-def _right(wanted: Wanted, check: Answer) -> tuple[_State, str]:
+def _right(wanted: Wanted, check: CommandAnswer) -> tuple[_State, str]:
     """Whether what a test wants is right by ``stallgate check``; and the first case of each variant that is not."""
     found = [v for v in check.facts.get("variants", []) if v["role"] == "candidate" or v["variant"] in wanted.variants]
     if not found:

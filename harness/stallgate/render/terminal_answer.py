@@ -97,8 +97,8 @@ def show_answer(found: ShownAnswer, file: str) -> None:
     hang(out, styled(f"{word:<12}", style), f"{file}: an answer to {found.problem}/{found.against}{stage}", 12)
     for step in found.steps:
         state, style = _STATES[step.state]
-        why = f": {step.why}" if step.why else ""
-        hang(out, styled(f"  {_PARTS[step.part]:<15}") + styled(state, style), why, 17)
+        head = styled(f"  {_PARTS[step.part]:<15}") + styled(state, style)
+        hang(out, head, f": {step.why}", 17) if step.why else out.print(head)
     for objection in found.objections:
         _objection(objection, file)
     for gain in found.gains:

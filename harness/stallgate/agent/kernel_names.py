@@ -34,7 +34,7 @@ _HOPS = 20
 _RUNTIME_LOOPS = frozenset({f"{TL}.range"})
 
 
-class KernelFacts:
+class KernelNames:
     """What is surely known of one kernel."""
 
     def __init__(self, code: AnswerCode, kernel: ast.FunctionDef) -> None:
@@ -63,9 +63,11 @@ class KernelFacts:
     def loop_variables(self) -> Iterator[str]:
         """Variables of loops that run on the GPU."""
         for node in self.nodes:
-            if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and self.is_runtime_loop(node):
-                if len(self._bound[node.target.id]) == 1:
-                    yield node.target.id
+            match node:
+                case ast.For(target=ast.Name(id=name)) if self.is_runtime_loop(node) and len(self._bound[name]) == 1:
+                    yield name
+                case _:
+                    pass
 
     def is_runtime_loop(self, node: ast.AST) -> bool:
         """Whether a loop runs on the GPU and is not unrolled by the compiler."""
@@ -131,25 +133,25 @@ class KernelFacts:
                 return value
             case ast.AnnAssign(value=ast.expr() as value):
                 return value
-            case ast.AugAssign(value=value):
-                return value
+            case ast.AugAssign(op=op, value=value):
+                return ast.BinOp(left=ast.Name(id=name.id), op=op, right=value)
             case _:
                 return None
 
     def _sure(self, start: set[str], is_sure: Callable[[ast.AST, set[str]], bool]) -> set[str]:
         """The names all of whose values are sure."""
-        known = set(start)
         candidates = {name: values for name, values in self._bound.items() if name not in self.plain_parameters}
+        known = start | set(candidates)
         for _ in range(_HOPS):
-            new = {
+            left = {
                 name
-                for name, values in candidates.items()
-                if name not in known and all(value is not None and is_sure(value, known) for value in values)
+                for name in known
+                if name in start or all(value is not None and is_sure(value, known) for value in candidates[name])
             }
-            if not new:
+            if left == known:
                 return known
-            known |= new
-        return known
+            known = left
+        return set(start)
 
     def _pointers(self) -> set[str]:
         """Parameters that memory is read from or written to at."""
