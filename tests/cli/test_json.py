@@ -113,6 +113,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
             "other",
         )
     ],
+    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "6000")],
     "comment": [("--dry-run",)],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""

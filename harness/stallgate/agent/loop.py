@@ -1,6 +1,6 @@
 """Rounds of prompt, answer and check around any program that writes kernels.
 
-The journal is the state. ``next_loop_step`` reads from it alone what comes next, ``Looper`` does it and writes the journal,
+The journal is the state. ``next_loop_step`` reads from it alone what comes next. ``Looper`` does it and writes it,
 whole, after each step. So a loop that was killed goes on where it stopped, and a replay takes the same decisions.
 
 What a loop needs of the rest of the house is a ``Workshop``, and the program is an ``Answerer``: tests and replays put

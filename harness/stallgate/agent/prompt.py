@@ -22,6 +22,7 @@ from stallgate.agent.prompt_task import output_part, refused_part, role_part, ta
 from stallgate.agent.prompt_tried import tried_part
 from stallgate.agent.tokens import estimated_tokens
 from stallgate.formatting import listed
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 
@@ -57,7 +58,7 @@ def prompt_of(
     stage: str | None = None,
     gpu: str | None = None,
     budget: int | None = None,
-    run: str | None = None,
+    run: str | JudgedRun | None = None,
     extra_tried: Sequence[str] = (),
     refused: Sequence[Objection] = (),
 ) -> Prompt:
@@ -69,7 +70,8 @@ def prompt_of(
         stage: the stage to be met; None: the first of the problem's that the variant does not meet.
         gpu: the card of the GPU that the code is to run on; None: the one that was measured.
         budget: the most tokens by the estimate of ``tokens.py``; None: no limit.
-        run: a run's folder or name; None: the newest that has sound numbers of the variant, or a recording.
+        run: a run's folder or name, or one that was read; None: the newest run or recording that has sound numbers of
+            the variant.
         extra_tried: what else has been tried, a line each, the newest first.
         refused: why the last answer was refused.
 

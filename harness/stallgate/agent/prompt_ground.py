@@ -121,6 +121,12 @@ class Ground(msgspec.Struct, frozen=True, dict=True):
         inside = self.folder.is_relative_to(reports)
         return self.folder.relative_to(reports).as_posix() if inside else self.folder.name
 
+    @property
+    def is_module_reference(self) -> bool:
+        """Whether the reference is a file in KernelBench's form, with a class; else it is a function."""
+        reference = self.problem.reference
+        return bool(reference.path) and not reference.attribute
+
     @cached_property
     def stages(self) -> list[Stage]:
         """The stage, after those that it includes."""
@@ -243,13 +249,14 @@ class Ground(msgspec.Struct, frozen=True, dict=True):
         return bool(self.sound) and known is not None and self.measured_gpu not in known.device_names
 
 
-def ground_of(asked: Asked, stage: str | None, run: str | None) -> Ground:
+def ground_of(asked: Asked, stage: str | None, run: str | JudgedRun | None) -> Ground:
     """Finds the run and the stage.
 
     Args:
         asked: the variant and the card.
         stage: the stage; None: the first of the problem's that the variant does not meet, else the last of them.
-        run: a run's folder or name; None: the newest run or recording that has sound numbers of the variant.
+        run: a run's folder or name, or a run that was read; None: the newest run or recording that has sound numbers of
+            the variant.
 
     Raises:
         BadArgument: the problem names no stage, and none is given.
@@ -260,10 +267,15 @@ def ground_of(asked: Asked, stage: str | None, run: str | None) -> Ground:
     if not names:
         known = ", ".join(asked.project.stages)
         raise BadArgument(f"{asked.problem.name} names no stage", f"name one with --stage: {known}")
-    folder = find(asked.project.reports, run) if run is not None else _newest(asked)
-    result = evaluate(asked.project, folder, names) if folder is not None else None
+    result = run if isinstance(run, JudgedRun) else _read(asked, run, names)
+    folder = result.folder if result is not None else None
     found = [Ground(asked=asked, stage=asked.project.stage(name), folder=folder, result=result) for name in names]
     return next((ground for ground in found if not _is_met(ground)), found[-1])
+
+
+def _read(asked: Asked, run: str | None, stages: list[str]) -> JudgedRun | None:
+    folder = find(asked.project.reports, run) if run is not None else _newest(asked)
+    return evaluate(asked.project, folder, stages) if folder is not None else None
 
 
 def _is_met(ground: Ground) -> bool:

@@ -8,8 +8,17 @@ from stallgate.agent.prompt_ground import Ground
 from stallgate.agent.prompt_part import Part, ShorterForm, bullets, code_span, fenced, inline, paragraphs
 from stallgate.extract.table import Parts, Summary, summarise_kernels
 from stallgate.formatting import listed, spaced
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric
-from stallgate.project.catalogue import COMPUTED, DURATION, asked_for, name_on, stage_metrics
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Reason
+from stallgate.project.catalogue import (
+    COMPUTED,
+    COMPUTED_OF,
+    DURATION,
+    OF_WORKLOAD,
+    ROOF_FRACTION,
+    asked_for,
+    name_on,
+    stage_metrics,
+)
 
 WHOLE_CALL = "whole call"
 """Stands for a kernel where a value is of all kernels of a call together."""
@@ -128,7 +137,7 @@ def _of_case(ground: Ground, result: CaseResult, metrics: list[Metric]) -> _Told
     if whole:
         values[WHOLE_CALL] = whole
     missing = {
-        name: _why_missing(ground, metric, call[metric.name])
+        name: _why_missing(ground, metric, result, call[metric.name])
         for metric in metrics
         if _number(call[metric.name]) is None
         for name in names_in_json(ground, metric, call[metric.name])
@@ -171,18 +180,35 @@ def _number(summary: Summary | None) -> float | None:
     return int(short) if short.is_integer() else short
 
 
-def _why_missing(ground: Ground, metric: Metric, summary: Summary | None) -> str:
+def _why_missing(ground: Ground, metric: Metric, result: CaseResult, summary: Summary | None) -> str:
     """Why a metric has no value."""
     assert ground.result is not None
     if summary is not None and summary.state not in ("absent", "measured"):
         return f"ncu's value is {spaced(summary.state)}"
     chip = ground.measured_card.chip if ground.measured_card is not None else None
     if metric.name in COMPUTED:
-        return "what it is computed from is not measured, such as a roof on the same workload in the same run"
+        return _why_not_computed(ground, metric, result)
     names = asked_for(ground.project.catalogue, metric, chip)
     if not names:
         return f"{inline(chip or 'the chip')} has no such counter"
     return f"the run did not collect {listed([code_span(name) for name in names])}"
+
+
+def _why_not_computed(ground: Ground, metric: Metric, result: CaseResult) -> str:
+    """What a computed metric lacks."""
+    assert ground.result is not None
+    case = result.case
+    if metric.name == ROOF_FRACTION:
+        roofs = ground.result.roofs.get((case.problem, case.workload))
+        found = roofs.deciding if roofs is not None else None
+        return inline(found.sentence) if isinstance(found, Reason) else "there is no roof to compare with"
+    known = ground.result.summaries
+    lacking = [n for n in COMPUTED_OF.get(metric.name, []) if _number(known.get((case, n))) is None]
+    if lacking:
+        return f"it is computed from {listed([code_span(name) for name in lacking])}, which the run does not have"
+    if metric.name in OF_WORKLOAD:
+        return "what the workload needs is not known"
+    return "the counters do not say how much was done"
 
 
 def _unknown(ground: Ground, metrics: list[Metric]) -> _Told:
@@ -204,7 +230,7 @@ def _explained(ground: Ground, metrics: list[Metric]) -> list[str]:
     for metric in metrics:
         summary = _any_summary(ground, metric)
         *old, name = names_in_json(ground, metric, summary)
-        unit = f", in {inline(metric.unit)}" if metric.unit else ""
+        unit = f" ({inline(metric.unit)})" if metric.unit else ""
         if name == metric.name and not old:
             continue
         resolved = [

@@ -13,6 +13,8 @@ from stallgate.model import FrozenStruct
 
 _BACKTICKS = re.compile("`+")
 _SHORTEST_FENCE = 3
+_FORM_FEEDS = re.compile("^\f+", re.MULTILINE)
+"""Between parts of a program: Python takes them for nothing there."""
 
 
 class ShorterForm(FrozenStruct, frozen=True):
@@ -55,9 +57,9 @@ def fenced(text: str, language: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """A text of lines that end as they do here, without control characters."""
-    ends = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
-    return without_controls(as_text(ends))
+    """A text with newlines as the only line ends and without control characters; it has the same lines as before."""
+    ends = text.replace("\r\n", "\n").replace("\r", "\n")
+    return without_controls(as_text(_FORM_FEEDS.sub("", ends)))
 
 
 def inline(text: object) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from stallgate.agent.prompt_ground import Ground
-from stallgate.agent.prompt_part import Part, ShorterForm, bullets, code_span, fenced, inline, paragraphs
+from stallgate.agent.prompt_part import Part, ShorterForm, bullets, code_span, fenced, inline, paragraphs, plain_lines
 from stallgate.errors import BrokenFile
 from stallgate.formatting import listed, scaled
 from stallgate.model import EntryPoint, Tolerance, Workload
@@ -51,17 +52,18 @@ def _reference(ground: Ground) -> str:
     text = _text(ground.project.root, entry)
     if text is None:
         named = code_span(entry.written or f"{entry.module}:{entry.attribute}")
-        return f"The reference is {named}, an installed function. {_called(entry)}"
+        return f"The reference is {named}, an installed function. {_called(ground)}"
     names = [entry.attribute.partition(".")[0]] if entry.attribute else ["Model", "get_init_inputs"]
     shown, is_all = _needed_source(text, names)
     cut = "" if is_all else ", the part that computes"
-    return paragraphs(f"The reference (from {code_span(entry.path)}{cut}). {_called(entry)}", fenced(shown, "python"))
+    return paragraphs(f"The reference (from {code_span(entry.path)}{cut}). {_called(ground)}", fenced(shown, "python"))
 
 
-def _called(entry: EntryPoint) -> str:
+def _called(ground: Ground) -> str:
     """How reference and answer are called."""
+    entry = ground.problem.reference
     keywords = ", ".join(f"{name}={value!r}" for name, value in entry.keywords.items())
-    if entry.attribute:
+    if not ground.is_module_reference:
         passed = f", with {code_span(keywords)}" if keywords else ""
         return f"It is called with a workload's inputs{passed}; `ModelNew` gets the same inputs in `forward`."
     return "`ModelNew` is built with what `get_init_inputs` gives; `forward` gets the inputs."
@@ -81,6 +83,7 @@ def _needed_source(text: str, names: list[str]) -> tuple[str, bool]:
 
     The whole text where it cannot be parsed, or has none of them.
     """
+    text = plain_lines(text)
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -100,15 +103,17 @@ def _needed_source(text: str, names: list[str]) -> tuple[str, bool]:
 
 
 def _joined(parts: list[str]) -> str:
-    """Statements below each other, with an empty line before and after those of several lines."""
-    text = "\n".join(f"\n{part}\n" if "\n" in part else part for part in parts)
-    return text.replace("\n\n\n", "\n\n").strip("\n")
+    """Statements below each other, with an empty line between two of which one has several lines."""
+    text = parts[0]
+    for before, part in pairwise(parts):
+        text += ("\n\n" if "\n" in before or "\n" in part else "\n") + part
+    return text
 
 
 def _segment(text: str, node: ast.stmt) -> str:
     """The lines of a statement, from its first decorator on."""
     first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return "\n".join(text.split("\n")[first - 1 : node.end_lineno])
 
 
 def _bound(node: ast.stmt) -> set[str]:
@@ -164,11 +169,12 @@ def _dtypes(ground: Ground) -> list[str]:
 
 def _what_is_right(ground: Ground) -> str:
     problem = ground.problem
-    special = "has to be what the reference gives" if problem.specials == "strict" else "has to be what it should be"
+    special = "" if problem.specials == "strict" else ", where an infinity and a NaN stand for each other"
     lines = [
         f"Tolerance: {_tolerance(ground)}.",
         _drawn(ground),
-        f"Small and odd sizes are tried too, and special values: what comes of zeros, infinities and NaN {special}.",
+        "Inputs are tried in small and odd sizes too, where they can be made so, and with special values: zeros, "
+        f"infinities and NaN{special}.",
         "The whole output is compared; inputs have to stay unchanged"
         + (
             f" but for input {listed([str(place) for place in problem.mutates])}, which a call changes."
@@ -218,7 +224,10 @@ def _drawn(ground: Ground) -> str:
     """That nobody knows all workloads beforehand."""
     entry = ground.problem.draw
     if entry is None and not _defines(ground, "draw"):
-        return "Unseen shapes and data are drawn for each check, so code that is right on this list alone is refused."
+        return (
+            "Unseen data is drawn for each check, with another seed. The problem draws no shapes; keep the code right "
+            "for any."
+        )
     return (
         "Unseen shapes, dtypes and data are drawn at random for each check: code that is right on this list alone is "
         f"refused.{_about_draw(ground)}"

@@ -56,7 +56,8 @@ def _distance(ground: Ground, result: CaseResult) -> str:
     roof = _roof(ground, result)
     if isinstance(roof, Reason):
         return f"{took}; the distance from the roof is not known: {inline(roof.sentence)}"
-    named = f"the {roof.noun} {code_span(roof.case.variant)} ({roof.ceiling})"
+    kind = f" ({roof.ceiling})" if roof.ceiling != "library" else ""
+    named = f"the {roof.noun} {code_span(roof.case.variant)}{kind}"
     beside = f"{named} takes {scaled(roof.duration, 'ns', 4)}"
     if fraction is None:
         return f"{took}; {beside}"

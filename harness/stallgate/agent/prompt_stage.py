@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from stallgate.agent.prompt_ground import Ground
 from stallgate.agent.prompt_part import Part, ShorterForm, bullets, code_span, inline, paragraphs
 from stallgate.errors import StallgateError
-from stallgate.formatting import quantity, rounded, spaced
+from stallgate.formatting import quantity, rounded, scaled, spaced
 from stallgate.judge.headroom import distance
 from stallgate.model import CaseResult, Metric, Stage, Target, TunableSpace, Verdict
 from stallgate.project.space import default_tunables, space_of
@@ -95,13 +95,18 @@ def _now(ground: Ground, result: CaseResult, verdict: Verdict) -> str:
         return f"{where} {inline(verdict.sentence)}"
     unit = verdict.unit or ""
     spread = _spread(verdict.low, verdict.high, unit)
-    return f"{where} {quantity(verdict.value, unit)}{spread}: {_answer(verdict)}"
+    return f"{where} {_value(verdict.value, unit)}{spread}: {_answer(verdict)}"
+
+
+def _value(value: float, unit: str) -> str:
+    """A value in four digits; bytes in a multiple."""
+    return scaled(value, unit, 4) if unit == "byte" else quantity(value, unit)
 
 
 def _spread(low: float | None, high: float | None, unit: str) -> str:
     if low is None or high is None or high - low <= _LEAST_SPREAD * abs(high):
         return ""
-    return f" ({quantity(low, unit)} to {quantity(high, unit)})"
+    return f" ({_value(low, unit)} to {_value(high, unit)})"
 
 
 _LEAST_SPREAD = 0.005
@@ -114,7 +119,7 @@ def _answer(verdict: Verdict) -> str:
     bound = verdict.bound
     limit = ""
     if bound is not None and (verdict.of_roof is not None or verdict.baseline is not None):
-        limit = f" (the bound is {quantity(bound, unit)})"
+        limit = f" (the bound is {_value(bound, unit)})"
     match verdict.status:
         case "pass":
             return f"met{limit}"
@@ -125,7 +130,8 @@ def _answer(verdict: Verdict) -> str:
         case "fail" if bound is not None and verdict.value is not None:
             return f"missed by {distance(verdict.value, bound, verdict)}{limit}"
         case _:
-            return inline(verdict.sentence)
+            said = verdict.sentence.partition("; its kernels: ")[0]
+            return f"not judged, {inline(said.removeprefix(f'{verdict.metric} cannot be judged: '))}"
 
 
 # --- what is shown beside ---------------------------------------------------------------------------------------------
@@ -143,7 +149,7 @@ def _beside(ground: Ground, metric: Metric) -> str:
     for result in ground.sound:
         assert ground.result is not None
         summary = ground.result.summaries.get((result.case, metric.name))
-        value = quantity(summary.median, metric.unit) if summary and summary.median is not None else "not measured"
+        value = _value(summary.median, metric.unit) if summary and summary.median is not None else "not measured"
         found.append(f"on {code_span(ground.name_of(result))} {value}")
     return f"{named_metric(metric)}: {'; '.join(['no target', *found])}"
 

@@ -68,7 +68,7 @@ def _constructed_with(ground: Ground) -> str:
     """What the class is constructed with."""
     reference, entry = ground.problem.reference, ground.variant.entry
     keywords = entry.keywords or reference.keywords
-    given = ["what `get_init_inputs` gives"] * (not reference.attribute)
+    given = ["what `get_init_inputs` gives"] * ground.is_module_reference
     given += [f"the keywords {code_span(', '.join(f'{name}={value!r}' for name, value in keywords.items()))}"] * bool(
         keywords
     )

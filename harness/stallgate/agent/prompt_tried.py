@@ -13,6 +13,7 @@ from stallgate.compare.words import compare_metric, word_label
 from stallgate.errors import StallgateError
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, rounded, scaled, spaced, tunables
+from stallgate.judge.roof import Roof
 from stallgate.model import Case, CaseResult, FrozenStruct
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.project.code_changes import code_difference
@@ -156,7 +157,10 @@ def _time(ground: Ground, case: Case) -> str:
     fraction = ground.result.summaries.get((case, ROOF_FRACTION))
     if duration is None or duration.median is None:
         return ""
-    of = f" ({rounded(fraction.median)} of the roof)" if fraction is not None and fraction.median is not None else ""
+    roof = ground.result.roofs[case.problem, case.workload].deciding
+    if fraction is None or fraction.median is None or not isinstance(roof, Roof):
+        return scaled(duration.median, "ns", 4)
+    of = f" ({rounded(fraction.median)} of the {roof.noun})"
     return f"{scaled(duration.median, 'ns', 4)}{of}"
 
 
