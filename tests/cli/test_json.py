@@ -29,6 +29,7 @@ from stallgate.runs.sweep import (
     Yardstick,
     save_sweep,
 )
+from tests.agent.scripted import begin, code, listed_answers, looped
 from tests.cli.fuzz import BENCH
 from tests.cli.test_failures import CRASHED, PLAN
 from tests.conftest import ROOT, Stallgate, new_process
@@ -87,6 +88,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "capture": [("--", "true"), ("--kernel", "copy", "--", "true")],
     "bench": [("--show",)],
     "sweep": [("--show",)],
+    "loop": [("--replay",)],
     "gate": [(), ("--stage", "advanced_memory"), ("--stage", "block_tiling"), ("--targets", "absolute")],
     "report": [()],
     "advise": [(), ("--variant", "blocked_scan", "--limit", "1")],
@@ -176,6 +178,7 @@ def prepared(
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
         (tree / "reports/sweep").mkdir()
         save_sweep(tree / "reports/sweep", SWEEP)
+        looped(tree / "reports/loop", begin(tree / "reports/loop", rounds=1), listed_answers({(1, 1, 1): code(10)}))
         placed = {"FILE": [str(next(recording.glob("ncu/*")))], "WITHOUT_TORCH": [without_torch], "RUNS": made}
         machine = request.getfixturevalue("with_ncu") if arguments[0] == "capture" else stallgate
         return machine("--json", *(word for given in arguments for word in placed.get(given, [given])))

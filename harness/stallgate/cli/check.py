@@ -1,7 +1,8 @@
-"""``stallgate check``: rightness alone, on a GPU or in Triton's interpreter."""
+"""``stallgate check``: rightness alone, of variants; and whether an answer is acceptable."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from stallgate.agent.check_answer import AnswerOptions, AnswerReport, check_answer
 from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,
@@ -23,8 +25,8 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import print_result
-from stallgate.cli.shared import draw_of, end_on_signals, interpreter, open_project
-from stallgate.errors import NoDevice
+from stallgate.cli.shared import draw_of, end_on_signals, given_arguments, interpreter, is_given, open_project
+from stallgate.errors import BadArgument, NoDevice
 from stallgate.measure.check import Checker, CheckOptions
 from stallgate.measure.checked import CheckReport, report_of
 from stallgate.measure.device import Device, choose, find_devices
@@ -33,7 +35,24 @@ from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project
 from stallgate.render import terminal, terminal_check
+from stallgate.render.terminal_answer import show_answer
 from stallgate.runs.drawn import Draw
+
+_WORDS = {"configurations": "configuration", "drawn_only": "drawn-only"}
+"""Parameters whose options are written otherwise."""
+
+_FILE_SUFFIXES = (".py", ".md", ".markdown", ".txt")
+
+_LONGEST_READ = 2**23
+"""Bytes that are read of an answer: many times what one may have."""
+
+_DRAWN_FOR_ANSWERS = 4
+"""Workloads that are drawn for an answer, unless --drawn says otherwise."""
+
+
+def _is_file(subject: str) -> bool:
+    """Whether an argument names an answer, not a problem: problems have no suffix."""
+    return subject == "-" or subject.endswith(_FILE_SUFFIXES) or Path(subject).is_file()
 
 
 class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +67,33 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     python: str | None
     target: Literal["cpu", "cuda"] | None
+    problem: str | None
+    against: str | None
+    stage: str | None
+    right_only: bool
     root: Path | None
     as_json: bool
+
+    @property
+    def answer(self) -> str | None:
+        """The file that is an answer, if the arguments name one: ``-`` is standard input."""
+        files = [each for each in self.subjects if _is_file(each)]
+        if not files:
+            self._refuse_options_of_answers()
+            return None
+        if len(self.subjects) > 1:
+            raise BadArgument(f"{files[0]} is an answer, and answers are checked one at a time", "name one file")
+        for option in ("configurations", "drawn_only"):
+            if is_given(option):
+                raise BadArgument(f"--{_WORDS[option]} is not for answers", "leave it out")
+        return files[0]
+
+    def _refuse_options_of_answers(self) -> None:
+        """Refuses options that are only for answers."""
+        for option in ("problem", "against", "stage", "right_only"):
+            if is_given(option):
+                word = option.replace("_", "-")
+                raise BadArgument(f"--{word} is for an answer, and no file is named", "name the file, or - for stdin")
 
     @property
     def request(self) -> Request:
@@ -58,7 +102,8 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(
-    "check", epilog=examples("stallgate check cumprod/blocked_scan", "stallgate check cumprod --drawn 50 --seed 7")
+    "check",
+    epilog=examples("stallgate check cumprod --drawn 50 --seed 7", "stallgate check answer.py --problem cumprod"),
 )
 @subjects_argument
 @workload_option
@@ -74,15 +119,27 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
     type=click.Choice(["cpu", "cuda"]),
     help="cuda: the GPU. cpu: Triton's interpreter, on small inputs. Default: the GPU, if there is one.",
 )
+@click.option("--problem", metavar="P", help="Of an answer: the problem. Default: the project's only one.")
+@click.option("--against", metavar="VARIANT", help="Of an answer: the version it replaces. Default: the candidate.")
+@click.option("--stage", metavar="S", help="Of an answer: the stage. Default: the first that is not met.")
+@click.option("--right-only", is_flag=True, help="Of an answer: form, rules and results, not its time.")
 @root_option
-@json_option(CheckReport)
+@json_option(CheckReport | AnswerReport)
 def check_command(**given: Any) -> int:
     """Check whether variants are right; without a GPU, in Triton's interpreter.
 
     Nothing is profiled or timed. Exits with 1 if a variant is wrong, and with 3 if one could not be checked.
+
+    With a FILE (or - for standard input): whether this answer is accepted, a Python file or a text with one fenced
+    block. Its form, the stage's rules, its results; and with a GPU its time and counters, against the version that it
+    replaces. It runs within limits, in a copy of the project. Exits with 1 if it is refused, and with 3 if it could
+    not be judged.
     """
     arguments = CheckArguments(**given)
+    file = arguments.answer
     project = open_project(arguments.root)
+    if file is not None:
+        return _answered(project, file, arguments)
     draw = draw_of(arguments.drawn, arguments.drawn_only, arguments.seed)
     device = _device(arguments.target)
     end_on_signals()
@@ -92,6 +149,50 @@ def check_command(**given: Any) -> int:
         return print_result("check", found, found.exit_status)
     terminal_check.show_check(found)
     return found.exit_status
+
+
+def _answered(project: Project, file: str, arguments: CheckArguments) -> int:
+    """Checks an answer, and shows whether it is accepted.
+
+    Raises:
+        BadArgument: the file cannot be read.
+    """
+    options = AnswerOptions(
+        python=interpreter(arguments.python),
+        device=_device(arguments.target),
+        problem=arguments.problem,
+        against=arguments.against,
+        stage=arguments.stage,
+        workloads=list(arguments.workloads),
+        drawn=_DRAWN_FOR_ANSWERS if arguments.drawn is None else arguments.drawn,
+        seed=arguments.seed,
+        right_only=arguments.right_only,
+        timeout_s=arguments.timeout,
+        arguments=given_arguments(),
+    )
+    text = _text_of(file)
+    end_on_signals()
+    with terminal.AnswerBar() as bar:
+        found = check_answer(project, text, options, bar)
+    if arguments.as_json:
+        return print_result("check", found, found.exit_status)
+    show_answer(found, file)
+    return found.exit_status
+
+
+def _text_of(file: str) -> bytes:
+    """An answer as it is written; of a very long one, no more than it takes to see that.
+
+    Raises:
+        BadArgument: it cannot be read.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read(_LONGEST_READ)
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(_LONGEST_READ)
+    except OSError as error:
+        raise BadArgument(f"{file} cannot be read: {error.strerror}", "name a file, or - for standard input") from None
 
 
 def _device(target: Literal["cpu", "cuda"] | None) -> Device | None:

@@ -51,6 +51,13 @@ def draw_swept(project: Project, folder: Path, *, against: str = "") -> list[Pat
     return draw_sweep(project, folder, against=against)
 
 
+def draw_looped(folder: Path) -> Path:
+    """Draws the loop of a folder; the path of its page."""
+    from stallgate.render.loop_page import draw_loop
+
+    return draw_loop(folder)
+
+
 def _forget_windows() -> None:
     """Removes ``MPLBACKEND``: matplotlib refuses to be imported if it names an unknown backend, and none is needed."""
     os.environ.pop("MPLBACKEND", None)

@@ -19,6 +19,7 @@ COMMANDS = {
     "gate": "Judge a run: may it be merged?",
     "advise": "Say what to try next, from readings alone.",
     "prompt": "Write the prompt for a program that writes kernels.",
+    "loop": "Have a program write kernels, round by round: prompt, answer, check.",
     "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",

@@ -30,6 +30,8 @@ class Machine(FrozenStruct, frozen=True):
     ncu: Path
     ncu_version: str
     chip: str | None
+    within: list[str] = []
+    """What goes before ncu's command, such as a program that limits what it may use."""
 
 
 class Task(FrozenStruct, frozen=True):
@@ -68,7 +70,7 @@ def planned_attempt(task: Task, machine: Machine, python: str, metrics: list[str
         detail=task.kind == "detail",
         application=[python, str(CHILD_ENTRY), str(task.file(".plan.json"))],
     )
-    command = ncu.command(machine.ncu, invocation)
+    command = [*machine.within, *ncu.command(machine.ncu, invocation)]
     return Attempt(name=task.name, kind=task.kind, command=command, started=now())
 
 

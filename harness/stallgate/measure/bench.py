@@ -87,6 +87,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Contenders go forwards in one round and backwards in the next, not shuffled."""
     host_calls: int | None = None
     """Calls whose time on the host is taken; None: as many as the child thinks fit."""
+    within: list[str] = []
+    """What goes before the child's command, such as a program that limits what it may use."""
 
 
 class BenchWatcher(Protocol):
@@ -309,7 +311,7 @@ class Bencher:
         stem.parent.mkdir(exist_ok=True)
         log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
         write_whole(plan, bench_plan(self._project, self._bench, rows, self._options, self._checked))
-        command = [self._options.python, str(TIMER_ENTRY), str(plan)]
+        command = [*self._options.within, self._options.python, str(TIMER_ENTRY), str(plan)]
         child = Spawned(command, self._environment(), log, self._options.grace_s)
         contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
         ended = watch(child, self._options.timeout_s, contenders.hear)

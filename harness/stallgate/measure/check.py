@@ -42,6 +42,8 @@ class CheckOptions(FrozenStruct, frozen=True):
     """Seconds that a step may take before its variant is given up."""
     device: Device | None
     """The GPU; None for Triton's interpreter on the CPU."""
+    within: list[str] = []
+    """What goes before the child's command, such as a program that limits what it may use."""
 
 
 class CheckWatcher(Protocol):
@@ -128,7 +130,7 @@ class Checker:
         options = self._options
         target = "cuda" if options.device is not None else "cpu"
         process = ChildProcess(
-            command=[options.python, str(CHILD_ENTRY), str(folder / f"{name}.plan.json")],
+            command=[*options.within, options.python, str(CHILD_ENTRY), str(folder / f"{name}.plan.json")],
             python=options.python,
             environment=_environment(options.device),
             folder=folder,

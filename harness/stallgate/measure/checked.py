@@ -65,7 +65,7 @@ class CheckedVariant(FrozenStruct, frozen=True):
         return f"{self.problem}/{display_name(self.variant, self.configuration)}"
 
 
-class CheckReport(FrozenStruct, frozen=True):
+class CheckReport(FrozenStruct, frozen=True, tag_field="what", tag="variants"):
     """A whole check."""
 
     device: Literal["cuda", "cpu"]

@@ -157,9 +157,25 @@ def plan_drawn(
 
 
 def plan_small(
-    project: Project, request: Request, draw: Draw | None, python: str, timeout_s: float, *, only_drawn: bool = False
+    project: Project,
+    request: Request,
+    draw: Draw | None,
+    python: str,
+    timeout_s: float,
+    *,
+    only_drawn: bool = False,
+    largest: int = SMALL_ELEMENTS,
 ) -> DrawnPlan:
     """The same with small workloads in the place of the whole ones, and small drawn ones.
+
+    Args:
+        project: the project.
+        request: what is asked for.
+        draw: which workloads are drawn beside it.
+        python: an interpreter that has torch.
+        timeout_s: seconds that one answer may take.
+        only_drawn: whether to leave out what the request names.
+        largest: elements that a drawn workload may have.
 
     Raises:
         UserFault: the request names something unknown, or a problem cannot draw.
@@ -169,7 +185,7 @@ def plan_small(
     whole = dict.fromkeys((case.problem, case.workload) for case in named)
     requests = [small_request(problem, project.problems[problem].workloads[name]) for problem, name in whole]
     if draw is not None:
-        requests += drawn_requests(draw, _problems(project, request), largest=SMALL_ELEMENTS)
+        requests += drawn_requests(draw, _problems(project, request), largest=largest)
     small = with_workloads(project, requests, python, timeout_s)
     stand_ins = _stand_ins(small, list(whole))
     cases = [case for case in named if f"{case.problem}/{case.workload}" not in stand_ins]

@@ -164,3 +164,20 @@ class CheckBar(_Progress):
         """Counts the case; what became of it is in the report."""
         if self._task is not None:
             self._progress.update(self._task, advance=1, description=result.case.variant)
+
+
+class AnswerBar(_Progress):
+    """The progress of an answer's check, part by part."""
+
+    def part(self, part: str) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._begin(part, 1)
+
+    def begun(self, cases: int) -> None:
+        """A part has so many cases or contenders."""
+        if self._task is not None:
+            self._progress.update(self._task, total=cases)
+
+    def finished(self, *_: object) -> None:
+        self._advance(good=True)

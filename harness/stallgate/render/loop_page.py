@@ -1,0 +1,206 @@
+"""``loop.html``: a loop as one self-contained page: the ladder of stages, and each round with its answers."""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from pathlib import Path
+from typing import Literal
+
+from stallgate.errors import BrokenFile
+from stallgate.formatting import shortened, without_controls
+from stallgate.model import FrozenStruct
+from stallgate.render.loop_words import (
+    loop_gain_words,
+    loop_headline,
+    loop_status,
+    objection_text,
+    outcome_words,
+    provenance_of_loop,
+    range_in_words,
+    roof_text,
+    rung_words,
+    target_text,
+    times_text,
+)
+from stallgate.render.template import template
+from stallgate.runs.folder import write_whole
+from stallgate.runs.journal import START, Journal, KeptText, LoopRound, LoopTry, LoopVersion, load_journal, read_kept
+from stallgate.runs.ladder import Rung, ladder
+
+LOOP_PAGE = "loop.html"
+
+_MOST_DIFF_LINES = 400
+_LONGEST_LINE = 240
+_LONGEST_PROMPT = 20_000
+
+
+class DiffLine(FrozenStruct, frozen=True):
+    """A line of a diff."""
+
+    kind: Literal["added", "removed", "place", "same"]
+    text: str
+
+
+class TryRow(FrozenStruct, frozen=True):
+    """A try on the page."""
+
+    name: str
+    words: str
+    style: str
+    """``pass``, ``fail`` or ``open``."""
+    is_best: bool
+    gain: str
+    span: str
+    reasons: list[str]
+    diff: list[DiffLine]
+    left_out: int
+    """Lines of the diff that are not shown."""
+    answer: str
+    """The file of the whole answer; empty where there is none."""
+    prompt: str
+    """Of a repair: its prompt; empty for others, which share the round's."""
+    seconds: str
+    run: str
+
+
+class RoundRow(FrozenStruct, frozen=True):
+    """A round on the page."""
+
+    number: int
+    anchor: str
+    stage: str
+    base: str
+    verdict: str
+    won: bool
+    prompt: str
+    cut: bool
+    tries: list[TryRow]
+
+
+class RungRow(FrozenStruct, frozen=True):
+    """A stage on the page."""
+
+    stage: str
+    words: str
+    style: str
+    rounds: list[RoundRow]
+
+
+class VersionRow(FrozenStruct, frozen=True):
+    """A version in the table of the best."""
+
+    name: str
+    times: str
+    width: float
+    """Of its bar, in per cent of the start's time."""
+    roof: str
+    met: str
+    targets: list[str]
+    run: str
+
+
+def draw_loop(folder: Path) -> Path:
+    """Draws the loop of a folder; the path of its page."""
+    page = folder / LOOP_PAGE
+    write_whole(page, loop_html(folder, load_journal(folder)).encode())
+    return page
+
+
+def loop_html(folder: Path, journal: Journal) -> str:
+    """The page of a loop."""
+    rungs = [_rung(folder, journal, each) for each in ladder(journal)]
+    return template("loop.html.j2").render(
+        journal=journal,
+        headline=loop_headline(journal),
+        style={0: "pass", 1: "fail"}.get(loop_status(journal), "open"),
+        rungs=rungs,
+        versions=[_version(journal, each) for each in journal.versions],
+        answers=len(list(journal.tries())),
+        refused=sum(each.outcome == "refused" for each in journal.tries()),
+        provenance=provenance_of_loop(journal),
+        answerer=without_controls(" ".join(journal.command)),
+        arguments=without_controls(" ".join(["stallgate", *journal.arguments])),
+    )
+
+
+def _rung(folder: Path, journal: Journal, rung: Rung) -> RungRow:
+    style = {"met": "pass", "skipped": "pass", "open": "open", "waiting": "plain"}.get(rung.state, "fail")
+    rounds = [_round(folder, journal, each) for each in rung.rounds]
+    return RungRow(rung.stage, rung_words(rung.state), style, rounds)
+
+
+def _round(folder: Path, journal: Journal, found: LoopRound) -> RoundRow:
+    prompt = _text(folder, found.tries[0].prompt) if found.tries else ""
+    if found.best is not None:
+        verdict = f"{found.best} is the best now"
+    else:
+        verdict = f"{found.base} stays the best" if found.ended else "not over"
+    return RoundRow(
+        number=found.number,
+        anchor=f"round-{found.number}",
+        stage=found.stage,
+        base=found.base,
+        verdict=verdict,
+        won=found.best is not None,
+        prompt=prompt[:_LONGEST_PROMPT],
+        cut=len(prompt) > _LONGEST_PROMPT,
+        tries=[_try(folder, journal, found, each) for each in found.tries],
+    )
+
+
+def _try(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry) -> TryRow:
+    diff = _diff(folder, journal.version(round_.base), found)
+    return TryRow(
+        name=found.name,
+        words=outcome_words(found),
+        style={"accepted": "pass", "refused": "fail", None: "open"}.get(found.outcome, "undecided"),
+        is_best=round_.best == found.name,
+        gain=loop_gain_words(found.gain),
+        span=range_in_words(found.gain) if found.gain is not None else "",
+        reasons=[objection_text(each) for each in found.objections],
+        diff=diff[:_MOST_DIFF_LINES],
+        left_out=max(0, len(diff) - _MOST_DIFF_LINES),
+        answer=found.asked.answer.path if found.asked is not None and found.asked.answer is not None else "",
+        prompt=_text(folder, found.prompt)[:_LONGEST_PROMPT] if found.repair else "",
+        seconds=f"{found.asked.seconds:.1f} s" if found.asked is not None else "",
+        run=found.run,
+    )
+
+
+def _diff(folder: Path, base: LoopVersion, found: LoopTry) -> list[DiffLine]:
+    """What a try changes in the version that its round began with."""
+    if found.source is None or found.outcome == "repeated":
+        return []
+    before, after = _text(folder, base.source), _text(folder, found.source)
+    lines = unified_diff(before.splitlines(), after.splitlines(), n=2, lineterm="")
+    return [_diff_line(line) for line in list(lines)[2:]]
+
+
+def _diff_line(line: str) -> DiffLine:
+    kinds: dict[str, Literal["added", "removed", "place"]] = {"+": "added", "-": "removed", "@": "place"}
+    return DiffLine(kinds.get(line[:1], "same"), shortened(without_controls(line), _LONGEST_LINE) if line else "")
+
+
+def _text(folder: Path, kept: KeptText) -> str:
+    """A text of the loop's folder; why it cannot be shown, where it is missing or was changed."""
+    try:
+        return without_controls(read_kept(folder, kept))
+    except BrokenFile as error:
+        return error.message
+
+
+def _version(journal: Journal, version: LoopVersion) -> VersionRow:
+    reading, first = version.reading, journal.versions[0].reading
+    width = 0.0
+    if reading is not None and first is not None:
+        shares = [t.median / first.times[load].median for load, t in reading.times.items() if load in first.times]
+        width = 100 * max(shares, default=0.0)
+    return VersionRow(
+        name="the start" if version.name == START else version.name,
+        times=times_text(version),
+        width=min(width, 100.0),
+        roof=roof_text(version),
+        met=", ".join(reading.met) if reading is not None and reading.met else "none",
+        targets=[target_text(each) for each in reading.targets] if reading is not None else [],
+        run=reading.run if reading is not None else "",
+    )

@@ -1,0 +1,139 @@
+"""A loop in words: the same on its page and in the terminal."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+from stallgate.formatting import SIGNS, listed, rounded, without_controls
+from stallgate.render.sweep_words import metric_text, microseconds
+from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
+from stallgate.runs.ladder import RungState, is_met
+
+_RUNG_WORDS: dict[RungState, str] = {
+    "met": "met",
+    "skipped": "met already",
+    "roof_reached": "not met; the roof is reached",
+    "no_gain": "not met; no gain any more",
+    "rounds_used": "not met; rounds used up",
+    "open": "at work",
+    "waiting": "not begun",
+}
+
+_OUTCOME_WORDS: dict[TryOutcome, str] = {
+    "accepted": "accepted",
+    "refused": "refused",
+    "repeated": "tried before",
+    "no_answer": "no answer",
+}
+
+_MARKS: dict[str, str] = {"pass": "✓", "excused": "✓", "waived": "✓", "fail": "✗", "undecided": "≈"}
+
+
+def rung_words(state: RungState) -> str:
+    """What came of a stage."""
+    return _RUNG_WORDS[state]
+
+
+def outcome_words(found: LoopTry) -> str:
+    """What became of a try."""
+    return _OUTCOME_WORDS[found.outcome] if found.outcome is not None else "not judged yet"
+
+
+def loop_gain(journal: Journal) -> float | None:
+    """How much less time a call of the best takes than one of the start, in per cent, over all workloads."""
+    before, after = journal.versions[0].reading, journal.best.reading
+    if before is None or after is None:
+        return None
+    loads = [load for load in before.times if load in after.times and before.times[load].median > 0]
+    if not loads:
+        return None
+    mean = sum(log(after.times[load].median / before.times[load].median) for load in loads) / len(loads)
+    return 100 * (1 - exp(mean))
+
+
+def loop_headline(journal: Journal) -> str:
+    """What the loop came to, in a sentence."""
+    subject = f"{journal.problem}/{journal.variant}"
+    count = sum(each.ended for each in journal.rounds)
+    rounds = f"{count} round{'' if count == 1 else 's'}"
+    if journal.rehearsal:
+        right = sum(each.outcome == "accepted" for each in journal.tries())
+        return f"{subject}: a rehearsal of {rounds}, {right} of {len(list(journal.tries()))} answers right"
+    gain = loop_gain(journal)
+    if gain is None:
+        return f"{subject}: not measured yet"
+    if journal.best is journal.versions[0]:
+        return f"{subject}: no answer was faster after {rounds}" if count else f"{subject}: {_stages_line(journal)}"
+    word = "less" if gain >= 0 else "more"
+    return f"{subject}: {rounded(abs(gain), zeros=True)} % {word} time after {rounds}; {_stages_line(journal)}"
+
+
+def _stages_line(journal: Journal) -> str:
+    met = [stage for stage in journal.stages if is_met(journal.best, stage)]
+    if len(met) == len(journal.stages):
+        return "every stage is met" if len(met) > 1 else f"{met[0]} is met"
+    missed = [stage for stage in journal.stages if stage not in met]
+    return f"{listed(missed)} not met" if not met else f"{listed(met)} met, {listed(missed)} not"
+
+
+def loop_status(journal: Journal) -> int:
+    """The exit status: 0 every stage is met or the roof is reached, 1 not, 3 not measured or not over."""
+    if journal.stop is None or journal.rehearsal:
+        return 3
+    return 0 if journal.stop.code in ("stages_met", "roof_reached") else 1
+
+
+def loop_gain_words(gain: KeptGain | None) -> str:
+    """``12.3 % less time``; empty where it was not timed."""
+    if gain is None:
+        return ""
+    return f"{rounded(abs(gain.percent), zeros=True)} % {'less' if gain.percent >= 0 else 'more'} time"
+
+
+def range_in_words(gain: KeptGain) -> str:
+    """What the samples of a gain allow."""
+    return f"{_signed(gain.low)} to {_signed(gain.high)} % by its samples"
+
+
+def _signed(percent: float) -> str:
+    return f"{'+' if percent >= 0 else '−'}{rounded(abs(percent), zeros=True)}"
+
+
+def objection_text(objection: KeptObjection) -> str:
+    """A reason with its line and hint."""
+    line = f"line {objection.line}: " if objection.line is not None else ""
+    hint = f" ({objection.hint})" if objection.hint else ""
+    return without_controls(f"{line}{objection.text}{hint}")
+
+
+def target_text(target: LoopTarget) -> str:
+    """A target and its reading: ``✓ roof_fraction on square 0.985 ≥ 0.97``."""
+    mark = _MARKS.get(target.status, "○")
+    if target.value is None or target.comparison is None or target.bound is None:
+        return f"{mark} {target.metric} on {target.workload} not measured"
+    bound = f"{SIGNS[target.comparison]} {rounded(target.bound)}"
+    return f"{mark} {target.metric} on {target.workload} {metric_text(target.value, target.unit)} {bound}"
+
+
+def times_text(version: LoopVersion) -> str:
+    """The times of a version: ``2.84 ms on square``."""
+    if version.reading is None:
+        return "not measured"
+    return ", ".join(f"{microseconds(time.median)} on {load}" for load, time in version.reading.times.items())
+
+
+def roof_text(version: LoopVersion) -> str:
+    """The fraction of the roof on the workload that is farthest from it."""
+    fraction = version.reading.roof_fraction if version.reading is not None else None
+    return "–" if fraction is None else rounded(fraction, zeros=True)
+
+
+def provenance_of_loop(journal: Journal) -> str:
+    """Where and when, with what."""
+    reading = journal.versions[0].reading
+    gpu = reading.gpu if reading is not None and reading.gpu else "no GPU"
+    at = f"commit {journal.commit[:12]}" if journal.commit else "an unknown commit"
+    local = " with local changes" if journal.dirty else ""
+    limits = journal.limits
+    asked = f"at most {limits.rounds} rounds a stage, {limits.width} wide, patience {limits.patience}"
+    return f"{gpu}; {journal.created}, {at}{local}; {asked}, seed {journal.seed}"
