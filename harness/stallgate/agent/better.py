@@ -143,7 +143,8 @@ def _below_kernels(times: WorkloadTimes, gain: WorkloadGain) -> Objection | None
     """Calls that take less time than their kernels do under ncu."""
     if times.after_kernels is None or times.before_kernels is None:
         return None
-    usual = min(1.0, gain.before_us / times.before_kernels)
+    trusted = median(times.alone) if times.alone else gain.before_us
+    usual = min(1.0, trusted / times.before_kernels)
     if gain.after_us >= _BELOW_COUNTERS * usual * times.after_kernels:
         return None
     text = (
