@@ -33,11 +33,11 @@ def loaded(path: str) -> Any:
 
 
 def inputs(problem: Any) -> list[torch.Tensor]:
-    """Those of the problem, with signs and zeros in them, and some along its other dimensions."""
+    """Those of the problem, with signs and zeros in them; fewer and shorter rows; none."""
     (given,) = problem.get_inputs()
     mixed = given * torch.where(torch.rand_like(given) < 0.5, -1.0, 1.0)
     mixed[1, 700:] = 0.0
-    return [given + 0.5, mixed, given[:, :1], given[:1, :777] + 0.5, given[:0]]
+    return [mixed, given[:1, :130] + 0.5, given[:0]]
 
 
 def why_wrong(problem: Any, path: str) -> str:

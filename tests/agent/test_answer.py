@@ -80,15 +80,15 @@ def test_what_cannot_be_read_says_why(text: str | bytes, code: str, line: int | 
 
 @pytest.mark.parametrize("text", ["x = 1\n" * 900_000, "é" * (LARGEST_ANSWER // 2 + 1), b"\xff" * 5_000_000])
 def test_five_megabytes_are_refused_at_once(text: str | bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert code_of(read_answer(text)) == "too_large"
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_huge_powers_are_read_and_not_computed() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert read_answer("import torch\nx = 10**10**10\ny = [0] * 10**12\n").objections == ()
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_line_ends_and_marks_of_the_byte_order_make_no_difference() -> None:

@@ -74,7 +74,7 @@ class Model(nn.Module):
 
 
 def get_inputs():
-    return [torch.rand(6, 1500)]
+    return [torch.rand(3, 1100)]
 
 
 def get_init_inputs():
