@@ -69,6 +69,13 @@ def test_a_clock_that_was_replaced_is_refused() -> None:
     assert codes(times(200, 70, after_kernels=195.0)) == ["time_contradicts_counters"]
 
 
+def test_a_clock_that_was_replaced_for_both_is_refused() -> None:
+    """In a process without the answer's code the other version took its time."""
+    assert codes(times(1, 1, alone=100.0, before_kernels=97.0, after_kernels=90.0, limit_call=1.0)) == [
+        "time_contradicts_counters"
+    ]
+
+
 def test_a_gain_that_the_kernels_do_not_show_is_refused() -> None:
     assert codes(times(100, 90, after_kernels=97.0)) == ["gain_not_confirmed"]
 

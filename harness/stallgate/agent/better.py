@@ -14,7 +14,7 @@ from stallgate.formatting import listed, percent, rounded, scaled
 from stallgate.judge.roof import BEYOND_ROOF
 from stallgate.model import FrozenStruct
 
-LEAST_GAIN = 0.02
+LEAST_SAVED = 0.02
 """Share of the time that an answer has to save, beyond noise."""
 
 _SLOWED = 1.15
@@ -92,15 +92,15 @@ def gain_on(times: WorkloadTimes) -> WorkloadGain:
 
 def _too_little(gains: list[WorkloadGain], *, newly_met: bool) -> list[Objection]:
     """Why the gains are not enough: a workload lost time, or none gained."""
-    lost = [gain for gain in gains if gain.high <= -LEAST_GAIN]
+    lost = [gain for gain in gains if gain.high <= -LEAST_SAVED]
     if lost:
         named = listed([f"{percent(-gain.gain)} on {gain.workload}" for gain in lost])
         return [_objection("slower", f"it takes more time than the version that it replaces: {named}")]
-    if newly_met or any(gain.low >= LEAST_GAIN for gain in gains):
+    if newly_met or any(gain.low >= LEAST_SAVED for gain in gains):
         return []
     best = max(gains, key=lambda gain: gain.low)
     text = (
-        f"its gain is not {percent(LEAST_GAIN)} beyond noise: at best {percent(best.gain)} on {best.workload}, "
+        f"its gain is not {percent(LEAST_SAVED)} beyond noise: at best {percent(best.gain)} on {best.workload}, "
         f"half of the rounds between {percent(best.low)} and {percent(best.high)}"
     )
     return [_objection("no_gain", text, "save more time, or meet the stage at no loss of time")]
@@ -143,7 +143,8 @@ def _below_kernels(times: WorkloadTimes, gain: WorkloadGain) -> Objection | None
     """Calls that take less time than their kernels do under ncu."""
     if times.after_kernels is None or times.before_kernels is None:
         return None
-    usual = min(1.0, gain.before_us / times.before_kernels)
+    trusted = median(times.alone) if times.alone else gain.before_us
+    usual = min(1.0, trusted / times.before_kernels)
     if gain.after_us >= _BELOW_COUNTERS * usual * times.after_kernels:
         return None
     text = (
@@ -155,7 +156,7 @@ def _below_kernels(times: WorkloadTimes, gain: WorkloadGain) -> Objection | None
 
 def _unconfirmed(times: WorkloadTimes, gain: WorkloadGain) -> Objection | None:
     """A gain in time that the kernels do not show, although they are what takes the time."""
-    if times.after_kernels is None or times.before_kernels is None or gain.low < LEAST_GAIN:
+    if times.after_kernels is None or times.before_kernels is None or gain.low < LEAST_SAVED:
         return None
     if gain.before_us > _HOST_BOUND * times.before_kernels:
         return None
