@@ -49,6 +49,8 @@ from stallgate.runs.naming import place_name
 MOST_PICTURED = 12
 """Most workloads with figures. With more, those with a candidate come first; the tables have all."""
 
+MOST_UNFOLDED = 6
+"""Rows of advice that are not folded."""
 
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 """Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
@@ -185,6 +187,7 @@ def _html(
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         advised=advised,
+        most_advised=MOST_UNFOLDED,
         advice_fault=advice_fault,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
