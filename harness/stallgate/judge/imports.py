@@ -164,7 +164,9 @@ def _inapplicable(grounds: Grounds, stage: Stage) -> list[Verdict]:
         if _needs(target) and (grounds.targets == "all" or is_absolute(target)):
             metrics.setdefault(_needs(target), []).append(target.metric.name)
     return [
-        _on_stage(stage, Reason(code=code, sentence=f"{listed(list(dict.fromkeys(names)))} cannot be judged: {_NEEDED[code]}"))
+        _on_stage(
+            stage, Reason(code=code, sentence=f"{listed(list(dict.fromkeys(names)))} cannot be judged: {_NEEDED[code]}")
+        )
         for code, names in metrics.items()
     ]
 
