@@ -133,7 +133,7 @@ def _case_of(verdict: Verdict) -> Case:
     return Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
 
 
-# --- targets that cannot be judged --------------------------------------------------------------------------------------
+# --- targets that cannot be judged ------------------------------------------------------------------------------------
 
 
 def can_judge_imports(stage: Stage) -> bool:
@@ -149,6 +149,8 @@ def _needs(target: Target) -> str:
         return "no_roof"
     return "no_workload" if target.metric.name in OF_WORKLOAD else ""
 
+
+_CANNOT = "cannot be judged"
 
 _NEEDED = {
     "no_roof": "an imported report has no roof",

@@ -8,6 +8,7 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
 from stallgate.render.rightness import standing_of
+from stallgate.render.sheet import text_width
 from stallgate.render.tables import unit_in_heading
 from stallgate.render.view import View
 from stallgate.runs.naming import facts_of
@@ -51,7 +52,8 @@ class CaseTable(FrozenStruct, frozen=True):
 
 def case_table(view: View) -> CaseTable:
     """The cases of a workload: the shortest time first; of imported ones, those with most time."""
-    columns = _columns(view)
+    every = _columns(view)
+    columns = _fitting(view, every)
     verdicts = judged_cases(view)
     rows = [
         RankedCase(
@@ -67,8 +69,9 @@ def case_table(view: View) -> CaseTable:
         for place, case in enumerate(_ordered(view))
     ]
     which = "Most time first; bars are shares of all time" if view.is_imported else _CAPTION
+    left = len(every) - len(columns)
     return CaseTable(
-        caption=which,
+        caption=f"{which}. {left} more of the stages' metrics are in the table of every metric" if left else which,
         headings=[(_heading(column.metric), column.metric.name) for column in columns],
         rows=rows,
         judged=bool(verdicts),
@@ -84,6 +87,28 @@ def _heading(metric: Metric) -> str:
 
 def _columns(view: View) -> list[CaseColumn]:
     return case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
+
+
+_ROOM = 660.0
+"""Pixels for metrics beside rank, name and verdict in a window of 1280."""
+
+_HEADING, _CELL, _PADDING, _ARROW = 13.0, 15.0, 15.0, 18.0
+"""Heights of the texts, in pixels; what lies between two columns, and the sign of a heading that sorts."""
+
+
+def _fitting(view: View, columns: list[CaseColumn]) -> list[CaseColumn]:
+    """The columns, from the left, that fit beside each other: no table is wider than the page."""
+    used, kept = 0.0, list[CaseColumn]()
+    for column in columns:
+        words = _heading(column.metric).split()
+        heads = [text_width(word, _HEADING, bold=True) for word in words[:-1]]
+        heads.append(text_width(words[-1], _HEADING, bold=True) + _ARROW)
+        cells = [text_width(_cell(view, case, column).text, _CELL) for case in view.cases]
+        used += max([*heads, *cells]) + _PADDING
+        if used > _ROOM and kept:
+            break
+        kept.append(column)
+    return kept
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:

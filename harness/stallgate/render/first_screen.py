@@ -159,8 +159,8 @@ def results_line(result: JudgedRun) -> ResultsLine:
     right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
     wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
     if wrong:
-        name, why = result.names[wrong[0].case], (wrong[0].reason or wrong[0].edge_case_fault or "")[:_LONGEST_REASON]
-        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why}"
+        name, why = result.names[wrong[0].case], wrong[0].reason or wrong[0].edge_case_fault or ""
+        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why[:300]}"
         return ResultsLine(words=said, style="fail")
     counted = f"{len(right)} of {len(mine)} {'case' if len(mine) == 1 else 'cases'}"
     if not right:

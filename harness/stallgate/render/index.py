@@ -31,6 +31,8 @@ from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit
 from stallgate.render.sheet import page_svg
+from stallgate.render.sweep import SWEEP_PAGE
+from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_sweeps
 from stallgate.render.template import template
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.runs.conditions import gpus_of, problems_in, unreplayed
@@ -70,11 +72,13 @@ class RunEntry(FrozenStruct, frozen=True):
     mark: str
     answer: str
     gaps: list[str]
+    counters: str = ""
+    """The page of the run with a sweep's counters, relative to the index."""
 
     @property
     def verdict(self) -> str:
-        """The gate's latest answer in a word or two, to filter by."""
-        return spaced(self.status) if self.status else "not judged"
+        """The gate's latest answer in a word or two, or what a sweep advises, to filter by."""
+        return spaced(self.status) if self.status else self.mark or "not judged"
 
 
 class CommitShown(FrozenStruct, frozen=True):
@@ -129,7 +133,11 @@ def write_index(project: Project) -> Path:
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
-    listed = [_listed(stored, commits) for stored in runs]
+    sweeps = sweeps_listed(project)
+    listed = [
+        _swept(sweeps[stored.folder], stored, commits) if stored.folder in sweeps else _listed(stored, commits)
+        for stored in with_sweeps(runs, sweeps)
+    ]
     html = template("index.html.j2").render(
         runs=listed,
         facets=_facets(listed),
@@ -197,6 +205,31 @@ def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored, commits),
+    )
+
+
+def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits) -> RunEntry:
+    """A sweep in the list: its word is what it advises, and its page is its own."""
+    sweep, folder = listed.sweep, stored.folder
+    page, counters = folder / SWEEP_PAGE, folder / "report.html"
+    time = MeasurementTime(created=sweep.created, commit=sweep.commit or "", dirty=sweep.dirty)
+    return RunEntry(
+        name=folder.name,
+        page=_place(page) if page.is_file() else "",
+        compared=[],
+        counters=_place(counters) if counters.is_file() else "",
+        kind="sweep",
+        gpus=listed.gpus,
+        problems=[sweep.problem],
+        files=[],
+        commits=[commits.shown(time)] if sweep.commit else [],
+        when=sweep.created,
+        replays=[],
+        measured=listed.timed,
+        status="",
+        mark=SWEEP_ANSWERS[listed.advised],
+        answer=listed.headline,
+        gaps=[*stored.gaps, *([] if sweep.complete else ["the sweep did not come to its end"])],
     )
 
 
