@@ -17,7 +17,7 @@ from stallgate.render.next_step import NextStep
 from stallgate.render.sweep_words import (
     ANSWER_MARKS,
     changes_from_default,
-    gain_in_words,
+    gain_over_default,
     microseconds,
     provenance_of,
     samples_text,
@@ -99,7 +99,7 @@ def _changed(result: SweepResult) -> str:
         return "nothing: the default stays"
     if chosen.gain is None:
         return "not known: the default has no time to compare with"
-    return gain_in_words(chosen.gain)
+    return gain_over_default(chosen.gain)
 
 
 def _step(sweep: Sweep, result: SweepResult) -> NextStep:

@@ -134,11 +134,11 @@ def evidence(sweep: Sweep, result: SweepResult) -> list[str]:
         facts.append(f"{100 * standing.of_roof:.1f} % of the speed of {result.roof}")
     lines = ["; ".join(facts)]
     if standing.gain is not None and standing.configuration != "default":
-        lines.append(gain_in_words(standing.gain))
+        lines.append(gain_over_default(standing.gain))
     return [*lines, _targets_line(sweep, result, standing), *ties_line(result)]
 
 
-def gain_in_words(gain: Gain) -> str:
+def gain_over_default(gain: Gain) -> str:
     """The gain over the default, and the range that its samples allow."""
     word = "less" if gain.percent >= 0 else "more"
     beyond = "; no more than noise" if gain.tie else ""

@@ -31,7 +31,7 @@ from stallgate.runs.folder import create_folder, load, save
 from stallgate.runs.recording import find_recordings, replay
 from stallgate.runs.sweep import CounterReading, save_sweep
 from tests.compare.earlier import earlier
-from tests.conftest import command_line, small_tree, with_fakes
+from tests.conftest import ROOT, command_line, small_tree, with_fakes
 from tests.render.made_up_sweep import made_up_sweep
 from tests.small_recording import SMALL
 
@@ -199,6 +199,13 @@ def _counters(rng: Random) -> dict[str, CounterReading]:
     found = {"dram_bytes_read": read, "dram_bytes_written": 4.1e9, "traffic": (read + 4.1e9) / 8.59e9}
     found |= {"l1_hit_rate": 12.0, "stall_short_scoreboard": waits, "stall_wait": 9.0, "stall_selected": 40.0}
     return {name: CounterReading(median=value, least=value, most=value, samples=3) for name, value in found.items()}
+
+
+def imported_launches(tree: Path) -> Drawn:
+    """137 launches of one kernel in as many configurations, from a report made elsewhere."""
+    project = load_project(tree)
+    report = ROOT / "tests" / "extract" / "reports" / "configurations.ncu-repz"
+    return drawn(project, import_reports([report], project.reports, ["import"]))
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -413,7 +420,9 @@ LOOKED_AT = (
 )
 """Pages that are opened in the browser."""
 
-MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (*LOOKED_AT, matmul, rmsnorm, failing, two_thousand)}
+MAKERS: dict[str, Maker] = {
+    maker.__name__: maker for maker in (*LOOKED_AT, matmul, rmsnorm, failing, imported_launches, two_thousand)
+}
 
 SEVERAL_KERNELS = (*SMALL, "two_pass_scan")
 """A call of two_pass_scan is three kernels."""
