@@ -67,10 +67,10 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, shared: Shared) -> Path
     return shutil.copytree(template, tmp_path / "project")
 
 
-def copy_tree(root: Path, *, detail: bool = False) -> Path:
+def copy_tree(root: Path, *, detail: bool = False, problem: str = "cumprod") -> Path:
     """A copy of a project with one problem; without the recording's detail report, which takes longest to read."""
-    recordings = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("reports/recorded/*/cumprod")]
-    for name in ("kernels/cumprod", "metrics", *recordings):
+    recordings = [path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"reports/recorded/*/{problem}")]
+    for name in (f"kernels/{problem}", "metrics", *recordings):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "baselines"))
     if not detail:
         for path in (root / "reports" / "recorded").glob("*/*/run.json"):
@@ -88,10 +88,15 @@ def _without_detail(path: Path) -> None:
 
 
 def small_tree(
-    root: Path, *, variants: tuple[str, ...] = SMALL, workloads: tuple[str, ...] = JUDGED, detail: bool = False
+    root: Path,
+    *,
+    variants: tuple[str, ...] = SMALL,
+    workloads: tuple[str, ...] = JUDGED,
+    detail: bool = False,
+    problem: str = "cumprod",
 ) -> Path:
     """The same with a plan and a recording of two cases, or of others, which are read and drawn in less time."""
-    return narrow(copy_tree(root, detail=detail), variants, workloads)
+    return narrow(copy_tree(root, detail=detail, problem=problem), variants, workloads)
 
 
 TREES: dict[Size, Callable[[Path], Path]] = {"small": small_tree, "whole": copy_tree}

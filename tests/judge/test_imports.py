@@ -108,7 +108,8 @@ def test_a_miss_is_not_excused_without_a_roof_and_that_is_said(repository: Proje
     found = judged_import(with_stage(repository, target(STALL, below=1, unless=excuse)), cases(1))
     assert [v.reason for v in found.verdicts] == ["missed"]
     assert found.notes == [
-        f"memory_access: a miss of {STALL} is excused close to the roof; an imported report has none to excuse it"
+        f"memory_access: a miss of {STALL} is excused close to the roof: this cannot be judged, "
+        "an imported report has no roof"
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from stallgate.model import Family, Metric, Role
 from stallgate.render.bench_figure import SpeedBar, SpeedPanel, speeds_figure
+from stallgate.render.compare_figures import Shift, times_figure
 from stallgate.render.figures import (
     Dot,
     FigureRow,
@@ -31,6 +32,7 @@ from stallgate.render.figures import (
 )
 from stallgate.render.memory_chart import Link, MemoryPath, memory_figure
 from stallgate.render.sheet import INK, NARROW, WIDE, Sheet
+from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.render.units import Unit, units_figure
 from tests.render.readable import unreadable
 
@@ -196,7 +198,38 @@ def speeds(chance: Chance) -> LayOut:
     return partial(speeds_figure, _title(chance), drawn)
 
 
-FIGURES = [speeds, panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
+def trends(chance: Chance) -> LayOut:
+    rows, labels = _rows(chance), [_name(chance, chance.choice([7, 16, 40])) for _ in range(chance.randint(2, 30))]
+    conditions = [_name(chance, chance.choice([40, 90])) for _ in range(chance.randint(1, 6))]
+    columns = [_name(chance, chance.choice([8, 40])) for _ in range(chance.randint(2, 20))]
+
+    def stretch(around: float) -> Stretch:
+        places = sorted(chance.sample(range(len(labels)), chance.randint(2, len(labels))))
+        return Stretch(chance.randrange(len(conditions)), places, [_dot(chance, around) for _ in places])
+
+    def trend() -> Trend:
+        around = _value(chance)
+        found = [stretch(around) for _ in range(chance.choice([0, 1, 1, 3]))]
+        limit = Limit(comparison="at_most", bound=around * 1.02) if chance.random() < 0.5 else None
+        return Trend(found, limit, [chance.randrange(len(labels))])
+
+    panels = [[trend() for _ in columns] for _ in rows]
+    return partial(trends_figure, _title(chance), Trends(labels, conditions, rows, columns, panels))
+
+
+def two_runs(chance: Chance) -> LayOut:
+    def shift() -> Shift:
+        said = chance.choice(["same: +0.012 %", "✗ slower: +1,234 %", "not comparable", _name(chance)])
+        change = chance.choice([None, 0.0, 0.01, chance.uniform(-0.9, 30)])
+        if change is None or chance.random() < 0.3:
+            return Shift(change=change, low=None, high=None, said=said, word="shown")
+        return Shift(change=change, low=change - 0.01, high=change + 0.01, said=said, word="slower")
+
+    rows = _rows(chance)
+    return partial(times_figure, _title(chance), rows, [shift() for _ in rows])
+
+
+FIGURES = [trends, two_runs, speeds, panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
 DRAWN = 12
 """Figures of each kind that are laid out."""
 

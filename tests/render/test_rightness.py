@@ -43,7 +43,7 @@ def test_a_measured_page_says_how_right_results_are_and_that_bytes_were_derived(
     assert 0 < worst["used"] <= 1
     said = said_of(tree / "reports/latest/report.html")
     finding = f"the worst element of blocked_scan is at {worst['used']:.2g} of its tolerance: {worst['rule']}"
-    assert f"Every result is right; {finding} ( of each variant )." in said
+    assert f"Every result is right; {finding} ( each variant )." in said
     needs = "shape [2, 1024], dim 1, dtype float32; needs 16.4 kB of memory traffic"
     assert f"{needs} (derived from inputs and outputs)." in said
     row = next(line for line in (tree / "reports/latest/summary.md").read_text().splitlines() if "| candidate" in line)
@@ -100,7 +100,7 @@ def test_a_run_that_does_not_say_how_right_it_is_has_no_table(drawn_with: Make) 
     made = drawn_with({"worst": []}, {"worst": []})
     assert rightness(view_of(made)).finding == ""
     page, summary, *_ = draw(*made)
-    assert "How right the results are" not in page.read_text()
+    assert "Accuracy of the results" not in page.read_text()
     assert "Worst element" not in summary.read_text()
 
 

@@ -52,7 +52,7 @@ def visible_text(page: str) -> str:
 
 
 def page_of(project: Project, sweep: Sweep) -> str:
-    return sweep_html(sweep, sweep_result(project, sweep))
+    return sweep_html(project, sweep, sweep_result(project, sweep))
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from stallgate.project.load import Project
 from stallgate.render.serve import Server
 from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import find, refuse_recording
+from stallgate.runs.gated import stages_last_named
 
 
 class ReportFacts(FrozenStruct, frozen=True):
@@ -80,7 +81,7 @@ def _drawn(project: Project, run: str | None, stages: tuple[str, ...]) -> list[P
     if swept and not (folder / "run.json").is_file():
         return swept  # a sweep before its counters
     with Working("reading the reports") as work:
-        result = judged(project, str(folder), stages)
+        result = judged(project, str(folder), stages or stages_last_named(folder, project.stages))
         write_results(result)
         work.step("drawing")
         with work.counting():

@@ -20,7 +20,7 @@ from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
 from stallgate.judge.bounds import terms_of
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.judge.suggestion import sweep_result
+from stallgate.judge.suggestion import Advised, sweep_result
 from stallgate.judge.verdicts import Judgement
 from stallgate.model import (
     CeilingKind,
@@ -37,6 +37,7 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.render.sweep_listing import SweepListed, sweeps_listed, with_sweeps
 from stallgate.render.sweep_terminal import show_sweep
 from stallgate.render.terminal_run import show_run
 from stallgate.runs.conditions import gpus_of
@@ -67,6 +68,8 @@ class RunListed(FrozenStruct, frozen=True):
     verdict: GateAnswer
     gaps: list[str]
     """What is missing or damaged, a sentence each."""
+    sweep: Advised | None = None
+    """What the sweep suggests that this is; null for every other run. A sweep without counters has no ``run.json``."""
 
 
 class RunsShown(FrozenStruct, frozen=True, tag_field="what", tag="runs"):
@@ -197,16 +200,18 @@ def show_command(what: str, name: str | None, every: bool, root: Path | None, as
 def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
     if name is not None:
         raise BadArgument("`show runs` always lists all runs", f"`stallgate show run {name}` shows one")
-    stored = stored_runs(project.reports, [])
+    sweeps = sweeps_listed(project)
+    stored = with_sweeps(stored_runs(project.reports, []), sweeps)
     latest = project.reports / LATEST
     if not as_json:
-        terminal.out.print(runs_table(stored) if stored else "There is no run yet.")
+        terminal.out.print(runs_table(stored, sweeps) if stored else "There is no run yet.")
     return RunsShown(
-        latest=latest.resolve().name if latest.is_dir() else None, runs=[_run_listed(found) for found in stored]
+        latest=latest.resolve().name if latest.is_dir() else None,
+        runs=[_run_listed(found, sweeps.get(found.folder)) for found in stored],
     )
 
 
-def _run_listed(stored: StoredRun) -> RunListed:
+def _run_listed(stored: StoredRun, swept: SweepListed | None) -> RunListed:
     run = stored.run
     cases = run.cases if run is not None else []
     return RunListed(
@@ -221,6 +226,7 @@ def _run_listed(stored: StoredRun) -> RunListed:
         outcomes=dict(Counter(result.outcome for result in cases)),
         verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
         gaps=stored.gaps,
+        sweep=swept.advised if swept is not None else None,
     )
 
 

@@ -133,7 +133,12 @@ def _case_of(verdict: Verdict) -> Case:
     return Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
 
 
-# --- targets that do not apply ----------------------------------------------------------------------------------------
+# --- targets that cannot be judged ------------------------------------------------------------------------------------
+
+
+def can_judge_imports(stage: Stage) -> bool:
+    """Whether no target of a stage needs what an imported report does not have."""
+    return bool(stage.targets) and not any(_needs(target) for target in stage.targets)
 
 
 def _needs(target: Target) -> str:
@@ -145,10 +150,12 @@ def _needs(target: Target) -> str:
     return "no_workload" if target.metric.name in OF_WORKLOAD else ""
 
 
+_CANNOT = "cannot be judged"
+
 _NEEDED = {
-    "no_roof": "a roof, which imported reports do not have",
-    "no_baseline": "an accepted baseline, which imported reports do not have",
-    "no_workload": "what its workload needs, which imported reports do not tell",
+    "no_roof": "an imported report has no roof",
+    "no_baseline": "an imported report has no accepted baseline",
+    "no_workload": "an imported report does not say what the workload needs",
 }
 
 
@@ -159,15 +166,11 @@ def _inapplicable(grounds: Grounds, stage: Stage) -> list[Verdict]:
         if _needs(target) and (grounds.targets == "all" or is_absolute(target)):
             metrics.setdefault(_needs(target), []).append(target.metric.name)
     return [
-        _on_stage(stage, Reason(code=code, sentence=_does_not_apply(list(dict.fromkeys(names)), _NEEDED[code])))
+        _on_stage(
+            stage, Reason(code=code, sentence=f"{listed(list(dict.fromkeys(names)))} cannot be judged: {_NEEDED[code]}")
+        )
         for code, names in metrics.items()
     ]
-
-
-def _does_not_apply(metrics: list[str], needed: str) -> str:
-    if len(metrics) == 1:
-        return f"{metrics[0]} is held to {needed}: the target does not apply"
-    return f"{listed(metrics)} are held to {needed}: the targets do not apply"
 
 
 def _on_excuses(stages: list[Stage]) -> list[str]:
@@ -176,7 +179,7 @@ def _on_excuses(stages: list[Stage]) -> list[str]:
         stage.name: [target.metric.name for target in stage.targets if _is_excused_by_roof(target)] for stage in stages
     }
     return [
-        f"{name}: a miss of {listed(metrics)} is excused close to the roof; an imported report has none to excuse it"
+        f"{name}: a miss of {listed(metrics)} is excused close to the roof: this cannot be judged, {_NEEDED['no_roof']}"
         for name, metrics in excused.items()
         if metrics
     ]

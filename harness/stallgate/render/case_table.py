@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import spaced, verdict_mark, with_unit
+from stallgate.formatting import verdict_mark, with_unit
 from stallgate.model import CaseResult, FrozenStruct, Metric, Role, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
+from stallgate.render.rightness import standing_of
+from stallgate.render.sheet import text_width
 from stallgate.render.tables import unit_in_heading
 from stallgate.render.view import View
 from stallgate.runs.naming import facts_of
@@ -50,13 +52,14 @@ class CaseTable(FrozenStruct, frozen=True):
 
 def case_table(view: View) -> CaseTable:
     """The cases of a workload: the shortest time first; of imported ones, those with most time."""
-    columns = _columns(view)
+    every = _columns(view)
+    columns = _fitting(view, every)
     verdicts = judged_cases(view)
     rows = [
         RankedCase(
             rank=place + 1,
             name=view.name(case.case),
-            below=facts_of(case.identity) if case.identity is not None else _below(case),
+            below=facts_of(case.identity) if case.identity is not None else standing_of(case),
             case=case.case.name,
             role=case.role,
             cells=[_cell(view, case, column) for column in columns],
@@ -66,8 +69,9 @@ def case_table(view: View) -> CaseTable:
         for place, case in enumerate(_ordered(view))
     ]
     which = "Most time first; bars are shares of all time" if view.is_imported else _CAPTION
+    left = len(every) - len(columns)
     return CaseTable(
-        caption=which,
+        caption=f"{which}. {left} more of the stages' metrics are in the table of every metric" if left else which,
         headings=[(_heading(column.metric), column.metric.name) for column in columns],
         rows=rows,
         judged=bool(verdicts),
@@ -85,8 +89,26 @@ def _columns(view: View) -> list[CaseColumn]:
     return case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
 
 
-def _below(case: CaseResult) -> str:
-    return case.role if case.outcome == "profiled" else f"{case.role}, {spaced(case.outcome)}"
+_ROOM = 660.0
+"""Pixels for metrics beside rank, name and verdict in a window of 1280."""
+
+_HEADING, _CELL, _PADDING, _ARROW = 13.0, 15.0, 15.0, 18.0
+"""Heights of the texts, in pixels; what lies between two columns, and the sign of a heading that sorts."""
+
+
+def _fitting(view: View, columns: list[CaseColumn]) -> list[CaseColumn]:
+    """The columns, from the left, that fit beside each other: no table is wider than the page."""
+    used, kept = 0.0, list[CaseColumn]()
+    for column in columns:
+        words = _heading(column.metric).split()
+        heads = [text_width(word, _HEADING, bold=True) for word in words[:-1]]
+        heads.append(text_width(words[-1], _HEADING, bold=True) + _ARROW)
+        cells = [text_width(_cell(view, case, column).text, _CELL) for case in view.cases]
+        used += max([*heads, *cells]) + _PADDING
+        if used > _ROOM and kept:
+            break
+        kept.append(column)
+    return kept
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:

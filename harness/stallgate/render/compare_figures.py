@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from stallgate.compare.words import Word
 from stallgate.model import FrozenStruct
-from stallgate.render.figures import BOUND, FAINT, INK, INKS, Drawing, FigureRow, blank_figure, rendered, strip_axis
+from stallgate.render.figures import INKS, FigureRow, name_rows, names_width, row_heights
+from stallgate.render.scales import Scale, draw_ticks
+from stallgate.render.sheet import BOUND, FAINT, INK, SMALL, WIDE, Box, Sheet, Style, wrapped
 
 SLOWER = BOUND
 FASTER = INKS["candidate"]
 LEAST_REACH = 0.01
 """The axis reaches at least this far to both sides, so that noise does not look like a change."""
-
-TITLE_WIDTH = 90
-"""Characters; a longer finding takes another line."""
 
 
 class Shift(FrozenStruct, frozen=True):
@@ -40,28 +38,43 @@ class Shift(FrozenStruct, frozen=True):
         return {"slower": SLOWER, "worse": SLOWER, "faster": FASTER, "better": FASTER}.get(self.word, FAINT)
 
 
-def times_drawing(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift]) -> Drawing:
-    """A row for each variant: a dot at its change in per cent, a bar over what the noise allows."""
-    figure = blank_figure(textwrap.fill(title, TITLE_WIDTH), 10.0, 1.25 + 0.36 * len(rows))
-    axis = figure.subplots()
-    axis.axvline(0, color=INK, linewidth=1.2, zorder=1)
-    for place, shift in enumerate(shifts):
-        if shift.change is not None and shift.low is not None and shift.high is not None:
-            span = [100 * shift.low, 100 * shift.high]
-            axis.plot(span, [place, place], color=shift.colour, linewidth=6, alpha=0.45, zorder=3)
-        if shift.change is not None:
-            axis.plot(100 * shift.change, place, "o", color=shift.colour, markersize=6, zorder=4)
-        aside = axis.get_yaxis_transform()  # the words stand to the right of the panel, each at the height of its row
-        axis.text(1.01, place, shift.said, transform=aside, va="center", fontsize=8.5, color=INK)
-    axis.set_yticks(range(len(rows)), [row.name for row in rows])
-    axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlim(-_reach(shifts), _reach(shifts))
-    sides = (
-        "faster to the left, slower to the right" if any(s.low is not None for s in shifts) else "conditions unknown"
-    )
-    axis.set_xlabel(f"change of time [%]: {sides}", fontsize=9, color=INK)
-    strip_axis(axis)
-    return rendered(figure)
+def times_figure(title: str, rows: Sequence[FigureRow], shifts: Sequence[Shift], width: float = WIDE) -> Sheet:
+    """A row for each variant: a dot at its change in per cent, a bar over what the noise allows, and its word."""
+    sheet = Sheet(title, width)
+    names, style = names_width(rows, width), Style(size=SMALL)
+    room, reach = 0.26 * width, _reach(shifts)
+    scale = Scale(low=-reach, high=reach, start=6 + names, end=width - room - 12)
+    said = [wrapped(shift.said, room, style) for shift in shifts]
+    heights = [max(h, 6 + style.line * len(w)) for h, w in zip(row_heights(rows, names), said, strict=True)]
+    top, bottom = sheet.height, sheet.height + sum(heights)
+    draw_ticks(sheet, scale, top, bottom)
+    sheet.line([(scale.at(0), top), (scale.at(0), bottom)], INK, 1.2)
+    name_rows(sheet, rows, top, heights)
+    for row, shift, words, height in zip(rows, shifts, said, heights, strict=True):
+        middle = top + height / 2
+        _draw_shift(sheet, scale, middle, (row, shift))
+        sheet.paragraph((scale.end + 10, middle - style.line * len(words) / 2, room), words, style)
+        top += height
+    sheet.height = bottom + SMALL + 10
+    what = f"change of time [%]: {_sides(shifts)}"
+    sheet.height += sheet.paragraph((scale.start, sheet.height, width - scale.start - 6), what, style) + 6
+    return sheet
+
+
+def _draw_shift(sheet: Sheet, scale: Scale, y: float, of: tuple[FigureRow, Shift]) -> None:
+    row, shift = of
+    if shift.change is None:
+        return
+    hover = f"{row.name}: {shift.said}"
+    if shift.low is not None and shift.high is not None:
+        ends = scale.at(100 * shift.low), scale.at(100 * shift.high)
+        sheet.bar(Box(min(ends), y - 4, max(ends), y + 4), shift.colour, alpha=0.45, hover=hover)
+    sheet.dot(scale.at(100 * shift.change), y, 4.5, fill=shift.colour, hover=hover)
+
+
+def _sides(shifts: Sequence[Shift]) -> str:
+    known = any(shift.low is not None for shift in shifts)
+    return "faster to the left, slower to the right" if known else "conditions unknown"
 
 
 def _reach(shifts: Sequence[Shift]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -12,9 +13,10 @@ from stallgate.extract.table import Summary
 from stallgate.formatting import number, rounded, scaled, spaced
 from stallgate.model import FrozenStruct
 from stallgate.project.paths import inside, slug
-from stallgate.render.compare_figures import Shift, times_drawing
+from stallgate.render.compare_figures import Shift, times_figure
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.render.imports import about_pair, about_unpaired, reserved, unpaired
+from stallgate.render.sheet import page_svg
 from stallgate.render.template import template
 from stallgate.runs.folder import write_whole
 from stallgate.runs.naming import place_name
@@ -167,7 +169,7 @@ def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkl
         anchor=f"{problem}-{workload}",
         title=title,
         obstacles=[f"{name}: {sentence}" for name, sentence in _told_here(found, pairs)],
-        svg=times_drawing(times_finding(pairs), rows, shifts).svg,
+        svg=page_svg(partial(times_figure, times_finding(pairs), rows, shifts)),
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
         size=max(_sizes(pairs), default=0.0),
     )
@@ -237,7 +239,7 @@ def _imported(found: RunComparison) -> ComparedImports:
     rows = [FigureRow(name=fitting(pair.name, _LONGEST_NAME), role=pair.role) for pair in drawn]
     shifts = [_shift(pair.duration) for pair in drawn]
     return ComparedImports(
-        svg=times_drawing(_TITLE, rows, shifts).svg if drawn else "",
+        svg=page_svg(partial(times_figure, _TITLE, rows, shifts)) if drawn else "",
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
         cut=f"The {len(drawn)} of {len(timed)} that took longest before." if len(drawn) < len(timed) else "",
         rows=[PairedRow(name=p.name, facts=about_pair(found, p), line=line_of(p, p.duration)) for p in pairs],

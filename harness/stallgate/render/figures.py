@@ -8,14 +8,11 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.lines import Line2D
 from msgspec.structs import replace
 
 from stallgate.formatting import SIGNS, rounded
@@ -24,7 +21,6 @@ from stallgate.render.scales import Scale, draw_side_ticks, draw_ticks, fitting_
 from stallgate.render.sheet import (
     ACCENT,
     GOOD,
-    GRID,
     METRIC,
     MUTED,
     SMALL,
@@ -811,16 +807,6 @@ def fitting(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - length // 4]}…{text[-(length // 4 - 1) :]}"
 
 
-def strip_axis(axis: Axes) -> None:
-    """Removes a panel's frame and row ticks."""
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.spines["bottom"].set_color(FAINT)
-    axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
-    axis.tick_params(axis="x", color=FAINT, labelsize=8, labelcolor=INK)
-    axis.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
-    axis.set_axisbelow(True)
-
-
 class ShareBar(FrozenStruct, frozen=True):
     """A kernel's share of a program's GPU time."""
 
@@ -855,140 +841,3 @@ def program_figure(title: str, bars: Sequence[ShareBar], width: float = WIDE) ->
     sheet.height = bottom + SMALL + 8
     sheet.height += sheet.paragraph((scale.start, sheet.height, width - scale.start - 6), what, style) + 6
     return sheet
-
-
-# --- through time -----------------------------------------------------------------------------------------------------
-
-
-class Stretch(FrozenStruct, frozen=True):
-    """Measurements of one metric under the same conditions, in the order of time."""
-
-    conditions: int
-    """Index into the figure's conditions."""
-    places: list[int]
-    """Index of each measurement among those of the figure."""
-    dots: list[Dot]
-
-
-class Trend(FrozenStruct, frozen=True):
-    """One metric of one variant over time; empty if it was measured fewer than twice."""
-
-    stretches: list[Stretch]
-    limit: Limit | None
-    steps: list[int] = []
-    """Index of each measurement that a new level begins with."""
-
-
-class Trends(FrozenStruct, frozen=True):
-    """Small multiples: a row for each variant, a column for each metric."""
-
-    labels: list[str]
-    """Every measurement, oldest first."""
-    conditions: list[str]
-    rows: list[FigureRow]
-    columns: list[str]
-    """Metrics with their units."""
-    panels: list[list[Trend]]
-    """One list per row."""
-
-
-DASHES: tuple[Literal["solid", "dashed", "dotted", "dashdot"], ...] = ("solid", "dashed", "dotted", "dashdot")
-SHAPES = "osD^vPX"
-LABELS = 16
-"""Most measurements labelled below a column; with more, some labels are left out."""
-
-
-def trends_figure(title: str, trends: Trends) -> Figure:
-    """A line for each set of conditions in every panel; nothing joins what was measured under different ones."""
-    figure, grid = _grid(title, trends)
-    for axes, row, panels in zip(grid, trends.rows, trends.panels, strict=True):
-        for axis, panel in zip(axes, panels, strict=True):
-            _trend(axis, row, panel)
-        axes[0].annotate(
-            row.name,
-            (0, 0.5),
-            xycoords="axes fraction",
-            xytext=(-34, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=9,
-            color=INKS[row.role],
-        )
-    for axis, column in zip(grid[0], trends.columns, strict=True):
-        axis.set_title(column, fontsize=8.5, color=INK, loc="left", parse_math=False)
-    for axis in grid[-1]:
-        _name_measurements(axis, trends.labels)
-    _name_conditions(figure, trends.conditions)
-    return figure
-
-
-def _grid(title: str, trends: Trends) -> tuple[Figure, list[list[Axes]]]:
-    """A figure and its panels, placed by hand: a layout engine would take seconds for so many."""
-    below = 0.75 + 0.18 * len(trends.conditions)
-    height = 0.65 + 0.85 * len(trends.rows) + below
-    figure = blank_figure(title, 10.0, height)
-    figure.set_layout_engine(None)
-    grid = figure.subplots(len(trends.rows), len(trends.columns), sharex=True, squeeze=False)
-    left = 0.55 + 0.072 * max(len(row.name) for row in trends.rows)
-    figure.subplots_adjust(left / 10, below / height, 0.99, 1 - 0.65 / height, wspace=0.3, hspace=0.25)
-    return figure, grid.tolist()
-
-
-def _trend(axis: Axes, row: FigureRow, trend: Trend) -> None:
-    for stretch in trend.stretches:
-        _stretch(axis, stretch, INKS[row.role])
-    for place in trend.steps:
-        axis.axvline(place - 0.5, color=FAINT, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
-    if trend.limit is not None:
-        axis.axhline(trend.limit.bound, color=BOUND, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
-    strip_axis(axis)
-    axis.tick_params(axis="y", labelsize=7)
-    axis.grid(axis="y", color=GRID, linewidth=0.8, zorder=0)
-    if not trend.stretches:
-        axis.set_yticks([])
-        axis.set_xlabel("not measured twice", fontsize=8, style="italic", color=FAINT)
-        return
-    axis.set_ylim(*_height(trend))
-    axis.locator_params(axis="y", nbins=3)
-
-
-def _height(trend: Trend) -> tuple[float, float]:
-    """Limits of an axis that shows everything without exaggerating changes of a per cent."""
-    spreads = [(dot.low, dot.high) for stretch in trend.stretches for dot in stretch.dots]
-    values = [value for spread in spreads for value in spread if value is not None]
-    values += [trend.limit.bound] if trend.limit is not None else []
-    low, high = min(values), max(values)
-    least = 0.1 * max(abs(low), abs(high)) or 1.0
-    margin = 0.12 * (high - low) + max(0.0, least - (high - low)) / 2
-    return low - margin, high + margin
-
-
-def _stretch(axis: Axes, stretch: Stretch, colour: str) -> None:
-    medians = [dot.median if dot.median is not None else float("nan") for dot in stretch.dots]
-    shape, dash = SHAPES[stretch.conditions % len(SHAPES)], DASHES[stretch.conditions % len(DASHES)]
-    axis.plot(stretch.places, medians, marker=shape, linestyle=dash, color=colour, markersize=4, linewidth=1.3)
-    for place, dot in zip(stretch.places, stretch.dots, strict=True):
-        if dot.low is None or dot.high is None:
-            axis.plot(place, 0.06, "x", color=BOUND, markersize=5, transform=axis.get_xaxis_transform())
-        else:
-            axis.plot([place, place], [dot.low, dot.high], color=colour, linewidth=4, alpha=0.35)
-
-
-def _name_measurements(axis: Axes, labels: Sequence[str]) -> None:
-    last = len(labels) - 1
-    named = range(last, -1, -(last // LABELS + 1))  # the newest always
-    axis.set_xticks(list(named), [labels[place] for place in named], rotation=90, parse_math=False)
-    axis.tick_params(axis="x", labelsize=7)
-    axis.set_xlim(-0.5, last + 0.5)
-
-
-def _name_conditions(figure: Figure, conditions: Sequence[str]) -> None:
-    handles = [
-        Line2D([], [], marker=SHAPES[i % len(SHAPES)], linestyle=DASHES[i % len(DASHES)], color=FAINT, markersize=4)
-        for i in range(len(conditions))
-    ]
-    legend = figure.legend(handles, list(conditions), loc="lower left", fontsize=8, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-        text.set_color(INK)

@@ -23,6 +23,9 @@ from stallgate.runs.conditions import problems_in, provenance
 MOST_JUDGED_ROWS = 3
 """Rows of the first screen; the tables below have all."""
 
+_LONGEST_REASON = 300
+"""Characters of why a case has no numbers."""
+
 _MOST_NAMED = 6
 """Cases that the line of what is not judged names."""
 
@@ -108,7 +111,10 @@ _Rowed = tuple[View, CaseResult, list[Verdict]]
 
 
 def _rowed(views: Sequence[View]) -> list[_Rowed]:
-    """The judged cases, those that miss most first; of an imported run that is not judged, what took longest."""
+    """The judged cases: those that miss most first, then those farthest from their roof.
+
+    Of an imported run that is not judged, what took longest.
+    """
     found = [
         (view, case, verdicts)
         for view in views
@@ -128,11 +134,12 @@ def _is_import(view: View) -> bool:
     return view.result.run.kind == "imported"
 
 
-def _urgency(row: _Rowed) -> tuple[float, float, float]:
+def _urgency(row: _Rowed) -> tuple[float, float, float, float]:
     view, case, verdicts = row
     fails = max(badness(verdict) for verdict in verdicts)
     worst = min(_ORDER.index(verdict.status) for verdict in verdicts)
-    return (worst, -fails, view.median(case, "duration") or 0.0)
+    fraction = view.median(case, ROOF_FRACTION)
+    return (worst, -fails, fraction if fraction is not None else 1.0, -(view.median(case, "duration") or 0.0))
 
 
 _ORDER: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
@@ -184,12 +191,12 @@ def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[
         workload=f"on {view.of_problem(view.workload)}" if not view.is_imported else "",
         case=case.case.name,
         time=scaled(time, "ns") if time is not None else _untimed(case),
-        spread=_spread(view, case),
+        spread=_spread(view, case) if case.outcome == "profiled" else case.reason[:_LONGEST_REASON],
         change=_change(case, since),
         limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
         waits=waiting_in_words(view, case),
         memory=memory_path(view, case),
-        targets=[_target(view, verdict) for verdict in verdicts],
+        targets=[_target(view, verdict) for verdict in verdicts] if case.outcome == "profiled" else [],
         style="plain" if not verdicts else "fail" if "fail" in statuses else _STYLE_OF[statuses <= _GREEN],
     )
 
@@ -239,8 +246,9 @@ def _target(view: View, verdict: Verdict) -> JudgedTarget:
     value, bound = value_and_bound(verdict)
     sign = SIGNS[verdict.comparison] if verdict.comparison is not None and bound else ""
     metric = view.project.catalogue.metrics.get(verdict.metric or "")
+    title = metric.title if metric is not None else spaced(verdict.reason)
     return JudgedTarget(
-        title=metric.title if metric is not None else spaced(verdict.reason),
+        title=title,
         metric=verdict.metric or "",
         mark=verdict_mark(verdict),
         status=verdict.status,
@@ -249,7 +257,7 @@ def _target(view: View, verdict: Verdict) -> JudgedTarget:
         distance=room.words if room is not None else "",
         width=room.width if room is not None else 0.0,
         met=room is not None and room.met,
-        why=verdict.sentence,
+        why=verdict.sentence.removeprefix(f"{title}: "),
     )
 
 

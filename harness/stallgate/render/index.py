@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -28,13 +29,14 @@ from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
-from stallgate.render.figures import Dot, FigureRow, Limit, Stretch, Trend, Trends, rendered_svg, trends_figure
+from stallgate.render.figures import Dot, FigureRow, Limit
+from stallgate.render.sheet import page_svg
+from stallgate.render.sweep import SWEEP_PAGE
+from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_sweeps
 from stallgate.render.template import template
+from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.runs.conditions import gpus_of, problems_in, unreplayed
 from stallgate.runs.folder import write_whole
-
-_COLUMNS = 4
-"""Metrics in one figure."""
 
 ANSWERS = {0: "meets its targets", 1: "does not meet its targets", 3: "cannot be decided"}
 
@@ -70,11 +72,13 @@ class RunEntry(FrozenStruct, frozen=True):
     mark: str
     answer: str
     gaps: list[str]
+    counters: str = ""
+    """The page of the run with a sweep's counters, relative to the index."""
 
     @property
     def verdict(self) -> str:
-        """The gate's latest answer in a word or two, to filter by."""
-        return spaced(self.status) if self.status else "not judged"
+        """The gate's latest answer in a word or two, or what a sweep advises, to filter by."""
+        return spaced(self.status) if self.status else self.mark or "not judged"
 
 
 class CommitShown(FrozenStruct, frozen=True):
@@ -112,7 +116,8 @@ class TrendSection(FrozenStruct, frozen=True):
     anchor: str
     title: str
     finding: str
-    pictures: list[str]
+    picture: str
+    """Empty where nothing was measured twice."""
     steps: list[ChangePoint]
     single: str
     """A sentence about what was measured only once."""
@@ -128,7 +133,11 @@ def write_index(project: Project) -> Path:
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
-    listed = [_listed(stored, commits) for stored in runs]
+    sweeps = sweeps_listed(project)
+    listed = [
+        _swept(sweeps[stored.folder], stored, commits) if stored.folder in sweeps else _listed(stored, commits)
+        for stored in with_sweeps(runs, sweeps)
+    ]
     html = template("index.html.j2").render(
         runs=listed,
         facets=_facets(listed),
@@ -196,6 +205,31 @@ def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored, commits),
+    )
+
+
+def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits) -> RunEntry:
+    """A sweep in the list: its word is what it advises, and its page is its own."""
+    sweep, folder = listed.sweep, stored.folder
+    page, counters = folder / SWEEP_PAGE, folder / "report.html"
+    time = MeasurementTime(created=sweep.created, commit=sweep.commit or "", dirty=sweep.dirty)
+    return RunEntry(
+        name=folder.name,
+        page=_place(page) if page.is_file() else "",
+        compared=[],
+        counters=_place(counters) if counters.is_file() else "",
+        kind="sweep",
+        gpus=listed.gpus,
+        problems=[sweep.problem],
+        files=[],
+        commits=[commits.shown(time)] if sweep.commit else [],
+        when=sweep.created,
+        replays=[],
+        measured=listed.timed,
+        status="",
+        mark=SWEEP_ANSWERS[listed.advised],
+        answer=listed.headline,
+        gaps=[*stored.gaps, *([] if sweep.complete else ["the sweep did not come to its end"])],
     )
 
 
@@ -279,13 +313,11 @@ class _Place:
     def section(self) -> TrendSection:
         """The figures and what is said beside them."""
         rows, finding = self._rows(), self._finding()
-        groups = [self._metrics[start : start + _COLUMNS] for start in range(0, len(self._metrics), _COLUMNS)]
-        figures = [trends_figure(finding, self._figure(rows, group)) for group in groups if rows]
         return TrendSection(
             anchor=f"{self._problem}-{self._workload}",
             title=f"{self._problem} · {self._workload}",
             finding=finding,
-            pictures=[rendered_svg(figure) for figure in figures],
+            picture=page_svg(partial(trends_figure, finding, self._figure(rows))) if rows else "",
             steps=self._change_points(),
             single=self._single(),
             headings=[self._heading(metric) for metric in self._metrics],
@@ -323,13 +355,13 @@ class _Place:
             _who(line.key.case): FigureRow(name=line.key.case.display_name, role=_role(line)) for line in self._trends
         }
 
-    def _figure(self, rows: dict[tuple[str, str], FigureRow], metrics: list[Metric]) -> Trends:
+    def _figure(self, rows: dict[tuple[str, str], FigureRow]) -> Trends:
         return Trends(
             labels=[time.label for time in self._times],
             conditions=[self._words(found) for found in self._circumstances],
             rows=list(rows.values()),
-            columns=[self._heading(metric) for metric in metrics],
-            panels=[[self._panel(who, row, metric) for metric in metrics] for who, row in rows.items()],
+            columns=[self._heading(metric) for metric in self._metrics],
+            panels=[[self._panel(who, row, metric) for metric in self._metrics] for who, row in rows.items()],
         )
 
     def _panel(self, who: tuple[str, str], row: FigureRow, metric: Metric) -> Trend:

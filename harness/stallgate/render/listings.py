@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -14,14 +15,15 @@ from stallgate.runs.conditions import gpus_of
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
     from stallgate.model import Problem, Stage, Target
+    from stallgate.render.sweep_listing import SweepListed
 
 
 def _text(words: str, style: str = "") -> Text:
     return Text(without_controls(words), style)
 
 
-def runs_table(runs: Sequence[StoredRun]) -> Table:
-    """A row for each run, in the given order; a run that cannot be read has its reason."""
+def runs_table(runs: Sequence[StoredRun], sweeps: Mapping[Path, SweepListed]) -> Table:
+    """A row for each run and sweep, in the given order; a run that cannot be read has its reason."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold", min_width=16)
     for heading in ("kind", "problems", "GPU"):
@@ -29,8 +31,15 @@ def runs_table(runs: Sequence[StoredRun]) -> Table:
     table.add_column("cases", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold", min_width=8)
     for stored in runs:
-        table.add_row(*_run_cells(stored))
+        swept = sweeps.get(stored.folder)
+        table.add_row(*(_sweep_cells(stored.folder.name, swept) if swept is not None else _run_cells(stored)))
     return table
+
+
+def _sweep_cells(name: str, listed: SweepListed) -> list[Text]:
+    gpus = ", ".join(gpu.removeprefix("NVIDIA ") for gpu in listed.gpus) or "–"
+    cells = [name, "sweep", listed.sweep.problem, gpus, listed.timed.replace(" of ", "/"), listed.word]
+    return [_text(words) for words in cells]
 
 
 def _run_cells(stored: StoredRun) -> list[Text]:

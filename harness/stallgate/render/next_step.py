@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stallgate.formatting import listed, percent
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
+from stallgate.judge.imports import can_judge_imports
 from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
@@ -88,9 +89,9 @@ def _without_faults(
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=_gate(run.name))
+        return NextStep(words=f"{_heaviest(views)}{_stage_for_imports(views)}", command=_gate(run.name))
     if run.kind == "imported" and result.judgement.exit_status == 3:
-        return NextStep(words="name a stage that needs no roof and no baseline", command=_gate(run.name))
+        return NextStep(words=_stage_for_imports(views), command=_gate(run.name))
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     return _what_is_left(views, advised)
@@ -104,6 +105,13 @@ def _heaviest(views: Sequence[View]) -> str:
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
     return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
+
+
+def _stage_for_imports(views: Sequence[View]) -> str:
+    """Which stages the gate can judge an imported run by."""
+    stages = views[0].project.stages.values() if views else []
+    able = [stage.name for stage in stages if can_judge_imports(stage)]
+    return f"name a stage that can judge an imported report: {' or '.join(able)}" if able else "name a stage for it"
 
 
 def _gate(name: str) -> str:

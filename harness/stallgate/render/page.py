@@ -49,6 +49,8 @@ from stallgate.runs.naming import place_name
 MOST_PICTURED = 12
 """Most workloads with figures. With more, those with a candidate come first; the tables have all."""
 
+MOST_UNFOLDED = 6
+"""Rows of advice that are not folded."""
 
 MOST_ANSWERS, MOST_TOLD, LONGEST_SENTENCE = 6, 3, 400
 """Lines at the top of the page, sentences in one, characters in a sentence: the table of verdicts has all."""
@@ -70,6 +72,8 @@ class PageSection(FrozenStruct, frozen=True):
     choices: list[ChoiceRow]
     pictures: list[tuple[str, Picture]]
     """Each with the name of its PNG."""
+    folded: list[tuple[str, Picture]]
+    """Further pictures of a workload with many cases."""
     is_folded: bool
     """Whether its pictures are folded: other workloads are judged, and this one is not."""
     cases: CaseTable
@@ -77,6 +81,11 @@ class PageSection(FrozenStruct, frozen=True):
     kernels: list[KernelRow]
     kernel_columns: list[Metric]
     said: list[Said]
+
+    @property
+    def drawn(self) -> list[tuple[str, Picture]]:
+        """All pictures."""
+        return [*self.pictures, *self.folded]
 
 
 class StageAnswer(FrozenStruct, frozen=True):
@@ -125,8 +134,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     write_whole(result.folder / "advice.json", pretty(advised))
     screen = first_screen(result, views, last, advised)
     write_whole(page, _html(project, result, sections, changes, screen, picture, advised, fault).encode())
-    write_whole(text, summary(result, views, [[file for file, _ in s.pictures] for s in sections], changes).encode())
-    files = [_write(result, file, picture) for section in sections for file, picture in section.pictures]
+    write_whole(
+        text,
+        summary(result, views, [[file for file, _ in s.drawn] for s in sections], changes).encode(),
+    )
+    files = [_write(result, file, picture) for section in sections for file, picture in section.drawn]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
 
@@ -185,6 +197,7 @@ def _html(
         most_lines=MOST_HOT_LINES,
         states=[metric for metric in project.catalogue.metrics.values() if metric.state is not None],
         advised=advised,
+        most_advised=MOST_UNFOLDED,
         advice_fault=advice_fault,
         reports=[attempt for attempt in result.run.attempts if attempt.report],
         attempted=_attempted(result.run),
@@ -273,6 +286,8 @@ def _short_by(verdict: Verdict) -> str:
 
 def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
     drawn = pictures(view) if pictured else []
+    files = [(f"{stem}-{picture.name}.png", picture) for picture in drawn]
+    kept = _kept_open(view, [picture.name for picture in drawn])
     return PageSection(
         anchor=f"workload-{place + 1}",
         title=view.title,
@@ -282,7 +297,8 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         has_ranges=any(case.identity is not None and case.identity.kind == "call" for case in view.cases),
         rightness=rightness(view),
         choices=choices(view),
-        pictures=[(f"{stem}-{picture.name}.png", picture) for picture in drawn],
+        pictures=[each for each in files if each[1].name in kept],
+        folded=[each for each in files if each[1].name not in kept],
         is_folded=bool(view.result.judgement.verdicts) and not any(view.verdicts()),
         cases=case_table(view),
         grid=grid(view),
@@ -302,6 +318,17 @@ def _needs(view: View) -> str:
         return written.called_with
     derived = " (derived from inputs and outputs)" if written.bytes is None else ""
     return f"{written.called_with}; needs {scaled(measured.bytes or 0, 'byte')} of memory traffic{derived}"
+
+
+_OF_MANY = ("targets", "trade")
+"""Pictures that are not folded where a workload has more cases than a figure has rows."""
+
+
+def _kept_open(view: View, names: list[str]) -> list[str]:
+    """The pictures that are not folded: all, but of a workload with many cases the first and the trade."""
+    if len(view.cases) <= MOST_ROWS:
+        return names
+    return [name for name in names if name in _OF_MANY] or names[:1]
 
 
 _NO_REASON = "the run ended before it"

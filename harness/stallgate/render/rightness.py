@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.formatting import rounded, tunables
+from stallgate.formatting import rounded, spaced, tunables
 from stallgate.model import CaseResult, FrozenStruct, LaunchedKernel, Role, WorstElement
 from stallgate.render.view import View
 
@@ -61,8 +61,18 @@ def _row(case: CaseResult, worst: WorstElement) -> WorstRow:
         used=worst.used,
         text=fraction_used(worst.used),
         rule=worst.rule,
-        remark="wrong on edge cases" if case.edge_case_fault else "",
+        remark=_WRONG_ON_EDGES if case.edge_case_fault else "",
     )
+
+
+_WRONG_ON_EDGES = "wrong on edge cases"
+
+
+def standing_of(case: CaseResult) -> str:
+    """A case's role, and what a reader of its numbers has to know: why it has none, or that it is wrong."""
+    if case.outcome != "profiled":
+        return f"{case.role}, {spaced(case.outcome)}"
+    return f"{case.role}, ✗ {_WRONG_ON_EDGES}" if case.edge_case_fault else case.role
 
 
 def _finding(cases: list[CaseResult], rows: list[WorstRow]) -> str:

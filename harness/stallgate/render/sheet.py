@@ -363,8 +363,12 @@ class Drawing(FrozenStruct, frozen=True):
 
 def drawing(lay_out: Callable[[float], Sheet]) -> Drawing:
     """A figure for a file and for a page, in which it has a layout for wide windows and one for phones."""
-    wide = lay_out(WIDE)
-    return Drawing(png=sheet_png(wide), svg=sheet_svg(wide, "wide") + sheet_svg(lay_out(NARROW), "narrow"))
+    return Drawing(png=sheet_png(lay_out(WIDE)), svg=page_svg(lay_out))
+
+
+def page_svg(lay_out: Callable[[float], Sheet]) -> str:
+    """A figure for a page only: as wide windows have it, and as phones do."""
+    return sheet_svg(lay_out(WIDE), "wide") + sheet_svg(lay_out(NARROW), "narrow")
 
 
 def sheet_svg(sheet: Sheet, kind: str = "") -> str:

@@ -13,24 +13,23 @@ from stallgate.judge.suggestion import Standing, SweepResult, sweep_result
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.sweep_figures import SweepMarks, front_drawing, sweep_drawing
+from stallgate.render.sweep_screen import sweep_screen
 from stallgate.render.sweep_words import (
-    changes_from_default,
     check_text,
     effect_text,
-    evidence,
     gain_short,
     gain_text,
     headline_of,
     label_of,
     metric_text,
     microseconds,
-    provenance_of,
     remarks_on,
     share_text,
     span_text,
     state_counts,
     state_word,
     targets_short,
+    ties_line,
     value_text,
     values_text,
 )
@@ -52,7 +51,7 @@ def draw_sweep(project: Project, folder: Path, *, against: str = "") -> list[Pat
     sweep = load_sweep(folder)
     result = sweep_result(project, sweep, against=against)
     page = folder / SWEEP_PAGE
-    write_whole(page, sweep_html(sweep, result).encode())
+    write_whole(page, sweep_html(project, sweep, result).encode())
     picture = _picture(sweep, result)
     if picture is None:
         return [page]
@@ -129,9 +128,8 @@ class EffectRow(FrozenStruct, frozen=True):
     matched: int
 
 
-def sweep_html(sweep: Sweep, result: SweepResult) -> str:
+def sweep_html(project: Project, sweep: Sweep, result: SweepResult) -> str:
     """The page of a sweep."""
-    suggested = result.suggested
     labels = _labels(sweep)
     fronts = [_drawn(front, result, labels) for front in result.fronts if front.points]
     return template("sweep.html.j2").render(
@@ -139,10 +137,9 @@ def sweep_html(sweep: Sweep, result: SweepResult) -> str:
         result=result,
         headline=headline_of(result),
         style=_style(result),
-        changed=changes_from_default(sweep, suggested) if suggested is not None else "",
-        evidence=evidence(sweep, result),
+        screen=sweep_screen(project, sweep, result),
+        ties=ties_line(result),
         remarks=remarks_on(sweep, result),
-        provenance=provenance_of(sweep),
         names=list(sweep.space.tunables),
         legend=" · ".join(shortened(name, _LEGEND) for name in sweep.space.tunables),
         best=_best_rows(sweep, result),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from stallgate.formatting import SIGNS, listed, rounded, spaced
 from stallgate.judge.suggestion import Standing, SweepResult, TargetAnswer, TargetCheck
 from stallgate.judge.sweep_times import Gain, TimeSpan
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.sweep import Sweep, TrialState, TunableValue
 
 ANSWER_MARKS: dict[TargetAnswer, str] = {
@@ -128,20 +129,29 @@ def evidence(sweep: Sweep, result: SweepResult) -> list[str]:
     if standing is None:
         return [f"{count} {words}" for words, count in state_counts(result)]
     facts = [_time_line(result, standing)]
-    if standing.of_roof is not None:
+    has_target = any(check.metric == ROOF_FRACTION and check.value is not None for check in standing.checks)
+    if standing.of_roof is not None and not has_target:
         facts.append(f"{100 * standing.of_roof:.1f} % of the speed of {result.roof}")
     lines = ["; ".join(facts)]
     if standing.gain is not None and standing.configuration != "default":
-        lines.append(_gain_line(standing.gain))
-    return [*lines, _targets_line(sweep, result, standing), *_ties_line(result)]
+        lines.append(gain_over_default(standing.gain))
+    return [*lines, _targets_line(sweep, result, standing), *ties_line(result)]
 
 
-def _gain_line(gain: Gain) -> str:
-    """The gain over the default, and what its noise is."""
+def gain_over_default(gain: Gain) -> str:
+    """The gain over the default, and the range that its samples allow."""
     word = "less" if gain.percent >= 0 else "more"
     beyond = "; no more than noise" if gain.tie else ""
-    ends = f"{_signed(gain.low)} to {_signed(gain.high)} %"
-    return f"{rounded(abs(gain.percent), zeros=True)} % {word} time than the default: {ends} by its samples{beyond}"
+    said = f"{rounded(abs(gain.percent), zeros=True)} % {word} time than the default"
+    return f"{said} (its samples: {_range(gain.low, gain.high)}){beyond}"
+
+
+def _range(low: float, high: float) -> str:
+    """The ends of a gain: ``7.88 to 8.06 % less``; with their words where one is a loss."""
+    few, many = (rounded(abs(end), zeros=True) for end in (low, high))
+    if low >= 0:
+        return f"{few} to {many} % less"
+    return f"{many} to {few} % more" if high <= 0 else f"{few} % more to {many} % less"
 
 
 def _time_line(result: SweepResult, standing: Standing) -> str:
@@ -151,8 +161,14 @@ def _time_line(result: SweepResult, standing: Standing) -> str:
 
 def span_text(span: TimeSpan) -> str:
     """A time with the interval of its samples."""
+    return f"{microseconds(span.median)} ({samples_text(span)})"
+
+
+def samples_text(span: TimeSpan) -> str:
+    """The interval of a time's samples, and how many there are."""
     count = f"{span.samples} sample{'s' if span.samples != 1 else ''}"
-    return f"{microseconds(span.median)} ({rounded(span.low, 4)} to {rounded(span.high, 4)} µs, {count})"
+    factor, unit = next((scale for scale in _SCALES if span.high >= scale[0]), _SCALES[-1])
+    return f"{rounded(span.low / factor, 4)} to {rounded(span.high / factor, 4)} {unit}, {count}"
 
 
 def _targets_line(sweep: Sweep, result: SweepResult, standing: Standing) -> str:
@@ -181,7 +197,7 @@ def check_text(check: TargetCheck, *, with_workload: bool = False) -> str:
     return f"{ANSWER_MARKS[check.answer]} {check.metric}{where} {found} {bound}{off}"
 
 
-def _ties_line(result: SweepResult) -> list[str]:
+def ties_line(result: SweepResult) -> list[str]:
     """How many configurations are as good in time."""
     ties = sum(each.tie for each in result.standings)
     if not ties:

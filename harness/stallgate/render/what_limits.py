@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from stallgate.formatting import listed, rounded, scaled, share
-from stallgate.judge.roof import distance_from_roof
+from stallgate.judge.roof import Roof, distance_from_roof
 from stallgate.judge.warp_states import waits_in_words
-from stallgate.model import CaseResult
+from stallgate.model import CaseResult, Catalogue
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.view import View
 
@@ -19,10 +22,24 @@ _KINDS = {"bytes": "memory bandwidth", "flops": "compute"}
 """Kind of roof -> the limit that it is. A library says nothing of that."""
 
 
+Read = Callable[[str], float | None]
+"""The median of a metric by its short name; None where it was not measured."""
+
+
 def limit_in_words(view: View, case: CaseResult) -> str:
     """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
-    fraction, roof = view.median(case, ROOF_FRACTION), view.roof
-    busiest = _busiest(view, case)
+    return limit_of(partial(view.median, case), view.median(case, ROOF_FRACTION), view.roof)
+
+
+def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
+    """The same from readings.
+
+    Args:
+        read: the readings.
+        fraction: of the roof.
+        roof: None where there is none.
+    """
+    busiest = _busiest(read)
     if fraction is None or roof is None:
         return f"Limit: {busiest}" if busiest else "Limit: not known, the utilisation of memory and SM was not measured"
     near = _KINDS.get(roof.ceiling) if fraction >= _NEAR else None
@@ -30,12 +47,12 @@ def limit_in_words(view: View, case: CaseResult) -> str:
     return f"Limit: {near}; {distance_from_roof(fraction, roof)}"
 
 
-def _busiest(view: View, case: CaseResult) -> str:
+def _busiest(read: Read) -> str:
     """Memory or arithmetic by utilisation, or latency where neither is busy; '' where neither is known."""
     known = [
         (value, name, kind)
         for metric, name, kind in _UNITS
-        if (value := view.median(case, metric)) is not None and not (value == 0 and metric in _IDLE_UNSAID)
+        if (value := read(metric)) is not None and not (value == 0 and metric in _IDLE_UNSAID)
     ]
     if not known:
         return ""
@@ -66,8 +83,13 @@ _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 
 def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
     """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
-    states = [metric for metric in view.project.catalogue.metrics.values() if metric.state is not None]
-    known = {metric.state or "": view.median(case, metric.name) for metric in states}
+    return waits_of(partial(view.median, case), view.project.catalogue, most)
+
+
+def waits_of(read: Read, catalogue: Catalogue, most: int = 3) -> str:
+    """The same from readings."""
+    states = [metric for metric in catalogue.metrics.values() if metric.state is not None]
+    known = {metric.state or "": read(metric.name) for metric in states}
     return waits_in_words({state: share for state, share in known.items() if share is not None}, most)
 
 
@@ -76,23 +98,27 @@ def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
 
 def memory_path(view: View, case: CaseResult) -> str:
     """The way of a case's bytes: hit rates, DRAM traffic, and what the workload needs; '' where nothing is known."""
+    return memory_path_of(partial(view.median, case))
+
+
+def memory_path_of(read: Read) -> str:
+    """The same from readings."""
     parts = ["SM"]
     for name, cache in (("l1_hit_rate", "L1"), ("l2_hit_rate", "L2")):
-        rate = view.median(case, name)
+        rate = read(name)
         parts.append(f"{cache} hit rate {share(rate)} %" if rate is not None else cache)
-    read, written = view.median(case, "dram_bytes_read"), view.median(case, "dram_bytes_written")
-    if read is None and written is None:
+    fetched, written = read("dram_bytes_read"), read("dram_bytes_written")
+    if fetched is None and written is None:
         return ""
-    moved = scaled((read or 0.0) + (written or 0.0), "byte")
-    return f"Memory: {' ↔ '.join(parts)} ↔ DRAM {moved} moved{_beside_need(view, case)}"
+    moved = scaled((fetched or 0.0) + (written or 0.0), "byte")
+    return f"Memory: {' ↔ '.join(parts)} ↔ DRAM {moved} moved{_beside_need(read('traffic'))}"
 
 
 _MUCH, _LITTLE = 1.05, 0.98
 """Traffic over need: from the first on it is more than needed, below the second some of it stayed in L2."""
 
 
-def _beside_need(view: View, case: CaseResult) -> str:
-    traffic = view.median(case, "traffic")
+def _beside_need(traffic: float | None) -> str:
     if traffic is None:
         return "; bytes needed: not known"
     said = f", {rounded(traffic)} times the bytes needed"

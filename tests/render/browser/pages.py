@@ -26,10 +26,13 @@ from stallgate.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMet
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
 from stallgate.render.page import draw
+from stallgate.render.sweep import draw_sweep
 from stallgate.runs.folder import create_folder, load, save
 from stallgate.runs.recording import find_recordings, replay
+from stallgate.runs.sweep import CounterReading, save_sweep
 from tests.compare.earlier import earlier
-from tests.conftest import command_line, small_tree, with_fakes
+from tests.conftest import ROOT, command_line, small_tree, with_fakes
+from tests.render.made_up_sweep import made_up_sweep
 from tests.small_recording import SMALL
 
 
@@ -106,11 +109,11 @@ class Replayed(NamedTuple):
         return gather(self.folder, self.run, self.project.catalogue)
 
 
-def replayed(tree: Path) -> Replayed:
-    """Every case of the tree's recording."""
+def replayed(tree: Path, problem: str = "cumprod") -> Replayed:
+    """Every case of the tree's recording of a problem."""
     project = load_project(tree)
-    cases = [found.case for found in load(next((tree / "reports" / "recorded").glob("*/cumprod"))).cases]
-    folder = create_folder(project.reports, "cumprod")
+    cases = [found.case for found in load(next((tree / "reports" / "recorded").glob(f"*/{problem}"))).cases]
+    folder = create_folder(project.reports, problem)
     run = replay(project, find_recordings(project, cases), cases, folder, ["profile"])
     return Replayed(project, folder, run)
 
@@ -156,6 +159,53 @@ def _imported(tree: Path, kind: str) -> Drawn:
     if not reports:
         pytest.skip(f"the recording has no ncu report of kind {kind}")
     return drawn(project, import_reports([recording / name for name in reports], project.reports, ["import"]))
+
+
+def matmul(tree: Path) -> Drawn:
+    """A problem that arithmetic bounds, held against a library."""
+    start = replayed(tree, "matmul")
+    return drawn(start.project, start.folder)
+
+
+def rmsnorm(tree: Path) -> Drawn:
+    """A problem that bytes bound, on two workloads."""
+    start = replayed(tree, "rmsnorm")
+    return drawn(start.project, start.folder)
+
+
+def failing(tree: Path) -> Drawn:
+    """The recording by a stage that asks for more than it has: two of three targets are missed."""
+    stage = tree / "metrics" / "stages" / "memory_access.toml"
+    text = stage.read_text().replace("at_least = 0.97", "at_least = 0.998", 1).replace("below = 20", "below = 8", 1)
+    stage.write_text(text)
+    start = replayed(tree)
+    return drawn(start.project, start.folder)
+
+
+def swept(tree: Path) -> Drawn:
+    """A made-up sweep with the counters that a real one collects, in the folder of a run."""
+    start = replayed(tree)
+    made = replace(made_up_sweep(137, seed=3), problem="cumprod", variant="blocked_scan", name=start.folder.name)
+    rng = Random(3)
+    trials = [replace(t, counters={**t.counters, **_counters(rng)}) if t.counters else t for t in made.trials]
+    save_sweep(start.folder, replace(made, trials=trials))
+    run = drawn(start.project, start.folder)
+    return run._replace(page=draw_sweep(start.project, start.folder)[0])
+
+
+def _counters(rng: Random) -> dict[str, CounterReading]:
+    """What a profiled trial has beside the metrics of its stage."""
+    read, waits = rng.uniform(4e9, 5e9), rng.uniform(20, 30)
+    found = {"dram_bytes_read": read, "dram_bytes_written": 4.1e9, "traffic": (read + 4.1e9) / 8.59e9}
+    found |= {"l1_hit_rate": 12.0, "stall_short_scoreboard": waits, "stall_wait": 9.0, "stall_selected": 40.0}
+    return {name: CounterReading(median=value, least=value, most=value, samples=3) for name, value in found.items()}
+
+
+def imported_launches(tree: Path) -> Drawn:
+    """137 launches of one kernel in as many configurations, from a report made elsewhere."""
+    project = load_project(tree)
+    report = ROOT / "tests" / "extract" / "reports" / "configurations.ncu-repz"
+    return drawn(project, import_reports([report], project.reports, ["import"]))
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -357,10 +407,22 @@ def _hostile_catalogue(project: Project) -> Catalogue:
     return replace(project.catalogue, metrics=metrics)
 
 
-LOOKED_AT = (recorded, imported, imported_in_full, wrong_result, crashed, with_gaps, many_configurations, hostile)
+LOOKED_AT = (
+    recorded,
+    imported,
+    imported_in_full,
+    wrong_result,
+    crashed,
+    with_gaps,
+    many_configurations,
+    hostile,
+    swept,
+)
 """Pages that are opened in the browser."""
 
-MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (*LOOKED_AT, two_thousand)}
+MAKERS: dict[str, Maker] = {
+    maker.__name__: maker for maker in (*LOOKED_AT, matmul, rmsnorm, failing, imported_launches, two_thousand)
+}
 
 SEVERAL_KERNELS = (*SMALL, "two_pass_scan")
 """A call of two_pass_scan is three kernels."""
@@ -371,6 +433,8 @@ HELD: dict[str, dict[str, Any]] = {
     "imported_in_full": {"variants": SEVERAL_KERNELS, "detail": True},
     "with_gaps": {"variants": (*SMALL, UNREADABLE)},
     "hostile": {"variants": SEVERAL_KERNELS, "detail": True},
+    "matmul": {"problem": "matmul", "variants": ("cublas", "tiled"), "workloads": ("bf16",), "detail": True},
+    "rmsnorm": {"problem": "rmsnorm", "variants": ("copy", "fused"), "workloads": ("bf16", "fp32"), "detail": True},
 }
 """Page -> what the recording has that it shows, where it is more than two cases."""
 

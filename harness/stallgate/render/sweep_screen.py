@@ -1,0 +1,206 @@
+"""The first screen of a sweep's page: what it suggests, and the questions that every page answers."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+
+from stallgate.formatting import SIGNS
+from stallgate.judge.headroom import headroom, value_and_bound
+from stallgate.judge.roof import Roof
+from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck
+from stallgate.model import Case, FrozenStruct, Status, Verdict
+from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.load import Project
+from stallgate.render.first_screen import JudgedRow, JudgedTarget, ResultsLine
+from stallgate.render.next_step import NextStep
+from stallgate.render.sweep_words import (
+    ANSWER_MARKS,
+    changes_from_default,
+    gain_over_default,
+    microseconds,
+    provenance_of,
+    samples_text,
+)
+from stallgate.render.what_limits import limit_of, memory_path_of, waits_of
+from stallgate.runs.sweep import Sweep, Trial
+
+
+class SweepScreen(FrozenStruct, frozen=True):
+    """What a reader of a sweep has to know, before anything else."""
+
+    provenance: str
+    suggested: str
+    """The tunables that differ from the default's."""
+    gate: str
+    results: ResultsLine
+    changed: str
+    step: NextStep
+    rows: list[JudgedRow]
+    """The suggested configuration on each workload that counts."""
+    more: int
+    """Workloads that have no row."""
+
+
+_MOST_ROWS = 2
+
+
+def sweep_screen(project: Project, sweep: Sweep, result: SweepResult) -> SweepScreen:
+    """The answers of a sweep."""
+    chosen = result.suggested
+    loads = result.workloads if chosen is not None else []
+    rows = [_row(project, sweep, chosen, load) for load in loads[:_MOST_ROWS]] if chosen is not None else []
+    return SweepScreen(
+        provenance=f"Measured on {provenance_of(sweep)}",
+        suggested=_suggested(sweep, result),
+        gate=_gate(sweep, result),
+        results=_results(sweep),
+        changed=_changed(result),
+        step=_step(sweep, result),
+        rows=rows,
+        more=len(loads) - len(rows),
+    )
+
+
+def _suggested(sweep: Sweep, result: SweepResult) -> str:
+    chosen = result.suggested
+    if chosen is None:
+        return "nothing: no configuration was timed to the end"
+    return changes_from_default(sweep, chosen) or "the default, as it is"
+
+
+def _gate(sweep: Sweep, result: SweepResult) -> str:
+    """That a sweep is not judged, and how many targets its suggestion meets."""
+    chosen = result.suggested
+    if chosen is None or not chosen.checks:
+        return "not judged: a sweep suggests; no target was measured"
+    met = sum(check.holds for check in chosen.checks)
+    return (
+        f"not judged: a sweep suggests; it meets {met} of {len(chosen.checks)} targets of {sweep.stage or 'no stage'}"
+    )
+
+
+def _results(sweep: Sweep) -> ResultsLine:
+    """How many of the trials that ran gave right results: a wrong one is never suggested."""
+    right = sum(trial.state in ("stopped", "timed", "profiled") for trial in sweep.trials)
+    wrong = sum(trial.state == "wrong_result" for trial in sweep.trials)
+    if not right + wrong:
+        return ResultsLine(words="Results: not known, no configuration ran to the end", style="open")
+    counted = f"{right} of {right + wrong} trials that ran"
+    if not right:
+        return ResultsLine(words=f"Results wrong: {wrong} of {wrong} trials that ran", style="fail")
+    left_out = f"; the {wrong} wrong {'one is' if wrong == 1 else 'ones are'} left out" if wrong else ""
+    return ResultsLine(words=f"Results right: {counted}{left_out}", style="pass")
+
+
+def _changed(result: SweepResult) -> str:
+    chosen = result.suggested
+    if chosen is None or chosen.configuration == "default":
+        return "nothing: the default stays"
+    if chosen.gain is None:
+        return "not known: the default has no time to compare with"
+    return gain_over_default(chosen.gain)
+
+
+def _step(sweep: Sweep, result: SweepResult) -> NextStep:
+    name = shlex.quote(sweep.name)
+    if not sweep.complete:
+        return NextStep(words="finish the sweep", command=f"stallgate sweep --resume {name}")
+    if result.suggestion.advised in ("change", "no_default"):
+        words = "write it into the code; then profile it and gate it"
+        return NextStep(words=words, command=f"stallgate sweep --show {name} --apply")
+    if result.suggestion.advised == "keep_default":
+        return NextStep(words="keep the default: there is nothing to apply")
+    return NextStep(words="see below why each trial failed", command=f"stallgate check {sweep.problem}/{sweep.variant}")
+
+
+# --- the suggested configuration --------------------------------------------------------------------------------------
+
+
+def _row(project: Project, sweep: Sweep, chosen: Standing, workload: str) -> JudgedRow:
+    trial, span = sweep.trial(chosen.configuration, workload), chosen.times[workload]
+    checks = [check for check in chosen.checks if check.workload == workload]
+    read, roof = partial(_reading, trial), _roof(sweep, workload)
+    fraction = next((check.value for check in checks if check.metric == ROOF_FRACTION), None)
+    if fraction is None and roof is not None:
+        fraction = roof.duration / (1e3 * span.median)
+    holds = all(check.holds for check in checks)
+    return JudgedRow(
+        name="suggested" if chosen.configuration != "default" else "the default",
+        workload=f"on {workload}",
+        case=f"{sweep.problem}/{sweep.variant}/{chosen.configuration}/{workload}",
+        time=microseconds(span.median),
+        spread=f"{samples_text(span)}{', in the finals' if chosen.final else ''}",
+        change="",
+        limit=limit_of(read, fraction, roof),
+        waits=waits_of(read, project.catalogue) or "Waits of warps: not measured, their counters were not collected",
+        memory=memory_path_of(read) or "Memory: not measured, bytes needed not known",
+        targets=[_target(project, sweep, trial, check) for check in checks],
+        style="plain" if not checks else "pass" if holds else "fail",
+    )
+
+
+def _reading(trial: Trial, metric: str) -> float | None:
+    found = trial.counters.get(metric)
+    return found.median if found is not None else None
+
+
+def _roof(sweep: Sweep, workload: str) -> Roof | None:
+    """The yardstick of a workload as other pages have it."""
+    timed = [each for each in sweep.yardsticks if each.workload == workload and each.samples_us]
+    found = [each for each in timed if each.role == "roof"] or [each for each in timed if each.role == "copy"]
+    if not found:
+        return None
+    slowest = max(found, key=lambda each: each.median_us or 0.0)
+    case = Case(sweep.problem, slowest.name, "default", workload)
+    return Roof(case=case, ceiling=slowest.ceiling or "bytes", duration=1e3 * (slowest.median_us or 0.0))
+
+
+_STATUS: dict[str, Status] = {
+    "met": "pass",
+    "excused": "excused",
+    "missed": "fail",
+    "undecided": "undecided",
+    "not_measured": "not_measured",
+}
+
+
+def _target(project: Project, sweep: Sweep, trial: Trial, check: TargetCheck) -> JudgedTarget:
+    """A target as the page of a run draws it."""
+    verdict = Verdict(
+        status=_STATUS[check.answer],
+        reason=check.answer,
+        sentence="",
+        stage=sweep.stage,
+        problem=sweep.problem,
+        variant=sweep.variant,
+        configuration=trial.configuration,
+        workload=trial.workload,
+        metric=check.metric,
+        unit=check.unit,
+        comparison=check.comparison,
+        bound=check.bound,
+        value=check.value,
+    )
+    room, (value, bound) = headroom(verdict), value_and_bound(verdict)
+    sign = SIGNS[check.comparison] if check.comparison is not None and bound else ""
+    metric = project.catalogue.metrics.get(check.metric)
+    return JudgedTarget(
+        title=metric.title if metric is not None else check.metric,
+        metric=check.metric,
+        mark=f"{ANSWER_MARKS[check.answer]} {check.answer.replace('_', ' ')}",
+        status=verdict.status,
+        value=value,
+        bound=f"{sign} {bound}".strip(),
+        distance=room.words if room is not None else "",
+        width=room.width if room is not None else 0.0,
+        met=room is not None and room.met,
+        why=_source(trial, check) if check.value is not None else "not measured",
+    )
+
+
+def _source(trial: Trial, check: TargetCheck) -> str:
+    """Which calls a target's value is from."""
+    if check.metric in trial.counters:
+        return "from its profiled calls"
+    return "from its times in the rounds, unprofiled"

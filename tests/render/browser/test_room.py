@@ -1,0 +1,60 @@
+"""Pages are as short as can be scrolled, and their tables as wide as the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from stallgate.project.load import load_project
+from stallgate.render.index import write_index
+from tests.render.browser.pages import Make
+
+SCREENS, SCREEN = 6, 720
+
+CUT = """[...document.querySelectorAll('.scroll')]
+  .filter(each => each.querySelector('table') && each.scrollWidth > each.clientWidth + 1)
+  .filter(each => !each.closest('details:not([open])'))
+  .map(each => each.getAttribute('aria-label') || each.getAttribute('aria-labelledby'))"""
+"""Tables in sight that are wider than their place. Folded ones scroll sideways: they have every metric."""
+
+
+def asked(browser: Browser, page: Path, width: int, script: str) -> object:
+    """What a script says of a page as it is opened."""
+    context = browser.new_context(viewport={"width": width, "height": SCREEN})
+    try:
+        opened = context.new_page()
+        opened.goto(page.as_uri())
+        return opened.evaluate(script)
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("name", ["imported_launches", "many_configurations"])
+def test_137_launches_take_less_than_six_screens(browser: Browser, make: Make, name: str) -> None:
+    drawn = make(name)
+    assert sum(len(call.launches) for call in drawn.result.calls) >= 137
+    height = asked(browser, drawn.page, 1280, "document.documentElement.scrollHeight")
+    assert isinstance(height, int)
+    assert height < SCREENS * SCREEN
+
+
+@pytest.mark.parametrize("name", ["matmul", "rmsnorm", "recorded", "swept", "imported_launches"])
+def test_no_table_in_sight_is_wider_than_the_page(browser: Browser, make: Make, name: str) -> None:
+    assert asked(browser, make(name).page, 1280, CUT) == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_list_of_runs_is_not_cut_and_has_the_sweep(browser: Browser, make: Make, width: int) -> None:
+    index = write_index(load_project(make("swept").page.parents[2]))
+    assert asked(browser, index, width, CUT) == []
+    rows = "[...document.querySelectorAll('#runs tbody tr')].map(each => each.innerText).join()"
+    said = str(asked(browser, index, width, rows))
+    assert "sweep" in said
+    assert "suggests a change" in said
+
+
+def test_the_best_of_a_sweep_are_not_cut_on_a_phone(browser: Browser, make: Make) -> None:
+    cut = asked(browser, make("swept").page, 390, CUT)
+    assert "Best configurations" not in str(cut)
