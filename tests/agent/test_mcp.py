@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from stallgate.agent.mcp_fit import DIGEST_CHARACTERS, SECTION_CHARACTERS, as_answer, estimated_tokens
+from stallgate.agent.mcp_fit import DIGEST_CHARACTERS, SECTION_CHARACTERS, as_answer
+from stallgate.agent.tokens import estimated_tokens
 from tests.conftest import ROOT, environment
 from tests.measure.test_process import gone
 

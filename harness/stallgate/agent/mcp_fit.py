@@ -7,14 +7,11 @@ from typing import Any
 
 from stallgate.formatting import shortened
 
-DIGEST_CHARACTERS = 4_400
-"""Most characters of a digest: below 1,500 tokens of three characters."""
+DIGEST_CHARACTERS = 4_000
+"""Most characters of a digest: below 1,500 tokens, of which a digit may be one."""
 
 SECTION_CHARACTERS = 24_000
 """Most characters of a section that was asked for: 8,000 tokens."""
-
-_CHARACTERS_A_TOKEN = 3
-"""Low for English and JSON, so that an estimate is rather too high."""
 
 _FOR_PAGING = 90
 """Characters of the keys that say where a page lies."""
@@ -26,11 +23,6 @@ _TRIMS = ((2000, 100), (500, 40), (200, 15), (80, 5), (30, 2))
 def as_answer(value: object) -> str:
     """JSON in few characters."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def estimated_tokens(text: str) -> int:
-    """An upper estimate of a text's tokens."""
-    return -(-len(text) // _CHARACTERS_A_TOKEN)
 
 
 def fitted(answer: dict[str, Any], items: str, offset: int, most: int) -> str:

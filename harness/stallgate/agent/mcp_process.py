@@ -37,7 +37,7 @@ Tell = Callable[[float, str], Awaitable[None]]
 """Hears how many seconds a command has taken, and what it does."""
 
 
-class CommandAnswer(FrozenStruct, frozen=True):
+class ToolAnswer(FrozenStruct, frozen=True):
     """What a command printed under ``--json``."""
 
     status: int
@@ -55,7 +55,7 @@ class CommandRunner:
         self._running: set[Process] = set()
         self._free = anyio.CapacityLimiter(_MOST_AT_ONCE)
 
-    async def ask(self, words: Sequence[str], places: Sequence[str], tell: Tell) -> CommandAnswer:
+    async def ask(self, words: Sequence[str], places: Sequence[str], tell: Tell) -> ToolAnswer:
         """Runs a command to its end; ends it if the caller is cancelled.
 
         Args:
@@ -117,7 +117,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}
 
 
-def _read(status: int, out: IO[bytes], err: IO[bytes]) -> CommandAnswer:
+def _read(status: int, out: IO[bytes], err: IO[bytes]) -> ToolAnswer:
     """The answer of a command; one that printed no object has failed in a way that it did not foresee."""
     out.seek(0)
     try:
@@ -125,9 +125,9 @@ def _read(status: int, out: IO[bytes], err: IO[bytes]) -> CommandAnswer:
     except ValueError:
         facts = None
     if isinstance(facts, dict):
-        return CommandAnswer(status, facts)
+        return ToolAnswer(status, facts)
     err.seek(0)
     lines = err.read().decode(errors="replace").strip().splitlines()
     message = f"stallgate printed no result: {lines[-1] if lines else f'it ended with status {status}'}"
     error = {"code": "bug", "message": message, "hint": "run the command in a terminal"}
-    return CommandAnswer(status or 70, {"error": error})
+    return ToolAnswer(status or 70, {"error": error})

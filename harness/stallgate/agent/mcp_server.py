@@ -21,8 +21,8 @@ from mcp.shared.exceptions import MCPError
 
 from stallgate import __version__
 from stallgate.agent.mcp_fit import DIGEST_CHARACTERS, SECTION_CHARACTERS, as_answer, fitted
-from stallgate.agent.mcp_process import CommandAnswer, CommandRunner, Tell
-from stallgate.agent.mcp_tools import AgentTool, CommandWords, agent_tools, answer_of, refusal_of
+from stallgate.agent.mcp_process import CommandRunner, Tell, ToolAnswer
+from stallgate.agent.mcp_tools import AgentTool, CommandWords, agent_tools, answer_of, error_facts
 from stallgate.errors import StallgateError
 
 _INSTRUCTIONS = (
@@ -113,7 +113,7 @@ async def _answered(runner: CommandRunner, tool: AgentTool, given: Any, tell: Te
     """
     answer, facts = await _asked(runner, tool.words(given), tell, tool)
     if "error" in facts:
-        return _text(as_answer({"status": answer.status, **refusal_of(facts)}), is_error=True)
+        return _text(as_answer({"status": answer.status, **error_facts(facts)}), is_error=True)
     content, items = answer_of(tool, given, facts)
     most = DIGEST_CHARACTERS if getattr(given, "section", "digest") == "digest" else SECTION_CHARACTERS
     return _text(fitted({"status": answer.status, **content}, items, given.offset, most))
@@ -121,7 +121,7 @@ async def _answered(runner: CommandRunner, tool: AgentTool, given: Any, tell: Te
 
 async def _asked(
     runner: CommandRunner, line: CommandWords, tell: Tell, tool: AgentTool
-) -> tuple[CommandAnswer, dict[str, Any]]:
+) -> tuple[ToolAnswer, dict[str, Any]]:
     """The answer of a tool's command, and the facts to tell: of a profile those of the run that it made."""
     answer = await runner.ask(line.words, line.places, tell)
     if tool.name != "profile" or "error" in answer.facts:

@@ -377,7 +377,7 @@ def _without_envelope(facts: Facts) -> Facts:
     return {key: value for key, value in facts.items() if key not in _ENVELOPE}
 
 
-def refusal_of(facts: Facts) -> Facts:
+def error_facts(facts: Facts) -> Facts:
     """What a tool answers where a command could not do its work: its error, and the run that it may have begun."""
     run = facts.get("run")
     return {"error": facts["error"]} | ({"run": run_label(run)} if isinstance(run, str) else {})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from stallgate.agent.mcp_fit import as_answer, estimated_tokens
+from stallgate.agent.mcp_fit import as_answer
 from stallgate.agent.mcp_tools import AgentTool, agent_tools
+from stallgate.agent.tokens import estimated_tokens
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, python_option, root_option
 from stallgate.cli.output import print_result
