@@ -51,7 +51,7 @@ def honest() -> str:
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
-QUICK = ("-w", "hand", "--drawn", "1", "--right-only")
+QUICK = ("-w", "hand", "--drawn", "1", "--seed", "7", "--right-only")
 
 
 def test_an_honest_answer_is_accepted(check: Stallgate, project: Path, tmp_path: Path) -> None:
