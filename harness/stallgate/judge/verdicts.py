@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
-from stallgate.formatting import bare, listed, scaled_apart, shortened, spaced
+from stallgate.formatting import listed, quantity, scaled_apart, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
@@ -537,7 +537,7 @@ _LONGEST_KERNEL = 60
 
 def _in_words(parts: list[KernelPart], unit: str) -> str:
     shown = [
-        f"{shortened(part.kernel, _LONGEST_KERNEL)} {bare(part.value, unit) if part.value is not None else '–'}"
+        f"{shortened(part.kernel, _LONGEST_KERNEL)} {quantity(part.value, unit) if part.value is not None else '–'}"
         for part in parts[:_MOST_PARTS]
     ]
     return ", ".join(shown) + (f" and {len(parts) - _MOST_PARTS} more" if len(parts) > _MOST_PARTS else "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import SIGNS, listed, percent, rounded, scaled, spaced, verdict_mark
+from stallgate.formatting import SIGNS, listed, percent, scaled, spaced, spread_in_words, verdict_mark
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -208,7 +208,7 @@ def _unmeasured(case: CaseResult) -> str:
 
 
 def _spread(view: View, case: CaseResult) -> str:
-    """The shortest and the longest sample; of an imported case, its launches and their share of the time."""
+    """How far the samples lie apart; of an imported case, its launches."""
     found = view.summary(case, "duration")
     if found is None or found.low is None or found.high is None:
         return ""
@@ -217,9 +217,7 @@ def _spread(view: View, case: CaseResult) -> str:
     noun = "samples" if case.identity is None else "launches"
     if found.samples < 2:
         return "one sample" if case.identity is None else "one launch"
-    low, high = scaled(found.low, "ns"), scaled(found.high, "ns")
-    reach = f"{low} to {high}" if low != high else f"± {rounded(50 * (found.high - found.low) / found.low, 2)} %"
-    return f"{reach} in {found.samples} {noun}"
+    return f"{spread_in_words(found.low, found.median or 0.0, found.high)} in {found.samples} {noun}"
 
 
 def _change(case: CaseResult, since: Sequence[ChangesSinceLast]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, SIGNS, percent, quantity, without_controls
+from stallgate.formatting import MARKS, SIGNS, limit, percent, without_controls
 from stallgate.runs.conditions import gpus_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _target(target: Target) -> str:
         words = f"{name} at most {slack} worse than the baseline{', whatever the time' * target.insist}"
     else:
         comparison, bound = target.bound
-        held = f"{percent(bound)} of the roof's" if target.of == "roof" else quantity(bound, target.metric.unit)
+        held = f"{percent(bound)} of the roof's" if target.of == "roof" else limit(bound, target.metric.unit)
         words = f"{name} {SIGNS[comparison]} {held}"
     whose = f" for {', '.join(target.variants)}" if target.variants else ""
     return f"{words}{whose}{', in each kernel' if target.scope == 'kernel' else ''}"

@@ -15,7 +15,7 @@ from rich.text import Text
 from stallgate.compare.two_runs import Pair, RunComparison
 from stallgate.compare.words import CHANGED_WORDS, Change, Word, word_label
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, scaled, without_controls
+from stallgate.formatting import listed, with_unit, without_controls
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
 from stallgate.render.terminal_text import out
 
@@ -125,7 +125,7 @@ def _row_of(change: Change) -> _Row:
 
 
 def _median(summary: Summary | None, unit: str) -> str:
-    return "–" if summary is None or summary.median is None else scaled(summary.median, unit)
+    return "–" if summary is None or summary.median is None else with_unit(summary.median, unit)
 
 
 def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
@@ -191,7 +191,7 @@ def _ranges(change: Change) -> str:
 def _span(summary: Summary | None, unit: str) -> str:
     if summary is None or summary.low is None or summary.high is None or summary.low == summary.high:
         return ""
-    return f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}"
+    return f"{with_unit(summary.low, unit)} to {with_unit(summary.high, unit)}"
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------

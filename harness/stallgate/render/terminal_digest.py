@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import on_several, rounded, spaced, whom
+from stallgate.formatting import on_several, scaled, spaced, spread_in_words, whom
 from stallgate.model import Case, display_name
 from stallgate.render.headroom import missed_by
 from stallgate.render.next_command import next_command
 from stallgate.render.states import waits_in_words
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_text import hang, out, show_next, styled
-from stallgate.render.verdict_words import shown, title_of, verdict_in_words
+from stallgate.render.verdict_words import title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -53,10 +53,8 @@ def _time(result: JudgedRun, case: Case) -> str:
     time = result.summaries.get((case, "duration"))
     if time is None or not time.median or time.low is None or time.high is None:
         return ""
-    if time.samples < 2:
-        return f"{shown(time.median, 'ns')} (one sample)"
-    spread = max(time.high - time.median, time.median - time.low) / time.median
-    return f"{shown(time.median, 'ns')} ± {rounded(100 * spread, 2)} %"
+    spread = spread_in_words(time.low, time.median, time.high) if time.samples > 1 else "(one sample)"
+    return f"{scaled(time.median, 'ns')} {spread}"
 
 
 def _targets(result: JudgedRun, project: Project, case: Case, verdicts: list[Verdict]) -> str:
