@@ -52,7 +52,8 @@ def _agree(one: Statement, other: Statement) -> bool:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 _NUMBER = re.compile(
-    r"(?<![\w.])(?P<less><)?(?P<digits>-?\d[\d,]*(?:\.\d+)?)[ \u00a0]?(?P<unit>(?:ns|µs|ms|s|TB|GB|MB|kB|B|T|G|M)(?![\w/]))?"
+    r"(?<![\w.])(?P<less><)?(?P<digits>-?\d[\d,]*(?:\.\d+)?)"
+    r"[ \u00a0]?(?P<unit>(?:ns|µs|ms|s|TB|GB|MB|kB|B|T|G|M)(?![\w/]))?"
 )
 _FACTORS = {"": 1.0, "ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
 _FACTORS |= {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -307,7 +308,7 @@ def of_compare_page(html: str, names: dict[tuple[str, str], str]) -> Iterator[St
         if change != "–":
             yield Statement(("change", case, metric), change, "the compare page")
         for side, words in (("before", before), ("value", after)):
-            if f"data-value" in row and unit != "":
+            if "data-value" in row and unit != "":
                 yield from _number((side, case, metric), words, f"the compare page ({words})")
 
 

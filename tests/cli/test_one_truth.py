@@ -82,7 +82,7 @@ class Views:
         self._tree = tree
         self._runs = runs
 
-    def read(self, _project: object, folder: Path, *, only_judge: bool = False) -> ReadRun:  # noqa: ARG002
+    def read(self, _project: object, folder: Path, *, only_judge: bool = False) -> ReadRun:
         return self._runs[folder.name]
 
     def text(self, *arguments: str) -> tuple[int, str]:
@@ -103,7 +103,7 @@ class Views:
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Views]]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Views]:
     """Makes the commands of a tree whose runs are generated."""
     monkeypatch.setattr(out, "width", WIDE)
     monkeypatch.setattr(err, "width", WIDE)
@@ -120,7 +120,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Views]]:
             monkeypatch.setattr(compare_page, "times_drawing", lambda *_: Drawn())
         return views
 
-    yield make
+    return make
 
 
 BASE, RUN = "20270101-000000-before", "20270102-000000-after"

@@ -22,6 +22,7 @@ from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
 from stallgate.model import Attempt, CaseResult, Exemption, Launch, Selection, Settings, Target, Verdict
 from stallgate.project.load import Project
+from stallgate.render.run_word import said_of
 from tests.judge.judging import (
     CATALOGUE,
     STALL,
@@ -30,6 +31,7 @@ from tests.judge.judging import (
     environment,
     judged,
     reasons,
+    run_of,
     summary,
     target,
     usual,
@@ -622,7 +624,7 @@ def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> Non
 
 def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Project) -> None:
     found = judged(with_stage(repository, STALL_TARGET), subjects={})
-    assert found.is_stale
+    assert said_of(run_of(repository, usual()), found).words == "Stale: the code changed since"
     assert {verdict_mark(verdict) for verdict in found.verdicts} == {"○ stale"}
     assert all(verdict.sentence.startswith("stale: ") for verdict in found.verdicts)
     assert counted_verdicts((v.status, v.reason) for v in found.verdicts) == f"{len(found.verdicts)} stale"
@@ -630,7 +632,7 @@ def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Projec
     assert {verdict_mark(verdict) for verdict in judged(with_stage(repository, REGRESSION)).verdicts} == {
         "○ not judged"
     }
-    assert mixed.is_stale
+    assert said_of(run_of(repository, usual()), mixed).words == "Stale: the code changed since"
 
 
 def test_a_difference_below_the_least_effect_is_no_change(repository: Project) -> None:

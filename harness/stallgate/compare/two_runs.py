@@ -29,6 +29,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from stallgate.compare.bounds_then import changed_bounds
 from stallgate.compare.crossings import Crossings
 from stallgate.compare.pairing import differences, with_cases_of
 from stallgate.compare.words import (
@@ -208,7 +209,7 @@ def compare(
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
         finding=imports_finding(pairs) if imported else times_finding(pairs, main),
         obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
-        notes=_notes(sides, pairs),
+        notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
         facts=[*_facts(base, run), *sides.packages()],
         main=main,
         pairs=pairs,
@@ -217,6 +218,12 @@ def compare(
         reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
         several_gpus=_several_gpus(pairs),
     )
+
+
+def _bounds_then(project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None) -> list[str]:
+    """The bounds of the run's stages that were others when the base was judged."""
+    names = stages if stages is not None else _own_stages(project, run.run)
+    return changed_bounds(project, base.folder, [name for name in names if name in project.stages])
 
 
 def _several_gpus(pairs: list[Pair]) -> bool:

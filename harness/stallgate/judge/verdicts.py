@@ -69,12 +69,6 @@ class Judgement(FrozenStruct, frozen=True):
     """False for an imported run that no stage is for: it has no verdict."""
 
     @property
-    def is_stale(self) -> bool:
-        """Whether nothing keeps the run from being decided but that the code changed since it was measured."""
-        open_ = {verdict.reason for verdict in self.verdicts if not verdict.warning and verdict.status not in GREEN}
-        return open_ == {"stale"}
-
-    @property
     def exit_status(self) -> ExitStatus | None:
         """0: all pass, or do not count. 1: something fails. 3: something, or everything, could not be judged.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import spaced, verdict_mark, with_unit
+from stallgate.formatting import verdict_mark, with_unit
 from stallgate.model import CaseResult, FrozenStruct, Metric, Role, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
+from stallgate.render.results_line import standing
 from stallgate.render.tables import unit_in_heading
 from stallgate.render.view import View
 from stallgate.runs.naming import facts_of
@@ -56,7 +57,7 @@ def case_table(view: View) -> CaseTable:
         RankedCase(
             rank=place + 1,
             name=view.name(case.case),
-            below=facts_of(case.identity) if case.identity is not None else _below(case),
+            below=facts_of(case.identity) if case.identity is not None else standing(case),
             case=case.case.name,
             role=case.role,
             cells=[_cell(view, case, column) for column in columns],
@@ -83,10 +84,6 @@ def _heading(metric: Metric) -> str:
 
 def _columns(view: View) -> list[CaseColumn]:
     return case_columns(view.project.catalogue, view.stage_metrics(), imported=view.is_imported)
-
-
-def _below(case: CaseResult) -> str:
-    return case.role if case.outcome == "profiled" else f"{case.role}, {spaced(case.outcome)}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:

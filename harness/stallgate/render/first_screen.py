@@ -13,7 +13,7 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.headroom import badness, headroom, value_and_bound
 from stallgate.render.next_step import NextStep, judged_cases, next_step
-from stallgate.render.rightness import fraction_used
+from stallgate.render.results_line import ResultsLine, results_line
 from stallgate.render.run_word import RunWord, run_word
 from stallgate.render.view import View
 from stallgate.render.what_limits import distance_from_roof, limit_in_words, memory_path, waiting_in_words
@@ -24,14 +24,6 @@ MOST_JUDGED_ROWS = 3
 
 _MOST_NAMED = 6
 """Cases that the line of what is not judged names."""
-
-
-class ResultsLine(FrozenStruct, frozen=True):
-    """Whether the results are right."""
-
-    words: str
-    """Without full stop."""
-    style: Literal["pass", "fail", "open", "plain"]
 
 
 class JudgedTarget(FrozenStruct, frozen=True):
@@ -135,40 +127,6 @@ def _urgency(row: _Rowed) -> tuple[float, float, float]:
 
 
 _ORDER: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
-
-
-# --- right or wrong ---------------------------------------------------------------------------------------------------
-
-
-def results_line(result: JudgedRun) -> ResultsLine:
-    """How many of the candidates' results are right, and how close the worst came to being wrong.
-
-    All cases where there is no candidate. What is not gated and wrong is a note of the gate.
-    """
-    cases = result.run.cases
-    if result.run.kind == "imported":
-        return ResultsLine(words="Results: not checked: an ncu report holds no results", style="plain")
-    mine = [case for case in cases if case.role in ("candidate", "unknown")] or list(cases)
-    right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
-    wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
-    if wrong:
-        name, why = result.names[wrong[0].case], wrong[0].reason or wrong[0].edge_case_fault or ""
-        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why[:300]}"
-        return ResultsLine(words=said, style="fail")
-    counted = f"{len(right)} of {len(mine)} {'case' if len(mine) == 1 else 'cases'}"
-    if not right:
-        return ResultsLine(words=f"Results: not known, {counted} compared to the end", style="open")
-    style: Literal["pass", "open"] = "pass" if len(right) == len(mine) else "open"
-    return ResultsLine(words=f"Results right: {counted}{_worst(result, right)}", style=style)
-
-
-def _worst(result: JudgedRun, cases: list[CaseResult]) -> str:
-    worst = [(found.used, case) for case in cases for found in case.worst]
-    if not worst:
-        return ""
-    used, case = max(worst, key=lambda pair: pair[0])
-    whose = f" ({result.names[case.case]} on {case.case.workload})" if len(cases) > 1 else ""
-    return f", worst element at {fraction_used(used)} of its tolerance{whose}"
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

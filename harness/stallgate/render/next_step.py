@@ -88,9 +88,9 @@ def _without_faults(
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=_gate(run.name))
+        return NextStep(words=f"{_heaviest(views)}name a stage, and the gate judges", command=command.command)
     if run.kind == "imported" and result.judgement.exit_status == 3:
-        return NextStep(words="name a stage that needs no roof and no baseline", command=_gate(run.name))
+        return NextStep(words="name a stage that needs no roof and no baseline", command=command.command)
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     return _what_is_left(views, advised)
@@ -104,10 +104,6 @@ def _heaviest(views: Sequence[View]) -> str:
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
     return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
-
-
-def _gate(name: str) -> str:
-    return f"stallgate gate {name} --stage NAME"
 
 
 def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import listed, percent, rounded, scaled, share
+from typing import TYPE_CHECKING, Protocol
+
+from stallgate.formatting import listed, measured, percent, scaled, share
 from stallgate.judge.roof import Roof
 from stallgate.model import CaseResult
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.states import waits_in_words
-from stallgate.render.view import View
+
+if TYPE_CHECKING:
+    from stallgate.judge.evaluate import JudgedRun
+    from stallgate.project.load import Project
+
+
+class Readable(Protocol):
+    """What is known of the cases of a workload; a page's view is one."""
+
+    @property
+    def project(self) -> Project: ...
+
+    @property
+    def roof(self) -> Roof | None:
+        """The roof that fractions are of; None where there is none."""
+
+    def median(self, case: CaseResult, metric: str) -> float | None:
+        """The median of a metric of a case; None where it is not measured."""
+
+
+class CasesRead:
+    """The cases of a workload of a run, for who draws nothing."""
+
+    def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
+        self.project = project
+        self._summaries = result.summaries
+        found = result.roofs[problem, workload].deciding if (problem, workload) in result.roofs else None
+        self.roof = found if isinstance(found, Roof) else None
+
+    def median(self, case: CaseResult, metric: str) -> float | None:
+        summary = self._summaries.get((case.case, metric))
+        return summary.median if summary is not None else None
+
 
 _NEAR = 0.8
 """From this fraction of the roof on, the roof's kind is what limits a kernel."""
@@ -22,7 +56,7 @@ _NOISE = 0.02
 """Up to this much above the roof is within the noise of the two measurements."""
 
 
-def limit_in_words(view: View, case: CaseResult) -> str:
+def limit_in_words(view: Readable, case: CaseResult) -> str:
     """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
     fraction, roof = view.median(case, ROOF_FRACTION), view.roof
     busiest = _busiest(view, case)
@@ -44,7 +78,7 @@ def distance_from_roof(fraction: float, roof: Roof) -> str:
     return f"{said}: {'within noise, nothing is left' if within else 'some of its bytes come from L2, not from DRAM'}"
 
 
-def _busiest(view: View, case: CaseResult) -> str:
+def _busiest(view: Readable, case: CaseResult) -> str:
     """Memory or arithmetic by utilisation, or latency where neither is busy; '' where neither is known."""
     known = [
         (value, name, kind)
@@ -78,7 +112,7 @@ _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 # --- warps ------------------------------------------------------------------------------------------------------------
 
 
-def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
+def waiting_in_words(view: Readable, case: CaseResult, most: int = 3) -> str:
     """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
     states = [metric for metric in view.project.catalogue.metrics.values() if metric.state is not None]
     known = {metric.state or "": view.median(case, metric.name) for metric in states}
@@ -88,7 +122,7 @@ def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-def memory_path(view: View, case: CaseResult) -> str:
+def memory_path(view: Readable, case: CaseResult) -> str:
     """The way of a case's bytes: hit rates, DRAM traffic, and what the workload needs; '' where nothing is known."""
     parts = ["SM"]
     for name, cache in (("l1_hit_rate", "L1"), ("l2_hit_rate", "L2")):
@@ -105,11 +139,11 @@ _MUCH, _LITTLE = 1.05, 0.98
 """Traffic over need: from the first on it is more than needed, below the second some of it stayed in L2."""
 
 
-def _beside_need(view: View, case: CaseResult) -> str:
+def _beside_need(view: Readable, case: CaseResult) -> str:
     traffic = view.median(case, "traffic")
     if traffic is None:
         return "; bytes needed: not known"
-    said = f", {rounded(traffic)} times the bytes needed"
+    said = f", {measured(traffic, '')} times the bytes needed"
     if traffic >= _MUCH:
         return f"{said}: more than needed"
     return f"{said}: {'writes that stay in L2 are not counted' if traffic < _LITTLE else 'no more than needed'}"
