@@ -102,11 +102,12 @@ class Change(FrozenStruct, frozen=True):
 
 
 def change_text(effect: float | None, *, in_points: bool = False) -> str:
-    """A change in per cent, or in points, with its sign; zero has none."""
+    """A change in per cent, or in points, with its sign; zero, and what is near it, has none."""
     if effect is None:
         return "–"
-    sign = "+" if effect > 0 else "-" if effect < 0 else ""
-    return f"{sign}{difference(100 * abs(effect))} {'points' if in_points else '%'}"
+    size = difference(100 * abs(effect))
+    sign = "" if effect == 0 or size.startswith("<") else "+" if effect > 0 else "-"
+    return f"{sign}{size} {'points' if in_points else '%'}"
 
 
 # --- the rule ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
-from stallgate.formatting import beside, difference, percent, quantity, telling_digits
+from stallgate.formatting import beside, difference, percent, quantity, rounded, telling_digits
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 from stallgate.project.catalogue import points_of
@@ -223,5 +223,5 @@ def _wanted(metric: Metric, summary: Summary, bound: Bound) -> str:
     if tolerance is None and points is None:
         return limit
     noise = ", the spread of its repeated runs" if bound.noisy else ""
-    size = percent(tolerance or 0.0) if points is None else f"{difference(points)} points"
+    size = f"{rounded(100 * (tolerance or 0.0))} %" if points is None else f"{rounded(points)} points"
     return f"{limit} ({size} worse{noise})"

@@ -138,7 +138,7 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         left_out += len(asked) - len(wanted)
         found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
         idle = _idle_stages(grounds, problem, list(dict.fromkeys(stage.name for stage, _ in wanted)))
-        silent = _untargeted(grounds, problem, [*idle, *found])
+        silent = _untargeted(grounds, problem, [*idle, *found], wanted)
         verdicts += [*_without_numbers(grounds, problem), *silent, *idle, *found]
     notes = _notes(grounds, verdicts, left_out)
     stages_once = list(dict.fromkeys(chain.from_iterable(judged_by.values())))
@@ -282,9 +282,14 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
     ]
 
 
-def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
-    """A verdict for every candidate with numbers that no target is for."""
+def _untargeted(
+    grounds: Grounds, problem: str, verdicts: list[Verdict], wanted: list[tuple[Stage, Target]]
+) -> list[Verdict]:
+    """A verdict for every candidate with numbers that no target is for; not where its judged case has none."""
     asked_of = {verdict.variant for verdict in verdicts}
+    for result in _judged(grounds, problem):
+        if result.case in grounds.unsound and any(_is_for(grounds, result, *each) for each in wanted):
+            asked_of.add(result.case.variant)
     silent = {r.case.variant: r.case for r in _usable(grounds, problem) if r.case.variant not in asked_of}
     return [
         verdict_of(
@@ -293,6 +298,12 @@ def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list
         )
         for variant, case in silent.items()
     ]
+
+
+def _is_for(grounds: Grounds, result: CaseResult, stage: Stage, target: Target) -> bool:
+    """Whether a target of a stage is for a case."""
+    is_named = not target.variants or result.case.variant in target.variants
+    return is_named and result.case.workload in _judged_workloads(grounds, result.case.problem, stage)
 
 
 def _idle_stages(grounds: Grounds, problem: str, stages: list[str]) -> list[Verdict]:

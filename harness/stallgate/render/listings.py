@@ -23,11 +23,11 @@ def _text(words: str, style: str = "") -> Text:
 def runs_table(runs: Sequence[StoredRun]) -> Table:
     """A row for each run, in the given order; a run that cannot be read has its reason."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("run", overflow="fold", min_width=12)
     for heading in ("kind", "problems", "GPU"):
         table.add_column(heading, overflow="fold")
     table.add_column("cases", justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold", min_width=8)
+    table.add_column("verdict", overflow="fold", min_width=14)
     for stored in runs:
         table.add_row(*_run_cells(stored))
     return table
