@@ -15,7 +15,7 @@ from stallgate.errors import BadArgument
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.extract.table import MetricRow, as_csv
 from stallgate.formatting import listed
-from stallgate.judge.imports import judge_import, judging_stages
+from stallgate.judge.imports import judge_import, stages_that_judge
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
 from stallgate.judge.verdicts import ExitStatus, Judgement, Targets, grounds_of, judge_targets
@@ -103,7 +103,7 @@ def asked_status(result: JudgedRun, project: Project) -> ExitStatus:
     """
     status = result.judgement.exit_status
     if status is None:
-        stages = judging_stages(project, result)
+        stages = stages_that_judge(project, result)
         can = f"; {listed(stages)} can judge it" if stages else ""
         raise BadArgument(
             f"{result.run.name} is imported, and no stage says what to ask of it",

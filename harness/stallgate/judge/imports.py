@@ -66,7 +66,7 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
     )
 
 
-def judging_stages(project: Project, read: ReadRun) -> list[str]:
+def stages_that_judge(project: Project, read: ReadRun) -> list[str]:
     """The stages with a target that an imported run can be judged by: it needs no roof, and the reports have it."""
     measured = {metric for (_, metric), summary in read.summaries.items() if summary.median is not None}
     return [
