@@ -37,7 +37,7 @@ VARIANTS = ("copy_roof", "blocked_scan", "adaptive_scan", "torch_cumprod")
 WORKLOADS = ("square", "page")
 CASES = len(VARIANTS) * len(WORKLOADS)
 
-WIDE = 300
+WIDE = 3000
 """Columns of a terminal that wraps nothing."""
 
 
