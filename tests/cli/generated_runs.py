@@ -8,7 +8,6 @@ have said. Judging, comparing, drawing and printing are the commands' own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -174,7 +173,3 @@ def _jitter(sample: str, spread: float) -> float:
     """A sample's factor: some are above the median and some below."""
     number = int(sample) if sample.isdecimal() else 0
     return 1.0 + spread * (number % 5 - 2) / 2
-
-
-Reader = Callable[..., ReadRun]
-"""What the commands read a folder with."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from stallgate.formatting import status_label
-from tests.render.page_text import PageText, Text, read_page
+from tests.render.page_text import PageText, read_page
 
 Json = dict[str, Any]
 
@@ -428,7 +428,3 @@ def of_compare_text(words: str, found: Json) -> Iterator[Statement]:
         for side, value in (("before", before), ("value", after)):
             if value != "–":
                 yield from _number((side, case, metric), value, f"compare ({value})")
-
-
-def texts_of(page: str) -> list[Text]:
-    return read_page(page).texts
