@@ -154,52 +154,96 @@ def number(value: float) -> str:
     return rounded(value)
 
 
-def apart(value: float, bound: float) -> tuple[str, str]:
-    """A value and its bound in three significant digits, or in as many as it takes to tell them apart."""
-    shown = _kept_zeros(value), number(bound)
-    if value == bound:
-        return number(value), number(bound)
-    digits = 3
-    while shown[0] == shown[1] and digits < _MOST_DIGITS:
-        digits += 1
-        shown = rounded(value, digits), rounded(bound, digits)
-    return shown
+def beside(value: float, bound: float, unit: str) -> tuple[str, str]:
+    """A value and its bound with their unit, in three significant digits or as many as it takes to tell them apart.
 
+    The value keeps the zeros at its end, 0.990 beside 0.97; times are in the unit that the bound is read in.
+    """
+    digits = telling_digits(value, bound)
+    return quantity(value, unit, digits, like=bound), limit(bound, unit, digits)
+
+
+def telling_digits(value: float, bound: float) -> int:
+    """Three significant digits, or as many as it takes to tell a value from its bound."""
+    unlike = (n for n in range(_DIGITS, _MOST_DIGITS) if f"{value:.{n}g}" != f"{bound:.{n}g}")
+    return next(unlike, _MOST_DIGITS) if value != bound else _DIGITS
+
+
+_DIGITS = 3
+"""Significant digits of a value, everywhere; more only where it would look like its bound."""
 
 _MOST_DIGITS, _TELLING_DIGITS = 9, 16
 
 
-def _kept_zeros(value: float) -> str:
-    """A value in three significant digits, zeros too: 0.99 beside a bound of 0.97 is 0.990."""
-    return number(value) if abs(value) >= 1e3 or value == 0 else rounded(value, zeros=True)
+def quantity(value: float, unit: str, digits: int = _DIGITS, *, like: float | None = None) -> str:
+    """A measured value with its unit, the zeros at its end kept.
+
+    Args:
+        value: the value.
+        unit: its unit.
+        digits: significant digits.
+        like: of times, another one, in whose multiple of the unit this one is told.
+    """
+    if unit == "%" or unit not in _SCALES:
+        shown = share(value, digits) if unit == "%" else measured(value, unit, digits)
+        return f"{shown} {unit}".rstrip()
+    factor, sign = _scale(value if like is None else like, unit)
+    return f"{rounded(value / factor, digits, zeros=unit == 'ns')}{sign}"
 
 
-def share(value: float) -> str:
-    """A percentage, without its sign: three significant digits, two places at most; what is not 0 is not called 0."""
+def limit(value: float, unit: str, digits: int = _DIGITS) -> str:
+    """A bound with its unit, as somebody writes it: without zeros at its end."""
+    if unit in _SCALES:
+        factor, sign = _scale(value, unit)
+        return f"{rounded(value / factor, digits)}{sign}"
+    return f"{number(value) if digits == _DIGITS else rounded(value, digits)} {unit}".rstrip()
+
+
+def measured(value: float, unit: str, digits: int = _DIGITS) -> str:
+    """A measured value without its unit: ratios and rates keep the zeros at their end, counts have none."""
+    if digits > _DIGITS:
+        return rounded(value, digits, zeros=_is_continuous(unit) and abs(value) < _WHOLE)
+    return rounded(value, zeros=True) if _is_continuous(unit) and 0 < abs(value) < _WHOLE else number(value)
+
+
+_WHOLE = 1e3
+"""From here on, three digits have no place after the point."""
+
+
+def _is_continuous(unit: str) -> bool:
+    return unit in ("", "%", "µs", "ms", "s") or "/" in unit
+
+
+def share(value: float, digits: int = _DIGITS) -> str:
+    """A percentage, without its sign, in three significant digits; what is not 0 is not called 0."""
     if 0 < abs(value) < _SMALLEST_SHARE:
         return f"<{_SMALLEST_SHARE}"
-    return rounded(value) if abs(value) >= 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return measured(value, "%", digits)
 
 
 _SMALLEST_SHARE = 0.01
 
 
+def difference(value: float) -> str:
+    """A change, a distance or a rest, in per cent or in points: one place after the point, below 1 two digits."""
+    if 0 < abs(value) < _SMALLEST_SHARE:
+        return f"<{_SMALLEST_SHARE}"
+    return f"{value:,.1f}" if abs(value) >= _ONE else rounded(value, 2, zeros=value != 0)
+
+
+_ONE = 0.995
+"""From here on, two significant digits round up to 1.0."""
+
+
 def percent(fraction: float) -> str:
-    """A fraction as a percentage."""
-    return f"{100 * fraction:.1f} %"
+    """A fraction as a percentage: of a change, a distance or a rest."""
+    return f"{difference(100 * fraction)} %"
 
 
-def quantity(value: float, unit: str) -> str:
-    """A value with its unit; a time in the unit that it is read in.
-
-    Verdicts quote values in it beside their bounds: a fourth digit tells a near miss from a bound that is met.
-    """
-    return scaled(value, unit, 4) if unit == "ns" else f"{rounded(value, 4)} {unit}".rstrip()
-
-
-def bare(value: float, unit: str) -> str:
-    """A value beside others of its unit, which is said of them; a time has it, because it is read in another."""
-    return quantity(value, unit) if unit == "ns" else rounded(value, 4)
+def spread_in_words(low: float, median: float, high: float) -> str:
+    """How far the samples lie from their median at most: ``± 0.076 %``."""
+    farthest = max(high - median, median - low)
+    return f"± {percent(farthest / abs(median))}" if median else f"{rounded(low)} to {rounded(high)}"
 
 
 _SCALES = {
@@ -217,9 +261,14 @@ def scaled(value: float, unit: str, digits: int = 3) -> str:
     """A value in few characters: times and bytes in a multiple of their unit, counts with M or G."""
     if unit == "%":
         return f"{share(value)} %"
+    factor, sign = _scale(value, unit)
+    return f"{rounded(value / factor, digits, zeros=unit == 'ns')}{sign}"
+
+
+def _scale(value: float, unit: str) -> tuple[float, str]:
+    """The multiple of a unit that a value is read in, and its sign."""
     scales = _SCALES.get(unit, _COUNTS)
-    factor, sign = next((scale for scale in scales if abs(value) >= scale[0] * _ROUNDS_UP), scales[-1])
-    return f"{rounded(value / factor, digits)}{sign}"
+    return next((scale for scale in scales if abs(value) >= scale[0] * _ROUNDS_UP), scales[-1])
 
 
 def scaled_apart(value: float, other: float, unit: str) -> tuple[str, str]:
@@ -231,8 +280,13 @@ def scaled_apart(value: float, other: float, unit: str) -> tuple[str, str]:
     return shown
 
 
+def has_own_unit(unit: str) -> bool:
+    """Whether ``with_unit`` tells a value with its unit; other units are told in a heading or a column of their own."""
+    return unit in _SCALES or unit in ("%", "byte/s", "flop/s", "flop")
+
+
 def with_unit(value: float, unit: str) -> str:
-    """A value with its unit in three significant digits, in a multiple of the unit where that is shorter."""
+    """A value in three significant digits, with its unit or a multiple of it where that is shorter."""
     if unit in _SCALES or unit == "%":
         return scaled(value, unit)
     if unit == "byte/s":
@@ -241,7 +295,7 @@ def with_unit(value: float, unit: str) -> str:
         return f"{scaled(value, 'FLOP')}/s"
     if unit == "flop":
         return scaled(value, "FLOP")
-    return number(value)
+    return measured(value, unit)
 
 
 def duration_in_words(seconds: float) -> str:

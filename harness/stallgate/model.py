@@ -1037,15 +1037,17 @@ class Verdict(FrozenStruct, frozen=True):
 
 
 class CitedReading(FrozenStruct, frozen=True):
-    """A number that an advice stands on, and the launch that it was read from."""
+    """A number that an advice stands on, and what it was read from."""
 
     metric: str
     value: float
     unit: str
     launch: int | None
-    """None of a whole call, and of a fact that no launch has."""
+    """None of a whole call, of a median of several samples, and of a fact that no launch has."""
     sample: str
-    """Empty of a fact that is of the code or the workload."""
+    """Empty of a median of several samples, and of a fact that is of the code or the workload."""
+    samples: int = 1
+    """How many samples, or launches of an imported case, the value is the median of."""
 
 
 class Advice(FrozenStruct, frozen=True):

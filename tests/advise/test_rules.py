@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from stallgate.advise.advice import holds
+from stallgate.advise.facts import facts_of_launch
 from stallgate.advise.readings import LaunchReadings
 from stallgate.advise.tree import explained
 from stallgate.model import Case, CitedReading
@@ -34,7 +35,7 @@ ROWS = {
         {"bytes_per_sector_loaded": 4, "l2_throughput": 77, "dram_throughput": 12}, 0.77, {"bytes_per_sector_loaded": 0}
     ),
     "excessive_sectors": Row(
-        {"excessive_sectors": 5e5, "theoretical_sectors": 1e6, "l2_throughput": 80}, 0.4, {"excessive_sectors": 1e4}
+        {"excessive_sectors": 5e5, "theoretical_sectors": 1e6, "busiest_cache": 80}, 0.4, {"excessive_sectors": 1e4}
     ),
     "narrow_loads": Row(
         {**IDLE, "load_sectors_per_request": 1, "bytes_per_sector_loaded": 32, "stall_lg_throttle": 10},
@@ -47,7 +48,9 @@ ROWS = {
         {"bytes_per_sector_stored": 32},
     ),
     "bytes_in_flight": Row(
-        {**IDLE, "achieved_occupancy": 50, "grid_size": 132, "multiprocessors": 132}, 0.4, {"grid_size": 60}
+        {**IDLE, "busiest_cache": 20, "achieved_occupancy": 50, "grid_size": 132, "multiprocessors": 132},
+        0.4,
+        {"busiest_cache": 97.9},
     ),
     "no_pipelining": Row({**STAGES, "num_stages": 1}, 0.4, {"num_stages": 3}),
     "pipelining_ignored": Row({**STAGES, "num_stages": 3, "async_copies": 0}, 0.4, {"async_copies": 1000}),
@@ -289,3 +292,27 @@ def test_a_cause_explains_no_more_than_the_one_above_it(repository: Project) -> 
     assert explained(rules["no_pipelining"], rules, found) == pytest.approx(1 - 69 / 92)
     near = readings({**STAGES, "num_stages": 1, "roof_fraction": 0.95})
     assert explained(rules["no_pipelining"], rules, near) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("caches", "busiest"),
+    [
+        ({"l1_throughput": 97.9, "l2_throughput": 31.0}, 97.9),
+        ({"l1_throughput": 12.0, "l2_throughput": 31.0}, 31.0),
+        ({"l2_throughput": 31.0}, 31.0),
+    ],
+)
+def test_requests_cost_time_in_the_busier_cache(caches: dict[str, float], busiest: float) -> None:
+    assert facts_of_launch(caches)["busiest_cache"] == busiest
+
+
+def test_a_busy_l1_is_no_lack_of_bytes_in_flight(repository: Project) -> None:
+    rules = read_advice_rules(ROOT, repository.catalogue)
+    fires = ROWS["bytes_in_flight"].fires
+    assert holds(rules["bytes_in_flight"], readings(fires))
+    assert not holds(rules["bytes_in_flight"], readings(fires | facts_of_launch({"l1_throughput": 80.0})))
+    assert explained(rules["excessive_sectors"], rules, readings(_UNUSED)) == pytest.approx(0.5 * 0.979)
+
+
+_UNUSED = {"excessive_sectors": 5e5, "theoretical_sectors": 1e6, "l1_throughput": 97.9, "l2_throughput": 20.0}
+_UNUSED |= facts_of_launch(_UNUSED)

@@ -32,15 +32,15 @@ def test_results_on_other_causes_notes_and_repetitions_are_left_out(repository: 
 
 def test_an_estimate_beyond_the_roof_is_contradicted(repository: Project) -> None:
     (said,) = contradictions(rule(repository, "barrier_waits"), details(result()), above_roof=0.05, gain=0.05)
-    assert said == "NVIDIA's rule estimates 30 % for 'Barrier Stalls', and only 5 % of the time is above the roof"
+    assert said == "NVIDIA's rule estimates 30.0 % for 'Barrier Stalls', and only 5.0 % of the time is above the roof"
 
 
 def test_estimates_that_are_far_apart_are_told(repository: Project) -> None:
     asked = rule(repository, "barrier_waits")
     (low,) = contradictions(asked, details(result()), above_roof=None, gain=0.1)
     (high,) = contradictions(asked, details(result()), above_roof=None, gain=0.7)
-    assert low.endswith("the cause explains at most 10 %")
-    assert high.endswith("the cause explains up to 70 %")
+    assert low.endswith("the cause explains at most 10.0 %")
+    assert high.endswith("the cause explains up to 70.0 %")
     assert contradictions(asked, details(result()), above_roof=None, gain=0.25) == []
 
 

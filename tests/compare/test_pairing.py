@@ -167,7 +167,7 @@ def test_unknown_conditions_show_both_values_and_no_word(repository: Project) ->
     assert change.obstacle is not None
     assert change.obstacle.code == "conditions_unknown"
     assert pair.differs == ["grid 32x16x1 → 16x32x1"]
-    assert found.finding == "1 of 1 cases in both runs; gemm took 110 ns and takes 55 ns (-50.0 %)"
+    assert found.finding == "1 of 1 cases in both runs; gemm took 110 ns and takes 55.0 ns (-50.0 %)"
     assert found.comparable
 
 

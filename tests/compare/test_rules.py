@@ -67,7 +67,7 @@ def test_a_reading_allows_a_change_and_its_lack_allows_nothing(
 def test_a_finding_says_which_reading_would_have_allowed_the_change(repository: Project) -> None:
     (found,) = held(repository, STALL, change(), memory_dependency_stall=6.0)
     assert decided_by(found) == (
-        "allowed by memory_dependency_stall >= 20; read: memory_dependency_stall 6 % on square"
+        "allowed by memory_dependency_stall >= 20; read: memory_dependency_stall 6.00 % on square"
     )
     (untold,) = held(repository, STALL, change())
     assert untold.missing == ["memory_dependency_stall"]

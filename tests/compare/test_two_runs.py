@@ -128,7 +128,7 @@ def test_a_share_changes_in_points_and_all_else_in_per_cent() -> None:
     assert fraction.text == "-3.0 points"
     count = compare_metric(metric("lower"), samples(100), samples(118.54))
     assert (count.text, count.points) == ("+18.5 %", None)
-    assert compare_metric(TIME, samples(100_000), samples(99_999)).text == "0.0 %"
+    assert compare_metric(TIME, samples(100_000), samples(99_999)).text == "<0.01 %"
 
 
 @pytest.mark.parametrize("crossing", ["better", "worse"])
@@ -404,7 +404,7 @@ def test_the_terminal_shows_the_stage_and_what_moved(repository: Project) -> Non
         show(moved(repository), every=False)
     rows = [line.split() for line in captured.get().splitlines()]
     assert ["duration", "101", "ns", "→", "104", "ns", "+3.0", "%", "slower"] in rows
-    assert ["l2_throughput", "2", "%", "→", "1", "%", "-1.0", "points", "moved"] in rows
+    assert ["l2_throughput", "2.00", "%", "→", "1.00", "%", "-1.0", "points", "moved"] in rows
     assert {row[0] for row in rows if row}.isdisjoint({"roof_fraction", "l2_hit_rate", "stall_wait"})
     assert "no change: 2 metrics of 2 cases; --all has every metric" in captured.get()
     assert "naive_serial on square: crashed in the run after" in captured.get()

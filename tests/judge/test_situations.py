@@ -22,6 +22,7 @@ from stallgate.judge.verdicts import Judgement
 from stallgate.measure.profile import subject_of
 from stallgate.model import Attempt, CaseResult, Exemption, Launch, Selection, Settings, Target, Verdict
 from stallgate.project.load import Project
+from stallgate.render.run_word import said_of
 from tests.judge.judging import (
     CATALOGUE,
     STALL,
@@ -30,6 +31,7 @@ from tests.judge.judging import (
     environment,
     judged,
     reasons,
+    run_of,
     summary,
     target,
     usual,
@@ -593,7 +595,7 @@ def sentence(found: Judgement, workload: str = "square") -> str:
 def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
     found = judged(regression()(repository), candidate=SLOWER)
     assert sentence(found) == (
-        "duration is 105 ns, 5.00 % worse than the baseline's 100 ns; wanted at most 102 ns (2 % worse)"
+        "duration is 105 ns, 5.0 % worse than the baseline's 100 ns; wanted at most 102 ns (2 % worse)"
     )
     verdict = found.verdicts[0]
     assert (verdict.comparison, verdict.bound, verdict.baseline, verdict.tolerance) == ("at_most", 102.0, 100.0, 0.02)
@@ -602,7 +604,7 @@ def test_a_regression_is_told_by_name_and_size(repository: Project) -> None:
 def test_a_regression_of_a_share_is_told_in_points(repository: Project) -> None:
     found = judged(lost(insist=True)(repository), candidate={STALL: summary(13.2)})
     assert sentence(found) == (
-        f"{STALL} is 13.2 %, 3.2 points worse than the baseline's 10 %; wanted at most 12 % (2 points worse)"
+        f"{STALL} is 13.2 %, 3.2 points worse than the baseline's 10.0 %; wanted at most 12 % (2 points worse)"
     )
     verdict = found.verdicts[0]
     assert (verdict.bound, verdict.tolerance, verdict.tolerance_points) == (12.0, None, 2.0)
@@ -610,7 +612,7 @@ def test_a_regression_of_a_share_is_told_in_points(repository: Project) -> None:
 
 def test_a_counter_that_is_worse_at_no_loss_of_time_is_a_note(repository: Project) -> None:
     found = judged(lost(insist=False)(repository), candidate={STALL: summary(13.2)})
-    assert sentence(found).endswith("; a note only: the time is no worse, 100 ns against at most 100.5 ns")
+    assert sentence(found).endswith("; a note only: the time is no worse, 100.0 ns against at most 100.5 ns")
 
 
 def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> None:
@@ -622,7 +624,7 @@ def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> Non
 
 def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Project) -> None:
     found = judged(with_stage(repository, STALL_TARGET), subjects={})
-    assert found.is_stale
+    assert said_of(run_of(repository, usual()), found).words == "Stale: the code changed since"
     assert {verdict_mark(verdict) for verdict in found.verdicts} == {"○ stale"}
     assert all(verdict.sentence.startswith("stale: ") for verdict in found.verdicts)
     assert counted_verdicts((v.status, v.reason) for v in found.verdicts) == f"{len(found.verdicts)} stale"
@@ -630,12 +632,12 @@ def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Projec
     assert {verdict_mark(verdict) for verdict in judged(with_stage(repository, REGRESSION)).verdicts} == {
         "○ not judged"
     }
-    assert mixed.is_stale
+    assert said_of(run_of(repository, usual()), mixed).words == "Stale: the code changed since"
 
 
 def test_a_difference_below_the_least_effect_is_no_change(repository: Project) -> None:
     found = judged(regression()(repository), candidate={"duration": summary(100.2)})
-    assert "duration is 100.2 ns, no change from the baseline's 100 ns; wanted" in sentence(found)
+    assert "duration is 100 ns, no change from the baseline's 100 ns; wanted" in sentence(found)
 
 
 def test_a_tolerance_widened_by_noise_says_so(repository: Project) -> None:
@@ -662,7 +664,7 @@ def test_a_waiver_that_nothing_needs_is_noted(repository: Project, until: date) 
 def test_an_excuse_says_both_numbers(repository: Project) -> None:
     found = judged(plain(OR_AT_THE_ROOF)(repository), candidate=HIGH_STALL)
     assert sentence(found) == (
-        "memory_dependency_stall is 35 %; wanted below 20 %; excused: roof_fraction is 0.985, at least 0.95"
+        "memory_dependency_stall is 35.0 %; wanted below 20 %; excused: roof_fraction is 0.985, at least 0.95"
     )
     excuse = found.verdicts[0].excuse
     assert excuse is not None
@@ -714,19 +716,19 @@ def test_no_resource_is_blamed_where_they_allow_all(repository: Project) -> None
 def test_the_kernels_of_a_call_are_shown(repository: Project) -> None:
     kernels = {"scan": summary(12.0), "fix": summary(18.5)}
     found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
-    assert sentence(found).endswith("; its kernels: scan 12, fix 18.5")
+    assert sentence(found).endswith("; its kernels: scan 12.0 %, fix 18.5 %")
     each = judged(
         with_stage(repository, replace(STALL_TARGET, scope="kernel"), workloads=["square"]),
         parts={(case("blocked_scan"), STALL): kernels},
     )
     assert [(verdict.kernel, verdict.value) for verdict in each.verdicts] == [("scan", 12.0), ("fix", 18.5)]
-    assert each.verdicts[0].sentence == "memory_dependency_stall of scan is 12 %; wanted below 20 %"
+    assert each.verdicts[0].sentence == "memory_dependency_stall of scan is 12.0 %; wanted below 20 %"
 
 
 def test_of_many_kernels_the_first_are_told(repository: Project) -> None:
     kernels = {f"{'long ' * 20}{number}": summary(float(number)) for number in range(6)}
     found = judged(with_stage(repository, STALL_TARGET), parts={(case("blocked_scan"), STALL): kernels})
-    assert sentence(found).endswith("… 3 and 2 more")
+    assert sentence(found).endswith("… 3.00 % and 2 more")
     assert len(sentence(found)) < 400
     assert len(found.verdicts[0].parts) == 6
 

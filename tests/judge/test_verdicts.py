@@ -60,7 +60,7 @@ def test_a_sentence_on_times_has_every_time_in_the_unit_that_it_is_read_in(repos
     project = with_stage(repository, target("duration", at_most=52e9))
     found = judged(project, candidate={"duration": summary(51e9, 53e9, 54e9)})
     sentences = [verdict.sentence for verdict in found.verdicts if verdict.metric == "duration"]
-    assert sentences[0] == "duration is 53 s; wanted at most 52 s; its samples reach from 51 s to 54 s"
+    assert sentences[0] == "duration is 53.0 s; wanted at most 52 s; its samples reach from 51.0 s to 54.0 s"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_heading_has_its_unit_and_short_lines(repository: Project) -> None:
         ("effective_bandwidth", 3190.2, "3,190"),
         ("effective_bandwidth", 999.7, "1,000"),
         ("dram_throughput", 0.0407, "0.0407"),
-        ("tflops", 0.0, "0.00"),
+        ("tflops", 0.0, "0"),
     ],
 )
 def test_values_are_short(repository: Project, metric: str, value: float | None, text: str) -> None:

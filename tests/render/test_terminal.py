@@ -142,8 +142,10 @@ def test_a_profile_ends_with_a_digest(repository: Project, name: str, width: int
     result, project = run(repository, name)
     text = printed(width, lambda: show_digest(result, project))
     lines, said = text.splitlines(), " ".join(text.split())
-    assert lines[0].startswith(CONCLUSIONS.get(name, "NOT DECIDED"))
-    assert lines[-1].startswith("next (")
+    assert lines[0].startswith("Results wrong: " if name == "wrong" else "Results ")
+    (last,) = [place for place, line in enumerate(lines) if line.startswith(CONCLUSIONS.get(name, "NOT DECIDED"))]
+    assert lines[last - 1].startswith("next (")
+    assert all(line.startswith("  ") for line in lines[last + 1 :]), "the verdict is the end"
     assert "blocked_scan on square" in said
     expected = {
         "pass": "targets met (2)",

@@ -9,7 +9,7 @@ from stallgate.advise.readings import LaunchReadings, readings_by_case, with_fac
 from stallgate.advise.theirs import contradictions, details_by_case, hottest_line, of_kernel, results_on
 from stallgate.advise.tree import OF_TREE, ancestors, explained, own_share
 from stallgate.extract.read_run import ReadRun
-from stallgate.formatting import listed, rounded, scaled
+from stallgate.formatting import listed, quantity, rounded, scaled
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roofs, find_roofs, with_roof_fractions
 from stallgate.judge.soundness import unsound_cases
@@ -264,10 +264,17 @@ def spelled(reading: CitedReading) -> str:
     short = float(f"{value:.3g}")
     if unit == "ns" or (unit == "byte" and abs(value) >= _LARGE):
         return scaled(short, unit)
+    if unit in ("", "%") and not _is_plain(reading):
+        return quantity(value, unit)
     if unit in ("", "%"):
         return f"{rounded(value)} {unit}".rstrip()
     one, several = _WORDS.get(unit, (unit, f"{unit}s"))
     return f"{_counted(value, short, unit)} {one if value == 1 else several}"
+
+
+def _is_plain(reading: CitedReading) -> bool:
+    """Whether a number is written somewhere, and not measured: a count, a yes or no, a bound."""
+    return reading.launch is None and not reading.sample and reading.samples == 1
 
 
 def _counted(value: float, short: float, unit: str) -> str:

@@ -19,6 +19,9 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 
+CACHES = ("l1_throughput", "l2_throughput")
+"""Utilisation of the caches: sectors that are asked for in vain cost time in the busier one."""
+
 AT_THE_ROOF = 0.97
 """The fraction of the roof from which nothing is left that is worth looking for, as stages of memory ask."""
 
@@ -34,7 +37,9 @@ def facts_of_case(read: ReadRun, project: Project, roofs: Roofs, result: CaseRes
 def facts_of_launch(values: dict[str, float]) -> dict[str, float]:
     """Name -> value, of the facts that follow from a launch's readings."""
     waves = values.get("waves")
-    return {"waves_begun": float(ceil(waves))} if waves else {}
+    caches = [values[name] for name in CACHES if name in values]
+    found = {"waves_begun": float(ceil(waves))} if waves else {}
+    return found | ({"busiest_cache": max(caches)} if caches else {})
 
 
 # --- the roof and the workload ----------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
-"""The readings of one launch that advice stands on.
+"""The readings of one call, or of each of its launches, that advice stands on.
 
-Every number is of one launch of one sample, so that a reader finds it again: the sample of the median duration, or of
-an imported report the first, which NVIDIA's rule results are of. What the samples lack is read from the detail launch.
+A number is the median over the samples, as every other view of a run has it. What a sample lacks is read from the
+detail launch. Calls that did not launch the same kernels have no median of a launch: these are of the first sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from statistics import median
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import MetricRow
@@ -46,8 +46,7 @@ def readings_by_case(read: ReadRun, wanted: set[str]) -> dict[Case, list[LaunchR
     for row in read.rows:
         if row.metric in wanted:
             calls.setdefault(row.case, {}).setdefault(row.sample, {}).setdefault(row.launch, []).append(row)
-    is_import = read.run.kind == "imported"
-    return {case: _of_case(case, samples, is_import=is_import) for case, samples in calls.items()}
+    return {case: _of_case(case, samples) for case, samples in calls.items()}
 
 
 def with_facts(found: LaunchReadings, facts: dict[str, float]) -> LaunchReadings:
@@ -59,22 +58,19 @@ def with_facts(found: LaunchReadings, facts: dict[str, float]) -> LaunchReadings
     return LaunchReadings(found.case, found.kernel, found.share, found.readings | cited, found.is_part)
 
 
-def _of_case(case: Case, samples: dict[str, Launches], *, is_import: bool) -> list[LaunchReadings]:
-    measured = {name: launches for name, launches in samples.items() if name != DETAIL}
+def _of_case(case: Case, samples: dict[str, Launches]) -> list[LaunchReadings]:
     detail = samples.get(DETAIL, {})
-    if not measured:
-        measured = {DETAIL: detail}
-    chosen = next(iter(measured.values())) if is_import else measured[_median_sample(measured)]
-    parts, more = _launches(chosen), _launches(detail)
-    whole = _cited([*detail.get(None, []), *chosen.get(None, [])])
+    measured = [launches for name, launches in samples.items() if name != DETAIL] or [detail]
+    parts, more = _alike([_launches(call) for call in measured]), _launches(detail)
+    whole = _medians([detail.get(None, [])]) | _medians([call.get(None, []) for call in measured])
     if len(parts) < 2:
-        known = _cited(rows for found in (more, parts) for rows in found[:1]) if parts else {}
-        kernel = parts[0][0].kernel if parts else ""
+        kernel = parts[0][0][0].kernel if parts else ""
+        known = (_medians(more[:1]) | _medians(parts[0])) if parts else {}
         return [LaunchReadings(case=case, kernel=kernel, share=1.0, readings=whole | known)]
-    total = _duration(chosen.get(None, []))
+    total = whole["duration"].value if "duration" in whole else None
     return [
         LaunchReadings(case=case, kernel="", share=1.0, readings=whole),
-        *(_part(case, rows, _same(more, place, rows), total) for place, rows in enumerate(parts)),
+        *(_part(case, found, _same(more, place, found[0]), total) for place, found in enumerate(parts)),
     ]
 
 
@@ -83,34 +79,36 @@ def _launches(call: Launches) -> list[list[MetricRow]]:
     return [call[index] for index in sorted(index for index in call if index is not None)]
 
 
+def _alike(calls: list[list[list[MetricRow]]]) -> list[list[list[MetricRow]]]:
+    """Place of a launch in its call -> its rows in each sample; in the first alone where the others' kernels differ."""
+    kernels = [[rows[0].kernel for rows in call] for call in calls]
+    alike = calls if all(found == kernels[0] for found in kernels) else calls[:1]
+    return [list(found) for found in zip(*alike, strict=True)]
+
+
 def _same(details: list[list[MetricRow]], place: int, rows: list[MetricRow]) -> list[MetricRow]:
     """The detail rows of the launch at the same place, if it is of the same kernel."""
     found = details[place] if place < len(details) else []
     return found if found and found[0].kernel == rows[0].kernel else []
 
 
-def _part(case: Case, rows: list[MetricRow], details: list[MetricRow], total: float | None) -> LaunchReadings:
-    own = _duration(rows)
-    share = own / total if own is not None and total else 0.0
-    return LaunchReadings(case, rows[0].kernel, share, _cited([*details, *rows]), is_part=True)
+def _part(case: Case, found: list[list[MetricRow]], details: list[MetricRow], total: float | None) -> LaunchReadings:
+    readings = _medians([details]) | _medians(found)
+    share = readings["duration"].value / total if "duration" in readings and total else 0.0
+    return LaunchReadings(case, found[0][0].kernel, share, readings, is_part=True)
 
 
-def _cited(rows: Iterable[MetricRow] | Iterable[list[MetricRow]]) -> dict[str, CitedReading]:
-    """Metric -> its reading; of two, the later."""
-    flat = [row for found in rows for row in (found if isinstance(found, list) else [found])]
-    return {
-        row.metric: CitedReading(row.metric, row.value, row.unit, row.launch, row.sample)
-        for row in flat
-        if row.state == "measured"
-    }
+def _medians(samples: list[list[MetricRow]]) -> dict[str, CitedReading]:
+    """Metric -> its median over samples, of those that every sample has."""
+    rows: dict[str, list[MetricRow]] = {}
+    for row in (row for sample in samples for row in sample if row.state == "measured"):
+        rows.setdefault(row.metric, []).append(row)
+    return {metric: _median(found) for metric, found in rows.items() if len(found) == len(samples)}
 
 
-def _median_sample(measured: dict[str, Launches]) -> str:
-    """The sample of the median duration; of an even number, the faster of the two in the middle."""
-    key: Callable[[str], float] = lambda name: _duration(measured[name].get(None, [])) or 0.0  # noqa: E731
-    ordered = sorted(measured, key=key)
-    return ordered[(len(ordered) - 1) // 2]
-
-
-def _duration(rows: list[MetricRow]) -> float | None:
-    return next((row.value for row in rows if row.metric == "duration" and row.state == "measured"), None)
+def _median(rows: list[MetricRow]) -> CitedReading:
+    first = rows[0]
+    if len(rows) == 1:
+        return CitedReading(first.metric, first.value, first.unit, first.launch, first.sample)
+    value = median(row.value for row in rows)
+    return CitedReading(first.metric, value, first.unit, launch=None, sample="", samples=len(rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import rounded
+from stallgate.formatting import difference
 from stallgate.model import AdviceRule, Case, Detail, HotLine, RuleResult, Run
 
 _LEAST_DISAGREEMENT = 2.0
@@ -67,15 +67,15 @@ def contradictions(rule: AdviceRule, details: list[Detail], above_roof: float | 
 def _contradiction(found: RuleResult, rule: AdviceRule, above_roof: float | None, gain: float) -> str:
     """Why an estimate is not to be believed, or ''."""
     estimate = found.speedup or 0.0
-    begin = f"NVIDIA's rule estimates {rounded(estimate)} % for '{found.title}'"
+    begin = f"NVIDIA's rule estimates {difference(estimate)} % for '{found.title}'"
     left = 100 * max(0.0, above_roof) if above_roof is not None else None
     if left is not None and estimate >= _LEAST_ESTIMATE and estimate > _LEAST_DISAGREEMENT * left:
-        return f"{begin}, and only {rounded(left)} % of the time is above the roof"
+        return f"{begin}, and only {difference(left)} % of the time is above the roof"
     own = 100 * gain
     if rule.stops or max(estimate, own) < _LEAST_ESTIMATE:
         return ""
     if estimate > _LEAST_DISAGREEMENT * own:
-        return f"{begin}; by these readings the cause explains at most {rounded(own)} %"
+        return f"{begin}; by these readings the cause explains at most {difference(own)} %"
     if own > _LEAST_DISAGREEMENT * estimate:
-        return f"{begin}; by these readings the cause explains up to {rounded(own)} %"
+        return f"{begin}; by these readings the cause explains up to {difference(own)} %"
     return ""

@@ -14,7 +14,7 @@ from stallgate.model import AdviceRule
 from stallgate.project.advice import LEVELS, readings_of
 from stallgate.project.catalogue import ROOF_FRACTION, formula_value
 
-_MEMORY_UNITS = ("memory_throughput", "dram_throughput", "l2_throughput")
+_MEMORY_UNITS = ("memory_throughput", "dram_throughput", "l2_throughput", "l1_throughput")
 _ALL_UNITS = (*_MEMORY_UNITS, "sm_throughput")
 _LOCAL = ("local_loads", "local_stores")
 _GLOBAL = ("global_loads", "global_stores")

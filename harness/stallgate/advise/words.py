@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stallgate.advise.advice import spelled
-from stallgate.formatting import percent, rounded
+from stallgate.formatting import difference, percent, rounded
 from stallgate.model import Advice, CitedReading, HotLine, RuleResult
 
 _LEAST = 0.0005
@@ -19,7 +19,9 @@ def gain_in_words(advice: Advice) -> str:
 
 
 def reading_in_words(reading: CitedReading) -> str:
-    """A reading with the launch that it is of: ``dram_throughput 12 % (launch 25, sample 3)``. Facts have none."""
+    """A reading with what it is of: ``dram_throughput 12.0 % (median of 5)``, or one launch. Facts are of neither."""
+    if reading.samples > 1:
+        return f"{reading.metric} {spelled(reading)} (median of {reading.samples})"
     where = [f"launch {reading.launch}"] if reading.launch is not None else []
     where += [f"sample {reading.sample}"] if reading.sample else []
     return f"{reading.metric} {spelled(reading)}" + (f" ({', '.join(where)})" if where else "")
@@ -30,7 +32,7 @@ def result_in_words(result: RuleResult) -> str:
     if result.speedup is None or result.scope is None:
         return f"{result.title}: no estimate"
     scope = {"whole": "GLOBAL", "part": "LOCAL: of a part, no speed-up of the kernel"}[result.scope]
-    return f"{result.title}: {rounded(result.speedup)} % ({scope})"
+    return f"{result.title}: {difference(result.speedup)} % ({scope})"
 
 
 def line_in_words(line: HotLine) -> str:

@@ -40,6 +40,7 @@ from stallgate.render.listings import problems_text, runs_table, stages_text
 from stallgate.render.sweep_listing import SweepListed, sweeps_listed, with_sweeps
 from stallgate.render.sweep_terminal import show_sweep
 from stallgate.render.terminal_run import show_run
+from stallgate.render.terminal_text import show_lines
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED, SWEEP_FILE
 from stallgate.runs.sweep import load_sweep
@@ -280,8 +281,7 @@ def _problems(project: Project, name: str | None, as_json: bool) -> _Shown:
     problems = [project.problem(name)] if name is not None else list(project.problems.values())
     recorded = {problem.name: _recordings_of(project, problem.name) for problem in problems}
     if not as_json:
-        for line in problems_text(problems, recorded):
-            terminal.out.print(line)
+        show_lines(problems_text(problems, recorded))
     return ProblemsShown(problems=[_problem_listed(problem, recorded[problem.name]) for problem in problems])
 
 
@@ -315,8 +315,7 @@ def _stages(project: Project, name: str | None, as_json: bool) -> _Shown:
     stages = [project.stage(name)] if name is not None else list(project.stages.values())
     gated = {stage.name: _gated_by(project, stage.name) for stage in stages}
     if not as_json:
-        for line in stages_text(stages, gated):
-            terminal.out.print(line)
+        show_lines(stages_text(stages, gated))
     return StagesShown(stages=[_stage_listed(stage, gated[stage.name]) for stage in stages])
 
 

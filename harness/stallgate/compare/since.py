@@ -77,8 +77,19 @@ def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLas
         if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
             return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")
-    what = "the recording is the first measurement" if judged.run.kind == "recorded" else "this is the first run"
-    return ChangesSinceLast(problem=problem, because=refused[0] if refused else f"{what} of {problem}")
+    return ChangesSinceLast(problem=problem, because=refused[0] if refused else _first(project, mine, problem))
+
+
+def _first(project: Project, mine: MeasuredRun, problem: str) -> str:
+    """Why there is no base, where no run was refused: nothing was measured before, whatever was replayed."""
+    if mine.run.kind != "recorded":
+        return f"this is the first run of {problem}"
+    time = time_of(mine.run, problem)
+    runs = [(folder, _loaded(folder)) for folder in run_folders(project.reports) if folder.name != mine.folder.name]
+    same = [f.name for f, run in runs if run is not None and problem in run.subjects and time_of(run, problem) == time]
+    if not same:
+        return f"the recording is the first measurement of {problem}"
+    return f"{same[-1]} replays the same recording of {problem}, and nothing was measured before it"
 
 
 def _excusing(project: Project, stages: Sequence[str]) -> list[str]:

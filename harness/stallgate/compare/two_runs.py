@@ -29,6 +29,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from stallgate.compare.bounds_then import changed_bounds
 from stallgate.compare.crossings import Crossings
 from stallgate.compare.pairing import differences, with_cases_of
 from stallgate.compare.words import (
@@ -45,7 +46,19 @@ from stallgate.compare.words import (
 from stallgate.errors import BadArgument, NotMeasured
 from stallgate.extract.read_run import MeasuredRun, measurements_of
 from stallgate.formatting import listed, scaled, spaced, tunables
-from stallgate.model import Case, CaseResult, Environment, FrozenStruct, Identity, Metric, Reason, Role, Run, Settings
+from stallgate.model import (
+    Case,
+    CaseResult,
+    Environment,
+    FrozenStruct,
+    Identity,
+    Metric,
+    Outcome,
+    Reason,
+    Role,
+    Run,
+    Settings,
+)
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
@@ -84,6 +97,8 @@ class Pair(FrozenStruct, frozen=True):
     base_identity: Identity | None = None
     """Of an imported case in the base."""
     run_identity: Identity | None = None
+    ended: tuple[Outcome, Outcome] | None = None
+    """What became of the case before and after, where it was measured in one run and failed in the other."""
 
     @property
     def identity(self) -> Identity | None:
@@ -93,6 +108,13 @@ class Pair(FrozenStruct, frozen=True):
     @property
     def name(self) -> str:
         return self.title or self.case.display_name
+
+    @property
+    def turned(self) -> Crossing | None:
+        """Worse where a case that was measured fails now; better where one that failed is measured now."""
+        if self.ended is None:
+            return None
+        return "worse" if self.ended[0] == "profiled" else "better"
 
     @property
     def differs(self) -> list[str]:
@@ -163,7 +185,8 @@ class RunComparison(FrozenStruct, frozen=True):
     @property
     def word(self) -> Word:
         """What changed for the candidates, in one word: their times and targets, then the metrics to look at first."""
-        words = {change.word for _, change in self.main_changes if change.word in CHANGED_WORDS}
+        words: set[Word] = {change.word for _, change in self.main_changes if change.word in CHANGED_WORDS}
+        words |= {pair.turned for pair in judged_of(self.pairs) if pair.turned is not None}
         return worst_word(words or {"same" if self.comparable else "not_comparable"})
 
     @property
@@ -208,7 +231,7 @@ def compare(
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
         finding=imports_finding(pairs) if imported else times_finding(pairs, main),
         obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
-        notes=_notes(sides, pairs),
+        notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
         facts=[*_facts(base, run), *sides.packages()],
         main=main,
         pairs=pairs,
@@ -217,6 +240,12 @@ def compare(
         reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
         several_gpus=_several_gpus(pairs),
     )
+
+
+def _bounds_then(project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None) -> list[str]:
+    """The bounds of the run's stages that were others when the base was judged."""
+    names = stages if stages is not None else _own_stages(project, run.run)
+    return changed_bounds(project, base.folder, [name for name in names if name in project.stages])
 
 
 def _several_gpus(pairs: list[Pair]) -> bool:
@@ -310,7 +339,15 @@ class _Sides:
             title=self._names[case] if result.identity is not None else "",
             base_identity=self._of_base[case].identity if case in self._of_base else None,
             run_identity=self._of_run[case].identity if case in self._of_run else None,
+            ended=self._ended(case),
         )
+
+    def _ended(self, case: Case) -> tuple[Outcome, Outcome] | None:
+        if self.imported or case not in self._of_base or case not in self._of_run:
+            return None
+        before, after = self._of_base[case].outcome, self._of_run[case].outcome
+        failed = [outcome for outcome in (before, after) if outcome in _FAILURES]
+        return (before, after) if len(failed) == 1 and "profiled" in (before, after) else None
 
     def _crossed(self, case: Case) -> dict[str, Crossing]:
         return self._crossings.of(self._of_base[case], self._of_run[case]) if self._crossings is not None else {}
@@ -495,6 +532,25 @@ def times_finding(pairs: list[Pair], main: Sequence[str] = ()) -> str:
         pairs: the cases.
         main: metrics of candidates that are counted if they moved where no time did.
     """
+    turned = [_turned_in_words(pair, pairs) for pair in judged_of(pairs) if pair.ended is not None]
+    kept = turned[:_HEADLINES] + ([f"{len(turned) - _HEADLINES} more"] if len(turned) > _HEADLINES else [])
+    times = _times_of(pairs, main)
+    return "; ".join([*kept, times[:1].lower() + times[1:] if kept and times.startswith("No ") else times])
+
+
+def _turned_in_words(pair: Pair, pairs: list[Pair]) -> str:
+    """What became of a case that was measured before and failed now, or the other way round."""
+    assert pair.ended is not None
+    before, now = (_ENDED.get(outcome, spaced(outcome)) for outcome in pair.ended)
+    return f"{_named(pair, pair.name, pairs)}{_on(pair)}: {now} now, {before} before"
+
+
+_FAILURES: tuple[Outcome, ...] = ("wrong_result", "crashed", "timed_out")
+_ENDED: dict[Outcome, str] = {"profiled": "right and measured"}
+
+
+def _times_of(pairs: list[Pair], main: Sequence[str]) -> str:
+    """A sentence about the times that changed, and the targets that were crossed."""
     if not any(pair.duration.word != "not_comparable" for pair in pairs):
         return "No time can be compared"
     told = [(pair, change) for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, spaced
+from stallgate.formatting import difference, listed, spaced
 from stallgate.model import FrozenStruct, Metric, Reason
 from stallgate.project.catalogue import DURATION, points_of
 
@@ -102,11 +102,12 @@ class Change(FrozenStruct, frozen=True):
 
 
 def change_text(effect: float | None, *, in_points: bool = False) -> str:
-    """A change in per cent, or in points, with one digit after the point; zero has no sign."""
+    """A change in per cent, or in points, with its sign; zero, and what is near it, has none."""
     if effect is None:
         return "–"
-    shown = f"{100 * effect:+,.1f}"
-    return f"{shown.lstrip('+-') if float(shown.replace(',', '')) == 0 else shown} {'points' if in_points else '%'}"
+    size = difference(100 * abs(effect))
+    sign = "" if effect == 0 or size.startswith("<") else "+" if effect > 0 else "-"
+    return f"{sign}{size} {'points' if in_points else '%'}"
 
 
 # --- the rule ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from stallgate.extract.table import Summary
-from stallgate.formatting import bare, quantity, rounded
+from stallgate.formatting import beside, difference, percent, quantity, rounded, telling_digits
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 from stallgate.project.catalogue import points_of
@@ -82,9 +82,11 @@ def weigh(draft: Verdict, metric: Metric, summary: Summary, bound: Bound) -> Ver
     holds = holding(summary, bound)
     missed = "missed" if bound.baseline is None else "regressed"
     reason = "met" if all(holds) else "straddles" if any(holds) else missed
-    sentence = f"{draft.metric}{_of_kernel(draft)} is {_value(metric, summary, bound)}; wanted {_wanted(metric, bound)}"
+    wanted = _wanted(metric, summary, bound)
+    sentence = f"{draft.metric}{_of_kernel(draft)} is {_value(metric, summary, bound)}; wanted {wanted}"
     if reason == "straddles" and summary.low is not None and summary.high is not None:
-        sentence += f"; its samples reach from {bare(summary.low, metric.unit)} to {bare(summary.high, metric.unit)}"
+        low, high = (_beside_bound(value, metric, summary, bound) for value in (summary.low, summary.high))
+        sentence += f"; its samples reach from {low} to {high}"
     return replace(
         draft,
         status=STATUS_OF_REASON[reason],
@@ -146,16 +148,16 @@ _LEAST_MOVE = 0.005
 
 def noted(verdict: Verdict, excuse: Excuse) -> Verdict:
     """A verdict on a counter that is worse than the baseline's, while the time is not."""
-    time, limit = quantity(excuse.value, excuse.unit), quantity(excuse.bound, excuse.unit)
-    sentence = f"{verdict.sentence}; a note only: the time is no worse, {time} against at most {limit}"
+    time, most = beside(excuse.value, excuse.bound, excuse.unit)
+    sentence = f"{verdict.sentence}; a note only: the time is no worse, {time} against at most {most}"
     reason = "no_slower"
     return replace(verdict, status=STATUS_OF_REASON[reason], reason=reason, sentence=sentence, excuse=excuse)
 
 
 def excused(verdict: Verdict, excuse: Excuse) -> Verdict:
     """A verdict on a target that is not met, excused."""
-    found, limit = quantity(excuse.value, excuse.unit), quantity(excuse.bound, excuse.unit)
-    sentence = f"{verdict.sentence}; excused: {excuse.metric} is {found}, {_WORDS[excuse.comparison]} {limit}"
+    found, wanted = beside(excuse.value, excuse.bound, excuse.unit)
+    sentence = f"{verdict.sentence}; excused: {excuse.metric} is {found}, {_WORDS[excuse.comparison]} {wanted}"
     reason = "at_the_roof"
     return replace(verdict, status=STATUS_OF_REASON[reason], reason=reason, sentence=sentence, excuse=excuse)
 
@@ -189,25 +191,32 @@ def _points(metric: Metric, difference: float | None) -> float | None:
 def _value(metric: Metric, summary: Summary, bound: Bound) -> str:
     """The median, beside the baseline where there is one."""
     assert summary.median is not None
-    shown = quantity(summary.median, metric.unit)
+    shown, _ = beside(summary.median, bound.value, metric.unit)
     if bound.baseline is None:
         return shown
-    beside = quantity(bound.baseline, metric.unit)
+    accepted = _beside_bound(bound.baseline, metric, summary, bound)
     change = _relative(summary.median - bound.baseline, bound.baseline)
     if not change:
-        return f"{shown}, {'equal to the baseline' if change == 0 else f'baseline {beside}'}"
+        return f"{shown}, {'equal to the baseline' if change == 0 else f'baseline {accepted}'}"
     word = "better" if (change > 0) == (metric.direction == "higher") else "worse"
     points = _points(metric, summary.median - bound.baseline)
     moved = abs(change) if points is None else abs(points) / 100
     if moved < _LEAST_MOVE and abs(summary.median - bound.baseline) <= (bound.slack or 0.0):
-        return f"{shown}, no change from the baseline's {beside}"
-    size = f"{100 * abs(change):.2f} %" if points is None else f"{abs(points):.1f} points"
-    return f"{shown}, {size} {word} than the baseline's {beside}"
+        return f"{shown}, no change from the baseline's {accepted}"
+    size = percent(abs(change)) if points is None else f"{difference(abs(points))} points"
+    return f"{shown}, {size} {word} than the baseline's {accepted}"
 
 
-def _wanted(metric: Metric, bound: Bound) -> str:
+def _beside_bound(value: float, metric: Metric, summary: Summary, bound: Bound) -> str:
+    """Another value of the metric, in as many digits as its median has beside the bound."""
+    assert summary.median is not None
+    return quantity(value, metric.unit, telling_digits(summary.median, bound.value))
+
+
+def _wanted(metric: Metric, summary: Summary, bound: Bound) -> str:
     """The bound in words."""
-    limit = f"{_WORDS[bound.comparison]} {quantity(bound.value, metric.unit)}"
+    assert summary.median is not None
+    limit = f"{_WORDS[bound.comparison]} {beside(summary.median, bound.value, metric.unit)[1]}"
     if bound.of_roof is not None:
         return f"{limit} ({bound.of_roof:g} of the roof's)"
     tolerance, points = _relative(bound.slack, bound.baseline), _points(metric, bound.slack)

@@ -14,7 +14,8 @@ from msgspec.structs import asdict, replace
 from stallgate.errors import BadArgument
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.extract.table import MetricRow, as_csv
-from stallgate.judge.imports import judge_import
+from stallgate.formatting import listed
+from stallgate.judge.imports import judge_import, stages_that_judge
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
 from stallgate.judge.verdicts import ExitStatus, Judgement, Targets, grounds_of, judge_targets
@@ -94,7 +95,7 @@ def measured_status(result: JudgedRun) -> int:
     return 0 if whole and not missing and not unreplayed(result.run) else 3
 
 
-def asked_status(result: JudgedRun) -> ExitStatus:
+def asked_status(result: JudgedRun, project: Project) -> ExitStatus:
     """The gate's exit status.
 
     Raises:
@@ -102,9 +103,11 @@ def asked_status(result: JudgedRun) -> ExitStatus:
     """
     status = result.judgement.exit_status
     if status is None:
+        stages = stages_that_judge(project, result)
+        can = f"; {listed(stages)} can judge it" if stages else ""
         raise BadArgument(
             f"{result.run.name} is imported, and no stage says what to ask of it",
-            'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]',
+            f'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]{can}',
         )
     return status
 

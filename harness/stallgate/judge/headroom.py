@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stallgate.formatting import apart, number, percent, rounded
+from stallgate.formatting import beside, difference, number, percent, quantity
 from stallgate.model import FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 
@@ -30,8 +30,7 @@ def distance(value: float, bound: float, verdict: Verdict) -> str:
     """The distance of two values of a target's metric: points of a share, else per cent of the bound."""
     if is_share(verdict):
         points = abs(value - bound) * (100 if verdict.unit != "%" else 1)
-        said = rounded(round(points, 1)) if points >= 1 else rounded(points, 2)
-        return f"{said} {'point' if said == '1' else 'points'}"
+        return f"{difference(points)} points"
     return percent(abs(value - bound) / abs(bound)) if bound else number(abs(value - bound))
 
 
@@ -82,18 +81,9 @@ def value_and_bound(verdict: Verdict) -> tuple[str, str]:
     """A judged value and its bound, with the unit, in digits that tell them apart."""
     if verdict.value is None or verdict.bound is None:
         return (with_its_unit(verdict.value, verdict), with_its_unit(verdict.bound, verdict))
-    if verdict.unit == "ns":
-        scale, unit = next(((s, u) for s, u in _TIMES if abs(verdict.bound) >= s), _TIMES[-1])
-        value, bound = apart(verdict.value / scale, verdict.bound / scale)
-        return f"{value} {unit}", f"{bound} {unit}"
-    value, bound = apart(verdict.value, verdict.bound)
-    unit = f" {verdict.unit}" if verdict.unit else ""
-    return f"{value}{unit}", f"{bound}{unit}"
-
-
-_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+    return beside(verdict.value, verdict.bound, verdict.unit or "")
 
 
 def with_its_unit(value: float | None, verdict: Verdict) -> str:
     """One of a verdict's values, or '' where it has none."""
-    return f"{number(value)} {verdict.unit or ''}".rstrip() if value is not None else ""
+    return quantity(value, verdict.unit or "") if value is not None else ""

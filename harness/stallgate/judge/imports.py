@@ -66,6 +66,16 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
     )
 
 
+def stages_that_judge(project: Project, read: ReadRun) -> list[str]:
+    """The stages with a target that an imported run can be judged by: it needs no roof, and the reports have it."""
+    measured = {metric for (_, metric), summary in read.summaries.items() if summary.median is not None}
+    return [
+        stage.name
+        for stage in project.stages.values()
+        if any(not _needs(target) and target.metric.name in measured for target in stage.targets)
+    ]
+
+
 class _Found(FrozenStruct, frozen=True):
     """What one stage says of a run."""
 
@@ -134,11 +144,6 @@ def _case_of(verdict: Verdict) -> Case:
 
 
 # --- targets that cannot be judged ------------------------------------------------------------------------------------
-
-
-def can_judge_imports(stage: Stage) -> bool:
-    """Whether no target of a stage needs what an imported report does not have."""
-    return bool(stage.targets) and not any(_needs(target) for target in stage.targets)
 
 
 def _needs(target: Target) -> str:

@@ -259,7 +259,7 @@ def _standing(
         score=geometric_mean(span.median for span in shown.values()),
         gain=times.gain(name, "default", workloads),
         of_roof=geometric_mean(fractions) if len(fractions) == len(workloads) else None,
-        checks=[_check(target, trial, yardsticks[trial.workload]) for trial in whole for target in targets],
+        checks=[_check(target, t, yardsticks[t.workload], shown.get(t.workload)) for t in whole for target in targets],
         profiled=all(trial.state == "profiled" for trial in whole),
         registers=_most(trial.registers for trial in whole),
         spills=_most(trial.spills for trial in whole),
@@ -289,15 +289,17 @@ def _roof_name(sweep: Sweep, workloads: Sequence[str]) -> str:
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
-def _check(target: Target, trial: Trial, roof: Yardstick | None) -> TargetCheck:
+def _check(target: Target, trial: Trial, roof: Yardstick | None, time: TimeSpan | None) -> TargetCheck:
+    """A target on a trial, whose time is that of the finals where it is among them."""
     metric = target.metric
     about = TargetCheck(workload=trial.workload, metric=metric.name, unit=metric.unit, answer="not_measured")
-    found, bound = _reading(metric.name, trial, roof), _bound(target, roof)
+    found, bound = _reading(metric.name, trial, roof, time), _bound(target, roof)
     if found is None or bound is None:
         return about
     holds = holding(_summary(found), bound)
     answer: TargetAnswer = "met" if all(holds) else "undecided" if any(holds) else "missed"
-    if answer != "met" and target.unless is not None and _is_excused(target.unless, target.unless.metric, trial, roof):
+    excusing = _reading(target.unless.metric.name, trial, roof, time) if target.unless is not None else None
+    if answer != "met" and target.unless is not None and _is_excused(target.unless, excusing):
         answer = "excused"
     return TargetCheck(
         workload=trial.workload,
@@ -321,20 +323,18 @@ def _bound(target: Target, roof: Yardstick | None) -> Bound | None:
     return Bound(comparison=comparison, value=value * limit.median, of_roof=value) if limit is not None else None
 
 
-def _is_excused(terms: ExcuseTerms, metric: Metric, trial: Trial, roof: Yardstick | None) -> bool:
-    found = _reading(metric.name, trial, roof)
+def _is_excused(terms: ExcuseTerms, found: TimeSpan | None) -> bool:
     if found is None or terms.bound is None:
         return False
     comparison, value = terms.bound
     return all(holding(_summary(found), Bound(comparison=comparison, value=value)))
 
 
-def _reading(metric: str, trial: Trial, roof: Yardstick | None) -> TimeSpan | None:
-    """A metric of a trial; the fraction of the roof by unprofiled times, where it was not profiled beside the roof."""
+def _reading(metric: str, trial: Trial, roof: Yardstick | None, time: TimeSpan | None) -> TimeSpan | None:
+    """A metric of a trial; the fraction of the roof by the time that is shown, where it was not profiled beside it."""
     found = reading_of(trial, metric)
     if found is not None or metric != "roof_fraction":
         return found
-    time = reading_of(trial, TIME_AXIS.metric)
     if time is None or roof is None or not roof.median_us:
         return None
     ends = roof.median_us / time.high, roof.median_us / time.low

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stallgate.extract.read_run import ReadRun
 from stallgate.extract.table import Summary
-from stallgate.formatting import bare, listed, scaled_apart, shortened, spaced
+from stallgate.formatting import listed, quantity, scaled_apart, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
@@ -67,12 +67,6 @@ class Judgement(FrozenStruct, frozen=True):
     """Of an imported run."""
     is_asked: bool = True
     """False for an imported run that no stage is for: it has no verdict."""
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether nothing keeps the run from being decided but that the code changed since it was measured."""
-        open_ = {verdict.reason for verdict in self.verdicts if not verdict.warning and verdict.status not in GREEN}
-        return open_ == {"stale"}
 
     @property
     def exit_status(self) -> ExitStatus | None:
@@ -144,7 +138,7 @@ def judge_targets(grounds: Grounds, stage_names: list[str]) -> Judgement:
         left_out += len(asked) - len(wanted)
         found = [verdict for stage, target in wanted for verdict in _on_target(grounds, problem, stage, target)]
         idle = _idle_stages(grounds, problem, list(dict.fromkeys(stage.name for stage, _ in wanted)))
-        silent = _untargeted(grounds, problem, [*idle, *found])
+        silent = _untargeted(grounds, problem, [*idle, *found], wanted)
         verdicts += [*_without_numbers(grounds, problem), *silent, *idle, *found]
     notes = _notes(grounds, verdicts, left_out)
     stages_once = list(dict.fromkeys(chain.from_iterable(judged_by.values())))
@@ -288,9 +282,14 @@ def _missing(grounds: Grounds, problem: str) -> list[Verdict]:
     ]
 
 
-def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list[Verdict]:
-    """A verdict for every candidate with numbers that no target is for."""
+def _untargeted(
+    grounds: Grounds, problem: str, verdicts: list[Verdict], wanted: list[tuple[Stage, Target]]
+) -> list[Verdict]:
+    """A verdict for every candidate with numbers that no target is for; not where its judged case has none."""
     asked_of = {verdict.variant for verdict in verdicts}
+    for result in _judged(grounds, problem):
+        if result.case in grounds.unsound and any(_is_for(grounds, result, *each) for each in wanted):
+            asked_of.add(result.case.variant)
     silent = {r.case.variant: r.case for r in _usable(grounds, problem) if r.case.variant not in asked_of}
     return [
         verdict_of(
@@ -299,6 +298,12 @@ def _untargeted(grounds: Grounds, problem: str, verdicts: list[Verdict]) -> list
         )
         for variant, case in silent.items()
     ]
+
+
+def _is_for(grounds: Grounds, result: CaseResult, stage: Stage, target: Target) -> bool:
+    """Whether a target of a stage is for a case."""
+    is_named = not target.variants or result.case.variant in target.variants
+    return is_named and result.case.workload in _judged_workloads(grounds, result.case.problem, stage)
 
 
 def _idle_stages(grounds: Grounds, problem: str, stages: list[str]) -> list[Verdict]:
@@ -537,7 +542,7 @@ _LONGEST_KERNEL = 60
 
 def _in_words(parts: list[KernelPart], unit: str) -> str:
     shown = [
-        f"{shortened(part.kernel, _LONGEST_KERNEL)} {bare(part.value, unit) if part.value is not None else '–'}"
+        f"{shortened(part.kernel, _LONGEST_KERNEL)} {quantity(part.value, unit) if part.value is not None else '–'}"
         for part in parts[:_MOST_PARTS]
     ]
     return ", ".join(shown) + (f" and {len(parts) - _MOST_PARTS} more" if len(parts) > _MOST_PARTS else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stallgate.formatting import rounded
+from stallgate.formatting import share
 
 _WORDS = {
     "long_scoreboard": "global and local memory",
@@ -53,8 +53,8 @@ def waits_in_words(shares: Mapping[str, float], most: int = 3) -> str:
     Returns:
         '' where no state has been measured.
     """
-    waits = sorted(((share, state) for state, share in shares.items() if state not in _READY), reverse=True)
-    told = [f"{state_words(state)} {rounded(share)} %" for share, state in waits[:most] if share >= _LEAST_SHARE]
+    waits = sorted(((part, state) for state, part in shares.items() if state not in _READY), reverse=True)
+    told = [f"{state_words(state)} {share(part)} %" for part, state in waits[:most] if part >= _LEAST_SHARE]
     if told:
         return f"Warps wait for {', '.join(told)} of the time"
     return "Warps hardly wait" if waits else ""

@@ -23,6 +23,7 @@ FACT_UNITS = {
     "needed_flops": "flop",
     "call_time": "ns",
     "waves_begun": "",
+    "busiest_cache": "%",
     "roof_known": "",
     "roof_is_library": "",
     "roof_goal": "",

@@ -7,7 +7,7 @@ from stallgate.model import CaseResult, FrozenStruct, Metric, Role, Status, Verd
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
 from stallgate.render.next_step import judged_cases
-from stallgate.render.rightness import standing_of
+from stallgate.render.results_line import standing
 from stallgate.render.sheet import text_width
 from stallgate.render.tables import unit_in_heading
 from stallgate.render.view import View
@@ -59,7 +59,7 @@ def case_table(view: View) -> CaseTable:
         RankedCase(
             rank=place + 1,
             name=view.name(case.case),
-            below=facts_of(case.identity) if case.identity is not None else standing_of(case),
+            below=facts_of(case.identity) if case.identity is not None else standing(case),
             case=case.case.name,
             role=case.role,
             cells=[_cell(view, case, column) for column in columns],

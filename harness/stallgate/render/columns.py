@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from stallgate.formatting import rounded, scaled
+from stallgate.formatting import measured, rounded, scaled, share
 from stallgate.model import Catalogue, FrozenStruct, Metric
 from stallgate.project.catalogue import ROOF_FRACTION
 
@@ -45,7 +45,9 @@ class CaseColumn(FrozenStruct, frozen=True):
             return "–"
         if not _in_heading(self.metric.unit) and self.metric.unit:
             return scaled(median, self.metric.unit)
-        return rounded(median / _NANOSECONDS[self.time_unit] if self.metric.unit == "ns" else median, zeros=True)
+        if self.metric.unit == "ns":
+            return rounded(median / _NANOSECONDS[self.time_unit], zeros=True)
+        return share(median) if self.metric.unit == "%" else measured(median, self.metric.unit)
 
     def holding(self, medians: Iterable[float | None]) -> CaseColumn:
         """The column in the unit that its values are read in: times that are all short in µs, all long in s."""

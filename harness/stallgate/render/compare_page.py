@@ -10,7 +10,7 @@ from markupsafe import Markup
 from stallgate.compare.two_runs import Pair, RunComparison, times_finding
 from stallgate.compare.words import CHANGED_WORDS, WORD_ORDER, Change, Word, word_label
 from stallgate.extract.table import Summary
-from stallgate.formatting import number, rounded, scaled, spaced
+from stallgate.formatting import has_own_unit, rounded, spaced, with_unit
 from stallgate.model import FrozenStruct
 from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_figure
@@ -263,7 +263,7 @@ def line_of(pair: Pair, change: Change) -> ChangeLine:
         workload=pair.case.workload if pair.identity is None else place_name(pair.identity),
         variant=pair.name,
         metric=change.metric,
-        unit=change.unit,
+        unit="" if has_own_unit(change.unit) else change.unit,
         base=_cell(change.base, change.unit, imported=pair.identity is not None),
         run=_cell(change.run, change.unit, imported=pair.identity is not None),
         change=change.text,
@@ -284,9 +284,15 @@ def _cell(summary: Summary | None, unit: str, *, imported: bool = False) -> Side
     ends = f"{rounded(summary.low, 6)} to {rounded(summary.high, 6)}"
     spread = f"{ends} in {summary.samples} {plural}; {summary.ncu_name}"
     return SideCell(
-        text=number(summary.median),
+        text=with_unit(summary.median, unit),
         value=summary.median,
         title=spread,
-        scaled=scaled(summary.median, unit),
-        spread=f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}" if summary.samples > 1 else f"one {noun}",
+        scaled=with_unit(summary.median, unit),
+        spread=_reach(summary, unit) if summary.samples > 1 else f"one {noun}",
     )
+
+
+def _reach(summary: Summary, unit: str) -> str:
+    assert summary.low is not None
+    assert summary.high is not None
+    return f"{with_unit(summary.low, unit)} to {with_unit(summary.high, unit)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import SIGNS, listed, percent, rounded, scaled, spaced, verdict_mark
+from stallgate.formatting import SIGNS, listed, percent, scaled, spaced, spread_in_words, verdict_mark
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, value_and_bound
 from stallgate.judge.roof import distance_from_roof
@@ -14,7 +14,7 @@ from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.next_step import NextStep, judged_cases, next_step
-from stallgate.render.rightness import fraction_used
+from stallgate.render.results_line import ResultsLine, results_line
 from stallgate.render.run_word import RunWord, run_word
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_in_words, memory_path, waiting_in_words
@@ -28,14 +28,6 @@ _LONGEST_REASON = 300
 
 _MOST_NAMED = 6
 """Cases that the line of what is not judged names."""
-
-
-class ResultsLine(FrozenStruct, frozen=True):
-    """Whether the results are right."""
-
-    words: str
-    """Without full stop."""
-    style: Literal["pass", "fail", "open", "plain"]
 
 
 class JudgedTarget(FrozenStruct, frozen=True):
@@ -145,40 +137,6 @@ def _urgency(row: _Rowed) -> tuple[float, float, float, float]:
 _ORDER: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
 
 
-# --- right or wrong ---------------------------------------------------------------------------------------------------
-
-
-def results_line(result: JudgedRun) -> ResultsLine:
-    """How many of the candidates' results are right, and how close the worst came to being wrong.
-
-    All cases where there is no candidate. What is not gated and wrong is a note of the gate.
-    """
-    cases = result.run.cases
-    if result.run.kind == "imported":
-        return ResultsLine(words="Results: not checked: an ncu report holds no results", style="plain")
-    mine = [case for case in cases if case.role in ("candidate", "unknown")] or list(cases)
-    right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
-    wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
-    if wrong:
-        name, why = result.names[wrong[0].case], wrong[0].reason or wrong[0].edge_case_fault or ""
-        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why[:300]}"
-        return ResultsLine(words=said, style="fail")
-    counted = f"{len(right)} of {len(mine)} {'case' if len(mine) == 1 else 'cases'}"
-    if not right:
-        return ResultsLine(words=f"Results: not known, {counted} compared to the end", style="open")
-    style: Literal["pass", "open"] = "pass" if len(right) == len(mine) else "open"
-    return ResultsLine(words=f"Results right: {counted}{_worst(result, right)}", style=style)
-
-
-def _worst(result: JudgedRun, cases: list[CaseResult]) -> str:
-    worst = [(found.used, case) for case in cases for found in case.worst]
-    if not worst:
-        return ""
-    used, case = max(worst, key=lambda pair: pair[0])
-    whose = f" ({result.names[case.case]} on {case.case.workload})" if len(cases) > 1 else ""
-    return f", worst element at {fraction_used(used)} of its tolerance{whose}"
-
-
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +174,7 @@ def _unmeasured(case: CaseResult) -> str:
 
 
 def _spread(view: View, case: CaseResult) -> str:
-    """The shortest and the longest sample; of an imported case, its launches and their share of the time."""
+    """How far the samples lie apart; of an imported case, its launches."""
     found = view.summary(case, "duration")
     if found is None or found.low is None or found.high is None:
         return ""
@@ -225,9 +183,7 @@ def _spread(view: View, case: CaseResult) -> str:
     noun = "samples" if case.identity is None else "launches"
     if found.samples < 2:
         return "one sample" if case.identity is None else "one launch"
-    low, high = scaled(found.low, "ns"), scaled(found.high, "ns")
-    reach = f"{low} to {high}" if low != high else f"± {rounded(50 * (found.high - found.low) / found.low, 2)} %"
-    return f"{reach} in {found.samples} {noun}"
+    return f"{spread_in_words(found.low, found.median or 0.0, found.high)} in {found.samples} {noun}"
 
 
 def _change(case: CaseResult, since: Sequence[ChangesSinceLast]) -> str:

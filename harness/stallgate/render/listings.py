@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, SIGNS, percent, quantity, without_controls
+from stallgate.formatting import MARKS, SIGNS, limit, percent, without_controls
 from stallgate.runs.conditions import gpus_of
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def _text(words: str, style: str = "") -> Text:
 def runs_table(runs: Sequence[StoredRun], sweeps: Mapping[Path, SweepListed]) -> Table:
     """A row for each run and sweep, in the given order; a run that cannot be read has its reason."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("run", overflow="fold", min_width=12)
     for heading in ("kind", "problems", "GPU"):
         table.add_column(heading, overflow="fold")
     table.add_column("cases", justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold", min_width=8)
+    table.add_column("verdict", overflow="fold", min_width=14)
     for stored in runs:
         swept = sweeps.get(stored.folder)
         table.add_row(*(_sweep_cells(stored.folder.name, swept) if swept is not None else _run_cells(stored)))
@@ -94,7 +94,7 @@ def _target(target: Target) -> str:
         words = f"{name} at most {slack} worse than the baseline{', whatever the time' * target.insist}"
     else:
         comparison, bound = target.bound
-        held = f"{percent(bound)} of the roof's" if target.of == "roof" else quantity(bound, target.metric.unit)
+        held = f"{percent(bound)} of the roof's" if target.of == "roof" else limit(bound, target.metric.unit)
         words = f"{name} {SIGNS[comparison]} {held}"
     whose = f" for {', '.join(target.variants)}" if target.variants else ""
     return f"{words}{whose}{', in each kernel' if target.scope == 'kernel' else ''}"

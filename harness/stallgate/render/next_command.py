@@ -35,13 +35,20 @@ def next_command(run: Run, found: Judgement) -> NextCommand:
 
 def _step(run: Run, found: Judgement) -> NextCommand:
     if run.kind == "imported":
-        return _PAGE
+        return _import_step(run, found)
     if run.kind == "live" and not run.complete:
         return NextCommand("finish the run", "stallgate profile --resume")
     open_verdicts = [verdict for verdict in found.verdicts if verdict.status in ("fail", "undecided", "not_measured")]
     for verdict in sorted(open_verdicts, key=lambda verdict: _ORDER.index(verdict.status)):
         return _STEPS.get(verdict.reason, _look)(verdict)
     return _PAGE if found.verdicts else NextCommand("what can be asked", "stallgate show stages")
+
+
+def _import_step(run: Run, found: Judgement) -> NextCommand:
+    gate = f"stallgate gate {shlex.quote(run.name)} --stage NAME"
+    if not found.is_asked:
+        return NextCommand("a stage judges it", gate)
+    return NextCommand("a stage that needs no roof and no baseline", gate) if found.exit_status == 3 else _PAGE
 
 
 _ORDER = ("fail", "not_measured", "undecided")

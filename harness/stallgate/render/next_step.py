@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stallgate.formatting import listed, percent
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
-from stallgate.judge.imports import can_judge_imports
+from stallgate.judge.imports import stages_that_judge
 from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
@@ -89,9 +89,9 @@ def _without_faults(
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(words=f"{_heaviest(views)}{_stage_for_imports(views)}", command=_gate(run.name))
+        return NextStep(words=f"{_heaviest(views)}{_stage_for_imports(result, views)}", command=command.command)
     if run.kind == "imported" and result.judgement.exit_status == 3:
-        return NextStep(words=_stage_for_imports(views), command=_gate(run.name))
+        return NextStep(words=_stage_for_imports(result, views), command=command.command)
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     return _what_is_left(views, advised)
@@ -107,15 +107,10 @@ def _heaviest(views: Sequence[View]) -> str:
     return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
 
 
-def _stage_for_imports(views: Sequence[View]) -> str:
+def _stage_for_imports(result: JudgedRun, views: Sequence[View]) -> str:
     """Which stages the gate can judge an imported run by."""
-    stages = views[0].project.stages.values() if views else []
-    able = [stage.name for stage in stages if can_judge_imports(stage)]
+    able = stages_that_judge(views[0].project, result) if views else []
     return f"name a stage that can judge an imported report: {' or '.join(able)}" if able else "name a stage for it"
-
-
-def _gate(name: str) -> str:
-    return f"stallgate gate {name} --stage NAME"
 
 
 def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:

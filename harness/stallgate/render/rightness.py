@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stallgate.formatting import rounded, spaced, tunables
+from stallgate.formatting import tunables
 from stallgate.model import CaseResult, FrozenStruct, LaunchedKernel, Role, WorstElement
+from stallgate.render.results_line import WRONG, fraction_used, wrong_on_edge_cases
 from stallgate.render.view import View
 
 
@@ -61,18 +62,8 @@ def _row(case: CaseResult, worst: WorstElement) -> WorstRow:
         used=worst.used,
         text=fraction_used(worst.used),
         rule=worst.rule,
-        remark=_WRONG_ON_EDGES if case.edge_case_fault else "",
+        remark=WRONG if wrong_on_edge_cases(case) else "",
     )
-
-
-_WRONG_ON_EDGES = "wrong on edge cases"
-
-
-def standing_of(case: CaseResult) -> str:
-    """A case's role, and what a reader of its numbers has to know: why it has none, or that it is wrong."""
-    if case.outcome != "profiled":
-        return f"{case.role}, {spaced(case.outcome)}"
-    return f"{case.role}, ✗ {_WRONG_ON_EDGES}" if case.edge_case_fault else case.role
 
 
 def _finding(cases: list[CaseResult], rows: list[WorstRow]) -> str:
@@ -87,11 +78,6 @@ def _finding(cases: list[CaseResult], rows: list[WorstRow]) -> str:
 def worst_of(case: CaseResult) -> str:
     """How close a case came to being wrong, or '–' where the run does not say."""
     return fraction_used(max(found.used for found in case.worst)) if case.worst else "–"
-
-
-def fraction_used(used: float) -> str:
-    """The fraction of a tolerance that an error takes."""
-    return rounded(used, 2)
 
 
 # --- what was used ----------------------------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stallgate.formatting import listed, spaced
-from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.model import FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
+
+if TYPE_CHECKING:
+    from stallgate.judge.evaluate import JudgedRun
+    from stallgate.judge.verdicts import Judgement
 
 
 class RunWord(FrozenStruct, frozen=True):
@@ -24,17 +27,22 @@ class RunWord(FrozenStruct, frozen=True):
 
 def run_word(result: JudgedRun) -> RunWord:
     """The verdict of a run: the worst that any candidate got, in a word."""
-    status = result.judgement.exit_status
+    return said_of(result.run, result.judgement)
+
+
+def said_of(run: Run, judgement: Judgement) -> RunWord:
+    """The same, for who has the judgement and not the numbers."""
+    status = judgement.exit_status
     if status is None:
-        return RunWord(words=_read(result.run), style="plain", merge="not judged: no stage was named for it")
+        return RunWord(words=_read(run), style="plain", merge="not judged: no stage was named for it")
     if status == 0:
         return RunWord(words="Pass", style="pass", merge="may be merged")
-    counted = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
+    counted = [verdict for verdict in judgement.verdicts if not verdict.warning]
     if status == 1:
         return RunWord(
             words=_failed([v for v in counted if v.status == "fail"]), style="fail", merge="not to be merged"
         )
-    return RunWord(words=_undecided(result, counted), style="open", merge="not to be merged yet")
+    return RunWord(words=_undecided(run, counted), style="open", merge="not to be merged yet")
 
 
 def _failed(verdicts: list[Verdict]) -> str:
@@ -60,11 +68,23 @@ _ENDS = {
 """Reason code -> the word for a run that has it, and nothing that is worse."""
 
 
-def _undecided(result: JudgedRun, verdicts: list[Verdict]) -> str:
+_NOT_OF_IMPORTS = {
+    "no_roof": "has no roof",
+    "no_baseline": "has no accepted baseline",
+    "no_workload": "does not say what its workload needs",
+}
+"""Reason code -> what an imported report lacks, the first of them first."""
+
+
+def _undecided(run: Run, verdicts: list[Verdict]) -> str:
     reasons = {verdict.reason for verdict in verdicts}
+    if run.kind == "imported":
+        lacking = next((words for reason, words in _NOT_OF_IMPORTS.items() if reason in reasons), "")
+        if lacking:
+            return f"Cannot be judged: an imported report {lacking}"
     found = next((reason for reason in _ENDS if reason in reasons), None)
     if found in ("crashed", "timed_out"):
-        return f"{_ENDS[found]}{_where(result, found)}"
+        return f"{_ENDS[found]}{_where(run, found)}"
     if found is not None:
         return _ENDS[found]
     left = _left_out(verdicts)
@@ -83,11 +103,11 @@ def _left_out(verdicts: list[Verdict]) -> list[Verdict]:
 _SAMPLE = re.compile(r"\bsample (\d+)")
 
 
-def _where(result: JudgedRun, outcome: str) -> str:
+def _where(run: Run, outcome: str) -> str:
     """The sample in which the first case of an outcome ended, where its reason says so."""
-    case = next((case for case in result.run.cases if case.outcome == outcome), None)
+    case = next((case for case in run.cases if case.outcome == outcome), None)
     found = _SAMPLE.search(case.reason) if case is not None else None
-    return f" in {found[0]}{_of_samples(result.run)}" if found is not None and case is not None else ""
+    return f" in {found[0]}{_of_samples(run)}" if found is not None and case is not None else ""
 
 
 def _of_samples(run: Run) -> str:

@@ -7,6 +7,7 @@ from stallgate.render.changes import Changes
 from stallgate.render.columns import case_columns
 from stallgate.render.compare_page import WORD_MARKS, ChangeLine
 from stallgate.render.head import head, markdown
+from stallgate.render.results_line import standing
 from stallgate.render.rightness import worst_of
 from stallgate.render.view import View
 from stallgate.runs.naming import launches_in_words, noun_of
@@ -75,7 +76,7 @@ def _table(view: View) -> list[str]:
     for case in view.drawn:
         values = [column.text(view.median(case, column.metric.name)) for column in columns]
         worst = [markdown(worst_of(case))] if compared else []
-        what = launches_in_words(case.identity) if case.identity is not None else case.role
+        what = launches_in_words(case.identity) if case.identity is not None else standing(case)
         rows += _row([markdown(view.name(case.case)), what, *values, *worst])
     return [*rows, *([f"\n{len(view.drawn)} of {len(view.cases)} cases."] if view.cut else [])]
 

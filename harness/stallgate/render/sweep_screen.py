@@ -12,8 +12,9 @@ from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck
 from stallgate.model import Case, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
-from stallgate.render.first_screen import JudgedRow, JudgedTarget, ResultsLine
+from stallgate.render.first_screen import JudgedRow, JudgedTarget
 from stallgate.render.next_step import NextStep
+from stallgate.render.results_line import ResultsLine
 from stallgate.render.sweep_words import (
     ANSWER_MARKS,
     changes_from_default,

@@ -9,7 +9,7 @@ from stallgate.extract.table import MetricRow
 from stallgate.formatting import rounded, spaced, with_unit
 from stallgate.model import DETAIL, Case, CaseResult, FrozenStruct, Metric
 from stallgate.project.catalogue import is_measured
-from stallgate.render.rightness import standing_of
+from stallgate.render.results_line import standing
 from stallgate.render.view import View
 from stallgate.runs.naming import facts_of
 
@@ -72,7 +72,7 @@ def grid(view: View) -> Grid:
 
 def _case_heading(view: View, case: CaseResult) -> Heading:
     if case.identity is None:
-        return Heading(text=view.name(case.case), below=standing_of(case), role=case.role)
+        return Heading(text=view.name(case.case), below=standing(case), role=case.role)
     signature = case.identity.signature or " > ".join(case.identity.ranges)
     below = facts_of(case.identity)
     return Heading(text=view.name(case.case), below=below, title=signature[:_LONGEST_TITLE], role=case.role)

@@ -15,7 +15,7 @@ from rich.text import Text
 from stallgate.compare.two_runs import Pair, RunComparison
 from stallgate.compare.words import CHANGED_WORDS, Change, Word, word_label
 from stallgate.extract.table import Summary
-from stallgate.formatting import listed, scaled, without_controls
+from stallgate.formatting import listed, with_unit, without_controls
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
 from stallgate.render.terminal_text import out
 
@@ -96,7 +96,7 @@ def _workloads(found: RunComparison, every: bool) -> None:
     for problem, workload in dict.fromkeys((p.case.problem, p.case.workload) for p in found.pairs):
         pairs = [p for p in found.pairs if (p.case.problem, p.case.workload) == (problem, workload)]
         rows = {pair.name: _rows_of(pair, every) for pair in pairs if pair.obstacle is None}
-        obstacles = _obstacles(found, pairs)
+        obstacles = _obstacles(found, pairs, every=every)
         if not obstacles and not any(rows.values()):
             continue
         out.print()
@@ -125,11 +125,14 @@ def _row_of(change: Change) -> _Row:
 
 
 def _median(summary: Summary | None, unit: str) -> str:
-    return "–" if summary is None or summary.median is None else scaled(summary.median, unit)
+    return "–" if summary is None or summary.median is None else with_unit(summary.median, unit)
 
 
-def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
-    """Why cases and metrics of a workload are not comparable, unless the head already says so."""
+def _obstacles(found: RunComparison, pairs: list[Pair], *, every: bool) -> list[str]:
+    """Why cases and metrics of a workload are not comparable, unless the head already says so.
+
+    That neither run has a metric is worth a line only where every metric is asked for.
+    """
     apart = [p for p in pairs if p.obstacle and p.obstacle not in found.obstacles]
     lines = []
     for sentence in dict.fromkeys(p.obstacle.sentence for p in apart if p.obstacle):
@@ -137,10 +140,15 @@ def _obstacles(found: RunComparison, pairs: list[Pair]) -> list[str]:
         lines.append(f"{listed(names)} on {apart[0].case.workload}: {sentence}")
     for pair in pairs:
         changes = [change for change in pair.changes if change.obstacle and not pair.obstacle]
+        changes = [change for change in changes if every or _is_measured(change.base) or _is_measured(change.run)]
         for sentence in dict.fromkeys(change.obstacle.sentence for change in changes if change.obstacle):
             metrics = [c.metric for c in changes if c.obstacle and c.obstacle.sentence == sentence]
             lines.append(f"{pair.name}: {listed(metrics)}: {sentence}")
     return lines
+
+
+def _is_measured(summary: Summary | None) -> bool:
+    return summary is not None and summary.median is not None
 
 
 # --- two imported runs ------------------------------------------------------------------------------------------------
@@ -191,7 +199,7 @@ def _ranges(change: Change) -> str:
 def _span(summary: Summary | None, unit: str) -> str:
     if summary is None or summary.low is None or summary.high is None or summary.low == summary.high:
         return ""
-    return f"{scaled(summary.low, unit)} to {scaled(summary.high, unit)}"
+    return f"{with_unit(summary.low, unit)} to {with_unit(summary.high, unit)}"
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------

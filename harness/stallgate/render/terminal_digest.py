@@ -1,17 +1,18 @@
-"""The end of a profile in the terminal: the verdict, each candidate's time and waits, and the next command."""
+"""The end of a profile in the terminal: what is right, each judged case, the next command and the verdict."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import on_several, rounded, spaced, whom
-from stallgate.judge.headroom import missed_by
-from stallgate.judge.warp_states import waits_in_words
+from stallgate.formatting import on_several, scaled, spaced, spread_in_words, whom
+from stallgate.judge.headroom import badness, missed_by
 from stallgate.model import Case, display_name
 from stallgate.render.next_command import next_command
-from stallgate.render.terminal_gate import show_conclusion
+from stallgate.render.results_line import results_line
+from stallgate.render.terminal_gate import show_answer
 from stallgate.render.terminal_text import hang, out, show_next, styled
-from stallgate.render.verdict_words import shown, title_of, verdict_in_words
+from stallgate.render.verdict_words import title_of, verdict_in_words
+from stallgate.render.what_limits import CasesRead, limit_in_words, memory_path, waiting_in_words
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -19,20 +20,41 @@ if TYPE_CHECKING:
     from stallgate.project.load import Project
 
 
+_MOST_EXPLAINED = 3
+"""Cases that meet their targets and are told with their limit, waits and bytes; of further ones only the time."""
+
+_ORDER = ("fail", "not_measured", "undecided", "waived", "excused", "pass")
+
+
 def show_digest(result: JudgedRun, project: Project) -> None:
-    """The verdict by the problems' stages, each judged case in a few lines, and what to run next."""
+    """Whether results are right, each judged case in a few lines, those that miss most first, and what to run next."""
     found = result.judgement
-    show_conclusion(found, project.catalogue)
+    line = results_line(result)
+    hang(out, styled(""), line.words, 2, _STYLES.get(line.style, ""))
     several = on_several(found.verdicts)
     cases: dict[Case, list[Verdict]] = {}
     for verdict in found.verdicts:
         case = Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
         cases.setdefault(case, []).append(verdict)
-    for case, verdicts in cases.items():
+    explained = 0
+    for case, verdicts in sorted(cases.items(), key=lambda each: _urgency(each[1])):
+        is_met = all(verdict.status in ("pass", "excused") for verdict in verdicts)
+        explained += is_met
         _judged_case(result, project, case, verdicts, with_problem=several)
+        if not is_met or explained <= _MOST_EXPLAINED:
+            _explain(result, project, case)
     for note in found.notes:
         hang(out, styled(""), note, 2, "yellow")
     show_next(*next_command(result.run, found))
+    show_answer(found)
+
+
+_STYLES = {"fail": "bold red", "open": "yellow"}
+
+
+def _urgency(verdicts: list[Verdict]) -> tuple[int, float]:
+    """The worst of a case's verdicts, and how much it misses by: what is to be told first."""
+    return min(_ORDER.index(verdict.status) for verdict in verdicts), -max(badness(verdict) for verdict in verdicts)
 
 
 def _judged_case(
@@ -44,8 +66,18 @@ def _judged_case(
     parts = [time for time in [_time(result, case)] if time]
     parts.append(_targets(result, project, case, verdicts))
     hang(out, styled(f"  {about}  ", "bold"), ", ".join(parts), 4)
-    if _time(result, case):
-        hang(out, styled("    "), _waits(result, project, case), 6, "dim")
+
+
+def _explain(result: JudgedRun, project: Project, case: Case) -> None:
+    """What limits a case, what its warps wait for, and the way of its bytes; nothing of one without a time."""
+    found = next((each for each in result.run.cases if each.case == case), None)
+    if found is None or not _time(result, case):
+        return
+    read = CasesRead(project, result, case.problem, case.workload)
+    waits = waiting_in_words(read, found) or "What its warps wait for was not measured"
+    for said in (limit_in_words(read, found), waits, memory_path(read, found)):
+        if said:
+            hang(out, styled("    "), said, 6, "dim")
 
 
 def _time(result: JudgedRun, case: Case) -> str:
@@ -53,10 +85,8 @@ def _time(result: JudgedRun, case: Case) -> str:
     time = result.summaries.get((case, "duration"))
     if time is None or not time.median or time.low is None or time.high is None:
         return ""
-    if time.samples < 2:
-        return f"{shown(time.median, 'ns')} (one sample)"
-    spread = max(time.high - time.median, time.median - time.low) / time.median
-    return f"{shown(time.median, 'ns')} ± {rounded(100 * spread, 2)} %"
+    spread = spread_in_words(time.low, time.median, time.high) if time.samples > 1 else "(one sample)"
+    return f"{scaled(time.median, 'ns')} {spread}"
 
 
 def _targets(result: JudgedRun, project: Project, case: Case, verdicts: list[Verdict]) -> str:
@@ -76,15 +106,3 @@ def _unmet_target(project: Project, verdict: Verdict) -> str:
         waived = " (waived)" if verdict.status == "waived" else ""
         return f"{title_of(verdict.metric, project.catalogue)} missed by {missed}{waived}"
     return verdict_in_words(verdict, project.catalogue)
-
-
-def _waits(result: JudgedRun, project: Project, case: Case) -> str:
-    """What a case's warps wait for most, in words with the state's name."""
-    shares = {
-        metric.state: summary.median
-        for metric in project.catalogue.metrics.values()
-        if metric.state is not None
-        and (summary := result.summaries.get((case, metric.name))) is not None
-        and summary.median is not None
-    }
-    return waits_in_words(shares) or "What its warps wait for was not measured"

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from shlex import join as quoted
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import listed, on_several, variant_of, verdict_mark, whom
+from stallgate.formatting import listed, on_several, spaced, variant_of, verdict_mark, whom
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.render.next_command import next_command
+from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
 
@@ -46,14 +47,14 @@ def show_judgement(
         every: a line for each target, also for those that are met.
         advice: what to try on cases that miss a target.
     """
-    show_conclusion(found, catalogue)
+    show_conclusion(run, found, catalogue)
     show_origin(run)
     _verdicts(found.verdicts, catalogue, every=every)
     _remarks(found)
     for line in advice:
         hang(out, styled("advice", "bold"), f" {line}", 2)
     show_next(*next_command(run, found))
-    _answered(found)
+    show_answer(found)
 
 
 def show_unmet(found: Judgement, catalogue: Catalogue) -> None:
@@ -63,32 +64,48 @@ def show_unmet(found: Judgement, catalogue: Catalogue) -> None:
     if len(unmet) > _MOST_UNMET:
         hang(out, styled(""), f"and {len(unmet) - _MOST_UNMET} more: `stallgate gate` tells them all", 2)
     _remarks(found)
-    _answered(found)
+    show_answer(found)
 
 
-def show_conclusion(found: Judgement, catalogue: Catalogue) -> None:
+def show_judging_stages(names: list[str]) -> None:
+    """The stages that can judge an imported run."""
+    said = f"stages that can judge it: {listed(names)}" if names else "no stage can judge it: each needs what it lacks"
+    hang(out, styled(""), said, 2)
+
+
+def show_conclusion(run: Run, found: Judgement, catalogue: Catalogue) -> None:
     """The answer and its first reason, in one line."""
-    hang(out, _word(found), f"  {_reason(found, catalogue)}", 2)
+    hang(out, _word(found), f"  {_reason(run, found, catalogue)}", 2)
 
 
-def _reason(found: Judgement, catalogue: Catalogue) -> str:
-    """How many targets are met or not; of a single miss, which and by how much."""
+def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
+    """How many targets are met or not; of a single miss, which and by how much; what is open, as the page has it."""
     several = on_several(found.verdicts)
     if found.exit_status == 0:
         green = [verdict for verdict in found.verdicts if not verdict.warning]
         covered = [f"{n} {status}" for status in ("waived", "excused") if (n := _count(green, status))]
         return f"all {_targets(len(green))} met{f', {listed(covered)}' if covered else ''}"
-    wanted: Status = "fail" if found.exit_status == 1 else "undecided"
-    worst = [v for v in found.verdicts if v.status == wanted and not v.warning]
-    worst = worst or [v for v in found.verdicts if v.status == "not_measured"]
-    if not worst:
-        return "nothing was judged"
+    if found.exit_status != 1:
+        return _open(run, found, with_problem=several)
+    worst = [v for v in found.verdicts if v.status == "fail" and not v.warning]
     first = max(worst, key=badness)
     about = f"{whom(first, with_problem=several)}"
     about += f", {title_of(first.metric, catalogue)}" if first.metric is not None else f", {_short(first)}"
     missed = missed_by(first)
     more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
     return f"{about}{f', missed by {missed}' if missed else ''}{more}"
+
+
+def _open(run: Run, found: Judgement, *, with_problem: bool) -> str:
+    """Why a run cannot be decided, in the words of the page, and what that is about."""
+    unmet = [v for v in found.verdicts if v.status in ("undecided", "not_measured") and not v.warning]
+    if not unmet:
+        return "nothing was judged"
+    words = said_of(run, found).words
+    first = next((v for v in unmet if spaced(v.reason) in words.lower()), unmet[0])
+    about = whom(first, with_problem=with_problem)
+    more = f" and {len(unmet) - 1} more" if len(unmet) > 1 else ""
+    return words if run.kind == "imported" or about in words else f"{words}; {about}{more}"
 
 
 def _short(verdict: Verdict) -> str:
@@ -170,8 +187,8 @@ def _remarks(found: Judgement) -> None:
         out.print(styled(f"  {quoted(missing.command)}"), soft_wrap=True)
 
 
-def _answered(found: Judgement) -> None:
-    """The answer in one line."""
+def show_answer(found: Judgement) -> None:
+    """The answer in one line, for the end."""
     hang(out, _word(found), f"  {counted(found.verdicts)}; stages: {', '.join(found.stages) or 'none'}", 2)
 
 

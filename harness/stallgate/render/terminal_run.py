@@ -12,9 +12,12 @@ from stallgate.model import Case, CaseResult, Run
 from stallgate.project.catalogue import stage_metrics
 from stallgate.render.columns import CaseColumn, case_columns, fitting_columns
 from stallgate.render.imports import remarks
+from stallgate.render.next_command import next_command
+from stallgate.render.results_line import WRONG, wrong_on_edge_cases
 from stallgate.render.terminal_digest import show_digest
+from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_program import show_program
-from stallgate.render.terminal_text import hang, out, show_origin, styled
+from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.runs.naming import case_names, noun_of, place_name
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ _NAME_WIDTH = 14, 30
 
 
 def show_run(result: JudgedRun, project: Project) -> None:
-    """A run at a glance: its origin, every case, and for measured ones the verdict and the next command."""
+    """A run at a glance: the verdict, its origin, every case, what limits the judged ones, and what to run next."""
+    if result.run.kind != "imported" or result.judgement.is_asked:
+        show_conclusion(result.run, result.judgement, project.catalogue)
     show_origin(result.run)
     out.print()
     if result.run.program is not None:
@@ -43,6 +48,8 @@ def show_run(result: JudgedRun, project: Project) -> None:
     show_cases(result.run, result.summaries, project, result.judgement)
     if result.run.kind != "imported":
         show_digest(result, project)
+    else:
+        show_next(*next_command(result.run, result.judgement))
 
 
 def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgement) -> None:
@@ -62,6 +69,9 @@ def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgeme
             told = [r for r in results if (r.outcome, r.reason) == (outcome, reason)]
             names = [r.case.variant if r.identity is None else names_of[r.case] for r in told]
             hang(out, styled("  "), f"{listed(list(dict.fromkeys(names)))}: {spaced(outcome)}: {reason}", 4, "yellow")
+        wrong = [names_of[r.case] for r in results if r.outcome == "profiled" and wrong_on_edge_cases(r)]
+        if wrong:
+            hang(out, styled("  "), f"{listed(wrong)}: {WRONG}", 4, "yellow")
         for remark in remarks(results, summaries, names_of):
             hang(out, styled("  "), remark, 4, "yellow")
         out.print()

@@ -13,6 +13,8 @@ from stallgate.formatting import without_controls
 from stallgate.runs.conditions import provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stallgate.model import Run
 
 # Names and reasons come from files and other programs: brackets in them are not markup.
@@ -46,6 +48,16 @@ def hang(console: Console, head: Text, words: str, indent: int, style: str = "")
     console.print(head + styled(first[head.cell_len :].replace(_HOLD, " "), style), soft_wrap=True)
     for line in rest:
         console.print(styled(line.replace(_HOLD, " "), style), soft_wrap=True)
+
+
+def show_lines(lines: Iterable[Text]) -> None:
+    """Prints lines; what does not fit the terminal stands below its line, two columns further in."""
+    for line in lines:
+        indent = len(line.plain) - len(line.plain.lstrip())
+        if line.cell_len <= out.width:
+            out.print(line, soft_wrap=True)
+        else:
+            hang(out, styled(" " * indent), line.plain.strip(), indent + 2, str(line.style or ""))
 
 
 def show_origin(run: Run) -> None:

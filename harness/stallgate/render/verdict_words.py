@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import rounded, scaled, shortened, status_label
-from stallgate.judge.headroom import missed_by
+from stallgate.formatting import quantity, shortened, status_label, telling_digits
+from stallgate.judge.headroom import missed_by, value_and_bound
 
 if TYPE_CHECKING:
     from stallgate.model import Catalogue, Comparison, Verdict
 
 _WORDS: dict[Comparison, str] = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
-
-_SCALED = ("ns", "byte", "FLOP")
-"""Units that are read in multiples."""
-
-_DIGITS, _MOST_DIGITS = 3, 7
-"""Significant digits of a number; more only where it would look like its bound."""
 
 _LONGEST_KERNEL = 40
 
@@ -48,37 +42,25 @@ def _both_names(metric: str, title: str) -> str:
     return title if title.lower().replace("-", "_").replace(" ", "_") == metric else f"{title} ({metric})"
 
 
-def shown(value: float, unit: str, digits: int = _DIGITS) -> str:
-    """A number with its unit in so many significant digits."""
-    if unit in _SCALED:
-        return scaled(float(f"{value:.{digits}g}"), unit)
-    return f"{rounded(value, digits)} {unit}".rstrip()
-
-
 def _value(verdict: Verdict) -> str:
-    assert verdict.value is not None
-    return shown(verdict.value, verdict.unit or "", _digits(verdict))
+    return value_and_bound(verdict)[0]
 
 
 def _wanted(verdict: Verdict) -> str:
-    assert verdict.bound is not None
     assert verdict.comparison is not None
-    limit = f"{_WORDS[verdict.comparison]} {shown(verdict.bound, verdict.unit or '', _digits(verdict))}"
+    words = f"{_WORDS[verdict.comparison]} {value_and_bound(verdict)[1]}"
     if verdict.of_roof is not None:
-        return f"{limit} ({verdict.of_roof:g} of the roof's)"
+        return f"{words} ({verdict.of_roof:g} of the roof's)"
     if verdict.baseline is not None:
-        return f"{limit} (baseline {shown(verdict.baseline, verdict.unit or '', _digits(verdict))})"
-    return limit
+        return f"{words} (baseline {_like_value(verdict, verdict.baseline)})"
+    return words
 
 
-def _digits(verdict: Verdict) -> int:
-    """Three significant digits, or as many as tell the value from its bound."""
+def _like_value(verdict: Verdict, value: float) -> str:
+    """Another value of the verdict's metric, in as many digits."""
     assert verdict.value is not None
     assert verdict.bound is not None
-    if verdict.value == verdict.bound:
-        return _DIGITS
-    unequal = (n for n in range(_DIGITS, _MOST_DIGITS) if f"{verdict.value:.{n}g}" != f"{verdict.bound:.{n}g}")
-    return next(unequal, _MOST_DIGITS)
+    return quantity(value, verdict.unit or "", telling_digits(verdict.value, verdict.bound))
 
 
 def _distance(verdict: Verdict) -> str:
@@ -87,7 +69,7 @@ def _distance(verdict: Verdict) -> str:
         return f": missed by {missed}"
     if verdict.status != "undecided" or verdict.low is None or verdict.high is None:
         return ""
-    low, high = (shown(value, verdict.unit or "", _digits(verdict)) for value in (verdict.low, verdict.high))
+    low, high = (_like_value(verdict, value) for value in (verdict.low, verdict.high))
     return f": its samples reach from {low} to {high}"
 
 

@@ -4,13 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from stallgate.formatting import listed, rounded, scaled, share
+from stallgate.formatting import listed, measured, scaled, share
 from stallgate.judge.roof import Roof, distance_from_roof
 from stallgate.judge.warp_states import waits_in_words
 from stallgate.model import CaseResult, Catalogue
 from stallgate.project.catalogue import ROOF_FRACTION
-from stallgate.render.view import View
+
+if TYPE_CHECKING:
+    from stallgate.judge.evaluate import JudgedRun
+    from stallgate.project.load import Project
+
+
+class Readable(Protocol):
+    """What is known of the cases of a workload; a page's view is one."""
+
+    @property
+    def project(self) -> Project: ...
+
+    @property
+    def roof(self) -> Roof | None:
+        """The roof that fractions are of; None where there is none."""
+
+    def median(self, case: CaseResult, metric: str) -> float | None:
+        """The median of a metric of a case; None where it is not measured."""
+
+
+class CasesRead:
+    """The cases of a workload of a run, for who draws nothing."""
+
+    def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
+        self.project = project
+        self._summaries = result.summaries
+        found = result.roofs[problem, workload].deciding if (problem, workload) in result.roofs else None
+        self.roof = found if isinstance(found, Roof) else None
+
+    def median(self, case: CaseResult, metric: str) -> float | None:
+        summary = self._summaries.get((case.case, metric))
+        return summary.median if summary is not None else None
+
 
 _NEAR = 0.8
 """From this fraction of the roof on, the roof's kind is what limits a kernel."""
@@ -26,7 +59,7 @@ Read = Callable[[str], float | None]
 """The median of a metric by its short name; None where it was not measured."""
 
 
-def limit_in_words(view: View, case: CaseResult) -> str:
+def limit_in_words(view: Readable, case: CaseResult) -> str:
     """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
     return limit_of(partial(view.median, case), view.median(case, ROOF_FRACTION), view.roof)
 
@@ -81,7 +114,7 @@ _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 # --- warps ------------------------------------------------------------------------------------------------------------
 
 
-def waiting_in_words(view: View, case: CaseResult, most: int = 3) -> str:
+def waiting_in_words(view: Readable, case: CaseResult, most: int = 3) -> str:
     """What a case's warps wait for most, in words with the state's name in brackets; '' where it is not known."""
     return waits_of(partial(view.median, case), view.project.catalogue, most)
 
@@ -96,7 +129,7 @@ def waits_of(read: Read, catalogue: Catalogue, most: int = 3) -> str:
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-def memory_path(view: View, case: CaseResult) -> str:
+def memory_path(view: Readable, case: CaseResult) -> str:
     """The way of a case's bytes: hit rates, DRAM traffic, and what the workload needs; '' where nothing is known."""
     return memory_path_of(partial(view.median, case))
 
@@ -121,7 +154,7 @@ _MUCH, _LITTLE = 1.05, 0.98
 def _beside_need(traffic: float | None) -> str:
     if traffic is None:
         return "; bytes needed: not known"
-    said = f", {rounded(traffic)} times the bytes needed"
+    said = f", {measured(traffic, '')} times the bytes needed"
     if traffic >= _MUCH:
         return f"{said}: more than needed"
     return f"{said}: {'writes that stay in L2 are not counted' if traffic < _LITTLE else 'no more than needed'}"
