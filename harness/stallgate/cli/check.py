@@ -35,7 +35,7 @@ from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Case
 from stallgate.project.load import Project
 from stallgate.render import terminal, terminal_check
-from stallgate.render.terminal_answer import show_answer
+from stallgate.render.terminal_answer import show_checked_answer
 from stallgate.runs.drawn import Draw
 
 _WORDS = {"configurations": "configuration", "drawn_only": "drawn-only"}
@@ -176,7 +176,7 @@ def _answered(project: Project, file: str, arguments: CheckArguments) -> int:
         found = check_answer(project, text, options, bar)
     if arguments.as_json:
         return print_result("check", found, found.exit_status)
-    show_answer(found, file)
+    show_checked_answer(found, file)
     return found.exit_status
 
 

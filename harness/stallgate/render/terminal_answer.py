@@ -85,7 +85,7 @@ class ShownAnswer(Protocol):
     def exit_status(self) -> int: ...
 
 
-def show_answer(found: ShownAnswer, file: str) -> None:
+def show_checked_answer(found: ShownAnswer, file: str) -> None:
     """The answer to an answer, then each step, each objection with its line, and what else has to be known.
 
     Args:
