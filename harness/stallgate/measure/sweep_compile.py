@@ -33,7 +33,9 @@ _SILENCE_S = 180.0
 _PATIENCE_S = 4.0
 """Seconds that compilation may go on after the last time was taken: registers of the rest become known."""
 
-_MOST_WORKERS = 32
+_MOST_WORKERS = 16
+"""More make the process that takes times wait: contexts on a GPU begin one after the other (29 took 5 s)."""
+
 _CONTEXT_MIB = 600
 """GPU memory that a compiling process takes, which computes nothing there: its context and the code that is loaded. An
 eighth of the GPU's is left to all of them."""
