@@ -274,6 +274,10 @@ class Files:
         if (case.key, "duration") in self.before and (case.key, "duration") in self.now:
             now, before = (side[case.key, "duration"].median for side in (self.now, self.before))
             found.append(Fact("change", abs(100 * (now - before) / before), "%"))
+        if (case.key, "duration") in self.now:
+            time = self.now[case.key, "duration"]
+            farthest = max(time.high - time.median, time.median - time.low)
+            found.append(Fact("spread", 100 * farthest / time.median, "%", names=("samples",)))
         small = [
             self.now[case.key, name].median for name in self.small_states(case.workload) if (case.key, name) in self.now
         ]

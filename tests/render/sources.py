@@ -103,6 +103,8 @@ class Sources:
         for verdict in self.files.judged["verdicts"] if text.section == "verdicts" else ():
             if float(str(given["data-value"])) in (verdict["value"], verdict["bound"]):
                 yield Fact("cell", abs(float(str(given["data-value"]))), verdict["unit"])
+        if "data-change" in given and number.has_unit:  # in per cent: points have a word, and no unit
+            yield Fact("cell", abs(float(str(given["data-value"]))), "%")
         if "data-base" in given:
             spread = self.files.before.get((text.case, text.metric))
         unit = spread.unit if spread is not None and number.has_unit else ""

@@ -156,7 +156,7 @@ def test_two_commits_make_a_line_with_the_finding_as_its_title(replayed: Path, t
     assert [point.time.label for point in found.points][-1] == "abc1234"
     text = page(tree)
     assert text.count("<svg") == 2, "one layout for wide windows, one for phones"
-    assert re.search(r"blocked_scan takes 1\.4\d\d ms on square at abc1234, 50\.0 % faster than at \w{7}", text)
+    assert re.search(r"blocked_scan takes 1\.4\d ms on square at abc1234, 50\.0 % faster than at \w{7}", text)
     assert "clock control none, cache control all" in text
     assert "Not plotted" not in text
 

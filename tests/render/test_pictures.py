@@ -70,7 +70,7 @@ def test_the_tidy_table_as_a_data_frame(measured: tuple[Project, JudgedRun]) -> 
 def test_the_first_screen_tells_roof_and_what_warps_wait_for(measured: tuple[Project, JudgedRun]) -> None:
     place = view(measured)
     case = next(case for case in place.cases if case.role == "candidate")
-    limit = r"Limit: memory bandwidth; runs at 9\d\.\d % of the roof, \d\.\d % left"
+    limit = r"Limit: memory bandwidth; runs at 9\d\.\d % of the roof, \d\.\d+ % left"
     assert re.fullmatch(limit, limit_in_words(place, case))
     assert re.fullmatch(r"Warps wait for [a-z ]+ \(\w+\) [\d.]+ % of the time", waiting_in_words(place, case, 1))
 

@@ -29,5 +29,5 @@ def test_the_finding_names_the_heaviest_kernel_and_all_of_the_time() -> None:
     program = Program(command=["a"], exit_status=0, seconds=1.0, kernels=[kernel("long" * 30), kernel("short")])
     found = program_finding(program)
     assert found.startswith("longlong")
-    assert found.endswith("takes 50.0 % of 3 µs of GPU time in 4 launches")
+    assert found.endswith("takes 50.0 % of 3.00 µs of GPU time in 4 launches")
     assert len(found) < 90, "a figure's title has no room for more"
