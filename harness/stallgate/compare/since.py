@@ -85,8 +85,8 @@ def _first(project: Project, mine: MeasuredRun, problem: str) -> str:
     if mine.run.kind != "recorded":
         return f"this is the first run of {problem}"
     time = time_of(mine.run, problem)
-    runs = [(folder, _loaded(folder)) for folder in run_folders(project.reports) if folder.name != mine.folder.name]
-    same = [f.name for f, run in runs if run is not None and problem in run.subjects and time_of(run, problem) == time]
+    others = [(folder, run) for folder, run in _runs(project) if folder.name != mine.folder.name]
+    same = [folder.name for folder, run in others if problem in run.subjects and time_of(run, problem) == time]
     if not same:
         return f"the recording is the first measurement of {problem}"
     return f"{same[-1]} replays the same recording of {problem}, and nothing was measured before it"
@@ -138,13 +138,18 @@ def _bases(project: Project, mine: MeasuredRun, problem: str, metrics: list[str]
 
 def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[tuple[Path, Run]]:
     """The runs that measured a problem before, the newest first; a replay measured when its recording did."""
-    runs = [(folder, run) for folder in run_folders(project.reports) if (run := _loaded(folder)) is not None]
     known = [
         (folder, run)
-        for folder, run in runs
+        for folder, run in _runs(project)
         if problem in run.subjects and _measured(run, problem) and _is_before(run, mine.run, problem)
     ]
     return sorted(known, key=lambda pair: (time_of(pair[1], problem), pair[0].name), reverse=True)
+
+
+def _runs(project: Project) -> list[tuple[Path, Run]]:
+    """The runs of a project that can be read and named: no command takes a folder whose name is no text."""
+    folders = [folder for folder in run_folders(project.reports) if folder.name.isprintable()]
+    return [(folder, run) for folder in folders if (run := _loaded(folder)) is not None]
 
 
 def _measured(run: Run, problem: str) -> bool:
