@@ -1,23 +1,17 @@
-"""The figures of a run, as matplotlib draws them; PNG and page take the same."""
+"""The figures of a run, laid out on sheets; PNG and page take the same."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from msgspec.structs import replace
 
 from stallgate.formatting import SIGNS, rounded
 from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
 from stallgate.render.scales import Scale, draw_side_ticks, draw_ticks, fitting_unit, spread_over
+from stallgate.render.scatter import below_scatter, scatter_panel, scatter_scales
 from stallgate.render.sheet import (
     ACCENT,
     GOOD,
@@ -25,7 +19,6 @@ from stallgate.render.sheet import (
     MUTED,
     SMALL,
     TEXT,
-    THEMED,
     WIDE,
     Box,
     Point,
@@ -33,8 +26,6 @@ from stallgate.render.sheet import (
     Sheet,
     Style,
     label_points,
-    sheet_png,
-    sheet_svg,
     text_width,
     wrapped,
 )
@@ -54,9 +45,6 @@ from stallgate.render.sheet import (
     Drawing as Drawing,
 )
 
-mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
-mpl.rcParams["svg.hashsalt"] = "stallgate"
-
 INKS: dict[Role, str] = {"candidate": ACCENT, "roof": INK, "baseline": MUTED, "unknown": ACCENT}
 
 HUES: dict[Family, tuple[str, ...]] = {
@@ -68,9 +56,6 @@ HUES: dict[Family, tuple[str, ...]] = {
     "issue": ("#a1d99b", "#238b45"),
 }
 """Colours of warp states: one hue per family, shades in the order of the catalogue."""
-
-HOVER = "hover:"
-"""A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
 
 LONGEST_HOVER = 200
 """Most characters of a state's meaning shown on hover; the glossary has all of it."""
@@ -581,8 +566,8 @@ MOST_NAMES = 16
 def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str], width: float = WIDE) -> Sheet:
     """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
     sheet = Sheet(title, width)
-    panel = _scatter_panel(sheet, axes)
-    across, up = _scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
+    panel = scatter_panel(sheet, axes)
+    across, up = scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
     draw_ticks(sheet, across, panel.top, panel.bottom)
     draw_side_ticks(sheet, up, panel)
     best = front(points)
@@ -598,35 +583,8 @@ def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]
         taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover).box)
         places += [Point(x, y, point.name, hover=hover)] * (point in labelled)
     unnamed = label_points(sheet, panel, places, taken)
-    _below_scatter(sheet, panel, axes[0], unnamed)
+    below_scatter(sheet, panel, axes[0], unnamed)
     return sheet
-
-
-def _scatter_panel(sheet: Sheet, axes: tuple[str, str]) -> Box:
-    """The panel of a scatter, below the name of its upward axis."""
-    sheet.height += sheet.paragraph((6, sheet.height, sheet.width - 12), axes[1], Style(size=SMALL)) + 8
-    bottom = sheet.height + (300 if sheet.is_narrow else 330)
-    return Box(62, sheet.height, sheet.width - 12, bottom)
-
-
-def _scatter_scales(panel: Box, across: Sequence[float], up: Sequence[float]) -> tuple[Scale, Scale]:
-    left, right = spread_over(across, margin=0.15)
-    low, high = spread_over(up, margin=0.15)
-    return (
-        Scale(low=left, high=right, start=panel.left, end=panel.right),
-        Scale(low=low, high=high, start=panel.bottom, end=panel.top),
-    )
-
-
-def _below_scatter(sheet: Sheet, panel: Box, axis: str, unnamed: Sequence[str]) -> None:
-    """The name of the axis across, and the labels that there was no room for."""
-    sheet.height = panel.bottom + SMALL + 10
-    room = panel.right - panel.left
-    sheet.height += sheet.paragraph((panel.left, sheet.height, room), axis, Style(size=SMALL)) + 2
-    if unnamed:
-        words = f"no room for the names of: {'; '.join(unnamed)}"
-        sheet.height += sheet.paragraph((panel.left, sheet.height, room), words, Style(size=SMALL, colour=MUTED)) + 2
-    sheet.height += 6
 
 
 def front(points: Sequence[TradePoint]) -> list[TradePoint]:
@@ -673,7 +631,7 @@ def roofline_figure(
         width: the figure's, in pixels.
     """
     sheet = Sheet(title, width)
-    panel = _scatter_panel(sheet, ("", f"{counted} per second [TFLOP/s]"))
+    panel = scatter_panel(sheet, ("", f"{counted} per second [TFLOP/s]"))
     across, up = _roofline_scales(panel, works, ceilings)
     draw_ticks(sheet, across, panel.top, panel.bottom)
     draw_side_ticks(sheet, replace(up, low=up.low / TERA, high=up.high / TERA), panel)
@@ -681,7 +639,7 @@ def roofline_figure(
     keys = [_draw_ceiling(sheet, (across, up), ceiling, ceilings) for ceiling in ceilings]
     places = [_draw_work(sheet, (across, up), work, taken) for work in works]
     unnamed = label_points(sheet, panel, places, taken)
-    _below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
+    below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
     _line_legend(sheet, keys)
     return sheet
 
@@ -745,61 +703,6 @@ def _line_legend(sheet: Sheet, entries: Sequence[tuple[str, str, tuple[float, ..
         sheet.line([(8, y), (36, y)], colour, 1.5, dashes=dashes)
         sheet.height += sheet.paragraph((42, sheet.height, sheet.width - 50), name, Style(size=SMALL, colour=colour))
     sheet.height += 6
-
-
-def rendered(figure: Figure | Sheet) -> Drawing:
-    """A figure for a file and for a page: laid out once and drawn once for each."""
-    return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
-
-
-def rendered_png(figure: Figure | Sheet) -> bytes:
-    """A figure for a file only."""
-    if isinstance(figure, Sheet):
-        return sheet_png(figure)
-    png = io.BytesIO()
-    canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name may hold what the font lacks
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-            figure.set_layout_engine("none")
-        canvas.draw()  # type: ignore[no-untyped-call]
-    imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
-    return png.getvalue()
-
-
-def _element(svg: str) -> str:
-    """The ``<svg>`` element of a file, in the page's colours."""
-    return _themed(svg[svg.index("<svg") :])
-
-
-def rendered_svg(figure: Figure | Sheet) -> str:
-    """A figure for a page only, as an ``<svg>`` element."""
-    if isinstance(figure, Sheet):
-        return sheet_svg(figure)
-    svg = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return _element(svg.getvalue())
-
-
-def _themed(svg: str) -> str:
-    """A figure whose inks and papers are the page's, whose parts say what they are, and without ids that repeat."""
-    for colour, variable in THEMED.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(rf'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
-    svg = re.sub(rf'<g id="{METRIC}([^"]*)">', r'<g data-metric="\1">', svg)
-    svg = re.sub(r' id="matplotlib\.axis_\d+"', ' class="axis"', svg)
-    return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
-
-
-def blank_figure(title: str, width: float, height: float) -> Figure:
-    """A figure with its finding as the title; width and height in inches."""
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor=PAPER)
-    figure.suptitle(fitting(title, LONGEST_TITLE), x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
-    return figure
 
 
 def fitting(text: str, length: int) -> str:

@@ -13,11 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
@@ -72,7 +69,7 @@ def drawn(
     """
     with pytest.MonkeyPatch.context() as patch:
         if not with_files:
-            patch.setattr("stallgate.render.figures.FigureCanvasAgg", _Unpainted)
+            patch.setattr("stallgate.render.sheet.sheet_png", lambda _: b"")
         if run is not None:
             patch.setattr("stallgate.extract.read_run.load", lambda _: run)
         if evidence is not None:
@@ -86,16 +83,6 @@ def drawn(
         seconds = time.process_time() - started
         write_results(result)
     return Drawn(page, result, seconds)
-
-
-class _Unpainted(FigureCanvasAgg):
-    """A figure as a file's is laid out, but without its pixels, which take half of the time that a page takes."""
-
-    def draw(self) -> None:
-        pass
-
-    def buffer_rgba(self) -> NDArray[np.uint8]:  # type: ignore[override]
-        return np.zeros((1, 1, 4), dtype=np.uint8)
 
 
 class Replayed(NamedTuple):

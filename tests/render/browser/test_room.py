@@ -55,6 +55,18 @@ def test_the_list_of_runs_is_not_cut_and_has_the_sweep(browser: Browser, make: M
     assert "suggests a change" in said
 
 
+WIDER = """[...document.querySelectorAll('figure svg')].filter(each => each.checkVisibility())
+  .map(each => [each.getBoundingClientRect().right, each.closest('.scroll') !== null])"""
+"""Where each figure in sight ends, and whether its place may scroll."""
+
+
+def test_the_front_of_a_sweep_does_not_scroll_sideways_on_a_phone(browser: Browser, make: Make) -> None:
+    found = asked(browser, make("swept").page, 390, WIDER)
+    assert isinstance(found, list)
+    assert found
+    assert all(right <= 390 and not scrolls for right, scrolls in found)
+
+
 def test_the_best_of_a_sweep_are_not_cut_on_a_phone(browser: Browser, make: Make) -> None:
     cut = asked(browser, make("swept").page, 390, CUT)
     assert "Best configurations" not in str(cut)
