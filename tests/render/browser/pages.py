@@ -16,17 +16,21 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
+from stallgate.agent.loop_answerer import Answered
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMetric, Run, WorstElement
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
+from stallgate.render.loop_page import draw_loop
 from stallgate.render.page import draw
 from stallgate.render.sweep import draw_sweep
 from stallgate.runs.folder import create_folder, load, save
+from stallgate.runs.journal import save_journal
 from stallgate.runs.recording import find_recordings, replay
 from stallgate.runs.sweep import CounterReading, save_sweep
+from tests.agent.scripted import START_CODE, ScriptedAnswerer, begin, code, looped
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, command_line, small_tree, with_fakes
 from tests.render.made_up_sweep import made_up_sweep
@@ -178,6 +182,36 @@ def swept(tree: Path) -> Drawn:
     save_sweep(start.folder, replace(made, trials=trials))
     run = drawn(start.project, start.folder)
     return run._replace(page=draw_sweep(start.project, start.folder)[0])
+
+
+def climbed(tree: Path) -> Drawn:
+    """A loop of two stages, judged by a script: every kind of answer, repairs, and diffs of a real kernel."""
+    start = replayed(tree)
+    folder = tree / "reports" / "20260101-000000-loop-cumprod"
+    kernel = (tree / "kernels" / "cumprod" / "blocked_scan.py").read_text().replace("'", '"')
+    stages = ["memory_access", "a_stage_with_a_name_of_forty_characters_"]
+    journal = begin(folder, stages=stages, seed=5, start=f"{START_CODE}{kernel}", rounds=5, width=2)
+    journal = replace(journal, problem="cumprod", variant="blocked_scan", command=["answerer", "--model", "m" * 60])
+    save_journal(folder, journal)
+    looped(folder, journal, ScriptedAnswerer(lambda number, place, attempt, _: _answer(kernel, number, place, attempt)))
+    run = drawn(start.project, start.folder)
+    return run._replace(page=draw_loop(folder))
+
+
+def _answer(kernel: str, number: int, place: int, attempt: int) -> str | Answered:
+    """The answers of the loop, by their place in it: refused, repaired, slower, repeated, none, and better ones."""
+    changed = kernel.replace("num_warps", f"num_warps_{number}").replace("BLOCK", f"BLOCK_{place}")
+    met = ("memory_access",) if number > 2 else ()
+    answers: dict[tuple[int, int, int], str | Answered] = {
+        (1, 1, 1): code(80, "SHAPELESS", changed),
+        (1, 1, 2): code(70, changed),
+        (1, 2, 1): code(99, "WRONG", changed),
+        (1, 2, 2): Answered("failed", b"", "the model's program is not installed", 127, 0.4),
+        (2, 1, 1): code(130, changed),
+        (2, 2, 1): "```python\na = 1\n```\nor\n```python\nb = 2\n```\n",
+        (3, 1, 1): code(40, changed, meets=met),
+    }
+    return answers.get((number, place, attempt), code(70, kernel, meets=met))
 
 
 def _counters(rng: Random) -> dict[str, CounterReading]:
@@ -404,6 +438,7 @@ LOOKED_AT = (
     many_configurations,
     hostile,
     swept,
+    climbed,
 )
 """Pages that are opened in the browser."""
 
