@@ -17,6 +17,7 @@ from stallgate.render.bench_figure import SpeedBar, SpeedPanel, speeds_figure
 from stallgate.render.compare_figures import Shift, times_figure
 from stallgate.render.figures import (
     Dot,
+    EarlierStates,
     FigureRow,
     Limit,
     Occupancy,
@@ -105,11 +106,17 @@ def panels(chance: Chance) -> LayOut:
 def warp_states(chance: Chance) -> LayOut:
     rows = _rows(chance)
     states = [
-        Share(_name(chance, 20), chance.choice(get_args(Family)), [chance.choice([None, 0.1, 30.0]) for _ in rows])
+        Share(
+            _name(chance, 20),
+            chance.choice(get_args(Family)),
+            [chance.choice([None, 0.1, 30.0]) for _ in rows],
+            before=[chance.choice([None, 0.1, 40.0]) for _ in rows],
+        )
         for _ in range(chance.randint(1, 19))
     ]
     cycles = chance.choice([[], [chance.choice([None, 3.0, 107.0, 2e4]) for _ in rows], [1e3 for _ in rows]])
-    return partial(warp_states_figure, _title(chance), rows, states, cycles)
+    before = EarlierStates(_name(chance), [chance.choice([None, 3.0, 2e4]) for _ in rows])
+    return partial(warp_states_figure, _title(chance), rows, states, cycles, chance.choice([None, before]))
 
 
 def occupancy(chance: Chance) -> LayOut:
@@ -166,10 +173,15 @@ def program(chance: Chance) -> LayOut:
 def speed_of_light(chance: Chance) -> LayOut:
     rows = _rows(chance)
     found = [
-        Unit(_name(chance, chance.choice([4, 16])), "title", [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows])
+        Unit(
+            _name(chance, chance.choice([4, 16])),
+            "title",
+            [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows],
+            chance.choice([[], [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows]]),
+        )
         for _ in range(chance.randint(1, 10))
     ]
-    return partial(units_figure, _title(chance), rows, found)
+    return partial(units_figure, _title(chance), rows, found, _name(chance))
 
 
 def memory(chance: Chance) -> LayOut:
@@ -180,14 +192,20 @@ def memory(chance: Chance) -> LayOut:
         MemoryPath(
             name=row.name,
             role=row.role,
-            links=[Link(name, known(9.99e11), known(1.234e8), known(104.95)) for name in ("a", "b", "c")],
+            links=[
+                Link(
+                    name, known(9.99e11), known(1.234e8), known(104.95), (known(8.88e11), known(9.87e10), known(99.95))
+                )
+                for name in ("a", "b", "c")
+            ],
+            hits_before=(known(100.0), known(12.3)),
             hits=[known(99.95), known(100.0)],
             needed=known(8.59e9),
             traffic=known(1.234),
         )
         for row in _rows(chance)
     ]
-    return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]))
+    return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]), _name(chance))
 
 
 def speeds(chance: Chance) -> LayOut:

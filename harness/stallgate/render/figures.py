@@ -339,6 +339,27 @@ class Share(FrozenStruct, frozen=True):
     shares: list[float | None]
     about: str = ""
     """The state's meaning, shown on hover."""
+    before: list[float | None] = []
+    """The shares in an earlier run; empty, or None, where there is none to compare with."""
+
+
+class EarlierStates(FrozenStruct, frozen=True):
+    """What a figure of warp states says of an earlier run, whose shares its states have."""
+
+    base: str
+    """The run's name."""
+    cycles: list[float | None]
+    """Cycles of a warp for each instruction, by variant."""
+
+
+class _Segment(FrozenStruct, frozen=True):
+    """A part of every bar: a state, or several small ones together."""
+
+    name: str
+    colour: str
+    shares: list[float | None]
+    about: str
+    before: list[float | None]
 
 
 def warp_states_figure(
@@ -346,23 +367,20 @@ def warp_states_figure(
     rows: Sequence[FigureRow],
     shares: Sequence[Share],
     cycles: Sequence[float | None] = (),
+    earlier: EarlierStates | None = None,
     width: float = WIDE,
 ) -> Sheet:
-    """A stacked bar for each variant: what its warps did, or waited for.
+    """A stacked bar for each variant: what its warps did, or waited for; below it a thin one for the run before.
 
-    Args:
-        title: the figure's.
-        rows: the variants.
-        shares: the states.
-        cycles: cycles of a warp for each instruction, by variant. Bars are as long where each is known, else each is
-            100 per cent.
-        width: the figure's, in pixels.
+    Bars are as long as a warp took cycles for each instruction where these are known of every variant, else each is
+    100 per cent.
     """
     sheet = Sheet(title, width)
     segments, names = _segments(shares), names_width(rows, width)
-    totals = [sum(values[place] or 0.0 for _, _, values, _ in segments) for place in range(len(rows))]
+    totals = [sum(part.shares[place] or 0.0 for part in segments) for place in range(len(rows))]
     by_cycles = bool(cycles) and all(c is not None or not total for c, total in zip(cycles, totals, strict=True))
     lengths = [(c or 0.0) if by_cycles else t for c, t in zip(cycles or totals, totals, strict=True)]
+    before = [_length_before(segments, earlier, place, by_cycles=by_cycles) for place in range(len(rows))]
     heights, top = row_heights(rows, names), sheet.height
     scale = Scale(low=0.0, high=_longest(rows, lengths), start=6 + names, end=width - 70)
     bottom = top + sum(heights)
@@ -372,15 +390,31 @@ def warp_states_figure(
     for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
         if totals[place]:
             bar = _StateBar(row.name, place, y + 3, y + height - 3, lengths[place], by_cycles)
-            _draw_states(sheet, scale, bar, segments)
+            _draw_bars(sheet, scale, bar, segments, before[place])
         else:
             _draw_gap(sheet, (scale.start + 2, y, scale.end - scale.start), height, "not measured")
         y += height
     what = "cycles of a warp for each instruction" if by_cycles else "share of resident warp time [%]"
-    sheet.paragraph((scale.start, bottom + SMALL + 8, width - names - 12), what, Style(size=SMALL))
-    sheet.height = bottom + 2 * SMALL + 22
-    _state_legend(sheet, [(name, colour) for name, colour, _, _ in segments])
+    what += f"; thin bars: in {earlier.base}" if earlier is not None and any(before) else ""
+    sheet.height = bottom + SMALL + 8
+    _below_states(sheet, scale.start, what, segments)
     return sheet
+
+
+def _below_states(sheet: Sheet, left: float, what: str, segments: Sequence[_Segment]) -> None:
+    """What the bars are of, and the states' colours."""
+    sheet.height += sheet.paragraph((left, sheet.height, sheet.width - left - 6), what, Style(size=SMALL)) + SMALL
+    _state_legend(sheet, [(part.name, part.colour) for part in segments])
+
+
+def _length_before(
+    segments: Sequence[_Segment], earlier: EarlierStates | None, place: int, *, by_cycles: bool
+) -> float:
+    """How long a variant's bar was in the run before: cycles, or per cent; 0 where that is not known."""
+    total = sum(part.before[place] or 0.0 for part in segments if part.before)
+    if earlier is None or not total:
+        return 0.0
+    return (earlier.cycles[place] or 0.0) if by_cycles else total
 
 
 class _StateBar(FrozenStruct, frozen=True):
@@ -404,13 +438,32 @@ def _longest(rows: Sequence[FigureRow], lengths: Sequence[float]) -> float:
     return 1.02 * max([shown, *others]) or 100.0
 
 
-def _draw_states(
-    sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[tuple[str, str, list[float | None], str]]
-) -> None:
+def _draw_bars(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment], before: float) -> None:
+    """The bar of a variant, and below it a thin one for the run before, which was so long; 0: there is none."""
+    _draw_states(sheet, scale, replace(bar, bottom=bar.bottom - 6) if before else bar, segments)
+    if before:
+        _draw_states_before(sheet, scale, replace(bar, top=bar.bottom - 4, length=before), segments)
+
+
+def _draw_states_before(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment]) -> None:
+    """The states of one variant in the run before, as far as the axis reaches."""
+    start = 0.0
+    for part in segments:
+        share = (part.before[bar.place] if part.before else None) or 0.0
+        length = share / 100 * bar.length if bar.by_cycles else share
+        left, right = scale.at(start), scale.at(start + length)
+        start += length
+        if right - left >= 0.3:
+            box = Box(left, bar.top, right, bar.bottom)
+            sheet.bar(box, part.colour, hover=f"{bar.name}: {part.name} {share:.6g} % before")
+
+
+def _draw_states(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment]) -> None:
     """The states of one variant, as far as the axis reaches, and the length of the whole bar behind it."""
     start, end = 0.0, 0.0
-    for name, colour, values, about in segments:
-        share = values[bar.place] or 0.0
+    for part in segments:
+        name, colour, about = part.name, part.colour, part.about
+        share = part.shares[bar.place] or 0.0
         length = share / 100 * bar.length if bar.by_cycles else share
         left, right = scale.at(start), scale.at(start + length)
         start += length
@@ -450,8 +503,8 @@ def _state_legend(sheet: Sheet, entries: Sequence[tuple[str, str]]) -> None:
     sheet.height += 1.4 * SMALL + 6
 
 
-def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None], str]]:
-    """Name, colour, values and meaning of what is drawn, in the catalogue's order; small states together at the end."""
+def _segments(shares: Sequence[Share]) -> list[_Segment]:
+    """What is drawn, in the catalogue's order; small states together at the end."""
     seen: Counter[Family] = Counter()
     segments = []
     small: list[Share] = []
@@ -462,13 +515,17 @@ def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None
         if _largest(share) < SMALL_SHARE:
             small.append(share)
         else:
-            segments.append((share.state, colour, share.shares, share.about))
+            segments.append(_Segment(share.state, colour, share.shares, share.about, share.before))
     if small:
-        bars = range(len(small[0].shares))
-        together: list[float | None] = [sum(share.shares[i] or 0.0 for share in small) for i in bars]
         names = ", ".join(share.state for share in small)
-        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together, names))
+        now, before = _sums([share.shares for share in small]), _sums([share.before for share in small])
+        segments.append(_Segment(f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", now, names, before))
     return segments
+
+
+def _sums(lists: Sequence[list[float | None]]) -> list[float | None]:
+    """The sums over some lists, place by place."""
+    return [sum(value or 0.0 for value in values) for values in zip(*lists, strict=True)]
 
 
 def _largest(share: Share) -> float:

@@ -116,7 +116,11 @@ def recorded(tree: Path) -> Drawn:
     """Everything that a page has, on two workloads; it is held against a run that was faster and waited more."""
     start = replayed(tree)
     save(start.folder, replace(start.run, cases=[_with_facts(result, n) for n, result in enumerate(start.run.cases)]))
-    return drawn(start.project, start.folder, base={"duration": 0.9, "memory_dependency_stall": 1.3})
+    return drawn(
+        start.project,
+        start.folder,
+        base={"duration": 0.9, "memory_dependency_stall": 1.3, "stall_long_scoreboard": 1.3},
+    )
 
 
 def _with_facts(result: CaseResult, number: int) -> CaseResult:
