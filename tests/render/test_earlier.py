@@ -114,5 +114,7 @@ def test_a_wrong_result_is_marked_beside_its_numbers_in_every_figure(
     marked = View(project, replace(result, run=replace(result.run, cases=cases)), "cumprod", "square")
     for name, role in ((row.name, row.role) for row in marked.rows):
         assert name.endswith("✗ wrong") == (role == "roof")
-    for picture in pictures(marked):
+    everything = [replace(case, edge_case_fault="off by one") for case in cases]
+    wrong = View(project, replace(result, run=replace(result.run, cases=everything)), "cumprod", "square")
+    for picture in pictures(wrong):
         assert "✗ wrong" in picture.drawing.svg, picture.name
