@@ -31,8 +31,6 @@ LIBRARIES = (
     "http.server",
     "jinja2",
     "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-    "matplotlib.figure",
     "msgspec",
     "numpy",
     "rich.console",

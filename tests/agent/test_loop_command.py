@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from stallgate.formatting import rounded
 from stallgate.project.load import load_project
 from stallgate.render.loop_page import draw_loop
-from stallgate.render.loop_words import loop_headline
+from stallgate.render.loop_screen import loop_screen
+from stallgate.render.loop_words import loop_gain, loop_headline
+from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptObjection, load_journal, save_journal
 from tests.agent.scripted import begin, code, drawn_answers, listed_answers, looped
 from tests.conftest import ROOT, Stallgate, command_line
@@ -176,6 +179,38 @@ def test_a_replay_draws_without_a_gpu(stallgate: Stallgate, tree: Path) -> None:
     done = stallgate("loop", "--replay", str(folder))
     assert done.returncode == 2
     assert "round 1 does not follow" in " ".join(done.stderr.split())
+
+
+def test_loops_are_listed_among_the_runs(stallgate: Stallgate, tree: Path) -> None:
+    folder = scripted(tree, {(1, 1, 1): code(80), (2, 1, 1): code(90, "WRONG")}, rounds=2)
+    stallgate("loop", "--replay")
+    assert f'href="{folder.name}/loop.html"' in (tree / "reports" / "index.html").read_text()
+    (listed,) = json.loads(stallgate("show", "runs", "--json").stdout)["runs"]
+    assert (listed["name"], listed["loop"], listed["sweep"]) == (folder.name, "rounds_used", None)
+    assert "loop cumprod Scripted GPU 1/3 used its rounds up" in " ".join(stallgate("show", "runs").stdout.split())
+    save_journal(folder, replace(load_journal(folder), stop=None))
+    (listed,) = json.loads(stallgate("show", "runs", "--json").stdout)["runs"]
+    assert listed["loop"] == "not_over"
+    (folder / "journal.json").write_text("{")
+    assert json.loads(stallgate("show", "runs", "--json").stdout)["runs"] == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_first_screen_agrees_with_the_journal(tmp_path: Path, seed: int) -> None:
+    found = looped(tmp_path, begin(tmp_path, stages=["one", "two"], seed=seed, rounds=3, width=2), drawn_answers(seed))
+    screen = loop_screen(found)
+    reading = found.best.reading
+    assert reading is not None
+    assert microseconds(reading.times["w"].median) in screen.best
+    met = [stage for stage in found.stages if stage in reading.met]
+    assert all(f"meets {stage}" in screen.gate or f"and {stage}" in screen.gate for stage in met)
+    wrong = [each for each in found.tries() if any(o.part == "right" for o in each.objections)]
+    assert ("wrong ones are refused" in screen.results.words) == bool(wrong)
+    gain = loop_gain(found)
+    assert gain is not None
+    assert (f"{rounded(gain, zeros=True)} % less time" in screen.changed) == (found.best.name != "start")
+    assert ("--apply" in screen.step.command) == (found.best.name != "start")
+    assert "--resume" in loop_screen(replace(found, stop=None)).step.command
 
 
 def test_the_best_is_written_beside_the_original_and_over_nothing(stallgate: Stallgate, tree: Path) -> None:

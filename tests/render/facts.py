@@ -383,7 +383,9 @@ class Files:
             if in_panel and verdict["metric"] == metric and "/".join(verdict[part] for part in KEY) == case.key
         ]
         unit = spread.unit if spread else ""
-        return bounds + [Fact("metric", value, unit, on_axis=in_panel) for value in values]
+        before = self.before.get((case.key, metric))
+        earlier = [Fact("before", before.median, before.unit, names=("before",))] if before else []
+        return bounds + earlier + [Fact("metric", value, unit, on_axis=in_panel) for value in values]
 
 
 def _of_attempt(attempt: Any) -> Iterator[Fact]:

@@ -62,7 +62,7 @@ class Sources:
         if not numbers:
             return []
         if text.hover is not None:
-            return [_of_label(number, text.hover) for number in numbers]
+            return [_of_label(number, text.words, text.hover) for number in numbers]
         if text.tag == "pre" and text.case:
             kind = "code" if text.words == self._code(text.case) else ""
             return [Found(number, kind) for number in numbers]
@@ -178,12 +178,15 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in dict.fromkeys(names)), re.IGNORECASE)
 
 
-def _of_label(number: Shown, hover: str) -> Found:
+def _of_label(number: Shown, words: str, hover: str) -> Found:
     """A label beside a mark has the first number that the mark says when it is pointed at, in fewer digits.
 
     If it has a unit, it is that of the mark's number.
     """
-    first = next(iter(shown(" ".join(hover.split()))), None)
+    said = shown(" ".join(hover.split()))
+    if words[: number.start].endswith("(") and hover.endswith(" before"):  # what it was before stands last
+        said = said[-1:]
+    first = next(iter(said), None)
     is_same = first is not None and number.is_rounded(first.value, slack=first.step / 2)
     has_its_unit = not number.has_unit or (first is not None and number.units == first.units)
     return Found(number, "label" if is_same and has_its_unit else "")

@@ -9,11 +9,15 @@ from typing import get_args
 
 import pytest
 
+from stallgate.judge.front import FrontAxis, FrontPoint, ParetoFront
+from stallgate.judge.sensitivity import TunableEffect
+from stallgate.judge.sweep_times import TimeSpan
 from stallgate.model import Family, Metric, Role
 from stallgate.render.bench_figure import SpeedBar, SpeedPanel, speeds_figure
 from stallgate.render.compare_figures import Shift, times_figure
 from stallgate.render.figures import (
     Dot,
+    EarlierStates,
     FigureRow,
     Limit,
     Occupancy,
@@ -32,6 +36,7 @@ from stallgate.render.figures import (
 )
 from stallgate.render.memory_chart import Link, MemoryPath, memory_figure
 from stallgate.render.sheet import INK, NARROW, WIDE, Sheet
+from stallgate.render.sweep_figures import SweepMarks, draw_effects, front_figure
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.render.units import Unit, units_figure
 from tests.render.readable import unreadable
@@ -101,11 +106,17 @@ def panels(chance: Chance) -> LayOut:
 def warp_states(chance: Chance) -> LayOut:
     rows = _rows(chance)
     states = [
-        Share(_name(chance, 20), chance.choice(get_args(Family)), [chance.choice([None, 0.1, 30.0]) for _ in rows])
+        Share(
+            _name(chance, 20),
+            chance.choice(get_args(Family)),
+            [chance.choice([None, 0.1, 30.0]) for _ in rows],
+            before=[chance.choice([None, 0.1, 40.0]) for _ in rows],
+        )
         for _ in range(chance.randint(1, 19))
     ]
     cycles = chance.choice([[], [chance.choice([None, 3.0, 107.0, 2e4]) for _ in rows], [1e3 for _ in rows]])
-    return partial(warp_states_figure, _title(chance), rows, states, cycles)
+    before = EarlierStates(_name(chance), [chance.choice([None, 3.0, 2e4]) for _ in rows])
+    return partial(warp_states_figure, _title(chance), rows, states, cycles, chance.choice([None, before]))
 
 
 def occupancy(chance: Chance) -> LayOut:
@@ -162,10 +173,15 @@ def program(chance: Chance) -> LayOut:
 def speed_of_light(chance: Chance) -> LayOut:
     rows = _rows(chance)
     found = [
-        Unit(_name(chance, chance.choice([4, 16])), "title", [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows])
+        Unit(
+            _name(chance, chance.choice([4, 16])),
+            "title",
+            [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows],
+            chance.choice([[], [chance.choice([None, 0.0, 55.5, 104.9]) for _ in rows]]),
+        )
         for _ in range(chance.randint(1, 10))
     ]
-    return partial(units_figure, _title(chance), rows, found)
+    return partial(units_figure, _title(chance), rows, found, _name(chance))
 
 
 def memory(chance: Chance) -> LayOut:
@@ -176,14 +192,20 @@ def memory(chance: Chance) -> LayOut:
         MemoryPath(
             name=row.name,
             role=row.role,
-            links=[Link(name, known(9.99e11), known(1.234e8), known(104.95)) for name in ("a", "b", "c")],
+            links=[
+                Link(
+                    name, known(9.99e11), known(1.234e8), known(104.95), (known(8.88e11), known(9.87e10), known(99.95))
+                )
+                for name in ("a", "b", "c")
+            ],
+            hits_before=(known(100.0), known(12.3)),
             hits=[known(99.95), known(100.0)],
             needed=known(8.59e9),
             traffic=known(1.234),
         )
         for row in _rows(chance)
     ]
-    return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]))
+    return partial(memory_figure, _title(chance), paths, chance.choice(["", _title(chance)]), _name(chance))
 
 
 def speeds(chance: Chance) -> LayOut:
@@ -229,7 +251,67 @@ def two_runs(chance: Chance) -> LayOut:
     return partial(times_figure, _title(chance), rows, [shift() for _ in rows])
 
 
-FIGURES = [trends, two_runs, speeds, panels, speed_of_light, memory, warp_states, occupancy, trade, roofline, program]
+def _span(value: float) -> TimeSpan:
+    return TimeSpan(median=value, low=value, high=value, samples=3)
+
+
+def sweep_front(chance: Chance) -> LayOut:
+    """1 to 60 configurations on a front, tied with it or behind it, of which some coincide."""
+    same = (10 ** chance.uniform(-1, 6), chance.choice([0.0, 30.0, _value(chance)]))
+    points, names = [], []
+    for number in range(chance.choice([1, 2, chance.randint(3, 60), 60])):
+        x, y = chance.choice([same, (same[0] * chance.uniform(0.9, 1.3), same[1] * chance.uniform(0.5, 1.1))])
+        name, on_front = f"{number}", chance.random() < 0.6
+        ties = [] if on_front or chance.random() < 0.5 else ["0"]
+        points.append(FrontPoint(name, _span(x), _span(y), on_front, ties))
+        names.append(_name(chance, chance.choice([6, 40])))
+    unit = chance.choice(["%", "", "a rather long unit of something"])
+    axes = FrontAxis("time", _name(chance), "us"), FrontAxis("stall", _name(chance), unit)
+    marks = SweepMarks(
+        suggested=chance.choice([None, points[-1].configuration]),
+        default=chance.choice(["default", points[0].configuration]),
+        labels={point.configuration: name for point, name in zip(points, names, strict=True)},
+    )
+    return partial(front_figure, _title(chance), ParetoFront("workload", *axes, points), marks)
+
+
+def sweep_effects(chance: Chance) -> LayOut:
+    effects = [
+        TunableEffect(
+            tunable=row.name,
+            share=chance.choice([0.0, 1.0, chance.random()]),
+            reach=chance.choice([0.0, 0.1234, 17.0]),
+            best=chance.choice([128, True, _name(chance)]),
+            matched=0,
+            values=[],
+        )
+        for row in _rows(chance)
+    ]
+    title = _title(chance)
+
+    def lay_out(width: float) -> Sheet:
+        sheet = Sheet(title, width)
+        draw_effects(sheet, effects)
+        return sheet
+
+    return lay_out
+
+
+FIGURES = [
+    sweep_front,
+    sweep_effects,
+    trends,
+    two_runs,
+    speeds,
+    panels,
+    speed_of_light,
+    memory,
+    warp_states,
+    occupancy,
+    trade,
+    roofline,
+    program,
+]
 DRAWN = 12
 """Figures of each kind that are laid out."""
 

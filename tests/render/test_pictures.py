@@ -21,13 +21,12 @@ from stallgate.render.figures import (
     Share,
     TradePoint,
     panels_figure,
-    rendered_svg,
     trade_figure,
     warp_states_figure,
 )
 from stallgate.render.page import answers
 from stallgate.render.pictures import joined, one_more_block, targets_panels, titled, waits, workload_finding
-from stallgate.render.sheet import Disc, Sheet
+from stallgate.render.sheet import Disc, Sheet, sheet_svg
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_in_words, waiting_in_words
 from stallgate.runs.folder import create_folder
@@ -136,7 +135,7 @@ def test_numbers_on_bars_are_as_dark_or_light_in_either_theme(measured: tuple[Pr
     shares = [
         Share(state, family, [50.0, 50.0], "Meaning of it.") for state, family in (("a", "memory"), ("b", "issue"))
     ]
-    svg = rendered_svg(warp_states_figure("title", rows, shares))
+    svg = sheet_svg(warp_states_figure("title", rows, shares))
     labels = re.findall(r'</title><text style="([^"]*)"[^>]*>50</text>', svg)
     assert len(labels) == 4
     assert not any("var(" in label for label in labels)

@@ -9,10 +9,10 @@ from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.measure.plan import Request, plan_cases
 from stallgate.project.load import Project, load_project
-from stallgate.render.figures import RooflineCeiling, Work, rendered_svg, roofline_figure
+from stallgate.render.figures import RooflineCeiling, Work, roofline_figure
 from stallgate.render.pictures import pictures
 from stallgate.render.roofline import roofline
-from stallgate.render.sheet import NARROW, WIDE
+from stallgate.render.sheet import NARROW, WIDE, sheet_svg
 from stallgate.render.view import View
 from stallgate.runs.folder import create_folder
 from stallgate.runs.recording import find_recordings, replay
@@ -193,6 +193,6 @@ def test_no_label_covers_another(works: list[Work], levels: int) -> None:
 
 def test_a_dot_says_on_hover_how_its_operations_are_known() -> None:
     works = [Work("counted", "candidate", 1e12, 10e12), Work("by", "baseline", 1e12, 5e12, True)]
-    svg = rendered_svg(roofline_figure("title", works, [CEILINGS[0], SLOPE], "operations"))
+    svg = sheet_svg(roofline_figure("title", works, [CEILINGS[0], SLOPE], "operations"))
     assert "counted: 10 TFLOP/s counted at 10 FLOP/byte" in svg
     assert "by: 5 TFLOP/s needed at 5 FLOP/byte" in svg

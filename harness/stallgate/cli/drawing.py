@@ -51,11 +51,15 @@ def draw_swept(project: Project, folder: Path, *, against: str = "") -> list[Pat
     return draw_sweep(project, folder, against=against)
 
 
-def draw_looped(folder: Path) -> Path:
-    """Draws the loop of a folder; the path of its page."""
+def draw_looped(project: Project, folder: Path) -> Path:
+    """Draws the loop of a folder, and the index of all runs; the path of its page."""
+    _forget_windows()
+    from stallgate.render.index import write_index
     from stallgate.render.loop_page import draw_loop
 
-    return draw_loop(folder)
+    page = draw_loop(folder)
+    write_index(project)
+    return page
 
 
 def _forget_windows() -> None:

@@ -309,7 +309,7 @@ def _loop_concluded(project: Project, folder: Path, arguments: LoopArguments) ->
         if applied is not None:
             journal = msgspec.structs.replace(journal, applied=applied.file)
             save_journal(folder, journal)
-    page = draw_looped(folder)
+    page = draw_looped(project, folder)
     status = loop_status(journal)
     if arguments.as_json:
         return print_result("loop", loop_facts(journal, folder, page, applied), status)

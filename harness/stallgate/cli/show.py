@@ -37,16 +37,22 @@ from stallgate.model import (
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.listings import problems_text, runs_table, stages_text
-from stallgate.render.sweep_listing import SweepListed, sweeps_listed, with_sweeps
+from stallgate.render.loop_listing import LoopListed, loops_listed
+from stallgate.render.sweep_listing import SweepListed, sweeps_listed, with_folders
 from stallgate.render.sweep_terminal import show_sweep
 from stallgate.render.terminal_run import show_run
 from stallgate.render.terminal_text import show_lines
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED, SWEEP_FILE
+from stallgate.runs.journal import StopCode
 from stallgate.runs.sweep import load_sweep
 
 GateAnswer = Status | Literal["not_judged"]
 """The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""
+
+
+LoopEnding = StopCode | Literal["not_over"]
+"""Why a loop ended; not_over: it did not."""
 
 
 class RunListed(FrozenStruct, frozen=True):
@@ -71,10 +77,12 @@ class RunListed(FrozenStruct, frozen=True):
     """What is missing or damaged, a sentence each."""
     sweep: Advised | None = None
     """What the sweep suggests that this is; null for every other run. A sweep without counters has no ``run.json``."""
+    loop: LoopEnding | None = None
+    """How the loop ended that this is; null for every run that is none. A loop has no ``run.json``."""
 
 
 class RunsShown(FrozenStruct, frozen=True, tag_field="what", tag="runs"):
-    """Every run under ``reports/``, newest first; no ncu report is read."""
+    """Every run, sweep and loop under ``reports/``, newest first; no ncu report is read."""
 
     latest: str | None
     """The run that a command takes where none is named; null where there is none."""
@@ -201,18 +209,18 @@ def show_command(what: str, name: str | None, every: bool, root: Path | None, as
 def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
     if name is not None:
         raise BadArgument("`show runs` always lists all runs", f"`stallgate show run {name}` shows one")
-    sweeps = sweeps_listed(project)
-    stored = with_sweeps(stored_runs(project.reports, []), sweeps)
+    sweeps, loops = sweeps_listed(project), loops_listed(project)
+    stored = with_folders(stored_runs(project.reports, []), [*sweeps, *loops])
     latest = project.reports / LATEST
     if not as_json:
-        terminal.out.print(runs_table(stored, sweeps) if stored else "There is no run yet.")
+        terminal.out.print(runs_table(stored, sweeps, loops) if stored else "There is no run yet.")
     return RunsShown(
         latest=latest.resolve().name if latest.is_dir() else None,
-        runs=[_run_listed(found, sweeps.get(found.folder)) for found in stored],
+        runs=[_run_listed(found, sweeps.get(found.folder), loops.get(found.folder)) for found in stored],
     )
 
 
-def _run_listed(stored: StoredRun, swept: SweepListed | None) -> RunListed:
+def _run_listed(stored: StoredRun, swept: SweepListed | None, looped: LoopListed | None) -> RunListed:
     run = stored.run
     cases = run.cases if run is not None else []
     return RunListed(
@@ -228,6 +236,7 @@ def _run_listed(stored: StoredRun, swept: SweepListed | None) -> RunListed:
         verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
         gaps=stored.gaps,
         sweep=swept.advised if swept is not None else None,
+        loop=(looped.ending or "not_over") if looped is not None else None,
     )
 
 

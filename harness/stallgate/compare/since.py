@@ -19,7 +19,7 @@ from stallgate.compare.words import WORD_ORDER, Change, word_label
 from stallgate.errors import StallgateError
 from stallgate.extract.read_run import MeasuredRun, with_roles
 from stallgate.judge.evaluate import JudgedRun, evaluate
-from stallgate.model import CaseResult, FrozenStruct, Run
+from stallgate.model import Case, CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
 from stallgate.runs.conditions import unreplayed
 from stallgate.runs.folder import RECORDED, load
@@ -47,19 +47,37 @@ class ChangesSinceLast(FrozenStruct, frozen=True):
         return [(p, c) for p in _candidates(mine) for c in p.changes if c.metric in self.found.main]
 
     @property
+    def earlier(self) -> dict[tuple[Case, str], float]:
+        """Case and metric -> its value in the base, of whatever can be compared."""
+        pairs = self.found.pairs if self.found is not None else []
+        return {
+            (pair.case, name): change.base.median
+            for pair in pairs
+            for change in pair.changes
+            for name in (change.metric, *change.also)
+            if change.obstacle is None and change.base is not None and change.base.median is not None
+        }
+
+    @property
     def tally(self) -> str:
         """How many changes there are of each word."""
         words = [change.word for _, change in self.changes]
         return ", ".join(f"{words.count(word)} {word_label(word)}" for word in WORD_ORDER if word in words)
 
 
-def since_last(project: Project, judged: JudgedRun) -> list[ChangesSinceLast]:
-    """Compares each problem of a run with its newest earlier measurement."""
+def since_last(project: Project, judged: JudgedRun, more: Sequence[str] = ()) -> list[ChangesSinceLast]:
+    """Compares each problem of a run with its newest earlier measurement.
+
+    Args:
+        project: the catalogue, and the stages.
+        judged: the run.
+        more: metrics that are read beside the time and those of the stages.
+    """
     problems = dict.fromkeys(case.case.problem for case in judged.run.cases)
-    return [_since(project, judged, problem) for problem in problems]
+    return [_since(project, judged, problem, more) for problem in problems]
 
 
-def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLast:
+def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str]) -> ChangesSinceLast:
     if judged.run.kind == "imported":
         return ChangesSinceLast(
             problem=problem,
@@ -72,7 +90,7 @@ def _since(project: Project, judged: JudgedRun, problem: str) -> ChangesSinceLas
     if not any(case in wanted for case, _ in mine.summaries):
         return ChangesSinceLast(problem=problem, because=f"this run has no numbers of a candidate of {problem}")
     refused: list[str] = []
-    for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages)]):
+    for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages), *more]):
         found = compare(project, base, mine, stages)
         if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
             return ChangesSinceLast(problem=problem, base=name, found=found)

@@ -1,23 +1,17 @@
-"""The figures of a run, as matplotlib draws them; PNG and page take the same."""
+"""The figures of a run, laid out on sheets; PNG and page take the same."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from msgspec.structs import replace
 
 from stallgate.formatting import SIGNS, rounded
 from stallgate.model import Comparison, Family, FrozenStruct, Metric, Role
 from stallgate.render.scales import Scale, draw_side_ticks, draw_ticks, fitting_unit, spread_over
+from stallgate.render.scatter import below_scatter, scatter_panel, scatter_scales
 from stallgate.render.sheet import (
     ACCENT,
     GOOD,
@@ -25,7 +19,6 @@ from stallgate.render.sheet import (
     MUTED,
     SMALL,
     TEXT,
-    THEMED,
     WIDE,
     Box,
     Point,
@@ -33,8 +26,6 @@ from stallgate.render.sheet import (
     Sheet,
     Style,
     label_points,
-    sheet_png,
-    sheet_svg,
     text_width,
     wrapped,
 )
@@ -54,9 +45,6 @@ from stallgate.render.sheet import (
     Drawing as Drawing,
 )
 
-mpl.rcParams["svg.fonttype"] = "none"  # text stays text: to be read aloud, found, and small
-mpl.rcParams["svg.hashsalt"] = "stallgate"
-
 INKS: dict[Role, str] = {"candidate": ACCENT, "roof": INK, "baseline": MUTED, "unknown": ACCENT}
 
 HUES: dict[Family, tuple[str, ...]] = {
@@ -68,9 +56,6 @@ HUES: dict[Family, tuple[str, ...]] = {
     "issue": ("#a1d99b", "#238b45"),
 }
 """Colours of warp states: one hue per family, shades in the order of the catalogue."""
-
-HOVER = "hover:"
-"""A mark or its label whose gid begins with this says the rest of it when it is pointed at."""
 
 LONGEST_HOVER = 200
 """Most characters of a state's meaning shown on hover; the glossary has all of it."""
@@ -354,6 +339,27 @@ class Share(FrozenStruct, frozen=True):
     shares: list[float | None]
     about: str = ""
     """The state's meaning, shown on hover."""
+    before: list[float | None] = []
+    """The shares in an earlier run; empty, or None, where there is none to compare with."""
+
+
+class EarlierStates(FrozenStruct, frozen=True):
+    """What a figure of warp states says of an earlier run, whose shares its states have."""
+
+    base: str
+    """The run's name."""
+    cycles: list[float | None]
+    """Cycles of a warp for each instruction, by variant."""
+
+
+class _Segment(FrozenStruct, frozen=True):
+    """A part of every bar: a state, or several small ones together."""
+
+    name: str
+    colour: str
+    shares: list[float | None]
+    about: str
+    before: list[float | None]
 
 
 def warp_states_figure(
@@ -361,23 +367,20 @@ def warp_states_figure(
     rows: Sequence[FigureRow],
     shares: Sequence[Share],
     cycles: Sequence[float | None] = (),
+    earlier: EarlierStates | None = None,
     width: float = WIDE,
 ) -> Sheet:
-    """A stacked bar for each variant: what its warps did, or waited for.
+    """A stacked bar for each variant: what its warps did, or waited for; below it a thin one for the run before.
 
-    Args:
-        title: the figure's.
-        rows: the variants.
-        shares: the states.
-        cycles: cycles of a warp for each instruction, by variant. Bars are as long where each is known, else each is
-            100 per cent.
-        width: the figure's, in pixels.
+    Bars are as long as a warp took cycles for each instruction where these are known of every variant, else each is
+    100 per cent.
     """
     sheet = Sheet(title, width)
     segments, names = _segments(shares), names_width(rows, width)
-    totals = [sum(values[place] or 0.0 for _, _, values, _ in segments) for place in range(len(rows))]
+    totals = [sum(part.shares[place] or 0.0 for part in segments) for place in range(len(rows))]
     by_cycles = bool(cycles) and all(c is not None or not total for c, total in zip(cycles, totals, strict=True))
     lengths = [(c or 0.0) if by_cycles else t for c, t in zip(cycles or totals, totals, strict=True)]
+    before = [_length_before(segments, earlier, place, by_cycles=by_cycles) for place in range(len(rows))]
     heights, top = row_heights(rows, names), sheet.height
     scale = Scale(low=0.0, high=_longest(rows, lengths), start=6 + names, end=width - 70)
     bottom = top + sum(heights)
@@ -387,15 +390,31 @@ def warp_states_figure(
     for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
         if totals[place]:
             bar = _StateBar(row.name, place, y + 3, y + height - 3, lengths[place], by_cycles)
-            _draw_states(sheet, scale, bar, segments)
+            _draw_bars(sheet, scale, bar, segments, before[place])
         else:
             _draw_gap(sheet, (scale.start + 2, y, scale.end - scale.start), height, "not measured")
         y += height
     what = "cycles of a warp for each instruction" if by_cycles else "share of resident warp time [%]"
-    sheet.paragraph((scale.start, bottom + SMALL + 8, width - names - 12), what, Style(size=SMALL))
-    sheet.height = bottom + 2 * SMALL + 22
-    _state_legend(sheet, [(name, colour) for name, colour, _, _ in segments])
+    what += f"; thin bars: in {earlier.base}" if earlier is not None and any(before) else ""
+    sheet.height = bottom + SMALL + 8
+    _below_states(sheet, scale.start, what, segments)
     return sheet
+
+
+def _below_states(sheet: Sheet, left: float, what: str, segments: Sequence[_Segment]) -> None:
+    """What the bars are of, and the states' colours."""
+    sheet.height += sheet.paragraph((left, sheet.height, sheet.width - left - 6), what, Style(size=SMALL)) + SMALL
+    _state_legend(sheet, [(part.name, part.colour) for part in segments])
+
+
+def _length_before(
+    segments: Sequence[_Segment], earlier: EarlierStates | None, place: int, *, by_cycles: bool
+) -> float:
+    """How long a variant's bar was in the run before: cycles, or per cent; 0 where that is not known."""
+    total = sum(part.before[place] or 0.0 for part in segments if part.before)
+    if earlier is None or not total:
+        return 0.0
+    return (earlier.cycles[place] or 0.0) if by_cycles else total
 
 
 class _StateBar(FrozenStruct, frozen=True):
@@ -419,13 +438,32 @@ def _longest(rows: Sequence[FigureRow], lengths: Sequence[float]) -> float:
     return 1.02 * max([shown, *others]) or 100.0
 
 
-def _draw_states(
-    sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[tuple[str, str, list[float | None], str]]
-) -> None:
+def _draw_bars(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment], before: float) -> None:
+    """The bar of a variant, and below it a thin one for the run before, which was so long; 0: there is none."""
+    _draw_states(sheet, scale, replace(bar, bottom=bar.bottom - 6) if before else bar, segments)
+    if before:
+        _draw_states_before(sheet, scale, replace(bar, top=bar.bottom - 4, length=before), segments)
+
+
+def _draw_states_before(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment]) -> None:
+    """The states of one variant in the run before, as far as the axis reaches."""
+    start = 0.0
+    for part in segments:
+        share = (part.before[bar.place] if part.before else None) or 0.0
+        length = share / 100 * bar.length if bar.by_cycles else share
+        left, right = scale.at(start), scale.at(start + length)
+        start += length
+        if right - left >= 0.3:
+            box = Box(left, bar.top, right, bar.bottom)
+            sheet.bar(box, part.colour, hover=f"{bar.name}: {part.name} {share:.6g} % before")
+
+
+def _draw_states(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[_Segment]) -> None:
     """The states of one variant, as far as the axis reaches, and the length of the whole bar behind it."""
     start, end = 0.0, 0.0
-    for name, colour, values, about in segments:
-        share = values[bar.place] or 0.0
+    for part in segments:
+        name, colour, about = part.name, part.colour, part.about
+        share = part.shares[bar.place] or 0.0
         length = share / 100 * bar.length if bar.by_cycles else share
         left, right = scale.at(start), scale.at(start + length)
         start += length
@@ -465,8 +503,8 @@ def _state_legend(sheet: Sheet, entries: Sequence[tuple[str, str]]) -> None:
     sheet.height += 1.4 * SMALL + 6
 
 
-def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None], str]]:
-    """Name, colour, values and meaning of what is drawn, in the catalogue's order; small states together at the end."""
+def _segments(shares: Sequence[Share]) -> list[_Segment]:
+    """What is drawn, in the catalogue's order; small states together at the end."""
     seen: Counter[Family] = Counter()
     segments = []
     small: list[Share] = []
@@ -477,13 +515,17 @@ def _segments(shares: Sequence[Share]) -> list[tuple[str, str, list[float | None
         if _largest(share) < SMALL_SHARE:
             small.append(share)
         else:
-            segments.append((share.state, colour, share.shares, share.about))
+            segments.append(_Segment(share.state, colour, share.shares, share.about, share.before))
     if small:
-        bars = range(len(small[0].shares))
-        together: list[float | None] = [sum(share.shares[i] or 0.0 for share in small) for i in bars]
         names = ", ".join(share.state for share in small)
-        segments.append((f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", together, names))
+        now, before = _sums([share.shares for share in small]), _sums([share.before for share in small])
+        segments.append(_Segment(f"{len(small)} states under {SMALL_SHARE:g} %", "#eceff2", now, names, before))
     return segments
+
+
+def _sums(lists: Sequence[list[float | None]]) -> list[float | None]:
+    """The sums over some lists, place by place."""
+    return [sum(value or 0.0 for value in values) for values in zip(*lists, strict=True)]
 
 
 def _largest(share: Share) -> float:
@@ -581,8 +623,8 @@ MOST_NAMES = 16
 def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str], width: float = WIDE) -> Sheet:
     """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
     sheet = Sheet(title, width)
-    panel = _scatter_panel(sheet, axes)
-    across, up = _scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
+    panel = scatter_panel(sheet, axes)
+    across, up = scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
     draw_ticks(sheet, across, panel.top, panel.bottom)
     draw_side_ticks(sheet, up, panel)
     best = front(points)
@@ -598,35 +640,8 @@ def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]
         taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover).box)
         places += [Point(x, y, point.name, hover=hover)] * (point in labelled)
     unnamed = label_points(sheet, panel, places, taken)
-    _below_scatter(sheet, panel, axes[0], unnamed)
+    below_scatter(sheet, panel, axes[0], unnamed)
     return sheet
-
-
-def _scatter_panel(sheet: Sheet, axes: tuple[str, str]) -> Box:
-    """The panel of a scatter, below the name of its upward axis."""
-    sheet.height += sheet.paragraph((6, sheet.height, sheet.width - 12), axes[1], Style(size=SMALL)) + 8
-    bottom = sheet.height + (300 if sheet.is_narrow else 330)
-    return Box(62, sheet.height, sheet.width - 12, bottom)
-
-
-def _scatter_scales(panel: Box, across: Sequence[float], up: Sequence[float]) -> tuple[Scale, Scale]:
-    left, right = spread_over(across, margin=0.15)
-    low, high = spread_over(up, margin=0.15)
-    return (
-        Scale(low=left, high=right, start=panel.left, end=panel.right),
-        Scale(low=low, high=high, start=panel.bottom, end=panel.top),
-    )
-
-
-def _below_scatter(sheet: Sheet, panel: Box, axis: str, unnamed: Sequence[str]) -> None:
-    """The name of the axis across, and the labels that there was no room for."""
-    sheet.height = panel.bottom + SMALL + 10
-    room = panel.right - panel.left
-    sheet.height += sheet.paragraph((panel.left, sheet.height, room), axis, Style(size=SMALL)) + 2
-    if unnamed:
-        words = f"no room for the names of: {'; '.join(unnamed)}"
-        sheet.height += sheet.paragraph((panel.left, sheet.height, room), words, Style(size=SMALL, colour=MUTED)) + 2
-    sheet.height += 6
 
 
 def front(points: Sequence[TradePoint]) -> list[TradePoint]:
@@ -673,7 +688,7 @@ def roofline_figure(
         width: the figure's, in pixels.
     """
     sheet = Sheet(title, width)
-    panel = _scatter_panel(sheet, ("", f"{counted} per second [TFLOP/s]"))
+    panel = scatter_panel(sheet, ("", f"{counted} per second [TFLOP/s]"))
     across, up = _roofline_scales(panel, works, ceilings)
     draw_ticks(sheet, across, panel.top, panel.bottom)
     draw_side_ticks(sheet, replace(up, low=up.low / TERA, high=up.high / TERA), panel)
@@ -681,7 +696,7 @@ def roofline_figure(
     keys = [_draw_ceiling(sheet, (across, up), ceiling, ceilings) for ceiling in ceilings]
     places = [_draw_work(sheet, (across, up), work, taken) for work in works]
     unnamed = label_points(sheet, panel, places, taken)
-    _below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
+    below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
     _line_legend(sheet, keys)
     return sheet
 
@@ -745,61 +760,6 @@ def _line_legend(sheet: Sheet, entries: Sequence[tuple[str, str, tuple[float, ..
         sheet.line([(8, y), (36, y)], colour, 1.5, dashes=dashes)
         sheet.height += sheet.paragraph((42, sheet.height, sheet.width - 50), name, Style(size=SMALL, colour=colour))
     sheet.height += 6
-
-
-def rendered(figure: Figure | Sheet) -> Drawing:
-    """A figure for a file and for a page: laid out once and drawn once for each."""
-    return Drawing(png=rendered_png(figure), svg=rendered_svg(figure))
-
-
-def rendered_png(figure: Figure | Sheet) -> bytes:
-    """A figure for a file only."""
-    if isinstance(figure, Sheet):
-        return sheet_png(figure)
-    png = io.BytesIO()
-    canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name may hold what the font lacks
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-            figure.set_layout_engine("none")
-        canvas.draw()  # type: ignore[no-untyped-call]
-    imsave(png, canvas.buffer_rgba(), format="png", dpi=figure.dpi)  # type: ignore[no-untyped-call]
-    return png.getvalue()
-
-
-def _element(svg: str) -> str:
-    """The ``<svg>`` element of a file, in the page's colours."""
-    return _themed(svg[svg.index("<svg") :])
-
-
-def rendered_svg(figure: Figure | Sheet) -> str:
-    """A figure for a page only, as an ``<svg>`` element."""
-    if isinstance(figure, Sheet):
-        return sheet_svg(figure)
-    svg = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return _element(svg.getvalue())
-
-
-def _themed(svg: str) -> str:
-    """A figure whose inks and papers are the page's, whose parts say what they are, and without ids that repeat."""
-    for colour, variable in THEMED.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(rf'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
-    svg = re.sub(rf'<g id="{METRIC}([^"]*)">', r'<g data-metric="\1">', svg)
-    svg = re.sub(r' id="matplotlib\.axis_\d+"', ' class="axis"', svg)
-    return re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", svg)
-
-
-def blank_figure(title: str, width: float, height: float) -> Figure:
-    """A figure with its finding as the title; width and height in inches."""
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor=PAPER)
-    figure.suptitle(fitting(title, LONGEST_TITLE), x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK)
-    return figure
 
 
 def fitting(text: str, length: int) -> str:

@@ -30,9 +30,11 @@ from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit
+from stallgate.render.loop_listing import LoopListed, loops_listed
+from stallgate.render.loop_page import LOOP_PAGE
 from stallgate.render.sheet import page_svg
 from stallgate.render.sweep import SWEEP_PAGE
-from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_sweeps
+from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_folders
 from stallgate.render.template import template
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.runs.conditions import gpus_of, problems_in, unreplayed
@@ -133,10 +135,14 @@ def write_index(project: Project) -> Path:
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
-    sweeps = sweeps_listed(project)
+    sweeps, loops = sweeps_listed(project), loops_listed(project)
     listed = [
-        _swept(sweeps[stored.folder], stored, commits) if stored.folder in sweeps else _listed(stored, commits)
-        for stored in with_sweeps(runs, sweeps)
+        _swept(sweeps[stored.folder], stored, commits)
+        if stored.folder in sweeps
+        else _looped(loops[stored.folder], stored, commits)
+        if stored.folder in loops
+        else _listed(stored, commits)
+        for stored in with_folders(runs, [*sweeps, *loops])
     ]
     html = template("index.html.j2").render(
         runs=listed,
@@ -230,6 +236,30 @@ def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits) -> RunEntr
         mark=SWEEP_ANSWERS[listed.advised],
         answer=listed.headline,
         gaps=[*stored.gaps, *([] if sweep.complete else ["the sweep did not come to its end"])],
+    )
+
+
+def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits) -> RunEntry:
+    """A loop in the list: its word is how it ended, and its page is its own."""
+    journal, folder = listed.journal, stored.folder
+    page = folder / LOOP_PAGE
+    time = MeasurementTime(created=journal.created, commit=journal.commit or "", dirty=journal.dirty)
+    return RunEntry(
+        name=folder.name,
+        page=_place(page) if page.is_file() else "",
+        compared=[],
+        kind="loop",
+        gpus=listed.gpus,
+        problems=[journal.problem],
+        files=[],
+        commits=[commits.shown(time)] if journal.commit else [],
+        when=journal.created,
+        replays=[],
+        measured=listed.accepted,
+        status="",
+        mark=listed.word,
+        answer=listed.headline,
+        gaps=stored.gaps,
     )
 
 

@@ -15,6 +15,7 @@ from stallgate.runs.conditions import gpus_of
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
     from stallgate.model import Problem, Stage, Target
+    from stallgate.render.loop_listing import LoopListed
     from stallgate.render.sweep_listing import SweepListed
 
 
@@ -22,8 +23,10 @@ def _text(words: str, style: str = "") -> Text:
     return Text(without_controls(words), style)
 
 
-def runs_table(runs: Sequence[StoredRun], sweeps: Mapping[Path, SweepListed]) -> Table:
-    """A row for each run and sweep, in the given order; a run that cannot be read has its reason."""
+def runs_table(
+    runs: Sequence[StoredRun], sweeps: Mapping[Path, SweepListed], loops: Mapping[Path, LoopListed]
+) -> Table:
+    """A row for each run, sweep and loop, in the given order; a run that cannot be read has its reason."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold", min_width=12)
     for heading in ("kind", "problems", "GPU"):
@@ -31,15 +34,29 @@ def runs_table(runs: Sequence[StoredRun], sweeps: Mapping[Path, SweepListed]) ->
     table.add_column("cases", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold", min_width=14)
     for stored in runs:
-        swept = sweeps.get(stored.folder)
-        table.add_row(*(_sweep_cells(stored.folder.name, swept) if swept is not None else _run_cells(stored)))
+        swept, looped = sweeps.get(stored.folder), loops.get(stored.folder)
+        if swept is not None:
+            table.add_row(*_sweep_cells(stored.folder.name, swept))
+        elif looped is not None:
+            table.add_row(*_loop_cells(stored.folder.name, looped))
+        else:
+            table.add_row(*_run_cells(stored))
     return table
 
 
 def _sweep_cells(name: str, listed: SweepListed) -> list[Text]:
-    gpus = ", ".join(gpu.removeprefix("NVIDIA ") for gpu in listed.gpus) or "–"
-    cells = [name, "sweep", listed.sweep.problem, gpus, listed.timed.replace(" of ", "/"), listed.word]
-    return [_text(words) for words in cells]
+    cells = [name, "sweep", listed.sweep.problem, _short_gpus(listed.gpus), listed.timed.replace(" of ", "/")]
+    return [_text(words) for words in [*cells, listed.word]]
+
+
+def _loop_cells(name: str, listed: LoopListed) -> list[Text]:
+    """A loop; where runs have cases, it has answers: accepted of all."""
+    cells = [name, "loop", listed.journal.problem, _short_gpus(listed.gpus), listed.accepted.replace(" of ", "/")]
+    return [_text(words) for words in [*cells, listed.word]]
+
+
+def _short_gpus(gpus: Sequence[str]) -> str:
+    return ", ".join(gpu.removeprefix("NVIDIA ") for gpu in gpus) or "–"
 
 
 def _run_cells(stored: StoredRun) -> list[Text]:
@@ -54,7 +71,7 @@ def _run_cells(stored: StoredRun) -> list[Text]:
         _text(stored.folder.name),
         _text(run.kind, "yellow" if run.kind == "recorded" else ""),
         _text(", ".join(dict.fromkeys(result.case.problem for result in run.cases))),
-        _text(", ".join(gpu.removeprefix("NVIDIA ") for gpu in gpus) or "–"),
+        _text(_short_gpus(gpus)),
         _text(f"{profiled}/{len(run.cases)}", "" if profiled == len(run.cases) else "yellow"),
         _text(answer if run.complete or run.kind != "live" else f"{answer}, incomplete"),
     ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from stallgate.errors import BrokenFile
 from stallgate.formatting import shortened, without_controls
 from stallgate.model import FrozenStruct
+from stallgate.render.loop_screen import loop_screen
 from stallgate.render.loop_words import (
     loop_gain_words,
     loop_headline,
@@ -24,7 +26,17 @@ from stallgate.render.loop_words import (
 )
 from stallgate.render.template import template
 from stallgate.runs.folder import write_whole
-from stallgate.runs.journal import START, Journal, KeptText, LoopRound, LoopTry, LoopVersion, load_journal, read_kept
+from stallgate.runs.journal import (
+    START,
+    Journal,
+    KeptText,
+    LoopRound,
+    LoopTarget,
+    LoopTry,
+    LoopVersion,
+    load_journal,
+    read_kept,
+)
 from stallgate.runs.ladder import Rung, ladder
 
 LOOP_PAGE = "loop.html"
@@ -41,6 +53,14 @@ class DiffLine(FrozenStruct, frozen=True):
     text: str
 
 
+class Diff(FrozenStruct, frozen=True):
+    """What a code changes in another."""
+
+    lines: list[DiffLine]
+    left_out: int
+    """Lines that are not shown."""
+
+
 class TryRow(FrozenStruct, frozen=True):
     """A try on the page."""
 
@@ -52,9 +72,7 @@ class TryRow(FrozenStruct, frozen=True):
     gain: str
     span: str
     reasons: list[str]
-    diff: list[DiffLine]
-    left_out: int
-    """Lines of the diff that are not shown."""
+    diff: Diff
     answer: str
     """The file of the whole answer; empty where there is none."""
     prompt: str
@@ -95,8 +113,10 @@ class VersionRow(FrozenStruct, frozen=True):
     """Of its bar, in per cent of the start's time."""
     roof: str
     met: str
-    targets: list[str]
-    run: str
+    targets: list[tuple[str, str]]
+    """Each with its style."""
+    page: str
+    """That of its run, relative to the loop's folder; empty where it was not drawn."""
 
 
 def draw_loop(folder: Path) -> Path:
@@ -112,9 +132,11 @@ def loop_html(folder: Path, journal: Journal) -> str:
     return template("loop.html.j2").render(
         journal=journal,
         headline=loop_headline(journal),
-        style={0: "pass", 1: "fail"}.get(loop_status(journal), "open"),
+        style="pass" if loop_status(journal) == 0 else "open",
+        screen=loop_screen(journal),
+        change=_change(folder, journal),
         rungs=rungs,
-        versions=[_version(journal, each) for each in journal.versions],
+        versions=[_version(folder, journal, each) for each in journal.versions],
         answers=len(list(journal.tries())),
         refused=sum(each.outcome == "refused" for each in journal.tries()),
         provenance=provenance_of_loop(journal),
@@ -144,12 +166,13 @@ def _round(folder: Path, journal: Journal, found: LoopRound) -> RoundRow:
         won=found.best is not None,
         prompt=prompt[:_LONGEST_PROMPT],
         cut=len(prompt) > _LONGEST_PROMPT,
-        tries=[_try(folder, journal, found, each) for each in found.tries],
+        tries=[_try(folder, journal, found, each) for each in sorted(found.tries, key=lambda t: (t.number, t.repair))],
     )
 
 
 def _try(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry) -> TryRow:
-    diff = _diff(folder, journal.version(round_.base), found)
+    is_new = found.source is not None and found.outcome != "repeated"
+    diff = _diff(folder, journal.version(round_.base).source, found.source if is_new else None)
     return TryRow(
         name=found.name,
         words=outcome_words(found),
@@ -158,8 +181,7 @@ def _try(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry) -> T
         gain=loop_gain_words(found.gain),
         span=range_in_words(found.gain) if found.gain is not None else "",
         reasons=[objection_text(each) for each in found.objections],
-        diff=diff[:_MOST_DIFF_LINES],
-        left_out=max(0, len(diff) - _MOST_DIFF_LINES),
+        diff=diff,
         answer=found.asked.answer.path if found.asked is not None and found.asked.answer is not None else "",
         prompt=_text(folder, found.prompt)[:_LONGEST_PROMPT] if found.repair else "",
         seconds=f"{found.asked.seconds:.1f} s" if found.asked is not None else "",
@@ -167,13 +189,19 @@ def _try(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry) -> T
     )
 
 
-def _diff(folder: Path, base: LoopVersion, found: LoopTry) -> list[DiffLine]:
-    """What a try changes in the version that its round began with."""
-    if found.source is None or found.outcome == "repeated":
-        return []
-    before, after = _text(folder, base.source), _text(folder, found.source)
-    lines = unified_diff(before.splitlines(), after.splitlines(), n=2, lineterm="")
-    return [_diff_line(line) for line in list(lines)[2:]]
+def _change(folder: Path, journal: Journal) -> Diff:
+    """What the best changes in the start; nothing where it is the start."""
+    after = journal.best.source if journal.best.name != START else None
+    return _diff(folder, journal.versions[0].source, after)
+
+
+def _diff(folder: Path, before: KeptText, after: KeptText | None) -> Diff:
+    """What a code changes in another, without what is too long to read."""
+    if after is None:
+        return Diff([], 0)
+    old, new = _text(folder, before).splitlines(), _text(folder, after).splitlines()
+    lines = [_diff_line(line) for line in list(unified_diff(old, new, n=2, lineterm=""))[2:]]
+    return Diff(lines[:_MOST_DIFF_LINES], max(0, len(lines) - _MOST_DIFF_LINES))
 
 
 def _diff_line(line: str) -> DiffLine:
@@ -189,7 +217,7 @@ def _text(folder: Path, kept: KeptText) -> str:
         return error.message
 
 
-def _version(journal: Journal, version: LoopVersion) -> VersionRow:
+def _version(folder: Path, journal: Journal, version: LoopVersion) -> VersionRow:
     reading, first = version.reading, journal.versions[0].reading
     width = 0.0
     if reading is not None and first is not None:
@@ -201,6 +229,16 @@ def _version(journal: Journal, version: LoopVersion) -> VersionRow:
         width=min(width, 100.0),
         roof=roof_text(version),
         met=", ".join(reading.met) if reading is not None and reading.met else "none",
-        targets=[target_text(each) for each in reading.targets] if reading is not None else [],
-        run=reading.run if reading is not None else "",
+        targets=[(_style(each), target_text(each)) for each in reading.targets] if reading is not None else [],
+        page=_page_of(folder, reading.run) if reading is not None else "",
     )
+
+
+def _style(target: LoopTarget) -> str:
+    """The class of a target's words."""
+    return {"pass": "pass", "excused": "pass", "waived": "waived", "fail": "fail"}.get(target.status, "undecided")
+
+
+def _page_of(folder: Path, run: str) -> str:
+    """The address of a run's page, where it was drawn."""
+    return quote(f"{run}/report.html") if run and (folder / run / "report.html").is_file() else ""

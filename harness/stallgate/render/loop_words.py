@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import exp, log
 
-from stallgate.formatting import SIGNS, listed, rounded, without_controls
-from stallgate.render.sweep_words import metric_text, microseconds
+from stallgate.formatting import SIGNS, bare, listed, quantity, rounded, without_controls
+from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
 
@@ -64,8 +64,7 @@ def loop_headline(journal: Journal) -> str:
         return f"{subject}: not measured yet"
     if journal.best is journal.versions[0]:
         return f"{subject}: no answer was faster after {rounds}" if count else f"{subject}: {_stages_line(journal)}"
-    word = "less" if gain >= 0 else "more"
-    return f"{subject}: {rounded(abs(gain), zeros=True)} % {word} time after {rounds}; {_stages_line(journal)}"
+    return f"{subject}: {loop_gain_text(gain)} after {rounds}; {_stages_line(journal)}"
 
 
 def _stages_line(journal: Journal) -> str:
@@ -85,9 +84,12 @@ def loop_status(journal: Journal) -> int:
 
 def loop_gain_words(gain: KeptGain | None) -> str:
     """``12.3 % less time``; empty where it was not timed."""
-    if gain is None:
-        return ""
-    return f"{rounded(abs(gain.percent), zeros=True)} % {'less' if gain.percent >= 0 else 'more'} time"
+    return loop_gain_text(gain.percent) if gain is not None else ""
+
+
+def loop_gain_text(percent: float) -> str:
+    """``12.3 % less time``."""
+    return f"{rounded(abs(percent), zeros=True)} % {'less' if percent >= 0 else 'more'} time"
 
 
 def range_in_words(gain: KeptGain) -> str:
@@ -111,8 +113,8 @@ def target_text(target: LoopTarget) -> str:
     mark = _MARKS.get(target.status, "○")
     if target.value is None or target.comparison is None or target.bound is None:
         return f"{mark} {target.metric} on {target.workload} not measured"
-    bound = f"{SIGNS[target.comparison]} {rounded(target.bound)}"
-    return f"{mark} {target.metric} on {target.workload} {metric_text(target.value, target.unit)} {bound}"
+    bound = f"{SIGNS[target.comparison]} {bare(target.bound, target.unit)}"
+    return f"{mark} {target.metric} on {target.workload} {quantity(target.value, target.unit)} {bound}"
 
 
 def times_text(version: LoopVersion) -> str:

@@ -34,7 +34,7 @@ from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.first_screen import FirstScreen, first_screen
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
-from stallgate.render.pictures import Picture, pictures, program_picture, workload_finding
+from stallgate.render.pictures import Picture, charted_metrics, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.progress import counted_parts
 from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, rightness
@@ -80,6 +80,8 @@ class PageSection(FrozenStruct, frozen=True):
     grid: Grid
     kernels: list[KernelRow]
     kernel_columns: list[Metric]
+    wrong: list[str]
+    """Cases with numbers whose results are wrong."""
     said: list[Said]
 
     @property
@@ -119,8 +121,9 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
 
     Returns their paths, the page first and the index last.
     """
-    views = [View(project, result, problem, workload) for problem, workload in _places(result)]
-    last = since_last(project, result)
+    last = since_last(project, result, charted_metrics(project.catalogue))
+    bases = {since.problem: since for since in last}
+    views = [View(project, result, problem, load, bases.get(problem)) for problem, load in _places(result)]
     changes = [changes_of(since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
@@ -303,6 +306,7 @@ def _section(view: View, place: int, pictured: bool, stem: str) -> PageSection:
         cases=case_table(view),
         grid=grid(view),
         kernels=kernels(view),
+        wrong=[case.case.name for case in view.cases if case.edge_case_fault],
         kernel_columns=kernel_metrics(view),
         said=said(view, f"workload-{place + 1}"),
     )

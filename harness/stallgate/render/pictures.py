@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
 from stallgate.judge.roof import Roof
 from stallgate.judge.warp_states import state_words
-from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Program, Verdict
+from stallgate.model import Case, CaseResult, Catalogue, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.figures import (
     LONGEST_TITLE,
     Dot,
+    EarlierStates,
     Limit,
     Occupancy,
     Panel,
@@ -29,12 +30,19 @@ from stallgate.render.figures import (
     trade_figure,
     warp_states_figure,
 )
-from stallgate.render.memory_chart import memory_figure, memory_in_words, memory_paths, memory_remark, path_in_words
+from stallgate.render.memory_chart import (
+    MEMORY_METRICS,
+    memory_figure,
+    memory_in_words,
+    memory_paths,
+    memory_remark,
+    path_in_words,
+)
 from stallgate.render.program import kernel_names, launches_of, program_finding
 from stallgate.render.roofline import roofline
 from stallgate.render.scales import fitting_unit
 from stallgate.render.sheet import Drawing, drawing
-from stallgate.render.units import units, units_figure, units_in_words
+from stallgate.render.units import UNIT_METRICS, units, units_figure, units_in_words
 from stallgate.render.view import View, figure_name
 
 
@@ -47,6 +55,12 @@ class Picture(FrozenStruct, frozen=True):
     drawing: Drawing
     alt: str
     """Alternative text."""
+
+
+def charted_metrics(catalogue: Catalogue) -> list[str]:
+    """The metrics that charts show of an earlier run as well."""
+    states = [metric.name for metric in catalogue.metrics.values() if metric.state is not None]
+    return [*UNIT_METRICS, *MEMORY_METRICS, *states, "warps_active", "instructions"]
 
 
 def pictures(view: View) -> list[Picture]:
@@ -320,7 +334,7 @@ def _units(view: View) -> Picture | None:
     if not found:
         return None
     title = titled(view, units_in_words(view, found))
-    drawn = drawing(partial(units_figure, title, view.rows, found))
+    drawn = drawing(partial(units_figure, title, view.rows, found, view.base))
     return Picture(name="units", title=title, drawing=drawn, alt=f"{title}. The table has every share.")
 
 
@@ -330,7 +344,7 @@ def _memory(view: View) -> Picture | None:
     if not paths:
         return None
     title = titled(view, memory_in_words(view, paths[0]))
-    drawn = drawing(partial(memory_figure, title, paths, memory_remark(view, paths)))
+    drawn = drawing(partial(memory_figure, title, paths, memory_remark(view, paths), view.base))
     return Picture(name="memory", title=title, drawing=drawn, alt=f"{title}. {' '.join(map(path_in_words, paths))}")
 
 
@@ -345,19 +359,29 @@ def _warp_states(view: View) -> Picture | None:
             family=metric.family or "other",
             shares=[view.median(case, metric.name) for case in view.drawn],
             about=metric.about,
+            before=[view.earlier(case, metric.name) for case in view.drawn],
         )
         for metric in states
     ]
     if all(value is None for share in shares for value in share.shares):
         return None
     title = titled(view, _waiting_in_words(view))
-    drawn = drawing(partial(warp_states_figure, title, view.rows, shares, _cycles(view)))
+    earlier = EarlierStates(base=view.base, cycles=_cycles_before(view)) if view.base else None
+    drawn = drawing(partial(warp_states_figure, title, view.rows, shares, _cycles(view), earlier))
     return Picture(name="warp-states", title=title, drawing=drawn, alt=f"{title}. The table has every share.")
 
 
 def _cycles(view: View) -> list[float | None]:
     """Cycles of a warp for each instruction, by drawn case; None where it is not known."""
-    found = [(view.median(case, "warps_active"), view.median(case, "instructions")) for case in view.drawn]
+    return _quotients([(view.median(case, "warps_active"), view.median(case, "instructions")) for case in view.drawn])
+
+
+def _cycles_before(view: View) -> list[float | None]:
+    """The same in the earlier run."""
+    return _quotients([(view.earlier(case, "warps_active"), view.earlier(case, "instructions")) for case in view.drawn])
+
+
+def _quotients(found: list[tuple[float | None, float | None]]) -> list[float | None]:
     return [cycles / count if cycles is not None and count else None for cycles, count in found]
 
 
@@ -491,7 +515,8 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
     if stall is None or speed is None:
         return []
     name = case.case.configuration if alone else view.name(case.case)
-    return [TradePoint(name=figure_name(name), role=case.role, stall=stall, speed=speed)]
+    name = view.marked(case, figure_name(name))
+    return [TradePoint(name=name, role=case.role, stall=stall, speed=speed)]
 
 
 def _roofline(view: View) -> Picture | None:

@@ -13,9 +13,6 @@ from base64 import b64encode
 from collections.abc import Iterable
 from html import escape, unescape
 
-FIGURE_STYLE = "*{stroke-linejoin: round; stroke-linecap: butt}"
-"""The style element that matplotlib puts into every figure."""
-
 _FIXED = "img-src data:; base-uri 'none'; form-action 'none'"
 
 FILE_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_FIXED}; frame-ancestors 'none'"

@@ -65,7 +65,7 @@ def roofline(view: View) -> Roofline | None:
     levels, slope = _levels(view, rates, pipes), _slope(view, rates, found)
     if not found or not levels or slope is None:
         return None
-    works = [replace(each.work, name=view.short_name(case)) for case, each in found.items()]
+    works = [replace(found[case.case].work, name=view.label(case)) for case in view.drawn if case.case in found]
     subjects = [case for case in view.drawn if case.role in ("candidate", "unknown")]
     first = next((case for case in subjects if case.case in found), None)
     of_caches, slopes = _caches(view, first, found[first.case].work) if first is not None else ([], [])
@@ -89,7 +89,7 @@ def _caches(view: View, case: CaseResult, work: Work) -> tuple[list[Work], list[
     for cache, (names, of_peak) in _CACHES.items():
         moved, peak = sum(view.found(case, name) or 0.0 for name in names), view.found(case, of_peak)
         if moved and peak and time and view.found(case, names[0]):
-            name = f"{view.short_name(case.case)} by {cache}"
+            name = f"{view.label(case)} by {cache}"
             works.append(replace(work, name=name, bytes_per_second=1e9 * moved / time))
             ceilings.append(RooflineCeiling(name=f"{cache} by its counters", bytes_per_second=peak))
     return works, ceilings

@@ -35,6 +35,7 @@ FAINT = "#8a96a3"
 GRID = "#e3e8ee"
 GOOD = "#dff3e4"
 BOUND = "#b3261e"
+MET = "#1a7f37"
 ACCENT = "#0b62c4"
 MUTED = "#5f6b78"
 
@@ -44,6 +45,7 @@ THEMED = {
     GRID: "--grid",
     GOOD: "--good-wash",
     BOUND: "--bad",
+    MET: "--good",
     ACCENT: "--accent",
     MUTED: "--muted",
     PAPER: "--paper",
@@ -291,7 +293,9 @@ _STEPS = [(dx, dy) for dy in (0, -14, 14, -28, 28, -42, 42, -56, 56, -70, 70) fo
 """Where a label may begin, or end, beside its point: the best place first."""
 
 
-def label_points(sheet: Sheet, panel: Box, points: Sequence[Point], taken: list[Box]) -> list[str]:
+def label_points(
+    sheet: Sheet, panel: Box, points: Sequence[Point], taken: list[Box], faint: Sequence[Box] = ()
+) -> list[str]:
     """Labels points within a panel so that no two labels overlap; returns the labels that there was no room for.
 
     Args:
@@ -299,17 +303,20 @@ def label_points(sheet: Sheet, panel: Box, points: Sequence[Point], taken: list[
         panel: the labels stay within it.
         points: the points; those that coincide share a label.
         taken: what labels must not cover; the labels are added to it.
+        faint: what labels cover only where there is no other room.
     """
     style = Style(size=SMALL)
     left_over = []
     for group in _together(points):
         words = ", ".join(dict.fromkeys(point.label for point in group))
         lines = wrapped(words, max(90.0, 0.45 * (panel.right - panel.left)), style)
-        place = _free_place(panel, group[0], lines, taken)
+        place = _free_place(panel, group[0], lines, [*taken, *faint]) or _free_place(panel, group[0], lines, taken)
         if place is None:
             left_over.append(words)
             continue
         taken.append(place[0])
+        if any(place[0].overlaps(box) for box in faint):
+            sheet.bar(place[0], PAPER, alpha=0.75)
         _write_label(sheet, group[0], lines, place)
     return left_over
 

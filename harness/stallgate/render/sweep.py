@@ -12,7 +12,7 @@ from stallgate.judge.front import ParetoFront
 from stallgate.judge.suggestion import Standing, SweepResult, sweep_result
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
-from stallgate.render.sweep_figures import SweepMarks, front_drawing, sweep_drawing
+from stallgate.render.sweep_figures import SweepMarks, front_svg, sweep_png
 from stallgate.render.sweep_screen import sweep_screen
 from stallgate.render.sweep_words import (
     check_text,
@@ -63,10 +63,8 @@ def _picture(sweep: Sweep, result: SweepResult) -> bytes | None:
     front = next((each for each in result.fronts if each.points), None)
     title = f"{sweep.problem}/{sweep.variant}: {headline_of(result)}"
     labels = _labels(sweep)
-    drawing = sweep_drawing(
-        title, front, result.effects, SweepMarks(suggested=result.suggestion.configuration, labels=labels)
-    )
-    return drawing.png if drawing is not None else None
+    marks = SweepMarks(suggested=result.suggestion.configuration, labels=labels)
+    return sweep_png(title, front, result.effects, marks)
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -175,7 +173,7 @@ def _drawn(front: ParetoFront, result: SweepResult, labels: dict[str, str]) -> D
         f"{labels.get(p.configuration)} {microseconds(p.x.median)}, {metric_text(p.y.median, unit)}"
         for p in on_front[:5]
     ]
-    svg = front_drawing(title, front, SweepMarks(suggested=result.suggestion.configuration, labels=labels)).svg
+    svg = front_svg(title, front, SweepMarks(suggested=result.suggestion.configuration, labels=labels))
     return DrawnFront(workload=front.workload, svg=svg, alt=f"On {front.workload} {title}: {'; '.join(told)}")
 
 

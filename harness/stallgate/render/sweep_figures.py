@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from functools import partial
+from itertools import pairwise
+from typing import Literal
 
 from stallgate.judge.front import FrontPoint, ParetoFront
 from stallgate.judge.sensitivity import TunableEffect
 from stallgate.model import FrozenStruct
-from stallgate.render.figures import FAINT, HOVER, INK, INKS, PAPER, Drawing, blank_figure, fitting, rendered
-from stallgate.render.sheet import GRID
+from stallgate.render.figures import FigureRow, name_rows, names_width, row_heights
+from stallgate.render.scales import Scale, draw_side_ticks, draw_ticks
+from stallgate.render.scatter import below_scatter, scatter_panel, scatter_scales
+from stallgate.render.sheet import (
+    ACCENT,
+    FAINT,
+    INK,
+    MET,
+    NARROW,
+    PAPER,
+    SMALL,
+    WIDE,
+    Box,
+    Point,
+    Shape,
+    Sheet,
+    Style,
+    label_points,
+    sheet_png,
+    sheet_svg,
+    text_width,
+    wrapped,
+)
 from stallgate.render.sweep_words import effect_text, metric_text, microseconds, share_text, value_text
 
 _Kind = Literal["other", "tie", "front", "default", "suggested"]
 
-_BLUE = INKS["candidate"]
-_GREEN = "#1a7f37"
-_LONGEST_LABEL = 30
-"""Characters of a name beside its point."""
+_BESIDE = 520.0
+"""Width of a front on the page, where it stands beside a table."""
 
 _MOST_EFFECTS = 8
+
+_MOST_NAMED = 14
+"""Points that are named: the suggested one, the default, and the fastest of the front."""
 
 
 class SweepMarks(FrozenStruct, frozen=True):
@@ -39,49 +59,25 @@ class SweepMarks(FrozenStruct, frozen=True):
         return self.labels.get(configuration, configuration)
 
 
-def front_drawing(title: str, front: ParetoFront, marks: SweepMarks) -> Drawing:
-    """The front of a workload, for the page."""
-    drawing = rendered(front_figure(title, front, marks))
-    return Drawing(png=drawing.png, svg=drawing.svg.replace(_GREEN, "var(--good)"))
+def front_svg(title: str, front: ParetoFront, marks: SweepMarks) -> str:
+    """The front of a workload for the page: beside a table, and on a phone."""
+    lay_out = partial(front_figure, title, front, marks)
+    return sheet_svg(lay_out(_BESIDE), "wide") + sheet_svg(lay_out(NARROW), "narrow")
 
 
-def front_figure(title: str, front: ParetoFront, marks: SweepMarks) -> Figure:
-    """The front of a workload as a figure."""
-    figure = blank_figure(title, 6.2, 4.4)
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(0.11, 0.125, 0.985, 0.84)
-    _draw_front(figure, figure.subplots(), front, marks)
-    return figure
-
-
-def sweep_drawing(
+def sweep_png(
     title: str, front: ParetoFront | None, effects: Sequence[TunableEffect], marks: SweepMarks
-) -> Drawing | None:
-    """Front and sensitivity beside each other, for the file; None where there is neither."""
-    panels = (front is not None) + bool(effects)
-    if not panels:
+) -> bytes | None:
+    """Front and sensitivity below each other, for the file; None where there is neither."""
+    if front is None and not effects:
         return None
-    figure = blank_figure(title, 13.0 if panels == 2 else 7.4, 4.9)
-    figure.set_layout_engine(None)
-    beside = 0.27 if panels == 2 else 0.1 if front is not None else 0.3
-    figure.subplots_adjust(0.06 if panels == 2 else beside, 0.12, 0.985, 0.83, wspace=beside + 0.12)
-    axes = figure.subplots(1, panels, squeeze=False, width_ratios=[1.7, 1][:panels])[0]
+    sheet = front_figure(title, front, marks) if front is not None else Sheet(title, WIDE)
     if effects:
-        _draw_effects(axes[-1], effects[:_MOST_EFFECTS])
-    if front is not None:
-        _draw_front(figure, axes[0], front, marks)
-    return rendered(figure)
+        draw_effects(sheet, effects)
+    return sheet_png(sheet)
 
 
 # --- the front --------------------------------------------------------------------------------------------------------
-
-_STYLES: dict[_Kind, dict[str, Any]] = {
-    "other": {"marker": "o", "color": FAINT, "markersize": 4, "alpha": 0.45, "zorder": 2},
-    "tie": {"marker": "o", "color": _BLUE, "markersize": 6, "markerfacecolor": PAPER, "zorder": 3},
-    "front": {"marker": "o", "color": _BLUE, "markersize": 6.5, "zorder": 4},
-    "default": {"marker": "s", "color": INK, "markersize": 8, "zorder": 5},
-    "suggested": {"marker": "D", "color": _GREEN, "markersize": 9, "zorder": 6},
-}
 
 _KIND_WORDS: dict[_Kind, str] = {
     "other": "beaten",
@@ -90,40 +86,30 @@ _KIND_WORDS: dict[_Kind, str] = {
     "default": "the default",
     "suggested": "suggested",
 }
+"""The kinds of points, the later drawn over the earlier."""
 
 
-def _draw_front(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -> None:
-    """Points, the staircase of the front, and the names that fit."""
-    stairs = front.front
-    axis.step([p.x.median for p in stairs], [p.y.median for p in stairs], where="post", color=_BLUE, alpha=0.4, lw=1.2)
-    drawn: dict[_Kind, Any] = {}
-    for point in front.points:
-        kind = _kind(point, marks)
-        (dot,) = axis.plot(point.x.median, point.y.median, linestyle="none", **_STYLES[kind])
-        dot.set_gid(f"{HOVER}{_hover(front, point, kind, marks)}")
-        drawn[kind] = dot
-    axis.set_xlabel(f"{front.x.title} [µs]: faster to the left", fontsize=9, color=INK)
-    axis.set_ylabel(fitting(f"{front.y.title} [{front.y.unit}]", 48), fontsize=9, color=INK)
-    axis.margins(0.08, 0.1)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(FAINT)
-    axis.tick_params(color=FAINT, labelsize=8, labelcolor=INK)
-    axis.grid(color=GRID, linewidth=0.8, zorder=0)
-    axis.set_axisbelow(True)
-    order = [kind for kind in _KIND_WORDS if kind in drawn]
-    axis.legend(
-        [drawn[kind] for kind in order],
-        [_KIND_WORDS[kind] for kind in order],
-        loc="lower left",
-        bbox_to_anchor=(-0.01, 1.0),
-        ncols=len(order),
-        fontsize=8.5,
-        frameon=False,
-        labelcolor=INK,
-        handletextpad=0.1,
-        columnspacing=1.2,
-    )
-    _name_points(figure, axis, front, marks)
+def front_figure(title: str, front: ParetoFront, marks: SweepMarks, width: float = WIDE) -> Sheet:
+    """The configurations of a workload by their time and another metric, the line of the front, and names that fit.
+
+    Names cover neither each other nor a named point. One for which there is no room stands below the panel.
+    """
+    sheet = Sheet(title, width)
+    kinds = [(point, _kind(point, marks)) for point in front.points]
+    _legend(sheet, [kind for kind in _KIND_WORDS if kind in dict.fromkeys(kind for _, kind in kinds)])
+    axis = f"{front.x.title} [µs]: faster to the left"
+    unit = f" [{front.y.unit}]" if front.y.unit else ""
+    panel = scatter_panel(sheet, (axis, f"{front.y.title}{unit}"))
+    across, up = scatter_scales(panel, [p.x.median for p in front.points], [p.y.median for p in front.points])
+    draw_ticks(sheet, across, panel.top, panel.bottom)
+    draw_side_ticks(sheet, up, panel)
+    stairs = _staircase(sheet, [(across.at(p.x.median), up.at(p.y.median)) for p in front.front])
+    places = [(p, kind, (across.at(p.x.median), up.at(p.y.median))) for p, kind in kinds]
+    boxes: dict[_Kind, list[Box]] = {kind: [] for kind in _KIND_WORDS}
+    for point, kind, place in sorted(places, key=lambda each: list(_KIND_WORDS).index(each[1])):
+        boxes[kind].append(_mark(sheet, kind, place, _hover(front, point, kind, marks)))
+    below_scatter(sheet, panel, axis, _name_points(sheet, panel, _named(places, marks), boxes, stairs))
+    return sheet
 
 
 def _kind(point: FrontPoint, marks: SweepMarks) -> _Kind:
@@ -139,100 +125,103 @@ def _hover(front: ParetoFront, point: FrontPoint, kind: _Kind, marks: SweepMarks
     return f"{marks.name(point.configuration)}: {microseconds(point.x.median)}, {stall}; {_KIND_WORDS[kind]}"
 
 
-_MOST_NAMED = 14
-"""Points that are named: the suggested one, the default, and the fastest of the front."""
+_Place = tuple[FrontPoint, _Kind, tuple[float, float]]
 
 
-def _name_points(figure: Any, axis: Any, front: ParetoFront, marks: SweepMarks) -> None:
-    """Names beside points: they never cover each other, nor a point if there is room.
+def _named(places: Sequence[_Place], marks: SweepMarks) -> tuple[list[Point], list[Point]]:
+    """The suggested one and the default, and the fastest of the others on the front, each with its name."""
+    of_kind = {kind: [each for each in places if each[1] == kind] for kind in _KIND_WORDS}
+    first = [Point(*place, "suggested") for _, _, place in of_kind["suggested"]]
+    first += [Point(*place, marks.name(point.configuration)) for point, _, place in of_kind["default"]]
+    others = [Point(*place, marks.name(point.configuration)) for point, _, place in of_kind["front"]]
+    return first, others[: _MOST_NAMED - len(first)]
 
-    The suggested one and the default always have theirs. Of the others a name for which there is no room is left out:
-    pointing at the dot says it.
+
+def _name_points(
+    sheet: Sheet,
+    panel: Box,
+    named: tuple[list[Point], list[Point]],
+    boxes: dict[_Kind, list[Box]],
+    stairs: list[Box],
+) -> list[str]:
+    """Writes names beside points: those of the suggested one and of the default even over others' signs.
+
+    Returns the names that there was no room for.
     """
-    axis.set_xlim(axis.get_xlim())  # where points are is known only once the limits are
-    axis.set_ylim(axis.get_ylim())
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    kinds = [(point, _kind(point, marks)) for point in front.points]
-    marked = [(point, kind) for kind in ("suggested", "default", "front") for point, k in kinds if k == kind]
-    dots = [_around(axis, point, 3) for point in front.points]
-    signs = [_around(axis, point, 5) for point, _ in marked]
-    within = axis.get_window_extent(renderer)
-    names: list[Bbox] = []
-    for point, kind in marked[:_MOST_NAMED]:
-        label = _label(axis, point, kind, marks)
-        rooms = [[*names, *signs, *dots], [*names, *signs], *([names] if kind in ("suggested", "default") else [])]
-        box = next((b for room in rooms if (b := _placed_label(figure, label, renderer, within, room))), None)
-        if box is None:
-            label.remove()
-        else:
-            names.append(box)
+    first, others = named
+    faint, taken = [*boxes["other"], *boxes["tie"], *stairs], [*boxes["suggested"], *boxes["default"]]
+    unnamed = label_points(sheet, panel, first, taken, [*faint, *boxes["front"]])
+    taken += boxes["front"]
+    return unnamed + label_points(sheet, panel, others, taken, faint)
 
 
-def _label(axis: Any, point: FrontPoint, kind: _Kind, marks: SweepMarks) -> Any:
-    """The name of a point, on it."""
-    return axis.annotate(
-        "suggested" if kind == "suggested" else fitting(marks.name(point.configuration), _LONGEST_LABEL),
-        (point.x.median, point.y.median),
-        textcoords="offset points",
-        xytext=(0, 0),
-        fontsize=8.5,
-        color=INK,
-        va="center",
-        fontweight="bold" if kind in ("suggested", "default") else "normal",
-        zorder=7,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-    )
+def _staircase(sheet: Sheet, corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The line of the front: what lies beyond it no configuration reached. Returns what its pieces cover."""
+    line = list(corners[:1])
+    for x, y in corners[1:]:
+        line += [(x, line[-1][1]), (x, y)]
+    if len(line) > 1:
+        sheet.line(line, ACCENT, 1.3, alpha=0.5)
+    ends = [(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(line)]
+    return [Box(left - 1, top - 1, right + 1, bottom + 1) for left, top, right, bottom in ends]
 
 
-_OFFSETS = [
-    (dx * reach, dy * reach, side)
-    for reach in (1, 2, 3.5, 5, 8)
-    for dx, dy, side in [
-        (9, 0, "left"), (8, 8, "left"), (8, -8, "left"), (0, 13, "center"), (0, -13, "center"),
-        (-9, 0, "right"), (-8, 8, "right"), (-8, -8, "right"),
-    ]
-]  # fmt: skip
-"""Places of a name around its point, in points: the nearest first."""
-
-_SIDES = {"left": 0.0, "center": 0.5, "right": 1.0}
-
-
-def _placed_label(figure: Any, label: Any, renderer: Any, within: Bbox, taken: Sequence[Bbox]) -> Bbox | None:
-    """Moves a name to the first place where nothing is; its box there, or None."""
-    label.set_position((0, 0))
-    label.set_horizontalalignment("left")
-    size: Bbox = label.get_window_extent(renderer)
-    for dx, dy, side in _OFFSETS:
-        right, up = dx * figure.dpi / 72 - _SIDES[side] * size.width, dy * figure.dpi / 72
-        box = size.translated(right, up).padded(2)
-        inside = box.x0 >= within.x0 and box.x1 <= within.x1 and box.y0 >= within.y0 and box.y1 <= within.y1
-        if inside and not any(box.overlaps(other) for other in taken):
-            label.set_position((dx, dy))
-            label.set_horizontalalignment(side)
-            return box
-    return None
+def _mark(sheet: Sheet, kind: _Kind, place: tuple[float, float], hover: str = "") -> Box:
+    """The sign of a point; returns what it covers."""
+    x, y = place
+    if kind == "other":
+        return sheet.dot(x, y, 2.5, fill=FAINT, alpha=0.5, hover=hover).box
+    if kind == "tie":
+        return sheet.dot(x, y, 3.5, fill=PAPER, stroke=ACCENT, hover=hover).box
+    if kind == "front":
+        return sheet.dot(x, y, 4.0, fill=ACCENT, hover=hover).box
+    if kind == "default":
+        box = Box(x - 4, y - 4, x + 4, y + 4)
+        sheet.bar(box, INK, hover=hover)
+        return box
+    points = [(x, y - 6), (x + 6, y), (x, y + 6), (x - 6, y)]
+    sheet.marks.append(Shape(points, fill=MET, hover=hover, group=sheet.group))
+    return Box(x - 6, y - 6, x + 6, y + 6)
 
 
-def _around(axis: Any, point: FrontPoint, radius: float) -> Bbox:
-    x, y = axis.transData.transform((point.x.median, point.y.median))
-    return Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
+def _legend(sheet: Sheet, kinds: Sequence[_Kind]) -> None:
+    """Signs and words, in as many lines as they take."""
+    x = 6.0
+    for kind in kinds:
+        words = _KIND_WORDS[kind]
+        needed = text_width(words, SMALL) + 18
+        if x > 6 and x + needed > sheet.width - 6:
+            x, sheet.height = 6.0, sheet.height + 1.5 * SMALL
+        _mark(sheet, kind, (x + 6, sheet.height + 0.6 * SMALL))
+        sheet.write(x + 16, sheet.height + SMALL, words, Style(size=SMALL))
+        x += needed + 12
+    sheet.height += 1.5 * SMALL + 8
 
 
 # --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
-def _draw_effects(axis: Any, effects: Sequence[TunableEffect]) -> None:
-    """A bar for each tunable: its share of the spread of the times."""
-    shares = [100 * effect.share for effect in effects]
-    axis.barh(range(len(effects)), shares, color=_BLUE, alpha=0.65, height=0.55)
-    for place, effect in enumerate(effects):
-        words = f"{share_text(effect.share)}; best {value_text(effect.best)}, worst {effect_text(effect.reach)}"
-        axis.text(1.0, place + 0.42, fitting(words, 48), va="center", fontsize=8, color=INK)
-    axis.set_yticks(range(len(effects)), [fitting(effect.tunable, 24) for effect in effects])
-    axis.set_ylim(len(effects) - 0.3, -0.6)
-    axis.set_xlim(0, 100)
-    axis.set_xlabel("share of the spread of log(time) [%]", fontsize=9, color=INK)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.spines["bottom"].set_color(FAINT)
-    axis.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
-    axis.tick_params(axis="x", color=FAINT, labelsize=8, labelcolor=INK)
+def draw_effects(sheet: Sheet, effects: Sequence[TunableEffect]) -> None:
+    """A bar for each of the tunables that matter most: its share of the spread of the times."""
+    shown = effects[:_MOST_EFFECTS]
+    rows, style = [FigureRow(name=effect.tunable, role="candidate") for effect in shown], Style(size=SMALL)
+    names = names_width(rows, sheet.width)
+    scale = Scale(low=0.0, high=100.0, start=6 + names, end=0.6 * sheet.width)
+    room = sheet.width - scale.end - 16
+    said = [wrapped(_effect_words(effect), room, style) for effect in shown]
+    heights = [max(h, 6 + style.line * len(w)) for h, w in zip(row_heights(rows, names), said, strict=True)]
+    top, bottom = sheet.height, sheet.height + sum(heights)
+    draw_ticks(sheet, scale, top, bottom)
+    name_rows(sheet, rows, top, heights)
+    for effect, words, height in zip(shown, said, heights, strict=True):
+        middle = top + height / 2
+        sheet.bar(Box(scale.start, middle - 6, scale.at(100 * effect.share), middle + 6), ACCENT, alpha=0.65)
+        sheet.paragraph((scale.end + 10, middle - style.line * len(words) / 2, room), words, style)
+        top += height
+    what = "what a tunable explains of the spread of log(time) [%]"
+    sheet.height = bottom + SMALL + 10
+    sheet.height += sheet.paragraph((6, sheet.height, sheet.width - 12), what, style) + 6
+
+
+def _effect_words(effect: TunableEffect) -> str:
+    return f"{share_text(effect.share)}; best {value_text(effect.best)}, worst {effect_text(effect.reach)}"

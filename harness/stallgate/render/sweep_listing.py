@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stallgate.compare.history import StoredRun
@@ -63,8 +63,8 @@ def sweeps_listed(project: Project) -> dict[Path, SweepListed]:
     return found
 
 
-def with_sweeps(runs: Sequence[StoredRun], sweeps: dict[Path, SweepListed]) -> list[StoredRun]:
-    """The runs and, in their place by time, the sweeps that have no counters and so no run; newest first."""
+def with_folders(runs: Sequence[StoredRun], folders: Iterable[Path]) -> list[StoredRun]:
+    """The runs and, in their place by time, loops and sweeps that have no counters and so no run; newest first."""
     known = {run.folder for run in runs}
-    alone = [StoredRun(folder=folder) for folder in sweeps if folder not in known]
+    alone = [StoredRun(folder=folder) for folder in folders if folder not in known]
     return sorted([*runs, *alone], key=lambda run: run.age, reverse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from stallgate.render.policy import FIGURE_STYLE, page_policy, policy_tag
+from stallgate.render.policy import page_policy, policy_tag
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("theme.js", "tables.js")
@@ -37,7 +37,7 @@ def _environment() -> jinja2.Environment:
 def _policy_tag(more_scripts: tuple[str, ...]) -> Markup:
     """The policy of a page with the scripts of every page and some of its own."""
     scripts = map(_part, (*_SCRIPTS, *more_scripts))
-    return Markup(policy_tag(page_policy(scripts, [*map(_part, _STYLES), FIGURE_STYLE])))
+    return Markup(policy_tag(page_policy(scripts, map(_part, _STYLES))))
 
 
 @cache

@@ -36,6 +36,12 @@ class Unit(FrozenStruct, frozen=True):
     """Of the metric."""
     shares: list[float | None]
     """Of its peak, in per cent; None where it is not measured."""
+    before: list[float | None] = []
+    """The shares in an earlier run; empty, or None, where there is none to compare with."""
+
+
+UNIT_METRICS = tuple(_UNITS)
+"""The metrics that are drawn."""
 
 
 def units(view: View) -> list[Unit]:
@@ -45,7 +51,8 @@ def units(view: View) -> list[Unit]:
         shares = [view.found(case, metric) for case in view.drawn]
         known = [share for share in shares if share is not None]
         if known and (place < _ALWAYS or max(known) > _IDLE):
-            found.append(Unit(name=name, title=view.metric(metric).title, shares=shares))
+            before = [view.earlier(case, metric) for case in view.drawn]
+            found.append(Unit(name=name, title=view.metric(metric).title, shares=shares, before=before))
     return found
 
 
@@ -72,8 +79,13 @@ _LEAST_CELL = 66.0
 _CELL_HEIGHT = 30.0
 
 
-def units_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Unit], width: float = WIDE) -> Sheet:
-    """A row for each variant, a column for each unit: per cent of its peak, the busiest of a row in bold."""
+def units_figure(
+    title: str, rows: Sequence[FigureRow], found: Sequence[Unit], base: str = "", width: float = WIDE
+) -> Sheet:
+    """A row for each variant, a column for each unit: per cent of its peak, the busiest of a row in bold.
+
+    A thin mark is the value in the earlier run that ``base`` names.
+    """
     sheet = Sheet(title, width)
     names = names_width(rows, width)
     beside = max(1, int((width - names - 6) // _LEAST_CELL))
@@ -88,11 +100,22 @@ def units_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Unit], w
             for number, unit in enumerate(shown):
                 box = Box(6 + names + number * cell, top, 6 + names + (number + 1) * cell - 12, top + height)
                 _draw_cell(sheet, box, row, (unit, unit.shares[place]), is_most=_busiest(found, place) is unit)
+                _draw_before(sheet, box, row, unit, unit.before[place] if unit.before else None)
             top += height
         sheet.height = top + 10
     what = "per cent of each unit's peak; in bold what a variant keeps busiest"
+    if any(value is not None for unit in found for value in unit.before):
+        what += f"; thin upright mark: in {base}"
     sheet.height += sheet.paragraph((6, sheet.height, width - 12), what, Style(size=SMALL, colour=MUTED)) + 6
     return sheet
+
+
+def _draw_before(sheet: Sheet, box: Box, row: FigureRow, unit: Unit, before: float | None) -> None:
+    """A thin mark over a bar: the value in the earlier run."""
+    if before is None:
+        return
+    x, y = box.left + min(before, 100) / 100 * (box.right - box.left), (box.top + box.bottom) / 2 + 7
+    sheet.line([(x, y - 6), (x, y + 6)], INK, 1.5, hover=f"{row.name}: {before:.4f} % {unit.title} before")
 
 
 def _write_heads(sheet: Sheet, shown: Sequence[Unit], columns: tuple[float, float]) -> float:

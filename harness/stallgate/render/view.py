@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from statistics import median
 
+from stallgate.compare.since import ChangesSinceLast
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.roof import Roof
@@ -34,11 +35,21 @@ _LONGEST_NAME = 44
 class View:
     """The cases of a workload, with their numbers."""
 
-    def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
+    def __init__(
+        self,
+        project: Project,
+        result: JudgedRun,
+        problem: str,
+        workload: str,
+        since: ChangesSinceLast | None = None,
+    ) -> None:
         self.project = project
         self.result = result
         self.problem = problem
         self.workload = workload
+        self._earlier = since.earlier if since is not None else {}
+        self.base = since.base if since is not None else ""
+        """The earlier run of the problem that charts show beside this one; empty where there is none."""
         self.cases = [r for r in result.run.cases if (r.case.problem, r.case.workload) == (problem, workload)]
         self.readings = result.places.get((problem, workload), [])
         self.is_imported = any(case.identity is not None for case in self.cases)
@@ -125,7 +136,15 @@ class View:
     @property
     def rows(self) -> list[FigureRow]:
         """The drawn cases as figures name them."""
-        return [FigureRow(name=self.short_name(case.case), role=case.role) for case in self.drawn]
+        return [FigureRow(name=self.label(case), role=case.role) for case in self.drawn]
+
+    def label(self, case: CaseResult) -> str:
+        """A case's name beside its mark in a figure, which says of a wrong one that it is wrong."""
+        return self.marked(case, self.short_name(case.case))
+
+    def marked(self, case: CaseResult, name: str) -> str:
+        """A name of a case, with a mark where its results are wrong."""
+        return f"{name} ✗ wrong" if case.edge_case_fault else name
 
     @property
     def cut(self) -> str:
@@ -147,6 +166,10 @@ class View:
         """The roof that fractions refer to; None if there is no sound one."""
         found = self.result.roofs[self.problem, self.workload].deciding
         return found if isinstance(found, Roof) else None
+
+    def earlier(self, case: CaseResult, metric: str) -> float | None:
+        """The value of a metric of a case in the earlier run; None where it cannot be compared."""
+        return self._earlier.get((case.case, metric))
 
     def of_case(self, case: Case, metric: str) -> float | None:
         """The median of a metric of a case."""

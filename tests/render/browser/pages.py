@@ -13,23 +13,24 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
+from stallgate.agent.loop_answerer import Answered
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.model import Attempt, Case, CaseResult, Catalogue, Launch, RawMetric, Run, WorstElement
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project, load_project
+from stallgate.render.loop_page import draw_loop
 from stallgate.render.page import draw
 from stallgate.render.sweep import draw_sweep
 from stallgate.runs.folder import create_folder, load, save
+from stallgate.runs.journal import save_journal
 from stallgate.runs.recording import find_recordings, replay
 from stallgate.runs.sweep import CounterReading, save_sweep
+from tests.agent.scripted import START_CODE, ScriptedAnswerer, begin, code, looped
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, command_line, small_tree, with_fakes
 from tests.render.made_up_sweep import made_up_sweep
@@ -72,7 +73,7 @@ def drawn(
     """
     with pytest.MonkeyPatch.context() as patch:
         if not with_files:
-            patch.setattr("stallgate.render.figures.FigureCanvasAgg", _Unpainted)
+            patch.setattr("stallgate.render.sheet.sheet_png", lambda _: b"")
         if run is not None:
             patch.setattr("stallgate.extract.read_run.load", lambda _: run)
         if evidence is not None:
@@ -86,16 +87,6 @@ def drawn(
         seconds = time.process_time() - started
         write_results(result)
     return Drawn(page, result, seconds)
-
-
-class _Unpainted(FigureCanvasAgg):
-    """A figure as a file's is laid out, but without its pixels, which take half of the time that a page takes."""
-
-    def draw(self) -> None:
-        pass
-
-    def buffer_rgba(self) -> NDArray[np.uint8]:  # type: ignore[override]
-        return np.zeros((1, 1, 4), dtype=np.uint8)
 
 
 class Replayed(NamedTuple):
@@ -125,7 +116,11 @@ def recorded(tree: Path) -> Drawn:
     """Everything that a page has, on two workloads; it is held against a run that was faster and waited more."""
     start = replayed(tree)
     save(start.folder, replace(start.run, cases=[_with_facts(result, n) for n, result in enumerate(start.run.cases)]))
-    return drawn(start.project, start.folder, base={"duration": 0.9, "memory_dependency_stall": 1.3})
+    return drawn(
+        start.project,
+        start.folder,
+        base={"duration": 0.9, "memory_dependency_stall": 1.3, "stall_long_scoreboard": 1.3},
+    )
 
 
 def _with_facts(result: CaseResult, number: int) -> CaseResult:
@@ -191,6 +186,36 @@ def swept(tree: Path) -> Drawn:
     save_sweep(start.folder, replace(made, trials=trials))
     run = drawn(start.project, start.folder)
     return run._replace(page=draw_sweep(start.project, start.folder)[0])
+
+
+def climbed(tree: Path) -> Drawn:
+    """A loop of two stages, judged by a script: every kind of answer, repairs, and diffs of a real kernel."""
+    start = replayed(tree)
+    folder = tree / "reports" / "20260101-000000-loop-cumprod"
+    kernel = (tree / "kernels" / "cumprod" / "blocked_scan.py").read_text().replace("'", '"')
+    stages = ["memory_access", "a_stage_with_a_name_of_forty_characters_"]
+    journal = begin(folder, stages=stages, seed=5, start=f"{START_CODE}{kernel}", rounds=5, width=2)
+    journal = replace(journal, problem="cumprod", variant="blocked_scan", command=["answerer", "--model", "m" * 60])
+    save_journal(folder, journal)
+    looped(folder, journal, ScriptedAnswerer(lambda number, place, attempt, _: _answer(kernel, number, place, attempt)))
+    run = drawn(start.project, start.folder)
+    return run._replace(page=draw_loop(folder))
+
+
+def _answer(kernel: str, number: int, place: int, attempt: int) -> str | Answered:
+    """The answers of the loop, by their place in it: refused, repaired, slower, repeated, none, and better ones."""
+    changed = kernel.replace("num_warps", f"num_warps_{number}").replace("BLOCK", f"BLOCK_{place}")
+    met = ("memory_access",) if number > 2 else ()
+    answers: dict[tuple[int, int, int], str | Answered] = {
+        (1, 1, 1): code(80, "SHAPELESS", changed),
+        (1, 1, 2): code(70, changed),
+        (1, 2, 1): code(99, "WRONG", changed),
+        (1, 2, 2): Answered("failed", b"", "the model's program is not installed", 127, 0.4),
+        (2, 1, 1): code(130, changed),
+        (2, 2, 1): "```python\na = 1\n```\nor\n```python\nb = 2\n```\n",
+        (3, 1, 1): code(40, changed, meets=met),
+    }
+    return answers.get((number, place, attempt), code(70, kernel, meets=met))
 
 
 def _counters(rng: Random) -> dict[str, CounterReading]:
@@ -417,6 +442,7 @@ LOOKED_AT = (
     many_configurations,
     hostile,
     swept,
+    climbed,
 )
 """Pages that are opened in the browser."""
 

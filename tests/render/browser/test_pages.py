@@ -40,6 +40,8 @@ def test_a_page_reads_well_narrow_and_wide(view: View) -> None:
         ("wrong_result", NARROW),
         ("with_gaps", WIDE),
         ("hostile", NARROW),
+        ("climbed", NARROW),
+        ("climbed", WIDE),
     ],
     indirect=["opened"],
     ids=str,
@@ -259,7 +261,7 @@ HIDDEN = """[...document.querySelectorAll('body *')].filter(each => !each.checkV
 two layouts, for wide windows and for phones, of which one is shown."""
 
 
-@pages("recorded", "with_gaps", "crashed")
+@pages("recorded", "with_gaps", "crashed", "climbed")
 def test_without_scripts_everything_is_there(browser: Browser, view: View) -> None:
     with_scripts = sorted(view.page.evaluate(SHOWN))
     assert with_scripts
