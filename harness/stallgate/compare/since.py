@@ -18,6 +18,7 @@ from stallgate.compare.two_runs import Pair, RunComparison, compare, main_metric
 from stallgate.compare.words import WORD_ORDER, Change, word_label
 from stallgate.errors import StallgateError
 from stallgate.extract.read_run import MeasuredRun, with_roles
+from stallgate.formatting import is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import Case, CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
@@ -166,7 +167,7 @@ def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[tuple[Pa
 
 def _runs(project: Project) -> list[tuple[Path, Run]]:
     """The runs of a project that can be read and named: no command takes a folder whose name is no text."""
-    folders = [folder for folder in run_folders(project.reports) if folder.name.isprintable()]
+    folders = [folder for folder in run_folders(project.reports) if is_text(folder.name)]
     return [(folder, run) for folder in folders if (run := _loaded(folder)) is not None]
 
 

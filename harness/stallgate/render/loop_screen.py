@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from stallgate.formatting import listed
 from stallgate.model import FrozenStruct
-from stallgate.render.first_screen import ResultsLine
 from stallgate.render.loop_words import loop_gain, loop_gain_text, roof_text, times_text
 from stallgate.render.next_step import NextStep
+from stallgate.render.results_line import ResultsLine
 from stallgate.runs.journal import START, Journal, LoopTry
 from stallgate.runs.ladder import is_met
 

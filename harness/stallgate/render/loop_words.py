@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import exp, log
 
-from stallgate.formatting import SIGNS, bare, listed, quantity, rounded, without_controls
+from stallgate.formatting import SIGNS, beside, listed, rounded, without_controls
 from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
@@ -113,8 +113,8 @@ def target_text(target: LoopTarget) -> str:
     mark = _MARKS.get(target.status, "○")
     if target.value is None or target.comparison is None or target.bound is None:
         return f"{mark} {target.metric} on {target.workload} not measured"
-    bound = f"{SIGNS[target.comparison]} {bare(target.bound, target.unit)}"
-    return f"{mark} {target.metric} on {target.workload} {quantity(target.value, target.unit)} {bound}"
+    value, bound = beside(target.value, target.bound, target.unit)
+    return f"{mark} {target.metric} on {target.workload} {value} {SIGNS[target.comparison]} {bound}"
 
 
 def times_text(version: LoopVersion) -> str:
