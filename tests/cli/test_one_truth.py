@@ -69,12 +69,6 @@ def model(shared: Shared) -> Model:
     return Model(*shared.get("one-truth", _made))
 
 
-class Drawn:
-    """Stands for a picture, which takes longer than everything that is said."""
-
-    svg = ""
-
-
 class Views:
     """The commands, run in this process; what they read instead of ncu reports is generated."""
 
@@ -116,8 +110,8 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Views]:
         monkeypatch.setattr(evaluate, "read_run", views.read)
         if not pictures:
             monkeypatch.setattr(page_module, "pictures", lambda _view: [])
-            monkeypatch.setattr(index, "rendered_svg", lambda *_: "")
-            monkeypatch.setattr(compare_page, "times_drawing", lambda *_: Drawn())
+            monkeypatch.setattr(index, "page_svg", lambda *_: "")
+            monkeypatch.setattr(compare_page, "page_svg", lambda *_: "")
         return views
 
     return make

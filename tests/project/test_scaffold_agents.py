@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from stallgate.agent.mcp_fit import estimated_tokens
+from stallgate.agent.tokens import estimated_tokens
 from stallgate.cli.group import COMMANDS
 from stallgate.cli.group import stallgate as group
 from stallgate.project.documents import document_titles
