@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stallgate.agent.answer import read_answer
 from stallgate.agent.form import objections_to_form
-from stallgate.agent.triton_names import tl_names
+from stallgate.agent.triton_names import tl_names, torch_names
 
 ANSWERS = Path(__file__).parent / "answers"
 GOOD = sorted((ANSWERS / "good").iterdir())
@@ -29,9 +29,14 @@ def installed_names() -> frozenset[str]:
     return tl_names(sys.executable)
 
 
+def others_names() -> frozenset[str]:
+    """What tensors, modules and Python's objects have there."""
+    return torch_names(sys.executable)
+
+
 def refusals(text: str) -> Refusals:
     """What is said against the form of an answer."""
-    return {(each.line, each.code) for each in objections_to_form(read_answer(text), installed_names())}
+    return {(each.line, each.code) for each in objections_to_form(read_answer(text), installed_names(), others_names)}
 
 
 def marked(text: str) -> Refusals:

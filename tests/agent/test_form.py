@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stallgate.agent.answer import read_answer
 from stallgate.agent.form import MOST_OBJECTIONS, objections_to_form
-from tests.agent.answering import ANSWERS, BAD, GOOD, installed_names, marked, refusals
+from tests.agent.answering import ANSWERS, BAD, GOOD, installed_names, marked, others_names, refusals
 from tests.conftest import ROOT
 
 LOOK_ALIKES = [
@@ -32,8 +32,8 @@ def source(path: Path) -> str:
 @pytest.mark.parametrize("path", [*GOOD, *(ROOT / name for name in LOOK_ALIKES)], ids=lambda path: path.name)
 def test_good_answers_pass(path: Path) -> None:
     answer = read_answer(path.read_text())
-    assert objections_to_form(answer, installed_names()) == ()
-    assert objections_to_form(answer) == ()
+    assert objections_to_form(answer, installed_names(), others_names) == ()
+    assert objections_to_form(answer, (), others_names) == ()
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.name)

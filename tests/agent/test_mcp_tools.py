@@ -117,6 +117,7 @@ def test_the_command_shows_the_tools(stallgate: Stallgate) -> None:
     assert [tool["name"] for tool in found["tools"]] == list(TOOLS)
     assert {tool["name"] for tool in found["tools"] if tool["writes"]} == {"profile", "check", "gate"}
     shown = stallgate("mcp", "--show", "--read-only").stdout
+    assert max(map(len, shown.splitlines())) <= 80
     assert all((f"{name}  (about" in shown) is not tool.writes for name, tool in TOOLS.items())
 
 

@@ -34,7 +34,7 @@ def test_a_broken_rule_is_an_objection_at_the_line_of_the_change(repository: Pro
     assert (objection.part, objection.code, objection.line) == ("stage", "stage_rule", line)
     assert RULE.text in objection.text
     assert f"line {line}" in objection.text
-    assert "memory_dependency_stall 6 % on square" in objection.hint
+    assert "memory_dependency_stall 6.00 % on square" in objection.hint
 
 
 def test_lines_are_those_of_the_text_around_a_block(repository: Project) -> None:

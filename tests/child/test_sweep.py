@@ -70,8 +70,11 @@ def test_the_time_for_rounds_ends_after_the_least_number() -> None:
 # --- workers ----------------------------------------------------------------------------------------------------------
 
 WORK = """
-import ctypes, sys, time
+import ctypes, os, sys, time
 from stallgate.child.sweep.workers import TookTooLong, Workers
+
+def say(line):
+    os.write(1, line.encode() + b"\\n")  # whole, whoever else writes
 
 def run(number):
     if number == 3:
@@ -80,12 +83,12 @@ def run(number):
         raise SystemExit(3)
     try:
         time.sleep(30 if number == 5 else 0.01)
-        print("did", number, flush=True)
+        say(f"did {number}")
     except TookTooLong:
-        print("over", number, flush=True)
+        say(f"over {number}")
 
-Workers(9, run, lambda number: print("lost", number, flush=True), limit_s=1).work(int(sys.argv[1]))
-print("end", flush=True)
+Workers(9, run, lambda number: say(f"lost {number}"), limit_s=1).work(int(sys.argv[1]))
+say("end")
 """
 
 

@@ -192,7 +192,7 @@ def test_the_worst_cases_can_be_run_again(bench: Stallgate, tmp_path: Path) -> N
     again = bench("product/right", "--seed", "7", "--drawn-only", "11", "--rounds", "5")
     words = " ".join(again.stdout.split())
     assert "timed on 1 of 1" in words
-    assert f"11 0.231 1.3 ms arguments = {{ shape = {rows['drawn-7-11'].arguments['shape']} }}" in words
+    assert f"11 0.231 1.30 ms arguments = {{ shape = {rows['drawn-7-11'].arguments['shape']} }}" in words
     assert "stallgate bench product/right --seed 7 --drawn-only 11" in words
 
 

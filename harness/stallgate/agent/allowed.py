@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import itertools
 import math
+import sys
 
 
 def words(text: str, prefix: str = "") -> frozenset[str]:
@@ -59,8 +60,12 @@ TRITON = {"triton"} | words(
     """,
     "triton.",
 )
-TRITON_BELOW = ("triton.language.", "triton.runtime.driver.active.")
-"""Everything whose path begins so is allowed."""
+_DRIVER = "triton.runtime.driver.active."
+DRIVER = words("utils.get_device_properties get_current_device get_current_target get_active_torch_device", _DRIVER)
+"""Of Triton's driver: queries. Others lead to streams, timers and torch."""
+
+_NOT_LANGUAGE = sys.stdlib_module_names | {"triton", "torch", "numpy", "np", "runtime", "compiler", "driver", "ir"}
+"""What modules of Triton import for themselves: ``tl.core.inspect`` is Python's ``inspect``."""
 
 MODULES: dict[str, frozenset[str]] = {
     "__future__": frozenset({"annotations"}),
@@ -102,7 +107,7 @@ OTHER_ATTRIBUTES = words(
     partition bit_length bit_count is_integer as_integer_ratio save_for_backward saved_tensors
     needs_input_grad mark_dirty mark_non_differentiable set_materialize_grads apply register_buffer
     register_parameter parameters named_parameters base block_shape strides from_tensor from_iterable kwargs
-    num_warps num_stages num_ctas
+    num_warps num_stages num_ctas arch backend
     """
 )
 """Attributes of what else an answer deals with: device properties, Python's containers, contexts, descriptors."""
@@ -151,13 +156,24 @@ BASES = words(
 
 DUNDERS = frozenset({"__init__", "__name__", "__version__", "__post_init__"})
 
+IN_PLAIN_CLASSES = frozenset({"__call__", "__repr__", "__len__"})
+"""Special methods of classes that inherit nothing: calling a module or a tensor stays torch's."""
+
 
 def is_allowed_path(path: str) -> bool:
     """Whether something of torch, Triton or Python may be used anywhere outside of kernels."""
-    if path in TORCH or path in TRITON or path.startswith(TRITON_BELOW):
+    if path in TORCH or path in TRITON or path in DRIVER or is_language(path):
         return True
     module, _, name = path.rpartition(".")
     return path in MODULES or name in MODULES.get(module, ())
+
+
+def is_language(path: str) -> bool:
+    """Whether something is of Triton's language: not a module that the language's own modules import."""
+    names = path.removeprefix("triton.language.").split(".")
+    is_below = path.startswith("triton.language.")
+    first = [] if names[0] in ("math", "random") else names[:1]
+    return is_below and not any(name in _NOT_LANGUAGE or name[0] == "_" for name in [*first, *names[1:]])
 
 
 def is_weight(path: str) -> bool:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
@@ -23,7 +24,7 @@ from stallgate.agent.patterns import pattern_objections
 from stallgate.agent.right import RightOptions, check_right
 from stallgate.agent.stage_rules import replaced_sources, stage_objections
 from stallgate.agent.timing import AnswerTimer, TimingOptions
-from stallgate.agent.triton_names import tl_names
+from stallgate.agent.triton_names import tl_names, torch_names
 from stallgate.errors import NotMeasured
 from stallgate.measure.checked import CheckReport
 from stallgate.measure.device import Device
@@ -226,7 +227,8 @@ class _Check:
         if self._answer.objections:  # without a tree nothing else can be looked at
             self._objections += self._answer.objections
             return
-        self._objections += objections_to_form(self._answer, tl_names(self._options.python))
+        python = self._options.python
+        self._objections += objections_to_form(self._answer, tl_names(python), partial(torch_names, python))
         patterns = pattern_objections(self._answer)
         self._objections += patterns.objections
         self._notes += [patterns.note] if patterns.note else []

@@ -11,8 +11,16 @@ import ast
 from collections.abc import Callable, Collection, Iterator
 
 from stallgate.agent.answer import Answer
-from stallgate.agent.host_code import attributes_used, names_rebound, names_used, statements_used
+from stallgate.agent.host_code import (
+    attributes_used,
+    kernels_attributes,
+    methods_unbound,
+    names_rebound,
+    names_used,
+    statements_used,
+)
 from stallgate.agent.launches import kernels_launched
+from stallgate.agent.layers import layers_called
 from stallgate.agent.module_level import module_level
 from stallgate.agent.objection import Objection
 from stallgate.agent.slips import slips
@@ -23,17 +31,21 @@ MOST_OBJECTIONS = 100
 """The first that are said; nobody reads more."""
 
 
-def objections_to_form(answer: Answer, tl_names: Collection[str] = ()) -> tuple[Objection, ...]:
+def objections_to_form(
+    answer: Answer, tl_names: Collection[str] = (), known_elsewhere: Callable[[], Collection[str]] | None = None
+) -> tuple[Objection, ...]:
     """Every reason why the form of an answer is not accepted, in the order of its lines.
 
     Args:
         answer: as it was read; of one that cannot be read these are its own objections.
         tl_names: what Triton has in the interpreter that will run the answer, as `tl_names` gives it; empty: not known,
             and nothing is said about names of Triton.
+        known_elsewhere: gives the names that tensors and Python's own objects have; fields of the answer's classes that
+            are not among them may be read of any object. None: not known, and they are of its own objects alone.
     """
     if answer.objections:
         return answer.objections
-    code = AnswerCode(answer)
+    code = AnswerCode(answer, known_elsewhere)
     found = [objection for rule in _RULES for objection in rule(code)] + list(slips(code, tl_names))
     unique = {(each.line, each.code, each.text): each for each in found}
     return tuple(sorted(unique.values(), key=lambda each: each.line or 0)[:MOST_OBJECTIONS])
@@ -137,6 +149,9 @@ _RULES: tuple[Callable[[AnswerCode], Iterator[Objection]], ...] = (
     names_rebound,
     statements_used,
     attributes_used,
+    kernels_attributes,
+    methods_unbound,
+    layers_called,
     tensor_arithmetic,
     cached_tensors,
     kernels_launched,

@@ -9,6 +9,7 @@ from stallgate.agent.allowed import (
     BUILTINS,
     DUNDERS,
     IN_KERNELS,
+    IN_PLAIN_CLASSES,
     LIMITS,
     MODULES,
     OTHER_ATTRIBUTES,
@@ -18,6 +19,7 @@ from stallgate.agent.allowed import (
     is_weight,
 )
 from stallgate.agent.objection import Objection
+from stallgate.agent.own_objects import is_own_object, own_names, unbound_methods
 from stallgate.agent.syntax import AnswerCode, bound_names
 from stallgate.project.source_tree import FunctionNode
 
@@ -76,7 +78,9 @@ def statements_used(code: AnswerCode) -> Iterator[Objection]:
                 yield code.object_to(node, "forbidden_name", "asynchronous code has no place in an answer", _NO_WAY)
             case ast.ClassDef() if node not in code.tree.body:
                 yield code.object_to(node, "order", "classes stand in the module, not in functions", "move it there")
-            case ast.FunctionDef(name=name) if _is_special(name) and name not in DUNDERS:
+            case ast.FunctionDef(name=name) if _is_special(name) and not _may_define(code, node):
+                yield code.object_to(node, "special_method", f"{name} may not be defined", _NO_WAY)
+            case ast.Name(id=name, ctx=ast.Store()) if _is_special(name) and name not in ("__all__", "__slots__"):
                 yield code.object_to(node, "special_method", f"{name} may not be defined", _NO_WAY)
             case ast.Attribute(ctx=ast.Store() | ast.Del()) if not _is_own(code, node):
                 text = f"`{ast.unparse(node)[:60]}` is changed, which the answer does not own"
@@ -87,6 +91,13 @@ def statements_used(code: AnswerCode) -> Iterator[Objection]:
 
 def _is_special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
+
+
+def _may_define(code: AnswerCode, node: ast.FunctionDef) -> bool:
+    """Whether a special method is one that an answer may have: some of them in classes that inherit nothing."""
+    owner = code.parents.get(node)
+    is_plain = isinstance(owner, ast.ClassDef) and all(ast.unparse(each) == "object" for each in owner.bases)
+    return node.name in DUNDERS or (is_plain and node.name in IN_PLAIN_CLASSES)
 
 
 def _is_own(code: AnswerCode, node: ast.Attribute) -> bool:
@@ -109,7 +120,7 @@ def _is_own(code: AnswerCode, node: ast.Attribute) -> bool:
 
 def attributes_used(code: AnswerCode) -> Iterator[Objection]:
     """Functions of torch, methods of tensors and attributes of anything that are not allowed."""
-    fields = _fields(code)
+    fields = own_names(code)
     for node in code.host_nodes():
         match node:
             case ast.Name(ctx=ast.Load()) if node.id in code.imported:
@@ -118,6 +129,8 @@ def attributes_used(code: AnswerCode) -> Iterator[Objection]:
                 yield code.object_to(node, "forbidden_attribute", f".{name} may not be used", _NO_WAY)
             case ast.Attribute(ctx=ast.Load()) if not code.path(node):
                 yield from _attribute(code, node, fields)
+            case ast.MatchClass(kwd_attrs=[_, *_] as names):
+                yield from _matched(code, node, names, fields)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)) if (
                 name in fields and not _is_method(code, name)
             ):
@@ -127,14 +140,22 @@ def attributes_used(code: AnswerCode) -> Iterator[Objection]:
                 yield code.object_to(node, "torch_operation", "`@` is torch's matrix product", "multiply in a kernel")
             case _:
                 pass
+
+
+def kernels_attributes(code: AnswerCode) -> Iterator[Objection]:
+    """The same in kernels, which Triton's interpreter runs as Python: what is imported, and what is private."""
     for node in ast.walk(code.tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and _is_special(node.attr)
-            and node.attr not in DUNDERS
-            and _in_kernel(code, node)
-        ):
+        if not isinstance(node, ast.Attribute | ast.Name) or not _in_kernel(code, node):
+            continue
+        if isinstance(node, ast.Name):
+            if code.imported.get(node.id, "torch").partition(".")[0] != "torch":  # torch's have an objection as a slip
+                yield from _path(code, node)
+        elif (_is_special(node.attr) and node.attr not in DUNDERS) or node.attr in _OF_INTERPRETER:
             yield code.object_to(node, "forbidden_attribute", f".{node.attr} may not be used", _NO_WAY)
+
+
+_OF_INTERPRETER = frozenset({"handle", "interpreter_builder"})
+"""What the interpreter's tensors have for Triton itself: memory as numpy has it."""
 
 
 def _path(code: AnswerCode, name: ast.Name) -> Iterator[Objection]:
@@ -145,6 +166,9 @@ def _path(code: AnswerCode, name: ast.Name) -> Iterator[Objection]:
     if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
         return  # it has an objection as what is changed
     path = _allowed_part(code, node, name)
+    if path in _PACKAGES and not _is_alone(code, node) and not _is_hidden(code, node):
+        yield code.object_to(node, "name_rebound", f"{path} is handed on under another name", _WRITE_OUT)
+        return
     if is_allowed_path(path) or (is_weight(path) and _in_init(code, node)):
         return
     if path.startswith("torch."):
@@ -168,9 +192,29 @@ def _allowed_part(code: AnswerCode, node: ast.AST, name: ast.Name) -> str:
 
 
 _PACKAGES = frozenset(
-    {*MODULES, *(f"torch{part}" for part in ("", ".nn", ".cuda", ".autograd", ".amp", ".nn.functional"))}
+    {
+        *MODULES,
+        *(f"torch{part}" for part in ("", ".nn", ".cuda", ".autograd", ".amp", ".nn.functional", ".nn.init")),
+        *("torch.autograd.function", "torch.nn.parameter", "torch.version", "torch.cuda.amp"),
+        *(f"triton{part}" for part in ("", ".language", ".runtime", ".tools", ".runtime.autotuner")),
+    }
 )
 """Modules, whose attributes are their functions: below anything else they are those of a value, such as a dtype."""
+
+
+_WRITE_OUT = "write it out where one of its functions is used"
+
+
+def _is_alone(code: AnswerCode, node: ast.AST) -> bool:
+    """Whether a module stands as a statement of its own, which does nothing."""
+    return isinstance(code.parents.get(node), ast.Expr)
+
+
+def _is_hidden(code: AnswerCode, node: ast.AST) -> bool:
+    """Whether a module is given to a function that is refused itself, such as ``getattr``, or stands in a bad line."""
+    above = code.parents.get(node)
+    called = above.func if isinstance(above, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id not in BUILTINS and called.id not in code.functions
 
 
 def _in_init(code: AnswerCode, node: ast.AST) -> bool:
@@ -178,16 +222,17 @@ def _in_init(code: AnswerCode, node: ast.AST) -> bool:
     return any(isinstance(each, FunctionNode) and each.name == "__init__" for each in code.within(node))
 
 
-def _attribute(code: AnswerCode, node: ast.Attribute, fields: dict[str, bool]) -> Iterator[Objection]:
+def _attribute(code: AnswerCode, node: ast.Attribute, fields: frozenset[str]) -> Iterator[Objection]:
     """An attribute of something that is not imported."""
     name, owner = node.attr, node.value
     if name in TENSOR_ATTRIBUTES or name in OTHER_ATTRIBUTES or name in DUNDERS:
         return
     if name in LIMITS and isinstance(owner, ast.Call) and code.path(owner.func) in ("torch.finfo", "torch.iinfo"):
         return
-    if name in fields and (_is_owner(code, owner) or not fields[name]):
+    if name in fields and (is_own_object(code, owner) or name not in code.known_elsewhere()):
         return
-    if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "super":
+    is_super = isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "super"
+    if is_super and (name in fields or name in ("forward", "extra_repr")):
         return
     if name.startswith("_"):
         yield code.object_to(node, "forbidden_attribute", f".{name} is private to another", _NO_WAY)
@@ -196,25 +241,19 @@ def _attribute(code: AnswerCode, node: ast.Attribute, fields: dict[str, bool]) -
         yield code.object_to(node, "torch_operation", text, TORCH_IN_SHORT)
 
 
+def _matched(code: AnswerCode, node: ast.MatchClass, names: list[str], fields: frozenset[str]) -> Iterator[Objection]:
+    """Attributes that a pattern ``case Plan(rows=rows)`` reads: a dot by another sign."""
+    for name in names:
+        if name not in fields or not is_own_object(code, node.cls):
+            yield code.object_to(node, "forbidden_attribute", f"the pattern reads .{name[:60]}", _NO_WAY)
+
+
+def methods_unbound(code: AnswerCode) -> Iterator[Objection]:
+    """``Plan.rows(x)``: a method that is given another object than its own."""
+    for node, name in unbound_methods(code):
+        text = f"`{ast.unparse(node)[:60]}` takes a method from its class, to be given any object"
+        yield code.object_to(node, "forbidden_attribute", text, f"call .{name[:60]}(…) of an object")
+
+
 def _is_method(code: AnswerCode, name: str) -> bool:
     return any(code.method(owner, name) is not None for owner in code.classes.values())
-
-
-def _is_owner(code: AnswerCode, owner: ast.expr) -> bool:
-    """Whether an object is of a class of the answer: ``self``, ``cls`` or the class itself."""
-    return isinstance(owner, ast.Name) and (owner.id in ("self", "cls", "ctx") or owner.id in code.classes)
-
-
-def _fields(code: AnswerCode) -> dict[str, bool]:
-    """What classes of the answer and their objects have -> whether it is a method, and so only theirs."""
-    found: dict[str, bool] = {}
-    for owner in code.classes.values():
-        for node in owner.body:
-            for name, bound in bound_names(node) if isinstance(node, ast.Assign | ast.AnnAssign) else ():
-                found.setdefault(name, isinstance(bound, FunctionNode))
-            if isinstance(node, FunctionNode):
-                found[node.name] = True
-    for each in ast.walk(code.tree):
-        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and isinstance(each.value, ast.Name):
-            found.setdefault(each.attr, True)
-    return found

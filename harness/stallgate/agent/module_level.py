@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from stallgate.agent.allowed import BASES, DECORATORS, MODULE_LEVEL_CALLS, MODULES, TRITON
+from stallgate.agent.allowed import BASES, DECORATORS, MODULE_LEVEL_CALLS, MODULES, TRITON, is_language
 from stallgate.agent.objection import Objection
 from stallgate.agent.syntax import AnswerCode
 from stallgate.project.source_tree import FunctionNode
@@ -76,7 +76,7 @@ def _may_be_imported(node: ast.Import | ast.ImportFrom, path: str) -> bool:
         return True
     if isinstance(node, ast.ImportFrom) and node.module in (*MODULES, "torch", "torch.nn", "torch.autograd"):
         return path != "torch.nn.functional"
-    return path.startswith("triton.language.") or (isinstance(node, ast.ImportFrom) and node.module in TRITON)
+    return is_language(path) or (isinstance(node, ast.ImportFrom) and node.module in TRITON)
 
 
 # --- definitions ------------------------------------------------------------------------------------------------------
@@ -144,9 +144,18 @@ def _acting(code: AnswerCode, value: ast.expr | None) -> Iterator[Objection]:
             text = f"`{ast.unparse(node.func)[:60]}(…)` is called when the file is imported"
             hint = "constants may use triton.Config, tl.constexpr, math and Python's own functions of numbers"
             yield code.object_to(node, "module_level_call", text, hint)
+        elif isinstance(node, ast.keyword) and node.arg == "key" and not code.path(_called(code, node)):
+            text = "`key=` calls a function when the file is imported"
+            yield code.object_to(node.value, "module_level_call", text, "write the constant out in its order")
         elif isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
             yield code.object_to(node, "module_level_action", "a constant may not assign or wait", _ONLY)
         pending += ast.iter_child_nodes(node)
+
+
+def _called(code: AnswerCode, keyword: ast.keyword) -> ast.AST:
+    """What is called with a keyword."""
+    call = code.parents.get(keyword)
+    return call.func if isinstance(call, ast.Call) else keyword
 
 
 def _is_harmless(code: AnswerCode, called: ast.expr) -> bool:

@@ -155,7 +155,24 @@ def _objection(case: CheckedCase, line: int | None) -> list[Objection]:
         return []
     code = {"not_checked": "not_proven", "skipped": "out_of_memory"}.get(case.outcome, case.outcome)
     crashed = case.outcome == "crashed"
-    return [Objection(part="right", code=code, text=f"{case.workload}: {case.reason}", line=line if crashed else None)]
+    text, place = f"{case.workload}: {case.reason}", line if crashed else None
+    return [Objection(part="right", code=code, text=text, hint=interpreter_hint(case.reason), line=place)]
+
+
+def interpreter_hint(reason: str) -> str:
+    """What to write where Triton's interpreter cannot run what a GPU can; empty where the reason is another."""
+    if not reason.startswith("InterpreterError: "):
+        return ""
+    return next((hint for words, hint in _ONLY_IN_INTERPRETER.items() if words in reason), "")
+
+
+_ONLY_IN_INTERPRETER = {
+    "'int' object has no attribute": "the interpreter's loop variables are Python's: write tl.cast(i, tl.int64), "
+    "which is the same on a GPU",
+    "must be of type tl.constexpr": "the interpreter reads annotations as they stand: write tl.constexpr without "
+    "quotes",
+}
+"""Words of its error -> the same for both. Seen with triton 3.6 to 3.9."""
 
 
 def _is_unjudged(case: CheckedCase) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 
 from stallgate.agent.answer import Answer
@@ -14,15 +14,36 @@ _KERNEL_DECORATORS = ("triton.jit", "triton.runtime.jit", "triton.constexpr_func
 TL = "triton.language"
 
 
+class _Everything(frozenset[str]):
+    """Has every name in it: what is not known has to be assumed."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERYTHING = _Everything()
+
+
 class AnswerCode:
     """The code of an answer that could be read."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, known_elsewhere: Callable[[], Collection[str]] | None = None) -> None:
+        """Reads it.
+
+        Args:
+            answer: which could be read.
+            known_elsewhere: gives the names that tensors, modules and Python's own objects have; None: not known.
+        """
         self.answer = answer
+        self._known_elsewhere = known_elsewhere
         self.tree = answer.tree
         self.imported = _imported(self.tree)
         """Name -> what it is imported from: ``tl`` -> ``triton.language``."""
         self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    def known_elsewhere(self) -> Collection[str]:
+        """Names that others than the answer's objects have. It takes a second to ask for them: only where needed."""
+        return self._known_elsewhere() if self._known_elsewhere is not None else _EVERYTHING
 
     def object_to(self, node: ast.AST, code: str, text: str, hint: str = "") -> Objection:
         """An objection to a piece of the code, at its line in the answer's own text; to the whole module at none."""

@@ -25,12 +25,16 @@ _METHODS = words(
 )
 """Methods that only tensors have and that give a tensor."""
 
-_EVIDENCE = words("stride numel element_size data_ptr is_contiguous device is_cuda is_floating_point ndim")
+_EVIDENCE = words("unbind stride numel element_size data_ptr is_contiguous device is_cuda is_floating_point ndim")
 """Attributes that, of all that an answer deals with, tensors alone have; with `_METHODS`, what tells a parameter."""
+
+_SEQUENCES = frozenset({"unbind", "split", "chunk"})
+"""Methods of tensors that give several: what is computed on the whole, or on one of them, is torch's."""
 
 _HOPS = 20
 """Names in a row that are followed from a tensor."""
 
+_REDUCTIONS = frozenset({"functools.reduce", "itertools.accumulate", "math.prod", "math.fsum", "math.sumprod"})
 _NUMBERS = frozenset({"abs", "pow", "round", "sum", "max", "min", "divmod", "sorted"})
 _CACHES = frozenset({"functools.cache", "functools.lru_cache"})
 
@@ -40,7 +44,7 @@ def tensor_arithmetic(code: AnswerCode) -> Iterator[Objection]:
     for function in _functions(code):
         known = sure_tensors(code, function)
         for node in _own_nodes(code, function):
-            for operand in _operands(node):
+            for operand in _operands(code, node):
                 if _is_tensor(code, operand, known):
                     text = f"`{ast.unparse(node)[:60]}` computes on a tensor with torch"
                     yield code.object_to(node, "tensor_arithmetic", text, "compute it in a kernel")
@@ -76,7 +80,7 @@ def _own_nodes(code: AnswerCode, function: FunctionNode) -> Iterator[ast.AST]:
                 yield node
 
 
-def _operands(node: ast.AST) -> list[ast.expr]:
+def _operands(code: AnswerCode, node: ast.AST) -> list[ast.expr]:
     """What a piece computes on."""
     match node:
         case ast.BinOp(left=left, right=right, op=op) if not isinstance(op, ast.MatMult):
@@ -90,6 +94,8 @@ def _operands(node: ast.AST) -> list[ast.expr]:
             alone = all(isinstance(op, ast.Is | ast.IsNot | ast.In | ast.NotIn) for op in ops)
             return [] if alone or any(_is_none(each) for each in compared) else compared
         case ast.Call(func=ast.Name(id=name), args=args) if name in _NUMBERS:
+            return list(args)
+        case ast.Call(func=func, args=args) if code.path(func) in _REDUCTIONS:
             return list(args)
         case _:
             return []
@@ -133,6 +139,10 @@ def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
             yield name, value
         case ast.NamedExpr(target=ast.Name(id=name), value=value):
             yield name, value
+        case ast.Assign(targets=[ast.Tuple(elts=elts)], value=ast.Call(func=ast.Attribute(attr=attr)) as value) if (
+            attr in _SEQUENCES and all(isinstance(each, ast.Name) for each in elts)
+        ):
+            yield from ((each.id, value) for each in elts if isinstance(each, ast.Name))
         case ast.Assign(targets=targets):
             yield from (
                 (each.id, None) for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
@@ -172,6 +182,10 @@ def _is_tensor(code: AnswerCode, node: ast.expr, known: set[str]) -> bool:
     match node:
         case ast.Name(id=name):
             return name in known
+        case ast.Call(func=ast.Attribute(attr=name, value=value) as func) if (
+            name in _SEQUENCES and not code.path(func) and _is_tensor(code, value, known)
+        ):
+            return True
         case ast.Call(func=ast.Attribute(attr=name)) if name in _METHODS and not code.path(node.func):
             return True
         case ast.Call(func=func) if code.path(func) in _MAKERS:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from functools import cache
+from typing import TypeVar
 
 import msgspec
 
 from stallgate.errors import BadArgument
 from stallgate.model import FrozenStruct
 
+Printed = TypeVar("Printed")
+
 _PROBE = """
-import importlib, json, pkgutil, types
+import ast, importlib, inspect, json, pkgutil, textwrap, types
 import triton, triton.language as tl
 from triton.compiler import code_generator
 
@@ -34,9 +37,34 @@ for module in pkgutil.walk_packages(tl.__path__, "triton.language."):
         except Exception:
             pass
 walk(tl, "")
+def only_raises(thing):
+    # what was removed, and left behind to say so
+    try:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+        body = [each for each in function.body if not isinstance(each, ast.Expr)]
+        return isinstance(body[0], ast.Raise)
+    except (TypeError, OSError, SyntaxError, ValueError, IndexError, AttributeError):
+        return False
+
+found -= {name for name in dir(tl) if callable(getattr(tl, name)) and only_raises(getattr(tl, name))}
 found |= {"tensor." + name for name in dir(tl.tensor)}
 found |= {name for name in dir(code_generator.CodeGenerator) if name.startswith("visit_")}
 print(json.dumps([triton.__version__, sorted(found)]))
+"""
+
+
+_TORCH_PROBE = """
+import json, types
+import torch, torch.nn.functional
+from triton.runtime.autotuner import Autotuner, Heuristics
+from triton.runtime.jit import JITFunction
+
+things = [torch, torch.Tensor, torch.nn, torch.nn.Module, torch.nn.functional, torch.cuda, torch.autograd]
+things += [torch.autograd.Function, torch.Generator, torch.dtype, torch.device, torch.Size, torch.UntypedStorage]
+things += [JITFunction, Autotuner, Heuristics]
+things += [getattr(torch, name) for name in ("linalg", "fft", "special", "jit", "ops", "library", "utils", "overrides")]
+things += [each for each in vars(types).values() if isinstance(each, type)]
+print(json.dumps(sorted({name for thing in things for name in dir(thing)})))
 """
 
 
@@ -59,10 +87,29 @@ def installed_triton(python: str) -> TritonFound:
     Raises:
         BadArgument: it does not run, or has no Triton.
     """
+    version, names = _asked(python, _PROBE, tuple[str, list[str]])
+    return TritonFound(version=version, names=frozenset(names))
+
+
+@cache
+def torch_names(python: str) -> frozenset[str]:
+    """Attributes that tensors, modules, functions of torch, kernels and Python's own objects have.
+
+    Args:
+        python: path of the interpreter.
+
+    Raises:
+        BadArgument: it does not run, or has no torch.
+    """
+    return frozenset(_asked(python, _TORCH_PROBE, list[str]))
+
+
+def _asked(python: str, program: str, kind: type[Printed]) -> Printed:
+    """What a program prints as JSON in an interpreter."""
     hint = "name an interpreter that has torch and triton with --python"
     try:
         answer = subprocess.run(
-            [python, "-c", _PROBE], capture_output=True, text=True, errors="replace", timeout=120, check=False
+            [python, "-c", program], capture_output=True, text=True, errors="replace", timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadArgument(f"{python} does not run: {error}", hint) from error
@@ -70,10 +117,9 @@ def installed_triton(python: str) -> TritonFound:
         last = answer.stderr.strip().splitlines()[-1:] or ["no word"]
         raise BadArgument(f"{python} cannot say what Triton has: {last[0]}", hint)
     try:
-        version, names = msgspec.json.decode(answer.stdout.splitlines()[-1], type=tuple[str, list[str]])
+        return msgspec.json.decode(answer.stdout.splitlines()[-1], type=kind)
     except (msgspec.DecodeError, IndexError) as error:
         raise BadArgument(f"{python} does not answer as Python does", hint) from error
-    return TritonFound(version=version, names=frozenset(names))
 
 
 def tl_names(python: str) -> frozenset[str]:

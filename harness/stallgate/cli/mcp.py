@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -73,4 +74,5 @@ def _facts(tool: AgentTool) -> AgentToolFacts:
 def _show(tools: list[AgentToolFacts]) -> None:
     for tool in tools:
         marks = ", writes" if tool.writes else ""
-        click.echo(f"{tool.name}  (about {tool.tokens} tokens{marks})\n  {tool.text}")
+        click.echo(f"{tool.name}  (about {tool.tokens} tokens{marks})")
+        click.echo(fill(tool.text, 80, initial_indent="  ", subsequent_indent="  "))
