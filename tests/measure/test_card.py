@@ -110,6 +110,14 @@ def peaks_off_their_units(spec: GpuSpec) -> list[str]:
     return off
 
 
+def test_a_channel_of_memory_less_is_no_other_card(repository: Project) -> None:
+    """An H200 was seen with 6,016 bits, where others have 6,144."""
+    spec = repository.gpu_specs["h200_sxm"]
+    found = replace(as_driver_reports(spec), memory_bus_width=6016)
+    assert differences_from_card(spec, found) == []
+    assert differences_from_card(spec, replace(found, memory_bus_width=5120)) != []
+
+
 def test_the_cards_that_are_shipped() -> None:
     assert set(CARDS) == WANTED
 

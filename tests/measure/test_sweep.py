@@ -436,7 +436,7 @@ def test_gpus_have_trials_in_turn() -> None:
     assert [[trial.configuration for trial in share] for share in split(trials, 2)] == [["0", "2", "4"], ["1", "3"]]
 
 
-@pytest.mark.parametrize(("memory_mib", "most"), [(81920.0, 17), (24576.0, 5), (6144.0, 1), (float("nan"), 32)])
+@pytest.mark.parametrize(("memory_mib", "most"), [(81920.0, 16), (24576.0, 5), (6144.0, 1), (float("nan"), 16)])
 def test_compilers_leave_the_gpu_its_memory(monkeypatch: pytest.MonkeyPatch, memory_mib: float, most: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
     assert worker_count(replace(GPU, memory_mib=memory_mib)) == most

@@ -67,12 +67,16 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
 
 
 def stages_that_judge(project: Project, read: ReadRun) -> list[str]:
-    """The stages with a target that an imported run can be judged by: it needs no roof, and the reports have it."""
+    """The stages by which an imported run can be judged as they are meant.
+
+    No target of theirs, and no excuse of a target, needs a roof, a baseline or a workload, and a metric was measured.
+    """
     measured = {metric for (_, metric), summary in read.summaries.items() if summary.median is not None}
     return [
         stage.name
         for stage in project.stages.values()
-        if any(not _needs(target) and target.metric.name in measured for target in stage.targets)
+        if not any(_needs(target) or _is_excused_by_roof(target) for target in stage.targets)
+        and any(target.metric.name in measured for target in stage.targets)
     ]
 
 

@@ -8,6 +8,9 @@ from stallgate.model import FrozenStruct, GpuSpec
 _CLOSE = 0.03
 """Relative difference of bandwidths and sizes that is none: data sheets round."""
 
+_MAY_VARY = ("MiB", "GB/", "bit")
+"""Beginnings of the figures that may: devices of one model have a part of L2 or a channel of memory more or less."""
+
 
 class DeviceProperties(FrozenStruct, frozen=True):
     """What torch says of a GPU; None for what its version does not say."""
@@ -64,7 +67,7 @@ def differences_from_card(spec: GpuSpec, found: DeviceProperties) -> list[str]:
     ]
     units = {"KiB": kib, "MiB": mib}
     for name, live, card in pairs:
-        if live and card is not None and abs(live - card) > _CLOSE * card * (name[:3] in ("MiB", "GB/")):
+        if live and card is not None and abs(live - card) > _CLOSE * card * (name[:3] in _MAY_VARY):
             unit = units.get(name[:3], 1)
             said.append(f"{rounded(live / unit, 4)} {name}, not {rounded(card / unit, 4)}")
     return said

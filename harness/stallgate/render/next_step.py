@@ -60,7 +60,10 @@ def _advised(advised: Sequence[AdviceRow], verdict: Verdict) -> NextStep | None:
     """The first advice on the case of a missed target, with its evidence."""
     case = "/".join((verdict.problem, verdict.variant, verdict.configuration, verdict.workload))
     for row in advised:
-        if row.case == case and not (row.stops and is_of_roof(verdict)):
+        if row.case == case and row.stops and not is_of_roof(verdict):
+            words = "no change of the kernel gains more; waive the target, change it, or move fewer bytes"
+            return NextStep(words=f"{row.gain_words} above the roof: {words}")
+        if row.case == case and not row.stops:
             return NextStep(words=f"{row.title}, {row.gain_words}: {row.text} {row.tries}".rstrip("."))
     return None
 
@@ -89,7 +92,9 @@ def _without_faults(
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(words=f"{_heaviest(views)}{_stage_for_imports(result, views)}", command=command.command)
+        return NextStep(
+            words=f"{_heaviest(views, advised)}{_stage_for_imports(result, views)}", command=command.command
+        )
     if run.kind == "imported" and result.judgement.exit_status == 3:
         return NextStep(words=_stage_for_imports(result, views), command=command.command)
     if result.judgement.exit_status == 3:
@@ -97,20 +102,23 @@ def _without_faults(
     return _what_is_left(views, advised)
 
 
-def _heaviest(views: Sequence[View]) -> str:
+def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
     """The imported case that took most of the time, as what to work on first; '' where no time is known."""
     timed = [(time, view, case) for view in views for case in view.kernels if (time := view.total_time(case))]
     if not timed:
         return ""
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
-    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time; "
+    first = next((f": {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
+    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}; "
 
 
 def _stage_for_imports(result: JudgedRun, views: Sequence[View]) -> str:
     """Which stages the gate can judge an imported run by."""
     able = stages_that_judge(views[0].project, result) if views else []
-    return f"name a stage that can judge an imported report: {' or '.join(able)}" if able else "name a stage for it"
+    if able:
+        return f"name a stage that can judge an imported report: {' or '.join(able)}"
+    return "no stage here can judge an imported report as it is meant; name one of your own"
 
 
 def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:
