@@ -108,6 +108,24 @@ def test_each_item_is_done_once_and_one_that_ends_its_worker_costs_itself(proces
     assert lines[-1] == "end"
 
 
+CROWD = """
+import os
+from stallgate.child.sweep.workers import Workers
+
+Workers(300, lambda number: os.write(1, b"%d\\n" % number), lambda number: None, limit_s=30).work(24)
+"""
+
+
+def test_no_item_is_done_twice() -> None:
+    """However many workers take the next one at once."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", CROWD], env=environment, capture_output=True, timeout=60, check=True
+        )
+        assert sorted(map(int, done.stdout.split())) == [*range(300)]
+
+
 # --- compilation ------------------------------------------------------------------------------------------------------
 
 REFERENCE = """

@@ -91,7 +91,7 @@ class Workers:
             self._set_item(slot, None)
 
     def _next(self) -> int | None:
-        """The next number; several workers read one file, and each read takes a whole number."""
+        """The next number; None once there is none."""
         part = os.read(self._queue, _NUMBER.size)
         return int(_NUMBER.unpack(part)[0]) if part else None
 
@@ -104,11 +104,15 @@ class Workers:
 
 
 def _queue_of(count: int) -> int:
-    """A file of the numbers up to a count. Who shares its descriptor shares the place that is read next."""
-    descriptor = os.memfd_create("numbers")
-    os.write(descriptor, b"".join(_NUMBER.pack(number) for number in range(count)))
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+    """A pipe that holds the numbers up to a count, or as many as it can: 16,384.
+
+    A read takes a whole number, whoever else reads. Of a file in memory that does not hold: Linux locks no place there.
+    """
+    reader, feed = os.pipe()
+    os.set_blocking(feed, False)
+    os.write(feed, b"".join(_NUMBER.pack(number) for number in range(count)))
+    os.close(feed)
+    return reader
 
 
 def _over(_: int, __: FrameType | None) -> None:
