@@ -159,8 +159,6 @@ def _needs(target: Target) -> str:
     return "no_workload" if target.metric.name in OF_WORKLOAD else ""
 
 
-_CANNOT = "cannot be judged"
-
 _NEEDED = {
     "no_roof": "an imported report has no roof",
     "no_baseline": "an imported report has no accepted baseline",
