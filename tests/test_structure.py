@@ -78,7 +78,7 @@ def test_no_module_is_loose_and_every_room_is_one_of_the_plan() -> None:
 
 def test_the_layers_are_said_in_a_dozen_lines() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (house,) = [each for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers"]
+    (house,) = [each for each in settings["tool"]["importlinter"]["contracts"] if each["name"] == "the house"]
     assert house["exhaustive"]
     assert len(house["layers"]) <= 12
     named = {name.strip() for layer in house["layers"] for name in layer.split("|")}
@@ -115,6 +115,11 @@ def test_no_two_public_names_are_alike() -> None:
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_every_room_has_its_tests(room: str) -> None:
     assert list((ROOT / "tests" / room).glob("test_*.py"))
+
+
+@pytest.mark.parametrize("corner", sorted(path.parent.name for path in (PACKAGE / "agent").glob("*/__init__.py")))
+def test_every_package_of_the_agents_room_has_its_tests(corner: str) -> None:
+    assert list((ROOT / "tests" / "agent" / corner).glob("test_*.py"))
 
 
 def test_tests_stand_in_the_rooms_of_what_they_test() -> None:

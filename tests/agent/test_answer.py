@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stallgate.agent.answer import LARGEST_ANSWER, Answer, read_answer
-from tests.agent.answering import GOOD
+from tests.agent.form.answering import GOOD
 
 CODE = "import torch\n\nx = 1\n"
 FENCE = "```"

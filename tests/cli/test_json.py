@@ -29,7 +29,7 @@ from stallgate.runs.sweep import (
     Yardstick,
     save_sweep,
 )
-from tests.agent.scripted import begin, code, listed_answers, looped
+from tests.agent.loop.scripted import begin, code, listed_answers, looped
 from tests.cli.fuzz import BENCH
 from tests.cli.test_failures import CRASHED, PLAN
 from tests.conftest import ROOT, Stallgate, new_process

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
-from stallgate.agent.check_answer import AnswerOptions, AnswerReport, check_answer
+from stallgate.agent.check.check import AnswerOptions, AnswerReport, check_answer
 from stallgate.cli.examples import examples
 from stallgate.cli.options import (
     configuration_option,

@@ -9,15 +9,15 @@ from typing import Any
 import click
 import msgspec
 
-from stallgate.agent.check_answer import AnswerOptions
-from stallgate.agent.loop import Looper
-from stallgate.agent.loop_answerer import ProgramAnswerer
-from stallgate.agent.loop_apply import AppliedAnswer, apply_best
-from stallgate.agent.loop_measure import VersionMeasurer
-from stallgate.agent.loop_plan import LoopRequest, check_loop_request, check_loop_resumable, new_journal
-from stallgate.agent.loop_replay import check_replay
-from stallgate.agent.loop_tried import evidence_of, merged_evidence
-from stallgate.agent.loop_workshop import HouseWorkshop, WorkshopOptions
+from stallgate.agent.check.check import AnswerOptions
+from stallgate.agent.loop.answerer import ProgramAnswerer
+from stallgate.agent.loop.apply import AppliedAnswer, apply_best
+from stallgate.agent.loop.loop import Looper
+from stallgate.agent.loop.measure import VersionMeasurer
+from stallgate.agent.loop.plan import LoopRequest, check_loop_request, check_loop_resumable, new_journal
+from stallgate.agent.loop.replay import check_replay
+from stallgate.agent.loop.tried import evidence_of, merged_evidence
+from stallgate.agent.loop.workshop import HouseWorkshop, WorkshopOptions
 from stallgate.cli.drawing import draw_looped
 from stallgate.cli.examples import examples
 from stallgate.cli.loop_facts import LoopFacts, loop_facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stallgate.agent.loop_apply import AppliedAnswer
+from stallgate.agent.loop.apply import AppliedAnswer
 from stallgate.cli.facts import MetricValue
 from stallgate.model import FrozenStruct
 from stallgate.render.loop_words import loop_gain, loop_headline

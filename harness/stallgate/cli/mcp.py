@@ -7,8 +7,8 @@ from textwrap import fill
 
 import click
 
-from stallgate.agent.mcp_fit import as_answer
-from stallgate.agent.mcp_tools import AgentTool, agent_tools
+from stallgate.agent.mcp.fit import as_answer
+from stallgate.agent.mcp.tools import AgentTool, agent_tools
 from stallgate.agent.tokens import estimated_tokens
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, python_option, root_option
@@ -58,7 +58,7 @@ def mcp_command(show: bool, read_only: bool, python: str | None, root: Path | No
         _show(tools)
         return 0
     try:
-        from stallgate.agent.mcp_server import serve_tools  # an extra, which no other command needs
+        from stallgate.agent.mcp.server import serve_tools  # an extra, which no other command needs
     except ImportError as error:
         raise UserFault(f"`stallgate mcp` needs the package mcp: {error}", "pip install 'stallgate[mcp]'") from None
     chosen = interpreter(python) if python is not None else None

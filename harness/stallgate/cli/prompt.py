@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from stallgate.agent.prompt import Prompt, prompt_of
+from stallgate.agent.prompt.prompt import Prompt, prompt_of
 from stallgate.agent.tokens import estimated_tokens
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option

@@ -33,7 +33,7 @@ class ShownObjection(Protocol):
 
 
 class ShownStep(Protocol):
-    """As ``agent/check_answer.py`` has it."""
+    """As ``agent/check/check.py`` has it."""
 
     @property
     def part(self) -> str: ...
@@ -44,7 +44,7 @@ class ShownStep(Protocol):
 
 
 class ShownGain(Protocol):
-    """As ``agent/better.py`` has it."""
+    """As ``agent/check/better.py`` has it."""
 
     @property
     def workload(self) -> str: ...
@@ -61,7 +61,7 @@ class ShownGain(Protocol):
 
 
 class ShownAnswer(Protocol):
-    """As ``agent/check_answer.py`` has it."""
+    """As ``agent/check/check.py`` has it."""
 
     @property
     def accepted(self) -> bool: ...

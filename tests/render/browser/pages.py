@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from stallgate.agent.loop_answerer import Answered
+from stallgate.agent.loop.answerer import Answered
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
@@ -30,7 +30,7 @@ from stallgate.runs.folder import create_folder, load, save
 from stallgate.runs.journal import save_journal
 from stallgate.runs.recording import find_recordings, replay
 from stallgate.runs.sweep import CounterReading, save_sweep
-from tests.agent.scripted import START_CODE, ScriptedAnswerer, begin, code, looped
+from tests.agent.loop.scripted import START_CODE, ScriptedAnswerer, begin, code, looped
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, command_line, small_tree, with_fakes
 from tests.render.made_up_sweep import made_up_sweep

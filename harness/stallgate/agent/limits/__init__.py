@@ -1,0 +1,1 @@
+"""Runs a process of an answer within limits: time, memory, processes, files, network, environment."""

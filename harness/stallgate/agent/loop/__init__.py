@@ -1,0 +1,1 @@
+"""Rounds of prompt, answer and check around any program that writes kernels."""

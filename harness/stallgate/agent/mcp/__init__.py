@@ -1,0 +1,1 @@
+"""The commands as tools for agents, by the Model Context Protocol."""

@@ -1,0 +1,133 @@
+"""Answers on a GPU: form, rules, results, times and counters; all of them in one process, one after the other.
+
+Most of their time is the import of torch, in processes that do not need the GPU: `-n 4` halves it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from stallgate.agent.check.adopt import adopt, project_state
+from stallgate.agent.check.check import AnswerOptions, AnswerReport, check_answer
+from stallgate.agent.check.right import RightOptions, check_right
+from stallgate.agent.check.timing import AnswerTimer, TimingOptions
+from stallgate.agent.limits.isolate import default_limits, interpreter_places, isolation
+from stallgate.measure.device import Device, choose, find_devices
+from stallgate.project.load import load_project
+from tests.agent.check.cheating import CATALOGUE, CHEATS, cheated_project
+from tests.agent.check.test_check import GOOD, TEXTS, _Quiet
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(shutil.which("ncu") is None, reason="needs ncu")]
+
+LIMITS = replace(default_limits(on_gpu=True), processes=64, memory=16 * 2**30)
+WORKLOAD = "page"
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    devices = find_devices()
+    if not devices:
+        pytest.skip("needs a GPU")
+    return choose(devices, None)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cheated_project(tmp_path_factory.mktemp("gpu") / "project")
+
+
+def options(device: Device, **more: object) -> AnswerOptions:
+    usual = AnswerOptions(
+        python=sys.executable, device=device, drawn=0, limits=LIMITS, timeout_s=60.0, rounds=11, samples=3
+    )
+    return replace(usual, **more)
+
+
+def unchanged(project: Path, text: str | bytes, asked: AnswerOptions) -> AnswerReport:
+    before, begin = project_state(project), time.monotonic()
+    found = check_answer(load_project(project), text, asked)
+    assert project_state(project) == before
+    assert time.monotonic() - begin < LIMITS.wall_s
+    return found
+
+
+# --- honest answers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(GOOD.iterdir()), ids=lambda path: path.stem)
+def test_a_good_answer_is_right(project: Path, device: Device, path: Path) -> None:
+    found = unchanged(project, path.read_bytes(), options(device, right_only=True))
+    assert found.accepted, (found.objections, found.steps)
+
+
+def test_a_good_answer_is_better_than_the_slow_start(project: Path, device: Device) -> None:
+    """Timed beside it and profiled with it: the gain, its spread, and a run that can be looked at."""
+    found = unchanged(project, (GOOD / "one_kernel.py").read_bytes(), options(device, drawn=2, seed=3))
+    assert found.accepted, (found.objections, found.steps)
+    (gain,) = found.gains
+    assert gain.workload == WORKLOAD
+    assert 0.02 < gain.low <= gain.gain <= gain.high < 1
+    assert found.run is not None
+    assert (Path(found.run) / "run.json").is_file()
+
+
+def test_an_answer_is_not_better_than_itself(device: Device, tmp_path: Path) -> None:
+    project = cheated_project(tmp_path / "project")
+    source = (GOOD / "one_kernel.py").read_bytes()
+    (project / "kernels" / "scan" / "naive_serial.py").write_bytes(source)
+    found = unchanged(project, source, options(device))
+    assert (found.exit_status, [each.code for each in found.objections]) == (1, ["no_gain"]), found.steps
+
+
+# --- bad answers, as they are -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_cheat_is_refused(project: Path, device: Device, name: str) -> None:
+    found = unchanged(project, (CHEATS / f"{name}.py").read_bytes(), options(device, right_only=True))
+    assert found.exit_status == 1, (found.objections, found.steps)
+    wanted = CATALOGUE[name].source or {"wrong_result"}
+    assert wanted & {each.code for each in found.objections}
+
+
+@pytest.mark.parametrize("name", [name for name, (text, _) in TEXTS.items() if text is not None])
+def test_what_is_no_answer_is_refused(project: Path, device: Device, name: str) -> None:
+    text, code = TEXTS[name]
+    assert text is not None
+    assert code in {each.code for each in unchanged(project, text, options(device)).objections}
+
+
+# --- the layers behind the form, as if it had let them pass -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["works_in_thread", "other_stream", "fork_bomb", "finds_expected", "exit_hook"])
+def test_results_and_limits_refuse_what_the_form_would(
+    project: Path, device: Device, name: str, tmp_path: Path
+) -> None:
+    adopted = adopt(load_project(project), "scan", "naive_serial", (CHEATS / f"{name}.py").read_text(), tmp_path)
+    asked = RightOptions(sys.executable, 60.0, device, None, [])
+    with isolation(LIMITS, [tmp_path, *interpreter_places(sys.executable)]) as limited:
+        found = check_right(adopted, asked, limited, LIMITS, _Quiet())
+    assert found.objections, found.report
+
+
+@pytest.mark.parametrize("name", [name for name, cheat in CATALOGUE.items() if cheat.counters])
+def test_times_and_counters_refuse_what_computes_rightly(
+    project: Path, device: Device, name: str, tmp_path: Path
+) -> None:
+    """The code is that of the table, or another by which times and counters saw it: it is never accepted."""
+    copy, run = tmp_path / "copy", tmp_path / "run"
+    copy.mkdir()
+    run.mkdir()
+    adopted = adopt(load_project(project), "scan", "naive_serial", (CHEATS / f"{name}.py").read_text(), copy)
+    asked = TimingOptions(sys.executable, device, None, [WORKLOAD], 11, 3, 60.0, [])
+    with isolation(LIMITS, [copy, *interpreter_places(sys.executable)]) as limited:
+        found = AnswerTimer(adopted, asked, limited, LIMITS, run, _Quiet()).measure()
+    codes = {each.code for each in found.better.objections}
+    assert codes & {CATALOGUE[name].counters, "beyond_roof", "wrong_result", "time_contradicts_counters"}, codes

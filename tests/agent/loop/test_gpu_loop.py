@@ -1,0 +1,113 @@
+"""Loops on a GPU, through the real command line: recorded answers climb, the tuner climbs by itself, journals replay.
+
+    pytest -s -m gpu tests/agent/test_gpu_loop.py
+
+Each test prints what it measured before it judges: a failure has its figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stallgate.agent.loop.replay import check_replay
+from stallgate.measure.device import find_devices
+from stallgate.runs.journal import load_journal
+from tests.conftest import ROOT, command_line
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_devices(), reason="there is no GPU")]
+
+ANSWERERS = ROOT / "examples" / "answerers"
+RECORDED = ROOT / "tests" / "agent" / "recorded_answers"
+TUNER = f"{sys.executable} {ANSWERERS / 'tuner.py'}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with this repository's problems, and without runs."""
+    for name in ("kernels", "metrics"):
+        shutil.copytree(ROOT / name, tmp_path / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "project"
+
+
+def loop(project: Path, *arguments: str) -> Any:
+    """What a loop prints as JSON; its progress is shown."""
+    begun = time.monotonic()
+    paths = [str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "stallgate", "loop", *arguments, "--json"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+    print(f"\nloop {' '.join(arguments)}: {time.monotonic() - begun:.1f} s, status {done.returncode}")
+    print(done.stderr)
+    assert done.returncode in (0, 1), done.stdout
+    told = json.loads(done.stdout)
+    print(told["sentence"], told["stop"])
+    return told
+
+
+def test_recorded_answers_climb_from_naive_serial_to_the_stage(project: Path, tmp_path: Path) -> None:
+    answers = shutil.copytree(RECORDED, tmp_path / "answers")
+    shutil.copy(ROOT / "kernels/cumprod/blocked_scan.py", answers / "3.1.py")
+    command = f"{sys.executable} {ANSWERERS / 'recorded.py'} {answers}"
+    told = loop(project, "cumprod/naive_serial", "--command", command, "--stage", "memory_access")
+    outcomes = {each["name"]: each["outcome"] for each in told["tries"]}
+    assert (outcomes["1.1"], outcomes["1.1 repair"], outcomes["3.1"]) == ("refused", "accepted", "accepted")
+    assert told["best"] == "3.1"
+    assert told["versions"][-1]["met"] == ["memory_access"]
+    assert told["ladder"] == [{"stage": "memory_access", "state": "met", "rounds": [1, 2, 3]}]
+    assert told["gain_percent"] > 80
+    replays(project, Path(told["folder"]))
+
+
+BADLY = {
+    "BLOCK: int = 8192": "BLOCK: int = 1024",
+    "num_warps: int = 16": "num_warps: int = 2",
+    "num_stages: int = 4": "num_stages: int = 1",
+}
+
+
+def test_the_tuner_climbs_from_a_badly_tuned_scan(project: Path) -> None:
+    path = project / "kernels/cumprod/blocked_scan.py"
+    text = path.read_text()
+    for good, bad in BADLY.items():
+        assert text.count(good) == 1
+        text = text.replace(good, bad)
+    path.write_text(text)
+    told = loop(project, "cumprod/blocked_scan", "--command", TUNER, "--rounds", "4", "--width", "2", "--samples", "3")
+    assert told["gain_percent"] > 5
+    assert told["best"] != "start"
+    replays(project, Path(told["folder"]))
+
+
+def test_the_tuner_climbs_from_a_badly_tuned_product(project: Path) -> None:
+    told = loop(project, "matmul/naive", "--command", TUNER, "--rounds", "4", "--width", "2", "--samples", "3")
+    assert told["gain_percent"] > 5
+    assert told["best"] != "start"
+    replays(project, Path(told["folder"]))
+
+
+def replays(project: Path, folder: Path) -> None:
+    """A journal goes through again where there is no GPU, and comes to the same."""
+    journal = load_journal(folder)
+    check_replay(folder, journal)
+    (folder / "loop.html").unlink()
+    done = command_line(project)("loop", "--replay", str(folder))
+    assert done.returncode in (0, 1), done.stderr
+    assert (folder / "loop.html").is_file()
+    assert load_journal(folder) == journal
+    assert re.search(r"% less time after \d+ rounds?", " ".join(done.stdout.split()))
