@@ -216,6 +216,109 @@ def test_an_access_by_descriptor_and_by_block_pointer_is_one() -> None:
     assert set(found) == {"access _scale_kernel changed"}
 
 
+# --- a property: a kernel beside others is an addition ----------------------------------------------------------------
+
+KERNELS = {
+    "scale": """
+    row = tl.program_id(0)
+    columns = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * n + columns, mask=columns < n, other=0.0, eviction_policy="evict_first")
+    tl.store(y_ptr + row * n + columns, 2 * x, mask=columns < n)
+""",
+    "product": """
+    rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    k = tl.arange(0, BLOCK)
+    accumulator = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
+    for start in tl.range(0, n, BLOCK, num_stages=2):
+        a = tl.load(x_ptr + rows[:, None] * n + (start + k)[None, :])
+        b = tl.load(x_ptr + (start + k)[:, None] * n + rows[None, :])
+        accumulator = tl.dot(a, b, accumulator)
+    tl.store(y_ptr + rows[:, None] * n + rows[None, :], accumulator)
+""",
+    "fold": """
+    places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), dtype=tl.float32)
+    for part in range(4):
+        total += tl.load(x_ptr + part * n + places, mask=places < n)
+    tl.store(y_ptr + places, total, mask=places < n)
+""",
+    "count": """
+    places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.atomic_add(y_ptr, tl.sum(tl.load(x_ptr + places, mask=places < n)))
+""",
+}
+
+
+def launching(rng: random.Random, kernels: dict[str, str], *, blocks: int) -> str:
+    """A variant that launches kernels, name -> body, from functions in any order."""
+    pieces = []
+    for name, body in kernels.items():
+        pieces.append(f"@triton.jit\ndef {name}(x_ptr, y_ptr, n, BLOCK: tl.constexpr):{body}")
+        size = 64 if body == KERNELS["product"] else blocks
+        pieces.append(
+            f"def run_{name}(x, y, *, BLOCK: int = {size}):\n"
+            f"    {name}[(x.shape[0],)](x, y, x.shape[1], BLOCK=BLOCK, num_warps={size // 16})\n"
+        )
+    rng.shuffle(pieces)
+    return "\n\n".join(["import triton\nimport triton.language as tl", *pieces])
+
+
+def any_names(rng: random.Random, count: int) -> list[str]:
+    """Names of kernels, which lead astray."""
+    words = [*KERNELS, "partial", "matmul", "kernel", "row"]
+    return rng.sample([f"_{first}_{second}" for first in words for second in words], count)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_kernel_beside_those_that_stay_removes_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    stay = rng.sample(sorted(KERNELS), rng.randrange(1, len(KERNELS)))
+    come = [each for each in KERNELS if each not in stay]
+    names, others = any_names(rng, len(stay)), any_names(rng, len(KERNELS))
+    renamed = [rng.choice(pair) for pair in zip(names, others, strict=False)] if seed % 2 else others[: len(stay)]
+    if len(set(renamed)) < len(renamed):
+        renamed = names
+    free = [each for each in dict.fromkeys([*names, *others]) if each not in renamed]
+    before = launching(rng, {name: KERNELS[each] for name, each in zip(names, stay, strict=True)}, blocks=64)
+    bodies = {name: KERNELS[each] for name, each in zip([*renamed, *free], [*stay, *come], strict=False)}
+    found = changes(launching(rng, bodies, blocks=64), before)
+    added = [change.subject for change in found if change.verb == "added"]
+    assert sorted(added) == sorted(set(bodies) - set(renamed))
+    rest = {(change.before, change.after) for change in found if change.verb != "added"}
+    assert rest == {pair for pair in zip(names, renamed, strict=True) if pair[0] != pair[1]}
+    assert {change.kind for change in found} <= {"kernel"}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_product_that_is_split_keeps_its_dot_whatever_its_kernels_are_called(seed: int) -> None:
+    """Two kernels take the place of one: the one with the product changed, the other is added with its tunables."""
+    rng = random.Random(seed)
+    (name, part, fold) = any_names(rng, 3)
+    split = KERNELS["product"].replace("0, n, BLOCK", "tl.program_id(1) * 128, n, BLOCK")
+    split = split.replace("tl.store(y_ptr", "tl.store(y_ptr + tl.program_id(1) * n * n")
+    part, fold = rng.choice([(part, fold), (name, fold), (part, name)])
+    parts = list({part: split, fold: KERNELS["fold"]}.items())
+    rng.shuffle(parts)
+    after = launching(rng, dict(parts), blocks=1024).replace("range(4)", rng.choice(["range(4)", "range(8)"]))
+    found = changes(after, launching(rng, {name: KERNELS["product"]}, blocks=64))
+    assert "removed" not in {change.verb for change in found}
+    assert [change.subject for change in found if (change.kind, change.verb) == ("kernel", "added")] == [fold]
+    assert {change.kind for change in found} - {"tunable", "code"} <= {"kernel", "access", "loop"}
+
+
+def test_a_product_that_is_gone_is_removed_whatever_is_added() -> None:
+    rng = random.Random(0)
+    before = launching(rng, {"_product": KERNELS["product"]}, blocks=64)
+    for bodies in ({"_other": "fold"}, {"_sums": "fold", "_product": "count"}, {"_product": "scale", "_fold": "fold"}):
+        after = launching(rng, {name: KERNELS[each] for name, each in bodies.items()}, blocks=64)
+        assert any((change.kind, change.verb) == ("dot", "removed") for change in changes(after, before)), bodies
+
+
+def test_a_kernel_that_is_launched_by_another_name_is_no_removal() -> None:
+    later = changed(("_product_kernel[grid](", "launch = _product_kernel[grid]\n    launch("))
+    assert "removed" not in {change.verb for change in changes(later) if change.kind in ("kernel", "dot")}
+
+
 # --- a property: writing it differently changes nothing ---------------------------------------------------------------
 
 FILES = [

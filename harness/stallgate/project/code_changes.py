@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stallgate.model import FrozenStruct
 from stallgate.project.normal_form import digest_of
 from stallgate.project.source_tree import Function, SourceTree
-from stallgate.project.variant_facts import SourceFact, Tunable, kernel_facts, other_tunables, source_launches
+from stallgate.project.variant_facts import (
+    SourceFact,
+    SourceLaunch,
+    Tunable,
+    kernel_facts,
+    kernels_named,
+    other_tunables,
+    source_launches,
+)
 
 ChangeKind = Literal[
     "tunable", "grid", "access", "cache_policy", "loop", "kernel", "accumulator", "dot", "code", "launch"
@@ -103,19 +111,52 @@ def _counterparts(old: Mapping[str, Function], new: Mapping[str, Function]) -> d
 
 
 def _entries(tree: SourceTree) -> dict[str, Function]:
-    """The kernels that are launched; where no launch is seen, all."""
-    launched = {launch.kernel for launch in source_launches(tree, {})[0]}
-    return {name: kernel for name, kernel in tree.kernels.items() if name in launched} or dict(tree.kernels)
+    """The kernels that host code names, to launch them in whatever way; where it names none, all."""
+    named = kernels_named(tree)
+    return {name: kernel for name, kernel in tree.kernels.items() if name in named} or dict(tree.kernels)
 
 
 def _matched(old: SourceTree, new: SourceTree) -> dict[str, str]:
-    """Launched kernel after -> the one before. One that does exactly what another did was renamed."""
-    before, after = _entries(old), _entries(new)
-    digests = {digest_of(kernel, old): name for name, kernel in before.items() if name not in after}
-    same = {name: digests[found] for name, k in after.items() if (found := digest_of(k, new)) in digests}
-    same = {name: former for name, former in same.items() if name not in before}
-    left = {name: kernel for name, kernel in before.items() if name not in same.values()}
-    return same | _counterparts(left, {name: kernel for name, kernel in after.items() if name not in same})
+    """Launched kernel after -> the one before: the pairs that are most alike, until one version has none left.
+
+    So a kernel that is one of several now is the one of them that does its work, whatever their names and order.
+    """
+    before = {name: _work(kernel, old) for name, kernel in _entries(old).items()}
+    after = {name: _work(kernel, new) for name, kernel in _entries(new).items()}
+    alike = {
+        (name, former): _likeness((former, before[former]), (name, after[name])) for name in after for former in before
+    }
+    found: dict[str, str] = {}
+    for name, former in sorted(alike, key=lambda pair: alike[pair], reverse=True):
+        if name not in found and former not in found.values():
+            found[name] = former
+    return {name: found[name] for name in after if name in found}
+
+
+class _Work(NamedTuple):
+    """What a kernel does."""
+
+    digest: str
+    is_product: bool
+    """Whether it multiplies matrices: a kernel that does is not taken for one that does not, if there is another."""
+    facts: Counter[str]
+    """What it touches, loops over and is given, counted."""
+
+
+def _work(kernel: Function, tree: SourceTree) -> _Work:
+    facts, _ = kernel_facts(tree, kernel, {})
+    done = [text for kind in facts for fact in facts[kind] for text in {f"{kind} {_call_of(kind, fact)}", fact.form}]
+    given = [f"parameter {name}" for name in kernel.parameters]
+    return _Work(digest_of(kernel, tree), bool(facts["dot"]), Counter([*done, *given]))
+
+
+def _likeness(before: tuple[str, _Work], after: tuple[str, _Work]) -> tuple[bool, bool, float]:
+    """How alike two kernels are: those that do exactly the same first, then by their role, what they do and name."""
+    (former, old), (name, new) = before, after
+    either = (old.facts | new.facts).total()
+    done = (old.facts & new.facts).total() / either if either else 1.0
+    by_name = SequenceMatcher(None, former, name).ratio()
+    return old.digest == new.digest, old.is_product == new.is_product, 2 * done + by_name
 
 
 def _renamed(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
@@ -207,10 +248,25 @@ def _host(old: SourceTree, new: SourceTree) -> Iterator[CodeChange]:
     renamed = {name: _renamed(old.hosts[was].parameters, new.hosts[name].parameters) for name, was in functions.items()}
     before, given = source_launches(old, {})
     after, given_now = source_launches(new, renamed)
-    for name, former in _matched(old, new).items():
+    matched = _matched(old, new)
+    for name, former in matched.items():
         grids = [launch.grid for launch in before if launch.kernel == former]
         yield from _as_sets("grid", name, grids, [launch.grid for launch in after if launch.kernel == name])
-    yield from _tunables([*given, *other_tunables(old)], [*given_now, *other_tunables(new)])
+    gone = _alone(before, set(matched.values()), set(functions.values()))
+    come = _alone(after, set(matched), set(functions))
+    tunables = [each for each in (*given, *other_tunables(old)) if each.of not in gone]
+    tunables_now = [each for each in (*given_now, *other_tunables(new)) if each.of not in come]
+    yield from _tunables(tunables, tunables_now)
+
+
+def _alone(launches: list[SourceLaunch], matched: set[str], functions: set[str]) -> set[str]:
+    """Kernels that only one version has, and the functions of that version alone which launch nothing else.
+
+    Their tunables came or went with them, and are no change of another kernel's.
+    """
+    kernels = {launch.kernel for launch in launches} - matched
+    launching = {launch.function for launch in launches if launch.kernel in kernels} - functions
+    return kernels | launching - {launch.function for launch in launches if launch.kernel in matched}
 
 
 def _tunables(before: list[Tunable], after: list[Tunable]) -> Iterator[CodeChange]:

@@ -54,6 +54,8 @@ class Tunable(FrozenStruct, frozen=True):
     where: str
     """launch, default, constant, configuration or loop."""
     fact: SourceFact
+    of: str = ""
+    """The kernel or the host function that has it; empty: the module."""
 
     @property
     def value(self) -> float | None:
@@ -203,6 +205,18 @@ class SourceLaunch(FrozenStruct, frozen=True):
     grid: SourceFact
 
 
+def kernels_named(tree: SourceTree) -> set[str]:
+    """The kernels that host code names; all others are helpers of kernels, or are not used."""
+    found: set[str] = set()
+    for module in tree.modules:
+        kernels = [function.node for function in module.functions if function.is_kernel]
+        inside = {node for kernel in kernels for node in ast.walk(kernel)}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Name | ast.Attribute) and node not in inside:
+                found.add(node.id if isinstance(node, ast.Name) else node.attr)
+    return found & set(tree.kernels)
+
+
 def source_launches(
     tree: SourceTree, renamed: Mapping[str, Mapping[str, str]]
 ) -> tuple[list[SourceLaunch], list[Tunable]]:
@@ -262,10 +276,10 @@ def _given(node: ast.Call, kernel: Function, scope: Scope) -> Iterator[Tunable]:
         if isinstance(value, ast.Starred):
             break
         if name in constants:
-            yield _tunable(name, "launch", value, scope)
+            yield _tunable(name, "launch", value, scope, kernel.name)
     for each in node.keywords:
         if each.arg is not None and (each.arg in constants or is_tunable(each.arg)):
-            yield _tunable(each.arg, "launch", each.value, scope)
+            yield _tunable(each.arg, "launch", each.value, scope, kernel.name)
 
 
 def other_tunables(tree: SourceTree) -> list[Tunable]:
@@ -274,32 +288,33 @@ def other_tunables(tree: SourceTree) -> list[Tunable]:
     for function in tree.functions:
         scope = Scope(tree, function.module, function)
         for name, value in function.defaults().items():
-            found.append(_tunable(name, "default", value, scope))
+            found.append(_tunable(name, "default", value, scope, function.name))
         if not function.is_kernel:
-            found += [each for node in function.nodes for each in _in_host(node, scope)]
+            found += [each for node in function.nodes for each in _in_host(node, scope, function.name)]
     for module in tree.modules:
         scope = Scope(tree, module, None)
         found += [each for node in own_nodes(module.tree.body) for each in _in_host(node, scope)]
-        decorators = [each for function in module.functions for each in function.node.decorator_list]
-        found += [each for node in decorators for part in ast.walk(node) for each in _in_host(part, scope)]
+        for function in module.functions:
+            decorating = [part for node in function.node.decorator_list for part in ast.walk(node)]
+            found += [each for part in decorating for each in _in_host(part, scope, function.name)]
     return found
 
 
-def _in_host(node: ast.AST, scope: Scope) -> Iterator[Tunable]:
-    """The tunables of one node of host code."""
+def _in_host(node: ast.AST, scope: Scope, of: str = "") -> Iterator[Tunable]:
+    """The tunables of one node of host code, or of what decorates a kernel."""
     match node:
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if is_tunable(name):
-            yield _tunable(name, "constant", _unwrapped(value), scope)
+            yield _tunable(name, "constant", _unwrapped(value), scope, of)
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if is_tunable(name):
-            yield _tunable(name, "constant", _unwrapped(value), scope)
+            yield _tunable(name, "constant", _unwrapped(value), scope, of)
         case ast.Dict(keys=keys, values=values):
             for key, value in zip(keys, values, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(key.value, str) and is_tunable(key.value):
-                    yield _tunable(key.value, "configuration", value, scope)
+                    yield _tunable(key.value, "configuration", value, scope, of)
         case ast.Call(func=func, keywords=keywords) if _text(func).rpartition(".")[2] in ("Config", "dict"):
             for each in keywords:
                 if each.arg is not None and is_tunable(each.arg):
-                    yield _tunable(each.arg, "configuration", each.value, scope)
+                    yield _tunable(each.arg, "configuration", each.value, scope, of)
         case _:
             pass
 
@@ -313,10 +328,10 @@ def _unwrapped(value: ast.expr) -> ast.expr:
             return value
 
 
-def _tunable(name: str, where: str, value: ast.expr, scope: Scope) -> Tunable:
+def _tunable(name: str, where: str, value: ast.expr, scope: Scope, of: str = "") -> Tunable:
     form = scope.of(value)
     text = _text(value) if not _is_number(form) else form
-    return Tunable(name=name, where=where, fact=SourceFact(form=form, text=text, place=_at(scope, value)))
+    return Tunable(name=name, where=where, fact=SourceFact(form=form, text=text, place=_at(scope, value)), of=of)
 
 
 def _is_number(form: str) -> bool:
