@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stallgate.agent.mcp.fit import DIGEST_CHARACTERS, SECTION_CHARACTERS, as_answer
+from stallgate.agent.mcp.tools import CommandWords, agent_tools
 from stallgate.agent.tokens import estimated_tokens
-from tests.conftest import ROOT, environment
+from tests.agent.form.answering import ANSWERS
+from tests.conftest import ROOT, command_line, environment
 from tests.measure.test_process import gone
 
 anyio = pytest.importorskip("anyio")
@@ -26,7 +29,11 @@ pytest.importorskip("mcp")
 from mcp import StdioServerParameters  # noqa: E402
 from mcp.client.client import Client  # noqa: E402
 from mcp.client.stdio import stdio_client  # noqa: E402
+from mcp.server.lowlevel import Server  # noqa: E402
 from mcp.shared.exceptions import MCPError  # noqa: E402
+
+from stallgate.agent.mcp.process import Tell, ToolAnswer  # noqa: E402
+from stallgate.agent.mcp.server import agent_server  # noqa: E402
 
 MOST_TOOLS = 8
 MOST_TOKENS_OF_ALL_TOOLS = 6_000
@@ -74,12 +81,34 @@ def server(tree: Path, *options: str, **variables: str) -> StdioServerParameters
     )
 
 
-def drive(parameters: StdioServerParameters, talk: Callable[[Session], Awaitable[None]], mode: str = "auto") -> None:
+class Forked:
+    """Runs the tools' commands as forks of a process that has the libraries, one at a time."""
+
+    def __init__(self, tree: Path) -> None:
+        self._run = command_line(tree)
+        self._free = anyio.Lock()
+
+    async def ask(self, line: CommandWords, tell: Tell) -> ToolAnswer:
+        async with self._free:
+            call = partial(self._run, *line.words, "--json", "--", *line.places)
+            done = await anyio.to_thread.run_sync(call)
+        return ToolAnswer(done.returncode, json.loads(done.stdout))
+
+
+def within(tree: Path, *, read_only: bool = False) -> Server[Any]:
+    """A server in this process: what it answers is the same, and it costs no start."""
+    return agent_server(Forked(tree), agent_tools(read_only=read_only))  # type: ignore[arg-type]
+
+
+def drive(
+    served: StdioServerParameters | Server[Any], talk: Callable[[Session], Awaitable[None]], mode: str = "auto"
+) -> None:
     """Connects to a server, talks, and leaves."""
 
     async def main() -> None:
         with anyio.fail_after(600):
-            async with Client(stdio_client(parameters), mode=mode) as client:
+            line = stdio_client(served) if isinstance(served, StdioServerParameters) else served
+            async with Client(line, mode=mode) as client:
                 await talk(Session(client))
 
     anyio.run(main)
@@ -119,6 +148,54 @@ def test_a_client_goes_from_profile_to_advice_to_a_check(tree: Path) -> None:
     drive(server(tree), talk)
 
 
+def test_a_client_takes_the_prompt_and_checks_its_answer(tree: Path) -> None:
+    """The prompt is the command's, an honest answer is accepted, a cheat is refused at its line; no code changes."""
+    honest = (ANSWERS / "good" / "one_kernel.py").read_text()
+    cheat = honest.replace("x.movedim(self.dim, -1)", "torch.cumprod(x, self.dim)")
+    line = cheat.splitlines().index(next(each for each in cheat.splitlines() if "torch.cumprod(" in each)) + 1
+    asked = {"stage": "no_regression", "against": "blocked_scan", "workloads": ["tiny"], "drawn": 1, "right_only": True}
+    before = contents(tree)
+
+    async def talk(session: Session) -> None:
+        (offered,) = (await session.client.list_prompts()).prompts
+        assert [each.name for each in offered.arguments or [] if each.required] == ["subject"]
+        subject = {"subject": "cumprod/blocked_scan", "stage": "no_regression"}
+        found = await session.client.get_prompt(offered.name, subject)
+        (message,) = found.messages
+        assert (
+            message.content.text
+            == command_line(tree)("prompt", "cumprod/blocked_scan", "--stage", "no_regression").stdout
+        )
+
+        accepted = await session.call("check", answer=honest, **asked)
+        assert (accepted["status"], accepted["accepted"], accepted["objections"]) == (0, True, [])
+        assert accepted["steps"] == {
+            "form": "passed",
+            "stage": "passed",
+            "right": "passed",
+            "better": "not_done: it was not asked for",
+        }
+        refused = await session.call("check", answer=f"Faster:\n```python\n{cheat}```\n", **asked)
+        assert (refused["status"], refused["accepted"]) == (1, False)
+        assert (refused["objections"][0]["code"], refused["objections"][0]["line"]) == ("torch_operation", line + 2)
+
+    drive(server(tree), talk)
+    assert contents(tree) == before
+
+
+def test_what_a_client_gets_wrong_of_prompts_and_answers_is_said(tree: Path) -> None:
+    async def talk(session: Session) -> None:
+        for subject in ("cumprod", "../x/y", "cumprod/--help", "cumprod/nonesuch"):
+            with pytest.raises(MCPError, match=r"variant|subject"):
+                await session.client.get_prompt("prompt", {"subject": subject})
+        with pytest.raises(MCPError, match="there is prompt"):
+            await session.client.get_prompt("rm")
+        assert (await session.refused("check", answer="x", subjects=["cumprod"]))["code"] == "bad_argument"
+        assert (await session.refused("check", stage="streaming"))["code"] == "bad_argument"
+
+    drive(within(tree), talk)
+
+
 def test_older_clients_are_served_too(tree: Path, replayed_square: Path) -> None:
     async def talk(session: Session) -> None:
         assert session.client.protocol_version < "2026"
@@ -142,7 +219,7 @@ def test_tools_and_default_answers_cost_few_tokens(tree: Path, replayed_square: 
         assert some["duration"] == all_of_it["metrics"]["duration"]["median"]
         assert len(all_of_it["metrics"]) > 2 * len(some)
 
-    drive(server(tree), talk)
+    drive(within(tree), talk)
 
 
 def test_tools_that_say_so_write_nothing(tree: Path, replayed_square: Path) -> None:
@@ -160,7 +237,7 @@ def test_tools_that_say_so_write_nothing(tree: Path, replayed_square: Path) -> N
         with pytest.raises(MCPError, match="no tool is named 'profile'"):
             await session.ask("profile")
 
-    drive(server(tree, "--read-only"), talk)
+    drive(within(tree, read_only=True), talk)
     assert contents(tree) == before
 
 
@@ -190,7 +267,7 @@ def test_odd_arguments_are_refused_and_the_server_lives_on(tree: Path, replayed_
             await session.ask("rm")
         assert (await session.call("run"))["run"] == replayed_square.name
 
-    drive(server(tree), talk)
+    drive(within(tree), talk)
 
 
 def test_calls_at_once_are_all_answered(tree: Path, replayed_square: Path) -> None:

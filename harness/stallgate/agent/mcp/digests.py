@@ -194,13 +194,31 @@ def _verdict_line(verdict: Facts) -> Facts:
 
 
 def check_digest(facts: Facts) -> Facts:
-    """Whether each variant is right, and where it is not."""
+    """Whether each variant is right, and where it is not; or whether an answer is accepted, and why not."""
+    if facts["what"] == "answer":
+        return _answer_digest(facts)
     wrong_first = sorted(facts["variants"], key=lambda variant: variant["answer"] == "right")
     where = "the GPU" if facts["device"] == "cuda" else "Triton's interpreter on small inputs: no races, no speed"
     return {
         "checked_on": where,
         **_present(seed=facts["seed"]),
         "variants": [_checked_line(each) for each in wrong_first],
+    }
+
+
+def _answer_digest(facts: Facts) -> Facts:
+    """Whether an answer is accepted, and every reason why not: lines are those of the text that was given."""
+    kept = ("accepted", "problem", "against", "stage")
+    return {
+        **{key: facts[key] for key in kept},
+        "steps": {each["part"]: ": ".join(filter(None, (each["state"], each["why"]))) for each in facts["steps"]},
+        **_present(
+            stage_met=facts["stage_met"],
+            run=run_label(facts["run"] or ""),
+            gains=[f"{each['workload']}: {each['gain']:.1%}" for each in facts["gains"]],
+            notes=[_short(note) for note in facts["notes"]],
+        ),
+        "objections": [_present(**each | {"text": _short(each["text"])}) for each in facts["objections"]],
     }
 
 

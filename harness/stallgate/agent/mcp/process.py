@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,7 @@ from typing import IO, Any
 import anyio
 from anyio.abc import Process
 
+from stallgate.agent.mcp.tools import CommandWords
 from stallgate.model import FrozenStruct
 
 _GRACE_S = 15.0
@@ -55,26 +55,31 @@ class CommandRunner:
         self._running: set[Process] = set()
         self._free = anyio.CapacityLimiter(_MOST_AT_ONCE)
 
-    async def ask(self, words: Sequence[str], places: Sequence[str], tell: Tell) -> ToolAnswer:
+    async def ask(self, line: CommandWords, tell: Tell) -> ToolAnswer:
         """Runs a command to its end; ends it if the caller is cancelled.
 
         Args:
-            words: the command and its options.
-            places: its arguments by place. None of them is taken for an option.
+            line: the command. None of its arguments by place is taken for an option.
             tell: hears every now and then that it still runs.
         """
-        fixed = [*self._root, *(self._python if words[0] in _MEASURING else [])]
-        command = [sys.executable, "-P", "-m", "stallgate", *words, "--json", *fixed, "--", *places]
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        fixed = [*self._root, *(self._python if line.words[0] in _MEASURING else [])]
+        command = [sys.executable, "-P", "-m", "stallgate", *line.words, "--json", *fixed, "--", *line.places]
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(line.standard_input)
+            given.seek(0)
             async with self._free:
-                status = await self._run(command, out, err, lambda seconds: tell(seconds, words[0]))
+                status = await self._run(command, (given, out, err), lambda seconds: tell(seconds, line.words[0]))
             return _read(status, out, err)
 
     async def _run(
-        self, command: list[str], out: IO[bytes], err: IO[bytes], tell: Callable[[float], Awaitable[None]]
+        self,
+        command: list[str],
+        streams: tuple[IO[bytes], IO[bytes], IO[bytes]],
+        tell: Callable[[float], Awaitable[None]],
     ) -> int:
+        given, out, err = streams
         process = await anyio.open_process(
-            command, cwd=self._folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            command, cwd=self._folder, env=_environment(), stdin=given, stdout=out, stderr=err
         )
         self._running.add(process)
         try:

@@ -22,13 +22,22 @@ from mcp.shared.exceptions import MCPError
 from stallgate import __version__
 from stallgate.agent.mcp.fit import DIGEST_CHARACTERS, SECTION_CHARACTERS, as_answer, fitted
 from stallgate.agent.mcp.process import CommandRunner, Tell, ToolAnswer
-from stallgate.agent.mcp.tools import AgentTool, CommandWords, agent_tools, answer_of, error_facts
+from stallgate.agent.mcp.prompts import (
+    PROMPT,
+    PROMPT_TEXT,
+    PromptCall,
+    prompt_arguments,
+    prompt_summary,
+    prompt_words,
+)
+from stallgate.agent.mcp.tools import AgentTool, CommandWords, agent_tools, answer_of, error_facts, read_arguments
 from stallgate.errors import StallgateError
 
 _INSTRUCTIONS = (
     "Measures, checks and gates GPU kernels of one project. Flow: doctor, profile, advise, change one thing, check, "
-    "profile, compare, gate. Every answer has 'status': 0 yes, 1 no, 2 wrong files or arguments, 3 not measured, 70 a "
-    "bug. Answers are short; 'section' and 'offset' give more."
+    "profile, compare, gate. New code: the prompt 'prompt' asks for it, check judges it as 'answer'. Every answer has "
+    "'status': 0 yes, 1 no, 2 wrong files or arguments, 3 not measured, 70 a bug. Answers are short; 'section' and "
+    "'offset' give more."
 )
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
@@ -46,14 +55,21 @@ def serve_tools(folder: Path, root: Path | None, python: str | None, *, read_onl
     anyio.run(_serve, CommandRunner(folder, root, python), agent_tools(read_only=read_only))
 
 
-async def _serve(runner: CommandRunner, tools: dict[str, AgentTool]) -> None:
-    server: Server[Any] = Server(
+def agent_server(runner: CommandRunner, tools: dict[str, AgentTool]) -> Server[Any]:
+    """The server, which speaks over no line yet."""
+    return Server(
         "stallgate",
         version=__version__,
         instructions=_INSTRUCTIONS,
         on_list_tools=partial(_list_tools, tools),
         on_call_tool=partial(_call_tool, runner, tools),
+        on_list_prompts=_list_prompts,
+        on_get_prompt=partial(_get_prompt, runner),
     )
+
+
+async def _serve(runner: CommandRunner, tools: dict[str, AgentTool]) -> None:
+    server = agent_server(runner, tools)
     async with anyio.create_task_group() as group:
         group.start_soon(_end_on_signals, runner)
         try:
@@ -119,14 +135,42 @@ async def _answered(runner: CommandRunner, tool: AgentTool, given: Any, tell: Te
     return _text(fitted({"status": answer.status, **content}, items, given.offset, most))
 
 
+async def _list_prompts(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    arguments = [
+        types.PromptArgument(name=each.name, description=each.text, required=each.required)
+        for each in prompt_arguments()
+    ]
+    return types.ListPromptsResult(prompts=[types.Prompt(name=PROMPT, description=PROMPT_TEXT, arguments=arguments)])
+
+
+async def _get_prompt(runner: CommandRunner, _: _Context, asked: types.GetPromptRequestParams) -> types.GetPromptResult:
+    if asked.name != PROMPT:
+        raise MCPError(types.INVALID_PARAMS, f"no prompt is named {asked.name!r:.80}; there is {PROMPT}")
+    try:
+        line = prompt_words(read_arguments(f"prompt {PROMPT}", PromptCall, asked.arguments or {}))
+    except StallgateError as error:
+        raise MCPError(types.INVALID_PARAMS, f"{error.message}: {error.hint}") from None
+    answer = await runner.ask(line, _tell_nobody)
+    if (refused := answer.facts.get("error")) is not None:
+        raise MCPError(types.INVALID_PARAMS, f"{refused['message']}: {refused['hint']}")
+    content = types.TextContent(type="text", text=answer.facts["text"])
+    return types.GetPromptResult(
+        description=prompt_summary(answer.facts), messages=[types.PromptMessage(role="user", content=content)]
+    )
+
+
+async def _tell_nobody(_: float, __: str) -> None:
+    """A prompt is written in a second."""
+
+
 async def _asked(
     runner: CommandRunner, line: CommandWords, tell: Tell, tool: AgentTool
 ) -> tuple[ToolAnswer, dict[str, Any]]:
     """The answer of a tool's command, and the facts to tell: of a profile those of the run that it made."""
-    answer = await runner.ask(line.words, line.places, tell)
+    answer = await runner.ask(line, tell)
     if tool.name != "profile" or "error" in answer.facts:
         return answer, answer.facts
-    shown = await runner.ask(["show"], ["run", answer.facts["run"]], tell)
+    shown = await runner.ask(CommandWords(["show"], ["run", answer.facts["run"]]), tell)
     return answer, shown.facts
 
 

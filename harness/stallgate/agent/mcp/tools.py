@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from stallgate.agent.mcp import digests
 from stallgate.agent.mcp.digests import Facts, run_label
@@ -30,6 +30,8 @@ _Run = Annotated[str, Meta(description="Name of a run, as tool list gives it; de
 _Subjects = Annotated[list[str], Meta(description="PROBLEM or PROBLEM/VARIANT; default: all")]
 _Workloads = Annotated[list[str], Meta(description="Default: those that the problem marks")]
 _Section = Annotated[Section, Meta(description="full: everything that the command prints as JSON")]
+_Answer = Annotated[str, Meta(description="New code to judge: Python, or a text with one fenced block of it")]
+_Drawn = Annotated[int, Meta(ge=0, le=1000, description="Also N workloads drawn at random; an answer gets 4 unasked")]
 _Offset = Annotated[int, Meta(ge=0, description="Where to go on: next_offset of the answer before")]
 
 
@@ -84,8 +86,13 @@ class CheckCall(SectionCall, frozen=True, kw_only=True):
     """Of the tool ``check``."""
 
     subjects: _Subjects = []
+    answer: _Answer | UnsetType = UNSET
+    problem: Annotated[str, Meta(description="Of the answer; default: the project's only one")] = ""
+    against: Annotated[str, Meta(description="The variant that the answer replaces; default: the candidate")] = ""
+    stage: Annotated[str, Meta(description="Whose rules the answer keeps to; default: the first that is missed")] = ""
+    right_only: Annotated[bool, Meta(description="Do not ask whether the answer is faster: that needs a GPU")] = False
     workloads: _Workloads = []
-    drawn: Annotated[int, Meta(ge=0, le=1000, description="Also N workloads drawn at random, where it can draw")] = 0
+    drawn: _Drawn = 0
     seed: Annotated[int, Meta(ge=-1, description="Seed of the drawn workloads; -1: a new one")] = -1
 
 
@@ -111,6 +118,7 @@ class CommandWords(FrozenStruct, frozen=True):
     """The command and its options, each in one word, so that no value is taken for an option."""
     places: list[str] = []
     """The arguments by place."""
+    standard_input: bytes = b""
 
 
 Digest = Callable[[Facts], Facts]
@@ -140,13 +148,7 @@ class AgentTool:
         Raises:
             BadArgument: they are not what the tool takes.
         """
-        for text in _texts(given):
-            _refuse_odd(text)
-        try:
-            return msgspec.convert(dict(given), self.arguments, strict=False)
-        except msgspec.ValidationError as error:
-            takes = ", ".join(field.name for field in msgspec.structs.fields(self.arguments))
-            raise BadArgument(f"tool {self.name}: {error}", f"it takes: {takes}") from None
+        return read_arguments(f"tool {self.name}", self.arguments, given)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -159,6 +161,28 @@ class AgentTool:
 
 
 # --- arguments that become words --------------------------------------------------------------------------------------
+
+_Arguments = TypeVar("_Arguments", bound=FrozenStruct)
+
+
+def read_arguments(of: str, takes: type[_Arguments], given: Mapping[str, object]) -> _Arguments:
+    """What a caller gave, as what is taken.
+
+    Raises:
+        BadArgument: it is not what is taken.
+    """
+    for key, value in given.items():
+        for text in _texts(value) if key != _ANSWER else ():
+            _refuse_odd(text)
+    try:
+        return msgspec.convert(dict(given), takes, strict=False)
+    except msgspec.ValidationError as error:
+        names = ", ".join(field.name for field in msgspec.structs.fields(takes))
+        raise BadArgument(f"{of}: {error}", f"it takes: {names}") from None
+
+
+_ANSWER = "answer"
+"""The one argument that may be any text: no word of a command line is made of it."""
 
 
 def _texts(value: object) -> list[str]:
@@ -191,7 +215,12 @@ def _latest_or(run: str) -> list[str]:
     return _run_places(run) if run else []
 
 
-def _subject_places(subjects: list[str]) -> list[str]:
+def subject_places(subjects: list[str]) -> list[str]:
+    """Subjects as arguments.
+
+    Raises:
+        BadArgument: one is no name of a problem or a variant.
+    """
     for subject in subjects:
         if not _SUBJECT.fullmatch(subject) or {".", ".."} & set(subject.split("/")):
             raise BadArgument(f"'{subject}' is no subject", "give PROBLEM or PROBLEM/VARIANT, as tool list has them")
@@ -211,7 +240,7 @@ def _list_words(given: ListCall) -> CommandWords:
 
 def _profile_words(given: ProfileCall) -> CommandWords:
     flags = [f"--{name}" for name in ("live", "detail") if getattr(given, name)]
-    return CommandWords(["profile", *_options("workload", given.workloads), *flags], _subject_places(given.subjects))
+    return CommandWords(["profile", *_options("workload", given.workloads), *flags], subject_places(given.subjects))
 
 
 def _run_words(given: RunCall) -> CommandWords:
@@ -224,10 +253,19 @@ def _advise_words(given: AdviseCall) -> CommandWords:
 
 
 def _check_words(given: CheckCall) -> CommandWords:
-    words = ["check", *_options("workload", given.workloads)]
-    if given.drawn:
-        words += [f"--drawn={given.drawn}", *([f"--seed={given.seed}"] if given.seed >= 0 else [])]
-    return CommandWords(words, _subject_places(given.subjects))
+    words = ["check", *_options("workload", given.workloads), *([f"--drawn={given.drawn}"] if given.drawn else [])]
+    if given.seed >= 0 and (given.drawn or given.answer is not UNSET):
+        words += [f"--seed={given.seed}"]
+    for name in ("problem", "against", "stage"):
+        words += _options(name, [getattr(given, name)])
+    words += ["--right-only"] if given.right_only else []
+    if isinstance(given.answer, UnsetType):
+        return CommandWords(words, subject_places(given.subjects))
+    if given.subjects:
+        raise BadArgument("an answer is no subject of the project yet", "give either answer or subjects")
+    if not is_text(given.answer):
+        raise BadArgument("the answer has characters that no file can have", "give text that is valid in UTF-8")
+    return CommandWords(words, ["-"], given.answer.encode())
 
 
 def _gate_words(given: GateCall) -> CommandWords:
@@ -286,7 +324,8 @@ _TOOLS = (
     AgentTool(
         "check",
         "Are variants right? Runs their code: on the GPU, or in Triton's interpreter on small inputs. Answers right, "
-        "wrong (status 1) or not_checked (3). Report no speed of a variant that is not right.",
+        "wrong (status 1) or not_checked (3). Report no speed of a variant that is not right. With 'answer': is this "
+        "code acceptable in place of a variant? accepted, or every reason why not. The project's code stays as it is.",
         CheckCall,
         _check_words,
         digests.check_digest,
@@ -341,7 +380,7 @@ def answer_of(tool: AgentTool, given: Any, facts: Facts) -> tuple[Facts, str]:
     Raises:
         UnknownName: no case has the text that was asked for.
     """
-    items = given.what if isinstance(given, ListCall) else tool.items
+    items = given.what if isinstance(given, ListCall) else "objections" if "accepted" in facts else tool.items
     if getattr(given, "section", "digest") == "full":
         return _without_envelope(facts), items
     content = _run_answer(given, facts) if isinstance(given, RunCall) else tool.digest(facts)
