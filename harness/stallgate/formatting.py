@@ -188,7 +188,7 @@ def quantity(value: float, unit: str, digits: int = _DIGITS, *, like: float | No
         shown = share(value, digits) if unit == "%" else measured(value, unit, digits)
         return f"{shown} {unit}".rstrip()
     factor, sign = _scale(value if like is None else like, unit)
-    return f"{rounded(value / factor, digits, zeros=unit == 'ns')}{sign}"
+    return f"{rounded(value / factor, digits, zeros=unit in _TIMES)}{sign}"
 
 
 def limit(value: float, unit: str, digits: int = _DIGITS) -> str:
@@ -246,7 +246,10 @@ def spread_in_words(low: float, median: float, high: float) -> str:
     return f"± {percent(farthest / abs(median))}" if median else f"{rounded(low)} to {rounded(high)}"
 
 
+_TIMES = ("ns", "us")
+
 _SCALES = {
+    "us": ((1e6, " s"), (1e3, " ms"), (1, " µs"), (1e-3, " ns")),
     "ns": ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")),
     "byte": ((1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
     "FLOP": ((1e12, " TFLOP"), (1e9, " GFLOP"), (1e6, " MFLOP"), (1, " FLOP")),
@@ -262,7 +265,7 @@ def scaled(value: float, unit: str, digits: int = 3) -> str:
     if unit == "%":
         return f"{share(value)} %"
     factor, sign = _scale(value, unit)
-    return f"{rounded(value / factor, digits, zeros=unit == 'ns')}{sign}"
+    return f"{rounded(value / factor, digits, zeros=unit in _TIMES)}{sign}"
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:

@@ -163,7 +163,7 @@ def of_advise(found: Json) -> Iterator[Statement]:
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
-_LEFT = re.compile(r"([\d.]+) % of the roof(?:, ([\d.]+) % left)?")
+_LEFT = re.compile(r"([\d.]+) % of \S+'s speed(?: \([a-z ]+\))?(?:, ([\d.]+) % left)?")
 _CHANGES = {"✓ faster": "faster", "✗ slower": "slower", "✓ better": "better", "✗ worse": "worse", "≠ moved": "moved"}
 _CHANGES |= {"no change": "same", "○ not comparable": "not_comparable"}
 

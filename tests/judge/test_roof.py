@@ -102,7 +102,7 @@ def test_of_two_kinds_the_slower_counts(repository: Project) -> None:
     project, judged = measured(repository, {"copy": BYTES, "multiply": FLOPS}, 5.0)
     assert fraction(judged) == 1.0
     assert (verdict(judged).reason, verdict(judged).value) == ("met", 1.0)
-    assert finding(project, judged) == "blocked_scan runs at 100.0 % of the roof on square"
+    assert finding(project, judged) == "blocked_scan runs at 100.0 % of copy_roof's speed on square"
 
 
 def test_of_one_kind_the_faster_counts(repository: Project) -> None:
@@ -163,19 +163,19 @@ def test_what_is_far_faster_than_the_hardware_is_implausible(repository: Project
 LIBRARY = Measured("library", 5)
 
 
-@pytest.mark.parametrize(("ms", "said"), [(4.63, "1.08"), (2.5, "2"), (5.0 / 1.16, "1.16")])
+@pytest.mark.parametrize(("ms", "said"), [(4.63, "8.0 %"), (2.5, "100.0 %"), (5.0 / 1.16, "16.0 %")])
 def test_a_library_may_be_beaten(repository: Project, ms: float, said: str) -> None:
     project, judged = measured(repository, {"library": LIBRARY}, ms)
     assert judged.judgement.exit_status == 0
-    assert verdict(judged).sentence.endswith(f"; {said} of the library's speed: faster than it")
-    assert finding(project, judged) == f"blocked_scan runs at {said} of the library's speed on square: faster than it"
+    assert verdict(judged).sentence.endswith(f"; runs {said} ahead of library")
+    assert finding(project, judged) == f"blocked_scan runs {said} ahead of library on square"
 
 
 def test_a_library_that_is_not_beaten_is_named_too(repository: Project) -> None:
     project, judged = measured(repository, {"library": LIBRARY}, 10.0)
     assert verdict(judged).reason == "missed"
-    assert verdict(judged).sentence.endswith("; 0.5 of the library's speed")
-    assert finding(project, judged).startswith("blocked_scan runs at 0.5 of the library's speed on square")
+    assert verdict(judged).sentence.endswith("; runs 50.0 % behind library")
+    assert finding(project, judged).startswith("blocked_scan runs 50.0 % behind library on square")
 
 
 def test_nothing_beats_the_hardware_below_a_library(repository: Project) -> None:

@@ -624,7 +624,7 @@ def test_what_was_not_asked_for_is_named_in_one_line(repository: Project) -> Non
 
 def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Project) -> None:
     found = judged(with_stage(repository, STALL_TARGET), subjects={})
-    assert said_of(run_of(repository, usual()), found).words == "Stale: the code changed since"
+    assert said_of(run_of(repository, usual()), found, repository.catalogue).words == "Stale: the code changed since"
     assert {verdict_mark(verdict) for verdict in found.verdicts} == {"○ stale"}
     assert all(verdict.sentence.startswith("stale: ") for verdict in found.verdicts)
     assert counted_verdicts((v.status, v.reason) for v in found.verdicts) == f"{len(found.verdicts)} stale"
@@ -632,7 +632,7 @@ def test_a_run_whose_code_changed_is_stale_and_not_unmeasured(repository: Projec
     assert {verdict_mark(verdict) for verdict in judged(with_stage(repository, REGRESSION)).verdicts} == {
         "○ not judged"
     }
-    assert said_of(run_of(repository, usual()), mixed).words == "Stale: the code changed since"
+    assert said_of(run_of(repository, usual()), mixed, repository.catalogue).words == "Stale: the code changed since"
 
 
 def test_a_difference_below_the_least_effect_is_no_change(repository: Project) -> None:

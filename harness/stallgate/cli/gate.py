@@ -133,7 +133,7 @@ def gate_command(
         result = judged(project, run, stages, targets=targets, only_judge=True)
     status = asked_status(result, project)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
-        _if_possible(_write_verdicts, result)
+        _if_possible(_write_verdicts, project, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         _if_possible(_tell_github, project, result)
     if as_json:
@@ -210,10 +210,10 @@ def _if_possible(write: Callable[..., None], *what: object) -> None:
         click.echo(f"stallgate: the results could not be written: {unusable(error).message}", err=True)
 
 
-def _write_verdicts(result: JudgedRun) -> None:
+def _write_verdicts(project: Project, result: JudgedRun) -> None:
     write_verdicts(result)
     write_whole(result.folder / "junit.xml", junit(result))
-    write_head(result)
+    write_head(result, project.catalogue)
 
 
 def _tell_github(project: Project, result: JudgedRun) -> None:
@@ -222,4 +222,4 @@ def _tell_github(project: Project, result: JudgedRun) -> None:
         click.echo(line, err=True)  # GitHub reads both streams, and --json is alone on the other
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        append_summary(Path(summary), head(result))
+        append_summary(Path(summary), head(result, project.catalogue))

@@ -258,7 +258,7 @@ def _swept(project: Project, folder: Path, *, as_json: bool) -> SweepFindings | 
     sweep = load_sweep(folder)
     found = sweep_result(project, sweep)
     if not as_json:
-        show_sweep(sweep, found)
+        show_sweep(project, sweep, found)
     return sweep_findings(found)
 
 

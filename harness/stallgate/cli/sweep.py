@@ -253,7 +253,7 @@ def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int
     pages = draw_swept(project, folder, against=arguments.against)
     ended, units = sweep_status(found), _units(project)
     if not arguments.as_json:
-        show_sweep(found, result)
+        show_sweep(project, found, result, with_next=not arguments.apply)
         terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
         for page in pages[:1]:
             terminal.out.print(f"page: {near(page)}", soft_wrap=True)

@@ -553,11 +553,25 @@ def _times_of(pairs: list[Pair], main: Sequence[str]) -> str:
     """A sentence about the times that changed, and the targets that were crossed."""
     if not any(pair.duration.word != "not_comparable" for pair in pairs):
         return "No time can be compared"
-    told = [(pair, change) for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]
-    told.sort(key=lambda each: _weight(*each))
+    told = _gravest(pairs)
     first = [] if any(pair in judged_of(pairs) for pair, _ in told) else [_nothing(pairs, told, main)]
     rest = [f"{len(told) - _HEADLINES} more changed"] if len(told) > _HEADLINES else []
-    return "; ".join([*first, *(_told_in_words(*each, pairs) for each in told[:_HEADLINES]), *rest])
+    return "; ".join([*first, *_told_together(told[:_HEADLINES], pairs), *rest])
+
+
+def _told_together(told: list[tuple[Pair, Change]], pairs: list[Pair]) -> list[str]:
+    """Changes in words; those of one variant that are alike make one sentence."""
+    alike: dict[tuple[str, Word, str], list[tuple[Pair, Change]]] = {}
+    for pair, change in told:
+        metric = change.metric if change.metric == DURATION else f"{change.metric} {pair.case.name}"
+        alike.setdefault((_named(pair, pair.name, pairs), change.word, metric), []).append((pair, change))
+    return [_told_in_words(found, pairs) for found in alike.values()]
+
+
+def _gravest(pairs: list[Pair]) -> list[tuple[Pair, Change]]:
+    """The times that changed and the targets that were crossed, the candidates' first, the gravest of them first."""
+    told = [(pair, change) for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]
+    return sorted(told, key=lambda each: _weight(*each))
 
 
 def _nothing(pairs: list[Pair], told: list[tuple[Pair, Change]], main: Sequence[str]) -> str:
@@ -604,11 +618,14 @@ def _weight(pair: Pair, change: Change) -> tuple[bool, int, float]:
     return pair.role != "candidate", CHANGED_WORDS.index(change.word), -abs(change.effect or 0.0)
 
 
-def _told_in_words(pair: Pair, change: Change, pairs: list[Pair]) -> str:
-    """The change of a time, or a target that was crossed, in words."""
+def _told_in_words(found: list[tuple[Pair, Change]], pairs: list[Pair]) -> str:
+    """The changes of a variant's times, or a target that was crossed, in words; and that its code is the same."""
+    pair, change = found[0]
     whose = _named(pair, pair.name, pairs)
     if change.word in ("faster", "slower"):
-        return f"{whose} is {change.size} {change.word}{_on(pair)}"
+        said = listed([f"{each.size} {each.word}{_on(of)}" for of, each in found])
+        same = ", though its code is the same" if all(of.code == "same" for of, _ in found) else ""
+        return f"{whose} is {said}{same}"
     now = "now misses" if change.word == "worse" else "now meets"
     return f"{whose} {now} its target for {change.metric}{_on(pair)} ({change.text})"
 
@@ -636,8 +653,9 @@ def _about_code(pairs: list[Pair]) -> list[str]:
     changed = list(dict.fromkeys(_named(p, p.case.variant, pairs) for p in pairs if p.code == "changed"))
     notes = [f"the code of {listed(changed)} changed"] if changed else []
     moved = [pair for pair in pairs if pair.duration.word in CHANGED_WORDS and pair.code == "same"]
-    told = [_told_in_words(pair, pair.duration, pairs) for pair in moved]
-    return notes + [f"{sentence}, though its code is the same" for sentence in told]
+    told = [pair for pair, change in _gravest(pairs)[:_HEADLINES] if change.metric == DURATION]
+    more = [(pair, pair.duration) for pair in moved if pair not in told]
+    return notes + _told_together(more, pairs)
 
 
 def _about_choices(pairs: list[Pair]) -> list[str]:

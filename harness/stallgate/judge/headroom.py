@@ -1,4 +1,4 @@
-"""How far a value is from the bound of its target, in words and as the length of a bar."""
+"""How far a value is from the bound of its target, in words and as a number."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from stallgate.model import FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 
 _RISING = ("at_least", "above")
-_BAR_MARGIN = 1.1
-"""The half of a bar, over the distance that it shows: its end stays inside."""
 
 
 class Headroom(FrozenStruct, frozen=True):
@@ -16,8 +14,8 @@ class Headroom(FrozenStruct, frozen=True):
 
     words: str
     """"6.8 points of headroom", "9.9 points short"."""
-    width: float
-    """Length of the bar in per cent of half of its axis; the bound is in the middle of it."""
+    size: float
+    """The number of the words: points of a share, else per cent of the bound. Bars beside each other show it."""
     met: bool
 
 
@@ -28,10 +26,17 @@ def is_share(verdict: Verdict) -> bool:
 
 def distance(value: float, bound: float, verdict: Verdict) -> str:
     """The distance of two values of a target's metric: points of a share, else per cent of the bound."""
+    size = _size(value, bound, verdict)
     if is_share(verdict):
-        points = abs(value - bound) * (100 if verdict.unit != "%" else 1)
-        return f"{difference(points)} points"
-    return percent(abs(value - bound) / abs(bound)) if bound else number(abs(value - bound))
+        return f"{difference(size)} points"
+    return percent(size / 100) if bound else number(abs(value - bound))
+
+
+def _size(value: float, bound: float, verdict: Verdict) -> float:
+    """The same as a number; per cent of a bound of 0 are as many as the value has units."""
+    if is_share(verdict):
+        return abs(value - bound) * (100 if verdict.unit != "%" else 1)
+    return 100 * abs(value - bound) / abs(bound) if bound else abs(value - bound)
 
 
 def missed_by(verdict: Verdict) -> str:
@@ -60,21 +65,8 @@ def headroom(verdict: Verdict) -> Headroom | None:
         return None
     rising = verdict.comparison in _RISING
     met = value >= bound if rising else value <= bound
-    possible = _possible(verdict, bound)
-    half = max(possible, abs(value - bound) * _BAR_MARGIN) or 1.0
     said = f"{distance(value, bound, verdict)} {'of headroom' if met else 'short' if rising else 'too much'}"
-    return Headroom(words=said, width=round(100 * abs(value - bound) / half, 1), met=met)
-
-
-def _possible(verdict: Verdict, bound: float) -> float:
-    """The largest headroom there can be: up to the roof, down to nothing; else as much as a baseline tolerates."""
-    if verdict.comparison not in _RISING:
-        return abs(bound) * (verdict.tolerance or 1.0)
-    if verdict.of_roof:
-        return abs(bound / verdict.of_roof - bound)
-    if is_share(verdict):
-        return max((100.0 if verdict.unit == "%" else 1.0) - bound, 0.0)
-    return abs(bound) * (verdict.tolerance or 0.0)
+    return Headroom(words=said, size=_size(value, bound, verdict), met=met)
 
 
 def value_and_bound(verdict: Verdict) -> tuple[str, str]:

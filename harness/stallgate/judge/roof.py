@@ -41,18 +41,22 @@ class Roof(FrozenStruct, frozen=True):
 
     @property
     def noun(self) -> str:
-        """Its name in sentences."""
+        """What it is, in sentences."""
         return "library" if self.ceiling == "library" else "roof"
+
+    @property
+    def name(self) -> str:
+        """The name of the variant that it is."""
+        return self.case.display_name
+
+    @property
+    def about(self) -> str:
+        """What a reader has to know of it: a measured kernel that is near a limit of the hardware, or a library."""
+        return _ABOUT[self.ceiling]
 
     def speed(self, fraction: float) -> str:
         """A fraction of this roof's speed, in words."""
-        if self.ceiling == "library":
-            return f"{rounded(fraction)} of the library's speed"
-        return f"{percent(fraction)} of the roof"
-
-    def remark(self, fraction: float) -> str:
-        """A remark on a fraction that a reader may not expect, or ''."""
-        return ": faster than it" if self.ceiling == "library" and fraction > 1 else ""
+        return f"{percent(fraction)} of {self.name}'s speed"
 
 
 class WorkloadRoofs(FrozenStruct, frozen=True):
@@ -222,12 +226,28 @@ _NOISE = 0.02
 """Up to this much above the roof is within the noise of the two measurements."""
 
 
-def distance_from_roof(fraction: float, roof: Roof) -> str:
-    """A fraction of the roof, what is left of it, and a word on more than all of it."""
-    said = f"runs at {roof.speed(fraction)}"
-    if fraction <= 1:
-        return f"{said}, {percent(1 - fraction)} left" if roof.ceiling != "library" else said
+_ABOUT: dict[CeilingKind, str] = {
+    "bytes": "it only moves the bytes",
+    "flops": "it only does the arithmetic",
+    "library": "a library, not the hardware's limit",
+}
+
+
+def distance_from_roof(fraction: float, roof: Roof, *, explained: bool = False) -> str:
+    """How far a case is from its roof, by the roof's name: ``runs at 99.0 % of copy_roof's speed, 0.96 % left``.
+
+    Args:
+        fraction: the roof's time over the case's.
+        roof: the roof.
+        explained: say also what the roof is.
+    """
+    about = f" ({roof.about})" if explained else ""
     if roof.ceiling == "library":
-        return f"{said}{roof.remark(fraction)}"
+        if fraction == 1:
+            return f"runs as fast as {roof.name}{about}"
+        return f"runs {percent(abs(1 - fraction))} {'behind' if fraction < 1 else 'ahead of'} {roof.name}{about}"
+    said = f"runs at {roof.speed(fraction)}{about}"
+    if fraction <= 1:
+        return f"{said}, {percent(1 - fraction)} left"
     within = fraction <= 1 + _NOISE
     return f"{said}: {'within noise, nothing is left' if within else 'some of its bytes come from L2, not from DRAM'}"

@@ -17,7 +17,7 @@ from stallgate.formatting import listed, quantity, scaled_apart, shortened, spac
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
 from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
-from stallgate.judge.roof import Roof, Roofs, find_roofs, too_fast, unproven
+from stallgate.judge.roof import Roof, Roofs, distance_from_roof, find_roofs, too_fast, unproven
 from stallgate.judge.soundness import unsound_cases
 from stallgate.model import (
     Case,
@@ -417,7 +417,7 @@ def _explained(grounds: Grounds, verdict: Verdict, metric: Metric) -> Verdict:
         more += f"; {_limited(grounds, case, metric)}"
     roof = grounds.roofs[case.problem, case.workload].deciding
     if metric.name == ROOF_FRACTION and isinstance(roof, Roof) and roof.ceiling == "library" and verdict.value:
-        more += f"; {roof.speed(verdict.value)}{roof.remark(verdict.value)}"
+        more += f"; {distance_from_roof(verdict.value, roof)}"
     if verdict.parts:
         more += f"; its kernels: {_in_words(verdict.parts, verdict.unit or '')}"
     return replace(verdict, sentence=verdict.sentence + more)

@@ -42,9 +42,12 @@ _READY = ("selected", "not_selected")
 _LEAST_SHARE = 1.0
 """Per cent of the warps' time, below which a state is not named."""
 
+_WHOLE = 90.0
+"""Per cent of the warps' time that all states are together at least; less where some of them were not measured."""
+
 
 def waits_in_words(shares: Mapping[str, float], most: int = 3) -> str:
-    """What warps wait for most: ``Warps wait for fixed latency (wait) 13.5 % of the time``, without full stop.
+    """What warps wait for most: ``Warps wait 13.5 % of the time for fixed latency (wait)``, without full stop.
 
     Args:
         shares: state -> per cent of the warps' time.
@@ -54,7 +57,10 @@ def waits_in_words(shares: Mapping[str, float], most: int = 3) -> str:
         '' where no state has been measured.
     """
     waits = sorted(((part, state) for state, part in shares.items() if state not in _READY), reverse=True)
-    told = [f"{state_words(state)} {share(part)} %" for part, state in waits[:most] if part >= _LEAST_SHARE]
-    if told:
-        return f"Warps wait for {', '.join(told)} of the time"
-    return "Warps hardly wait" if waits else ""
+    named = [(part, state_words(state)) for part, state in waits[:most] if part >= _LEAST_SHARE]
+    told = [f"{share(part)} %{' of the time' * (not n)} for {words}" for n, (part, words) in enumerate(named)]
+    if not waits:
+        return ""
+    known = sum(shares.values())
+    rest = f"; what they do {share(100 - known)} % of the time was not measured" if known < _WHOLE else ""
+    return f"Warps wait {', '.join(told)}{rest}" if told else f"Warps hardly wait{rest}"

@@ -82,6 +82,8 @@ class _Turn:
         self.needed_bytes: int | None = None
         self.worst: dict[int, WorstElement] = {}
         """Output -> the element that came closest to its tolerance so far."""
+        self.beyond: dict[int, WorstElement] = {}
+        """The same of outputs that are wrong, where their largest error is known as a number."""
         self._is_candidate = role == "candidate"
         self._wanted = ["check", *(f"sample {number}" for number in range(1, samples + 1))]
 
@@ -89,7 +91,7 @@ class _Turn:
         """The outcome, from the child's word and the referee's."""
         fault = self.edge_case_fault or said.edge_case_fault
         if self.wrong or (self._is_candidate and fault):
-            return Finished(outcome="wrong_result", reason=self.wrong or fault)
+            return Finished(outcome="wrong_result", reason=self.wrong or fault, worst=list(self.beyond.values()))
         if self.fault:
             return Finished(outcome="not_profiled", reason=self.fault)
         if said.outcome != "profiled":
@@ -115,13 +117,14 @@ class _Turn:
         )
 
     def note_errors(self, answer: Reply) -> None:
-        """Keeps the largest errors of outputs that are right. What is wrong is said in words."""
+        """Keeps the largest errors: of outputs that are right, and beside them those that are beyond the tolerance."""
         self.needed_bytes = self.needed_bytes or answer.get("needed_bytes")
-        if not answer.get("right"):
-            return
+        right = bool(answer.get("right"))
+        kept = self.worst if right else self.beyond
         for found in convert(answer.get("worst", []), list[WorstElement]):
-            if found.output not in self.worst or found.used > self.worst[found.output].used:
-                self.worst[found.output] = found
+            is_larger = found.output not in kept or found.used > kept[found.output].used
+            if is_larger and (right or found.used > 1):
+                kept[found.output] = found
 
 
 class Outcomes:

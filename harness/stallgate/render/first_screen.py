@@ -12,9 +12,12 @@ from stallgate.judge.headroom import badness, headroom, value_and_bound
 from stallgate.judge.roof import distance_from_roof
 from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.project.load import Project
 from stallgate.render.advice import AdviceRow
-from stallgate.render.next_step import NextStep, judged_cases, next_step
-from stallgate.render.results_line import ResultsLine, results_line
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.next_command import NextStep
+from stallgate.render.next_step import judged_cases, next_step
+from stallgate.render.results_line import ResultsLine, fault_in_words, results_line
 from stallgate.render.run_word import RunWord, run_word
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_in_words, memory_path, waiting_in_words
@@ -30,39 +33,6 @@ _MOST_NAMED = 6
 """Cases that the line of what is not judged names."""
 
 
-class JudgedTarget(FrozenStruct, frozen=True):
-    """A target on a case, with its distance."""
-
-    title: str
-    metric: str
-    mark: str
-    status: Status
-    value: str
-    bound: str
-    distance: str
-    """In words; empty where it is not known."""
-    width: float
-    met: bool
-    why: str
-    """The verdict's sentence."""
-
-
-class JudgedRow(FrozenStruct, frozen=True):
-    """A case on the first screen."""
-
-    name: str
-    workload: str
-    case: str
-    time: str
-    spread: str
-    change: str
-    limit: str
-    waits: str
-    memory: str
-    targets: list[JudgedTarget]
-    style: Literal["pass", "fail", "open", "plain"]
-
-
 class FirstScreen(FrozenStruct, frozen=True):
     """What a reader has to know, before anything else."""
 
@@ -72,6 +42,8 @@ class FirstScreen(FrozenStruct, frozen=True):
     stages: str
     results: ResultsLine
     rows: list[JudgedRow]
+    scale: float
+    """Of the bars, in points or per cent."""
     more: int
     """Judged cases that have no row."""
     unjudged: str
@@ -79,23 +51,29 @@ class FirstScreen(FrozenStruct, frozen=True):
 
 
 def first_screen(
-    result: JudgedRun, views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow]
+    project: Project,
+    result: JudgedRun,
+    views: Sequence[View],
+    since: Sequence[ChangesSinceLast],
+    advised: Sequence[AdviceRow],
 ) -> FirstScreen:
     """The answers of a run."""
     cases = _rowed(views)
-    rows = [_row(view, case, verdicts, since) for view, case, verdicts in cases[:MOST_JUDGED_ROWS]]
-    titles = [view.project.stage(name).title for view in views[:1] for name in result.judgement.stages]
+    results = results_line(result)
+    rows = [_row(view, case, verdicts, since, results.about) for view, case, verdicts in cases[:MOST_JUDGED_ROWS]]
+    titles = [project.stage(name).title for name in result.judgement.stages]
     imported = result.run.kind == "imported"
     return FirstScreen(
-        word=run_word(result),
+        word=run_word(result, project.catalogue),
         problems="" if imported else listed(problems_in(result.run)),
         provenance=provenance(result.run),
         stages=listed(titles),
-        results=results_line(result),
+        results=results,
         rows=rows,
+        scale=bar_scale(rows),
         more=max(0, len(cases) - len(rows)) if not imported else 0,
         unjudged=_unjudged(views, [case.case for _, case, _ in cases]),
-        step=next_step(result, views, advised),
+        step=next_step(result, views, since, advised),
     )
 
 
@@ -140,7 +118,10 @@ _ORDER: tuple[Status, ...] = ("fail", "not_measured", "undecided", "waived", "ex
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[ChangesSinceLast]) -> JudgedRow:
+def _row(
+    view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[ChangesSinceLast], told: str
+) -> JudgedRow:
+    """A judged case; the fault of the case that is `told` stands above."""
     duration = view.summary(case, "duration")
     time = duration.median if duration is not None else None
     statuses = {verdict.status for verdict in verdicts}
@@ -149,7 +130,7 @@ def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[
         workload=f"on {view.of_problem(view.workload)}" if not view.is_imported else "",
         case=case.case.name,
         time=scaled(time, "ns") if time is not None else _untimed(case),
-        spread=_spread(view, case) if case.outcome == "profiled" else case.reason[:_LONGEST_REASON],
+        spread=_spread(view, case) if case.outcome == "profiled" else _reason(case) * (case.case.name != told),
         change=_change(case, since),
         limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
         waits=waiting_in_words(view, case),
@@ -161,6 +142,11 @@ def _row(view: View, case: CaseResult, verdicts: list[Verdict], since: Sequence[
 
 _GREEN: set[Status] = {"pass", "waived", "excused"}
 _STYLE_OF: dict[bool, Literal["pass", "open"]] = {True: "pass", False: "open"}
+
+
+def _reason(case: CaseResult) -> str:
+    """Why a case has no numbers."""
+    return fault_in_words(case) if case.outcome == "wrong_result" else case.reason[:_LONGEST_REASON]
 
 
 def _untimed(case: CaseResult) -> str:
@@ -210,11 +196,18 @@ def _target(view: View, verdict: Verdict) -> JudgedTarget:
         status=verdict.status,
         value=value,
         bound=f"{sign} {bound}".strip(),
+        of=_bound_of(view, verdict),
         distance=room.words if room is not None else "",
-        width=room.width if room is not None else 0.0,
+        size=room.size if room is not None else 0.0,
         met=room is not None and room.met,
         why=verdict.sentence.removeprefix(f"{title}: "),
     )
+
+
+def _bound_of(view: View, verdict: Verdict) -> str:
+    """Whose speed a fraction of the roof is of, by the roof's name; '' for other metrics."""
+    is_fraction = verdict.metric == ROOF_FRACTION and verdict.bound is not None
+    return f"of {view.roof.name}'s speed" if is_fraction and view.roof is not None else ""
 
 
 # --- not judged -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stallgate.formatting import on_several, verdict_mark, whom
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Catalogue
 from stallgate.render.run_word import run_word
 from stallgate.runs.conditions import provenance
 from stallgate.runs.folder import write_whole
@@ -15,11 +16,11 @@ _BELOW = "\n### "
 """The start of the part below the verdicts, which a report writes."""
 
 
-def head(result: JudgedRun) -> str:
+def head(result: JudgedRun, catalogue: Catalogue) -> str:
     """The result, the origin of its numbers, every verdict, and notes."""
     judged = result.judgement
     several = on_several(judged.verdicts)
-    lines = [f"## {headline(result)}", "", provenance(result.run), ""]
+    lines = [f"## {headline(result, catalogue)}", "", provenance(result.run), ""]
     told = [(v, markdown(whom(v, with_problem=several))) for v in judged.verdicts]
     lines += [f"- **{verdict_mark(v)}** {about}: {markdown(v.sentence)}" for v, about in told]
     lines += ["", *(f"> {markdown(note)}" for note in judged.notes)] if judged.notes else []
@@ -28,18 +29,18 @@ def head(result: JudgedRun) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_head(result: JudgedRun) -> Path:
+def write_head(result: JudgedRun, catalogue: Catalogue) -> Path:
     """Writes the verdicts into ``summary.md``; what a report has added below them stays."""
     path = result.folder / "summary.md"
     drawn = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     _, found, below = drawn.partition(_BELOW)
-    write_whole(path, (head(result) + found + below).encode())
+    write_whole(path, (head(result, catalogue) + found + below).encode())
     return path
 
 
-def headline(result: JudgedRun) -> str:
+def headline(result: JudgedRun, catalogue: Catalogue) -> str:
     """The verdict of the whole run, in words; what was read, where nothing is asked of an imported one."""
-    return run_word(result).words
+    return run_word(result, catalogue).words
 
 
 def markdown(words: str) -> str:

@@ -12,6 +12,7 @@ from stallgate.formatting import shortened, without_controls
 from stallgate.model import FrozenStruct
 from stallgate.render.loop_screen import loop_screen
 from stallgate.render.loop_words import (
+    answers_in_words,
     loop_gain_words,
     loop_headline,
     loop_status,
@@ -129,16 +130,18 @@ def draw_loop(folder: Path) -> Path:
 def loop_html(folder: Path, journal: Journal) -> str:
     """The page of a loop."""
     rungs = [_rung(folder, journal, each) for each in ladder(journal)]
+    change = _change(folder, journal)
     return template("loop.html.j2").render(
         journal=journal,
         headline=loop_headline(journal),
         style="pass" if loop_status(journal) == 0 else "open",
         screen=loop_screen(journal),
-        change=_change(folder, journal),
+        change=change,
+        changed_lines=_counted(change),
+        run_page=_page_of(folder, journal.best.reading.run) if journal.best.reading is not None else "",
         rungs=rungs,
         versions=[_version(folder, journal, each) for each in journal.versions],
-        answers=len(list(journal.tries())),
-        refused=sum(each.outcome == "refused" for each in journal.tries()),
+        answers=answers_in_words(journal),
         provenance=provenance_of_loop(journal),
         answerer=without_controls(" ".join(journal.command)),
         arguments=without_controls(" ".join(["stallgate", *journal.arguments])),
@@ -193,6 +196,14 @@ def _change(folder: Path, journal: Journal) -> Diff:
     """What the best changes in the start; nothing where it is the start."""
     after = journal.best.source if journal.best.name != START else None
     return _diff(folder, journal.versions[0].source, after)
+
+
+def _counted(change: Diff) -> str:
+    """How many lines the best adds and removes, as far as they are shown; '' where it changes none."""
+    added, removed = (sum(line.kind == kind for line in change.lines) for kind in ("added", "removed"))
+    if not added + removed:
+        return ""
+    return f"{'at least ' * bool(change.left_out)}{added} line{'s' * (added != 1)} added, {removed} removed"
 
 
 def _diff(folder: Path, before: KeptText, after: KeptText | None) -> Diff:

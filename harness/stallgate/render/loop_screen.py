@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePath
 
-from stallgate.formatting import listed
-from stallgate.model import FrozenStruct
-from stallgate.render.loop_words import loop_gain, loop_gain_text, roof_text, times_text
-from stallgate.render.next_step import NextStep
+from stallgate.formatting import MARKS, SIGNS, listed, percent, spaced
+from stallgate.judge.headroom import headroom, value_and_bound
+from stallgate.model import FrozenStruct, Status, Verdict
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.loop_words import loop_gain, loop_gain_text, version_words
+from stallgate.render.next_command import NextStep
 from stallgate.render.results_line import ResultsLine
-from stallgate.runs.journal import START, Journal, LoopTry
+from stallgate.render.sweep_words import microseconds
+from stallgate.runs.journal import START, Journal, LoopTarget, LoopTime, LoopTry, VersionReading
 from stallgate.runs.ladder import is_met
 
 
@@ -22,25 +25,40 @@ class LoopScreen(FrozenStruct, frozen=True):
     results: ResultsLine
     changed: str
     step: NextStep
+    rows: list[JudgedRow]
+    """The best on each workload."""
+    scale: float
+    """Of the bars, in points or per cent."""
+    more: int
+    """Workloads that have no row."""
+
+
+_MOST_ROWS = 2
 
 
 def loop_screen(journal: Journal) -> LoopScreen:
     """The answers of a loop."""
+    reading = journal.best.reading
+    loads = list(reading.times) if reading is not None else []
+    rows = [_row(journal, reading, load) for load in loads[:_MOST_ROWS]] if reading is not None else []
     return LoopScreen(
         best=_best(journal),
         gate=_gate(journal),
         results=_results(journal),
         changed=_changed(journal),
-        step=_step(journal),
+        step=loop_step(journal),
+        rows=rows,
+        scale=bar_scale(rows),
+        more=len(loads) - len(rows),
     )
 
 
 def _best(journal: Journal) -> str:
-    name = "the start" if journal.best.name == START else f"answer {journal.best.name}"
-    if journal.best.reading is None:
-        return f"{name}, not measured"
-    roof = roof_text(journal.best)
-    return f"{name}: {times_text(journal.best)}{f', {roof} of the roof' if roof != '–' else ''}"
+    return f"{_name(journal)}: {version_words(journal.best)}"
+
+
+def _name(journal: Journal) -> str:
+    return "the start" if journal.best.name == START else f"answer {journal.best.name}"
 
 
 def _gate(journal: Journal) -> str:
@@ -82,7 +100,8 @@ def _changed(journal: Journal) -> str:
     return f"{loop_gain_text(gain)} than the start"
 
 
-def _step(journal: Journal) -> NextStep:
+def loop_step(journal: Journal) -> NextStep:
+    """What to do next with a loop, with the command line that does it."""
     name = shlex.quote(journal.name)
     if journal.stop is None:
         return NextStep(words="finish the loop", command=f"stallgate loop --resume {name}")
@@ -91,8 +110,86 @@ def _step(journal: Journal) -> NextStep:
     if journal.best.name == START:
         return NextStep(words="keep the start: there is nothing to apply")
     if not journal.applied:
-        words = "write it beside the variant; then profile it and gate it"
+        words = "write it into a file beside the variant"
         return NextStep(words=words, command=f"stallgate loop --replay {name} --apply")
     written = f"{journal.problem}/{PurePath(journal.applied).stem}"
     words = f"list {journal.applied} in problem.toml, if it is not there yet; then profile it and gate it"
-    return NextStep(words=words, command=f"stallgate profile {shlex.quote(written)}")
+    return NextStep(words=words, command=f"stallgate profile {shlex.quote(written)} && stallgate gate")
+
+
+# --- the best ---------------------------------------------------------------------------------------------------------
+
+
+def _row(journal: Journal, reading: VersionReading, workload: str) -> JudgedRow:
+    """The best on a workload as the page of a run has a judged case."""
+    time, targets = reading.times[workload], [t for t in reading.targets if t.workload == workload]
+    statuses = {target.status for target in targets}
+    return JudgedRow(
+        name=_name(journal),
+        workload=f"on {workload}",
+        case=f"{journal.problem}/{journal.variant}/{journal.best.name}/{workload}",
+        time=microseconds(time.median),
+        spread=f"{microseconds(time.low)} to {microseconds(time.high)}" if time.low != time.high else "",
+        change=_since_start(journal, time, workload),
+        limit=_limit(reading, workload),
+        waits="",
+        memory="",
+        targets=[_target(journal, target) for target in targets],
+        style="plain" if not targets else "fail" if "fail" in statuses else "pass" if statuses <= _GREEN else "open",
+    )
+
+
+_GREEN = {"pass", "waived", "excused"}
+
+
+def _since_start(journal: Journal, time: LoopTime, workload: str) -> str:
+    """How the time on a workload changed since the start."""
+    first = journal.versions[0].reading
+    before = first.times.get(workload) if first is not None else None
+    if before is None or journal.best.name == START or before.median <= 0:
+        return ""
+    return f"{loop_gain_text(100 * (1 - time.median / before.median))} than the start"
+
+
+def _limit(reading: VersionReading, workload: str) -> str:
+    """The distance from the roof; that limit, waits and bytes are on the page of the version's run."""
+    fraction = reading.roof_fractions.get(workload)
+    far = f"at {percent(fraction)} of the roof's speed" if fraction is not None else "no roof was measured"
+    return f"Limit: {far}; what limits it, what its warps wait for and its bytes are told by its run, {reading.run}"
+
+
+_STATUSES: tuple[Status, ...] = ("pass", "fail", "undecided", "waived", "excused")
+
+
+def _target(journal: Journal, target: LoopTarget) -> JudgedTarget:
+    status: Status = next((each for each in _STATUSES if each == target.status), "not_measured")
+    verdict = Verdict(
+        status=status,
+        reason=target.status,
+        sentence=target.sentence,
+        stage=target.stage,
+        problem=journal.problem,
+        variant=journal.variant,
+        configuration="default",
+        workload=target.workload,
+        metric=target.metric,
+        unit=target.unit,
+        comparison=target.comparison,
+        bound=target.bound,
+        value=target.value,
+    )
+    room, (value, bound) = headroom(verdict), value_and_bound(verdict)
+    sign = SIGNS[target.comparison] if target.comparison is not None and bound else ""
+    return JudgedTarget(
+        title=spaced(target.metric).capitalize(),
+        metric=target.metric,
+        mark=MARKS[status],
+        status=status,
+        value=value,
+        bound=f"{sign} {bound}".strip(),
+        of="",
+        distance=room.words if room is not None else "",
+        size=room.size if room is not None else 0.0,
+        met=room is not None and room.met,
+        why=target.sentence,
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import exp, log
 
-from stallgate.formatting import SIGNS, beside, listed, rounded, without_controls
+from stallgate.formatting import SIGNS, beside, listed, percent, rounded, without_controls
 from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
@@ -124,10 +125,37 @@ def times_text(version: LoopVersion) -> str:
     return ", ".join(f"{microseconds(time.median)} on {load}" for load, time in version.reading.times.items())
 
 
+def version_words(version: LoopVersion) -> str:
+    """The times of a version and its distance from the roof: ``2.84 ms on square; 99.0 % of the roof's speed``."""
+    if version.reading is None:
+        return "not measured"
+    fraction = version.reading.roof_fraction
+    roof = f"{percent(fraction)} of the roof's speed" if fraction is not None else "distance from the roof not measured"
+    return f"{times_text(version)}; {roof}"
+
+
+def answers_in_words(journal: Journal) -> str:
+    """How many answers there were, and what became of them: ``6 answers: 2 accepted, 3 refused, 1 tried before``."""
+    outcomes = Counter(each.outcome for each in journal.tries())
+    count = sum(outcomes.values())
+    parts = [f"{outcomes[state]} {words}" for state, words in _COUNTED_WORDS.items() if outcomes[state]]
+    said = f"{count} answer{'s' if count != 1 else ''}"
+    return f"{said}: {', '.join(parts)}" if parts else said
+
+
+_COUNTED_WORDS: dict[TryOutcome | None, str] = {
+    "accepted": "accepted",
+    "refused": "refused",
+    "repeated": "repeated, and not tried again",
+    "no_answer": "without code",
+    None: "not judged yet",
+}
+
+
 def roof_text(version: LoopVersion) -> str:
     """The fraction of the roof on the workload that is farthest from it."""
     fraction = version.reading.roof_fraction if version.reading is not None else None
-    return "–" if fraction is None else rounded(fraction, zeros=True)
+    return "not measured" if fraction is None else percent(fraction)
 
 
 def provenance_of_loop(journal: Journal) -> str:
@@ -137,5 +165,7 @@ def provenance_of_loop(journal: Journal) -> str:
     at = f"commit {journal.commit[:12]}" if journal.commit else "an unknown commit"
     local = " with local changes" if journal.dirty else ""
     limits = journal.limits
-    asked = f"at most {limits.rounds} rounds a stage, {limits.width} wide, patience {limits.patience}"
+    rounds = f"at most {limits.rounds} round{'s' * (limits.rounds != 1)} a stage"
+    width = f"{limits.width} answer{'s' * (limits.width != 1)} a round"
+    asked = f"{rounds}, {width}, a stage ends after {limits.patience} without a gain"
     return f"{gpu}; {journal.created}, {at}{local}; {asked}, seed {journal.seed}"

@@ -19,6 +19,15 @@ class NextCommand(NamedTuple):
     command: str
 
 
+class NextStep(NamedTuple):
+    """What to do next."""
+
+    words: str
+    """Without full stop."""
+    command: str = ""
+    """A command line that does it, or ''."""
+
+
 _REPORT = "stallgate report --open"
 _PAGE = NextCommand("the page", _REPORT)
 

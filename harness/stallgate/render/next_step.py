@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stallgate.formatting import listed, percent
+from stallgate.compare.since import ChangesSinceLast
+from stallgate.formatting import listed, percent, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.judge.imports import stages_that_judge
-from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
-from stallgate.project.catalogue import ROOF_FRACTION
+from stallgate.judge.roof import distance_from_roof
+from stallgate.model import Case, CaseResult, Verdict
+from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.next_command import NextCommand, next_command
+from stallgate.render.next_command import NextCommand, NextStep, next_command
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
-
-
-class NextStep(FrozenStruct, frozen=True):
-    """What to do next."""
-
-    words: str
-    """Without full stop."""
-    command: str = ""
-    """A command line that does it, or ''."""
-
 
 _NOTHING_LEFT = 0.03
 """What is left of the roof, below which a kernel is done."""
 
 
-def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:
-    """The most useful thing to do: first what is wrong, then what is missing, then what is slow.
+def next_step(
+    result: JudgedRun, views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow]
+) -> NextStep:
+    """The most useful thing to do: first what is wrong, then what misses, is slower or is missing, then what is left.
 
     Where a command helps, it is the one that the terminal names.
     """
@@ -42,9 +36,8 @@ def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[Advice
             return NextStep(words=words.format(reasons[reason].variant), command=command.command)
     missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
-        worst = max(missed, key=badness)
-        return _advised(advised, worst) or _largest(views, worst)
-    return _without_faults(result, views, command, advised)
+        return _toward_targets(views, since, advised, sorted(missed, key=badness, reverse=True))
+    return _without_faults(result, views, since, command, advised)
 
 
 _MENDS = {
@@ -56,28 +49,85 @@ _MENDS = {
 """Reason code -> what to mend, for the variant that has it."""
 
 
-def _advised(advised: Sequence[AdviceRow], verdict: Verdict) -> NextStep | None:
-    """The first advice on the case of a missed target, with its evidence."""
-    case = "/".join((verdict.problem, verdict.variant, verdict.configuration, verdict.workload))
-    for row in advised:
-        if row.case == case and row.stops and not is_of_roof(verdict):
-            words = "no change of the kernel gains more; waive the target, change it, or move fewer bytes"
-            return NextStep(words=f"{row.gain_words} above the roof: {words}")
-        if row.case == case and not row.stops:
-            return NextStep(words=f"{row.title}, {row.gain_words}: {row.text} {row.tries}".rstrip("."))
-    return None
+def _toward_targets(
+    views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow], missed: list[Verdict]
+) -> NextStep:
+    """What to do about the target that is missed by most; then which other cases miss one."""
+    worst = missed[0]
+    cases = list(dict.fromkeys(map(_case_of, missed)))
+    rows = [row for row in advised if row.case == cases[0].name]
+    where = f"{_about(views, worst)}: " if len(cases) > 1 else ""
+    others = [_about(views, next(v for v in missed if _case_of(v) == case)) for case in cases[1:]]
+    more = f"; then {_some(others)}, which {'misses' if len(others) == 1 else 'miss'} targets too" if others else ""
+    going = next((row for row in rows if not row.stops), None)
+    if going is None and (slower := _slower(views, since, [cases[0]])) is not None:
+        return slower
+    stops = next((row for row in rows if row.stops), None)
+    if stops is not None and not is_of_roof(worst):
+        words = f"{stops.gain_words} above {_roof_of(views, cases[0])}: {_AT_THE_ROOF}"
+    elif going is not None:
+        words = f"{going.title}, {going.gain_words}: {going.text} {going.tries}".rstrip(".")
+    else:
+        words = _largest(views, worst)
+    return NextStep(words=f"{where}{words}{more}")
 
 
-def _largest(views: Sequence[View], verdict: Verdict) -> NextStep:
+def _roof_of(views: Sequence[View], case: Case) -> str:
+    """The name of the roof of a case's workload."""
+    roofs = [v.roof for v in views if (v.problem, v.workload) == (case.problem, case.workload)]
+    return roofs[0].name if roofs and roofs[0] is not None else "the roof"
+
+
+_AT_THE_ROOF = "no change of the kernel gains more; waive the target, change it, or move fewer bytes"
+
+_MOST_OTHERS = 3
+"""Further cases that miss targets and are named."""
+
+
+def _some(names: list[str]) -> str:
+    more = [f"{len(names) - _MOST_OTHERS} more"] if len(names) > _MOST_OTHERS else []
+    return listed([*names[:_MOST_OTHERS], *more])
+
+
+def _case_of(verdict: Verdict) -> Case:
+    return Case(verdict.problem, verdict.variant, verdict.configuration, verdict.workload)
+
+
+def _about(views: Sequence[View], verdict: Verdict) -> str:
+    """The case of a verdict in words."""
+    return whom(verdict, with_problem=len({view.problem for view in views}) > 1)
+
+
+def _slower(views: Sequence[View], since: Sequence[ChangesSinceLast], cases: Sequence[Case]) -> NextStep | None:
+    """The step for the case that slowed down most since the last measurement; None where none did."""
+    found = [
+        (change.change or 0.0, pair, change)
+        for last in since
+        for pair, change in last.changes
+        if change.metric == DURATION and change.word == "slower" and pair.case in cases
+    ]
+    if not found:
+        return None
+    _, pair, change = max(found, key=lambda each: each[0])
+    view = next(v for v in views if (v.problem, v.workload) == (pair.case.problem, pair.case.workload))
+    name = f"{view.short_name(pair.case)} on {view.place}"
+    if pair.code == "same":
+        words = "the code is the same, so measure again, and hold GPU, clocks and versions against each other"
+    else:
+        words = "look at what changed, or take it back"
+    return NextStep(words=f"{name} is {change.size} slower than last time: {words}")
+
+
+def _largest(views: Sequence[View], verdict: Verdict) -> str:
     """The target that is missed by most, with what the warps of that case wait for."""
     view = next((v for v in views if (v.problem, v.workload) == (verdict.problem, verdict.workload)), None)
     if view is None or verdict.metric is None:
-        return NextStep(words=f"the largest distance to a target: {verdict.sentence}")
+        return f"the largest distance to a target: {verdict.sentence}"
     room = headroom(verdict)
     case = next((c for c in view.cases if _is_of(verdict, c)), None)
     waits = waiting_in_words(view, case, 1) if case is not None else ""
     words = f"the largest distance to a target is {view.metric(verdict.metric).title}, {room.words if room else ''}"
-    return NextStep(words=f"{words}{f'. {waits}' if waits else ''}")
+    return f"{words}{f'. {waits}' if waits else ''}"
 
 
 def _is_of(verdict: Verdict, case: CaseResult) -> bool:
@@ -85,9 +135,13 @@ def _is_of(verdict: Verdict, case: CaseResult) -> bool:
 
 
 def _without_faults(
-    result: JudgedRun, views: Sequence[View], command: NextCommand, advised: Sequence[AdviceRow]
+    result: JudgedRun,
+    views: Sequence[View],
+    since: Sequence[ChangesSinceLast],
+    command: NextCommand,
+    advised: Sequence[AdviceRow],
 ) -> NextStep:
-    """The step where nothing fails: what is not measured, or what is left."""
+    """The step where nothing fails: what is not measured, what became slower, or what is left."""
     run = result.run
     for missing in result.judgement.uncollected[:1]:
         return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
@@ -99,7 +153,8 @@ def _without_faults(
         return NextStep(words=_stage_for_imports(result, views), command=command.command)
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
-    return _what_is_left(views, advised)
+    judged = [case for view in views for case in judged_cases(view)]
+    return _slower(views, since, judged) or _what_is_left(views, advised)
 
 
 def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
@@ -128,12 +183,14 @@ def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextSt
     if not known:
         return NextStep(words="all targets are met; without a roof nobody knows what is left")
     fraction, view, case = min(known, key=lambda found: found[0])
+    assert view.roof is not None
     left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
-    if left <= _NOTHING_LEFT:
-        return NextStep(words=f"{percent(left)} left of the roof for {name}: stop")
+    far = f"{name} {distance_from_roof(fraction, view.roof)}"
+    if left <= _NOTHING_LEFT and view.roof.ceiling != "library":
+        return NextStep(words=f"stop: {far}{f', the most of {len(known)} judged cases' if len(known) > 1 else ''}")
     first = next((row for row in advised if row.case == case.case.name and not row.stops), None)
     said = f"{first.title}. {first.tries}".rstrip(".") if first is not None else waiting_in_words(view, case, 1)
-    return NextStep(words=f"{percent(left)} left of the roof for {name}{f': {said}' if said else ''}")
+    return NextStep(words=f"all targets are met; {far}{f'. {said}' if said else ''}")
 
 
 def judged_cases(view: View) -> dict[Case, list[Verdict]]:

@@ -135,11 +135,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     picture = program_picture(result.run.program) if result.run.program is not None else None
     advised, fault = advice_part(project, result)
     write_whole(result.folder / "advice.json", pretty(advised))
-    screen = first_screen(result, views, last, advised)
+    screen = first_screen(project, result, views, last, advised)
     write_whole(page, _html(project, result, sections, changes, screen, picture, advised, fault).encode())
     write_whole(
         text,
-        summary(result, views, [[file for file, _ in s.drawn] for s in sections], changes).encode(),
+        summary(result, project.catalogue, views, [[file for file, _ in s.drawn] for s in sections], changes).encode(),
     )
     files = [_write(result, file, picture) for section in sections for file, picture in section.drawn]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []

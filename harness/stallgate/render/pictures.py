@@ -7,7 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from stallgate.formatting import listed, number, percent, rounded, scaled, spaced
-from stallgate.judge.roof import Roof
+from stallgate.judge.roof import Roof, distance_from_roof
 from stallgate.judge.warp_states import state_words
 from stallgate.model import Case, CaseResult, Catalogue, FrozenStruct, Metric, Program, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -146,14 +146,17 @@ def _found(view: View, case: CaseResult) -> str:
         return f"{name}: {what}{_gap(view, case, ROOF_FRACTION)} on {view.place}"
     missed = sum(v.status == "fail" and _case_of(v) == case.case for v in view.verdicts())
     targets = f" and misses {missed} target{'s' * (missed > 1)}" if missed else ""
-    speed, remark = _speed(view, share)
-    return f"{name} runs at {speed} on {view.place}{remark}{targets}"
+    return f"{name} {_speed(view, share)} on {view.place}{targets}"
 
 
-def _speed(view: View, share: float) -> tuple[str, str]:
-    """A fraction of the roof in words, and a remark on it or ''."""
+def _speed(view: View, share: float) -> str:
+    """A fraction of the roof in words, by the roof's name."""
     roof = view.roof
-    return (roof.speed(share), roof.remark(share)) if roof is not None else (f"{percent(share)} of the roof", "")
+    if roof is None:
+        return f"runs at {percent(share)} of the roof's speed"
+    if roof.ceiling == "library":
+        return distance_from_roof(share, roof)
+    return f"runs at {roof.speed(share)}"
 
 
 def _case_of(verdict: Verdict) -> Case:
@@ -305,13 +308,13 @@ def _distances(view: View, roof: Roof) -> dict[Case, str]:
     """Case -> its time beside the roof's in words; candidates first, of them the fastest."""
     timed = [(case, view.median(case, "duration")) for case in view.cases if case.role != "roof"]
     ordered = sorted(timed, key=lambda pair: (pair[0].role != "candidate", pair[1] or 0))
-    return {case.case: _longer(time / roof.duration, roof.noun) for case, time in ordered if time is not None}
+    return {case.case: _longer(time / roof.duration, roof.name) for case, time in ordered if time is not None}
 
 
 def _longer(ratio: float, roof: str) -> str:
     if ratio >= 2:
-        return f"takes {rounded(ratio)} times as long as the {roof}"
-    return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than the {roof}"
+        return f"takes {rounded(ratio)} times as long as {roof}"
+    return f"takes {percent(abs(ratio - 1))} {'longer' if ratio >= 1 else 'less time'} than {roof}"
 
 
 _WASTE = 1.1

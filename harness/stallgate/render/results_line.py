@@ -17,6 +17,8 @@ class ResultsLine(FrozenStruct, frozen=True):
     words: str
     """Without full stop."""
     style: Literal["pass", "fail", "open", "plain"]
+    about: str = ""
+    """The case whose fault the words tell, or ''."""
 
 
 def results_line(result: JudgedRun) -> ResultsLine:
@@ -31,14 +33,47 @@ def results_line(result: JudgedRun) -> ResultsLine:
     right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
     wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
     if wrong:
-        name, why = result.names[wrong[0].case], wrong[0].reason or wrong[0].edge_case_fault or ""
-        said = f"Results wrong: {len(wrong)} of {len(mine)} cases. {name} on {wrong[0].case.workload}: {why[:300]}"
-        return ResultsLine(words=said, style="fail")
-    counted = f"{len(right)} of {len(mine)} {'case' if len(mine) == 1 else 'cases'}"
+        first = max(wrong, key=_most_used)
+        about = f"{result.names[first.case]} on {first.case.workload}"
+        said = f"Results wrong: {_counted(wrong, mine)}. {about}: {fault_in_words(first)}"
+        return ResultsLine(words=said, style="fail", about=first.case.name)
+    counted = _counted(right, mine)
     if not right:
         return ResultsLine(words=f"Results: not known, {counted} compared to the end", style="open")
     style: Literal["pass", "open"] = "pass" if len(right) == len(mine) else "open"
     return ResultsLine(words=f"Results right: {counted}{_worst(result, right)}", style=style)
+
+
+def _counted(some: list[CaseResult], every: list[CaseResult]) -> str:
+    return f"{len(some)} of {len(every)} {'case' if len(every) == 1 else 'cases'}"
+
+
+def _most_used(case: CaseResult) -> float:
+    """The largest error of a case over what is tolerated; 0 where it is not known."""
+    return max((found.used for found in case.worst), default=0.0)
+
+
+def fault_in_words(case: CaseResult) -> str:
+    """What is wrong with the results of a case, and by how much: the largest error beside its tolerance."""
+    why = (case.reason or case.edge_case_fault or "")[:_LONGEST_FAULT]
+    if case.outcome != "wrong_result" or _most_used(case) <= 1:
+        return why
+    largest = max(case.worst, key=lambda found: found.used)
+    which = f" of output {largest.output}" if len(case.worst) > 1 else ""
+    return f"{why}; the largest error{which} is {times_over(largest.used)} its tolerance ({largest.rule})"
+
+
+_LONGEST_FAULT = 300
+"""Characters of why a result is wrong."""
+
+
+def times_over(used: float) -> str:
+    """How far an error is beyond its tolerance: ``3.10 times``."""
+    return f"{rounded(used, 3, zeros=used < _WHOLE)} times"
+
+
+_WHOLE = 100.0
+"""From here on, three digits have no place after the point."""
 
 
 def _worst(result: JudgedRun, cases: list[CaseResult]) -> str:

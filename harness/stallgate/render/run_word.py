@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from stallgate.formatting import listed, spaced
+from stallgate.formatting import listed, on_several, spaced, whom
 from stallgate.judge.headroom import badness, missed_by
-from stallgate.model import FrozenStruct, Run, Verdict
+from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
+from stallgate.render.verdict_words import title_of
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -25,12 +26,12 @@ class RunWord(FrozenStruct, frozen=True):
     """Whether the gate lets it be merged, in words."""
 
 
-def run_word(result: JudgedRun) -> RunWord:
-    """The verdict of a run: the worst that any candidate got, in a word."""
-    return said_of(result.run, result.judgement)
+def run_word(result: JudgedRun, catalogue: Catalogue) -> RunWord:
+    """The verdict of a run: the worst that any candidate got, in a word; of missed targets, which and by how much."""
+    return said_of(result.run, result.judgement, catalogue)
 
 
-def said_of(run: Run, judgement: Judgement) -> RunWord:
+def said_of(run: Run, judgement: Judgement, catalogue: Catalogue) -> RunWord:
     """The same, for who has the judgement and not the numbers."""
     status = judgement.exit_status
     if status is None:
@@ -39,22 +40,41 @@ def said_of(run: Run, judgement: Judgement) -> RunWord:
         return RunWord(words="Pass", style="pass", merge="may be merged")
     counted = [verdict for verdict in judgement.verdicts if not verdict.warning]
     if status == 1:
-        return RunWord(
-            words=_failed([v for v in counted if v.status == "fail"]), style="fail", merge="not to be merged"
-        )
+        return RunWord(words=_failed(counted, catalogue), style="fail", merge="not to be merged")
     return RunWord(words=_undecided(run, counted), style="open", merge="not to be merged yet")
 
 
-def _failed(verdicts: list[Verdict]) -> str:
-    reasons = {verdict.reason for verdict in verdicts}
+def _failed(verdicts: list[Verdict], catalogue: Catalogue) -> str:
+    failed = [verdict for verdict in verdicts if verdict.status == "fail"]
+    reasons = {verdict.reason for verdict in failed}
     if "wrong_result" in reasons:
         return "Wrong result"
-    missed = [verdict for verdict in verdicts if missed_by(verdict)]
+    missed = sorted((verdict for verdict in failed if missed_by(verdict)), key=badness, reverse=True)
     if not missed:
         return "Foreign kernel" if "foreign_kernel" in reasons else "Fail"
-    worst = max(missed, key=badness)
-    several = f" ({len(missed)} targets missed)" if len(missed) > 1 else ""
-    return f"Missed by {missed_by(worst)}{several}"
+    if len(missed) == 1:
+        return _missed(missed[0], verdicts, catalogue, "missed by")
+    told = [_missed(verdict, verdicts, catalogue, "by") for verdict in missed[:_MOST_MISSES]]
+    told = [_lower_first(each) for each in told]
+    count = sum(verdict.metric is not None for verdict in verdicts)
+    more = [f"{len(missed) - len(told)} more"] if len(missed) > len(told) else []
+    return f"{len(missed)} of {count} targets missed: {', '.join([*told, *more])}"
+
+
+_MOST_MISSES = 2
+"""Missed targets that the headline names, the worst first."""
+
+
+def _lower_first(words: str) -> str:
+    """A title within a sentence; an abbreviation such as DRAM stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def _missed(verdict: Verdict, verdicts: list[Verdict], catalogue: Catalogue, by: str) -> str:
+    """A missed target and by how much; with its case, where several are judged."""
+    several = len({(v.problem, v.variant, v.configuration, v.workload) for v in verdicts if v.metric is not None}) > 1
+    where = f" ({whom(verdict, with_problem=on_several(verdicts))})" if several else ""
+    return f"{title_of(verdict.metric or '', catalogue)} {by} {missed_by(verdict)}{where}"
 
 
 _ENDS = {

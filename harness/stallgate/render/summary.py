@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Catalogue
 from stallgate.render.changes import Changes
 from stallgate.render.columns import case_columns
 from stallgate.render.compare_page import WORD_MARKS, ChangeLine
@@ -15,16 +16,19 @@ from stallgate.runs.naming import launches_in_words, noun_of
 SAME = WORD_MARKS["same"]
 
 
-def summary(result: JudgedRun, views: list[View], files: list[list[str]], changes: list[Changes]) -> str:
+def summary(
+    result: JudgedRun, catalogue: Catalogue, views: list[View], files: list[list[str]], changes: list[Changes]
+) -> str:
     """Verdicts, a table for each workload, and its figures.
 
     Args:
         result: the run.
+        catalogue: the metrics, for their titles.
         views: its workloads.
         files: the names of each workload's PNGs, which stand beside the summary.
         changes: what changed since each problem was measured last.
     """
-    lines = head(result).splitlines()
+    lines = head(result, catalogue).splitlines()
     if result.run.kind != "imported":
         lines += ["", "### What changed since last time", *(line for found in changes for line in _changes(found))]
     for view, pictured in zip(views, files, strict=True):

@@ -12,8 +12,8 @@ from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck
 from stallgate.model import Case, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
-from stallgate.render.first_screen import JudgedRow, JudgedTarget
-from stallgate.render.next_step import NextStep
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.next_command import NextStep
 from stallgate.render.results_line import ResultsLine
 from stallgate.render.sweep_words import (
     ANSWER_MARKS,
@@ -39,6 +39,8 @@ class SweepScreen(FrozenStruct, frozen=True):
     step: NextStep
     rows: list[JudgedRow]
     """The suggested configuration on each workload that counts."""
+    scale: float
+    """Of the bars, in points or per cent."""
     more: int
     """Workloads that have no row."""
 
@@ -57,8 +59,9 @@ def sweep_screen(project: Project, sweep: Sweep, result: SweepResult) -> SweepSc
         gate=_gate(sweep, result),
         results=_results(sweep),
         changed=_changed(result),
-        step=_step(sweep, result),
+        step=sweep_step(sweep, result),
         rows=rows,
+        scale=bar_scale(rows),
         more=len(loads) - len(rows),
     )
 
@@ -103,16 +106,18 @@ def _changed(result: SweepResult) -> str:
     return gain_over_default(chosen.gain)
 
 
-def _step(sweep: Sweep, result: SweepResult) -> NextStep:
-    name = shlex.quote(sweep.name)
+def sweep_step(sweep: Sweep, result: SweepResult) -> NextStep:
+    """What to do next with a sweep, with the command line that does it."""
+    name, subject = shlex.quote(sweep.name), shlex.quote(f"{sweep.problem}/{sweep.variant}")
     if not sweep.complete:
         return NextStep(words="finish the sweep", command=f"stallgate sweep --resume {name}")
     if result.suggestion.advised in ("change", "no_default"):
-        words = "write it into the code; then profile it and gate it"
-        return NextStep(words=words, command=f"stallgate sweep --show {name} --apply")
+        steps = (f"stallgate sweep --show {name} --apply", f"stallgate profile {subject}", "stallgate gate")
+        return NextStep(words="write it into the code, profile it and gate it", command=" && ".join(steps))
     if result.suggestion.advised == "keep_default":
         return NextStep(words="keep the default: there is nothing to apply")
-    return NextStep(words="see below why each trial failed", command=f"stallgate check {sweep.problem}/{sweep.variant}")
+    words = "find out why no trial came to its end: this checks the default alone"
+    return NextStep(words=words, command=f"stallgate check {subject}")
 
 
 # --- the suggested configuration --------------------------------------------------------------------------------------
@@ -131,14 +136,21 @@ def _row(project: Project, sweep: Sweep, chosen: Standing, workload: str) -> Jud
         workload=f"on {workload}",
         case=f"{sweep.problem}/{sweep.variant}/{chosen.configuration}/{workload}",
         time=microseconds(span.median),
-        spread=f"{samples_text(span)}{', in the finals' if chosen.final else ''}",
-        change="",
+        spread=samples_text(span),
+        change="timed again among the finalists" if chosen.final else "",
         limit=limit_of(read, fraction, roof),
-        waits=waits_of(read, project.catalogue) or "Waits of warps: not measured, their counters were not collected",
-        memory=memory_path_of(read) or "Memory: not measured, bytes needed not known",
-        targets=[_target(project, sweep, trial, check) for check in checks],
+        waits=waits_of(read, project.catalogue) or f"Waits of warps: not measured{_uncounted(trial)}",
+        memory=memory_path_of(read) or f"Bytes: not measured{_uncounted(trial)}",
+        targets=[_target(project, sweep, trial, check, roof) for check in checks],
         style="plain" if not checks else "pass" if holds else "fail",
     )
+
+
+def _uncounted(trial: Trial) -> str:
+    """Why a trial lacks counters."""
+    if trial.counters:
+        return ", ncu was not asked for these counters"
+    return ", its counters were not collected: a sweep profiles those near the best time, and the default"
 
 
 def _reading(trial: Trial, metric: str) -> float | None:
@@ -166,7 +178,7 @@ _STATUS: dict[str, Status] = {
 }
 
 
-def _target(project: Project, sweep: Sweep, trial: Trial, check: TargetCheck) -> JudgedTarget:
+def _target(project: Project, sweep: Sweep, trial: Trial, check: TargetCheck, roof: Roof | None) -> JudgedTarget:
     """A target as the page of a run draws it."""
     verdict = Verdict(
         status=_STATUS[check.answer],
@@ -193,8 +205,9 @@ def _target(project: Project, sweep: Sweep, trial: Trial, check: TargetCheck) ->
         status=verdict.status,
         value=value,
         bound=f"{sign} {bound}".strip(),
+        of=f"of {roof.name}'s speed" if roof is not None and check.metric == ROOF_FRACTION and bound else "",
         distance=room.words if room is not None else "",
-        width=room.width if room is not None else 0.0,
+        size=room.size if room is not None else 0.0,
         met=room is not None and room.met,
         why=_source(trial, check) if check.value is not None else "not measured",
     )

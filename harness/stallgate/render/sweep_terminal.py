@@ -11,6 +11,8 @@ from rich.text import Text
 from stallgate.formatting import shortened, without_controls
 from stallgate.judge.suggestion import Standing, SweepResult
 from stallgate.project.apply import AppliedChange
+from stallgate.project.load import Project
+from stallgate.render.sweep_screen import sweep_screen
 from stallgate.render.sweep_words import (
     changes_from_default,
     effect_text,
@@ -27,7 +29,7 @@ from stallgate.render.sweep_words import (
     value_text,
     values_text,
 )
-from stallgate.render.terminal import out
+from stallgate.render.terminal_text import out, show_next
 from stallgate.runs.sweep import Sweep
 
 _ROWS = 10
@@ -35,8 +37,16 @@ _LONGEST_VALUES = 40
 """Characters of a configuration's values in the table."""
 
 
-def show_sweep(sweep: Sweep, result: SweepResult) -> None:
-    """The suggestion with its evidence, the best, what each tunable explains, and what became of the rest."""
+def show_sweep(project: Project, sweep: Sweep, result: SweepResult, *, with_next: bool = True) -> None:
+    """The suggestion with its evidence, the best, what each tunable explains, and what became of the rest.
+
+    Args:
+        project: the catalogue.
+        sweep: the sweep.
+        result: what it found.
+        with_next: tell what to do next; not where it is being done.
+    """
+    screen = sweep_screen(project, sweep, result)
     style = "green" if result.suggestion.meets else "yellow"
     _say(headline_of(result), f"bold {style}")
     suggested = result.suggested
@@ -44,6 +54,10 @@ def show_sweep(sweep: Sweep, result: SweepResult) -> None:
         _say(f"  {changed}", "bold")
     for line in evidence(sweep, result):
         _say(f"  {line}")
+    for row in screen.rows:
+        _say(f"  {row.name} {row.workload}")
+        for line in (row.limit, row.waits, row.memory):
+            _say(f"    {line}", "dim")
     for line in remarks_on(sweep, result):
         _say(f"  {line}", "yellow")
     if result.standings:
@@ -52,7 +66,10 @@ def show_sweep(sweep: Sweep, result: SweepResult) -> None:
         _effects(result)
     _say("")
     _say(", ".join(f"{words} {count}" for words, count in state_counts(result)))
+    _say(screen.results.words, {"fail": "bold red", "open": "yellow"}.get(screen.results.style, ""))
     _say(provenance_of(sweep), "dim")
+    if with_next:
+        show_next(screen.step.words, screen.step.command)
 
 
 def show_applied(changes: Sequence[AppliedChange]) -> None:

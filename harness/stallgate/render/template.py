@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from stallgate.render.policy import page_policy, policy_tag
 
@@ -30,8 +30,17 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     names = (*_SCRIPTS, *_STYLES, *chain.from_iterable(_MORE_SCRIPTS.values()))
+    found.filters["codes"] = codes
     found.globals["inline"] = {name: Markup(_part(name)) for name in names}
     return found
+
+
+def codes(words: str) -> Markup:
+    """A sentence as HTML: what stands between backticks, as terminals show commands, is code."""
+    parts = words.split("`")
+    if len(parts) % 2 == 0:  # one of them has no partner
+        return Markup(escape(words))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def _policy_tag(more_scripts: tuple[str, ...]) -> Markup:

@@ -86,7 +86,7 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
         covered = [f"{n} {status}" for status in ("waived", "excused") if (n := _count(green, status))]
         return f"all {_targets(len(green))} met{f', {listed(covered)}' if covered else ''}"
     if found.exit_status != 1:
-        return _open(run, found, with_problem=several)
+        return _open(run, found, catalogue, with_problem=several)
     worst = [v for v in found.verdicts if v.status == "fail" and not v.warning]
     first = max(worst, key=badness)
     about = f"{whom(first, with_problem=several)}"
@@ -96,12 +96,12 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
     return f"{about}{f', missed by {missed}' if missed else ''}{more}"
 
 
-def _open(run: Run, found: Judgement, *, with_problem: bool) -> str:
+def _open(run: Run, found: Judgement, catalogue: Catalogue, *, with_problem: bool) -> str:
     """Why a run cannot be decided, in the words of the page, and what that is about."""
     unmet = [v for v in found.verdicts if v.status in ("undecided", "not_measured") and not v.warning]
     if not unmet:
         return "nothing was judged"
-    words = said_of(run, found).words
+    words = said_of(run, found, catalogue).words
     first = next((v for v in unmet if spaced(v.reason) in words.lower()), unmet[0])
     about = whom(first, with_problem=with_problem)
     more = f" and {len(unmet) - 1} more" if len(unmet) > 1 else ""

@@ -10,19 +10,20 @@ from rich.text import Text
 
 from stallgate.formatting import without_controls
 from stallgate.model import CaseResult
+from stallgate.render.loop_screen import loop_step
 from stallgate.render.loop_words import (
+    answers_in_words,
     loop_gain_words,
     loop_headline,
     loop_status,
     objection_text,
     outcome_words,
     provenance_of_loop,
-    roof_text,
     rung_words,
     target_text,
-    times_text,
+    version_words,
 )
-from stallgate.render.terminal_text import err, out
+from stallgate.render.terminal_text import err, out, show_next
 from stallgate.runs.journal import Journal, LoopRound, LoopStop, LoopTry, LoopVersion
 from stallgate.runs.ladder import ladder
 
@@ -40,7 +41,7 @@ class LoopLines:
     def measured(self, version: LoopVersion) -> None:
         """A version was measured."""
         met = version.reading.met if version.reading is not None else []
-        _say(err, f"  {times_text(version)}; {roof_text(version)} of the roof; stages met: {', '.join(met) or 'none'}")
+        _say(err, f"  {version_words(version)}; stages met: {', '.join(met) or 'none'}")
 
     def round_begun(self, found: LoopRound) -> None:
         """A round begins."""
@@ -96,7 +97,10 @@ def show_loop(journal: Journal, page: Path, *, with_tries: bool) -> None:
     for found in journal.tries() if with_tries else ():
         for line, color in _try_lines(found):
             _say(out, line, color)
+    _say(out, answers_in_words(journal))
     _say(out, provenance_of_loop(journal), "dim")
+    step = loop_step(journal)
+    show_next(step.words, step.command)
     out.print(Text(without_controls(str(page))), soft_wrap=True)
 
 
@@ -109,7 +113,7 @@ def show_written(path: str, hint: str) -> None:
 
 def _version(version: LoopVersion) -> None:
     name = "the start" if version.name == "start" else version.name
-    _say(out, f"{name}: {times_text(version)}; {roof_text(version)} of the roof", "bold")
+    _say(out, f"{name}: {version_words(version)}", "bold")
     for target in version.reading.targets if version.reading is not None else []:
         _say(out, f"  {target_text(target)}")
 

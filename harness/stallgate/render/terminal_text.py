@@ -66,5 +66,6 @@ def show_origin(run: Run) -> None:
 
 
 def show_next(purpose: str, command: str) -> None:
-    """The command to run next, in one line that can be copied."""
-    out.print(styled("next", "bold") + styled(f" ({purpose}): {command}"), soft_wrap=True)
+    """The command to run next, in one line that can be copied; where none helps, what to do."""
+    said = f" ({purpose}): {command}" if command else f": {purpose}"
+    out.print(styled("next", "bold") + styled(said), soft_wrap=True)

@@ -16,6 +16,7 @@ from stallgate.project.load import Project
 from stallgate.project.staleness import measured_workload
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.render.imports import sharing
+from stallgate.render.what_limits import detailed
 from stallgate.runs.conditions import problems_in
 from stallgate.runs.naming import gpu_name, place_name
 
@@ -183,12 +184,7 @@ class View:
 
     @cached_property
     def _detailed(self) -> dict[tuple[Case, str], float]:
-        """What the launches with every section have of each metric of a whole call."""
-        return {
-            (row.case, row.metric): row.value
-            for row in self.readings
-            if row.launch is None and row.sample == DETAIL and row.state == "measured"
-        }
+        return detailed(self.readings)
 
     def of_roof(self, metric: str) -> float | None:
         """The median of a metric of the roof."""

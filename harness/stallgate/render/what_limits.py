@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from stallgate.formatting import listed, measured, scaled, share
+from stallgate.formatting import measured, scaled, share
 from stallgate.judge.roof import Roof, distance_from_roof
 from stallgate.judge.warp_states import waits_in_words
-from stallgate.model import CaseResult, Catalogue
+from stallgate.model import DETAIL, Case, CaseResult, Catalogue, Metric
 from stallgate.project.catalogue import ROOF_FRACTION
 
 if TYPE_CHECKING:
+    from stallgate.extract.table import MetricRow
     from stallgate.judge.evaluate import JudgedRun
     from stallgate.project.load import Project
 
@@ -30,6 +31,9 @@ class Readable(Protocol):
     def median(self, case: CaseResult, metric: str) -> float | None:
         """The median of a metric of a case; None where it is not measured."""
 
+    def found(self, case: CaseResult, metric: str) -> float | None:
+        """The same; where the samples lack it, what the launches with every section have."""
+
 
 class CasesRead:
     """The cases of a workload of a run, for who draws nothing."""
@@ -37,12 +41,26 @@ class CasesRead:
     def __init__(self, project: Project, result: JudgedRun, problem: str, workload: str) -> None:
         self.project = project
         self._summaries = result.summaries
+        self._detailed = detailed(result.places.get((problem, workload), []))
         found = result.roofs[problem, workload].deciding if (problem, workload) in result.roofs else None
         self.roof = found if isinstance(found, Roof) else None
 
     def median(self, case: CaseResult, metric: str) -> float | None:
         summary = self._summaries.get((case.case, metric))
         return summary.median if summary is not None else None
+
+    def found(self, case: CaseResult, metric: str) -> float | None:
+        value = self.median(case, metric)
+        return value if value is not None else self._detailed.get((case.case, metric))
+
+
+def detailed(rows: Iterable[MetricRow]) -> dict[tuple[Case, str], float]:
+    """What the launches with every section have of each metric of a whole call."""
+    return {
+        (row.case, row.metric): row.value
+        for row in rows
+        if row.launch is None and row.sample == DETAIL and row.state == "measured"
+    }
 
 
 _NEAR = 0.8
@@ -61,52 +79,69 @@ Read = Callable[[str], float | None]
 
 def limit_in_words(view: Readable, case: CaseResult) -> str:
     """Which limit a case is held by, and how far it is from it; a sentence without full stop."""
-    return limit_of(partial(view.median, case), view.median(case, ROOF_FRACTION), view.roof)
+    return limit_of(partial(view.found, case), view.median(case, ROOF_FRACTION), view.roof)
 
 
 def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
-    """The same from readings.
+    """The same from readings: the limit, the distance from the roof by its name, and how busy each unit is.
 
     Args:
         read: the readings.
         fraction: of the roof.
         roof: None where there is none.
     """
-    busiest = _busiest(read)
-    if fraction is None or roof is None:
-        return f"Limit: {busiest}" if busiest else "Limit: not known, the utilisation of memory and SM was not measured"
-    near = _KINDS.get(roof.ceiling) if fraction >= _NEAR else None
-    near = near or busiest or "not known"
-    return f"Limit: {near}; {distance_from_roof(fraction, roof)}"
+    units = _utilisation(read)
+    near = _KINDS.get(roof.ceiling) if fraction is not None and roof is not None and fraction >= _NEAR else None
+    parts = [f"Limit: {near or _busiest(units)}"]
+    if fraction is not None and roof is not None:
+        parts.append(distance_from_roof(fraction, roof, explained=True))
+    if units:
+        busy = ", ".join(f"{unit.name} {share(unit.value)} %" for unit in units)
+        parts.append(f"{busy} of peak")
+    else:
+        parts.append("how busy memory and SM are was not measured")
+    return "; ".join(parts)
 
 
-def _busiest(read: Read) -> str:
-    """Memory or arithmetic by utilisation, or latency where neither is busy; '' where neither is known."""
+class _Unit(NamedTuple):
+    """How busy a unit is."""
+
+    value: float
+    """In per cent of its peak."""
+    name: str
+    limit: str
+    """What a kernel is limited by where this unit is the busiest."""
+
+
+def _utilisation(read: Read) -> list[_Unit]:
+    """The units whose utilisation is known, the busiest first."""
     known = [
-        (value, name, kind)
-        for metric, name, kind in _UNITS
-        if (value := read(metric)) is not None and not (value == 0 and metric in _IDLE_UNSAID)
+        _Unit(value, name, limit)
+        for metric, name, limit in _UNITS
+        if (value := read(metric)) is not None and not (value < _IDLE and metric in _IDLE_UNSAID)
     ]
-    if not known:
-        return ""
-    most, _, kind = max(known)
-    busiest = sorted(known, reverse=True)[:_MOST_UNITS]
-    words = listed([f"{name} {share(value)} %" for value, name, _ in busiest])
-    return f"{kind if most >= _BUSY else 'latency, no unit is busy'} ({words} of peak)"
+    return sorted(known, reverse=True)
+
+
+def _busiest(units: list[_Unit]) -> str:
+    """Memory or arithmetic by utilisation; latency where neither is busy."""
+    if not units:
+        return "not known"
+    return units[0].limit if units[0].value >= _BUSY else "latency, no unit is busy"
 
 
 _UNITS = (
     ("dram_throughput", "DRAM", "memory bandwidth"),
     ("l2_throughput", "L2", "L2 bandwidth"),
     ("l1_throughput", "L1", "L1 and shared memory"),
-    ("sm_throughput", "SM", "compute (SM)"),
-    ("tensor_pipe_utilization", "tensor pipe", "compute (tensor cores)"),
-    ("fp64_pipe_utilization", "FP64 pipe", "compute (FP64)"),
+    ("sm_throughput", "SM", "compute"),
+    ("tensor_pipe_utilization", "tensor pipe", "tensor cores"),
+    ("fp64_pipe_utilization", "FP64 pipe", "FP64 arithmetic"),
 )
 """Metric, name of the unit, and the limit that it is where it is busiest."""
 
-_MOST_UNITS = 4
-"""Units whose utilisation is told, the busiest first."""
+_IDLE = 1.0
+"""Utilisation in per cent, below which a unit that few kernels use is not named."""
 
 _IDLE_UNSAID = ("tensor_pipe_utilization", "fp64_pipe_utilization")
 
@@ -121,9 +156,18 @@ def waiting_in_words(view: Readable, case: CaseResult, most: int = 3) -> str:
 
 def waits_of(read: Read, catalogue: Catalogue, most: int = 3) -> str:
     """The same from readings."""
-    states = [metric for metric in catalogue.metrics.values() if metric.state is not None]
-    known = {metric.state or "": read(metric.name) for metric in states}
-    return waits_in_words({state: share for state, share in known.items() if share is not None}, most)
+    known: dict[str, float] = {}
+    for metric in catalogue.metrics.values():
+        found = [value for name in _same_counter(catalogue, metric) if (value := read(name)) is not None]
+        if metric.state is not None and found:
+            known[metric.state] = found[0]
+    return waits_in_words(known, most)
+
+
+def _same_counter(catalogue: Catalogue, metric: Metric) -> list[str]:
+    """The metrics that read the same counters as one, itself first: a stage may have collected it by either name."""
+    same = [each.name for each in catalogue.metrics.values() if each.names and each.names == metric.names]
+    return [metric.name, *(name for name in same if name != metric.name)]
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
@@ -131,7 +175,7 @@ def waits_of(read: Read, catalogue: Catalogue, most: int = 3) -> str:
 
 def memory_path(view: Readable, case: CaseResult) -> str:
     """The way of a case's bytes: hit rates, DRAM traffic, and what the workload needs; '' where nothing is known."""
-    return memory_path_of(partial(view.median, case))
+    return memory_path_of(partial(view.found, case))
 
 
 def memory_path_of(read: Read) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from stallgate.formatting import listed, numbered
-from stallgate.model import Case, Identity, IdentityKind, Run
+from stallgate.model import Case, Identity, IdentityKind, Run, display_name
 
 _LONGEST_HEAD = 160
 """Characters of a kernel's name; a longer one is cut in its middle."""
@@ -23,9 +23,22 @@ def case_names(run: Run) -> dict[Case, str]:
     for _, identity in known:
         alike.setdefault(_group(identity), []).append(identity)
     differing = {group: _Differing(found) for group, found in alike.items()}
-    names = {result.case: result.case.display_name for result in run.cases}
+    names = {result.case: _range_name(run, result.case) for result in run.cases}
     told = numbered(differing[_group(identity)].name(identity) for _, identity in known)
     return names | dict(zip((case for case, _ in known), told, strict=True))
+
+
+def _range_name(run: Run, case: Case) -> str:
+    """The name of a case that an NVTX range of stallgate's own form names.
+
+    The configuration of an imported one begins with the report that it is from, which is told where there are several.
+    """
+    reports = [attempt.name for attempt in run.attempts if run.kind == "imported"]
+    own = next((name for name in reports if f"{case.configuration}.".startswith(f"{name}.")), None)
+    if own is None:
+        return case.display_name
+    name = display_name(case.variant, case.configuration[len(own) + 1 :] or "default")
+    return f"{name} (from {own})" if len(reports) > 1 else name
 
 
 def place_name(identity: Identity) -> str:

@@ -1,0 +1,56 @@
+"""A judged case on a first screen, of a run, a sweep or a loop: its time, its targets, what holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from stallgate.model import FrozenStruct, Status
+
+_LEAST_SCALE = 2.0
+"""Points or per cent that half of a bar shows at least: smaller distances are small."""
+
+_BAR_MARGIN = 1.1
+"""Half of a bar, over the longest distance beside it: its end stays inside."""
+
+
+class JudgedTarget(FrozenStruct, frozen=True):
+    """A target on a case, with its distance."""
+
+    title: str
+    metric: str
+    mark: str
+    status: Status
+    value: str
+    bound: str
+    of: str
+    """Whose speed a fraction is of, or ''."""
+    distance: str
+    """In words; empty where it is not known."""
+    size: float
+    """The distance as a number: points of a share, else per cent of the bound."""
+    met: bool
+    why: str
+    """The verdict's sentence."""
+
+
+class JudgedRow(FrozenStruct, frozen=True):
+    """A case on the first screen."""
+
+    name: str
+    workload: str
+    case: str
+    time: str
+    spread: str
+    change: str
+    limit: str
+    waits: str
+    memory: str
+    targets: list[JudgedTarget]
+    style: Literal["pass", "fail", "open", "plain"]
+
+
+def bar_scale(rows: Sequence[JudgedRow]) -> float:
+    """What half of a bar shows, the same for all bars of a screen: they are as long as the numbers beside them say."""
+    sizes = [target.size for row in rows for target in row.targets]
+    return max(_LEAST_SCALE, *(_BAR_MARGIN * size for size in sizes)) if sizes else _LEAST_SCALE
