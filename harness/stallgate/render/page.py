@@ -23,6 +23,7 @@ from stallgate.formatting import (
 )
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import missed_by, value_and_bound
+from stallgate.judge.warp_states import state_words
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
@@ -168,6 +169,7 @@ _IN_WORDS = {
     "pair": value_and_bound,
     "unit_in_heading": unit_in_heading,
     "workload_of": workload_of,
+    "state_words": state_words,
 }
 """What the template writes values with."""
 
