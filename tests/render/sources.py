@@ -223,7 +223,7 @@ def _shares(detail: Any, line: Any, called: Called) -> list[float]:
     found = [line["line"], 100 * line["samples"] / detail["samples"]]
     found += [100 * line["reason_samples"] / line["samples"]] * (line["samples"] > 0)
     found += [100 * sum(each["samples"] for each in libraries) / detail["samples"]] * bool(libraries)
-    return found + [called[place][1]] * (place in called)
+    return found + ([called[place][1]] if place in called else [])
 
 
 def _any_of(names: Iterable[str]) -> re.Pattern[str]:

@@ -128,10 +128,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     changes = [changes_of(since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
-    sections = [
-        _section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}"))
-        for place, view in enumerate(counted_parts(views))
-    ]
+    sections: list[PageSection] = []
+    files: list[Path] = []
+    for place, view in enumerate(counted_parts(views)):
+        sections.append(_section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}")))
+        files += [_write(result, file, picture) for file, picture in sections[-1].drawn]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None
     advised, fault = advice_part(project, result)
@@ -142,7 +143,6 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
         text,
         summary(result, views, [[file for file, _ in s.drawn] for s in sections], changes).encode(),
     )
-    files = [_write(result, file, picture) for section in sections for file, picture in section.drawn]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
 
