@@ -699,7 +699,23 @@ class HotLine(FrozenStruct, frozen=True, omit_defaults=True):
     """Of a library: the function that the line is in."""
 
 
-class Detail(FrozenStruct, frozen=True):
+class HotInstruction(FrozenStruct, frozen=True, omit_defaults=True):
+    """A machine instruction and the number of warp samples on it."""
+
+    offset: int
+    """Bytes from the start of the kernel."""
+    text: str
+    """SASS."""
+    samples: int
+    reason: str
+    """The most frequent warp state."""
+    reason_samples: int
+    file: str = ""
+    """Of its source line, as hot lines name it; empty where the report has none."""
+    line: int = 0
+
+
+class Detail(FrozenStruct, frozen=True, omit_defaults=True):
     """NVIDIA's rule results and hot lines of one launch, from a report with every section: shown, never judged by."""
 
     case: Case
@@ -709,6 +725,8 @@ class Detail(FrozenStruct, frozen=True):
     advice: list[RuleResult]
     lines: list[HotLine]
     """The hottest first; those of libraries after the kernel's own."""
+    instructions: list[HotInstruction] = []
+    """The hottest first."""
 
 
 class Attempt(FrozenStruct, frozen=True):
@@ -943,7 +961,8 @@ class Launch(FrozenStruct, frozen=True):
     samples: int = 0
     advice: list[RuleResult] = []
     lines: list[HotLine] = []
-    """``samples``, ``advice`` and ``lines`` are read where details are asked for."""
+    instructions: list[HotInstruction] = []
+    """``samples``, ``advice``, ``lines`` and ``instructions`` are read where details are asked for."""
 
     @property
     def is_profiled(self) -> bool:

@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from stallgate.model import Detail
+from stallgate.render.callers import callers
 from tests.render.facts import NUMBER, Case, Fact, Files, Shown, is_plain, shown
 from tests.render.page_text import Text
 
@@ -160,18 +164,66 @@ class Sources:
         return self._codes[case]
 
     def _of_hot_line(self, text: Text, numbers: list[Shown]) -> list[Found]:
-        """A row says a line's share of its kernel's samples, where it is, and what share of its own waited for what."""
+        """A row says a line's or an instruction's share of its kernel's samples, and of its own most frequent state.
+
+        It also says where that is, the share of what the line called, and who called a library's line.
+        """
         for detail in self.files.details[text.case]:
-            for line in detail["lines"]:
-                quoted = _spans(text.words, [line["text"].strip() or "\0", f"{line['file']}:{line['line']}"])
-                facts = [
-                    100 * line["samples"] / detail["samples"],
-                    line["line"],
-                    100 * line["reason_samples"] / max(line["samples"], 1),
-                ]
-                if all(_is_within(n, quoted) or any(n.is_rounded(fact) for fact in facts) for n in numbers):
+            called = called_lines(self.files.root, text.case, detail)
+            for line in [
+                *detail["lines"],
+                *detail.get("instructions", []),
+                *self._only_called(text.case, detail, called),
+            ]:
+                quoted = _spans(text.words, _quoted_of(line, called))
+                if all(_is_within(n, quoted) or any(map(n.is_rounded, _shares(detail, line, called))) for n in numbers):
                     return [Found(number, "hot line") for number in numbers]
         return [Found(number, "") for number in numbers]
+
+    def _only_called(self, case: str, detail: Any, called: Called) -> list[Any]:
+        """The lines without samples of their own that called a library."""
+        own = {(line["file"], line["line"]) for line in detail["lines"]}
+        texts = _own_file(self.files.root, case).read_text().splitlines() if called else []
+        return [
+            {"file": file, "line": line, "text": texts[line - 1], "samples": 0, "reason_samples": 0}
+            for file, line in set(called.values()) - own
+        ]
+
+
+Called = dict[tuple[str, int], tuple[str, int]]
+"""Line of a library -> the line that called it."""
+
+
+def called_lines(root: Path, case: str, detail: Any) -> Called:
+    """Who called the libraries' lines of a kernel, by the variant's file in a tree."""
+    file = _own_file(root, case)
+    texts = {file.name: file.read_text()} if file.exists() else {}
+    found = callers(texts, msgspec.convert(detail, Detail))
+    return {(line.file, line.line): (place.file, place.line) for line, place in found.items()}
+
+
+def _own_file(root: Path, case: str) -> Path:
+    problem, variant, *_ = case.split("/")
+    return root / "kernels" / problem / f"{variant}.py"
+
+
+def _quoted_of(line: Any, called: Called) -> list[str]:
+    """What is word for word that of a hot line or instruction; of a line that was only called all but its numbers."""
+    if "offset" in line:
+        return [line["text"], f"0x{line['offset']:04x}", f"{line['file']}:{line['line']}"]
+    caller = called.get((line["file"], line["line"]))
+    told = [":".join(map(str, caller))] if caller else []
+    return [line.get("text", "").strip() or "\0", f"{line['file']}:{line['line']}", *told]
+
+
+def _shares(detail: Any, line: Any, called: Called) -> list[float]:
+    """The numbers of a row, in per cent, and those of its line and of its caller's."""
+    place = (line["file"], line["line"])
+    libraries = [each for each in detail["lines"] if called.get((each["file"], each["line"])) == place]
+    found = [line["line"], 100 * line["samples"] / detail["samples"]]
+    found += [100 * line["reason_samples"] / line["samples"]] * (line["samples"] > 0)
+    found += [100 * sum(each["samples"] for each in libraries) / detail["samples"]] * bool(libraries)
+    return found + ([called[place][1]] if place in called else [])
 
 
 def _any_of(names: Iterable[str]) -> re.Pattern[str]:
@@ -212,10 +264,12 @@ def _advice(files: Files, case: str) -> Iterator[str]:
 
 
 def _listing(root: Path, case: str, details: list[Any]) -> str:
-    problem, variant, *_ = case.split("/")
-    file, samples = root / "kernels" / problem / f"{variant}.py", Counter[int]()
-    for line in (line for detail in details for line in detail["lines"] if line["file"] == file.name):
-        samples[line["line"]] += line["samples"]
+    file, samples = _own_file(root, case), Counter[int]()
+    for detail in details:
+        called = called_lines(root, case, detail)
+        for line in detail["lines"]:
+            name, number = called.get((line["file"], line["line"]), (line["file"], line["line"]))
+            samples[number] += line["samples"] if name == file.name else 0
     said = []
     for number, text in enumerate(file.read_text().splitlines(), start=1):
         share = 100 * samples[number] / sum(detail["samples"] for detail in details)

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from stallgate.extract.evidence import read_details
 from stallgate.extract.reader import function_of
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.measure.plan import Request, plan_cases
-from stallgate.model import Detail
+from stallgate.model import Attempt, Detail
 from stallgate.project.load import Project, load_project
 from stallgate.render.detail import Said, said
 from stallgate.render.view import View
-from stallgate.runs.folder import create_folder
+from stallgate.runs.folder import create_folder, load
 from stallgate.runs.recording import find_recordings, replay
 from tests.conftest import small_tree
 from tests.small_recording import SMALL
@@ -52,10 +53,16 @@ def test_own_lines_are_linked_to_the_code_and_those_of_libraries_stand_apart(
     for row in kernel.own:
         line = marked[row.anchor]
         assert (line.number, line.samples, line.text.rstrip()[:200]) == (row.line.line, row.line.samples, row.line.text)
+        assert 100 * line.called / kernel.samples == pytest.approx(row.called)
     assert {row.line.file for row in kernel.library} == {"triton/language/standard.py"}
     assert {row.line.text for row in kernel.library} == {""}
     assert "cumprod" in {row.line.function for row in kernel.library}
-    assert not any(row.anchor for row in kernel.library)
+    for row in kernel.library:
+        assert (marked[row.anchor].number == row.caller.line) if row.caller is not None else not row.anchor
+    assert {"cumprod", "_prod_combine"} <= {row.line.function for row in kernel.library if row.caller is not None}
+    assert sum(row.called for row in kernel.own) == pytest.approx(
+        sum(row.share for row in kernel.library if row.caller is not None)
+    )
     assert 50 < sum(row.share for row in kernel.own + kernel.library) <= 100 + 1e-9
 
 
@@ -70,8 +77,17 @@ def test_the_code_is_whole_and_marks_all_kernels_of_a_call(measured: tuple[Proje
     rows = [row.line for kernel in told.kernels for row in kernel.own if row.line.line == hottest.number]
     assert hottest.samples == sum(line.samples for line in rows)
     assert {line.reason for line in rows} & {hottest.state.rpartition("(")[2].removesuffix(")")}
-    assert all(bool(line.state) == bool(line.samples) for line in file.lines)
-    assert hottest.share == pytest.approx(100 * hottest.samples / sum(kernel.samples for kernel in told.kernels))
+    assert all(bool(line.state) == bool(line.samples + line.called) for line in file.lines)
+    together = hottest.samples + hottest.called
+    assert hottest.share == pytest.approx(100 * together / sum(kernel.samples for kernel in told.kernels))
+
+
+def test_a_scan_of_the_library_is_charged_to_the_line_that_calls_it(measured: tuple[Project, JudgedRun]) -> None:
+    told = details(*measured)["two_pass_scan"]
+    (file,) = told.files
+    scanned = max(file.lines, key=lambda line: line.called)
+    assert "tl.cumprod(" in scanned.text
+    assert scanned.share > 40, "its own samples alone are a thousandth of that"
 
 
 def test_code_that_is_not_what_was_measured_is_not_shown(measured: tuple[Project, JudgedRun], tmp_path: Path) -> None:
@@ -90,6 +106,23 @@ def test_code_that_is_not_what_was_measured_is_not_shown(measured: tuple[Project
     shutil.copyfile(project.root / variant.path, kept)
     assert details(elsewhere, result)["blocked_scan"].files
     shutil.rmtree(result.folder / "source")
+
+
+def test_a_report_has_the_hottest_instructions_of_a_kernel(measured: tuple[Project, JudgedRun]) -> None:
+    """Each with its place in the kernel, and its share of all samples."""
+    project, _ = measured
+    recording = next((project.reports / "recorded").glob("*/cumprod"))
+    (report,) = [attempt.report for attempt in load(recording).attempts if attempt.kind == "detail" and attempt.report]
+    found = read_details(recording, Attempt(name="1", kind="detail", command=[], started="", report=report))
+    assert found
+    for detail in found:
+        counts = [each.samples for each in detail.instructions]
+        assert counts == sorted(counts, reverse=True)
+        assert 0 < sum(counts) <= detail.samples
+        assert all(each.offset % 16 == 0 and each.text and each.line for each in detail.instructions)
+    hottest = next(detail for detail in found if detail.case.variant == "copy_roof").instructions[0]
+    assert hottest.text.startswith("STG.E.128")
+    assert (hottest.file, hottest.reason) == ("copy_roof.py", "long_scoreboard")
 
 
 # --- a variant in several files ---------------------------------------------------------------------------------------

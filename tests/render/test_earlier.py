@@ -10,8 +10,23 @@ from msgspec.structs import replace
 from stallgate.compare.since import since_last
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import Metric
 from stallgate.project.load import Project, load_project
-from stallgate.render.figures import EarlierStates, FigureRow, Share, warp_states_figure
+from stallgate.render.figures import (
+    Dot,
+    EarlierStates,
+    FigureRow,
+    Limit,
+    Panel,
+    RooflineCeiling,
+    Share,
+    TradePoint,
+    Work,
+    panels_figure,
+    roofline_figure,
+    trade_figure,
+    warp_states_figure,
+)
 from stallgate.render.memory_chart import Link, MemoryPath, memory_figure, memory_paths
 from stallgate.render.pictures import charted_metrics, pictures
 from stallgate.render.sheet import NARROW, WIDE, Shape, Sheet
@@ -57,10 +72,42 @@ def test_charts_have_the_numbers_of_the_run_before(view: View, measured: tuple[P
     assert path.links[-1].before[0] == pytest.approx(1.5 * (path.links[-1].read or 0))
     assert path.hits_before[1] == pytest.approx(0.8 * (path.hits[1] or 0))
     drawn = {picture.name: picture.drawing.svg for picture in pictures(view)}
-    for name, thing in (("units", "thin upright mark"), ("memory", "In brackets"), ("warp-states", "thin bars")):
+    marks = {
+        "targets": "thin upright mark",
+        "distance": "thin upright mark",
+        "units": "thin upright mark",
+        "memory": "In brackets",
+        "warp-states": "thin bars",
+        "occupancy": "thin bar",
+    }
+    for name, thing in marks.items():
         assert thing in drawn[name]
         assert view.base in drawn[name]
         assert " before</title>" in drawn[name]
+
+
+def test_a_trade_and_a_roofline_lead_from_where_a_variant_was() -> None:
+    points = [TradePoint("a", "candidate", 20.0, 0.9, (40.0, 0.5)), TradePoint("b", "candidate", 10.0, 0.8)]
+    trade = trade_figure("title", points, ("waits [%]", "speed"), "the base")
+    works = [Work("a", "candidate", 1e12, 5e12, before=(2e12, 4e12))]
+    ceilings = [RooflineCeiling("peak", flops_per_second=1e14), RooflineCeiling("DRAM", bytes_per_second=3e12)]
+    roofline = roofline_figure("title", works, ceilings, "operations", "the base")
+    for sheet, said in ((trade, "a: 40, 0.5 before"), (roofline, "a: 4 TFLOP/s at 2 FLOP/byte before")):
+        assert [mark.hover for mark in sheet.marks if mark.hover.endswith("before")] == [said]
+        assert "the base" in words(sheet)
+
+
+@pytest.mark.parametrize(("before", "inside"), [(95.0, True), (20.0, False)])
+def test_a_value_of_before_does_not_hide_the_headroom(before: float, inside: bool) -> None:
+    """A mark on the axis, or a head at its edge: what is close to the bound stays apart."""
+    metric = Metric(name="m", title="m", unit="%", direction="higher", names=[])
+    dot = Dot(median=99.0, low=99.0, high=99.0, earlier=before)
+    panel = Panel(metric=metric, dots=[dot], limit=Limit("at_least", 94.0))
+    sheet = panels_figure("title", [FigureRow("scan", "candidate")], [panel], "the base")
+    (mark,) = [each for each in sheet.marks if isinstance(each, Shape) and each.hover.endswith(" before")]
+    assert (len(mark.points) == 2) == inside
+    assert "94" in words(sheet)
+    assert "20" not in [text.words for text in sheet.texts]
 
 
 def test_charts_say_nothing_of_before_where_there_is_no_run(measured: tuple[Project, JudgedRun, Path]) -> None:

@@ -82,7 +82,13 @@ def _dot(chance: Chance, around: float) -> Dot:
     if chance.random() < 0.15:
         return Dot(median=None, low=None, high=None, gap=chance.choice(["absent", _name(chance, 40)]))
     median = chance.choice([around, around * chance.uniform(0.9, 1.1), _value(chance)])
-    return Dot(median=median, low=median * 0.99, high=median * 1.01, before=chance.choice([None, around]))
+    return Dot(
+        median=median,
+        low=median * 0.99,
+        high=median * 1.01,
+        before=chance.choice([None, around]),
+        earlier=chance.choice([None, median, _value(chance)]),
+    )
 
 
 def _panel(chance: Chance, rows: int) -> Panel:
@@ -100,7 +106,7 @@ def _panel(chance: Chance, rows: int) -> Panel:
 def panels(chance: Chance) -> LayOut:
     rows = _rows(chance)
     drawn = [_panel(chance, len(rows)) for _ in range(chance.randint(2, 20))]
-    return partial(panels_figure, _title(chance), rows, drawn)
+    return partial(panels_figure, _title(chance), rows, drawn, _name(chance))
 
 
 def warp_states(chance: Chance) -> LayOut:
@@ -129,10 +135,11 @@ def occupancy(chance: Chance) -> LayOut:
             more=chance.choice(
                 [[], ["one more block: 56 registers a thread", "one more block: 75 kB of shared memory"]]
             ),
+            before=chance.choice([None, 0.0, 25.0, 100.0]),
         )
         for _ in rows
     ]
-    return partial(occupancy_figure, _title(chance), rows, found)
+    return partial(occupancy_figure, _title(chance), rows, found, _name(chance))
 
 
 def trade(chance: Chance) -> LayOut:
@@ -141,8 +148,10 @@ def trade(chance: Chance) -> LayOut:
     points = []
     for row in rows:
         stall, speed = chance.choice([same, (chance.uniform(0, 100), same[1] * chance.uniform(0.5, 1.1))])
-        points.append(TradePoint(name=row.name, role=row.role, stall=stall, speed=speed))
-    return partial(trade_figure, _title(chance), points, ("memory-dependency stall [%]", "fraction of the roof"))
+        before = chance.choice([None, same, (chance.uniform(0, 100), speed * 0.7)])
+        points.append(TradePoint(name=row.name, role=row.role, stall=stall, speed=speed, before=before))
+    axes = ("waits for memory [%]", "fraction of the roof")
+    return partial(trade_figure, _title(chance), points, axes, _name(chance))
 
 
 def roofline(chance: Chance) -> LayOut:
@@ -153,13 +162,14 @@ def roofline(chance: Chance) -> LayOut:
             bytes_per_second=chance.choice([1e12, 10 ** chance.uniform(9, 12.5)]),
             flops_per_second=chance.choice([1e12, 10 ** chance.uniform(9, 15)]),
             by_need=chance.random() < 0.3,
+            before=chance.choice([None, (1e12, 1e12), (2e11, 3e13)]),
         )
         for row in _rows(chance)
     ]
     levels = [10 ** chance.uniform(12, 15) for _ in range(chance.randint(1, 5))]
     ceilings = [RooflineCeiling(name=f"{_name(chance)}, {level:.4g}", flops_per_second=level) for level in levels]
     ceilings += [RooflineCeiling(name=_name(chance), bytes_per_second=10 ** chance.uniform(11, 13)) for _ in "abc"]
-    return partial(roofline_figure, _title(chance), works, ceilings, "FP32 operations")
+    return partial(roofline_figure, _title(chance), works, ceilings, "FP32 operations", _name(chance))
 
 
 def program(chance: Chance) -> LayOut:

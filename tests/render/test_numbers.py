@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from stallgate.model import DETAIL
 from tests.render.browser.pages import made
 from tests.render.page_text import PageText, Text, read_page
-from tests.render.sources import Files, Found, Sources
+from tests.render.sources import Files, Found, Sources, called_lines
 from tests.shared import Shared
 
 
@@ -82,13 +82,39 @@ def kernel_medians(rows: list[dict[str, str]]) -> Kernels:
 def hot_samples(run: Path) -> Samples:
     """(case, kernel, file and line) -> samples; with an empty kernel, those of all kernels of the case."""
     found: Samples = defaultdict(int)
+    for case, detail in details_of(run):
+        for line in detail["lines"]:
+            for kernel in ("", detail["kernel"]):
+                found[case, kernel, f"{line['file']}:{line['line']}"] += line["samples"]
+    return found
+
+
+def called_samples(run: Path) -> Samples:
+    """The same of the libraries' lines that a line called."""
+    found: Samples = defaultdict(int)
+    for case, detail in details_of(run):
+        called = called_lines(run.parents[1], case, detail)
+        for line in detail["lines"]:
+            caller = called.get((line["file"], line["line"]))
+            for kernel in ("", detail["kernel"]) if caller is not None else ():
+                found[case, kernel, ":".join(map(str, caller or ()))] += line["samples"]
+    return found
+
+
+def machine_samples(run: Path) -> Samples:
+    """(case, kernel, offset of an instruction) -> samples."""
+    found: Samples = defaultdict(int)
+    for case, detail in details_of(run):
+        for instruction in detail.get("instructions", []):
+            found[case, detail["kernel"], str(instruction["offset"])] += instruction["samples"]
+    return found
+
+
+def details_of(run: Path) -> Iterator[tuple[str, Any]]:
+    """Each kernel of a case with what its launch with every section said of it."""
     for attempt in json.loads((run / "run.json").read_text())["attempts"]:
         for detail in attempt["details"]:
-            case = "/".join(detail["case"][part] for part in ("problem", "variant", "configuration", "workload"))
-            for line in detail["lines"]:
-                for kernel in ("", detail["kernel"]):
-                    found[case, kernel, f"{line['file']}:{line['line']}"] += line["samples"]
-    return found
+            yield "/".join(detail["case"][part] for part in ("problem", "variant", "configuration", "workload")), detail
 
 
 @cache
@@ -157,15 +183,23 @@ class Page:
         return wrong_numbers(cells, expected, ("data-case", "data-kernel", "data-metric"))
 
     def _lines(self, cells: list[Cell]) -> list[str]:
-        return wrong_numbers(cells, hot_samples(self.run), ("data-case", "data-kernel", "data-line"))
+        expected = {**dict.fromkeys(called_samples(self.run), 0), **hot_samples(self.run)}
+        return wrong_numbers(cells, expected, ("data-case", "data-kernel", "data-line"))
+
+    def _called(self, cells: list[Cell]) -> list[str]:
+        return wrong_numbers(cells, called_samples(self.run), ("data-case", "data-kernel", "data-called"))
+
+    def _machine(self, cells: list[Cell]) -> list[str]:
+        return wrong_numbers(cells, machine_samples(self.run), ("data-case", "data-kernel", "data-instruction"))
 
     def _code(self, cells: list[Cell]) -> list[str]:
         """Marks in the code: the samples of a line of one of the variant's files over all kernels of the case."""
-        expected, wrong = hot_samples(self.run), []
+        expected, called, wrong = hot_samples(self.run), called_samples(self.run), []
         for cell in cells:
             case = str(cell.attributes["data-case"])
             line = f"{cell.attributes['data-file']}:{cell.attributes['data-line']}"
-            if expected.get((case, "", line)) != int(str(cell.attributes["data-samples"])):
+            said = [int(str(cell.attributes[name])) for name in ("data-samples", "data-called")]
+            if [expected[case, "", line], called[case, "", line]] != said:
                 wrong.append(f"{case} {line}")
         return wrong
 
@@ -186,7 +220,14 @@ class Page:
         return [f"no file is said to have {cell.attributes}" for cell in cells]
 
 
-_MARKS = {"code": "data-samples", "lines": "data-line", "changes": "data-change", "answers": "data-worst"}
+_MARKS = {
+    "code": "data-samples",
+    "called": "data-called",
+    "machine": "data-instruction",
+    "lines": "data-line",
+    "changes": "data-change",
+    "answers": "data-worst",
+}
 
 
 def kind(cell: Cell) -> str:
@@ -242,6 +283,7 @@ LEAST = {
     "kernels": 20,
     "lines": 50,
     "code": 50,
+    "called": 5,
     "answers": 5,
 }
 """So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""

@@ -124,7 +124,7 @@ def compare_command(
         show_comparison(found, every)
         show_rules(rules)
     if page:
-        click.echo(f"page: {near(draw_compared(found, after.folder))}", err=as_json)
+        click.echo(f"page: {near(draw_compared(project, found, after))}", err=as_json)
     facts = _facts(found, every, rules)
     found_so_far(facts)
     refuse_empty(found)

@@ -27,12 +27,12 @@ def draw_run(project: Project, result: JudgedRun) -> list[Path]:
     return draw(project, result)
 
 
-def draw_compared(found: RunComparison, folder: Path) -> Path:
-    """Draws the page of two runs into a folder; its path."""
+def draw_compared(project: Project, found: RunComparison, after: JudgedRun) -> Path:
+    """Draws the page of two runs into the folder of the later one; its path."""
     _forget_windows()
-    from stallgate.render.compare_page import draw_comparison
+    from stallgate.render.compare_page import draw_comparison, views_of_both
 
-    return draw_comparison(found, folder)
+    return draw_comparison(found, after.folder, views_of_both(project, found, after))
 
 
 def draw_times(found: Bench, folder: Path) -> None:

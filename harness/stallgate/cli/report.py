@@ -117,5 +117,5 @@ def _drawn_anew(root: Path, folder: Path) -> list[Path]:
 def _compared_anew(root: Path, before: Path, after: Path) -> Path:
     """Draws the page of two runs that were chosen from the list; its path."""
     project = open_project(root, needed=False)
-    found = compare(project, judged(project, str(before), ()), judged(project, str(after), ()))
-    return draw_compared(found, after)
+    run = judged(project, str(after), ())
+    return draw_compared(project, compare(project, judged(project, str(before), ()), run), run)

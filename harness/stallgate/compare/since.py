@@ -56,7 +56,8 @@ class ChangesSinceLast(FrozenStruct, frozen=True):
             for pair in pairs
             for change in pair.changes
             for name in (change.metric, *change.also)
-            if change.obstacle is None and change.base is not None and change.base.median is not None
+            if change.obstacle is None or change.obstacle.code == "conditions_unknown"
+            if change.base is not None and change.base.median is not None
         }
 
     @property

@@ -171,13 +171,20 @@ def foreign_calls(cases: list[ForeignCase]) -> list[ProfiledCall]:
 
 
 def details_of(calls: list[ProfiledCall]) -> list[Detail]:
-    """Advice and hot lines of the launches of each case's first call."""
+    """Advice, hot lines and hot instructions of the launches of each case's first call."""
     first = {call.case: call for call in reversed(calls)}
     return [
-        Detail(case=case, kernel=launch.kernel or "", samples=launch.samples, advice=launch.advice, lines=launch.lines)
+        Detail(
+            case=case,
+            kernel=launch.kernel or "",
+            samples=launch.samples,
+            advice=launch.advice,
+            lines=launch.lines,
+            instructions=launch.instructions,
+        )
         for case in dict.fromkeys(call.case for call in calls)
         for launch in first[case].launches
-        if launch.advice or launch.lines
+        if launch.advice or launch.lines or launch.instructions
     ]
 
 

@@ -15,7 +15,17 @@ import msgspec
 
 from stallgate.errors import DamagedReport
 from stallgate.extract import DETAILS, FROM
-from stallgate.model import FrozenStruct, HotLine, InnerLaunch, Launch, Metric, RawMetric, Reading, RuleResult
+from stallgate.model import (
+    FrozenStruct,
+    HotInstruction,
+    HotLine,
+    InnerLaunch,
+    Launch,
+    Metric,
+    RawMetric,
+    Reading,
+    RuleResult,
+)
 from stallgate.project.catalogue import formula_value, formulas, is_measured, names_in
 
 DEVICE_NAME = "device__attribute_display_name"
@@ -135,6 +145,7 @@ def _launch(index: int, entry: dict[str, Any]) -> Launch:
         samples=entry.get("samples", 0),
         advice=msgspec.convert(entry.get("advice", []), list[RuleResult]),
         lines=msgspec.convert(entry.get("lines", []), list[HotLine]),
+        instructions=msgspec.convert(entry.get("instructions", []), list[HotInstruction]),
     )
 
 

@@ -43,6 +43,9 @@ _MOST_DETAILED = 40
 _HOTTEST_OWN, _HOTTEST_OF_LIBRARIES = 40, 8
 """Most source lines that are kept of a launch."""
 
+_HOTTEST_INSTRUCTIONS = 8
+"""Most machine instructions that are kept of a launch."""
+
 _LONGEST_LINE = 200
 _INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
 """The folders before an installed package. For inlined code ncu names the innermost line, never its callers."""
@@ -283,6 +286,7 @@ def details(action: Any) -> dict[str, Any]:
         "advice": [advice(rule) for rule in action.rule_results_as_dicts()],
         "samples": sum(sum(states.values()) for states in samples.values()),
         "lines": _hottest(action, samples),
+        "instructions": _hottest_instructions(action, samples),
     }
 
 
@@ -335,11 +339,49 @@ def _hottest(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, An
     return own[:_HOTTEST_OWN] + [line for line in lines_of if line["library"]][:_HOTTEST_OF_LIBRARIES]
 
 
+def _hottest_instructions(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, Any]]:
+    """The machine instructions with most samples; none where the report has no machine code."""
+    hottest = sorted(samples, key=lambda place: (-sum(samples[place].values()), place))[:_HOTTEST_INSTRUCTIONS]
+    start = _start(action, hottest[0]) if hottest else 0
+    found = [_instruction(action, place, samples[place], start) for place in hottest]
+    return [instruction for instruction in found if instruction["text"]]
+
+
+_INSTRUCTION = 16
+"""Bytes of a machine instruction, of every architecture since Volta."""
+
+
+def _start(action: Any, place: int) -> int:
+    """The address of a kernel's first instruction."""
+    while action.sass_by_pc(place - _INSTRUCTION):
+        place -= _INSTRUCTION
+    return place
+
+
+def _instruction(action: Any, place: int, states: Counter[str], start: int) -> dict[str, Any]:
+    reason, most = states.most_common(1)[0]
+    info = action.source_info(place)
+    return {
+        "offset": place - start,
+        "text": " ".join(action.sass_by_pc(place).split())[:_LONGEST_LINE],
+        "samples": sum(states.values()),
+        "reason": reason,
+        "reason_samples": most,
+        "file": _file(info.file_name()) if info is not None else "",
+        "line": info.line() if info is not None else 0,
+    }
+
+
+def _file(path: str) -> str:
+    """A file without its folders; of an installed package from the package on."""
+    return _INSTALLED.sub("", path) if _INSTALLED.match(path) else path.rsplit("/", 1)[-1]
+
+
 def _line(path: str, number: int, states: Counter[str], source: str) -> dict[str, Any]:
     reason, most = states.most_common(1)[0]
     library = _INSTALLED.match(path) is not None
     return {
-        "file": _INSTALLED.sub("", path) if library else path.rsplit("/", 1)[-1],
+        "file": _file(path),
         "line": number,
         "text": "" if library else _text(source, number),
         "samples": sum(states.values()),

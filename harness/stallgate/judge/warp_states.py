@@ -21,6 +21,7 @@ _WORDS = {
     "dispatch_stall": "dispatcher",
     "branch_resolving": "branch target",
     "no_instruction": "instruction fetch",
+    "no_instructions": "instruction fetch",
     "imc_miss": "constant cache",
     "sleeping": "sleep",
     "misc": "other reasons",

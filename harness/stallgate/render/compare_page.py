@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
+from msgspec.structs import replace
 
+from stallgate.compare.since import ChangesSinceLast
 from stallgate.compare.two_runs import Pair, RunComparison, times_finding
 from stallgate.compare.words import CHANGED_WORDS, WORD_ORDER, Change, Word, word_label
 from stallgate.extract.table import Summary
 from stallgate.formatting import has_own_unit, rounded, spaced, with_unit
+from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import FrozenStruct
+from stallgate.project.load import Project
 from stallgate.project.paths import inside, slug
 from stallgate.render.compare_figures import Shift, times_figure
 from stallgate.render.figures import FigureRow, fitting
 from stallgate.render.imports import about_pair, about_unpaired, reserved, unpaired
+from stallgate.render.pictures import Picture, pictures
 from stallgate.render.sheet import page_svg
 from stallgate.render.template import template
+from stallgate.render.view import View
 from stallgate.runs.folder import write_whole
 from stallgate.runs.naming import place_name
 
@@ -87,12 +94,35 @@ class ComparedWorkload(FrozenStruct, frozen=True):
     alt: str
     size: float
     """The largest change of a time, or of a target that was crossed; 0 where none changed."""
+    pictures: list[Picture]
+    """The figures of the later run, with the earlier one beside it."""
 
 
-def draw_comparison(found: RunComparison, folder: Path) -> Path:
-    """Writes the page into a folder, the run's; returns its path."""
+_MOST_PICTURED = 6
+"""Most workloads with the figures of both runs: those that changed most; the tables have all."""
+
+
+def views_of_both(project: Project, found: RunComparison, after: JudgedRun) -> list[View]:
+    """The workloads of the later run; their figures have the earlier one beside it."""
+    places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
+    known = {(case.case.problem, case.case.workload) for case in after.run.cases}
+    return [
+        View(project, after, *place, ChangesSinceLast(problem=place[0], base=found.base.name, found=found))
+        for place in places
+        if place in known
+    ]
+
+
+def draw_comparison(found: RunComparison, folder: Path, views: Sequence[View] = ()) -> Path:
+    """Writes the page into a folder, the run's; returns its path.
+
+    Args:
+        found: the two runs.
+        folder: the later run's.
+        views: its workloads, for their figures.
+    """
     page = inside(folder, f"{COMPARED}{slug(found.base.name)}.html")
-    write_whole(page, _html(found).encode())
+    write_whole(page, _html(found, views).encode())
     return page
 
 
@@ -100,13 +130,13 @@ _MOST_LINES = 20_000
 """Rows of the table of two imported runs with more of which it has only the metrics to look at first."""
 
 
-def _html(found: RunComparison) -> str:
+def _html(found: RunComparison, views: Sequence[View]) -> str:
     places = list(dict.fromkeys((pair.case.problem, pair.case.workload) for pair in found.pairs))
     told = [(pair, change) for pair in found.pairs for change in pair.changes]
     only = found.imported and len(told) > _MOST_LINES
     if only:
         told = [(pair, change) for pair, change in told if change.metric in found.main]
-    sections = [] if found.imported else [_section(found, problem, workload) for problem, workload in places]
+    sections = [] if found.imported else _with_pictures([_section(found, *place) for place in places], views)
     changed = [change for change in told if change[1].word in CHANGED_WORDS]
     return template("compare.html.j2").render(
         found=found,
@@ -116,6 +146,7 @@ def _html(found: RunComparison) -> str:
         unchanged="" if changed or not found.comparable else unchanged_in_words(found),
         changed=[line_of(*each) for each in sorted(changed, key=_best_first)],
         imported=_imported(found) if found.imported else None,
+        seen=[(view.title, pictures(view)) for view in views[:_MOST_PICTURED]] if found.imported else [],
         reserved=reserved(found),
         marks=WORD_MARKS,
         only=found.main if only else [],
@@ -172,7 +203,22 @@ def _section(found: RunComparison, problem: str, workload: str) -> ComparedWorkl
         svg=page_svg(partial(times_figure, times_finding(pairs), rows, shifts)),
         alt=". ".join(f"{row.name}: {shift.said}" for row, shift in zip(rows, shifts, strict=True)),
         size=max(_sizes(pairs), default=0.0),
+        pictures=[],
     )
+
+
+def _with_pictures(sections: list[ComparedWorkload], views: Sequence[View]) -> list[ComparedWorkload]:
+    """The workloads with their figures, as far as a page has those."""
+    of = {f"{view.problem}-{view.workload}": view for view in views}
+    order = sorted((section.anchor for section in sections if section.anchor in of), key=_largest_of(sections))
+    drawn = {anchor: pictures(of[anchor]) for anchor in order[:_MOST_PICTURED]}
+    return [replace(section, pictures=drawn.get(section.anchor, [])) for section in sections]
+
+
+def _largest_of(sections: list[ComparedWorkload]) -> Callable[[str], float]:
+    """What sorts the anchors of workloads by the size of their changes, the largest first."""
+    sizes = {section.anchor: -section.size for section in sections}
+    return sizes.__getitem__
 
 
 def _sizes(pairs: list[Pair]) -> list[float]:

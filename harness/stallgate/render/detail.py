@@ -7,7 +7,7 @@ that the case loaded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile
 from stallgate.judge.warp_states import state_words
-from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotLine, Role, RuleResult
+from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotInstruction, HotLine, Role, RuleResult
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
+from stallgate.render.callers import Place, callers
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12
@@ -40,7 +41,21 @@ class HotRow(FrozenStruct, frozen=True):
     share: float
     """Share of its kernel's samples, in per cent."""
     anchor: str
-    """The line in the code below; empty where it is not there."""
+    """The line in the code below, of a library's line that of its caller; empty where it is not there."""
+    called: float = 0.0
+    """The same of the libraries' lines that it called."""
+    caller: Place | None = None
+    """Of a library's line: the line that called it, where that is known."""
+
+
+class InstructionRow(FrozenStruct, frozen=True):
+    """A row in the table of hot instructions."""
+
+    instruction: HotInstruction
+    share: float
+    """Share of its kernel's samples, in per cent."""
+    anchor: str
+    """Its line in the code below; empty where it is not there."""
 
 
 class HotKernel(FrozenStruct, frozen=True):
@@ -53,6 +68,7 @@ class HotKernel(FrozenStruct, frozen=True):
     own: list[HotRow]
     """Lines of the files that the kernel was written in."""
     library: list[HotRow]
+    instructions: list[InstructionRow]
     advice: list[RuleResult]
 
 
@@ -62,8 +78,10 @@ class CodeLine(FrozenStruct, frozen=True):
     number: int
     text: str
     samples: int = 0
+    called: int = 0
+    """Samples of the libraries' lines that it called."""
     share: float = 0.0
-    """Share of the samples of all the call's kernels, in per cent."""
+    """Share of both of the samples of all the call's kernels, in per cent."""
     anchor: str = ""
     """Anchor of a line with samples; empty for others."""
     state: str = ""
@@ -111,31 +129,85 @@ def said(view: View, anchor: str) -> list[Said]:
 
 def _said(view: View, case: Case, details: list[Detail], anchor: str) -> Said:
     sources = measured_sources(view, case)
-    files = _files(sources, details, anchor)
+    texts = {name: source.copy.read_text(errors="replace") for name, source in sources.items()}
+    known = [_Charged(detail, callers(texts, detail)) for detail in details]
+    files = _files(sources, known, anchor)
     anchors = {(file.name, line.number): line.anchor for file in files for line in file.lines}
-    kernels = [_kernel(detail, set(sources), anchors) for detail in details]
+    kernels = [_kernel(charged, texts, anchors) for charged in known]
     return Said(name=view.name(case), case=case.name, left=_left(view, case), kernels=kernels, files=files)
 
 
-def _kernel(detail: Detail, known: set[str], anchors: dict[tuple[str, int], str]) -> HotKernel:
-    rows = [
-        HotRow(
-            line=line,
-            share=100 * line.samples / detail.samples,
-            anchor="" if line.library else anchors.get((line.file, line.line), ""),
-        )
-        for line in detail.lines
-        if line.samples and detail.samples
-    ]
-    own = [row for row in rows if not row.line.library]
+class _Charged(FrozenStruct, frozen=True):
+    """The details of a launch, and who called the lines of libraries."""
+
+    detail: Detail
+    callers: dict[HotLine, Place]
+
+    def called_by(self, place: Place) -> list[HotLine]:
+        """The lines of libraries that a line called."""
+        return [line for line, caller in self.callers.items() if caller == place]
+
+    def places(self) -> list[Place]:
+        """The lines of the variant with samples, their own or a library's."""
+        own = [Place(line.file, line.line) for line in self.detail.lines if not line.library and line.samples]
+        return list(dict.fromkeys([*own, *self.callers.values()]))
+
+
+def _kernel(charged: _Charged, texts: dict[str, str], anchors: dict[tuple[str, int], str]) -> HotKernel:
+    detail = charged.detail
+    own = [_own_row(charged, place, texts, anchors) for place in charged.places() if detail.samples]
     files = {row.line.file for row in own}
     return HotKernel(
         name=detail.kernel,
-        file=files.pop() if len(files) == 1 and files <= known else "",
+        file=files.pop() if len(files) == 1 and files <= texts.keys() else "",
         samples=detail.samples,
-        own=own,
-        library=[row for row in rows if row.line.library],
+        own=sorted(own, key=lambda row: -row.share - row.called),
+        library=[
+            HotRow(
+                line=line,
+                share=_share(line.samples, detail),
+                anchor=anchors.get((caller.file, caller.line), "") if caller is not None else "",
+                caller=caller,
+            )
+            for line in detail.lines
+            if line.library and line.samples and detail.samples
+            for caller in [charged.callers.get(line)]
+        ],
+        instructions=[
+            InstructionRow(instruction=each, share=_share(each.samples, detail), anchor=_anchor_of(each, anchors))
+            for each in detail.instructions
+            if detail.samples
+        ],
         advice=_by_gain(detail.advice),
+    )
+
+
+def _share(samples: int, detail: Detail) -> float:
+    return 100 * samples / detail.samples
+
+
+def _anchor_of(instruction: HotInstruction, anchors: dict[tuple[str, int], str]) -> str:
+    """The line of an instruction in the code; a library's file has its folders, and is not there."""
+    return anchors.get((instruction.file, instruction.line), "")
+
+
+def _own_row(charged: _Charged, place: Place, texts: dict[str, str], anchors: dict[tuple[str, int], str]) -> HotRow:
+    """A line of the variant; one without samples of its own is there for what it called."""
+    detail, called = charged.detail, charged.called_by(place)
+    own = (line for line in detail.lines if not line.library and (line.file, line.line) == (place.file, place.line))
+    line = next(own, None) or replace(
+        max(called, key=lambda each: each.samples),
+        file=place.file,
+        line=place.line,
+        text=texts[place.file].splitlines()[place.line - 1],
+        samples=0,
+        library=False,
+    )
+    return HotRow(
+        line=line,
+        share=_share(line.samples, detail),
+        called=_share(sum(each.samples for each in called), detail),
+        anchor=anchors.get((place.file, place.line), ""),
     )
 
 
@@ -214,51 +286,69 @@ def _unchanged(view: View, path: str, is_measured: _IsMeasured) -> Path | None:
     return None
 
 
-def _files(sources: dict[str, MeasuredSource], details: Sequence[Detail], anchor: str) -> list[CodeFile]:
+def _files(sources: dict[str, MeasuredSource], known: Sequence[_Charged], anchor: str) -> list[CodeFile]:
     """The files with hot lines: the variant's own, then the others, the hottest first."""
-    samples: dict[str, Counter[int]] = {name: Counter() for name in sources}
-    for line in (line for detail in details for line in detail.lines):
-        if line.file in samples and not line.library:
-            samples[line.file][line.line] += line.samples
-    states = _states(details)
-    total = sum(detail.samples for detail in details)
-    hot = [name for name in sources if total and samples[name].total()]
-    order = sorted(hot, key=lambda name: (not sources[name].is_own, -samples[name].total()))[:MOST_FILES]
+    found = {name: _Samples() for name in sources}
+    for place, line in _found_at(known):
+        if place.file in found:
+            found[place.file].add(place.line, line)
+    total = sum(charged.detail.samples for charged in known)
+    hot = [name for name in sources if total and found[name].total]
+    order = sorted(hot, key=lambda name: (not sources[name].is_own, -found[name].total))[:MOST_FILES]
     return [
         CodeFile(
             name=name,
             path=sources[name].path,
             is_own=sources[name].is_own,
-            lines=[
-                replace(line, state=states.get((name, line.number), ""))
-                for line in _lines(
-                    sources[name].copy, samples[name], total, f"{anchor}-file-{number}" if number else anchor
-                )
-            ],
+            lines=_lines(sources[name].copy, found[name], total, f"{anchor}-file-{number}" if number else anchor),
         )
         for number, name in enumerate(order)
     ]
 
 
-def _states(details: Sequence[Detail]) -> dict[tuple[str, int], str]:
-    """File and line -> the most frequent state of its samples, in words; over all kernels of a call."""
-    found: dict[tuple[str, int], Counter[str]] = {}
-    for line in (line for detail in details for line in detail.lines):
-        if line.samples and not line.library:
-            found.setdefault((line.file, line.line), Counter())[line.reason] += line.reason_samples
-    return {place: state_words(states.most_common(1)[0][0]) for place, states in found.items()}
+class _Samples:
+    """The samples of each line of a file: its own, those of what it called, and what their warps mostly did."""
+
+    def __init__(self) -> None:
+        self.own: Counter[int] = Counter()
+        self.called: Counter[int] = Counter()
+        self._states: dict[int, Counter[str]] = {}
+
+    def add(self, number: int, line: HotLine) -> None:
+        (self.called if line.library else self.own)[number] += line.samples
+        self._states.setdefault(number, Counter())[line.reason] += line.reason_samples
+
+    @property
+    def total(self) -> int:
+        return self.own.total() + self.called.total()
+
+    def state(self, number: int) -> str:
+        """The most frequent state of a line, in words; empty where it has no samples."""
+        states = self._states.get(number)
+        return state_words(states.most_common(1)[0][0]) if states else ""
 
 
-def _lines(path: Path, samples: Counter[int], total: int, anchor: str) -> list[CodeLine]:
+def _found_at(known: Sequence[_Charged]) -> Iterator[tuple[Place, HotLine]]:
+    """Hot lines with the line of the variant that is charged with them: itself, or the caller."""
+    for charged in known:
+        for line in charged.detail.lines:
+            caller = charged.callers.get(line) if line.library else Place(line.file, line.line)
+            if caller is not None and line.samples:
+                yield caller, line
+
+
+def _lines(path: Path, found: _Samples, total: int, anchor: str) -> list[CodeLine]:
     """The lines of a file, each with its share of all samples."""
     texts = path.read_text(errors="replace").splitlines()[:LONGEST_CODE]
     return [
         CodeLine(
             number=number,
             text=text,
-            samples=samples[number],
-            share=100 * samples[number] / total,
-            anchor=f"{anchor}-{number}" if samples[number] else "",
+            samples=found.own[number],
+            called=found.called[number],
+            share=100 * (found.own[number] + found.called[number]) / total,
+            anchor=f"{anchor}-{number}" if found.own[number] + found.called[number] else "",
+            state=found.state(number),
         )
         for number, text in enumerate(texts, start=1)
     ]

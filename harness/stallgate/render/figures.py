@@ -74,6 +74,8 @@ class Dot(FrozenStruct, frozen=True):
     """Text shown instead of a dot."""
     before: float | None = None
     """The accepted value of a variant, where there is one."""
+    earlier: float | None = None
+    """The value in an earlier run, where there is one to compare with."""
 
 
 class Limit(FrozenStruct, frozen=True):
@@ -101,10 +103,13 @@ class FigureRow(FrozenStruct, frozen=True):
     role: Role
 
 
-def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel], width: float = WIDE) -> Sheet:
+def panels_figure(
+    title: str, rows: Sequence[FigureRow], panels: Sequence[Panel], base: str = "", width: float = WIDE
+) -> Sheet:
     """A panel for each metric, a row for each variant; what meets a bound lies on the tinted side.
 
-    Panels stand side by side as far as there is room, then below each other.
+    Panels stand side by side as far as there is room, then below each other. A thin upright mark is the value in the
+    earlier run that ``base`` names.
     """
     sheet = Sheet(title, width)
     names = names_width(rows, width)
@@ -112,6 +117,9 @@ def panels_figure(title: str, rows: Sequence[FigureRow], panels: Sequence[Panel]
     beside = -(-len(panels) // -(-len(panels) // beside))
     for first in range(0, len(panels), beside):
         _line_of_panels(sheet, rows, [_in_fitting_unit(panel) for panel in panels[first : first + beside]], beside)
+    if any(dot.earlier is not None for panel in panels for dot in panel.dots):
+        said = Style(size=SMALL, colour=MUTED)
+        sheet.height += sheet.paragraph((6, sheet.height, width - 12), f"thin upright mark: in {base}", said) + 6
     return sheet
 
 
@@ -149,7 +157,7 @@ def _in_fitting_unit(panel: Panel) -> Panel:
 
 
 def _divided(dot: Dot, by: float) -> Dot:
-    ends = {name: getattr(dot, name) for name in ("median", "low", "high", "before")}
+    ends = {name: getattr(dot, name) for name in ("median", "low", "high", "before", "earlier")}
     return replace(dot, **{name: value / by if value is not None else None for name, value in ends.items()})
 
 
@@ -254,6 +262,7 @@ def _draw_dot(sheet: Sheet, scale: Scale, y: float, row: FigureRow, found: tuple
     if dot.before is not None and scale.holds(dot.before):
         before = f"{row.name}: {rounded(dot.before, 6)} {panel.metric.unit} accepted before"
         sheet.dot(scale.at(dot.before), y, 4.5, stroke=FAINT, hover=before)
+    _draw_earlier(sheet, scale, y, row, found)
     if scale.holds(median):
         sheet.line([(scale.at(low), y), (scale.at(high), y)], ink, 5.0, alpha=0.45)
         sheet.dot(x, y, 4.0, fill=ink, hover=hover)
@@ -261,6 +270,21 @@ def _draw_dot(sheet: Sheet, scale: Scale, y: float, row: FigureRow, found: tuple
         _draw_cut(sheet, scale, (x, y), ink, hover)
     reach = (x - scale.at(low), scale.at(high) - x)
     _write_value(sheet, scale, (x, y, *reach), rounded(median, zeros=not _is_count(panel)), hover)
+
+
+def _draw_earlier(sheet: Sheet, scale: Scale, y: float, row: FigureRow, found: tuple[Dot, Panel]) -> None:
+    """A thin upright mark where the value was in the earlier run; a small head at the edge where it lies outside."""
+    dot, panel = found
+    if dot.earlier is None:
+        return
+    x = scale.at(dot.earlier)
+    hover = f"{row.name}: {rounded(dot.earlier, 6)} {panel.metric.unit} before"
+    if scale.holds(dot.earlier):
+        sheet.line([(x, y - 8), (x, y + 8)], INK, 1.5, hover=hover)
+        return
+    step = -5.0 if x >= scale.end else 5.0
+    points = [(x, y + 8), (x + step, y + 5), (x + step, y + 11)]
+    sheet.marks.append(Shape(points, fill=INK, hover=hover, group=sheet.group))
 
 
 def _is_count(panel: Panel) -> bool:
@@ -551,10 +575,17 @@ class Occupancy(FrozenStruct, frozen=True):
     """What limits it."""
     more: list[str] = []
     """What one more block on a multiprocessor would take, each with one number."""
+    before: float | None = None
+    """What was achieved in an earlier run, where there is one to compare with."""
 
 
-def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy], width: float = WIDE) -> Sheet:
-    """A bar for what was achieved, a tick for what was possible, and in words what limits it, and what more takes."""
+def occupancy_figure(
+    title: str, rows: Sequence[FigureRow], found: Sequence[Occupancy], base: str = "", width: float = WIDE
+) -> Sheet:
+    """A bar for what was achieved, a tick for what was possible, and in words what limits it, and what more takes.
+
+    A thin bar is what was achieved in the earlier run that ``base`` names.
+    """
     sheet = Sheet(title, width)
     names = names_width(rows, width)
     start = 6 + names
@@ -582,6 +613,7 @@ def occupancy_figure(title: str, rows: Sequence[FigureRow], found: Sequence[Occu
         y += height
     sheet.height = bottom + SMALL + 10
     what = "occupancy [%]: the bar is what was achieved, the mark what its resources allow"
+    what += f"; thin bar: in {base}" if any(each.before is not None for each in found) else ""
     sheet.height += sheet.paragraph((start, sheet.height, width - start - 6), what, style) + 6
     return sheet
 
@@ -596,6 +628,9 @@ def _draw_occupancy(
     y, achieved = top + height / 2, occupancy.achieved
     hover = f"{row.name}: {rounded(achieved, 6)} % achieved of {occupancy.possible:.4g} % possible"
     sheet.bar(Box(scale.start, y - 7, scale.at(achieved), y + 7), INKS[row.role], alpha=0.55, hover=hover)
+    if occupancy.before is not None:
+        said = f"{row.name}: {rounded(occupancy.before, 6)} % achieved before"
+        sheet.bar(Box(scale.start, y + 8, scale.at(occupancy.before), y + 11), INKS[row.role], hover=said)
     tick = scale.at(occupancy.possible)
     sheet.line([(tick, y - 10), (tick, y + 10)], INK, 2.2)
     words = f"{achieved:.0f}"
@@ -611,6 +646,8 @@ class TradePoint(FrozenStruct, frozen=True):
     role: Role
     stall: float
     speed: float
+    before: tuple[float, float] | None = None
+    """Both in an earlier run, where there is one to compare with."""
 
 
 LONGEST_TITLE = 102
@@ -620,11 +657,19 @@ MOST_NAMES = 16
 """Most labelled points of a scatter; the others show their name on hover."""
 
 
-def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str], width: float = WIDE) -> Sheet:
-    """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both."""
+def trade_figure(
+    title: str, points: Sequence[TradePoint], axes: tuple[str, str], base: str = "", width: float = WIDE
+) -> Sheet:
+    """Speed (higher is better) against stall share (lower is better), with the points that no other beats in both.
+
+    A line leads to a point from where it was in the earlier run that ``base`` names.
+    """
     sheet = Sheet(title, width)
     panel = scatter_panel(sheet, axes)
-    across, up = scatter_scales(panel, [p.stall for p in points], [p.speed for p in points])
+    earlier = [p.before for p in points if p.before is not None]
+    across, up = scatter_scales(
+        panel, [p.stall for p in points] + [x for x, _ in earlier], [p.speed for p in points] + [y for _, y in earlier]
+    )
     draw_ticks(sheet, across, panel.top, panel.bottom)
     draw_side_ticks(sheet, up, panel)
     best = front(points)
@@ -637,11 +682,21 @@ def trade_figure(title: str, points: Sequence[TradePoint], axes: tuple[str, str]
         x, y = across.at(point.stall), up.at(point.speed)
         hover = f"{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {rounded(point.speed, 4)}"
         alpha = 0.95 if point in best else 0.35
+        _draw_way(sheet, (across, up), (x, y), point)
         taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover).box)
         places += [Point(x, y, point.name, hover=hover)] * (point in labelled)
     unnamed = label_points(sheet, panel, places, taken)
-    below_scatter(sheet, panel, axes[0], unnamed)
+    below_scatter(sheet, panel, axes[0] + (f"; lines come from where it was in {base}" if earlier else ""), unnamed)
     return sheet
+
+
+def _draw_way(sheet: Sheet, scales: tuple[Scale, Scale], place: tuple[float, float], point: TradePoint) -> None:
+    """A thin line to a point from where it was before."""
+    if point.before is not None:
+        start = (scales[0].at(point.before[0]), scales[1].at(point.before[1]))
+        hover = f"{point.name}: {point.before[0]:.4g}, {rounded(point.before[1], 4)} before"
+        sheet.line([start, place], INKS[point.role], 1.0, alpha=0.5)
+        sheet.dot(*start, 2.5, fill=INKS[point.role], alpha=0.5, hover=hover)
 
 
 def front(points: Sequence[TradePoint]) -> list[TradePoint]:
@@ -673,10 +728,17 @@ class Work(FrozenStruct, frozen=True):
     flops_per_second: float
     by_need: bool = False
     """The operations are those that the workload needs: they were not counted."""
+    before: tuple[float, float] | None = None
+    """Bytes and operations per second in an earlier run, where there is one to compare with."""
 
 
 def roofline_figure(
-    title: str, works: Sequence[Work], ceilings: Sequence[RooflineCeiling], counted: str, width: float = WIDE
+    title: str,
+    works: Sequence[Work],
+    ceilings: Sequence[RooflineCeiling],
+    counted: str,
+    base: str = "",
+    width: float = WIDE,
 ) -> Sheet:
     """Operations per second over operations per byte, both logarithmic, under the ceilings.
 
@@ -685,6 +747,7 @@ def roofline_figure(
         works: a dot for each; hollow where its operations are by need.
         ceilings: at least one of bytes and one of operations.
         counted: the operations in words, such as ``FP32 operations``.
+        base: the earlier run that small dots are of.
         width: the figure's, in pixels.
     """
     sheet = Sheet(title, width)
@@ -696,7 +759,9 @@ def roofline_figure(
     keys = [_draw_ceiling(sheet, (across, up), ceiling, ceilings) for ceiling in ceilings]
     places = [_draw_work(sheet, (across, up), work, taken) for work in works]
     unnamed = label_points(sheet, panel, places, taken)
-    below_scatter(sheet, panel, f"{counted} for each byte of traffic [FLOP/byte]", unnamed)
+    axis = f"{counted} for each byte of traffic [FLOP/byte]"
+    axis += f"; small dots: in {base}" if any(work.before is not None for work in works) else ""
+    below_scatter(sheet, panel, axis, unnamed)
     _line_legend(sheet, keys)
     return sheet
 
@@ -709,8 +774,10 @@ def _roofline_scales(panel: Box, works: Sequence[Work], ceilings: Sequence[Roofl
     """Logarithmic axes that hold every dot and ridge."""
     levels = [c.flops_per_second for c in ceilings if c.flops_per_second is not None]
     slopes = [c.bytes_per_second for c in ceilings if c.bytes_per_second is not None]
-    done = [work.flops_per_second for work in works if work.flops_per_second > 0] or levels
-    intensities = [_intensity(work) for work in works if work.flops_per_second > 0]
+    pairs = [(work.bytes_per_second, work.flops_per_second) for work in works]
+    pairs += [work.before for work in works if work.before is not None]
+    done = [flops for _, flops in pairs if flops > 0] or levels
+    intensities = [flops / moved for moved, flops in pairs if flops > 0]
     ridges = [level / slope for level in levels for slope in slopes]
     left, right = min(intensities + ridges) / 4, 4 * max(intensities + ridges)
     lowest = min(done + [left * slope for slope in slopes] + levels)
@@ -727,6 +794,12 @@ def _draw_work(sheet: Sheet, scales: tuple[Scale, Scale], work: Work, taken: lis
     rate = f"{rounded(work.flops_per_second / TERA, 4)} TFLOP/s {how}"
     hover = f"{work.name}: {rate} at {rounded(intensity, 4)} FLOP/byte"
     fill, stroke = (PAPER, ink) if work.by_need else (ink, "")
+    if work.before is not None:
+        moved, done = work.before
+        said = f"{work.name}: {rounded(done / TERA, 4)} TFLOP/s at {rounded(done / moved, 4)} FLOP/byte before"
+        start = (scales[0].at(done / moved), scales[1].at(done))
+        sheet.line([start, (x, y)], ink, 1.0, alpha=0.5)
+        taken.append(sheet.dot(*start, 2.5, fill=ink, alpha=0.5, hover=said).box)
     taken.append(sheet.dot(x, y, 5.0, fill=fill, stroke=stroke, hover=hover).box)
     return Point(x, y, f"{work.name} (by need)" if work.by_need else work.name)
 

@@ -23,6 +23,7 @@ from stallgate.formatting import (
 )
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import missed_by, value_and_bound
+from stallgate.judge.warp_states import state_words
 from stallgate.model import Environment, FrozenStruct, GpuSpec, Metric, Origin, Run, Settings, Stage, Status, Verdict
 from stallgate.project.load import Project
 from stallgate.project.paths import Slugs
@@ -127,10 +128,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     changes = [changes_of(since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
-    sections = [
-        _section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}"))
-        for place, view in enumerate(counted_parts(views))
-    ]
+    sections: list[PageSection] = []
+    files: list[Path] = []
+    for place, view in enumerate(counted_parts(views)):
+        sections.append(_section(view, place, place in pictured, stems.of(f"{view.problem}/{view.workload}")))
+        files += [_write(result, file, picture) for file, picture in sections[-1].drawn]
     page, text = result.folder / "report.html", result.folder / "summary.md"
     picture = program_picture(result.run.program) if result.run.program is not None else None
     advised, fault = advice_part(project, result)
@@ -141,7 +143,6 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
         text,
         summary(result, project.catalogue, views, [[file for file, _ in s.drawn] for s in sections], changes).encode(),
     )
-    files = [_write(result, file, picture) for section in sections for file, picture in section.drawn]
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
 
@@ -168,6 +169,7 @@ _IN_WORDS = {
     "pair": value_and_bound,
     "unit_in_heading": unit_in_heading,
     "workload_of": workload_of,
+    "state_words": state_words,
 }
 """What the template writes values with."""
 

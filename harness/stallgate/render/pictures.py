@@ -60,7 +60,14 @@ class Picture(FrozenStruct, frozen=True):
 def charted_metrics(catalogue: Catalogue) -> list[str]:
     """The metrics that charts show of an earlier run as well."""
     states = [metric.name for metric in catalogue.metrics.values() if metric.state is not None]
-    return [*UNIT_METRICS, *MEMORY_METRICS, *states, "warps_active", "instructions"]
+    return [*UNIT_METRICS, *MEMORY_METRICS, *states, *_CHARTED]
+
+
+_CHARTED = (
+    *("warps_active", "instructions", "achieved_occupancy", "memory_dependency_stall"),
+    *("effective_bandwidth", "traffic", "tflops", "tflops_needed"),
+)
+"""What charts show beside units, the way of the bytes, warp states, and the metrics of the stages."""
 
 
 def pictures(view: View) -> list[Picture]:
@@ -113,7 +120,7 @@ def _targets(view: View) -> Picture | None:
     if not panels:
         return None
     title = titled(view, workload_finding(view))
-    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    drawn = drawing(partial(panels_figure, title, view.rows, panels, view.base))
     return Picture(name="targets", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
 
 
@@ -232,12 +239,13 @@ def _dot(view: View, case: CaseResult, metric: Metric, scale: float) -> Dot:
     summary = view.summary(case, metric.name)
     if summary is None or summary.median is None or summary.low is None or summary.high is None:
         return Dot(median=None, low=None, high=None, gap=_gap(view, case, metric.name))
-    before = _accepted(view, case, metric)
+    before, earlier = _accepted(view, case, metric), view.earlier(case, metric.name)
     return Dot(
         median=summary.median * scale,
         low=summary.low * scale,
         high=summary.high * scale,
         before=before * scale if before is not None else None,
+        earlier=earlier * scale if earlier is not None else None,
     )
 
 
@@ -280,7 +288,7 @@ def _distance(view: View) -> Picture | None:
         panels.append(_panel(view, view.metric("effective_bandwidth")))
         panels.append(replace(_panel(view, view.metric("traffic")), roof=1.0, roof_label="needed"))
     title = titled(view, _distance_in_words(view, view.roof))
-    drawn = drawing(partial(panels_figure, title, view.rows, panels))
+    drawn = drawing(partial(panels_figure, title, view.rows, panels, view.base))
     return Picture(name="distance", title=title, drawing=drawn, alt=f"{title}. {_in_words(view, panels)}")
 
 
@@ -419,7 +427,7 @@ def _occupancy(view: View) -> Picture | None:
         for row, occupancy in zip(view.rows, found, strict=True)
         if occupancy.achieved is not None
     ]
-    drawn = drawing(partial(occupancy_figure, title, view.rows, found))
+    drawn = drawing(partial(occupancy_figure, title, view.rows, found, view.base))
     return Picture(name="occupancy", title=title, drawing=drawn, alt=f"{title}: {'; '.join(words)}")
 
 
@@ -429,6 +437,7 @@ def _occupancy_of(view: View, case: CaseResult) -> Occupancy:
         possible=view.median(case, "theoretical_occupancy"),
         limiter=limiter(view, case),
         more=one_more_block(view, case),
+        before=view.earlier(case, "achieved_occupancy"),
     )
 
 
@@ -505,7 +514,7 @@ def _trade(view: View) -> Picture | None:
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
-    figure = partial(trade_figure, title, points, ("memory-dependency stall [%]", speed))
+    figure = partial(trade_figure, title, points, ("waits for memory [%]", speed), view.base)
     words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=drawing(figure), alt=f"{title}. Not beaten in both: {words}")
 
@@ -519,7 +528,15 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
         return []
     name = case.case.configuration if alone else view.name(case.case)
     name = view.marked(case, figure_name(name))
-    return [TradePoint(name=name, role=case.role, stall=stall, speed=speed)]
+    return [TradePoint(name=name, role=case.role, stall=stall, speed=speed, before=_point_before(view, case))]
+
+
+def _point_before(view: View, case: CaseResult) -> tuple[float, float] | None:
+    """The same in the earlier run."""
+    stall, share = view.earlier(case, "memory_dependency_stall"), view.earlier(case, ROOF_FRACTION)
+    duration = view.earlier(case, "duration")
+    speed = share if view.roof is not None else 1e9 / duration if duration else None
+    return (stall, speed) if stall is not None and speed is not None else None
 
 
 def _roofline(view: View) -> Picture | None:
@@ -536,5 +553,5 @@ def _roofline(view: View) -> Picture | None:
         for w in found.works
     ]
     under = listed([ceiling.name for ceiling in found.ceilings if ceiling.flops_per_second is not None])
-    drawn = drawing(partial(roofline_figure, title, found.works, found.ceilings, counted))
+    drawn = drawing(partial(roofline_figure, title, found.works, found.ceilings, counted, view.base))
     return Picture(name="roofline", title=title, drawing=drawn, alt=f"{title}, under {under}: {'; '.join(words)}")

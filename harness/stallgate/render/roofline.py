@@ -65,11 +65,23 @@ def roofline(view: View) -> Roofline | None:
     levels, slope = _levels(view, rates, pipes), _slope(view, rates, found)
     if not found or not levels or slope is None:
         return None
-    works = [replace(found[case.case].work, name=view.label(case)) for case in view.drawn if case.case in found]
+    works = [_named(view, case, found[case.case].work) for case in view.drawn if case.case in found]
     subjects = [case for case in view.drawn if case.role in ("candidate", "unknown")]
     first = next((case for case in subjects if case.case in found), None)
     of_caches, slopes = _caches(view, first, found[first.case].work) if first is not None else ([], [])
     return Roofline(works=works + of_caches, ceilings=[*levels, *slopes, slope], counted=_operations(pipes))
+
+
+def _named(view: View, case: CaseResult, work: Work) -> Work:
+    """A case's dot with its label, and where it was in the earlier run if its operations are known alike there."""
+    read, written, time, counted, needed = (
+        view.earlier(case, name)
+        for name in ("dram_bytes_read", "dram_bytes_written", "duration", "tflops", "tflops_needed")
+    )
+    done = needed if work.by_need else counted
+    known = read is not None and written is not None and time and done
+    before = (1e9 * ((read or 0.0) + (written or 0.0)) / time, TERA * done) if known and time and done else None
+    return replace(work, name=view.label(case), before=before)
 
 
 _CACHES = {
@@ -91,8 +103,12 @@ def _caches(view: View, case: CaseResult, work: Work) -> tuple[list[Work], list[
         if moved and peak and time and view.found(case, names[0]):
             name = f"{view.label(case)} by {cache}"
             works.append(replace(work, name=name, bytes_per_second=1e9 * moved / time))
-            ceilings.append(RooflineCeiling(name=f"{cache} by its counters", bytes_per_second=peak))
+            ceilings.append(RooflineCeiling(name=_cache_name(cache, peak), bytes_per_second=peak))
     return works, ceilings
+
+
+def _cache_name(cache: str, peak: float) -> str:
+    return f"{cache} by its counters, {peak / 1e9:,.0f} GB/s"
 
 
 def _operations(pipes: list[str]) -> str:

@@ -361,16 +361,21 @@ def _write_label(sheet: Sheet, point: Point, lines: list[str], place: tuple[Box,
 
 
 class Drawing(FrozenStruct, frozen=True):
-    """A figure, rendered."""
+    """A figure, for a file and for a page."""
 
-    png: bytes
+    lay_out: Callable[[float], Sheet]
     svg: str
     """``<svg>`` elements: one for each width that the page may have."""
+
+    @property
+    def png(self) -> bytes:
+        """The file; drawn when it is asked for, because that takes longer than all else."""
+        return sheet_png(self.lay_out(WIDE))
 
 
 def drawing(lay_out: Callable[[float], Sheet]) -> Drawing:
     """A figure for a file and for a page, in which it has a layout for wide windows and one for phones."""
-    return Drawing(png=sheet_png(lay_out(WIDE)), svg=page_svg(lay_out))
+    return Drawing(lay_out=lay_out, svg=page_svg(lay_out))
 
 
 def page_svg(lay_out: Callable[[float], Sheet]) -> str:
