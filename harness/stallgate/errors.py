@@ -8,7 +8,8 @@
     │   ├── BrokenFile              a file that is not what it should be, or cannot be read or written
     │   │   └── OtherFormat         a file of a format that this stallgate does not read
     │   ├── BadArgument             an argument that cannot be
-    │   └── GithubRefused           GitHub refused a comment, or cannot be reached
+    │   ├── GithubRefused           GitHub refused a comment, or cannot be reached
+    │   └── RemoteRefused           a place that runs are pushed to or pulled from refused, or cannot be reached
     └── NotMeasured            (3)  no measurement that a verdict could be based on
         ├── NoDevice                no CUDA device, and no replay allowed
         ├── NoProfiler              Nsight Compute is missing or does not start
@@ -81,6 +82,10 @@ class OtherFormat(BrokenFile):
 
 class BadArgument(UserFault):
     """An argument that cannot be."""
+
+
+class RemoteRefused(UserFault):
+    """A place that runs are pushed to or pulled from refused, or cannot be reached."""
 
 
 class GithubRefused(UserFault):

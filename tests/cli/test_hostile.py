@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stallgate.compare.history import stored_runs
+from stallgate.runs.store import Store
 from tests.cli.fuzz import BENCH, Fuzz, trials
 from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
@@ -379,7 +380,9 @@ def test_a_run_that_is_something_else(stallgate: Stallgate, replayed_square: Pat
 def test_files_of_an_earlier_run_that_are_something_else_are_gaps(replayed_square: Path, kind: str) -> None:
     for name in ("verdicts.json", "metrics.csv"):
         something_else(replayed_square / name, kind)
-    found = next(past for past in stored_runs(replayed_square.parent, ["duration"]) if past.folder == replayed_square)
+    found = next(
+        past for past in stored_runs(Store(replayed_square.parent), ["duration"]) if past.folder == replayed_square
+    )
     assert [gap.partition(":")[0] for gap in found.gaps] == ["verdicts.json", "metrics.csv"]
     assert all(len(gap) < 300 for gap in found.gaps)
 

@@ -35,6 +35,7 @@ from stallgate.render.terminal import out
 from stallgate.render.terminal_compare import show_comparison
 from stallgate.runs.folder import create_folder, load, save
 from stallgate.runs.recording import find_recordings, replay
+from stallgate.runs.store import Store
 from tests.compare.earlier import earlier
 from tests.conftest import copy_tree
 
@@ -197,7 +198,7 @@ def test_no_two_statements_contradict_each_other(
 
 def _in_index(project: Project) -> str:
     """What the index says of the candidate's newest time."""
-    lines = series_of(stored_runs(project.reports, ["duration"]), ["duration"])
+    lines = series_of(stored_runs(Store(project.reports), ["duration"]), ["duration"])
     (line,) = [line for line in lines if line.key.case.variant == "blocked_scan" and line.key.metric == "duration"]
     return change_in_index(project.catalogue.metrics["duration"], *line.measured[-2:])
 

@@ -15,15 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stallgate.compare.history import (
-    Circumstances,
-    Measurement,
-    MeasurementTime,
-    Series,
-    SeriesKey,
-    series_of,
-    stored_runs,
-)
+from stallgate.compare.history import Measurement, Series, SeriesKey, series_of, stored_runs
 from stallgate.compare.steps import steps_of
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import evaluate, write_results
@@ -34,8 +26,10 @@ from stallgate.project.load import load_project
 from stallgate.render.index import write_index
 from stallgate.runs.conditions import Conditions
 from stallgate.runs.folder import create_folder
+from stallgate.runs.outlines import Circumstances, MeasurementTime
 from stallgate.runs.recording import find_recordings
 from stallgate.runs.recording import replay as replay_recording
+from stallgate.runs.store import Store
 from tests.conftest import Stallgate, small_tree
 from tests.shared import Shared
 
@@ -92,7 +86,7 @@ def row(text: str, name: str) -> str:
 
 
 def line(tree: Path, variant: str = "blocked_scan", workload: str = "square") -> list[Series]:
-    found = series_of(stored_runs(tree / "reports", METRICS), METRICS)
+    found = series_of(stored_runs(Store(tree / "reports"), METRICS), METRICS)
     wanted = (variant, workload, "duration")
     return [n for n in found if (n.key.case.variant, n.key.case.workload, n.key.metric) == wanted]
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
     "compare": "Compare RUN with BASE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
+    "push": "Send runs and accepted baselines to a place that several machines share.",
+    "pull": "Bring runs and accepted baselines from a place that several machines share.",
     "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
     "mcp": "Serve the commands as tools for agents, by the Model Context Protocol.",
     "plan": "Show what `profile` would run, with the ncu command line.",

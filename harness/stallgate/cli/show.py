@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,7 @@ from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.cli.sweep_found import SweepFindings, sweep_findings
-from stallgate.compare.history import StoredJudgement, StoredRun, StoredVerdict, stored_runs
+from stallgate.compare.history import StoredRun, listed_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
 from stallgate.judge.bounds import terms_of
@@ -45,6 +44,8 @@ from stallgate.render.terminal_text import show_lines
 from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, RECORDED, SWEEP_FILE
 from stallgate.runs.journal import StopCode
+from stallgate.runs.outlines import StoredJudgement, StoredVerdict
+from stallgate.runs.store import Store
 from stallgate.runs.sweep import load_sweep
 
 GateAnswer = Status | Literal["not_judged"]
@@ -209,8 +210,9 @@ def show_command(what: str, name: str | None, every: bool, root: Path | None, as
 def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
     if name is not None:
         raise BadArgument("`show runs` always lists all runs", f"`stallgate show run {name}` shows one")
-    sweeps, loops = sweeps_listed(project), loops_listed(project)
-    stored = with_folders(stored_runs(project.reports, []), [*sweeps, *loops])
+    store = Store(project.reports)
+    sweeps, loops = sweeps_listed(store, project), loops_listed(store)
+    stored = with_folders(listed_runs(store), [*sweeps, *loops])
     latest = project.reports / LATEST
     if not as_json:
         terminal.out.print(runs_table(stored, sweeps, loops) if stored else "There is no run yet.")
@@ -221,18 +223,17 @@ def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
 
 
 def _run_listed(stored: StoredRun, swept: SweepListed | None, looped: LoopListed | None) -> RunListed:
-    run = stored.run
-    cases = run.cases if run is not None else []
+    run = stored.outline
     return RunListed(
         name=stored.folder.name,
         kind=run.kind if run is not None else None,
-        created=run.created if run is not None else None,
-        gpus=gpus_of(run) if run is not None else [],
-        commit=run.commit if run is not None else None,
-        dirty=run.dirty if run is not None else None,
+        created=run.time.created if run is not None else None,
+        gpus=run.gpus if run is not None else [],
+        commit=(run.time.commit or None) if run is not None else None,
+        dirty=run.time.dirty if run is not None else None,
         complete=run.complete if run is not None else None,
-        problems=list(dict.fromkeys(result.case.problem for result in cases)),
-        outcomes=dict(Counter(result.outcome for result in cases)),
+        problems=run.problems if run is not None else [],
+        outcomes=run.outcomes if run is not None else {},
         verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
         gaps=stored.gaps,
         sweep=swept.advised if swept is not None else None,

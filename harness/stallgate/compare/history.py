@@ -6,166 +6,134 @@ damaged or missing in one run is a gap with a reason, and does not affect the ot
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
-from stallgate.model import Case, CaseResult, FrozenStruct, Role, Run, Status
-from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
-from stallgate.project.digests import workload_key
-from stallgate.runs.conditions import Conditions, environment_of, origin_of, settings_of
-from stallgate.runs.folder import RECORDED, load
+from stallgate.model import Case, FrozenStruct, Role
+from stallgate.runs.outlines import (
+    CaseOutline,
+    Circumstances,
+    MeasurementTime,
+    RunOutline,
+    StoredJudgement,
+    outlined_cases,
+    outlined_runs,
+    reason_in_words,
+)
+from stallgate.runs.store import Parts, Source, Store, shape_of
 
 _LARGEST = 1e30
 """Largest plausible value: no counter comes near. A table with larger values is damaged."""
 
 
-class StoredVerdict(msgspec.Struct, frozen=True):
-    """The part of a verdict that is needed here; other keys are ignored."""
-
-    status: Status
-    reason: str = ""
-
-
-class StoredJudgement(msgspec.Struct, frozen=True):
-    """The gate's latest answer."""
-
-    exit_status: Literal[0, 1, 3] | None
-    """None where nothing was asked of an imported run."""
-    verdicts: list[StoredVerdict]
-
-    @property
-    def status(self) -> Status | None:
-        """The answer for the whole run, as a verdict's status; None where nothing was asked."""
-        if self.exit_status is None:
-            return None
-        if self.exit_status == 3:
-            return "undecided" if "undecided" in self.statuses else "not_measured"
-        return "pass" if self.exit_status == 0 else "fail"
-
-    @property
-    def statuses(self) -> list[Status]:
-        return [verdict.status for verdict in self.verdicts]
-
-
-class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored run; `gaps` explains missing fields."""
+class StoredRun(FrozenStruct, frozen=True, kw_only=True):
+    """A run under ``reports/``, or a sweep or loop without counters, of which nothing but the folder is known."""
 
     folder: Path
-    run: Run | None = None
+    outline: RunOutline | None = None
     judgement: StoredJudgement | None = None
-    summaries: Summaries = {}
     gaps: list[str] = []
+    """What is missing or damaged, a line each."""
+    cases: list[CaseOutline] = []
+    summaries: dict[str, dict[Case, Summary]] = {}
+    """Metric -> case -> summary, of the metrics that were asked for."""
 
     @property
     def age(self) -> tuple[str, str]:
         """Sorts runs by time; for an unreadable run, the time in its folder's name."""
-        created = self.run.created if self.run is not None else self.folder.name
+        created = self.outline.time.created if self.outline is not None else self.folder.name
         return "".join(filter(str.isdigit, created))[:14], self.folder.name
 
 
-def stored_runs(reports: Path, metrics: Iterable[str]) -> list[StoredRun]:
-    """Every run under ``reports/``, newest first, with the summaries of some metrics; of none, no table is read."""
-    wanted = list(metrics)
-    return sorted(
-        (_stored_run(folder, wanted) for folder in run_folders(reports)), key=lambda run: run.age, reverse=True
-    )
+def listed_runs(store: Store) -> list[StoredRun]:
+    """Every run under ``reports/``, newest first, without its cases."""
+    runs = [
+        StoredRun(folder=folder, outline=found.outline, judgement=found.judgement, gaps=found.gaps)
+        for folder, found in outlined_runs(store).items()
+    ]
+    return sorted(runs, key=lambda run: run.age, reverse=True)
 
 
-def run_folders(reports: Path) -> list[Path]:
-    """The folders of all runs under ``reports/``, by name; without recordings."""
-    links = [path.parent for path in sorted(reports.glob("*/run.json"))]
-    return [folder for folder in links if not folder.is_symlink() and folder.name != RECORDED]
+def stored_runs(store: Store, metrics: Iterable[str]) -> list[StoredRun]:
+    """Every run under ``reports/``, newest first, with its cases and the summaries of some metrics."""
+    cases, tables = outlined_cases(store), _tables(store, list(metrics))
+    return [_with_numbers(run, cases.get(run.folder, []), tables.get(run.folder)) for run in listed_runs(store)]
 
 
-def _stored_run(folder: Path, metrics: list[str]) -> StoredRun:
+def _with_numbers(run: StoredRun, cases: list[CaseOutline], table: _Table | None) -> StoredRun:
+    if run.outline is None:
+        return run
+    if table is None:
+        return replace(run, cases=cases, gaps=[*run.gaps, "there is no metrics.csv"])
+    return replace(run, cases=cases, summaries=table.summaries, gaps=[*run.gaps, *table.gaps])
+
+
+class _Table(FrozenStruct, frozen=True):
+    """A run's ``metrics.csv``, or what is wrong with it."""
+
+    gaps: list[str]
+    summaries: dict[str, dict[Case, Summary]]
+
+
+_GAPS = "gaps"
+_METRIC = "metric/"
+
+_gaps_decoder = msgspec.msgpack.Decoder(list[str])
+_metric_decoder = msgspec.msgpack.Decoder(list[tuple[Case, Summary]])
+
+
+def _tables(store: Store, metrics: list[str]) -> dict[Path, _Table]:
+    """Folder -> its table, of every folder that has one."""
+    found = store.parts(_table_source(), [_GAPS, *(_METRIC + metric for metric in metrics)])
+    return {
+        folder: _Table(
+            gaps=_gaps_decoder.decode(parts.pop(_GAPS)),
+            summaries={
+                name.removeprefix(_METRIC): dict(_metric_decoder.decode(content)) for name, content in parts.items()
+            },
+        )
+        for folder, parts in found.items()
+    }
+
+
+@cache
+def _table_source() -> Source:
+    return Source(name="table", files=("metrics.csv",), read=_read_table, version=shape_of(Case, Summary))
+
+
+def _read_table(folder: Path) -> Parts:
+    """All metrics of whole calls: which ones a page needs changes with the stages."""
     try:
-        run = load(folder)
-    except (StallgateError, OSError) as error:
-        return StoredRun(folder=folder, gaps=[_reason(folder, "run.json", error)])
-    gaps = _unmeasured(run)
-    judgement, summaries = None, {}
-    try:
-        judgement = _judgement(folder / "verdicts.json", run)
+        summaries = read_summaries(folder / "metrics.csv", None)
     except (OSError, ValueError) as error:
-        gaps.append(_reason(folder, "verdicts.json", error))
-    try:
-        summaries = read_summaries(folder / "metrics.csv", metrics) if metrics else {}
-    except (OSError, ValueError) as error:
-        gaps.append(_reason(folder, "metrics.csv", error))
-    return StoredRun(folder=folder, run=run, judgement=judgement, summaries=summaries, gaps=gaps)
+        return {_GAPS: msgspec.msgpack.encode([reason_in_words(folder, "metrics.csv", error)])}
+    by_metric: dict[str, list[tuple[Case, Summary]]] = {}
+    for (case, metric), summary in summaries.items():
+        by_metric.setdefault(metric, []).append((case, summary))
+    kept = {_METRIC + metric: msgspec.msgpack.encode(found) for metric, found in by_metric.items()}
+    return {_GAPS: msgspec.msgpack.encode([]), **kept}
 
 
-def _judgement(path: Path, run: Run) -> StoredJudgement:
-    """The gate's latest answer. An imported run without a verdict was asked nothing, whatever an older stallgate says.
-
-    Raises:
-        OSError: the file cannot be opened.
-        ValueError: it is not what stallgate writes.
-    """
-    found = decode_json(read_bounded(path, LARGEST_JSON), StoredJudgement)
-    return found if found.verdicts or run.kind != "imported" else StoredJudgement(exit_status=None, verdicts=[])
-
-
-def _unmeasured(run: Run) -> list[str]:
-    """How many cases were not measured, by outcome."""
-    outcomes = Counter(result.outcome for result in run.cases if result.outcome != "profiled")
-    found = [f"{count} {spaced(outcome)}" for outcome, count in outcomes.items()]
-    return found if run.complete else ["the run did not come to its end", *found]
-
-
-def _reason(folder: Path, name: str, error: Exception) -> str:
-    """A line about what is wrong with a file, without the folders of this machine."""
-    if isinstance(error, FileNotFoundError):
-        return f"there is no {name}"
-    said = error.strerror if isinstance(error, OSError) else str(error)
-    text = (said or type(error).__name__).replace(f"{folder}{os.sep}", "").removeprefix(name)
-    return f"{name}: {text.lstrip(': ').strip()}"
-
-
-def read_summaries(path: Path, metrics: Iterable[str]) -> Summaries:
-    """Medians and spreads of some metrics over the samples of whole calls.
+def read_summaries(path: Path, metrics: Collection[str] | None) -> Summaries:
+    """Medians and spreads of some metrics, or of all, over the samples of whole calls.
 
     Raises:
         OSError: the table cannot be opened.
         ValueError: it is not what stallgate writes.
     """
-    rows = from_csv(path, list(metrics))
+    rows = from_csv(path, metrics)
     if any((abs(row.value) < _LARGEST) != (row.state == "measured") for row in rows):
         raise ValueError("a value and its state contradict each other")
     return summarise(rows)
 
 
 # --- through time -----------------------------------------------------------------------------------------------------
-
-
-class MeasurementTime(FrozenStruct, frozen=True, order=True):
-    """Time and commit of a measurement; replays use the recording's."""
-
-    created: str
-    commit: str
-    """Empty where it is unknown."""
-    dirty: bool
-
-    @property
-    def label(self) -> str:
-        """The short commit, ``+`` for local changes; the day where no commit is known."""
-        return self.commit[:7] + ("+" if self.dirty else "") if self.commit else self.created[:10]
-
-
-class Circumstances(FrozenStruct, frozen=True):
-    """What the measurements of a series have in common."""
-
-    conditions: Conditions
-    workload_digest: str
-    """A workload may keep its name and change."""
 
 
 class SeriesKey(FrozenStruct, frozen=True):
@@ -222,43 +190,19 @@ def series_of(runs: Iterable[StoredRun], metrics: Iterable[str]) -> list[Series]
 
 
 def _points(stored: StoredRun, metrics: list[str]) -> Iterator[tuple[SeriesKey, Measurement]]:
-    run = stored.run
-    if run is None:
+    outline = stored.outline
+    if outline is None:
         return
-    for result in run.cases:
-        circumstances = _circumstances(run, result)
-        if circumstances is None or result.role == "unknown":
+    for found in stored.cases:
+        if found.circumstances is None or found.role == "unknown":
             continue
+        time = outline.measured.get(found.case.problem, outline.time)
         for metric in metrics:
-            key = SeriesKey(case=result.case, metric=metric, circumstances=circumstances)
-            yield key, _measurement(run, result, stored.summaries.get((result.case, metric)))
+            key = SeriesKey(case=found.case, metric=metric, circumstances=found.circumstances)
+            yield key, _measurement(found, time, stored.summaries.get(metric, {}).get(found.case))
 
 
-def _measurement(run: Run, result: CaseResult, summary: Summary | None) -> Measurement:
-    usable = summary if result.outcome == "profiled" else None
-    gap = result.outcome if result.outcome != "profiled" else usable.state if usable is not None else "no_value"
-    return Measurement(time=time_of(run, result.case.problem), role=result.role, summary=usable, gap=spaced(gap))
-
-
-def time_of(run: Run, problem: str) -> MeasurementTime:
-    """When a problem's numbers were measured: in a replay, when its recording was made."""
-    made = origin_of(run, problem)
-    return MeasurementTime(created=made.created, commit=made.commit or "", dirty=made.dirty)
-
-
-def _circumstances(run: Run, result: CaseResult) -> Circumstances | None:
-    """The circumstances of a case; None if unknown. An unmeasured case has those of the run's other cases."""
-    problem = result.case.problem
-    environment, settings = environment_of(run, problem, result), settings_of(run, problem)
-    subject = run.subjects.get(problem)
-    if environment is None or subject is None or settings is None:
-        return None
-    return Circumstances(
-        conditions=Conditions(
-            gpu=environment.gpu,
-            device=environment.device,
-            clock_control=settings.clock_control,
-            cache_control=settings.cache_control,
-        ),
-        workload_digest=subject.digests.get(workload_key(result.case.workload), ""),
-    )
+def _measurement(found: CaseOutline, time: MeasurementTime, summary: Summary | None) -> Measurement:
+    usable = summary if found.outcome == "profiled" else None
+    gap = found.outcome if found.outcome != "profiled" else usable.state if usable is not None else "no_value"
+    return Measurement(time=time, role=found.role, summary=usable, gap=spaced(gap))

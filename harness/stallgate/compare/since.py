@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from stallgate.compare.history import read_summaries, run_folders, time_of
+from stallgate.compare.history import StoredRun, listed_runs, read_summaries
 from stallgate.compare.two_runs import Pair, RunComparison, compare, main_metrics
 from stallgate.compare.words import WORD_ORDER, Change, word_label
 from stallgate.errors import StallgateError
@@ -22,8 +22,9 @@ from stallgate.formatting import is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import Case, CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
-from stallgate.runs.conditions import unreplayed
 from stallgate.runs.folder import RECORDED, load
+from stallgate.runs.outlines import MeasurementTime, time_of
+from stallgate.runs.store import Store
 
 _JUDGED = ("candidate", "unknown")
 
@@ -105,8 +106,11 @@ def _first(project: Project, mine: MeasuredRun, problem: str) -> str:
     if mine.run.kind != "recorded":
         return f"this is the first run of {problem}"
     time = time_of(mine.run, problem)
-    others = [(folder, run) for folder, run in _runs(project) if folder.name != mine.folder.name]
-    same = [folder.name for folder, run in others if problem in run.subjects and time_of(run, problem) == time]
+    same = sorted(
+        stored.folder.name
+        for stored, measured in _measuring(project, problem)
+        if stored.folder.name != mine.folder.name and measured == time
+    )
     if not same:
         return f"the recording is the first measurement of {problem}"
     return f"{same[-1]} replays the same recording of {problem}, and nothing was measured before it"
@@ -147,33 +151,29 @@ def _why(found: RunComparison) -> str:
 
 def _bases(project: Project, mine: MeasuredRun, problem: str, metrics: list[str]) -> Iterator[tuple[str, MeasuredRun]]:
     """The runs that a run may be compared with, the newest measurement first; each is read when it is asked for."""
-    for folder, run in _earlier(project, mine, problem):
-        base = _from_table(project, folder, run, metrics)
+    for stored in _earlier(project, mine, problem):
+        run = _loaded(stored.folder)
+        base = _from_table(project, stored.folder, run, metrics) if run is not None else None
         if base is not None:
-            yield folder.name, _of_problem(base, problem)
+            yield stored.folder.name, _of_problem(base, problem)
     if mine.run.kind == "live":
         for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
             yield from _recording(project, path.parent, mine.run, problem)
 
 
-def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[tuple[Path, Run]]:
+def _earlier(project: Project, mine: MeasuredRun, problem: str) -> list[StoredRun]:
     """The runs that measured a problem before, the newest first; a replay measured when its recording did."""
-    known = [
-        (folder, run)
-        for folder, run in _runs(project)
-        if problem in run.subjects and _measured(run, problem) and _is_before(run, mine.run, problem)
-    ]
-    return sorted(known, key=lambda pair: (time_of(pair[1], problem), pair[0].name), reverse=True)
+    mine_time = time_of(mine.run, problem).created
+    known = [(time, stored) for stored, time in _measuring(project, problem) if time.created < mine_time]
+    return [stored for _, stored in sorted(known, key=lambda pair: (pair[0], pair[1].folder.name), reverse=True)]
 
 
-def _runs(project: Project) -> list[tuple[Path, Run]]:
-    """The runs of a project that can be read and named: no command takes a folder whose name is no text."""
-    folders = [folder for folder in run_folders(project.reports) if is_text(folder.name)]
-    return [(folder, run) for folder in folders if (run := _loaded(folder)) is not None]
-
-
-def _measured(run: Run, problem: str) -> bool:
-    return run.kind != "imported" and problem not in unreplayed(run)
+def _measuring(project: Project, problem: str) -> Iterator[tuple[StoredRun, MeasurementTime]]:
+    """The runs that measured a problem, and when; no command takes a folder whose name is no text."""
+    for stored in listed_runs(Store(project.reports)):
+        found = stored.outline
+        if found is not None and found.kind != "imported" and problem in found.measured and is_text(stored.folder.name):
+            yield stored, found.measured[problem]
 
 
 def _is_before(run: Run, mine: Run, problem: str) -> bool:

@@ -127,8 +127,8 @@ def as_csv(rows: list[MetricRow]) -> str:
     return file.getvalue()
 
 
-def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
-    """The rows of ``metrics.csv`` for some metrics of whole calls.
+def from_csv(path: Path, metrics: Collection[str] | None) -> list[MetricRow]:
+    """The rows of ``metrics.csv`` for some metrics of whole calls, or for all.
 
     Raises:
         OSError: it cannot be opened.
@@ -146,7 +146,7 @@ def from_csv(path: Path, metrics: Collection[str]) -> list[MetricRow]:
             whole = heads in known
             for line in lines:
                 whole = whole and len(line) == len(heads)
-                if whole and not line[launch] and line[metric] in metrics:
+                if whole and not line[launch] and (metrics is None or line[metric] in metrics):
                     rows.append(_from_text(line))
         except csv.Error as error:
             raise ValueError(str(error)) from None

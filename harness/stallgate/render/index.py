@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Collection
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from stallgate.compare.history import (
-    Circumstances,
-    Measurement,
-    MeasurementTime,
-    Series,
-    StoredJudgement,
-    StoredRun,
-    series_of,
-    stored_runs,
-    time_of,
-)
+from stallgate.compare.history import Measurement, Series, StoredRun, series_of, stored_runs
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
 from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, spaced, status_label
-from stallgate.model import Case, FrozenStruct, Metric, Role, Run, Status
+from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
@@ -37,8 +30,18 @@ from stallgate.render.sweep import SWEEP_PAGE
 from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_folders
 from stallgate.render.template import template
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
-from stallgate.runs.conditions import gpus_of, problems_in, unreplayed
 from stallgate.runs.folder import write_whole
+from stallgate.runs.outlines import Circumstances, MeasurementTime, StoredJudgement
+from stallgate.runs.store import Store
+
+_MOST_MARKS = 100
+"""Most marks of a line over time: more of them would cover each other."""
+
+_MOST_ROWS = 500
+"""Most measurements of a workload in the table under its figures."""
+
+_MOST_OFFERED = 200
+"""Most runs that the page offers to compare."""
 
 ANSWERS = {0: "meets its targets", 1: "does not meet its targets", 3: "cannot be decided"}
 
@@ -123,30 +126,36 @@ class TrendSection(FrozenStruct, frozen=True):
     steps: list[ChangePoint]
     single: str
     """A sentence about what was measured only once."""
+    each: int
+    """How many measurements share a mark."""
     headings: list[str]
     rows: list[TrendTableRow]
+    older: int
+    """How many older measurements have no row."""
 
 
 def write_index(project: Project) -> Path:
     """Writes the page that lists all runs; returns its path."""
     metrics = {name: _metrics(project, name) for name in project.problems}
     wanted = list(dict.fromkeys(["duration", *(metric.name for found in metrics.values() for metric in found)]))
-    runs = stored_runs(project.reports, wanted)
+    store = Store(project.reports)
+    runs = stored_runs(store, wanted)
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
-    sweeps, loops = sweeps_listed(project), loops_listed(project)
+    sweeps, loops = sweeps_listed(store, project), loops_listed(store)
     listed = [
-        _swept(sweeps[stored.folder], stored, commits)
+        _swept(sweeps[stored.folder], stored, commits, store.files(stored.folder))
         if stored.folder in sweeps
-        else _looped(loops[stored.folder], stored, commits)
+        else _looped(loops[stored.folder], stored, commits, store.files(stored.folder))
         if stored.folder in loops
-        else _listed(stored, commits)
+        else _listed(stored, commits, store.files(stored.folder))
         for stored in with_folders(runs, [*sweeps, *loops])
     ]
     html = template("index.html.j2").render(
         runs=listed,
         facets=_facets(listed),
+        most_offered=_MOST_OFFERED,
         sections=[_Place(project, commits, drawn, problem, workload).section() for problem, workload in places],
         markup=Markup,
     )
@@ -174,8 +183,8 @@ class _Commits:
     """The commits of all runs, with their subjects and pages: git is asked once."""
 
     def __init__(self, root: Path, runs: list[StoredRun]) -> None:
-        times = [time_of(run, problem) for stored in runs if (run := stored.run) for problem in problems_in(run)]
-        times += [time_of(stored.run, "") for stored in runs if stored.run is not None]
+        outlines = [stored.outline for stored in runs if stored.outline is not None]
+        times = [time for outline in outlines for time in (outline.time, *outline.measured.values())]
         hashes = {time.commit for time in times if time.commit}
         self._subjects = subjects_of(root, sorted(hashes)) if hashes else {}
         self._forge = forge_of(root) if self._subjects else ""
@@ -197,14 +206,15 @@ def _facets(runs: list[RunEntry]) -> list[tuple[str, str, list[str]]]:
     return [(key, name, sorted(set(found))) for key, (name, found) in values.items()]
 
 
-def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
+def _listed(stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:
     status = (stored.judgement.status or "") if stored.judgement is not None else "not_measured"
-    page = stored.folder / "report.html"
     return RunEntry(
         name=stored.folder.name,
-        page=_place(page) if page.is_file() else "",
+        page=_place(stored.folder, "report.html", files),
         compared=[
-            (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
+            (Path(name).stem.removeprefix(COMPARED), _place(stored.folder, name, files))
+            for name in sorted(files)
+            if name.startswith(COMPARED) and name.endswith(".html")
         ],
         status=status,
         mark=_mark(status, stored.judgement) if status else "",
@@ -214,46 +224,40 @@ def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
     )
 
 
-def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits) -> RunEntry:
+def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:
     """A sweep in the list: its word is what it advises, and its page is its own."""
-    sweep, folder = listed.sweep, stored.folder
-    page, counters = folder / SWEEP_PAGE, folder / "report.html"
-    time = MeasurementTime(created=sweep.created, commit=sweep.commit or "", dirty=sweep.dirty)
     return RunEntry(
-        name=folder.name,
-        page=_place(page) if page.is_file() else "",
+        name=stored.folder.name,
+        page=_place(stored.folder, SWEEP_PAGE, files),
         compared=[],
-        counters=_place(counters) if counters.is_file() else "",
+        counters=_place(stored.folder, "report.html", files),
         kind="sweep",
         gpus=listed.gpus,
-        problems=[sweep.problem],
+        problems=[listed.problem],
         files=[],
-        commits=[commits.shown(time)] if sweep.commit else [],
-        when=sweep.created,
+        commits=[commits.shown(listed.time)] if listed.time.commit else [],
+        when=listed.time.created,
         replays=[],
         measured=listed.timed,
         status="",
         mark=SWEEP_ANSWERS[listed.advised],
         answer=listed.headline,
-        gaps=[*stored.gaps, *([] if sweep.complete else ["the sweep did not come to its end"])],
+        gaps=[*stored.gaps, *([] if listed.complete else ["the sweep did not come to its end"])],
     )
 
 
-def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits) -> RunEntry:
+def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:
     """A loop in the list: its word is how it ended, and its page is its own."""
-    journal, folder = listed.journal, stored.folder
-    page = folder / LOOP_PAGE
-    time = MeasurementTime(created=journal.created, commit=journal.commit or "", dirty=journal.dirty)
     return RunEntry(
-        name=folder.name,
-        page=_place(page) if page.is_file() else "",
+        name=stored.folder.name,
+        page=_place(stored.folder, LOOP_PAGE, files),
         compared=[],
         kind="loop",
         gpus=listed.gpus,
-        problems=[journal.problem],
+        problems=[listed.problem],
         files=[],
-        commits=[commits.shown(time)] if journal.commit else [],
-        when=journal.created,
+        commits=[commits.shown(listed.time)] if listed.time.commit else [],
+        when=listed.time.created,
         replays=[],
         measured=listed.accepted,
         status="",
@@ -271,39 +275,28 @@ def _mark(status: Status, judgement: StoredJudgement | None) -> str:
     return f"{sign} {labels.pop()}" if status == "not_measured" and len(labels) == 1 else MARKS[status]
 
 
-def _place(page: Path) -> str:
-    """The URL of a run's page, relative to the index."""
-    return f"{quote(os.fsencode(page.parent.name))}/{quote(os.fsencode(page.name))}"
+def _place(folder: Path, page: str, files: Collection[str]) -> str:
+    """The URL of a folder's page, relative to the index; empty where the folder does not have it."""
+    return f"{quote(os.fsencode(folder.name))}/{quote(os.fsencode(page))}" if page in files else ""
 
 
 def _facts(stored: StoredRun, commits: _Commits) -> dict[str, Any]:
     """The facts of ``run.json``; empty if it cannot be read."""
-    run = stored.run
+    run = stored.outline
     if run is None:
         texts, lists = ("kind", "when", "measured"), ("gpus", "problems", "files", "commits", "replays")
         return {**dict.fromkeys(texts, ""), **{name: [] for name in lists}}
-    measured = [problem for problem in problems_in(run) if problem not in unreplayed(run)]
-    times = sorted({time_of(run, problem) for problem in measured}) or [time_of(run, "")]
-    profiled = sum(result.outcome == "profiled" for result in run.cases)
+    times = sorted(set(run.measured.values())) or [run.time]
     return {
         "kind": run.kind,
-        "gpus": gpus_of(run),
-        "problems": problems_in(run) if run.kind != "imported" else [],
-        "files": _files(run),
+        "gpus": run.gpus,
+        "problems": run.problems if run.kind != "imported" else [],
+        "files": run.files,
         "commits": list(dict.fromkeys(commits.shown(time) for time in times if time.commit)),
-        "when": run.created,
-        "replays": list(dict.fromkeys(time.created for time in times)) if run.origins else [],
-        "measured": f"{profiled} of {len(run.cases)}",
+        "when": run.time.created,
+        "replays": list(dict.fromkeys(time.created for time in times)) if run.replays else [],
+        "measured": f"{run.outcomes.get('profiled', 0)} of {run.cases}",
     }
-
-
-def _files(run: Run) -> list[str]:
-    """The names of the ncu reports that an imported run is of, as the user gave them where that is known."""
-    if run.kind != "imported" or run.program is not None:
-        return []
-    named = [result.identity.report for result in run.cases if result.identity is not None and result.identity.report]
-    given = [Path(word).name for word in run.arguments if word.endswith((".ncu-rep", ".ncu-repz"))]
-    return list(dict.fromkeys(named or given))
 
 
 def _answer(stored: StoredRun) -> str:
@@ -334,6 +327,7 @@ class _Place:
         self._trends = [line for line in self._lines if len(line.measured) >= 2]
         times = {point.time for line in self._trends for point in line.points}
         self._times = sorted(times)
+        self._each = -(-len(self._times) // _MOST_MARKS) or 1
         self._circumstances = list(dict.fromkeys(line.key.circumstances for line in self._trends))
         names = list(dict.fromkeys(line.key.metric for line in self._lines))
         self._metrics = [project.catalogue.metrics[name] for name in names]
@@ -350,8 +344,9 @@ class _Place:
             picture=page_svg(partial(trends_figure, finding, self._figure(rows))) if rows else "",
             steps=self._change_points(),
             single=self._single(),
+            each=self._each,
             headings=[self._heading(metric) for metric in self._metrics],
-            rows=self._table(),
+            **self._table(),
         )
 
     def _scale(self, metric: Metric) -> _Scale:
@@ -386,8 +381,9 @@ class _Place:
         }
 
     def _figure(self, rows: dict[tuple[str, str], FigureRow]) -> Trends:
+        newest = self._times[:: -self._each][::-1]
         return Trends(
-            labels=[time.label for time in self._times],
+            labels=[time.label for time in newest],
             conditions=[self._words(found) for found in self._circumstances],
             rows=list(rows.values()),
             columns=[self._heading(metric) for metric in self._metrics],
@@ -399,15 +395,22 @@ class _Place:
         return Trend(
             stretches=[self._stretch(line) for line in mine],
             limit=self._limit(metric) if row.role == "candidate" else None,
-            steps=sorted({self._times.index(step.at.time) for line, step in self._steps if line in mine}),
+            steps=sorted({self._places[step.at.time] for line, step in self._steps if line in mine}),
         )
+
+    @cached_property
+    def _places(self) -> dict[MeasurementTime, int]:
+        """Measurement -> its place on the axis; several neighbours share one where there are too many for the axis."""
+        last = len(self._times) - 1
+        return {time: last // self._each - (last - place) // self._each for place, time in enumerate(self._times)}
 
     def _stretch(self, line: Series) -> Stretch:
         factor = self._scales[line.key.metric].factor
+        shared = [(place, list(points)) for place, points in groupby(line.points, lambda p: self._places[p.time])]
         return Stretch(
             conditions=self._circumstances.index(line.key.circumstances),
-            places=[self._times.index(point.time) for point in line.points],
-            dots=[_dot(point, factor) for point in line.points],
+            places=[place for place, _ in shared],
+            dots=[_dot(points, factor) for _, points in shared],
         )
 
     def _limit(self, metric: Metric) -> Limit | None:
@@ -470,15 +473,16 @@ class _Place:
 
     # --- the table ---
 
-    def _table(self) -> list[TrendTableRow]:
-        """Every measurement of every variant, the newest first."""
+    def _table(self) -> dict[str, Any]:
+        """The newest measurements of every variant, the newest first, and how many older ones there are."""
         found: dict[tuple[MeasurementTime, Circumstances, Case], dict[str, Measurement]] = {}
         for line in self._lines:
             for point in line.points:
                 key = (point.time, line.key.circumstances, line.key.case)
                 found.setdefault(key, {})[line.key.metric] = point
         newest = sorted(found.items(), key=lambda item: item[0][0], reverse=True)
-        return [self._measured(*key, points) for key, points in newest]
+        rows = [self._measured(*key, points) for key, points in newest[:_MOST_ROWS]]
+        return {"rows": rows, "older": len(newest) - len(rows)}
 
     def _measured(
         self, time: MeasurementTime, found: Circumstances, case: Case, points: dict[str, Measurement]
@@ -515,9 +519,17 @@ def _role(line: Series) -> Role:
     return line.points[-1].role
 
 
-def _dot(point: Measurement, factor: float) -> Dot:
-    low, median, high = (None if v is None else v * factor for v in (point.low, point.median, point.high))
-    return Dot(median=median, low=low, high=high, gap=point.gap)
+def _dot(points: list[Measurement], factor: float) -> Dot:
+    """The mark of neighbouring measurements: the median of their medians, with the spread of all samples."""
+    known = [point.summary for point in points if point.summary is not None and point.summary.state == "measured"]
+    if not known:
+        return Dot(median=None, low=None, high=None, gap=points[-1].gap)
+    return Dot(
+        median=factor * median(found.median for found in known if found.median is not None),
+        low=factor * min(found.low for found in known if found.low is not None),
+        high=factor * max(found.high for found in known if found.high is not None),
+        gap="",
+    )
 
 
 def _change(metric: Metric, before: Measurement, after: Measurement) -> str:

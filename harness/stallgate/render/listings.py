@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from stallgate.formatting import MARKS, SIGNS, limit, percent, without_controls
-from stallgate.runs.conditions import gpus_of
 
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
@@ -45,13 +44,13 @@ def runs_table(
 
 
 def _sweep_cells(name: str, listed: SweepListed) -> list[Text]:
-    cells = [name, "sweep", listed.sweep.problem, _short_gpus(listed.gpus), listed.timed.replace(" of ", "/")]
+    cells = [name, "sweep", listed.problem, _short_gpus(listed.gpus), listed.timed.replace(" of ", "/")]
     return [_text(words) for words in [*cells, listed.word]]
 
 
 def _loop_cells(name: str, listed: LoopListed) -> list[Text]:
     """A loop; where runs have cases, it has answers: accepted of all."""
-    cells = [name, "loop", listed.journal.problem, _short_gpus(listed.gpus), listed.accepted.replace(" of ", "/")]
+    cells = [name, "loop", listed.problem, _short_gpus(listed.gpus), listed.accepted.replace(" of ", "/")]
     return [_text(words) for words in [*cells, listed.word]]
 
 
@@ -60,19 +59,18 @@ def _short_gpus(gpus: Sequence[str]) -> str:
 
 
 def _run_cells(stored: StoredRun) -> list[Text]:
-    run = stored.run
+    run = stored.outline
     if run is None:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
-    gpus = gpus_of(run)
-    profiled = sum(result.outcome == "profiled" for result in run.cases)
+    profiled = run.outcomes.get("profiled", 0)
     status = stored.judgement.status if stored.judgement is not None else None
     answer = MARKS[status] if status is not None else "not judged"
     return [
         _text(stored.folder.name),
         _text(run.kind, "yellow" if run.kind == "recorded" else ""),
-        _text(", ".join(dict.fromkeys(result.case.problem for result in run.cases))),
-        _text(_short_gpus(gpus)),
-        _text(f"{profiled}/{len(run.cases)}", "" if profiled == len(run.cases) else "yellow"),
+        _text(", ".join(run.problems)),
+        _text(_short_gpus(run.gpus)),
+        _text(f"{profiled}/{run.cases}", "" if profiled == run.cases else "yellow"),
         _text(answer if run.complete or run.kind != "live" else f"{answer}, incomplete"),
     ]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from stallgate.errors import StallgateError
 from stallgate.model import FrozenStruct
-from stallgate.project.load import Project
 from stallgate.render.loop_words import loop_headline
 from stallgate.runs.journal import JOURNAL_FILE, Journal, StopCode, load_journal
+from stallgate.runs.outlines import MeasurementTime
+from stallgate.runs.store import Parts, Source, Store, shape_of
 
 _ENDINGS: dict[StopCode, str] = {
     "stages_met": "meets every stage",
@@ -23,44 +27,54 @@ _ENDINGS: dict[StopCode, str] = {
 class LoopListed(FrozenStruct, frozen=True):
     """A loop in a list."""
 
-    journal: Journal
-
-    @property
-    def ending(self) -> StopCode | None:
-        """Why it ended; None where it is not over."""
-        return self.journal.stop.code if self.journal.stop is not None else None
+    time: MeasurementTime
+    problem: str
+    gpus: list[str]
+    """The GPU that it was measured on, where that is known."""
+    ending: StopCode | None
+    """Why it ended; None where it is not over."""
+    headline: str
+    """What it came to, in a sentence."""
+    accepted: str
+    """How many of its answers were accepted."""
 
     @property
     def word(self) -> str:
         """How it ended, in a word or two."""
         return _ENDINGS[self.ending] if self.ending is not None else "not over"
 
-    @property
-    def headline(self) -> str:
-        """What it came to, in a sentence."""
-        return loop_headline(self.journal)
 
-    @property
-    def gpus(self) -> list[str]:
-        """The GPU that it was measured on, where that is known."""
-        reading = self.journal.versions[0].reading
-        return [reading.gpu] if reading is not None and reading.gpu else []
-
-    @property
-    def accepted(self) -> str:
-        """How many of its answers were accepted."""
-        outcomes = [found.outcome for found in self.journal.tries()]
-        return f"{outcomes.count('accepted')} of {len(outcomes)}"
-
-
-def loops_listed(project: Project) -> dict[Path, LoopListed]:
+def loops_listed(store: Store) -> dict[Path, LoopListed]:
     """Folder -> its loop, of every folder under ``reports/`` with a journal that can be read."""
-    found: dict[Path, LoopListed] = {}
-    for path in sorted(project.reports.glob(f"*/{JOURNAL_FILE}")):
-        if path.parent.is_symlink():
-            continue
-        try:
-            found[path.parent] = LoopListed(load_journal(path.parent))
-        except (StallgateError, OSError):
-            continue
-    return found
+    found = store.parts(_loops(), [_LOOP])
+    return {folder: _decoder.decode(parts[_LOOP]) for folder, parts in found.items() if parts}
+
+
+_LOOP = "loop"
+_decoder = msgspec.msgpack.Decoder(LoopListed)
+
+
+@cache
+def _loops() -> Source:
+    return Source(name=_LOOP, files=(JOURNAL_FILE,), read=_read, version=shape_of(LoopListed))
+
+
+def _read(folder: Path) -> Parts:
+    try:
+        journal = load_journal(folder)
+    except (StallgateError, OSError):
+        return {}
+    return {_LOOP: msgspec.msgpack.encode(_listed(journal))}
+
+
+def _listed(journal: Journal) -> LoopListed:
+    reading = journal.versions[0].reading
+    outcomes = [found.outcome for found in journal.tries()]
+    return LoopListed(
+        time=MeasurementTime(created=journal.created, commit=journal.commit or "", dirty=journal.dirty),
+        problem=journal.problem,
+        gpus=[reading.gpu] if reading is not None and reading.gpu else [],
+        ending=journal.stop.code if journal.stop is not None else None,
+        headline=loop_headline(journal),
+        accepted=f"{outcomes.count('accepted')} of {len(outcomes)}",
+    )

@@ -22,11 +22,10 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from stallgate.compare.history import run_folders
 from stallgate.errors import BadArgument, StallgateError
 from stallgate.formatting import is_text
 from stallgate.render.policy import FILE_POLICY, served_page
-from stallgate.runs.folder import LATEST
+from stallgate.runs.folder import LATEST, run_folder
 
 _LOOPBACK = "127.0.0.1"
 _OUR_NAME = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
@@ -139,11 +138,11 @@ class Server(ThreadingHTTPServer):
         Raises:
             StallgateError: it cannot be drawn.
         """
-        runs = {folder.name: folder for folder in run_folders(self.reports)}
-        if self._compare is None or before not in runs or after not in runs:
+        folders = [run_folder(self.reports, name) for name in (before, after)]
+        if self._compare is None or folders[0] is None or folders[1] is None:
             return None
         with self._drawing:
-            return self._compare(runs[before], runs[after])
+            return self._compare(folders[0], folders[1])
 
 
 class _Handler(SimpleHTTPRequestHandler):

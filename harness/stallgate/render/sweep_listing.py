@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from stallgate.compare.history import StoredRun
 from stallgate.errors import StallgateError
-from stallgate.judge.suggestion import Advised, sweep_result
+from stallgate.judge.suggestion import Advised, SweepResult, sweep_result
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.render.sweep_words import headline_of
 from stallgate.runs.folder import SWEEP_FILE
+from stallgate.runs.outlines import MeasurementTime
+from stallgate.runs.store import Parts, Source, Store, shape_of
 from stallgate.runs.sweep import Sweep, load_sweep
 
 SWEEP_ANSWERS: dict[Advised, str] = {
@@ -26,7 +32,13 @@ SWEEP_ANSWERS: dict[Advised, str] = {
 class SweepListed(FrozenStruct, frozen=True):
     """A sweep in a list."""
 
-    sweep: Sweep
+    time: MeasurementTime
+    problem: str
+    gpus: list[str]
+    """The GPU that it was measured on, where that is known."""
+    timed: str
+    """How many of its trials were timed to the end."""
+    complete: bool
     advised: Advised
     headline: str
 
@@ -34,33 +46,50 @@ class SweepListed(FrozenStruct, frozen=True):
     def word(self) -> str:
         """What it advises; whether it is complete."""
         said = SWEEP_ANSWERS[self.advised]
-        return said if self.sweep.complete else f"{said}, incomplete"
-
-    @property
-    def gpus(self) -> list[str]:
-        """The GPU that it was measured on, where that is known."""
-        return [self.sweep.environment.gpu] if self.sweep.environment is not None else []
-
-    @property
-    def timed(self) -> str:
-        """How many of its trials were timed to the end."""
-        done = sum(trial.state in ("timed", "profiled") for trial in self.sweep.trials)
-        return f"{done} of {len(self.sweep.trials)}"
+        return said if self.complete else f"{said}, incomplete"
 
 
-def sweeps_listed(project: Project) -> dict[Path, SweepListed]:
+def sweeps_listed(store: Store, project: Project) -> dict[Path, SweepListed]:
     """Folder -> its sweep, of every folder under ``reports/`` with a sweep that can be read."""
-    found: dict[Path, SweepListed] = {}
-    for path in sorted(project.reports.glob(f"*/{SWEEP_FILE}")):
-        if path.parent.is_symlink():
-            continue
-        try:
-            sweep = load_sweep(path.parent)
-        except (StallgateError, OSError):
-            continue
-        result = sweep_result(project, sweep)
-        found[path.parent] = SweepListed(sweep=sweep, advised=result.suggestion.advised, headline=headline_of(result))
-    return found
+    version = f"{shape_of(SweepListed)} {_terms_digest(project)}"
+    source = Source(name=_SWEEP, files=(SWEEP_FILE,), read=partial(_read, project), version=version)
+    found = store.parts(source, [_SWEEP])
+    return {folder: _decoder.decode(parts[_SWEEP]) for folder, parts in found.items() if parts}
+
+
+_SWEEP = "sweep"
+_decoder = msgspec.msgpack.Decoder(SweepListed)
+
+
+def _terms_digest(project: Project) -> str:
+    """A digest of what the project judges a sweep by."""
+    judged = {
+        problem: {stage: sorted(project.judged_workloads(problem, stage)) for stage in project.stages}
+        for problem in project.problems
+    }
+    terms = [project.catalogue.metrics, project.catalogue.aliases, project.stages, judged]
+    return hashlib.sha256(msgspec.json.encode(terms, order="deterministic")).hexdigest()[:16]
+
+
+def _read(project: Project, folder: Path) -> Parts:
+    try:
+        sweep = load_sweep(folder)
+    except (StallgateError, OSError):
+        return {}
+    return {_SWEEP: msgspec.msgpack.encode(_listed(sweep, sweep_result(project, sweep)))}
+
+
+def _listed(sweep: Sweep, result: SweepResult) -> SweepListed:
+    timed = sum(trial.state in ("timed", "profiled") for trial in sweep.trials)
+    return SweepListed(
+        time=MeasurementTime(created=sweep.created, commit=sweep.commit or "", dirty=sweep.dirty),
+        problem=sweep.problem,
+        gpus=[sweep.environment.gpu] if sweep.environment is not None else [],
+        timed=f"{timed} of {len(sweep.trials)}",
+        complete=sweep.complete,
+        advised=result.suggestion.advised,
+        headline=headline_of(result),
+    )
 
 
 def with_folders(runs: Sequence[StoredRun], folders: Iterable[Path]) -> list[StoredRun]:

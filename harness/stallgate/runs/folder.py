@@ -340,6 +340,13 @@ def find(reports: Path, name: str | None) -> Path:
     raise UnknownName("run", as_text(name), [as_text(path.parent.name) for path in reports.glob("*/run.json")])
 
 
+def run_folder(reports: Path, name: str) -> Path | None:
+    """The folder under ``reports/`` that has exactly this name, if it is a run's; links and recordings are none."""
+    folder = reports / name
+    is_there = name != RECORDED and folder in reports.iterdir() and not folder.is_symlink()
+    return folder if is_there and (folder / "run.json").is_file() else None
+
+
 def _named_in_text(folder: Path) -> Path:
     if not is_text(folder):
         raise BadArgument(f"the name of {as_text(folder)} is not UTF-8", "rename the folder")

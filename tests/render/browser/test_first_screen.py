@@ -21,6 +21,7 @@ from stallgate.model import CaseResult, Verdict
 from stallgate.project.load import load_project
 from stallgate.runs.conditions import environment_of, origin_of
 from stallgate.runs.folder import SWEEP_FILE
+from stallgate.runs.store import Store
 from stallgate.runs.sweep import Sweep, load_sweep
 from tests.conftest import ROOT
 from tests.render.browser.pages import Drawn, Make
@@ -153,8 +154,8 @@ def where(result: JudgedRun) -> list[str]:
 
 def changed(result: JudgedRun, case: CaseResult) -> str:
     """How much the time changed since the newest earlier run of these reports, or that there is none."""
-    before = [r for r in stored_runs(result.folder.parent, ["duration"]) if r.folder != result.folder]
-    then = [s.median for r in before for (of, _), s in r.summaries.items() if of == case.case]
+    before = [r for r in stored_runs(Store(result.folder.parent), ["duration"]) if r.folder != result.folder]
+    then = [s.median for r in before for of, s in r.summaries.get("duration", {}).items() if of == case.case]
     now = median(result, case, "duration")
     if not then or then[0] is None or now is None:
         return "nothing to compare with"

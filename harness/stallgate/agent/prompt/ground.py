@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from stallgate.compare.history import run_folders, time_of
+from stallgate.compare.history import listed_runs
 from stallgate.errors import BadArgument, StallgateError, UnknownName
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.judge.verdicts import Grounds, grounds_of, judge_case
-from stallgate.model import CaseResult, GpuSpec, Problem, Stage, Target, Variant, Verdict
+from stallgate.model import CaseResult, GpuSpec, Problem, Run, Stage, Target, Variant, Verdict
 from stallgate.project.digests import DEFAULT
 from stallgate.project.imported_files import with_imported_files
 from stallgate.project.layout import relative
@@ -24,6 +25,8 @@ from stallgate.project.source_tree import SourceTree
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.conditions import conditions, gpus_of
 from stallgate.runs.folder import RECORDED, find, load
+from stallgate.runs.outlines import time_of
+from stallgate.runs.store import Store
 
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
@@ -296,27 +299,57 @@ def _newest(asked: PromptSubject) -> Path | None:
 
     A run before a recording of the same moment. None where no run has the variant.
     """
-    known = list(_known(asked))
-    best = max(known, key=lambda found: found[0], default=None)
+    best: tuple[_Choice, Path] | None = None
+    for choice, folder in _known(asked):
+        if best is None or choice > best[0]:
+            best = choice, folder
+        if choice.is_fresh and choice.is_target:
+            break  # those that follow are older
     return best[1] if best is not None else None
 
 
-def _known(asked: PromptSubject) -> Iterator[tuple[tuple[bool, bool, str, bool, str], Path]]:
-    """The runs and recordings with a case of the variant, each with what it is chosen by."""
-    reports = asked.project.reports
-    recordings = [path.parent for path in sorted(reports.glob(f"{RECORDED}/*/*/run.json"))]
-    for folder in [*run_folders(reports), *recordings]:
-        try:
-            run = load(folder)
-        except (StallgateError, OSError):
+class _Choice(NamedTuple):
+    """What a run is chosen by, in this order."""
+
+    is_fresh: bool
+    is_target: bool
+    created: str
+    is_no_recording: bool
+    name: str
+
+
+def _known(asked: PromptSubject) -> Iterator[tuple[_Choice, Path]]:
+    """The runs and recordings with a case of the variant, the newest first, each with what it is chosen by."""
+    name = (asked.problem.name, asked.variant.name)
+    for created, is_no_recording, folder_name, folder in sorted(_dated(asked), reverse=True):
+        run = _loaded(folder)
+        if run is None or run.kind == "imported":
             continue
-        name = (asked.problem.name, asked.variant.name)
         mine = [result for result in run.cases if (result.case.problem, result.case.variant) == name]
-        if run.kind == "imported" or not mine:
+        if not mine:
             continue
         changed = changes(run, asked.project)
         is_fresh = any(result.outcome == "profiled" and not stale_because(result, changed) for result in mine)
         gpus = {conditions(run, result).gpu for result in mine}
         is_target = asked.target is None or bool(gpus & {*asked.target.device_names})
-        created = time_of(run, asked.problem.name).created
-        yield (is_fresh, is_target, created, folder not in recordings, folder.name), folder
+        yield _Choice(is_fresh, is_target, created, is_no_recording, folder_name), folder
+
+
+def _dated(asked: PromptSubject) -> Iterator[tuple[str, bool, str, Path]]:
+    """When each run or recording of the problem was measured, whether it is a run, its name, and its folder."""
+    problem, reports = asked.problem.name, asked.project.reports
+    for stored in listed_runs(Store(reports)):
+        if stored.outline is not None and problem in stored.outline.problems:
+            time = stored.outline.measured.get(problem, stored.outline.time)
+            yield time.created, True, stored.folder.name, stored.folder
+    for path in reports.glob(f"{RECORDED}/*/{problem}/run.json"):
+        run = _loaded(path.parent)
+        if run is not None:
+            yield time_of(run, problem).created, False, path.parent.name, path.parent
+
+
+def _loaded(folder: Path) -> Run | None:
+    try:
+        return load(folder)
+    except (StallgateError, OSError):
+        return None

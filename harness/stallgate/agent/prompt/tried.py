@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stallgate.agent.prompt.ground import Ground
 from stallgate.agent.prompt.part import Part, ShorterForm, bullets, code_span, inline, paragraphs
-from stallgate.compare.history import MeasurementTime, StoredRun, stored_runs, time_of
+from stallgate.compare.history import StoredRun, stored_runs
 from stallgate.compare.rules import sources_when_measured
 from stallgate.compare.words import compare_metric, word_label
 from stallgate.errors import StallgateError
@@ -19,6 +19,9 @@ from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.project.code_changes import code_difference
 from stallgate.project.digests import DEFAULT
 from stallgate.runs.conditions import Conditions, conditions
+from stallgate.runs.folder import SWEEP_FILE, load
+from stallgate.runs.outlines import CaseOutline, MeasurementTime
+from stallgate.runs.store import Store
 from stallgate.runs.sweep import Sweep, load_sweep
 
 _MOST_RUNS, _MOST_CHANGES, _MOST_OTHERS = 8, 4, 8
@@ -64,47 +67,54 @@ class _Version(FrozenStruct, frozen=True):
 
 
 def _earlier(ground: Ground) -> list[str]:
-    """A line for each earlier run that has the variant: what changed, and the effect."""
-    versions = _versions(ground)
-    lines = [_told(ground, version, versions[place - 1] if place else None) for place, version in enumerate(versions)]
-    if len(versions) == 1 and versions[0].folder == ground.folder:
+    """A line for each of the newest runs that have the variant: what changed, and the effect."""
+    found = _measured(ground)
+    if [stored.folder for stored in found.values()] == [ground.folder]:
         return []
-    left = len(lines) - _MOST_RUNS
+    newest = sorted(found)[-_MOST_RUNS - 1 :]  # the oldest of them is what the next one is compared with
+    versions = [version for time in newest if (version := _version(ground, time, found[time])) is not None]
+    lines = [_told(ground, version, versions[place - 1] if place else None) for place, version in enumerate(versions)]
+    left = len(found) - _MOST_RUNS
     more = [f"{left} older runs are left out."] if left > 0 else []
     return [*lines[::-1][:_MOST_RUNS], *more]
 
 
-def _versions(ground: Ground) -> list[_Version]:
-    """The variant in every run that measured it, oldest first; replays of one measurement once."""
-    found: dict[MeasurementTime, _Version] = {}
-    for stored in stored_runs(ground.project.reports, [DURATION]):
-        version = _version(ground, stored)
-        if version is not None:
-            found.setdefault(version.time, version)
-    return [found[time] for time in sorted(found)]
+def _measured(ground: Ground) -> dict[MeasurementTime, StoredRun]:
+    """Every run that measured the variant, by its time; replays of one measurement once."""
+    found: dict[MeasurementTime, StoredRun] = {}
+    problem = ground.problem.name
+    for stored in stored_runs(Store(ground.project.reports), [DURATION]):
+        outline = stored.outline
+        if outline is not None and outline.kind != "imported" and any(_is_of(ground, each) for each in stored.cases):
+            found.setdefault(outline.measured.get(problem, outline.time), stored)
+    return found
 
 
-def _version(ground: Ground, stored: StoredRun) -> _Version | None:
-    run, name = stored.run, ground.problem.name
-    if run is None or run.kind == "imported" or name not in run.subjects:
+def _is_of(ground: Ground, found: CaseOutline | CaseResult) -> bool:
+    """Whether a case is of the variant, in its default configuration, on a workload that counts."""
+    case = found.case
+    return (case.problem, case.variant, case.configuration) == (
+        ground.problem.name,
+        ground.variant.name,
+        DEFAULT,
+    ) and case.workload in ground.workloads
+
+
+def _version(ground: Ground, time: MeasurementTime, stored: StoredRun) -> _Version | None:
+    """The variant in a run; None where the run has gone since it was listed."""
+    try:
+        run = load(stored.folder)
+    except (StallgateError, OSError):
         return None
-    results = {
-        result.case.workload: result
-        for result in run.cases
-        if (result.case.problem, result.case.variant) == (name, ground.variant.name)
-        and result.case.configuration == DEFAULT
-        and result.case.workload in ground.workloads
-    }
-    if not results:
-        return None
-    durations = {load: stored.summaries.get((result.case, DURATION)) for load, result in results.items()}
+    results = {result.case.workload: result for result in run.cases if _is_of(ground, result)}
+    durations = stored.summaries.get(DURATION, {})
     return _Version(
-        time=time_of(run, name),
+        time=time,
         folder=stored.folder,
         results=results,
-        durations={load: summary for load, summary in durations.items() if summary is not None},
+        durations={name: durations[found.case] for name, found in results.items() if found.case in durations},
         conditions=conditions(run, next(iter(results.values()))),
-        sources=sources_when_measured(ground.project, stored.folder, run, name, ground.variant.name),
+        sources=sources_when_measured(ground.project, stored.folder, run, ground.problem.name, ground.variant.name),
     )
 
 
@@ -203,16 +213,14 @@ def _variants(ground: Ground) -> list[str]:
 
 def _sweeps(ground: Ground) -> list[str]:
     """A line for the newest sweep of the variant: its best configuration on each workload."""
-    found: list[Sweep] = []
-    for path in sorted(ground.project.reports.glob("*/sweep.json")):
+    for folder in reversed(Store(ground.project.reports).folders(SWEEP_FILE)):
         try:
-            sweep = load_sweep(path.parent)
+            sweep = load_sweep(folder)
         except (StallgateError, OSError):
             continue
         if (sweep.problem, sweep.variant) == (ground.problem.name, ground.variant.name):
-            found.append(sweep)
-    newest = max(found, key=lambda sweep: (sweep.created, sweep.name), default=None)
-    return _of_sweep(newest) if newest is not None else []
+            return _of_sweep(sweep)
+    return []
 
 
 def _of_sweep(sweep: Sweep) -> list[str]:

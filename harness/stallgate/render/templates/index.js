@@ -1,22 +1,34 @@
 "use strict";
-// The list of runs is narrowed by the selects in #facets. The form #compare is for a served page, whose script shows it.
+// The list of runs is narrowed by the selects in #facets and by the words in the filter; of what matches, a page is
+// shown, and #more shows the next. Without scripts all rows are there. The form #compare is for a served page, whose
+// script shows it.
 (function () {
-  var facets = document.getElementById("facets"), table = document.getElementById("runs");
+  var PAGE = 200, facets = document.getElementById("facets"), table = document.getElementById("runs");
   if (!facets || !table) { return; }
-  var selects = Array.from(facets.querySelectorAll("select")), rows = Array.from(table.tBodies[0].rows);
+  var body = table.tBodies[0], more = document.getElementById("more"), room = PAGE;
+  var selects = Array.from(facets.querySelectorAll("select"));
   function matches(row, select) {
     return !select.value || (row.dataset[select.dataset.facet] || "").split("|").includes(select.value);
   }
   function narrow() {
-    var kept = 0;
-    rows.forEach(function (row) {
-      var shown = selects.every(function (select) { return matches(row, select); });
-      row.style.display = shown ? "" : "none";
-      kept += shown;
+    var kept = 0, all = body.rows.length;
+    Array.from(body.rows).forEach(function (row) {
+      var fits = !row.hidden && selects.every(function (select) { return matches(row, select); });
+      kept += fits;
+      row.style.display = fits && kept <= room ? "" : "none";
     });
-    document.getElementById("shown").textContent = kept === rows.length ? "" : kept + " of " + rows.length + " runs";
+    var words = kept === all ? "" : kept + " of " + all + " runs";
+    if (kept > room) { words = "the first " + room + " of " + (words || all + " runs"); }
+    document.getElementById("shown").textContent = words;
+    more.hidden = kept <= room;
+    more.textContent = "Show " + Math.min(PAGE, kept - room) + " more of " + (kept - room);
   }
-  facets.hidden = selects.length === 0;
-  selects.forEach(function (select) { select.addEventListener("change", narrow); });
+  function anew() { room = PAGE; narrow(); }
+  facets.hidden = selects.length === 0 && body.rows.length <= PAGE;
+  selects.forEach(function (select) { select.addEventListener("change", anew); });
+  more.addEventListener("click", function () { room += PAGE; narrow(); });
+  // tables.js filters by words and sorts: what it leaves is narrowed after it
+  document.querySelector('[data-filter="runs"]').addEventListener("input", function () { setTimeout(anew); });
+  table.tHead.addEventListener("click", function () { setTimeout(anew); });
   narrow();  // a browser keeps what was chosen when the page is loaded again
 })();
