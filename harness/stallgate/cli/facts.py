@@ -76,12 +76,6 @@ class RunFacts(FrozenStruct, frozen=True):
     """Case -> metric -> value."""
 
 
-class RunsFacts(FrozenStruct, frozen=True):
-    """The runs of a fleet, one for each GPU model."""
-
-    runs: list[RunFacts]
-
-
 def run_facts(result: JudgedRun, units: dict[str, str]) -> RunFacts:
     """What was measured.
 

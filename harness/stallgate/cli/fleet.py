@@ -17,6 +17,7 @@ from stallgate.cli.options import FleetOptions
 from stallgate.cli.shared import is_given
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.fleet.cluster import cluster_of
+from stallgate.fleet.hosts import WorkerFacts, differing_versions, examined, refuse_unable
 from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
 from stallgate.measure.profile import chip_of
@@ -24,7 +25,6 @@ from stallgate.project.load import Project
 
 if TYPE_CHECKING:
     from stallgate.fleet.engine import Engine
-    from stallgate.fleet.hosts import WorkerFacts
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -56,17 +56,40 @@ def opened_fleet(project: Project, options: FleetOptions, *, with_ncu: bool = Tr
         NotMeasured: there is no worker with a GPU, or one that could not measure.
     """
     cluster = cluster_of(project.root, options.on or "")
-    from stallgate.fleet import engine, hosts  # the engine is imported only when it is asked for
+    from stallgate.fleet import engine  # imported only when it is asked for
 
     with engine.opened(cluster, options.wait) as opened:
-        opened.wait_for_gpus()
-        workers = hosts.examined(opened)
+        opened.wait_for_gpus(max(cluster.workers, 1))
+        workers = examined(opened)
         models = chosen_models(list(opened.models()), options.gpu, each=options.each_model)
         there = [facts for facts in workers if facts.device is not None and facts.device.name in models]
-        hosts.refuse_unable(there, with_ncu=with_ncu)
-        for sentence in hosts.differing_versions(there):
+        refuse_unable(there, with_ncu=with_ncu)
+        for sentence in differing_versions(there):
             click.echo(sentence, err=True)
         yield Fleet(opened, there, models)
+
+
+class FoundWorkers(msgspec.Struct, frozen=True):
+    """The workers of a fleet, able to measure or not."""
+
+    workers: list[WorkerFacts]
+    allowed_failures: int
+    """Workers that a task may lose before the scheduler gives it up at the next."""
+
+
+def workers_of(project: Project, on: str, wait: float) -> FoundWorkers:
+    """The workers of the fleet that ``--on`` names.
+
+    Raises:
+        BadArgument: the engine is not installed.
+        NotMeasured: there is no worker with a GPU.
+    """
+    cluster = cluster_of(project.root, on)
+    from stallgate.fleet import engine  # imported only when it is asked for
+
+    with engine.opened(cluster, wait) as opened:
+        opened.wait_for_gpus(max(cluster.workers, 1))
+        return FoundWorkers(examined(opened), opened.allowed_failures())
 
 
 def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[str]:

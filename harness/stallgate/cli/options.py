@@ -23,6 +23,7 @@ class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
     each_model: bool
     wait: float
 
+
 root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

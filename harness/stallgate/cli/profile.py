@@ -11,7 +11,7 @@ import msgspec
 
 from stallgate.cli.drawing import import_meanwhile
 from stallgate.cli.examples import examples
-from stallgate.cli.facts import RunFacts, RunsFacts
+from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
 from stallgate.cli.fleet import Fleet, opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
@@ -95,6 +95,13 @@ class ProfileArguments(FleetOptions, frozen=True, kw_only=True):
         return self.live or self.record or self.device is not None
 
 
+class ProfileFacts(RunFacts, frozen=True):
+    """The run."""
+
+    others: list[RunFacts] = []
+    """Of a fleet: the runs of its other GPU models."""
+
+
 @click.command(
     "profile",
     epilog=examples("stallgate profile cumprod/blocked_scan -w square", "stallgate profile --samples 15 --report"),
@@ -122,7 +129,7 @@ class ProfileArguments(FleetOptions, frozen=True, kw_only=True):
     help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
 @root_option
-@json_option(RunFacts | RunsFacts)
+@json_option(ProfileFacts)
 def profile_command(**given: Any) -> int:
     """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
@@ -275,7 +282,8 @@ def _all_finished(project: Project, folders: list[Path], arguments: ProfileArgum
             draw_finished(project, each, as_json=arguments.as_json)
         if arguments.record:
             keep(project, each.result.folder)
-    facts = RunsFacts(runs=[each.facts for each in finished])
+    first, *others = (each.facts for each in finished)
+    facts = ProfileFacts(**msgspec.structs.asdict(first), others=others)
     return print_result("profile", facts, status) if arguments.as_json else status
 
 

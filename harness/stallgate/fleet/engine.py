@@ -1,4 +1,4 @@
-"""The engine: Dask distributed. It queues, sends, watches workers and tries tasks again; only this module imports it."""
+"""The engine, Dask distributed: it queues, sends, watches workers and tries tasks again. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import dask
 import distributed
@@ -58,7 +58,7 @@ class Landed(FrozenStruct, frozen=True):
     """Why the task itself failed."""
 
 
-class _SourcesPlugin(WorkerPlugin):
+class _SourcesPlugin(WorkerPlugin):  # type: ignore[misc]
     """Unpacks a project on each worker once; the scheduler hands it to workers that join later."""
 
     def __init__(self, sources: Sources) -> None:
@@ -270,7 +270,8 @@ def opened(cluster: Cluster, wait_s: float) -> Iterator[Engine]:
             return
         with (
             tempfile.TemporaryDirectory(prefix="stallgate-fleet-", ignore_cleanup_errors=True) as folder,
-            _local(cluster, folder) if cluster.start == LOCAL else _named(cluster) as started,
+            dask.config.set({"temporary-directory": folder}),
+            _local(cluster) if cluster.start == LOCAL else _named(cluster) as started,
             distributed.Client(started) as client,
         ):
             yield Engine(client, wait_s)
@@ -285,7 +286,7 @@ def _client(address: str) -> distributed.Client:
         ) from None
 
 
-def _local(cluster: Cluster, folder: str) -> Any:
+def _local(cluster: Cluster) -> Any:
     """A worker for each GPU of this machine."""
     number = cluster.workers or len(find_devices())
     if not number:
@@ -295,7 +296,6 @@ def _local(cluster: Cluster, folder: str) -> Any:
         threads_per_worker=1,
         dashboard_address=None,
         memory_limit=None,
-        local_directory=folder,
         preload=[SLOT_MODULE],
     )
 
@@ -316,11 +316,11 @@ def _named(cluster: Cluster) -> Any:
 
 
 @contextmanager
-def _quiet(level: Literal[50] = logging.CRITICAL) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keeps the engine's log off the terminal: what matters of a lost worker, stallgate says itself."""
     logger = logging.getLogger("distributed")
     before = logger.level
-    logger.setLevel(level)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -8,13 +8,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from stallgate import __version__
 from stallgate.errors import NotMeasured, StallgateError
-from stallgate.fleet.engine import Engine
 from stallgate.fleet.slot import claimed_slot
 from stallgate.formatting import listed
 from stallgate.measure import ncu
@@ -22,6 +21,9 @@ from stallgate.measure.device import Device
 from stallgate.measure.doctor import counters_for_everybody
 from stallgate.model import FrozenStruct
 from stallgate.project.digests import child_digest
+
+if TYPE_CHECKING:  # the engine is not imported unless a command asks for it
+    from stallgate.fleet.engine import Engine
 
 CounterPermission = Literal["open", "blocked", "unknown"]
 """open: hardware counters are for every user, or this one is an administrator. unknown: the driver does not say."""
@@ -50,25 +52,30 @@ class WorkerFacts(FrozenStruct, frozen=True):
     vgpu: bool
     """Whether the GPU is a virtual machine's share of one."""
 
-    def faults(self, *, with_ncu: bool = True) -> list[str]:
-        """What keeps it from measuring.
 
-        Args:
-            with_ncu: whether counters are wanted.
-        """
-        found = []
-        if self.child != child_digest():
-            found.append(f"its stallgate ({self.stallgate}) has another measuring child than this one ({__version__})")
-        if with_ncu and not self.ncu:
-            found.append("Nsight Compute (ncu) is not on its PATH")
-        if with_ncu and self.counters == "blocked":
-            found.append("the driver keeps hardware counters for administrators (ERR_NVGPUCTRPERM)")
-        return found
+def faults_of(facts: WorkerFacts, *, with_ncu: bool = True) -> list[str]:
+    """What keeps a worker from measuring.
 
-    def remarks(self) -> list[str]:
-        """What its numbers have to be read with."""
-        found = ["MIG: counters of L2 and memory may be missing"] if self.mig else []
-        return [*found, *(["vGPU: counters may be missing"] if self.vgpu else [])]
+    Args:
+        facts: what it says of itself.
+        with_ncu: whether counters are wanted.
+    """
+    found = []
+    if facts.device is None:
+        found.append("it has no GPU of its own")
+    if facts.child != child_digest():
+        found.append(f"its stallgate ({facts.stallgate}) has another measuring child than this one ({__version__})")
+    if with_ncu and not facts.ncu:
+        found.append("Nsight Compute (ncu) is not on its PATH")
+    if with_ncu and facts.counters == "blocked":
+        found.append("the driver keeps hardware counters for administrators (ERR_NVGPUCTRPERM)")
+    return found
+
+
+def remarks_on(facts: WorkerFacts) -> list[str]:
+    """What a worker's numbers have to be read with."""
+    found = ["MIG: counters of L2 and memory may be missing"] if facts.mig else []
+    return [*found, *(["vGPU: counters may be missing"] if facts.vgpu else [])]
 
 
 def facts_here() -> bytes:
@@ -150,12 +157,13 @@ def refuse_unable(workers: list[WorkerFacts], *, with_ncu: bool = True) -> None:
     Raises:
         NotMeasured: one could not.
     """
-    unable = {facts: faults for facts in workers if facts.device is not None and (faults := facts.faults(with_ncu=with_ncu))}
-    for facts, faults in unable.items():
-        raise NotMeasured(
-            f"the worker {facts.worker} on {facts.host} cannot measure: {listed(faults)}",
-            "mend it or stop it; `stallgate doctor --on …` shows every worker",
-        )
+    for facts in workers:
+        faults = faults_of(facts, with_ncu=with_ncu)
+        if facts.device is not None and faults:
+            raise NotMeasured(
+                f"the worker {facts.worker} on {facts.host} cannot measure: {listed(faults)}",
+                "mend it or stop it; `stallgate doctor --on CLUSTER` shows every worker",
+            )
 
 
 def differing_versions(workers: list[WorkerFacts]) -> list[str]:
