@@ -18,21 +18,21 @@ from tests.small_recording import unpacked
 FIRST, SECOND = "cumprod", "cumfold"
 
 
-def add_problem(tree: Path, *, recorded: bool = True) -> str:
-    """Adds the second problem to a tree, with or without a recording; returns its name."""
-    folder = shutil.copytree(tree / "kernels" / FIRST, tree / "kernels" / SECOND)
+def add_problem(tree: Path, *, recorded: bool = True, name: str = SECOND) -> str:
+    """Adds another problem to a tree, with or without a recording; returns its name, as long as the first one's."""
+    folder = shutil.copytree(tree / "kernels" / FIRST, tree / "kernels" / name)
     problem = folder / "problem.toml"
     problem.write_text(problem.read_text().replace("Cumulative product", "Cumulative fold"))
     for place in tree.glob(f"reports/recorded/*/{FIRST}") if recorded else ():
-        _rename(shutil.copytree(place, place.with_name(SECOND)))
-    return SECOND
+        _rename(shutil.copytree(place, place.with_name(name)), name)
+    return name
 
 
-def _rename(recording: Path) -> None:
-    """Makes a recording of the first problem one of the second."""
-    change_run(recording, _named_anew)
+def _rename(recording: Path, name: str) -> None:
+    """Makes a recording of the first problem one of another."""
+    change_run(recording, lambda run: _named_anew(run, name))
     for report in recording.glob("ncu/*"):
-        content = unpacked(report).replace(f"stallgate/{FIRST}/".encode(), f"stallgate/{SECOND}/".encode())
+        content = unpacked(report).replace(f"stallgate/{FIRST}/".encode(), f"stallgate/{name}/".encode())
         report.write_bytes(zstandard.compress(content))
     change_run(recording, lambda run: _sealed(recording, run))
 
@@ -45,13 +45,13 @@ def change_run(folder: Path, change: Any) -> None:
     path.write_bytes(msgspec.json.encode(run))
 
 
-def _named_anew(run: Any) -> None:
-    run["subjects"] = {SECOND: {**run["subjects"][FIRST], "title": "Cumulative fold"}}
+def _named_anew(run: Any, name: str) -> None:
+    run["subjects"] = {name: {**run["subjects"][FIRST], "title": "Cumulative fold"}}
     details = [detail for attempt in run["attempts"] for detail in attempt["details"]]
     for found in [*run["cases"], *details]:
-        found["case"]["problem"] = SECOND
+        found["case"]["problem"] = name
     for kernel in [kernel for found in run["cases"] for kernel in found["kernels"]]:
-        kernel["file"] = kernel["file"].replace(f"kernels/{FIRST}/", f"kernels/{SECOND}/")
+        kernel["file"] = kernel["file"].replace(f"kernels/{FIRST}/", f"kernels/{name}/")
 
 
 def _sealed(folder: Path, run: Any) -> None:

@@ -666,6 +666,10 @@ class Environment(FrozenStruct, frozen=True):
     torch: str
     triton: str
     cuda: str
+    host: str = ""
+    """Of a fleet: the machine's name."""
+    uuid: str = ""
+    """Of a fleet: the GPU's."""
 
 
 class RuleResult(FrozenStruct, frozen=True, omit_defaults=True):
@@ -773,7 +777,7 @@ class MeasureOptions(FrozenStruct, frozen=True):
     """What was asked for when a run was begun, so that it can be gone on with."""
 
     python: str
-    """The interpreter that has torch and triton."""
+    """The interpreter that has torch and triton; empty: on each worker of a fleet its own."""
     samples: Samples = 5
     timeout_s: float = 120.0
     """Seconds that a step of the child may take before its case is given up."""

@@ -8,10 +8,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from stallgate.cli.output import asks_for_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a command measures that can measure on a fleet."""
+
+    on: str | None
+    gpu: str | None
+    each_model: bool
+    wait: float
+
 
 root_option = click.option(
     "--root",
@@ -110,3 +121,22 @@ drawn_only_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(0), metavar="S", help="Seed of drawn workloads; default: another one each time."
 )
+on_option = click.option(
+    "--on",
+    metavar="CLUSTER",
+    help="Measure on many GPUs: tcp://SCHEDULER:8786, a cluster that stallgate.toml names, or local.",
+)
+_gpu_option = click.option(
+    "--gpu", metavar="MODEL", help="With --on: only GPUs whose name has this in it, such as H100."
+)
+_each_model_option = click.option(
+    "--each-model", is_flag=True, help="With --on: every case on each GPU model, in a run for each."
+)
+wait_option = _seconds_option("--wait", 0, 60.0, "With --on: seconds without a worker that could go on.")
+
+
+def fleet_options(command: _Command) -> _Command:
+    """``--on``, and which of the fleet's GPUs."""
+    for option in (wait_option, _each_model_option, _gpu_option, on_option):
+        command = option(command)
+    return command

@@ -13,9 +13,12 @@ from stallgate.cli.drawing import import_meanwhile
 from stallgate.cli.examples import examples
 from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
+from stallgate.cli.fleet import Fleet, opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
+    FleetOptions,
     configuration_option,
     device_option,
+    fleet_options,
     grace_option,
     json_option,
     python_option,
@@ -49,12 +52,13 @@ from stallgate.model import Case, MeasureOptions, Run, Selection
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
+from stallgate.runs.conditions import gpus_of
 from stallgate.runs.folder import LATEST, create_folder, find, load, save, whole_run
 from stallgate.runs.packing import LARGEST_RECORDING
 from stallgate.runs.recording import find_recordings, record, replay
 
 
-class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
+class ProfileArguments(FleetOptions, frozen=True, kw_only=True):
     """The parameters of the command."""
 
     subjects: tuple[str, ...]
@@ -91,6 +95,13 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
         return self.live or self.record or self.device is not None
 
 
+class ProfileFacts(RunFacts, frozen=True):
+    """The run."""
+
+    others: list[RunFacts] = []
+    """Of a fleet: the runs of its other GPU models."""
+
+
 @click.command(
     "profile",
     epilog=examples("stallgate profile cumprod/blocked_scan -w square", "stallgate profile --samples 15 --report"),
@@ -106,6 +117,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
 @grace_option
 @python_option
 @device_option
+@fleet_options
 @click.option("--live", is_flag=True, help="Never replay a recording: without a GPU, exit with 3.")
 @click.option("--record", is_flag=True, help="Keep the run under reports/recorded/ (implies --live).")
 @click.option("--report", "page", is_flag=True, help="Also draw report.html and PNGs.")
@@ -117,7 +129,7 @@ class ProfileArguments(msgspec.Struct, frozen=True, kw_only=True):
     help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
 @root_option
-@json_option(RunFacts)
+@json_option(ProfileFacts)
 def profile_command(**given: Any) -> int:
     """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
@@ -127,6 +139,8 @@ def profile_command(**given: Any) -> int:
     cases = planned_cases(project, arguments.subjects, arguments.workloads, arguments.configurations)
     stages = judging_stages(project, cases)  # refuses broken ones before anything is measured
     collected(project.catalogue, None, arguments.metric_names, stages)  # refuses unknown names, also before a replay
+    if arguments.on is not None:
+        return _on_fleet(project, cases, arguments)
     options = _options(arguments)
     devices = find_devices()
     if devices or arguments.has_to_measure:
@@ -138,7 +152,7 @@ def profile_command(**given: Any) -> int:
 
 def _options(arguments: ProfileArguments) -> MeasureOptions:
     return MeasureOptions(
-        python=interpreter(arguments.python),
+        python=interpreter(arguments.python) if arguments.on is None else arguments.python or "",
         samples=arguments.samples,
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
@@ -220,6 +234,59 @@ def keep(project: Project, folder: Path) -> None:
             click.echo(f"  without the launches with every section of {names}: they do not fit in {most}", err=True)
 
 
+# --- on a fleet -------------------------------------------------------------------------------------------------------
+
+
+def _on_fleet(project: Project, cases: list[Case], arguments: ProfileArguments) -> int:
+    """Measures on a fleet, into the folder of a new run for each GPU model."""
+    refuse_beside_fleet("device", "live")
+    options = _options(arguments)
+    end_on_signals()
+    with opened_fleet(project, arguments) as fleet:
+        runs = []
+        for model in fleet.models:
+            machine = fleet.machine_of(project, model)
+            run = new_run(project, cases, options, machine, given_arguments(), arguments.selection)
+            name = subject_name(cases) if len(fleet.models) == 1 else f"{subject_name(cases)}-{model}"
+            runs.append((model, create_folder(project.reports, name), run))
+        _measure_runs(project, fleet, runs, arguments)
+    return _all_finished(project, [folder for _, folder, _ in runs], arguments)
+
+
+def _measure_runs(
+    project: Project, fleet: Fleet, runs: list[tuple[str, Path, Run]], arguments: ProfileArguments
+) -> None:
+    """Measures the planned cases. If it is cut short, the results so far are written and shown."""
+    from stallgate.fleet.profile import FleetProfiler, ModelRun
+    from stallgate.fleet.sources import pack
+
+    planned = [ModelRun(model, folder, run) for model, folder, run in runs]
+    try:
+        with terminal.ProfileBar() as bar:
+            FleetProfiler(project, fleet.engine, pack(project.root), planned, bar).measure()
+    except StallgateError:
+        for _, folder, _ in runs:
+            with suppress(StallgateError):  # the first error is the one to show
+                finish(project, folder, as_json=arguments.as_json)
+        raise
+
+
+def _all_finished(project: Project, folders: list[Path], arguments: ProfileArguments) -> int:
+    """Shows the runs of a fleet. Returns the worst of their exit statuses."""
+    if len(folders) == 1:
+        return _finished(project, folders[0], arguments)
+    finished = [finish(project, folder, as_json=arguments.as_json) for folder in folders]
+    status = max(each.status for each in finished)
+    for each in finished:
+        if arguments.page:
+            draw_finished(project, each, as_json=arguments.as_json)
+        if arguments.record:
+            keep(project, each.result.folder)
+    first, *others = (each.facts for each in finished)
+    facts = ProfileFacts(**msgspec.structs.asdict(first), others=others)
+    return print_result("profile", facts, status) if arguments.as_json else status
+
+
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
@@ -229,11 +296,24 @@ def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
     folder = find(project.reports, None if name == LATEST else name)
     run = load(folder)
     begun = options_of(run)
+    if arguments.on is not None:
+        return _resumed_on_fleet(project, folder, run, arguments)
     machine = machine_of(project, choose(find_devices(), begun.device), find_ncu())
     page, record = arguments.page or begun.report, arguments.record or begun.record
     end_on_signals()
     _measure(project, folder, resumable(project, folder, run, machine), machine, arguments)
     return _finished(project, folder, msgspec.structs.replace(arguments, page=page, record=record))
+
+
+def _resumed_on_fleet(project: Project, folder: Path, run: Run, arguments: ProfileArguments) -> int:
+    """Finishes a run on the GPUs of a fleet that are of its model."""
+    end_on_signals()
+    begun = next(iter(gpus_of(run)), arguments.gpu)
+    with opened_fleet(project, msgspec.structs.replace(arguments, gpu=begun, each_model=False)) as fleet:
+        (model,) = fleet.models
+        left = resumable(project, folder, run, fleet.machine_of(project, model), same_host=False)
+        _measure_runs(project, fleet, [(model, folder, left)], arguments)
+    return _finished(project, folder, arguments)
 
 
 def _refuse_beside_resume() -> None:

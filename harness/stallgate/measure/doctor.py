@@ -79,12 +79,10 @@ def _gpu() -> Finding:
 
 def _counters() -> Finding:
     """Whether the driver gives hardware counters to everybody; root has them either way."""
-    if not _DRIVER_SETTINGS.is_file():
+    allowed = counters_for_everybody()
+    if allowed is None:
         return Finding(name="counters", state="note", text="the driver does not say who may read hardware counters")
-    settings = dict(
-        line.split(": ", 1) for line in _DRIVER_SETTINGS.read_text(errors="replace").splitlines() if ": " in line
-    )
-    if settings.get("RmProfilingAdminOnly") == "0":
+    if allowed:
         return Finding(name="counters", state="ok", text="hardware counters are open to every user")
     return Finding(
         name="counters",
@@ -92,6 +90,16 @@ def _counters() -> Finding:
         text="hardware counters are for administrators only",
         hint=f"as another user see {ncu.PERMISSION_PAGE}",
     )
+
+
+def counters_for_everybody() -> bool | None:
+    """Whether the driver gives hardware counters to every user; None where it does not say."""
+    if not _DRIVER_SETTINGS.is_file():
+        return None
+    settings = dict(
+        line.split(": ", 1) for line in _DRIVER_SETTINGS.read_text(errors="replace").splitlines() if ": " in line
+    )
+    return settings.get("RmProfilingAdminOnly") == "0"
 
 
 def _ncu() -> Finding:

@@ -18,7 +18,7 @@ def gpu_lock(uuid: str, on_wait: Callable[[], None]) -> Iterator[None]:
         uuid: the GPU's.
         on_wait: called once if there is somebody to wait for.
     """
-    descriptor = _open(Path(tempfile.gettempdir()) / f"stallgate-{uuid}.lock")
+    descriptor = open_lock(Path(tempfile.gettempdir()) / f"stallgate-{uuid}.lock")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -30,7 +30,7 @@ def gpu_lock(uuid: str, on_wait: Callable[[], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open(path: Path) -> int:
+def open_lock(path: Path) -> int:
     """A descriptor for a lock file that another user may have made: reading it is enough to lock it."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

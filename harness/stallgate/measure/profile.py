@@ -223,7 +223,7 @@ class Profiler:
         Raises:
             NotMeasured: the user interrupted.
         """
-        name = self._unused_name()
+        name = unused_attempt_name(self._folder, self._run.attempts)
         task = Task(folder=self._folder / "ncu", name=name, kind=kind, cases=cases, samples=samples)
         metrics = self._run.settings.metrics if self._run.settings is not None else []
         attempt = planned_attempt(task, self._machine, self._options.python, metrics)
@@ -241,12 +241,6 @@ class Profiler:
                 f"what was measured so far is in {self._folder}; `stallgate profile --resume` measures the rest",
             )
         return performed
-
-    def _unused_name(self) -> str:
-        """The next number. A resumed run may have dropped attempts whose files are still there."""
-        names = [attempt.name for attempt in self._run.attempts]
-        names += [path.name.partition(".")[0] for path in (self._folder / "ncu").glob("*")]
-        return str(max((int(name) for name in names if name.isdecimal()), default=0) + 1)
 
     def _settle(self, task: Task, outcomes: Outcomes) -> None:
         """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""
@@ -318,6 +312,13 @@ class Profiler:
 
 def _ignore(outcomes: Outcomes) -> None:
     """Ignores the outcomes of detail launches: nothing is judged by them."""
+
+
+def unused_attempt_name(folder: Path, attempts: list[Attempt]) -> str:
+    """The next number. A resumed run may have dropped attempts whose files are still in its folder."""
+    names = [attempt.name for attempt in attempts]
+    names += [path.name.partition(".")[0] for path in (folder / "ncu").glob("*")]
+    return str(max((int(name) for name in names if name.isdecimal()), default=0) + 1)
 
 
 def copy_sources(project: Project, problems: list[str], folder: Path) -> None:

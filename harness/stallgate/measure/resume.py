@@ -12,7 +12,7 @@ from stallgate.extract.evidence import gather
 from stallgate.measure import ncu
 from stallgate.measure.attempt import Machine
 from stallgate.measure.profile import role_of, subject_of
-from stallgate.model import DETAIL, Attempt, Case, CaseResult, Environment, MeasureOptions, Run
+from stallgate.model import DETAIL, Attempt, Case, CaseResult, MeasureOptions, Run
 from stallgate.project.commit import commit_of
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
@@ -22,16 +22,23 @@ ENDED = ("profiled", "wrong_result", "crashed", "timed_out", "skipped")
 """Outcomes that measuring the same code again would only repeat."""
 
 
-def resumable(project: Project, folder: Path, run: Run, machine: Machine) -> Run:
-    """A run that was begun here, with the cases to be measured again planned anew.
+def resumable(project: Project, folder: Path, run: Run, machine: Machine, *, same_host: bool = True) -> Run:
+    """A run that was begun, with the cases to be measured again planned anew.
 
     Measured again is what has no outcome, what changed since, and what no intact ncu report shows.
+
+    Args:
+        project: the code as it is now.
+        folder: the run's.
+        run: as it stands.
+        machine: the GPU to go on with.
+        same_host: whether driver and ncu have to be those that it was begun with. In a fleet they may differ.
 
     Raises:
         BadArgument: the run cannot be gone on with: it was not measured live, under other conditions, or of cases
             that the project does not have any more.
     """
-    _refuse_other(project, run, machine)
+    _refuse_other(project, run, machine, same_host=same_host)
     evidence = gather(folder, run, project.catalogue)
     changed = changes(run, project)
     results = [_kept_or_planned(project, result, evidence.faults, changed) for result in run.cases]
@@ -74,7 +81,7 @@ def options_of(run: Run) -> MeasureOptions:
     return run.options
 
 
-def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
+def _refuse_other(project: Project, run: Run, machine: Machine, *, same_host: bool) -> None:
     """Refuses to put numbers side by side in one run that were not measured alike."""
     if run.kind != "live" or run.settings is None:
         raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a new run")
@@ -85,17 +92,15 @@ def _refuse_other(project: Project, run: Run, machine: Machine) -> None:
         raise BadArgument(f"{gone[0]} no longer exists in the project", "start a new run")
     begun = [attempt.environment for attempt in run.attempts if attempt.environment is not None]
     device = machine.device
-    now = (device.name, device.driver, machine.ncu_version, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
+    versions = (device.driver, machine.ncu_version) if same_host else ()
+    now = (device.name, *versions, ncu.CLOCK_CONTROL, ncu.CACHE_CONTROL)
     for environment in begun:
-        then = (*_conditions(environment), run.settings.clock_control, run.settings.cache_control)
+        versions = (environment.driver, environment.ncu) if same_host else ()
+        then = (environment.gpu, *versions, run.settings.clock_control, run.settings.cache_control)
         if then != now:
             raise BadArgument(
                 f"{run.name} was started under different conditions: {_differences(then, now)}", "start a new run"
             )
-
-
-def _conditions(environment: Environment) -> tuple[str, str, str]:
-    return environment.gpu, environment.driver, environment.ncu
 
 
 def _differences(then: tuple[str, ...], now: tuple[str, ...]) -> str:

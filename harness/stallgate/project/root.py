@@ -1,6 +1,6 @@
 """Which folder is a project, and where its problems are written: its own file, and each ``problem.toml``.
 
-Its own file also names the stages that imported reports are judged by.
+Its own file also names the stages that imported reports are judged by, and clusters to measure on.
 """
 
 from __future__ import annotations
@@ -92,13 +92,40 @@ def import_stages(root: Path) -> tuple[str, list[str]]:
     return written[0] if written else ("", [])
 
 
+def named_clusters(root: Path) -> dict[str, ClusterTable]:
+    """The clusters that a project has names for.
+
+    Raises:
+        BrokenFile: a project's own file is invalid as a whole.
+    """
+    return {name: found for _, _, table in _project_tables(root) for name, found in table.clusters.items()}
+
+
 class _ImportsTable(FrozenStruct, frozen=True):
     stages: list[str]
+
+
+class ClusterTable(FrozenStruct, frozen=True):
+    """Workers that a project has a name for, under ``clusters``."""
+
+    scheduler: str = ""
+    """A scheduler's address."""
+    start: str = ""
+    """Or the class of a cluster to start, such as ``dask_jobqueue:SLURMCluster``."""
+    options: dict[str, object] = {}
+    """What the class is called with."""
+    workers: int = 0
+    """How many workers it is asked for; 0: as many as it starts by itself."""
+
+    def __post_init__(self) -> None:
+        if bool(self.scheduler) == bool(self.start):
+            raise ValueError("a cluster has `scheduler` or `start`")
 
 
 class _ProjectTable(FrozenStruct, frozen=True):
     problems: dict[str, object] = {}
     imports: _ImportsTable | None = None
+    clusters: dict[str, ClusterTable] = {}
 
 
 def _project_tables(root: Path) -> Iterator[tuple[Path, str, _ProjectTable]]:

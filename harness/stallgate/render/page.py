@@ -43,7 +43,7 @@ from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels, unit_in_heading
 from stallgate.render.template import template
 from stallgate.render.view import MOST_ROWS, View
-from stallgate.runs.conditions import environment_of, problems_in, settings_of
+from stallgate.runs.conditions import joined_environment, problems_in, settings_of
 from stallgate.runs.folder import attempts_of, pretty, write_whole
 from stallgate.runs.naming import place_name
 
@@ -231,7 +231,7 @@ def _measured_at(project: Project, run: Run) -> list[MeasuredAt]:
             gpus=list(dict.fromkeys(gpus)),
             problem="" if one_place else problem,
             origin=run.origins.get(problem),
-            environment=(environment := environment_of(run, problem)),
+            environment=(environment := joined_environment(run, problem)),
             settings=settings_of(run, problem) if environment is not None else None,
             gpu_spec=project.gpu_spec_of(environment.gpu) if environment is not None else None,
             packages=packages(r for r in run.cases if one_place or r.case.problem == problem),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from msgspec.structs import replace
 
 from stallgate.formatting import listed, shortened
 from stallgate.model import CaseResult, Environment, FrozenStruct, Origin, Run, Settings
@@ -60,9 +60,31 @@ def environment_of(run: Run, problem: str, result: CaseResult | None = None) -> 
 
 
 def environments(run: Run) -> list[Environment]:
-    """Where a run's problems were measured, each place once."""
-    found = (environment_of(run, problem) for problem in problems_in(run))
+    """Where a run's problems were measured, each place once. A live run may be of several GPUs of one model."""
+    if run.kind == "live":
+        found = [attempt.environment for attempt in run.attempts]
+    else:
+        found = [environment_of(run, problem) for problem in problems_in(run)]
     return list(dict.fromkeys(environment for environment in found if environment is not None))
+
+
+def environments_of(run: Run, problem: str) -> list[Environment]:
+    """The GPUs that a problem was measured on, each once: on a fleet several of one model."""
+    found = [attempt.environment for attempt in attempts_of(run, problem) if attempt.environment is not None]
+    first = environment_of(run, problem)
+    return list(dict.fromkeys(found)) or ([first] if first is not None else [])
+
+
+_VERSIONS = ("driver", "ncu", "python", "torch", "triton", "cuda")
+
+
+def joined_environment(run: Run, problem: str) -> Environment | None:
+    """Where a problem was measured, with the versions of all GPUs of a fleet where they differ."""
+    found = environments_of(run, problem)
+    if not found:
+        return None
+    joined = {name: ", ".join(dict.fromkeys(getattr(one, name) for one in found)) for name in _VERSIONS}
+    return replace(found[0], **joined)
 
 
 def gpus_of(run: Run) -> list[str]:
@@ -116,12 +138,27 @@ def _place(run: Run, problem: str) -> str:
     """GPU, time and commit of a problem's measurement."""
     if problem in unreplayed(run):
         return "not measured"
-    environment, made = environment_of(run, problem), origin_of(run, problem)
-    gpus = _gpus([environment] if environment is not None else [])
+    made = origin_of(run, problem)
+    gpus = _gpus(environments_of(run, problem))
     changed = " with local changes" if made.dirty else ""
     at = f"at commit {made.commit[:12]}{changed}" if made.commit else "at an unknown commit"
     return f"{gpus}, {made.created}, {at}"
 
 
-def _gpus(found: Iterable[Environment]) -> str:
-    return ", ".join(dict.fromkeys(environment.gpu for environment in found)) or "an unknown GPU"
+def _gpus(found: list[Environment]) -> str:
+    """The model; of a fleet how many GPUs of how many hosts, and the versions in which they differ."""
+    models = ", ".join(dict.fromkeys(environment.gpu for environment in found)) or "an unknown GPU"
+    gpus, hosts = ({getattr(one, name) for one in found} - {""} for name in ("uuid", "host"))
+    if not gpus:
+        return models
+    words = [f"{_number(len(gpus), 'GPU')} of {_number(len(hosts), 'host')}", *_differing(found)]
+    return f"{models} ({'; '.join(words)})"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def _differing(found: list[Environment]) -> list[str]:
+    values = {name: sorted({str(getattr(one, name)) for one in found}) for name in _VERSIONS}
+    return [f"{name} {listed(known)}" for name, known in values.items() if len(known) > 1]

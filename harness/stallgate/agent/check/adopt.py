@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,17 +10,14 @@ from msgspec.structs import replace
 from stallgate.errors import BrokenFile
 from stallgate.model import EntryPoint, FrozenStruct, Problem, Stage, Variant
 from stallgate.project.entries import file_entry
+from stallgate.project.files import project_files
 from stallgate.project.load import Project, load_project
 
 ANSWER_NAME = "answer"
 """What the answer is called among the variants; a number follows where a variant has the name."""
 
-_NOT_COPIED = {"reports", "node_modules", "__pycache__", "site-packages", "dist-packages", "build", "dist"}
-"""Folders that no reference loads code from; hidden folders and virtual environments are left out as well."""
-
-_LARGEST_FILE = 64 * 2**20
 _LARGEST_COPY = 2**30
-"""Bytes of one file, which is left out, and of all of them together, which are refused."""
+"""Bytes of a project; a larger one is refused."""
 
 
 class Adopted(FrozenStruct, frozen=True):
@@ -107,16 +102,6 @@ def _copy_file(path: Path, target: Path) -> None:
     shutil.copyfile(path, target)
 
 
-def project_files(root: Path) -> Iterator[Path]:
-    """The files of a project that code may load: without runs, hidden folders, environments and very large files."""
-    for name, folders, files in os.walk(root):
-        folder = Path(name)
-        folders[:] = sorted(each for each in folders if _is_copied(folder / each))
-        for path in sorted(folder / each for each in files):
-            if path.is_file() and path.resolve().is_relative_to(root) and path.stat().st_size <= _LARGEST_FILE:
-                yield path
-
-
 def project_state(root: Path) -> dict[str, tuple[int, int, int]]:
     """Size, time of the last change and inode of a project's files. The time is the kernel's: no program can set it."""
     found = {}
@@ -124,8 +109,3 @@ def project_state(root: Path) -> dict[str, tuple[int, int, int]]:
         facts = path.stat()
         found[path.relative_to(root).as_posix()] = (facts.st_size, facts.st_ctime_ns, facts.st_ino)
     return found
-
-
-def _is_copied(folder: Path) -> bool:
-    is_environment = (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
-    return not (folder.name.startswith(".") or folder.name in _NOT_COPIED or is_environment)

@@ -1,0 +1,126 @@
+"""``--on`` of several commands: the fleet that it names, opened, and which GPU models are measured.
+
+The engine is imported only when a command asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from stallgate.cli.options import FleetOptions
+from stallgate.cli.shared import is_given
+from stallgate.errors import BadArgument, UnknownName
+from stallgate.fleet.cluster import cluster_of
+from stallgate.fleet.hosts import WorkerFacts, differing_versions, examined, refuse_unable
+from stallgate.formatting import listed
+from stallgate.measure.attempt import Machine
+from stallgate.measure.profile import chip_of
+from stallgate.project.load import Project
+
+if TYPE_CHECKING:
+    from stallgate.fleet.engine import Engine
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """A fleet that was found able to measure."""
+
+    engine: Engine
+    workers: list[WorkerFacts]
+    models: list[str]
+    """The GPU models to measure, by their drivers' names."""
+
+    def machine_of(self, project: Project, model: str) -> Machine:
+        """The first machine with a GPU of a model: what is planned is planned for its chip."""
+        found = ((facts, facts.device) for facts in self.workers if facts.device is not None)
+        facts, device = next((facts, device) for facts, device in found if device.name == model)
+        return Machine(device=device, ncu=Path("ncu"), ncu_version=facts.ncu, chip=chip_of(project, device))
+
+
+@contextmanager
+def opened_fleet(project: Project, options: FleetOptions, *, with_ncu: bool = True) -> Iterator[Fleet]:
+    """The fleet that ``--on`` names, every worker examined before the first task.
+
+    Args:
+        project: what is measured; its own file may name the cluster.
+        options: of the command line.
+        with_ncu: whether counters are wanted.
+
+    Raises:
+        BadArgument: the engine is not installed, or it is not said which of several GPU models to measure.
+        NotMeasured: there is no worker with a GPU, or one that could not measure.
+    """
+    cluster = cluster_of(project.root, options.on or "")
+    from stallgate.fleet import engine  # imported only when it is asked for
+
+    with engine.opened(cluster, options.wait) as opened:
+        opened.wait_for_gpus(max(cluster.workers, 1))
+        workers = examined(opened)
+        models = chosen_models(list(opened.models()), options.gpu, each=options.each_model)
+        there = [facts for facts in workers if facts.device is not None and facts.device.name in models]
+        refuse_unable(there, with_ncu=with_ncu)
+        for sentence in differing_versions(there):
+            click.echo(sentence, err=True)
+        yield Fleet(opened, there, models)
+
+
+class FoundWorkers(msgspec.Struct, frozen=True):
+    """The workers of a fleet, able to measure or not."""
+
+    workers: list[WorkerFacts]
+    allowed_failures: int
+    """Workers that a task may lose before the scheduler gives it up at the next."""
+
+
+def workers_of(project: Project, on: str, wait: float) -> FoundWorkers:
+    """The workers of the fleet that ``--on`` names.
+
+    Raises:
+        BadArgument: the engine is not installed.
+        NotMeasured: there is no worker with a GPU.
+    """
+    cluster = cluster_of(project.root, on)
+    from stallgate.fleet import engine  # imported only when it is asked for
+
+    with engine.opened(cluster, wait) as opened:
+        opened.wait_for_gpus(max(cluster.workers, 1))
+        return FoundWorkers(examined(opened), opened.allowed_failures())
+
+
+def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[str]:
+    """The GPU models to measure.
+
+    Args:
+        known: those of the fleet.
+        wanted: a part of a model's name, in any case; None: it does not matter.
+        each: whether every model is measured.
+
+    Raises:
+        UnknownName: none is called so.
+        BadArgument: there are several, and it is not said which.
+    """
+    found = [name for name in known if wanted is None or wanted.casefold() in name.casefold()]
+    if not found:
+        raise UnknownName("GPU model", wanted or "", known)
+    if len(found) > 1 and not each:
+        raise BadArgument(
+            f"the fleet has GPUs of {len(found)} models: {listed(sorted(found))}",
+            "name one with --gpu, or measure every case on each with --each-model",
+        )
+    return sorted(found)
+
+
+def refuse_beside_fleet(*options: str) -> None:
+    """Refuses options that are about this machine.
+
+    Raises:
+        BadArgument: one was given.
+    """
+    for name in options:
+        if is_given(name):
+            raise BadArgument(f"--{name} is not allowed with --on, whose workers have their own GPUs", "leave it out")

@@ -1,0 +1,169 @@
+"""A plan of forty cases on four workers: whoever is killed, the results are those of one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from tests.cli.test_failures import said
+from tests.fleet.conftest import PROBLEMS, VARIANTS, WORKLOADS, FleetTree
+
+KILLS = 3
+
+
+def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree) -> None:
+    alone = fleet.run("profile")
+    assert alone.returncode == 0, alone.stderr
+    expected = fleet.latest
+    killer = Killer(fleet.tmp, KILLS)
+    killer.start()
+    done = fleet.run("profile", "--on", "local", FAKE_NCU_PAUSE="0.1")
+    killer.join(timeout=10)
+    assert done.returncode == 0, done.stderr
+    assert killer.killed == KILLS
+    assert fleet.latest != expected
+    assert numbers_of(fleet.latest).equals(numbers_of(expected))
+    assert verdicts_of(fleet.latest) == verdicts_of(expected)
+    nothing_is_lost_or_doubled(fleet.latest)
+    nothing_is_left(fleet.tmp)
+
+
+class Killer(threading.Thread):
+    """Kills the workers of parts that run, each of another part; no part is lost twice."""
+
+    def __init__(self, tmp: Path, kills: int) -> None:
+        super().__init__(daemon=True)
+        self._tmp = tmp
+        self._kills = kills
+        self._parts: set[str] = set()
+
+    @property
+    def killed(self) -> int:
+        return len(self._parts)
+
+    def run(self) -> None:
+        end = time.monotonic() + 100
+        while self.killed < self._kills and time.monotonic() < end:
+            time.sleep(0.05)
+            for pid, words in processes_in(self._tmp):
+                plan = next((word for word in words if word.endswith(".plan.json")), None)
+                part = part_of(plan) if plan is not None and "--export" in words else None
+                if part is not None and part not in self._parts and self.killed < self._kills:
+                    self._parts.add(part)
+                    os.kill(parent_of(pid), signal.SIGKILL)
+
+
+def part_of(plan: str) -> str | None:
+    """The problem and the workload of the cases of a plan that a worker has; None where it is gone."""
+    try:
+        cases = msgspec.json.decode(Path(plan).read_bytes())["cases"]
+    except OSError:
+        return None
+    return f"{cases[0]['problem']} {cases[0]['name'].rpartition('/')[2]}"
+
+
+def processes_in(folder: Path) -> list[tuple[int, list[str]]]:
+    """The processes that have a folder on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(str(folder) in word for word in words):
+            found.append((int(path.parent.name), words))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The worker, whose child ncu is: the fakes are started by a shell that becomes them."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def numbers_of(folder: Path) -> pd.DataFrame:
+    """Every number of a run, whatever attempt it is from."""
+    table = pd.read_csv(folder / "metrics.csv")
+    return table.drop(columns=[name for name in ("source", "attempt", "device") if name in table])
+
+
+def verdicts_of(folder: Path) -> Any:
+    return [
+        {key: value for key, value in verdict.items() if key != "run"}
+        for verdict in msgspec.json.decode((folder / "verdicts.json").read_bytes())["verdicts"]
+    ]
+
+
+def nothing_is_lost_or_doubled(folder: Path) -> None:
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    names = [tuple(found["case"].values()) for found in run["cases"]]
+    assert len(set(names)) == len(names) == len(PROBLEMS) * len(VARIANTS) * len(WORKLOADS)
+    assert {found["outcome"] for found in run["cases"]} == {"profiled"}
+    assert run["complete"]
+    attempts = [attempt["name"] for attempt in run["attempts"]]
+    assert len(set(attempts)) == len(attempts) == len(PROBLEMS) * len(WORKLOADS)
+    assert {found["attempt"] for found in run["cases"]} == set(attempts)
+    environments = [attempt["environment"] for attempt in run["attempts"]]
+    assert len({found["uuid"] for found in environments}) > 1
+    assert all(found["host"] for found in environments)
+    assert len(list((folder / "ncu").glob("*.ncu-rep"))) == len(attempts)
+
+
+def nothing_is_left(tmp: Path) -> None:
+    """No process that knows the folder. Of files there are locks, and what the next profile on a GPU removes."""
+    for _ in range(50):
+        if not processes_in(tmp):
+            break
+        time.sleep(0.1)
+    assert processes_in(tmp) == []
+    assert [path for path in tmp.iterdir() if not path.name.startswith("stallgate-GPU-fake-one-")] == []
+
+
+def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> None:
+    case = "cumprod/adaptive_scan/default/page"
+    variables = {"FAKE_GPUS": "2", "FAKE_NCU": "host_lost", "FAKE_NCU_CASE": case, "FAKE_NCU_PAUSE": "0.2"}
+    done = fleet.run("profile", "--on", "local", "cumprod", "-w", "page", **variables)
+    assert done.returncode == 3, done.stderr
+    run = msgspec.json.decode((fleet.latest / "run.json").read_bytes())
+    outcomes = {"/".join(found["case"].values()): (found["outcome"], found["reason"]) for found in run["cases"]}
+    outcome, reason = outcomes.pop(case)
+    assert outcome == "crashed"
+    assert reason.startswith("its worker was lost 2 times: on ")
+    assert reason.count("GPU-fake-one-") == reason.count("in step 'sample 2 of 5'") == 2
+    assert set(outcomes.values()) == {("profiled", "")}
+    assert run["complete"]
+    nothing_is_left(fleet.tmp)
+
+
+def test_gpu_models_have_runs_of_their_own(fleet: FleetTree) -> None:
+    variables = {"FAKE_GPUS": "2", "FAKE_GPU_NAME": "NVIDIA H200,NVIDIA H100 PCIe"}
+    words = ("profile", "cumprod", "-w", "page", "--on", "local")
+    refused = fleet.run(*words, **variables)
+    assert refused.returncode == 2
+    said(refused, "GPUs of 2 models: NVIDIA H100 PCIe and NVIDIA H200", "--gpu", "--each-model")
+    done = fleet.run(*words, "--each-model", "--json", **variables)
+    found = msgspec.json.decode(done.stdout)
+    runs = [msgspec.json.decode((Path(each["run"]) / "run.json").read_bytes()) for each in [found, *found["others"]]]
+    models = [{attempt["environment"]["gpu"] for attempt in run["attempts"]} for run in runs]
+    assert models == [{"NVIDIA H100 PCIe"}, {"NVIDIA H200"}]
+    assert [len(run["cases"]) for run in runs] == [len(VARIANTS)] * 2
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_that_cannot_measure_is_named_before_the_first_task(fleet: FleetTree) -> None:
+    (fleet.root.parent / "bin" / "ncu").unlink()
+    doctor = fleet.run("doctor", "--on", "local", FAKE_GPUS="1", FAKE_SMI_SAYS="MIG Mode\n    Current : Enabled")
+    assert doctor.returncode == 3
+    assert "Nsight Compute (ncu) is not on its PATH" in " ".join(doctor.stdout.split())
+    assert "NVIDIA H200 (MIG)" in " ".join(doctor.stdout.split())
+    assert "0 of 1 workers can measure" in doctor.stdout
+    done = fleet.run("profile", "--on", "local", FAKE_GPUS="1")
+    assert done.returncode == 3
+    said(done, "cannot measure: Nsight Compute (ncu) is not on its PATH", "stallgate doctor --on")
+    assert not (fleet.root / "reports" / "latest").exists()
