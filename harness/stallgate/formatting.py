@@ -66,6 +66,11 @@ def shortened(name: str, length: int) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
+def within_sentence(words: str) -> str:
+    """A title or a sentence inside of another; an abbreviation such as DRAM stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
 def numbered(names: Iterable[str]) -> list[str]:
     """The names; one that was there before gets a number."""
     seen: Counter[str] = Counter()

@@ -90,7 +90,7 @@ def test_words_and_noise_are_those_of_compare(measured: Any, before: Callable[..
     assert found.tally == "1 faster, 1 moved, 3 no change"
     assert found.found is not None
     assert found.found.word == "faster"
-    assert found.found.finding == "blocked_scan is 9.1 % faster on square"
+    assert found.found.finding == "blocked_scan is 9.1 % faster on square, though its code is the same"
 
 
 def test_the_newest_earlier_run_that_can_be_compared_is_the_base(measured: Any, before: Callable[..., Path]) -> None:
@@ -177,8 +177,9 @@ def test_imported_runs_have_no_run_before_them(measured: Any, before: Callable[.
 
 def test_the_summary_tells_what_moved_and_leaves_out_what_did_not(measured: Any, before: Callable[..., Path]) -> None:
     folder = before(20, {"duration": 1.1, "memory_dependency_stall": 0.5})
-    text = summary(measured[1], [], [], [changes_of(since(measured))])
-    assert f"**✓ faster** since {folder.name}: blocked\\_scan is 9.1 % faster on square." in text
+    text = summary(measured[1], measured[0].catalogue, [], [], [changes_of(since(measured))])
+    finding = "blocked\\_scan is 9.1 % faster on square, though its code is the same"
+    assert f"**✓ faster** since {folder.name}: {finding}." in text
     assert "Of the candidates: 1 faster, 1 moved, 3 no change." in text
     rows = [line for line in text.splitlines() if line.startswith("| blocked")]
     assert [row.split(" | ")[2] for row in rows] == ["duration", "memory\\_dependency\\_stall"]
@@ -187,7 +188,7 @@ def test_the_summary_tells_what_moved_and_leaves_out_what_did_not(measured: Any,
 
 
 def test_the_summary_of_a_first_run_says_so(measured: Any) -> None:
-    text = summary(measured[1], [], [], [changes_of(since(measured))])
+    text = summary(measured[1], measured[0].catalogue, [], [], [changes_of(since(measured))])
     assert "○ nothing to compare with: the recording is the first measurement of cumprod." in text
 
 

@@ -102,7 +102,7 @@ def test_of_two_kinds_the_slower_counts(repository: Project) -> None:
     project, judged = measured(repository, {"copy": BYTES, "multiply": FLOPS}, 5.0)
     assert fraction(judged) == 1.0
     assert (verdict(judged).reason, verdict(judged).value) == ("met", 1.0)
-    assert finding(project, judged) == "blocked_scan runs at 100.0 % of copy_roof's speed on square"
+    assert finding(project, judged) == "blocked_scan runs at 100.0 % of multiply's speed on square"
 
 
 def test_of_one_kind_the_faster_counts(repository: Project) -> None:

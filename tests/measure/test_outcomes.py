@@ -222,6 +222,25 @@ def test_the_worst_element_is_that_of_all_calls_that_were_right() -> None:
     assert found.worst == [WorstElement(output=0, used=0.4, rule="rule of edge 0")]
 
 
+def test_of_a_wrong_result_the_largest_error_beyond_the_tolerance_is_kept() -> None:
+    """What is within it, on other calls or of other outputs, says nothing of how wrong it is."""
+
+    class Far(ErringReferee):
+        def ask(self, what: str, **arguments: object) -> Reply:
+            answer = super().ask(what, **arguments)
+            if what != "compare" or answer["right"]:
+                return answer
+            used = [("worst", 0, 3.1), ("within", 1, 0.5)]
+            return {**answer, "worst": [{"output": number, "used": u, "rule": rule} for rule, number, u in used]}
+
+    child = Child(Far(wrong=("sample 1",)))
+    child.work()
+    child.end()
+    found = child.found()
+    assert found.outcome == "wrong_result"
+    assert found.worst == [WorstElement(output=0, used=3.1, rule="worst")]
+
+
 def test_an_infinite_error_is_a_wrong_result(tree: Path, with_ncu: Stallgate, latest: Callable[[str], Any]) -> None:
     """The child and the referee are real: where nothing is tolerated, any error is infinitely many times that."""
     path = tree / "kernels/cumprod/problem.toml"

@@ -54,7 +54,7 @@ def loop_screen(journal: Journal) -> LoopScreen:
 
 
 def _best(journal: Journal) -> str:
-    return f"{_name(journal)}: {version_words(journal.best)}"
+    return _name(journal) if journal.best.reading is not None else f"{_name(journal)}, {version_words(journal.best)}"
 
 
 def _name(journal: Journal) -> str:

@@ -68,9 +68,13 @@ _LONGEST_FAULT = 300
 
 
 def times_over(used: float) -> str:
-    """How far an error is beyond its tolerance: ``3.10 times``."""
+    """How far an error is beyond its tolerance: ``3.10 times``; of an exact result any error is endless times that."""
+    if used > _COUNTABLE:
+        return "over a million times"
     return f"{rounded(used, 3, zeros=used < _WHOLE)} times"
 
+
+_COUNTABLE = 1e6
 
 _WHOLE = 100.0
 """From here on, three digits have no place after the point."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from stallgate.formatting import listed, on_several, spaced, whom
+from stallgate.formatting import listed, on_several, spaced, whom, within_sentence
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
@@ -55,7 +55,7 @@ def _failed(verdicts: list[Verdict], catalogue: Catalogue) -> str:
     if len(missed) == 1:
         return _missed(missed[0], verdicts, catalogue, "missed by")
     told = [_missed(verdict, verdicts, catalogue, "by") for verdict in missed[:_MOST_MISSES]]
-    told = [_lower_first(each) for each in told]
+    told = [within_sentence(each) for each in told]
     count = sum(verdict.metric is not None for verdict in verdicts)
     more = [f"{len(missed) - len(told)} more"] if len(missed) > len(told) else []
     return f"{len(missed)} of {count} targets missed: {', '.join([*told, *more])}"
@@ -63,11 +63,6 @@ def _failed(verdicts: list[Verdict], catalogue: Catalogue) -> str:
 
 _MOST_MISSES = 2
 """Missed targets that the headline names, the worst first."""
-
-
-def _lower_first(words: str) -> str:
-    """A title within a sentence; an abbreviation such as DRAM stays as it is."""
-    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
 
 
 def _missed(verdict: Verdict, verdicts: list[Verdict], catalogue: Catalogue, by: str) -> str:

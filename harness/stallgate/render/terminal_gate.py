@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from shlex import join as quoted
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import listed, on_several, spaced, variant_of, verdict_mark, whom
-from stallgate.judge.headroom import badness, missed_by
+from stallgate.formatting import listed, on_several, spaced, variant_of, verdict_mark, whom, within_sentence
+from stallgate.judge.headroom import badness
 from stallgate.render.next_command import next_command
 from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
@@ -87,13 +87,10 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
         return f"all {_targets(len(green))} met{f', {listed(covered)}' if covered else ''}"
     if found.exit_status != 1:
         return _open(run, found, catalogue, with_problem=several)
-    worst = [v for v in found.verdicts if v.status == "fail" and not v.warning]
-    first = max(worst, key=badness)
-    about = f"{whom(first, with_problem=several)}"
-    about += f", {title_of(first.metric, catalogue)}" if first.metric is not None else f", {_short(first)}"
-    missed = missed_by(first)
-    more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
-    return f"{about}{f', missed by {missed}' if missed else ''}{more}"
+    words = said_of(run, found, catalogue).words
+    failed = [v for v in found.verdicts if v.status == "fail" and not v.warning]
+    about = whom(max(failed, key=badness), with_problem=several)
+    return words if about in words else f"{about}: {within_sentence(words)}"
 
 
 def _open(run: Run, found: Judgement, catalogue: Catalogue, *, with_problem: bool) -> str:
@@ -106,10 +103,6 @@ def _open(run: Run, found: Judgement, catalogue: Catalogue, *, with_problem: boo
     about = whom(first, with_problem=with_problem)
     more = f" and {len(unmet) - 1} more" if len(unmet) > 1 else ""
     return words if run.kind == "imported" or about in words else f"{words}; {about}{more}"
-
-
-def _short(verdict: Verdict) -> str:
-    return verdict.reason.replace("_", " ")
 
 
 def _targets(count: int) -> str:

@@ -16,11 +16,13 @@ from playwright.sync_api import Browser
 
 from stallgate.compare.history import stored_runs
 from stallgate.judge.evaluate import JudgedRun
+from stallgate.judge.roof import Roof
 from stallgate.judge.suggestion import Standing, SweepResult, sweep_result
 from stallgate.model import CaseResult, Verdict
 from stallgate.project.load import load_project
 from stallgate.runs.conditions import environment_of, origin_of
 from stallgate.runs.folder import SWEEP_FILE
+from stallgate.runs.journal import load_journal
 from stallgate.runs.store import Store
 from stallgate.runs.sweep import Sweep, load_sweep
 from tests.conftest import ROOT
@@ -97,10 +99,15 @@ def median(result: JudgedRun, case: CaseResult, metric: str) -> float | None:
     return found.median if found is not None else None
 
 
-def rightness(result: JudgedRun) -> str:
+def rightness(result: JudgedRun) -> list[str]:
+    """How many results are right; of a wrong one where, how large the error is, and what is tolerated."""
     mine = [case for case in result.run.cases if case.role == "candidate"]
-    wrong = sum(case.outcome == "wrong_result" for case in mine)
-    return f"wrong: {wrong} of {len(mine)}" if wrong else f"right: {len(mine)} of {len(mine)}"
+    noun = r"cases?\b" if len(mine) > 1 else r"case\b"
+    wrong = [case for case in mine if case.outcome == "wrong_result"]
+    if not wrong:
+        return [f"right: {len(mine)} of {len(mine)} {noun}"]
+    told = [f"wrong: {len(wrong)} of {len(mine)} {noun}", re.escape(wrong[0].reason)]
+    return told + [rf"{near(worst.used)} times its tolerance \({worst.rule}\)" for worst in wrong[0].worst]
 
 
 MERGE = {0: r"(?<!not to )may be merged", 1: "not to be merged", 3: "not to be merged yet", None: "not judged"}
@@ -134,14 +141,33 @@ def roughly(value: float) -> str:
 
 def waits(result: JudgedRun, case: CaseResult) -> str:
     """The state in which the warps of a case were most of the time, of those that are waits."""
-    states = {
-        metric.state: value
-        for metric in load_project(result.folder.parents[1]).catalogue.metrics.values()
-        if metric.state not in (None, "selected", "not_selected")
-        and (value := median(result, case, metric.name)) is not None
+    return waiting(lambda metric: median(result, case, metric))
+
+
+def waiting(read: Callable[[str], float | None]) -> str:
+    """The same from readings. The waits for memory have two names: a run has one of them at least."""
+    names = {each["state"]: name for name, each in CATALOGUE["metrics"].items() if "state" in each}
+    states = {state: read(name) for state, name in names.items() if state not in ("selected", "not_selected")}
+    if states["long_scoreboard"] is None:
+        states["long_scoreboard"] = read("memory_dependency_stall")
+    known = {state: value for state, value in states.items() if value is not None}
+    most = max(known, key=lambda state: known[state])
+    return rf"wait {near(known[most], '%')} of the time for [^,(]*\({most}\)"
+
+
+UNITS = {"dram_throughput": "DRAM", "l2_throughput": "L2", "l1_throughput": "L1", "sm_throughput": "SM"}
+UNITS |= {"tensor_pipe_utilization": "tensor pipe"}
+
+
+def utilisation(result: JudgedRun, case: CaseResult) -> list[str]:
+    """How busy each unit is, by the samples, or else by the launch with every section."""
+    detail = {
+        row.metric: row.value
+        for row in result.rows
+        if row.case == case.case and row.sample == "detail" and row.launch is None and row.state == "measured"
     }
-    most = max(states, key=lambda state: states[state])
-    return rf"\({most}\) {near(states[most], '%')}"
+    found = {name: median(result, case, metric) or detail.get(metric, 0.0) for metric, name in UNITS.items()}
+    return [rf"Limit: .*\b{name} {near(value, '%')}" for name, value in found.items() if value >= 1]
 
 
 def where(result: JudgedRun) -> list[str]:
@@ -160,7 +186,9 @@ def changed(result: JudgedRun, case: CaseResult) -> str:
     if not then or then[0] is None or now is None:
         return "nothing to compare with"
     share = 100 * (now / then[0] - 1)
-    return f"{near(abs(share), '%')} {'slower' if share > 0 else 'faster'}"
+    same = before[0].run.subjects[case.case.problem].digests == result.run.subjects[case.case.problem].digests
+    word = "slower" if share > 0 else "faster"
+    return f"{near(abs(share), '%')} {word}.*{'though its code is the same' if same else ''}"
 
 
 def next_step(result: JudgedRun, case: CaseResult) -> str:
@@ -168,18 +196,31 @@ def next_step(result: JudgedRun, case: CaseResult) -> str:
     if case.outcome == "wrong_result":
         return f"stallgate check {case.case.problem}/{case.case.variant}"
     fraction = median(result, case, "roof_fraction") or 0.0
-    if fraction > 0.97 and result.judgement.exit_status == 0:
-        return "stop"
+    if result.judgement.exit_status == 0 and "slower" in changed(result, case):
+        return r"(?!stop)[^:]* slower than last time"
+    if fraction > 0.97:
+        return "stop" if result.judgement.exit_status == 0 else f"{near(100 * (1 - fraction), '%')} of the time is left"
     advised = [row for row in json.loads((result.folder / "advice.json").read_text()) if row["case"] == case.case.name]
     going = [row["title"] for row in advised if not row["stops"]]
     return f"({'|'.join(map(re.escape, going))}|largest distance to a target)"
+
+
+def headline(result: JudgedRun) -> list[str]:
+    """Where targets are missed: how many of how many, and the worst by how much, at the very top."""
+    counted = [v for v in result.judgement.verdicts if v.metric is not None and not v.warning]
+    missed = [v for v in counted if v.status == "fail" and v.value is not None and v.bound]
+    if not missed:
+        return ["^Pass"]
+    worst = max(missed, key=lambda v: abs((v.value or 0) - (v.bound or 0)) / (v.bound or 1))
+    count = f"{len(missed)} of {len(counted)} targets missed: " if len(missed) > 1 else ""
+    return [rf"(?i)^{count}{each.replace('.*?', ' (missed )?by ')}" for each in distances([worst])]
 
 
 def of_run(drawn: Drawn) -> Answers:
     result = drawn.result
     case = worst_case(result)
     common = {
-        "right": [rightness(result)],
+        "right": rightness(result),
         "merge": [MERGE[result.judgement.exit_status]],
         "changed": [changed(result, case)],
         "next": [f"Next .*{next_step(result, case)}"],
@@ -196,12 +237,14 @@ def of_run(drawn: Drawn) -> Answers:
     fraction, traffic = median(result, case, "roof_fraction"), median(result, case, "traffic")
     assert fraction is not None
     assert traffic is not None
-    is_library = getattr(roof, "ceiling", "") == "library"
-    busiest = {"bytes": "memory bandwidth", "library": r"compute|memory|L2|L1"}[getattr(roof, "ceiling", "")]
+    assert isinstance(roof, Roof)
+    busiest = {"bytes": "memory bandwidth", "library": r"tensor cores|compute|memory|L2|L1"}[roof.ceiling]
+    at = rf"runs at {near(100 * fraction, '%')} of {roof.case.variant}'s speed"
+    behind = rf"runs {roughly(100 * (1 - fraction))} % behind {roof.case.variant} \(a library"
     return common | {
-        "target": distances(of_case(result, case)),
-        "distance": [f"{near(fraction)} of the library" if is_library else f"{near(100 * fraction, '%')} of the roof"],
-        "limit": [f"Limit: ({busiest})"],
+        "target": [*headline(result), *distances(of_case(result, case))],
+        "distance": [behind if roof.ceiling == "library" else at],
+        "limit": [f"Limit: ({busiest});", *utilisation(result, case)],
         "waits": [waits(result, case)],
         "bytes": [f"{near(traffic)} times the bytes needed"],
     }
@@ -253,10 +296,13 @@ def of_sweep(drawn: Drawn) -> Answers:
         "target": _targets_of(best),
         "distance": [_distance(sweep, found, best)],
         "limit": ["Limit: memory bandwidth"],
-        "waits": [rf"\(short_scoreboard\) {near(counters['stall_short_scoreboard'].median, '%')}"],
+        "waits": [
+            waiting(lambda metric: counters[metric].median if metric in counters else None),
+            rf"{near(counters['memory_dependency_stall'].median, '%')} for [^,(]*\(long_scoreboard\)",
+        ],
         "bytes": [f"{near(counters['traffic'].median)} times the bytes needed"],
         "changed": [f"{near(abs(best.gain.percent), '%')} {'less' if best.gain.percent > 0 else 'more'} time"],
-        "next": [f"stallgate sweep --show {sweep.name} --apply"],
+        "next": [f"stallgate sweep --show {sweep.name} --apply && stallgate profile {sweep.problem}/{sweep.variant}"],
         "where": [re.escape(sweep.environment.gpu), re.escape(sweep.created), sweep.commit[:12]],
     }
 
@@ -269,7 +315,41 @@ def _targets_of(best: Standing) -> list[str]:
 def _distance(sweep: Sweep, found: SweepResult, best: Standing) -> str:
     fraction = next(check.value for check in best.checks if check.metric == "roof_fraction")
     assert fraction is not None
-    return f"runs at {near(100 * fraction, '%')} of the roof"
+    (roof,) = {each.name for each in sweep.yardsticks if each.role == "roof"}
+    return f"runs at {near(100 * fraction, '%')} of {roof}'s speed"
+
+
+# --- a loop -----------------------------------------------------------------------------------------------------------
+
+
+def of_loop(drawn: Drawn) -> Answers:
+    journal = load_journal(drawn.page.parent)
+    best, start = journal.best.reading, journal.versions[0].reading
+    assert best is not None
+    assert start is not None
+    (load,) = best.times
+    time, fraction = best.times[load].median, best.roof_fractions[load]
+    tries = list(journal.tries())
+    repeated = sum(each.outcome == "repeated" for each in tries)
+    run = re.escape(best.run)
+    met = [stage for stage in journal.stages if stage in best.met]
+    return {
+        "right": [r"right: \d+ of \d+ answers"],
+        "merge": [f"not judged.*meets {met[0]}"],
+        "target": [rf"{near(t.value or 0.0, 'µs')} . {near(t.bound or 0.0, 'µs')}" for t in best.targets],
+        "distance": [
+            rf"answer {journal.best.name} on {load} {near(time, 'µs')}",
+            f"{near(100 * fraction, '%')} of the roof",
+        ],
+        "limit": [f"what limits it.*{run}"],
+        "waits": [f"what its warps wait for.*{run}"],
+        "bytes": [f"its bytes.*{run}"],
+        "changed": [
+            f"{near(100 * (1 - time / start.times[load].median), '%')} less time than the start; \\d+ lines? added"
+        ],
+        "next": [f"stallgate loop --replay {journal.name} --apply"],
+        "where": [re.escape(best.gpu), re.escape(journal.created), f"{len(tries)} answers.*{repeated} repeated"],
+    }
 
 
 # --- the test ---------------------------------------------------------------------------------------------------------
@@ -281,6 +361,7 @@ PAGES: dict[str, Callable[[Drawn], Answers]] = {
     "matmul": of_run,
     "rmsnorm": of_run,
     "swept": of_sweep,
+    "climbed": of_loop,
     "imported_in_full": of_import,
 }
 
