@@ -22,7 +22,7 @@ COMMANDS = {
     "loop": "Have a program write kernels, round by round: prompt, answer, check.",
     "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
-    "compare": "Compare RUN with BASE, metric by metric.",
+    "compare": "Compare AFTER with BEFORE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
     "mcp": "Serve the commands as tools for agents, by the Model Context Protocol.",

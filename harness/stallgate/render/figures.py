@@ -509,7 +509,7 @@ def _draw_states(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[
 
 
 def _cycle_text(cycles: float) -> str:
-    return rounded(cycles)
+    return rounded(cycles, zeros=cycles > 0)
 
 
 def _state_legend(sheet: Sheet, entries: Sequence[tuple[str, str]]) -> None:
