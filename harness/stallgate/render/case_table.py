@@ -25,7 +25,7 @@ class CaseCell(FrozenStruct, frozen=True):
     value: float | None
     metric: str
     bar: float = 0.0
-    """Length of the bar behind it in per cent; 0 for none."""
+    """Length of the bar below it in per cent; 0 for none."""
 
 
 class RankedCase(FrozenStruct, frozen=True):
@@ -83,7 +83,7 @@ def case_table(view: View) -> CaseTable:
     )
 
 
-_CAPTION = "Shortest time first; the bar behind a time is its fraction of the roof's speed, others are per cent"
+_CAPTION = "Shortest time first; the bar below a time is its fraction of the roof's speed, others are per cent"
 
 
 def _on_front(view: View) -> dict[Case, str]:
