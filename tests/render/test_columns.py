@@ -90,7 +90,7 @@ def test_at_80_columns_the_table_fits_and_says_what_it_leaves_out(stallgate: Sta
     said = " ".join(" ".join(lines).split())
     assert "Fraction of" in said
     assert "no room for" in said
-    assert "stall_long_scoreboard and waves: a wider terminal, the page and metrics.csv have them" in said
+    assert "Waves: a wider terminal, the page and metrics.csv have them" in said
     wide = stallgate("profile", COLUMNS="240").stdout
     assert "no room for" not in wide
     assert "Waves" in wide

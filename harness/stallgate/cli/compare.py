@@ -10,7 +10,7 @@ import click
 from stallgate.cli.drawing import draw_compared
 from stallgate.cli.examples import examples
 from stallgate.cli.facts import MetricValue, metric_value
-from stallgate.cli.options import json_option, root_option, run_argument
+from stallgate.cli.options import complete_runs, json_option, root_option
 from stallgate.cli.output import found_so_far, print_result
 from stallgate.cli.shared import judged, near, open_runs
 from stallgate.compare.rules import VariantRules, rules_of_runs
@@ -93,15 +93,15 @@ class CompareFacts(FrozenStruct, frozen=True):
 
 
 @click.command("compare", epilog=examples("stallgate compare BEFORE", "stallgate compare BEFORE AFTER --report"))
-@click.argument("base")
-@run_argument
+@click.argument("base", metavar="BEFORE", shell_complete=complete_runs)
+@click.argument("run", required=False, metavar="[AFTER]", shell_complete=complete_runs)
 @click.option("--all", "every", is_flag=True, help="Show every metric; default: the stage's, and those that changed.")
 @click.option(
     "--same-conditions",
     is_flag=True,
     help="Your word for imported runs: clocks and caches were controlled alike, so say what changed.",
 )
-@click.option("--report", "page", is_flag=True, help="Also draw compare-BASE.html into RUN's folder.")
+@click.option("--report", "page", is_flag=True, help="Also draw compare-BEFORE.html into AFTER's folder.")
 @root_option
 @json_option(CompareFacts)
 def compare_command(
@@ -113,7 +113,7 @@ def compare_command(
     root: Path | None,
     as_json: bool,
 ) -> int:
-    """Compare RUN with BASE, metric by metric. Exits with 0 whatever changed."""
+    """Compare AFTER with BEFORE, metric by metric. Exits with 0 whatever changed."""
     project = open_runs(root)
     before, after = judged(project, base, ()), judged(project, run, ())
     if page:

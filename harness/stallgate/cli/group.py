@@ -22,7 +22,7 @@ COMMANDS = {
     "loop": "Have a program write kernels, round by round: prompt, answer, check.",
     "comment": "Post a run's summary to its pull request: one comment, updated each time.",
     "report": "Draw a run: report.html and PNGs, and reports/index.html of all runs.",
-    "compare": "Compare RUN with BASE, metric by metric.",
+    "compare": "Compare AFTER with BEFORE, metric by metric.",
     "baseline": "Accept the numbers of repeated runs as a baseline.",
     "push": "Send runs and accepted baselines to a place that several machines share.",
     "pull": "Bring runs and accepted baselines from a place that several machines share.",

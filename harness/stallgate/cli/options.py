@@ -44,7 +44,8 @@ def _beginnings(pattern: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
-run_argument = click.argument("run", required=False, shell_complete=_beginnings("reports/*/run.json"))
+complete_runs = _beginnings("reports/*/run.json")
+run_argument = click.argument("run", required=False, shell_complete=complete_runs)
 subjects_argument = click.argument(
     "subjects",
     nargs=-1,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from stallgate.formatting import verdict_mark, with_unit
-from stallgate.model import CaseResult, FrozenStruct, Metric, Role, Status, Verdict
+from stallgate.model import Case, CaseResult, FrozenStruct, Metric, Role, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.columns import CaseColumn, case_columns
+from stallgate.render.figures import front
 from stallgate.render.next_step import judged_cases
+from stallgate.render.pictures import trade_points
 from stallgate.render.results_line import standing
 from stallgate.render.sheet import text_width
 from stallgate.render.tables import unit_in_heading
@@ -23,7 +25,7 @@ class CaseCell(FrozenStruct, frozen=True):
     value: float | None
     metric: str
     bar: float = 0.0
-    """Length of the bar behind it in per cent; 0 for none."""
+    """Length of the bar below it in per cent; 0 for none."""
 
 
 class RankedCase(FrozenStruct, frozen=True):
@@ -55,11 +57,14 @@ def case_table(view: View) -> CaseTable:
     every = _columns(view)
     columns = _fitting(view, every)
     verdicts = judged_cases(view)
+    best = _on_front(view)
     rows = [
         RankedCase(
             rank=place + 1,
             name=view.name(case.case),
-            below=facts_of(case.identity) if case.identity is not None else standing(case),
+            below=facts_of(case.identity)
+            if case.identity is not None
+            else f"{standing(case)}{best.get(case.case, '')}",
             case=case.case.name,
             role=case.role,
             cells=[_cell(view, case, column) for column in columns],
@@ -78,7 +83,13 @@ def case_table(view: View) -> CaseTable:
     )
 
 
-_CAPTION = "Shortest time first; the bar behind a time is its fraction of the roof's speed"
+_CAPTION = "Shortest time first; the bar below a time is its fraction of the roof's speed, others are per cent"
+
+
+def _on_front(view: View) -> dict[Case, str]:
+    """A remark for each case that no other beats in speed and in waiting."""
+    rows = {point.row for point in front(trade_points(view)[0])}
+    return {case.case: ", on the front" for case in view.cases if case.case.name in rows}
 
 
 def _heading(metric: Metric) -> str:
@@ -123,9 +134,16 @@ def _ordered(view: View) -> list[CaseResult]:
 
 def _cell(view: View, case: CaseResult, column: CaseColumn) -> CaseCell:
     median = view.median(case, column.metric.name)
-    bar = _bar(view, case) if column.metric.name == "duration" else 0.0
+    bar = _bar(view, case) if column.metric.name == "duration" else _share_bar(column.metric, median)
     text = with_unit(median, column.metric.unit) if median is not None else "–"
     return CaseCell(text=text, value=median, metric=column.metric.name, bar=bar)
+
+
+def _share_bar(metric: Metric, median: float | None) -> float:
+    """A percentage, and a fraction of the roof, as they are; nothing for what has no whole."""
+    if median is None or (metric.unit != "%" and metric.name != ROOF_FRACTION):
+        return 0.0
+    return round(min(100.0, median if metric.unit == "%" else 100 * median), 1)
 
 
 def _bar(view: View, case: CaseResult) -> float:

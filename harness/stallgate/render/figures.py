@@ -509,7 +509,7 @@ def _draw_states(sheet: Sheet, scale: Scale, bar: _StateBar, segments: Sequence[
 
 
 def _cycle_text(cycles: float) -> str:
-    return rounded(cycles)
+    return rounded(cycles, zeros=cycles > 0)
 
 
 def _state_legend(sheet: Sheet, entries: Sequence[tuple[str, str]]) -> None:
@@ -648,6 +648,8 @@ class TradePoint(FrozenStruct, frozen=True):
     speed: float
     before: tuple[float, float] | None = None
     """Both in an earlier run, where there is one to compare with."""
+    row: str = ""
+    """The case's, in the table of cases."""
 
 
 LONGEST_TITLE = 102
@@ -683,7 +685,7 @@ def trade_figure(
         hover = f"{point.name}: {axes[0]} {point.stall:.4g}, {axes[1]} {rounded(point.speed, 4)}"
         alpha = 0.95 if point in best else 0.35
         _draw_way(sheet, (across, up), (x, y), point)
-        taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover).box)
+        taken.append(sheet.dot(x, y, 4.5, fill=INKS[point.role], alpha=alpha, hover=hover, row=point.row).box)
         places += [Point(x, y, point.name, hover=hover)] * (point in labelled)
     unnamed = label_points(sheet, panel, places, taken)
     below_scatter(sheet, panel, axes[0] + (f"; lines come from where it was in {base}" if earlier else ""), unnamed)

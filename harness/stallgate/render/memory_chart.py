@@ -269,7 +269,7 @@ def _said(path: MemoryPath, value: float | None, metric: str) -> tuple[str, str]
 
 def _bytes(value: float) -> str:
     by, name = _byte_unit(value)
-    return f"{rounded(value / by)} {name}"
+    return f"{rounded(value / by, zeros=value > 0 and by > 1)} {name}"
 
 
 def _byte_unit(value: float) -> tuple[float, str]:

@@ -193,6 +193,7 @@ def _html(
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
         changes=changes,
+        titles={name: metric.title for name, metric in project.catalogue.metrics.items()},
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
         aliases=aliases(result.judgement.verdicts),

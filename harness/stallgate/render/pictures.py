@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 
 from msgspec.structs import replace
@@ -503,20 +504,27 @@ def limiter(view: View, case: CaseResult) -> str:
 
 def _trade(view: View) -> Picture | None:
     """Speed against stall share, where a variant was measured in several configurations."""
-    variants = [case.case.variant for case in view.cases if case.role not in ("roof", "unknown")]
-    several = {name for name in variants if variants.count(name) > 1}
-    alone = len(several) == 1
-    points = [point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)]
+    points, several = trade_points(view)
     if len(points) < 2:
         return None
     best = front(points)[-1]
-    of = f" of {figure_name(next(iter(several)))}" if alone else ""
+    of = f" of {figure_name(next(iter(several)))}" if len(several) == 1 else ""
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
     figure = partial(trade_figure, title, points, ("waits for memory [%]", speed), view.base)
     words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=drawing(figure), alt=f"{title}. Not beaten in both: {words}")
+
+
+def trade_points(view: View) -> tuple[list[TradePoint], set[str]]:
+    """The cases of variants that were measured in several configurations, as points, and these variants."""
+    count = Counter(case.case.variant for case in view.cases if case.role not in ("roof", "unknown"))
+    several = {name for name, times in count.items() if times > 1}
+    alone = len(several) == 1
+    return [
+        point for case in view.cases if case.case.variant in several for point in _point(view, case, alone)
+    ], several
 
 
 def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
@@ -528,7 +536,8 @@ def _point(view: View, case: CaseResult, alone: bool) -> list[TradePoint]:
         return []
     name = case.case.configuration if alone else view.name(case.case)
     name = view.marked(case, figure_name(name))
-    return [TradePoint(name=name, role=case.role, stall=stall, speed=speed, before=_point_before(view, case))]
+    before = _point_before(view, case)
+    return [TradePoint(name=name, role=case.role, stall=stall, speed=speed, before=before, row=case.case.name)]
 
 
 def _point_before(view: View, case: CaseResult) -> tuple[float, float] | None:

@@ -131,6 +131,8 @@ class Shape(FrozenStruct, frozen=True):
     alpha: float = 1.0
     hover: str = ""
     group: str = ""
+    row: str = ""
+    """The row of a table that it stands for, by the row's ``data-row``; empty for none."""
 
 
 class Disc(FrozenStruct, frozen=True):
@@ -144,6 +146,8 @@ class Disc(FrozenStruct, frozen=True):
     alpha: float = 1.0
     hover: str = ""
     group: str = ""
+    row: str = ""
+    """As that of a shape."""
 
     @property
     def box(self) -> Box:
@@ -315,8 +319,7 @@ def label_points(
             left_over.append(words)
             continue
         taken.append(place[0])
-        if any(place[0].overlaps(box) for box in faint):
-            sheet.bar(place[0], PAPER, alpha=0.75)
+        sheet.bar(place[0], PAPER, alpha=0.75)  # a line below it does not strike it out
         _write_label(sheet, group[0], lines, place)
     return left_over
 
@@ -419,12 +422,17 @@ def _element(lines: Sequence[Written | Shape | Disc]) -> str:
         drawn = _text_element([line for line in lines if isinstance(line, Written)])
     elif isinstance(mark, Disc):
         style = _paint(mark.fill, mark.stroke, 1.5, mark.alpha)
-        drawn = f'<circle cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:g}" style="{style}"/>'
+        drawn = f'<circle{_pointing(mark)} cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:g}" style="{style}"/>'
     else:
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in mark.points) + ("Z" if mark.fill else "")
         dashes = f";stroke-dasharray:{' '.join(f'{each:g}' for each in mark.dashes)}" if mark.dashes else ""
-        drawn = f'<path d="{path}" style="{_paint(mark.fill, mark.stroke, mark.width, mark.alpha)}{dashes}"/>'
+        style = f"{_paint(mark.fill, mark.stroke, mark.width, mark.alpha)}{dashes}"
+        drawn = f'<path{_pointing(mark)} d="{path}" style="{style}"/>'
     return f"<g><title>{html.escape(mark.hover)}</title>{drawn}</g>" if mark.hover else drawn
+
+
+def _pointing(mark: Shape | Disc) -> str:
+    return f' data-point="{html.escape(mark.row)}"' if mark.row else ""
 
 
 def _text_element(lines: Sequence[Written]) -> str:

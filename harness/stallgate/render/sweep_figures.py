@@ -107,7 +107,8 @@ def front_figure(title: str, front: ParetoFront, marks: SweepMarks, width: float
     places = [(p, kind, (across.at(p.x.median), up.at(p.y.median))) for p, kind in kinds]
     boxes: dict[_Kind, list[Box]] = {kind: [] for kind in _KIND_WORDS}
     for point, kind, place in sorted(places, key=lambda each: list(_KIND_WORDS).index(each[1])):
-        boxes[kind].append(_mark(sheet, kind, place, _hover(front, point, kind, marks)))
+        row = f"{point.configuration}/{front.workload}"
+        boxes[kind].append(_mark(sheet, kind, place, _hover(front, point, kind, marks), row))
     below_scatter(sheet, panel, axis, _name_points(sheet, panel, _named(places, marks), boxes, stairs))
     return sheet
 
@@ -166,21 +167,21 @@ def _staircase(sheet: Sheet, corners: Sequence[tuple[float, float]]) -> list[Box
     return [Box(left - 1, top - 1, right + 1, bottom + 1) for left, top, right, bottom in ends]
 
 
-def _mark(sheet: Sheet, kind: _Kind, place: tuple[float, float], hover: str = "") -> Box:
+def _mark(sheet: Sheet, kind: _Kind, place: tuple[float, float], hover: str = "", row: str = "") -> Box:
     """The sign of a point; returns what it covers."""
     x, y = place
     if kind == "other":
-        return sheet.dot(x, y, 2.5, fill=FAINT, alpha=0.5, hover=hover).box
+        return sheet.dot(x, y, 2.5, fill=FAINT, alpha=0.5, hover=hover, row=row).box
     if kind == "tie":
-        return sheet.dot(x, y, 3.5, fill=PAPER, stroke=ACCENT, hover=hover).box
+        return sheet.dot(x, y, 3.5, fill=PAPER, stroke=ACCENT, hover=hover, row=row).box
     if kind == "front":
-        return sheet.dot(x, y, 4.0, fill=ACCENT, hover=hover).box
+        return sheet.dot(x, y, 4.0, fill=ACCENT, hover=hover, row=row).box
     if kind == "default":
         box = Box(x - 4, y - 4, x + 4, y + 4)
-        sheet.bar(box, INK, hover=hover)
+        sheet.bar(box, INK, hover=hover, row=row)
         return box
     points = [(x, y - 6), (x + 6, y), (x, y + 6), (x - 6, y)]
-    sheet.marks.append(Shape(points, fill=MET, hover=hover, group=sheet.group))
+    sheet.marks.append(Shape(points, fill=MET, hover=hover, row=row, group=sheet.group))
     return Box(x - 6, y - 6, x + 6, y + 6)
 
 

@@ -69,7 +69,8 @@ def show_unmet(found: Judgement, catalogue: Catalogue) -> None:
 
 def show_judging_stages(names: list[str]) -> None:
     """The stages that can judge an imported run."""
-    said = f"stages that can judge it: {listed(names)}" if names else "no stage can judge it: each needs what it lacks"
+    none = "no stage here can judge it: each needs what it lacks; name one of your own"
+    said = f"stages that can judge it: {listed(names)}" if names else none
     hang(out, styled(""), said, 2)
 
 

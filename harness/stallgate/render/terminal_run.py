@@ -114,7 +114,7 @@ def _cases_table(
         others = f"the {len(results)} of {known} that took longest; the page and metrics.csv have all"
         hang(out, styled(""), others, 2, "dim")
     if shown < len(columns):
-        left_out = listed([column.metric.name for column in columns[shown:]])
+        left_out = listed([column.metric.title for column in columns[shown:]])
         hang(out, styled(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
 
 

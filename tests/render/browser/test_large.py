@@ -14,7 +14,7 @@ MEGABYTE = 1e6
 @pytest.mark.parametrize(
     ("name", "launches", "seconds", "megabytes"),
     [
-        pytest.param("two_thousand", 2000, 30, 15, marks=pytest.mark.long),
+        pytest.param("two_thousand", 2000, 20, 15, marks=pytest.mark.long),
         ("many_configurations", 137, 4, 3),
     ],
 )

@@ -1,6 +1,7 @@
 "use strict";
 // Tables marked data-sortable are sorted by a click on a heading; an input marked data-filter="ID" narrows the rows of
-// table ID; a link marked data-export="ID" saves that table as it was measured. Without scripts all rows are there.
+// table ID; a link marked data-export="ID" saves that table as it was measured. A dot with data-point and the row with
+// the same data-row point at each other: a filter dims the dots of hidden rows. Without scripts all rows are there.
 (function () {
   function value(cell) { return cell ? (cell.dataset.value !== undefined ? cell.dataset.value : cell.textContent.trim()) : ""; }
   function compare(a, b) {
@@ -30,6 +31,21 @@
       button.addEventListener("click", function () { sort(table, column, heading); });
     });
   });
+  var dots = {};
+  document.querySelectorAll("[data-point]").forEach(function (dot) {
+    (dots[dot.dataset.point] = dots[dot.dataset.point] || []).push(dot);
+  });
+  function dotsOf(row) { return dots[row.dataset.row] || []; }
+  function unfold(each) { for (; each; each = each.parentElement) { if (each.tagName === "DETAILS") { each.open = true; } } }
+  document.querySelectorAll("[data-row]").forEach(function (row) {
+    var both = dotsOf(row).concat(row);
+    if (both.length === 1) { return; }
+    both.forEach(function (each) {
+      each.addEventListener("mouseenter", function () { both.forEach(function (e) { e.classList.add("picked"); }); });
+      each.addEventListener("mouseleave", function () { both.forEach(function (e) { e.classList.remove("picked"); }); });
+      if (each !== row) { each.addEventListener("click", function () { unfold(row); row.scrollIntoView({ block: "center" }); }); }
+    });
+  });
   document.querySelectorAll("input[data-filter]").forEach(function (input) {
     var table = document.getElementById(input.dataset.filter);
     input.parentElement.hidden = false;
@@ -40,6 +56,7 @@
         if (row.className === "group") { row.hidden = asked; return; }
         var text = row.textContent.toLowerCase();
         row.hidden = !words.every(function (word) { return text.includes(word); });
+        dotsOf(row).forEach(function (dot) { dot.classList.toggle("dim", row.hidden); });
       });
     });
   });
