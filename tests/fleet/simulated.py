@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Any
 
+import dask
 import distributed
 import psutil
 from distributed import Client, Scheduler, Worker
@@ -29,7 +30,9 @@ _SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "60s",
-    "distributed.comm.timeouts.connect": "300s",
+    "distributed.comm.timeouts.connect": "900s",
+    "distributed.comm.timeouts.tcp": "900s",
+    "distributed.scheduler.worker-ttl": None,
 }
 
 
@@ -54,12 +57,11 @@ async def _work(address: str, number: int) -> None:
 
 
 def _run_scheduler(pipe: Any) -> None:
-    asyncio.run(_schedule(pipe))
+    with dask.config.set(_SETTINGS):
+        asyncio.run(_schedule(pipe))
 
 
 def _run_workers(address: str, number: int) -> None:
-    import dask
-
     with dask.config.set(_SETTINGS):
         asyncio.run(_work(address, number))
 
@@ -79,7 +81,7 @@ def simulate(arguments: argparse.Namespace) -> dict[str, float]:
         started.append(context.Process(target=_run_workers, args=(address, each), daemon=True))
         started[-1].start()
     try:
-        with Client(address, timeout=300) as client:
+        with dask.config.set(_SETTINGS), Client(address, timeout=900) as client:
             return _measure(client, scheduler, each * arguments.processes, arguments)
     finally:
         for process in started:
@@ -90,7 +92,7 @@ def _measure(
     client: Client, scheduler: psutil.Process, workers: int, arguments: argparse.Namespace
 ) -> dict[str, float]:
     begun = time.monotonic()
-    client.wait_for_workers(workers, timeout=600)
+    client.wait_for_workers(workers, timeout=900)
     joined_s, idle_mib, before = time.monotonic() - begun, _mib(scheduler), _cpu(scheduler)
     begun = time.monotonic()
     futures = [

@@ -53,9 +53,21 @@ class Fleet(msgspec.Struct, frozen=True):
 
     def machine_of(self, project: Project, model: str) -> Machine:
         """The first machine with a GPU of a model: what is planned is planned for its chip."""
-        found = ((facts, facts.device) for facts in self.workers if facts.device is not None)
-        facts, device = next((facts, device) for facts, device in found if device.name == model)
-        return Machine(device=device, ncu=Path("ncu"), ncu_version=facts.ncu, chip=chip_of(project, device))
+        return self.machines_of(project, model)[0]
+
+    def machines_of(self, project: Project, model: str) -> dict[int, Machine]:
+        """Every machine with a GPU of a model, numbered through the fleet."""
+        found = [(facts, facts.device) for facts in self.workers if facts.device is not None]
+        mine = [(facts, device) for facts, device in found if device.name == model]
+        return {
+            number: Machine(
+                device=msgspec.structs.replace(device, index=number),
+                ncu=Path("ncu"),
+                ncu_version=facts.ncu,
+                chip=chip_of(project, device),
+            )
+            for number, (facts, device) in enumerate(mine)
+        }
 
 
 @contextmanager

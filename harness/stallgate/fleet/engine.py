@@ -332,7 +332,7 @@ def _local(cluster: Cluster) -> Any:
     return distributed.LocalCluster(
         n_workers=number,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",  # any free port
         memory_limit=None,
         preload=[SLOT_MODULE],
     )
