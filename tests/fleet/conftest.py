@@ -42,6 +42,12 @@ def fleet(tmp_path: Path, shared: Shared) -> FleetTree:
     return fleet_tree(root, tmp_path)
 
 
+@pytest.fixture
+def small_fleet(tree: Path, tmp_path: Path) -> FleetTree:
+    """Two cases, and a machine with four GPUs."""
+    return fleet_tree(tree, tmp_path)
+
+
 def fleet_tree(root: Path, folder: Path) -> FleetTree:
     """The command in a project on a machine with four GPUs."""
     (folder / "tmp").mkdir()

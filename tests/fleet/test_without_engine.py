@@ -29,11 +29,15 @@ def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_there_without_the_engine() -> None:
     files = ["import_" if name == "import" else name for name in COMMANDS]
-    done = python("import importlib\nfor name in sys.argv[1:]: importlib.import_module(f'stallgate.cli.{name}')", *files)
+    done = python(
+        "import importlib\nfor name in sys.argv[1:]: importlib.import_module(f'stallgate.cli.{name}')", *files
+    )
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("words", [("profile",), ("doctor",), ("sweep", "cumprod/blocked_scan"), ("bench",), ("check",)])
+@pytest.mark.parametrize(
+    "words", [("profile",), ("doctor",), ("sweep", "cumprod/blocked_scan"), ("bench",), ("check",)]
+)
 def test_on_says_what_to_install(words: tuple[str, ...]) -> None:
     done = python("from stallgate.cli import main; sys.exit(main())", *words, "--on", "local")
     assert done.returncode == 2, done.stderr

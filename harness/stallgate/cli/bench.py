@@ -11,11 +11,14 @@ import msgspec
 from stallgate.cli.bench_facts import BenchFacts, bench_facts
 from stallgate.cli.drawing import draw_times
 from stallgate.cli.examples import examples
+from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
+    FleetOptions,
     configuration_option,
     device_option,
     drawn_only_option,
     drawn_option,
+    fleet_options,
     json_option,
     python_option,
     root_option,
@@ -50,7 +53,7 @@ _DRAWN_ROUNDS = 9
 """Samples per contender and drawn workload, unless --rounds says more."""
 
 
-class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
+class BenchArguments(FleetOptions, frozen=True, kw_only=True):
     """The parameters of the command."""
 
     subjects: tuple[str, ...]
@@ -75,6 +78,13 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
         return Request(list(self.subjects), list(self.workloads), list(self.configurations))
 
 
+class FleetBenchFacts(BenchFacts, frozen=True):
+    """The bench."""
+
+    others: list[BenchFacts] = []
+    """Of a fleet: the benches of its other GPU models."""
+
+
 @click.command("bench", epilog=examples("stallgate bench cumprod -w square", "stallgate bench --show"))
 @subjects_argument
 @workload_option
@@ -83,6 +93,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
 @timeout_option
 @python_option
 @device_option
+@fleet_options
 @click.option(
     "--gradient", type=click.Choice(["backward", "both"]), help="Time the backward pass alone, or forward and backward."
 )
@@ -92,7 +103,7 @@ class BenchArguments(msgspec.Struct, frozen=True, kw_only=True):
 @seed_option
 @click.option("--show", is_flag=False, flag_value="", metavar="[BENCH]", help="Only show a bench that was made before.")
 @root_option
-@json_option(BenchFacts)
+@json_option(FleetBenchFacts)
 def bench_command(**given: Any) -> int:
     """Time variants by CUDA events beside their peers, a copy and the roof. Nothing is profiled."""
     arguments = BenchArguments(**given)
@@ -104,10 +115,11 @@ def bench_command(**given: Any) -> int:
     draw = draw_of(arguments.drawn, arguments.drawn_only, arguments.seed)
     if draw is not None and arguments.gradient is not None:
         raise BadArgument("gradients are not timed on drawn workloads", "leave out --gradient, or the drawn workloads")
+    if arguments.on is not None:
+        return _on_fleet(_plan(project, arguments, draw), _options(arguments, draw), arguments)
     device = _device(arguments.device)
     folder = _timed(_plan(project, arguments, draw), device, _options(arguments, draw), arguments)
-    draw_times(load_bench(folder), folder)
-    found = _show(folder, as_json=arguments.as_json)
+    found = _drawn_and_shown(folder, as_json=arguments.as_json)
     ended = status(load_bench(folder))
     return print_result("bench", found, ended) if arguments.as_json else ended
 
@@ -126,14 +138,15 @@ def _plan(project: Project, arguments: BenchArguments, draw: Draw | None) -> Dra
     """What is timed: drawn workloads, beside those that are named; without any, the usual ones."""
     if draw is None:
         return DrawnPlan(project, plan_cases(project, arguments.request))
-    python, is_alone = interpreter(arguments.python), not arguments.workloads
+    python = interpreter(arguments.python if arguments.on is None else None)  # they are drawn on this machine
+    is_alone = not arguments.workloads
     return plan_drawn(project, arguments.request, draw, python, arguments.timeout, only_drawn=is_alone, needs=True)
 
 
 def _options(arguments: BenchArguments, draw: Draw | None) -> BenchOptions:
     """How to measure. Of many drawn workloads each needs fewer samples."""
     return BenchOptions(
-        python=interpreter(arguments.python),
+        python=interpreter(arguments.python) if arguments.on is None else arguments.python or "",
         rounds=arguments.rounds if draw is None or is_given("rounds") else _DRAWN_ROUNDS,
         timeout_s=arguments.timeout,
         gradient=arguments.gradient,
@@ -155,6 +168,36 @@ def _timed(plan: DrawnPlan, device: Device, options: BenchOptions, arguments: Be
         _show(folder, as_json=arguments.as_json)
         raise
     return folder
+
+
+def _on_fleet(plan: DrawnPlan, options: BenchOptions, arguments: BenchArguments) -> int:
+    """Takes the times on a fleet, into the folder of a new bench for each GPU model; the worst exit status of them."""
+    refuse_beside_fleet("device")
+    end_on_signals()
+    with opened_fleet(plan.project, arguments, with_ncu=False) as fleet:
+        from stallgate.fleet.bench import FleetBencher, ModelBench
+
+        planned = new_bench(plan.project, plan.cases, options, given_arguments())
+        name = f"bench-{subject_name(plan.cases)}"
+        benches = [ModelBench(model, new_folder(plan.project.reports, name), planned) for model in fleet.models]
+        try:
+            with fleet.dispatching(plan.project, arguments.python) as dispatcher, terminal.BenchBar() as bar:
+                FleetBencher(plan.project, dispatcher, benches, options, bar).measure()
+        except StallgateError:
+            for each in benches:
+                _show(each.folder, as_json=arguments.as_json)
+            raise
+    shown = [_drawn_and_shown(each.folder, as_json=arguments.as_json) for each in benches]
+    ended = max(status(load_bench(each.folder)) for each in benches)
+    if arguments.as_json:
+        facts = FleetBenchFacts(**msgspec.structs.asdict(shown[0]), others=shown[1:])
+        return print_result("bench", facts, ended)
+    return ended
+
+
+def _drawn_and_shown(folder: Path, *, as_json: bool) -> BenchFacts:
+    draw_times(load_bench(folder), folder)
+    return _show(folder, as_json=as_json)
 
 
 def _device(index: int | None) -> Device:

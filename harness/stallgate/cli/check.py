@@ -12,10 +12,13 @@ import msgspec
 
 from stallgate.agent.check.check import AnswerOptions, AnswerReport, check_answer
 from stallgate.cli.examples import examples
+from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
+    FleetOptions,
     configuration_option,
     drawn_only_option,
     drawn_option,
+    fleet_options,
     json_option,
     python_option,
     root_option,
@@ -55,7 +58,7 @@ def _is_file(subject: str) -> bool:
     return subject == "-" or subject.endswith(_FILE_SUFFIXES) or Path(subject).is_file()
 
 
-class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
+class CheckArguments(FleetOptions, frozen=True, kw_only=True):
     """The parameters of the command."""
 
     subjects: tuple[str, ...]
@@ -119,6 +122,7 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
     type=click.Choice(["cpu", "cuda"]),
     help="cuda: the GPU. cpu: Triton's interpreter, on small inputs. Default: the GPU, if there is one.",
 )
+@fleet_options
 @click.option("--problem", metavar="P", help="Of an answer: the problem. Default: the project's only one.")
 @click.option("--against", metavar="VARIANT", help="Of an answer: the version it replaces. Default: the candidate.")
 @click.option("--stage", metavar="S", help="Of an answer: the stage. Default: the first that is not met.")
@@ -141,14 +145,34 @@ def check_command(**given: Any) -> int:
     if file is not None:
         return _answered(project, file, arguments)
     draw = draw_of(arguments.drawn, arguments.drawn_only, arguments.seed)
+    if arguments.on is not None:
+        return _shown(_on_fleet(project, draw, arguments), as_json=arguments.as_json)
     device = _device(arguments.target)
     end_on_signals()
     plan = _plan(project, arguments, draw, small=device is None)
-    found = _checked(plan, draw, device, arguments)
-    if arguments.as_json:
+    return _shown(_checked(plan, draw, device, arguments), as_json=arguments.as_json)
+
+
+def _shown(found: CheckReport, *, as_json: bool) -> int:
+    if as_json:
         return print_result("check", found, found.exit_status)
     terminal_check.show_check(found)
     return found.exit_status
+
+
+def _on_fleet(project: Project, draw: Draw | None, arguments: CheckArguments) -> CheckReport:
+    """Checks on the GPUs of one model of a fleet. Workloads are drawn here, by this machine's interpreter."""
+    refuse_beside_fleet("target", "each_model")
+    end_on_signals()
+    here = msgspec.structs.replace(arguments, python=None)
+    with opened_fleet(project, arguments, with_ncu=False) as fleet:
+        from stallgate.fleet.check import FleetChecker
+
+        plan, (model,) = _plan(project, here, draw, small=False), fleet.models
+        with fleet.dispatching(plan.project, arguments.python) as dispatcher, terminal.CheckBar() as bar:
+            checker = FleetChecker(plan.project, plan.cases, arguments.timeout, model, bar)
+            checked = checker.check(dispatcher, len(fleet.workers))
+    return report_of(checked, plan, draw, model)
 
 
 def _answered(project: Project, file: str, arguments: CheckArguments) -> int:

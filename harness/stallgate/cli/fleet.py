@@ -18,12 +18,14 @@ from stallgate.cli.shared import is_given
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.fleet.cluster import cluster_of
 from stallgate.fleet.hosts import WorkerFacts, differing_versions, examined, refuse_unable
+from stallgate.fleet.sources import pack
 from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
 from stallgate.measure.profile import chip_of
 from stallgate.project.load import Project
 
 if TYPE_CHECKING:
+    from stallgate.fleet.dispatch import Dispatcher
     from stallgate.fleet.engine import Engine
 
 
@@ -35,11 +37,37 @@ class Fleet(msgspec.Struct, frozen=True):
     models: list[str]
     """The GPU models to measure, by their drivers' names."""
 
+    @contextmanager
+    def dispatching(self, project: Project, python: str | None) -> Iterator[Dispatcher]:
+        """Sends a project's files to every worker; then parts of its plans.
+
+        Args:
+            project: what is measured.
+            python: the interpreter on every worker that has torch and triton; None: each worker's own.
+        """
+        from stallgate.fleet.dispatch import Dispatcher  # with the engine
+
+        sources = pack(project.root)
+        with self.engine.sending(sources):
+            yield Dispatcher(self.engine, sources, python or "")
+
     def machine_of(self, project: Project, model: str) -> Machine:
         """The first machine with a GPU of a model: what is planned is planned for its chip."""
-        found = ((facts, facts.device) for facts in self.workers if facts.device is not None)
-        facts, device = next((facts, device) for facts, device in found if device.name == model)
-        return Machine(device=device, ncu=Path("ncu"), ncu_version=facts.ncu, chip=chip_of(project, device))
+        return self.machines_of(project, model)[0]
+
+    def machines_of(self, project: Project, model: str) -> dict[int, Machine]:
+        """Every machine with a GPU of a model, numbered through the fleet."""
+        found = [(facts, facts.device) for facts in self.workers if facts.device is not None]
+        mine = [(facts, device) for facts, device in found if device.name == model]
+        return {
+            number: Machine(
+                device=msgspec.structs.replace(device, index=number),
+                ncu=Path("ncu"),
+                ncu_version=facts.ncu,
+                chip=chip_of(project, device),
+            )
+            for number, (facts, device) in enumerate(mine)
+        }
 
 
 @contextmanager
@@ -115,6 +143,10 @@ def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[s
     return sorted(found)
 
 
+_WORDS = {"target": "device", "each_model": "each-model"}
+"""Parameters whose options are written otherwise."""
+
+
 def refuse_beside_fleet(*options: str) -> None:
     """Refuses options that are about this machine.
 
@@ -123,4 +155,7 @@ def refuse_beside_fleet(*options: str) -> None:
     """
     for name in options:
         if is_given(name):
-            raise BadArgument(f"--{name} is not allowed with --on, whose workers have their own GPUs", "leave it out")
+            word = _WORDS.get(name, name)
+            raise BadArgument(
+                f"--{word} is not allowed here with --on: the workers have their own GPUs", "leave it out"
+            )

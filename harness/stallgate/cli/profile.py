@@ -258,12 +258,11 @@ def _measure_runs(
 ) -> None:
     """Measures the planned cases. If it is cut short, the results so far are written and shown."""
     from stallgate.fleet.profile import FleetProfiler, ModelRun
-    from stallgate.fleet.sources import pack
 
     planned = [ModelRun(model, folder, run) for model, folder, run in runs]
     try:
-        with terminal.ProfileBar() as bar:
-            FleetProfiler(project, fleet.engine, pack(project.root), planned, bar).measure()
+        with fleet.dispatching(project, arguments.python) as dispatcher, terminal.ProfileBar() as bar:
+            FleetProfiler(project, dispatcher, planned, bar).measure()
     except StallgateError:
         for _, folder, _ in runs:
             with suppress(StallgateError):  # the first error is the one to show

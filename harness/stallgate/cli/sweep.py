@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,10 @@ import msgspec
 
 from stallgate.cli.drawing import draw_swept
 from stallgate.cli.examples import examples
+from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
+    FleetOptions,
+    fleet_options,
     grace_option,
     json_option,
     python_option,
@@ -26,12 +30,14 @@ from stallgate.cli.sweep_found import apply_suggestion, sweep_findings
 from stallgate.errors import BadArgument, BrokenFile, NoDevice, NoRun, StallgateError, UnknownName
 from stallgate.judge.evaluate import evaluate, write_results
 from stallgate.judge.suggestion import sweep_result
+from stallgate.measure.attempt import Machine
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.sweep import Sweeper, machines_of
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_counters import counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
 from stallgate.measure.sweep_search import check_searchable
+from stallgate.measure.sweep_site import SweepSite, ThisMachine
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.sweep_terminal import show_applied, show_sweep
@@ -39,7 +45,7 @@ from stallgate.runs.folder import LATEST, new_folder
 from stallgate.runs.sweep import Effort, Sweep, find_sweep, load_sweep, save_sweep
 
 
-class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
+class SweepArguments(FleetOptions, frozen=True, kw_only=True):
     """The parameters of the command."""
 
     subject: str | None
@@ -79,6 +85,7 @@ class SweepArguments(msgspec.Struct, frozen=True, kw_only=True):
     help="Whose counters are collected: those near the best time, or all.",
 )
 @click.option("--devices", metavar="INDEX,...", help="GPUs that share the trials; default: one.")
+@fleet_options
 @click.option(
     "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
 )
@@ -103,23 +110,52 @@ def sweep_command(**given: Any) -> int:
         if arguments.subject is not None:
             raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
         return _concluded(project, find_sweep(project.reports, arguments.show or None), arguments)
-    if arguments.resume is not None:
-        folder, request = _begun(project, arguments, arguments.resume)
-        if load_sweep(folder).complete:
-            return _concluded(project, folder, arguments)
-    else:
-        request = _request(project, arguments)
-        planned = new_sweep(project, request, given_arguments())
-        if not request.devices:
-            raise _no_device()
-        check_searchable(planned)
-        folder = new_folder(project.reports, f"sweep-{request.problem}")
-        save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
-    _measure(project, folder, request)
+    if arguments.on is not None:
+        return _on_fleet(project, arguments)
+    folder, request = _to_be_measured(project, arguments, None)
+    if not load_sweep(folder).complete:
+        _measure(project, folder, request, machines_of(project, request), ThisMachine())
     return _concluded(project, folder, arguments)
 
 
-def _request(project: Project, arguments: SweepArguments) -> SweepRequest:
+def _on_fleet(project: Project, arguments: SweepArguments) -> int:
+    """Measures on the GPUs of one model of a fleet."""
+    refuse_beside_fleet("devices", "each_model")
+    end_on_signals()
+    with opened_fleet(project, arguments) as fleet:
+        from stallgate.fleet.sweep import FleetSite
+
+        machines = fleet.machines_of(project, fleet.models[0])
+        folder, request = _to_be_measured(project, arguments, [machine.device for machine in machines.values()])
+        if not load_sweep(folder).complete:
+            with fleet.dispatching(project, arguments.python) as dispatcher:
+                _measure(project, folder, request, machines, FleetSite(dispatcher))
+    return _concluded(project, folder, arguments)
+
+
+def _to_be_measured(
+    project: Project, arguments: SweepArguments, devices: list[Device] | None
+) -> tuple[Path, SweepRequest]:
+    """The folder of a new sweep, or of one that was interrupted, and what to measure.
+
+    Args:
+        project: what is swept.
+        arguments: of the command.
+        devices: a fleet's GPUs; None: those of this machine that the arguments name.
+    """
+    if arguments.resume is not None:
+        return _begun(project, arguments, arguments.resume, devices)
+    request = _request(project, arguments, devices if devices is not None else _devices(arguments.devices))
+    planned = new_sweep(project, request, given_arguments())
+    if not request.devices:
+        raise _no_device()
+    check_searchable(planned)
+    folder = new_folder(project.reports, f"sweep-{request.problem}")
+    save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
+    return folder, request
+
+
+def _request(project: Project, arguments: SweepArguments, devices: list[Device]) -> SweepRequest:
     if arguments.subject is None:
         raise BadArgument("name what to sweep", "stallgate sweep PROBLEM/VARIANT")
     problem, _, variant = arguments.subject.partition("/")
@@ -129,8 +165,8 @@ def _request(project: Project, arguments: SweepArguments) -> SweepRequest:
     return SweepRequest(
         problem=problem,
         variant=variant,
-        python=interpreter(arguments.python),
-        devices=_devices(arguments.devices),
+        python=_python(arguments),
+        devices=devices,
         workloads=list(arguments.workloads),
         stage=arguments.stage,
         effort=arguments.effort,
@@ -175,7 +211,14 @@ def _no_device() -> NoDevice:
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path, SweepRequest]:
+def _python(arguments: SweepArguments) -> str:
+    """The interpreter that has torch and triton; empty for that of each worker of a fleet."""
+    return interpreter(arguments.python) if arguments.on is None else arguments.python or ""
+
+
+def _begun(
+    project: Project, arguments: SweepArguments, name: str, devices: list[Device] | None
+) -> tuple[Path, SweepRequest]:
     """The folder of an interrupted sweep, and what it was begun with."""
     for option in ("subject", "workloads", "stage", "effort", "seconds", "seed", "counters"):
         if is_given(option):
@@ -184,14 +227,14 @@ def _begun(project: Project, arguments: SweepArguments, name: str) -> tuple[Path
             )
     folder = find_sweep(project.reports, None if name == LATEST else name)
     begun = load_sweep(folder)
-    devices = _devices(arguments.devices or ",".join(map(str, begun.devices)))
+    devices = devices or _devices(arguments.devices or ",".join(map(str, begun.devices)))
     if not devices:
         raise _no_device()
     check_resumable(project, begun, devices)
     request = SweepRequest(
         problem=begun.problem,
         variant=begun.variant,
-        python=interpreter(arguments.python),
+        python=_python(arguments),
         devices=devices,
         stage=begun.stage,
         effort=begun.effort,
@@ -214,12 +257,14 @@ class _Bars:
     counters = staticmethod(terminal.ProfileBar)
 
 
-def _measure(project: Project, folder: Path, request: SweepRequest) -> None:
+def _measure(
+    project: Project, folder: Path, request: SweepRequest, machines: Mapping[int, Machine], site: SweepSite
+) -> None:
     """Measures what is missing. If it is cut short, the result so far is shown."""
     end_on_signals()
     book = SweepBook(load_sweep(folder), folder)
     try:
-        Sweeper(project, request, book, machines_of(project, request), _Bars()).measure()
+        Sweeper(project, request, book, machines, _Bars(), site).measure()
         _read_counters(project, book, request)
         book.write(lambda sweep: msgspec.structs.replace(sweep, complete=True))
     except StallgateError:

@@ -1,4 +1,4 @@
-"""The engine, Dask distributed: it queues, sends, watches workers and tries tasks again. Only this module imports it."""
+"""The engine, Dask distributed: it queues, sends, watches workers, tries tasks again. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 import dask
@@ -75,12 +76,7 @@ class Engine:
     def __init__(self, client: distributed.Client, wait_s: float) -> None:
         self._client = client
         self._wait_s = wait_s
-        self._landed: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
-        self._orders: dict[str, tuple[Order, distributed.Future]] = {}
-        self._steps: dict[str, dict[str, Step]] = {}
-        self._on_step: Callable[[str, str], None] = _ignore
-        self.topic = f"stallgate-{client.id}"
-        client.subscribe_topic(self.topic, self._hear)
+        self._batches = count(1)
 
     # --- workers ---
 
@@ -93,17 +89,33 @@ class Engine:
                     found[name.removeprefix(RESOURCE)] = found.get(name.removeprefix(RESOURCE), 0) + 1
         return found
 
+    @property
+    def status(self) -> str:
+        """How the client stands to its scheduler: ``running`` while all is well."""
+        return str(self._client.status)
+
     def wait_for_gpus(self, number: int = 1) -> None:
         """Waits until so many workers with a GPU are there.
 
         Raises:
             NoDevice: there are fewer after the time that one may wait.
         """
-        end = time.monotonic() + self._wait_s
+        begun = time.monotonic()
         while sum(self.models().values()) < number:
-            if time.monotonic() > end:
-                raise self._nobody("a GPU")
+            self.refuse_after_waiting(begun, "a GPU")
             time.sleep(_LOOK_S)
+
+    def refuse_after_waiting(self, since: float, what: str) -> None:
+        """Refuses to wait any longer than one may.
+
+        Raises:
+            NoDevice: the time is up.
+        """
+        if time.monotonic() - since > self._wait_s:
+            raise NoDevice(
+                f"no worker with {what} was there within {self._wait_s:g} s",
+                f"start one with `dask worker SCHEDULER --nthreads 1 --preload {SLOT_MODULE}`, or wait longer: --wait",
+            )
 
     def ask_workers(self, function: Callable[..., bytes], *arguments: str) -> dict[str, bytes]:
         """The answer of each worker to a question, by its address. A question needs no GPU, and no slot.
@@ -121,8 +133,6 @@ class Engine:
         """Workers that a task may lose before the scheduler gives it up at the next."""
         return int(self._client.run_on_scheduler(_allowed_failures))
 
-    # --- tasks ---
-
     @contextmanager
     def sending(self, sources: Sources) -> Iterator[None]:
         """Sends a project to every worker, once, for as long as the block lasts."""
@@ -135,29 +145,55 @@ class Engine:
             if self._client.status == "running":
                 self._client.unregister_worker_plugin(plugin.name)
 
+    @contextmanager
+    def batch(self, on_step: Callable[[str, str], None]) -> Iterator[Batch]:
+        """Tasks that belong together; those that are left are taken back when the block ends.
+
+        Args:
+            on_step: called with the name of a case and the step that it has come to.
+        """
+        batch = Batch(self._client, self, f"{self._client.id}-{next(self._batches)}", on_step)
+        try:
+            yield batch
+        finally:
+            batch.cancel()
+
+
+class Batch:
+    """Tasks that were handed to the engine, until each has ended."""
+
+    def __init__(
+        self, client: distributed.Client, engine: Engine, name: str, on_step: Callable[[str, str], None]
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._name = name
+        self._on_step = on_step
+        self._landed: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
+        self._orders: dict[str, tuple[Order, distributed.Future]] = {}
+        self._steps: dict[str, dict[str, Step]] = {}
+        self.topic = f"stallgate-{name}"
+        client.subscribe_topic(self.topic, self._hear)
+
     def submit(self, order: Order, function: Callable[[bytes], bytes]) -> None:
         """Hands a task to the engine; it runs on a worker that has a GPU of the order's model to itself."""
         future = self._client.submit(
             function,
             order.packed(),
-            key=f"{order.name}-{self._client.id}",
+            key=f"{order.name}-{self._name}",
             resources={f"{RESOURCE}{order.model}": 1},
             pure=False,
         )
         self._orders[future.key] = order, future
         future.add_done_callback(self._landed.put)
 
-    def landing(self, on_step: Callable[[str, str], None]) -> Iterator[Landed]:
+    def landing(self) -> Iterator[Landed]:
         """What becomes of the tasks, as they end; more may be submitted meanwhile.
-
-        Args:
-            on_step: called with the name of a case and the step that it has come to.
 
         Raises:
             NoDevice: no worker with a GPU of a task's model is left, and none comes in the time that one may wait.
             NotMeasured: the scheduler is gone.
         """
-        self._on_step = on_step
         deserted = time.monotonic()
         while self._orders:
             try:
@@ -165,51 +201,53 @@ class Engine:
             except queue.Empty:
                 deserted = self._look(deserted)
                 continue
-            order, _ = self._orders.pop(future.key)
-            yield self._ended(order, future)
+            yield from self._ended([future, *self._also_landed()])
             deserted = time.monotonic()
 
     def cancel(self) -> None:
         """Takes back every task; one that runs ends at its next step."""
-        self._client.cancel([future for _, future in self._orders.values()], force=True)
+        if self._orders and self._engine.status == "running":
+            self._client.cancel([future for _, future in self._orders.values()], force=True)
         self._orders.clear()
+        self._client.unsubscribe_topic(self.topic)
 
     def _look(self, deserted: float) -> float:
         """Since when nobody is there who could do what is left; now, if somebody is."""
-        if self._client.status not in ("running", "connecting"):
-            raise NotMeasured(f"the scheduler is gone (the client is {self._client.status})", "start it again")
-        there = self.models() if self._client.status == "running" else {}
+        status = self._engine.status
+        if status not in ("running", "connecting"):
+            raise NotMeasured(f"the scheduler is gone (the client is {status})", "start it again")
+        there = self._engine.models() if status == "running" else {}
         missing = {order.model for order, _ in self._orders.values()} - there.keys()
         if not missing:
             return time.monotonic()
-        if time.monotonic() - deserted > self._wait_s:
-            raise self._nobody(sorted(missing)[0])
+        self._engine.refuse_after_waiting(deserted, sorted(missing)[0])
         return deserted
 
-    def _nobody(self, what: str) -> NoDevice:
-        return NoDevice(
-            f"no worker with {what} was there within {self._wait_s:g} s",
-            f"start one with `dask worker SCHEDULER --nthreads 1 --preload {SLOT_MODULE}`, or wait longer with --wait",
-        )
+    def _also_landed(self) -> Iterator[distributed.Future]:
+        """The other tasks that have ended by now: results are fetched together."""
+        while not self._landed.empty():
+            yield self._landed.get()
 
-    def _ended(self, order: Order, future: distributed.Future) -> Landed:
-        steps = self._steps.pop(order.name, {})
-        if future.status == "finished":
-            return Landed(order, future.result())
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, distributed.KilledWorker):
-            return Landed(order, b"", lost=list(steps.values()))
-        return Landed(order, b"", error=_shown(error) if error is not None else f"the task was {future.status}")
+    def _ended(self, futures: list[distributed.Future]) -> Iterator[Landed]:
+        known = [future for future in futures if future.key in self._orders]
+        finished = [future for future in known if future.status == "finished"]
+        contents = dict(zip((each.key for each in finished), self._client.gather(finished), strict=True))
+        for future in known:
+            order, _ = self._orders.pop(future.key)
+            steps = self._steps.pop(order.name, {})
+            error = future.exception() if future.status == "error" else None
+            if future.key in contents:
+                yield Landed(order, contents[future.key])
+            elif isinstance(error, distributed.KilledWorker):
+                yield Landed(order, b"", lost=list(steps.values()))
+            else:
+                yield Landed(order, b"", error=_shown(error) if error is not None else f"the task was {future.status}")
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         said = event[1]
         step = Step(said["worker"], said["place"], said["case"], said["step"])
         self._steps.setdefault(said["task"], {})[step.worker] = step
         self._on_step(step.case, step.step)
-
-
-def _ignore(case: str, step: str) -> None:
-    """Before tasks are waited for, nobody watches."""
 
 
 def _shown(error: BaseException) -> str:
@@ -294,7 +332,7 @@ def _local(cluster: Cluster) -> Any:
     return distributed.LocalCluster(
         n_workers=number,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",  # any free port
         memory_limit=None,
         preload=[SLOT_MODULE],
     )

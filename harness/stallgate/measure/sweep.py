@@ -14,7 +14,6 @@ from stallgate.errors import NoProfiler
 from stallgate.extract.read_run import read_run
 from stallgate.measure.attempt import Machine
 from stallgate.measure.bench import BenchWatcher
-from stallgate.measure.clocks import clock_state
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.profile import Watcher, machine_of
 from stallgate.measure.sweep_book import SweepBook
@@ -22,9 +21,10 @@ from stallgate.measure.sweep_compile import CompileAhead
 from stallgate.measure.sweep_counters import SweepProfiler, counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, swept_project
 from stallgate.measure.sweep_search import next_batch, objective_of
+from stallgate.measure.sweep_site import SweepSite
 from stallgate.measure.sweep_times import SweepTimer
 from stallgate.project.load import Project
-from stallgate.runs.sweep import Sweep
+from stallgate.runs.sweep import ClockState, Sweep
 
 _RESERVED_S = 30.0
 """Of a time frame: what starting, checks, counters and finals take beside the rounds, on the whole."""
@@ -49,6 +49,7 @@ class Sweeper:
         book: SweepBook,
         machines: Mapping[int, Machine],
         watchers: SweepWatchers,
+        site: SweepSite,
     ) -> None:
         """Takes a sweep that is planned or was interrupted.
 
@@ -58,12 +59,14 @@ class Sweeper:
             book: the result so far.
             machines: index of a GPU -> how it is profiled; empty: there is no ncu, and counters are left out.
             watchers: receive progress.
+            site: measures.
         """
         self._project = project
         self._request = request
         self._book = book
         self._machines = machines
         self._watchers = watchers
+        self._site = site
         self._begun = time.monotonic()
 
     def measure(self) -> Sweep:
@@ -72,16 +75,20 @@ class Sweeper:
         Raises:
             NotMeasured: nothing can be measured here, or the user interrupted.
         """
-        self._book.add_clocks(before=[clock_state(device) for device in self._request.devices])
+        self._book.add_clocks(before=self._clocks())
         self._take_times()
         self._take_counters()
         while not self._book.sweep.enumerated and self._search_on():
             self._take_times()
             self._take_counters()
         with self._watchers.times() as watcher:
-            SweepTimer(self._project, self._request, self._book, watcher).time_finals()
-        self._book.add_clocks(after=[clock_state(device) for device in self._request.devices])
+            SweepTimer(self._project, self._request, self._book, watcher, self._site).time_finals()
+        self._book.add_clocks(after=self._clocks())
         return self._book.sweep
+
+    def _clocks(self) -> list[ClockState]:
+        found = [self._site.clock(device) for device in self._request.devices]
+        return [clock for clock in found if clock is not None]
 
     def _search_on(self) -> bool:
         """Plans the next batch of a search; False once it is over, or the time frame is used up."""
@@ -109,9 +116,10 @@ class Sweeper:
     def _take_times(self) -> None:
         """Times all trials while the CPU compiles ahead."""
         planned = any(trial.state == "planned" for trial in self._book.sweep.trials)
-        ahead = CompileAhead(self._project, self._request, self._book) if planned else nullcontext()
+        is_ahead = planned and self._site.is_here
+        ahead = CompileAhead(self._project, self._request, self._book) if is_ahead else nullcontext()
         with ahead, self._watchers.times() as watcher:
-            timer = SweepTimer(self._project, self._request, self._book, watcher)
+            timer = SweepTimer(self._project, self._request, self._book, watcher, self._site)
             timer.time_trials(self._seconds_left())
 
     def _take_counters(self) -> None:
@@ -121,7 +129,8 @@ class Sweeper:
             self._book.write(lambda sweep: replace(sweep, notes=[*notes, note]))
             return
         with self._watchers.counters() as watcher:
-            SweepProfiler(self._project, self._request, self._book, self._machines, watcher).profile()
+            book, machines, site = self._book, self._machines, self._site
+            SweepProfiler(self._project, self._request, book, machines, watcher, site).profile()
 
     def _seconds_left(self) -> float | None:
         """Seconds for rounds within the time frame; None: there is no frame."""

@@ -13,10 +13,11 @@ from stallgate.errors import NoRun
 from stallgate.extract.table import Summaries
 from stallgate.measure.attempt import Machine
 from stallgate.measure.device import Device
-from stallgate.measure.profile import Profiler, Watcher, new_run
+from stallgate.measure.profile import Watcher, new_run
 from stallgate.measure.resume import resumable
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
+from stallgate.measure.sweep_site import SweepSite
 from stallgate.measure.sweep_times import contenders_of, ranked_trials, side_by_side, split
 from stallgate.model import Case, CaseResult, MeasureOptions, Run
 from stallgate.project.load import Project
@@ -46,12 +47,14 @@ class SweepProfiler:
         book: SweepBook,
         machines: Mapping[int, Machine],
         watcher: Watcher,
+        site: SweepSite,
     ) -> None:
         self._project = project
         self._request = request
         self._book = book
         self._machines = machines
         self._watcher = watcher
+        self._site = site
 
     def profile(self) -> None:
         """Profiles the trials within reach, or all that were timed.
@@ -77,7 +80,7 @@ class SweepProfiler:
         (folder / "ncu").mkdir(parents=True, exist_ok=True)
         run = self._run(project, folder, contenders_of(self._project, sweep, share), machine)
         if any(result.outcome == "planned" for result in run.cases):
-            self._settle(Profiler(project, run, machine, self._watcher).measure(folder))
+            self._settle(self._site.take_counters(project, run, machine, folder, self._watcher))
         else:
             self._settle(run)
 
@@ -88,7 +91,7 @@ class SweepProfiler:
             begun = load(folder)
         except NoRun:
             return with_swept(sweep, new_run(project, cases, self._options(machine.device), machine, sweep.arguments))
-        run = with_swept(sweep, resumable(project, folder, begun, machine))
+        run = with_swept(sweep, resumable(project, folder, begun, machine, same_host=self._site.is_here))
         known = {result.case for result in run.cases}
         roles = project.problem(sweep.problem).variants
         more = [CaseResult(case=case, role=roles[case.variant].role) for case in cases if case not in known]

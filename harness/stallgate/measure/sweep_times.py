@@ -12,11 +12,11 @@ from threading import Thread
 from msgspec.structs import replace
 
 from stallgate.errors import NotMeasured
-from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, EarlyStopping, new_bench
-from stallgate.measure.clocks import clock_state
+from stallgate.measure.bench import BenchOptions, BenchWatcher, EarlyStopping, new_bench
 from stallgate.measure.device import Device
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
+from stallgate.measure.sweep_site import SweepSite
 from stallgate.model import Case
 from stallgate.project.load import Project
 from stallgate.runs.bench import Bench, Entry
@@ -70,11 +70,14 @@ def split(trials: list[Trial], devices: int) -> list[list[Trial]]:
 class SweepTimer:
     """Times the trials of a sweep that have no outcome, on each of its GPUs."""
 
-    def __init__(self, project: Project, request: SweepRequest, book: SweepBook, watcher: BenchWatcher) -> None:
+    def __init__(
+        self, project: Project, request: SweepRequest, book: SweepBook, watcher: BenchWatcher, site: SweepSite
+    ) -> None:
         self._project = project
         self._request = request
         self._book = book
         self._watcher = watcher
+        self._site = site
 
     def time_trials(self, seconds: float | None = None) -> None:
         """Brings every planned trial to an outcome.
@@ -126,7 +129,8 @@ class SweepTimer:
         rows = [replace(row, entries=[each for each in row.entries if each.role != "peer"]) for row in bench.rows]
         bench = replace(bench, rows=rows, row_budget_s=_FINAL_BUDGET_S)
         folder = self._unused_folder(device)
-        return Bencher(project, bench, options, device, FinishedTimer(self._watcher, settle)).measure(folder)
+        timer = FinishedTimer(self._watcher, settle)
+        return self._site.take_times(project, bench, options, device, folder, timer)
 
     def _unused_folder(self, device: Device) -> Path:
         above = self._book.folder / "times"
@@ -155,7 +159,7 @@ class SweepTimer:
 
         def settle(workload: str, entry: Entry) -> None:
             if entry.role not in ("copy", "roof") and entry.samples_us:
-                finals.append(Final(entry.configuration, workload, entry.samples_us, clock_state(device)))
+                finals.append(Final(entry.configuration, workload, entry.samples_us, self._site.clock(device)))
                 self._book.set_finals([*finals])
 
         options = self._options(FINAL_ROUNDS[self._request.effort], None, in_turn=True)
