@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from stallgate.errors import BadArgument, BrokenFile, NoRun, RemoteRefused
 from stallgate.project.load import Project, load_project
-from stallgate.runs.archive import ArchiveName, pack
+from stallgate.runs.archive import ArchiveName, pack_run
 from stallgate.runs.remote import Remote
 from stallgate.runs.share import pull, push
 from tests.conftest import Stallgate
@@ -130,7 +130,7 @@ def test_two_that_push_one_name_at_once_lose_nothing_and_are_told(
     run = two.reports / measured[0].name / "run.json"
     run.write_bytes(run.read_bytes() + b"\n")
     for each in (one, two):  # neither saw the other's when it looked
-        name, content = pack(each.reports / measured[0].name)
+        name, content = pack_run(each.reports / measured[0].name)
         Remote(place).write(f"runs/{name.file}", content)
     assert len(Remote(place).names("runs")) == 2
     for each in (one, two, machine(repository, tmp_path / "three", [])):

@@ -19,7 +19,7 @@ from stallgate.compare.history import StoredRun, listed_runs, series_of, stored_
 from stallgate.project.load import load_project
 from stallgate.render.index import write_index
 from stallgate.runs import store as stores
-from stallgate.runs.store import STORE_FILE, Parts, Source, Store
+from stallgate.runs.store import STORE_FILE, KeptParts, Source, Store
 from tests.conftest import ROOT, Stallgate, environment
 from tests.runs.many_runs import make_runs
 
@@ -41,7 +41,7 @@ class Reading:
         self.folders: list[str] = []
         self.source = Source(name="text", files=("run.json", "verdicts.json"), read=self._read, version=version)
 
-    def _read(self, folder: Path) -> Parts:
+    def _read(self, folder: Path) -> KeptParts:
         self.folders.append(folder.name)
         return {"text": (folder / "run.json").read_bytes(), "length": b"%d" % (folder / "run.json").stat().st_size}
 

@@ -26,7 +26,7 @@ from stallgate.runs.outlines import (
     outlined_runs,
     reason_in_words,
 )
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 
 _LARGEST = 1e30
 """Largest plausible value: no counter comes near. A table with larger values is damaged."""
@@ -116,7 +116,7 @@ def _table_source() -> Source:
     return Source(name="table", files=("metrics.csv",), read=_read_table, version=shape_of(Case, Summary))
 
 
-def _read_table(folder: Path) -> Parts:
+def _read_table(folder: Path) -> KeptParts:
     """All metrics of whole calls: which ones a page needs changes with the stages."""
     try:
         summaries = read_summaries(folder / "metrics.csv", None)

@@ -67,7 +67,7 @@ def identity_of(folder: Path) -> str:
     return hashlib.sha256("".join(found).encode()).hexdigest()[:_DIGITS]
 
 
-def pack(folder: Path) -> tuple[ArchiveName, bytes]:
+def pack_run(folder: Path) -> tuple[ArchiveName, bytes]:
     """A run's folder as one file; the same folder always gives the same bytes.
 
     Raises:

@@ -28,7 +28,7 @@ from stallgate.runs.conditions import (
     unreplayed,
 )
 from stallgate.runs.folder import load
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 
 
 class StoredVerdict(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ def _outlines() -> Source:
     return Source(name="run", files=files, read=_read, version=shape_of(OutlinedRun, CaseOutline))
 
 
-def _read(folder: Path) -> Parts:
+def _read(folder: Path) -> KeptParts:
     listed, cases = _outlined(folder)
     return {_RUN: msgspec.msgpack.encode(listed), _CASES: msgspec.msgpack.encode(cases)}
 

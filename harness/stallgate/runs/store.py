@@ -46,7 +46,7 @@ _SETTLED_S = 2.0
 _WAIT_S = 20.0
 """How long another process may hold the file."""
 
-Parts = dict[str, bytes]
+KeptParts = dict[str, bytes]
 """Name -> what is kept under it."""
 
 
@@ -56,7 +56,7 @@ class Source(FrozenStruct, frozen=True):
     name: str
     files: tuple[str, ...]
     """A folder that lacks the first is passed over; one in which any of them changed is read again."""
-    read: Callable[[Path], Parts]
+    read: Callable[[Path], KeptParts]
     """Folder -> the parts to keep, every part on its own."""
     version: str
     """Whatever else the parts depend on: kept parts of another version are not used."""
@@ -85,7 +85,7 @@ class Store:
         """The names of all files in a folder."""
         return self._files.get(folder.name, frozenset())
 
-    def parts(self, source: Source, wanted: Iterable[str]) -> dict[Path, Parts]:
+    def parts(self, source: Source, wanted: Iterable[str]) -> dict[Path, KeptParts]:
         """Folder -> the wanted parts of a source that it has, of every folder with the source's first file."""
         names = list(dict.fromkeys(wanted))
         marks = self._marks.get(source)
@@ -111,12 +111,14 @@ class Store:
         stamps = ",".join(stamp for stamp, _ in found)
         return f"{__version__} {source.version} {stamps}" if newest < now - _SETTLED_S * 1e9 else ""
 
-    def _kept(self, source: Source, marks: Mapping[str, str], wanted: Sequence[str]) -> dict[str, Parts]:
+    def _kept(self, source: Source, marks: Mapping[str, str], wanted: Sequence[str]) -> dict[str, KeptParts]:
         """Folder -> its wanted parts, of the folders that did not change since they were kept."""
         try:
             with _opened(self._reports / STORE_FILE) as file:
                 known = _known(file, source)
-                found: dict[str, Parts] = {name: {} for name, mark in marks.items() if _is_same(known.get(name), mark)}
+                found: dict[str, KeptParts] = {
+                    name: {} for name, mark in marks.items() if _is_same(known.get(name), mark)
+                }
                 for part in wanted:
                     for name, content in _contents(file, source, part):
                         if name in found:
@@ -127,7 +129,7 @@ class Store:
         complete = {name for name, parts in found.items() if not (known[name].parts & {*wanted}) - parts.keys()}
         return {name: parts for name, parts in found.items() if name in complete}
 
-    def _keep(self, source: Source, read: Mapping[str, tuple[str, Parts]]) -> None:
+    def _keep(self, source: Source, read: Mapping[str, tuple[str, KeptParts]]) -> None:
         """Keeps what was read, if there is a place for it."""
         with suppress(sqlite3.Error), _opened(self._reports / STORE_FILE) as file, _transaction(file):
             for name, (mark, parts) in read.items():
