@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def counted_verdicts(verdicts: Iterable[tuple[str, str]]) -> str:
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
 
 
+@lru_cache(1024)  # lists say the same few words of ten thousand runs
 def spaced(code: str) -> str:
     """A reason code or another identifier as words."""
     return code.replace("_", " ")

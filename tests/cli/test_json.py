@@ -123,6 +123,8 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     ],
     "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "8000")],
     "comment": [("--dry-run",)],
+    "push": [("PLACE",)],
+    "pull": [("PLACE",)],
     "mcp": [(), ("--show", "--read-only")],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
@@ -169,17 +171,22 @@ def prepared(
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         needed = {
             "baseline": "repeated",
-            **dict.fromkeys(("gate", "report", "advise", "compare", "show", "comment"), "replayed_square"),
+            **dict.fromkeys(
+                ("gate", "report", "advise", "compare", "show", "comment", "push", "pull"), "replayed_square"
+            ),
         }
         made = request.getfixturevalue(needed.get(arguments[0], "tree"))
         if arguments[0] == "comment":
             stallgate("gate")
+        if arguments[0] == "pull":
+            stallgate("push", str(tree / "place"))
         (tree / "reports/bench").mkdir()
         (tree / "reports/bench/bench.json").write_text(json.dumps(BENCH))
         (tree / "reports/sweep").mkdir()
         save_sweep(tree / "reports/sweep", SWEEP)
         looped(tree / "reports/loop", begin(tree / "reports/loop", rounds=1), listed_answers({(1, 1, 1): code(10)}))
         placed = {"FILE": [str(next(recording.glob("ncu/*")))], "WITHOUT_TORCH": [without_torch], "RUNS": made}
+        placed["PLACE"] = [str(tree / "place")]
         machine = request.getfixturevalue("with_ncu") if arguments[0] == "capture" else stallgate
         return machine("--json", *(word for given in arguments for word in placed.get(given, [given])))
 

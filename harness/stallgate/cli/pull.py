@@ -24,4 +24,4 @@ def pull_command(source: str, root: Path | None, as_json: bool) -> int:
     SOURCE is what was given to `stallgate push`. What is here already is not brought again.
     """
     remote = Remote(source)
-    return tell_shared("pull", "brought", remote.shown, pull(open_runs(root), remote), as_json=as_json)
+    return tell_shared("pull", ("brought", "here"), remote.shown, pull(open_runs(root), remote), as_json=as_json)

@@ -40,11 +40,12 @@ def push_command(destination: str, root: Path | None, as_json: bool) -> int:
     DESTINATION is a folder, or a URL of any file system that fsspec knows. What is there already is not sent again.
     """
     remote = Remote(destination)
-    return tell_shared("push", "sent", remote.shown, push(open_runs(root), remote), as_json=as_json)
+    return tell_shared("push", ("sent", "there"), remote.shown, push(open_runs(root), remote), as_json=as_json)
 
 
-def tell_shared(command: str, verb: str, place: str, found: Shared, *, as_json: bool) -> int:
-    """Prints what was copied."""
+def tell_shared(command: str, words: tuple[str, str], place: str, found: Shared, *, as_json: bool) -> int:
+    """Prints what was copied, in these words for what was done and where the copies are."""
+    verb, where = words
     facts = SharedFacts(
         place=place, runs=found.runs, known=found.known, baselines=found.baselines, incomplete=found.incomplete
     )
@@ -52,12 +53,12 @@ def tell_shared(command: str, verb: str, place: str, found: Shared, *, as_json: 
         return print_result(command, facts)
     for name in [*found.runs, *(f"baseline {name}" for name in found.baselines)]:
         click.echo(f"{verb}  {name}")
-    counts = f"{_runs(len(found.runs))} {verb}, {_runs(found.known)} known"
-    click.echo(f"{counts}; {len(found.baselines)} baseline{'s' * (len(found.baselines) != 1)} {verb}")
+    counts = f"{_counted(len(found.runs), 'run')} and {_counted(len(found.baselines), 'baseline')} {verb}"
+    click.echo(f"{counts}; {_counted(found.known, 'run')} {'was' if found.known == 1 else 'were'} {where}")
     if found.incomplete:
         click.echo(f"not {verb}, incomplete: {', '.join(found.incomplete)}")
     return 0
 
 
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

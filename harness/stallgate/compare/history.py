@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import spaced
@@ -20,13 +19,14 @@ from stallgate.runs.outlines import (
     CaseOutline,
     Circumstances,
     MeasurementTime,
+    OutlinedRun,
     RunOutline,
     StoredJudgement,
     outlined_cases,
     outlined_runs,
     reason_in_words,
 )
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 
 _LARGEST = 1e30
 """Largest plausible value: no counter comes near. A table with larger values is damaged."""
@@ -53,33 +53,42 @@ class StoredRun(FrozenStruct, frozen=True, kw_only=True):
 
 def listed_runs(store: Store) -> list[StoredRun]:
     """Every run under ``reports/``, newest first, without its cases."""
-    runs = [
-        StoredRun(folder=folder, outline=found.outline, judgement=found.judgement, gaps=found.gaps)
-        for folder, found in outlined_runs(store).items()
-    ]
-    return sorted(runs, key=lambda run: run.age, reverse=True)
+    return _newest_first(_listed(folder, found, []) for folder, found in outlined_runs(store).items())
 
 
 def stored_runs(store: Store, metrics: Iterable[str]) -> list[StoredRun]:
     """Every run under ``reports/``, newest first, with its cases and the summaries of some metrics."""
-    cases, tables = outlined_cases(store), _tables(store, list(metrics))
-    return [_with_numbers(run, cases.get(run.folder, []), tables.get(run.folder)) for run in listed_runs(store)]
+    tables = _tables(store, list(metrics))
+    return _newest_first(
+        _listed(folder, found, cases, tables.get(folder, _NO_TABLE))
+        for folder, (found, cases) in outlined_cases(store).items()
+    )
 
 
-def _with_numbers(run: StoredRun, cases: list[CaseOutline], table: _Table | None) -> StoredRun:
-    if run.outline is None:
-        return run
-    if table is None:
-        return replace(run, cases=cases, gaps=[*run.gaps, "there is no metrics.csv"])
-    return replace(run, cases=cases, summaries=table.summaries, gaps=[*run.gaps, *table.gaps])
+def _newest_first(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    return sorted(runs, key=lambda run: run.age, reverse=True)
+
+
+def _listed(folder: Path, found: OutlinedRun, cases: list[CaseOutline], table: _Table | None = None) -> StoredRun:
+    known = table if table is not None and found.outline is not None else _Table()
+    return StoredRun(
+        folder=folder,
+        outline=found.outline,
+        judgement=found.judgement,
+        gaps=[*found.gaps, *known.gaps],
+        cases=cases,
+        summaries=known.summaries,
+    )
 
 
 class _Table(FrozenStruct, frozen=True):
     """A run's ``metrics.csv``, or what is wrong with it."""
 
-    gaps: list[str]
-    summaries: dict[str, dict[Case, Summary]]
+    gaps: list[str] = []
+    summaries: dict[str, dict[Case, Summary]] = {}
 
+
+_NO_TABLE = _Table(gaps=["there is no metrics.csv"])
 
 _GAPS = "gaps"
 _METRIC = "metric/"
@@ -107,7 +116,7 @@ def _table_source() -> Source:
     return Source(name="table", files=("metrics.csv",), read=_read_table, version=shape_of(Case, Summary))
 
 
-def _read_table(folder: Path) -> Parts:
+def _read_table(folder: Path) -> KeptParts:
     """All metrics of whole calls: which ones a page needs changes with the stages."""
     try:
         summaries = read_summaries(folder / "metrics.csv", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import NamedTuple
 
 from stallgate.compare.history import Measurement, Series
 from stallgate.model import FrozenStruct
@@ -32,27 +33,49 @@ def steps_of(series: Series) -> list[Step]:
     side needs two measurements.
     """
     points = series.measured
-    found = (_step(points, place) for place in range(_LEAST_ON_A_SIDE, len(points) - _LEAST_ON_A_SIDE + 1))
+    spans = [span for point in points if (span := _span(point)) is not None]
+    found = (_step(points, spans, place) for place in range(_LEAST_ON_A_SIDE, len(points) - _LEAST_ON_A_SIDE + 1))
     return [step for step in found if step is not None]
 
 
-def _step(points: list[Measurement], place: int) -> Step | None:
+class _Span(NamedTuple):
+    """The range of a measurement's samples, and their median."""
+
+    low: float
+    high: float
+    median: float
+
+
+def _span(point: Measurement) -> _Span | None:
+    middle = point.median
+    if middle is None:
+        return None
+    low, high = point.low, point.high
+    return _Span(
+        low=middle if low is None else min(low, middle),
+        high=middle if high is None else max(high, middle),
+        median=middle,
+    )
+
+
+def _step(points: list[Measurement], spans: list[_Span], place: int) -> Step | None:
     """The step before a measurement, if there is one."""
-    before, after = points[max(place - _SIDE, 0) : place], points[place : place + _SIDE]
-    apart = _highest(before) < _lowest(after) or _highest(after) < _lowest(before)
+    left, right = spans[place - 1], spans[place]
+    if left.high >= right.low and right.high >= left.low:
+        return None  # most places: there is no need to look further
+    before, after = spans[max(place - _SIDE, 0) : place], spans[place : place + _SIDE]
+    if not _apart(before, after) and not _apart(after, before):
+        return None
     level, new = _level(before), _level(after)
-    if not apart or not level or abs(new - level) < _LEAST_EFFECT * abs(level):
+    if not level or abs(new - level) < _LEAST_EFFECT * abs(level):
         return None
     return Step(at=points[place], before=level, after=new)
 
 
-def _level(points: list[Measurement]) -> float:
-    return median(point.median for point in points if point.median is not None)
+def _apart(below: list[_Span], above: list[_Span]) -> bool:
+    """Whether all samples of some measurements are less than all of others."""
+    return max([span.high for span in below]) < min([span.low for span in above])
 
 
-def _lowest(points: list[Measurement]) -> float:
-    return min(low for point in points for low in (point.low, point.median) if low is not None)
-
-
-def _highest(points: list[Measurement]) -> float:
-    return max(high for point in points for high in (point.high, point.median) if high is not None)
+def _level(spans: list[_Span]) -> float:
+    return median(span.median for span in spans)

@@ -12,7 +12,7 @@ from stallgate.model import FrozenStruct
 from stallgate.render.loop_words import loop_headline
 from stallgate.runs.journal import JOURNAL_FILE, Journal, StopCode, load_journal
 from stallgate.runs.outlines import MeasurementTime
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 
 _ENDINGS: dict[StopCode, str] = {
     "stages_met": "meets every stage",
@@ -59,7 +59,7 @@ def _loops() -> Source:
     return Source(name=_LOOP, files=(JOURNAL_FILE,), read=_read, version=shape_of(LoopListed))
 
 
-def _read(folder: Path) -> Parts:
+def _read(folder: Path) -> KeptParts:
     try:
         journal = load_journal(folder)
     except (StallgateError, OSError):

@@ -17,7 +17,7 @@ from stallgate.project.load import Project
 from stallgate.render.sweep_words import headline_of
 from stallgate.runs.folder import SWEEP_FILE
 from stallgate.runs.outlines import MeasurementTime
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 from stallgate.runs.sweep import Sweep, load_sweep
 
 SWEEP_ANSWERS: dict[Advised, str] = {
@@ -71,7 +71,7 @@ def _terms_digest(project: Project) -> str:
     return hashlib.sha256(msgspec.json.encode(terms, order="deterministic")).hexdigest()[:16]
 
 
-def _read(project: Project, folder: Path) -> Parts:
+def _read(project: Project, folder: Path) -> KeptParts:
     try:
         sweep = load_sweep(folder)
     except (StallgateError, OSError):

@@ -28,7 +28,7 @@ from stallgate.runs.conditions import (
     unreplayed,
 )
 from stallgate.runs.folder import load
-from stallgate.runs.store import Parts, Source, Store, shape_of
+from stallgate.runs.store import KeptParts, Source, Store, shape_of
 
 
 class StoredVerdict(msgspec.Struct, frozen=True):
@@ -137,14 +137,14 @@ def outlined_runs(store: Store) -> dict[Path, OutlinedRun]:
     return {folder: _run_decoder.decode(parts[_RUN]) for folder, parts in found.items()}
 
 
-def outlined_cases(store: Store) -> dict[Path, list[CaseOutline]]:
-    """Folder -> the cases of its run, of every run; the same cases are one list."""
+def outlined_cases(store: Store) -> dict[Path, tuple[OutlinedRun, list[CaseOutline]]]:
+    """Folder -> its run with its cases, of every run, by name; the same cases are one list."""
     decoded: dict[bytes, list[CaseOutline]] = {}  # most runs have the same cases
-    found = {folder: parts[_CASES] for folder, parts in store.parts(_outlines(), [_CASES]).items()}
-    for content in found.values():
-        if content not in decoded:
-            decoded[content] = _cases_decoder.decode(content)
-    return {folder: decoded[content] for folder, content in found.items()}
+    found = store.parts(_outlines(), [_RUN, _CASES])
+    for parts in found.values():
+        if parts[_CASES] not in decoded:
+            decoded[parts[_CASES]] = _cases_decoder.decode(parts[_CASES])
+    return {folder: (_run_decoder.decode(parts[_RUN]), decoded[parts[_CASES]]) for folder, parts in found.items()}
 
 
 @cache
@@ -153,7 +153,7 @@ def _outlines() -> Source:
     return Source(name="run", files=files, read=_read, version=shape_of(OutlinedRun, CaseOutline))
 
 
-def _read(folder: Path) -> Parts:
+def _read(folder: Path) -> KeptParts:
     listed, cases = _outlined(folder)
     return {_RUN: msgspec.msgpack.encode(listed), _CASES: msgspec.msgpack.encode(cases)}
 

@@ -23,7 +23,7 @@ from stallgate.project.layout import baseline_file, baseline_files
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.yardsticks import read_baseline
-from stallgate.runs.archive import ArchiveName, identity_of, pack, unpack
+from stallgate.runs.archive import ArchiveName, identity_of, pack_run, unpack
 from stallgate.runs.folder import SWEEP_FILE, write_whole
 from stallgate.runs.outlines import outlined_runs
 from stallgate.runs.remote import Remote
@@ -62,7 +62,7 @@ def push(project: Project, remote: Remote) -> Shared:
     baselines = _Baselines(project, remote)
     _refuse(differing, baselines.conflicts)
     for folder in missing:
-        name, content = pack(folder)
+        name, content = pack_run(folder)
         if ArchiveName.read(name.file) is None:
             raise BadArgument(f"a run named '{folder.name}' cannot be shared", "rename its folder: a-z, 0-9, _ . and -")
         remote.write(f"{_RUNS}/{name.file}", content)

@@ -46,7 +46,7 @@ _SETTLED_S = 2.0
 _WAIT_S = 20.0
 """How long another process may hold the file."""
 
-Parts = dict[str, bytes]
+KeptParts = dict[str, bytes]
 """Name -> what is kept under it."""
 
 
@@ -56,7 +56,7 @@ class Source(FrozenStruct, frozen=True):
     name: str
     files: tuple[str, ...]
     """A folder that lacks the first is passed over; one in which any of them changed is read again."""
-    read: Callable[[Path], Parts]
+    read: Callable[[Path], KeptParts]
     """Folder -> the parts to keep, every part on its own."""
     version: str
     """Whatever else the parts depend on: kept parts of another version are not used."""
@@ -75,6 +75,7 @@ class Store:
         """Lists the folders; no file in them is opened."""
         self._reports = reports
         self._files = dict(_listed(reports))
+        self._marks: dict[Source, dict[str, str]] = {}
 
     def folders(self, holding: str) -> list[Path]:
         """The folders with a file of this name, by name; without recordings and links."""
@@ -84,10 +85,13 @@ class Store:
         """The names of all files in a folder."""
         return self._files.get(folder.name, frozenset())
 
-    def parts(self, source: Source, wanted: Iterable[str]) -> dict[Path, Parts]:
+    def parts(self, source: Source, wanted: Iterable[str]) -> dict[Path, KeptParts]:
         """Folder -> the wanted parts of a source that it has, of every folder with the source's first file."""
         names = list(dict.fromkeys(wanted))
-        marks = {folder.name: self._mark(source, folder) for folder in self.folders(source.files[0])}
+        marks = self._marks.get(source)
+        if marks is None:
+            marks = {name: self._mark(source, name) for name, files in self._files.items() if source.files[0] in files}
+            self._marks[source] = marks
         if not marks:
             return {}
         kept = self._kept(source, marks, names)
@@ -98,21 +102,23 @@ class Store:
             kept |= {name: {part: parts[part] for part in names if part in parts} for name, parts in read.items()}
         return {self._reports / name: kept[name] for name in marks}
 
-    def _mark(self, source: Source, folder: Path) -> str:
+    def _mark(self, source: Source, name: str) -> str:
         """What changes whenever one of a source's files does; empty where that cannot be relied on yet."""
         now = time.time_ns()
-        place, there = str(folder), self._files[folder.name]
+        place, there = f"{self._reports}/{name}", self._files[name]
         found = [_stamp(f"{place}/{file}") for file in source.files if file in there]
         newest = max(changed for _, changed in found)
         stamps = ",".join(stamp for stamp, _ in found)
         return f"{__version__} {source.version} {stamps}" if newest < now - _SETTLED_S * 1e9 else ""
 
-    def _kept(self, source: Source, marks: Mapping[str, str], wanted: Sequence[str]) -> dict[str, Parts]:
+    def _kept(self, source: Source, marks: Mapping[str, str], wanted: Sequence[str]) -> dict[str, KeptParts]:
         """Folder -> its wanted parts, of the folders that did not change since they were kept."""
         try:
             with _opened(self._reports / STORE_FILE) as file:
                 known = _known(file, source)
-                found: dict[str, Parts] = {name: {} for name, mark in marks.items() if _is_same(known.get(name), mark)}
+                found: dict[str, KeptParts] = {
+                    name: {} for name, mark in marks.items() if _is_same(known.get(name), mark)
+                }
                 for part in wanted:
                     for name, content in _contents(file, source, part):
                         if name in found:
@@ -123,15 +129,18 @@ class Store:
         complete = {name for name, parts in found.items() if not (known[name].parts & {*wanted}) - parts.keys()}
         return {name: parts for name, parts in found.items() if name in complete}
 
-    def _keep(self, source: Source, read: Mapping[str, tuple[str, Parts]]) -> None:
+    def _keep(self, source: Source, read: Mapping[str, tuple[str, KeptParts]]) -> None:
         """Keeps what was read, if there is a place for it."""
         with suppress(sqlite3.Error), _opened(self._reports / STORE_FILE) as file, _transaction(file):
             for name, (mark, parts) in read.items():
+                folder = os.fsencode(name)
                 _remove_parts(file, source, name)
-                rows = [(source.name, part, *_row(source, part, name, content)) for part, content in parts.items()]
+                rows = (
+                    (source.name, part, folder, _seal(_head(source, part), folder, content) + content)
+                    for part, content in parts.items()
+                )
                 file.executemany("REPLACE INTO parts VALUES (?, ?, ?, ?)", rows)
-                row = (source.name, os.fsencode(name), mark, "\n".join(parts))
-                file.execute("REPLACE INTO marks VALUES (?, ?, ?, ?)", row)
+                file.execute("REPLACE INTO marks VALUES (?, ?, ?, ?)", (source.name, folder, mark, "\n".join(parts)))
 
     def _forget(self, source: Source, gone: Collection[str]) -> None:
         """Removes what is known of folders that are there no more."""
@@ -255,12 +264,13 @@ def _contents(file: sqlite3.Connection, source: Source, part: str) -> Iterator[t
     Raises:
         sqlite3.DatabaseError: one is not what was written.
     """
+    head = _head(source, part)
     rows = file.execute("SELECT folder, content FROM parts WHERE source = ? AND part = ?", (source.name, part))
     for folder, sealed in rows:
-        name, content = os.fsdecode(_bytes(folder)), _bytes(sealed)[_SEAL:]
-        if _row(source, part, name, content) != (folder, sealed):
+        content = _bytes(sealed)[_SEAL:]
+        if sealed[:_SEAL] != _seal(head, _bytes(folder), content):
             raise sqlite3.DatabaseError("a part is damaged")
-        yield name, content
+        yield os.fsdecode(folder), content
 
 
 def _remove_parts(file: sqlite3.Connection, source: Source, name: str) -> None:
@@ -274,11 +284,13 @@ _SEAL = 4
 """Bytes before each content that tell whether it is what was written, and where: SQLite does not check its pages."""
 
 
-def _row(source: Source, part: str, name: str, content: bytes) -> tuple[bytes, bytes]:
-    """Folder and content of a part as they are in the file."""
-    folder = os.fsencode(name)
-    seal = zlib.crc32(b"\n".join((source.name.encode(), part.encode(), folder, content)))
-    return folder, seal.to_bytes(_SEAL, "big") + content
+def _head(source: Source, part: str) -> int:
+    """What the seals of a part begin with."""
+    return zlib.crc32(f"{source.name}\n{part}".encode())
+
+
+def _seal(head: int, folder: bytes, content: bytes) -> bytes:
+    return zlib.crc32(content, zlib.crc32(folder, head)).to_bytes(_SEAL, "big")
 
 
 def _bytes(value: object) -> bytes:
