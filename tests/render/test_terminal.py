@@ -157,7 +157,7 @@ def test_a_profile_ends_with_a_digest(repository: Project, name: str, width: int
         "wrong": "not judged: wrong result",
     }
     assert expected.get(name, "") in said
-    assert "What its warps wait for was not measured" in said, "these runs have no warp states"
+    assert "for global and local memory (long_scoreboard); what they do" in said, "these runs have one warp state"
     assert "illegal memory access" not in said, "the table above the digest says why"
 
 
