@@ -122,7 +122,7 @@ def test_a_miss_comes_first_with_how_far(repository: Project) -> None:
     lines = gate(repository, "fail", 120).splitlines()
     missed = "waits for memory by 31.1 points"
     both = f"{missed} (blocked_scan on square), {missed} (blocked_scan on page)"
-    assert " ".join(lines[:2]) == f"FAIL  2 of 4 targets missed: {both}"
+    assert " ".join(" ".join(lines[:2]).split()) == f"FAIL 2 of 4 targets missed: {both}"
     marked = [line for line in lines if line[0] in "✓✗≈○"]
     about = "blocked_scan on square and page: Waits for memory (memory_dependency_stall)"
     said = f"✗ fail {about} is 51.1 %; wanted below 20 %: missed by 31.1 points ✓ 2 met: DRAM throughput (2)"
