@@ -114,7 +114,7 @@ def test_the_page_holds_every_trial_and_loads_nothing(repository: Project, trial
     sweep = made_up_sweep(trials)
     page = page_of(repository, sweep)
     assert 'http-equiv="Content-Security-Policy"' in page
-    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page)
+    assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', page)) == {"../index.html"}
     assert re.findall(r"url\((?!#)[^)]*\)", page) == []
     table = page[page.index('<table id="trials"') :]
     assert table[: table.index("</table>")].count("<tr>") == 1 + len(sweep.trials)
@@ -203,9 +203,10 @@ def test_the_terminal_has_80_columns(
     monkeypatch.setattr(terminal.out, "_width", 80)
     sweep = made_up_sweep(137)
     sweep = with_long_names(sweep) if long else sweep
-    show_sweep(sweep, sweep_result(repository, sweep))
-    lines = capsys.readouterr().out.splitlines()
+    show_sweep(repository, sweep, sweep_result(repository, sweep))
+    *lines, last = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
+    assert re.match(r"next \(.*\): stallgate \S", last), "a command stays in one line, to be copied"
     assert lines[0].startswith("A configuration takes")
     assert any(line.rstrip().endswith("suggested") for line in lines)
 

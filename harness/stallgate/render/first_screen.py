@@ -133,8 +133,8 @@ def _row(
         spread=_spread(view, case) if case.outcome == "profiled" else _reason(case) * (case.case.name != told),
         change=_change(case, since),
         limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
-        waits=waiting_in_words(view, case),
-        memory=memory_path(view, case),
+        waits=waiting_in_words(view, case) or "Waits of warps: not measured" * (time is not None),
+        memory=memory_path(view, case) or "Memory: bytes not measured" * (time is not None),
         targets=[_target(view, verdict) for verdict in verdicts] if case.outcome == "profiled" else [],
         style="plain" if not verdicts else "fail" if "fail" in statuses else _STYLE_OF[statuses <= _GREEN],
     )
