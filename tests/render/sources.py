@@ -221,7 +221,7 @@ def _shares(detail: Any, line: Any, called: Called) -> list[float]:
     place = (line["file"], line["line"])
     libraries = [each for each in detail["lines"] if called.get((each["file"], each["line"])) == place]
     found = [line["line"], 100 * line["samples"] / detail["samples"]]
-    found += [100 * line["reason_samples"] / line["samples"]] * (line["samples"] > 0)
+    found += [100 * line["reason_samples"] / line["samples"]] if line["samples"] else []
     found += [100 * sum(each["samples"] for each in libraries) / detail["samples"]] * bool(libraries)
     return found + ([called[place][1]] if place in called else [])
 

@@ -284,6 +284,7 @@ LEAST = {
     "lines": 50,
     "code": 50,
     "called": 5,
+    "machine": 15,
     "answers": 5,
 }
 """So many numbers of each kind the page has, or the attributes are gone and this test looks at nothing."""

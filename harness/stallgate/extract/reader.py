@@ -43,8 +43,8 @@ _MOST_DETAILED = 40
 _HOTTEST_OWN, _HOTTEST_OF_LIBRARIES = 40, 8
 """Most source lines that are kept of a launch."""
 
-_HOTTEST_INSTRUCTIONS = 8
-"""Most machine instructions that are kept of a launch."""
+_HOTTEST_INSTRUCTIONS, _LEAST_SHARE = 6, 0.01
+"""Most machine instructions that are kept of a launch, and the least share of its samples that one of them has."""
 
 _LONGEST_LINE = 200
 _INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
@@ -341,7 +341,10 @@ def _hottest(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, An
 
 def _hottest_instructions(action: Any, samples: dict[int, Counter[str]]) -> list[dict[str, Any]]:
     """The machine instructions with most samples; none where the report has no machine code."""
-    hottest = sorted(samples, key=lambda place: (-sum(samples[place].values()), place))[:_HOTTEST_INSTRUCTIONS]
+    counts = {place: sum(states.values()) for place, states in samples.items()}
+    least = _LEAST_SHARE * sum(counts.values())
+    hottest = sorted((place for place in counts if counts[place] >= least), key=lambda place: (-counts[place], place))
+    hottest = hottest[:_HOTTEST_INSTRUCTIONS]
     start = _start(action, hottest[0]) if hottest else 0
     found = [_instruction(action, place, samples[place], start) for place in hottest]
     return [instruction for instruction in found if instruction["text"]]
