@@ -95,18 +95,15 @@ def _measure(
     client.wait_for_workers(workers, timeout=900)
     joined_s, idle_mib, before = time.monotonic() - begun, _mib(scheduler), _cpu(scheduler)
     begun = time.monotonic()
-    futures = [
-        client.submit(
-            measured_part,
-            os.urandom(arguments.order),
-            arguments.part,
-            arguments.seconds,
-            resources={RESOURCE: 1},
-            pure=False,
-            key=f"part-{number}",
-        )
-        for number in range(arguments.tasks)
-    ]
+    futures = client.map(
+        measured_part,
+        [os.urandom(arguments.order) for _ in range(arguments.tasks)],
+        key=[f"part-{number}" for number in range(arguments.tasks)],
+        resources={RESOURCE: 1},
+        size=arguments.part,
+        seconds=arguments.seconds,
+        pure=False,
+    )
     submitted_s, most_mib = time.monotonic() - begun, 0.0
     waiting, taken = distributed.as_completed(futures, with_results=True), 0
     del futures
