@@ -22,7 +22,7 @@ PROBLEMS = ("cumprod", "cumfold", "cumscan", "cumtake")
 
 
 _TIMEOUT_S = 400
-"""Of a command that starts workers: twenty times what it takes on a machine with nothing else to do."""
+"""Of a command that starts workers; a machine may be busy."""
 
 
 class FleetTree(NamedTuple):
