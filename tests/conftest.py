@@ -196,11 +196,11 @@ def _draw(folder: Path) -> DrawnRun:
     return DrawnRun(done, tree / "reports" / "latest")
 
 
-def command_line(tree: Path) -> Stallgate:
+def command_line(tree: Path, timeout_s: int = 120) -> Stallgate:
     """``stallgate`` in a tree, as a machine has it that has neither a GPU nor ncu."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return origin().run(arguments, tree, environment(**variables), timeout_s=120)
+        return origin().run(arguments, tree, environment(**variables), timeout_s=timeout_s)
 
     return run
 

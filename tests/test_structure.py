@@ -21,6 +21,7 @@ ROOMS = {
     "cli",
     "compare",
     "extract",
+    "fleet",
     "judge",
     "measure",
     "plugin",

@@ -21,6 +21,10 @@ PROBLEMS = ("cumprod", "cumfold", "cumscan", "cumtake")
 """Forty cases: of each problem, each variant on each workload."""
 
 
+_TIMEOUT_S = 400
+"""Of a command that starts workers; a machine may be busy."""
+
+
 class FleetTree(NamedTuple):
     """A project to measure on a fleet, and the command in it."""
 
@@ -52,7 +56,7 @@ def fleet_tree(root: Path, folder: Path) -> FleetTree:
     """The command in a project on a machine with four GPUs."""
     (folder / "tmp").mkdir()
     recording = next((root / "reports" / "recorded").glob("*/cumprod"))
-    fakes = with_fakes(command_line(root), recording, folder / "bin")
+    fakes = with_fakes(command_line(root, _TIMEOUT_S), recording, folder / "bin")
     usual = {"FAKE_GPUS": "4", "FAKE_GPU_UUID": "one", "TMPDIR": str(folder / "tmp")}
     return FleetTree(root, folder / "tmp", lambda *words, **variables: fakes(*words, **{**usual, **variables}))
 

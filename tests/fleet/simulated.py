@@ -29,9 +29,10 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.use-file-locking": False,
     "distributed.admin.system-monitor.interval": "60s",
-    "distributed.comm.timeouts.connect": "900s",
-    "distributed.comm.timeouts.tcp": "900s",
+    "distributed.comm.timeouts.connect": "3600s",
+    "distributed.comm.timeouts.tcp": "3600s",
     "distributed.scheduler.worker-ttl": None,
 }
 
@@ -81,7 +82,7 @@ def simulate(arguments: argparse.Namespace) -> dict[str, float]:
         started.append(context.Process(target=_run_workers, args=(address, each), daemon=True))
         started[-1].start()
     try:
-        with dask.config.set(_SETTINGS), Client(address, timeout=900) as client:
+        with dask.config.set(_SETTINGS), Client(address, timeout=3600) as client:
             return _measure(client, scheduler, each * arguments.processes, arguments)
     finally:
         for process in started:
@@ -92,21 +93,18 @@ def _measure(
     client: Client, scheduler: psutil.Process, workers: int, arguments: argparse.Namespace
 ) -> dict[str, float]:
     begun = time.monotonic()
-    client.wait_for_workers(workers, timeout=900)
+    client.wait_for_workers(workers)
     joined_s, idle_mib, before = time.monotonic() - begun, _mib(scheduler), _cpu(scheduler)
     begun = time.monotonic()
-    futures = [
-        client.submit(
-            measured_part,
-            os.urandom(arguments.order),
-            arguments.part,
-            arguments.seconds,
-            resources={RESOURCE: 1},
-            pure=False,
-            key=f"part-{number}",
-        )
-        for number in range(arguments.tasks)
-    ]
+    futures = client.map(
+        measured_part,
+        [os.urandom(arguments.order) for _ in range(arguments.tasks)],
+        key=[f"part-{number}" for number in range(arguments.tasks)],
+        resources={RESOURCE: 1},
+        size=arguments.part,
+        seconds=arguments.seconds,
+        pure=False,
+    )
     submitted_s, most_mib = time.monotonic() - begun, 0.0
     waiting, taken = distributed.as_completed(futures, with_results=True), 0
     del futures

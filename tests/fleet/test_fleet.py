@@ -49,7 +49,7 @@ class Killer(threading.Thread):
         return len(self._parts)
 
     def run(self) -> None:
-        end = time.monotonic() + 100
+        end = time.monotonic() + 400
         while self.killed < self._kills and time.monotonic() < end:
             time.sleep(0.05)
             for pid, words in processes_in(self._tmp):

@@ -18,7 +18,7 @@ from stallgate.cli.shared import is_given
 from stallgate.errors import BadArgument, UnknownName
 from stallgate.fleet.cluster import cluster_of
 from stallgate.fleet.hosts import WorkerFacts, differing_versions, examined, refuse_unable
-from stallgate.fleet.sources import pack
+from stallgate.fleet.sources import pack_sources
 from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
 from stallgate.measure.profile import chip_of
@@ -47,7 +47,7 @@ class Fleet(msgspec.Struct, frozen=True):
         """
         from stallgate.fleet.dispatch import Dispatcher  # with the engine
 
-        sources = pack(project.root)
+        sources = pack_sources(project.root)
         with self.engine.sending(sources):
             yield Dispatcher(self.engine, sources, python or "")
 

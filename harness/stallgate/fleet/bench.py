@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from stallgate.fleet.dispatch import Chunk, Dispatcher
-from stallgate.fleet.orders import BenchJob, Part
+from stallgate.fleet.orders import BenchJob, MeasuredPart
 from stallgate.measure.bench import BenchOptions, BenchWatcher
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
@@ -74,7 +74,7 @@ class FleetBencher:
         rows = [replace(row, entries=[e for e in row.entries if _name(row, e) in chunk.names]) for row in bench.rows]
         return BenchJob(replace(bench, rows=[row for row in rows if row.entries]), self._options)
 
-    def take(self, chunk: Chunk, part: Part) -> None:
+    def take(self, chunk: Chunk, part: MeasuredPart) -> None:
         """Puts the rows of a part into their bench, and its files into the bench's folder."""
         if part.bench is None:
             return

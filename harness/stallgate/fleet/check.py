@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stallgate.fleet.dispatch import Chunk, Dispatcher
-from stallgate.fleet.orders import CheckJob, Part
+from stallgate.fleet.orders import CheckJob, MeasuredPart
 from stallgate.measure.check import Checked, CheckWatcher
 from stallgate.measure.messages import Described
 from stallgate.measure.profile import role_of
@@ -51,7 +51,7 @@ class FleetChecker:
         """Some of the cases."""
         return CheckJob([self._results[name].case for name in chunk.names], self._timeout_s)
 
-    def take(self, chunk: Chunk, part: Part) -> None:  # noqa: ARG002
+    def take(self, chunk: Chunk, part: MeasuredPart) -> None:  # noqa: ARG002
         """Takes over the outcomes of a part."""
         if part.checked is None:
             return

@@ -8,7 +8,7 @@ from typing import Protocol
 from stallgate.errors import NotMeasured
 from stallgate.fleet.engine import Batch, Engine, Landed
 from stallgate.fleet.losses import Losses
-from stallgate.fleet.orders import BenchJob, CheckJob, Order, Part, ProfileJob, part_of
+from stallgate.fleet.orders import BenchJob, CheckJob, MeasuredPart, Order, ProfileJob, part_of
 from stallgate.fleet.sources import Sources
 from stallgate.fleet.task import measure_part
 from stallgate.model import FrozenStruct
@@ -25,12 +25,12 @@ class Chunk(FrozenStruct, frozen=True):
     """Of its cases, or of the contenders of its rows."""
 
 
-class Work(Protocol):
+class FleetWork(Protocol):
     """What is measured, and what takes the results."""
 
     def chunks(self) -> list[Chunk]: ...
     def job(self, chunk: Chunk) -> ProfileJob | BenchJob | CheckJob: ...
-    def take(self, chunk: Chunk, part: Part) -> None: ...
+    def take(self, chunk: Chunk, part: MeasuredPart) -> None: ...
     def give_up(self, model: str, name: str, reason: str) -> None: ...
 
 
@@ -49,7 +49,7 @@ class Dispatcher:
         self._sources = sources
         self._python = python
 
-    def run(self, project: Project, work: Work, on_step: Callable[[str, str], None]) -> None:
+    def run(self, project: Project, work: FleetWork, on_step: Callable[[str, str], None]) -> None:
         """Brings every part to an end. A part that is refused does not keep others from being measured.
 
         Args:
@@ -67,7 +67,7 @@ class Dispatcher:
             except KeyboardInterrupt:
                 raise NotMeasured("interrupted", "what was measured so far stands in its folder") from None
 
-    def order(self, project: Project, work: Work, chunk: Chunk, name: str, topic: str) -> Order:
+    def order(self, project: Project, work: FleetWork, chunk: Chunk, name: str, topic: str) -> Order:
         """The task of a part."""
         problems = dict.fromkeys(each.partition("/")[0] for each in chunk.names)
         return Order(
@@ -85,7 +85,7 @@ class Dispatcher:
 class _Sent:
     """The tasks of one piece of work."""
 
-    def __init__(self, dispatcher: Dispatcher, project: Project, work: Work, batch: Batch) -> None:
+    def __init__(self, dispatcher: Dispatcher, project: Project, work: FleetWork, batch: Batch) -> None:
         self._dispatcher = dispatcher
         self._project = project
         self._work = work
@@ -100,18 +100,19 @@ class _Sent:
         Raises:
             NotMeasured: a part could not be measured, or no worker is left.
         """
-        for chunk in self._work.chunks():
-            self._submit(chunk)
+        self._submit(self._work.chunks())
         for landed in self._batch.landing():
             self._take(landed)
         if self._refused:
             raise self._refused[0]
 
-    def _submit(self, chunk: Chunk) -> None:
-        name = f"part-{len(self._chunks) + 1}"
-        self._chunks[name] = chunk
-        order = self._dispatcher.order(self._project, self._work, chunk, name, self._batch.topic)
-        self._batch.submit(order, measure_part)
+    def _submit(self, chunks: list[Chunk]) -> None:
+        orders = []
+        for chunk in chunks:
+            name = f"part-{len(self._chunks) + 1}"
+            self._chunks[name] = chunk
+            orders.append(self._dispatcher.order(self._project, self._work, chunk, name, self._batch.topic))
+        self._batch.submit(orders, measure_part)
 
     def _take(self, landed: Landed) -> None:
         """Takes over what became of a task; what is left of one that lost its workers is submitted again."""
@@ -128,4 +129,4 @@ class _Sent:
             for name, reason in given_up.items():
                 self._work.give_up(chunk.model, name, reason)
             if left := [name for name in chunk.names if name not in given_up]:
-                self._submit(Chunk(chunk.model, left))
+                self._submit([Chunk(chunk.model, left)])

@@ -36,7 +36,7 @@ _LOOK_S = 0.5
 _CONNECT_S = 15
 
 
-class Step(FrozenStruct, frozen=True):
+class LastStep(FrozenStruct, frozen=True):
     """What a worker was at when it was last heard of in a task."""
 
     worker: str
@@ -53,7 +53,7 @@ class Landed(FrozenStruct, frozen=True):
     order: Order
     content: bytes
     """What the task returned; empty where it failed."""
-    lost: list[Step] = []
+    lost: list[LastStep] = []
     """Where each of the workers was that the task lost, if it was given up for that."""
     error: str = ""
     """Why the task itself failed."""
@@ -171,21 +171,26 @@ class Batch:
         self._on_step = on_step
         self._landed: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
         self._orders: dict[str, tuple[Order, distributed.Future]] = {}
-        self._steps: dict[str, dict[str, Step]] = {}
+        self._steps: dict[str, dict[str, LastStep]] = {}
         self.topic = f"stallgate-{name}"
         client.subscribe_topic(self.topic, self._hear)
 
-    def submit(self, order: Order, function: Callable[[bytes], bytes]) -> None:
-        """Hands a task to the engine; it runs on a worker that has a GPU of the order's model to itself."""
-        future = self._client.submit(
-            function,
-            order.packed(),
-            key=f"{order.name}-{self._name}",
-            resources={f"{RESOURCE}{order.model}": 1},
-            pure=False,
-        )
-        self._orders[future.key] = order, future
-        future.add_done_callback(self._landed.put)
+    def submit(self, orders: list[Order], function: Callable[[bytes], bytes]) -> None:
+        """Hands tasks to the engine; each runs on a worker that has a GPU of its order's model to itself."""
+        by_model: dict[str, list[Order]] = {}
+        for order in orders:
+            by_model.setdefault(order.model, []).append(order)
+        for model, mine in by_model.items():
+            futures = self._client.map(
+                function,
+                [order.packed() for order in mine],
+                key=[f"{order.name}-{self._name}" for order in mine],
+                resources={f"{RESOURCE}{model}": 1},
+                pure=False,
+            )
+            for order, future in zip(mine, futures, strict=True):
+                self._orders[future.key] = order, future
+                future.add_done_callback(self._landed.put)
 
     def landing(self) -> Iterator[Landed]:
         """What becomes of the tasks, as they end; more may be submitted meanwhile.
@@ -245,7 +250,7 @@ class Batch:
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         said = event[1]
-        step = Step(said["worker"], said["place"], said["case"], said["step"])
+        step = LastStep(said["worker"], said["place"], said["case"], said["step"])
         self._steps.setdefault(said["task"], {})[step.worker] = step
         self._on_step(step.case, step.step)
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from msgspec.structs import replace
 
-from stallgate.fleet.orders import Part, Place
+from stallgate.fleet.orders import MeasuredPart, WorkerPlace
 from stallgate.measure.profile import unused_attempt_name
 from stallgate.model import Attempt, Case, CaseResult, Run
 from stallgate.project.paths import inside
@@ -23,7 +23,7 @@ def parts_of(cases: list[Case]) -> list[list[Case]]:
     return list(found.values())
 
 
-def gathered(run: Run, folder: Path, part: Part) -> Run:
+def gathered(run: Run, folder: Path, part: MeasuredPart) -> Run:
     """A run with the outcomes of a part; the part's files are written into its folder.
 
     Args:
@@ -50,7 +50,7 @@ def gathered(run: Run, folder: Path, part: Part) -> Run:
     )
 
 
-def _renamed(attempt: Attempt, name: str, place: Place) -> Attempt:
+def _renamed(attempt: Attempt, name: str, place: WorkerPlace) -> Attempt:
     """An attempt under another name, with the place where it ran."""
     environment = attempt.environment
     if environment is not None:

@@ -72,7 +72,7 @@ def faults_of(facts: WorkerFacts, *, with_ncu: bool = True) -> list[str]:
     return found
 
 
-def remarks_on(facts: WorkerFacts) -> list[str]:
+def worker_remarks(facts: WorkerFacts) -> list[str]:
     """What a worker's numbers have to be read with."""
     found = ["MIG: counters of L2 and memory may be missing"] if facts.mig else []
     return [*found, *(["vGPU: counters may be missing"] if facts.vgpu else [])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the engine is not imported unless a command asks for it
-    from stallgate.fleet.engine import Step
+    from stallgate.fleet.engine import LastStep
 
 MOST_LOSSES = 2
 """Workers that a case may be lost with before it counts as crashed."""
@@ -17,7 +17,7 @@ class Losses:
     def __init__(self) -> None:
         self._lost: dict[str, list[str]] = {}
 
-    def blame(self, names: list[str], steps: list[Step]) -> dict[str, str]:
+    def blame(self, names: list[str], steps: list[LastStep]) -> dict[str, str]:
         """The cases of a task that are given up, and why: each of them was at work as two workers were lost.
 
         A worker that was lost before it came to a case is the first case's. A task that only waited for a worker that

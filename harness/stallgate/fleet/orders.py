@@ -59,7 +59,7 @@ class Order(FrozenStruct, frozen=True):
         return _compressed(msgspec.msgpack.encode(self))
 
 
-class Place(FrozenStruct, frozen=True):
+class WorkerPlace(FrozenStruct, frozen=True):
     """Where a part was measured."""
 
     host: str
@@ -77,10 +77,10 @@ class Refusal(FrozenStruct, frozen=True):
     hint: str
 
 
-class Part(FrozenStruct, frozen=True):
+class MeasuredPart(FrozenStruct, frozen=True):
     """What a worker hands back."""
 
-    place: Place
+    place: WorkerPlace
     refusal: Refusal | None = None
     run: Run | None = None
     bench: Bench | None = None
@@ -97,9 +97,9 @@ def order_of(content: bytes) -> Order:
     return msgspec.msgpack.decode(_uncompressed(content), type=Order)
 
 
-def part_of(content: bytes) -> Part:
+def part_of(content: bytes) -> MeasuredPart:
     """A part as it comes back."""
-    return msgspec.msgpack.decode(_uncompressed(content), type=Part)
+    return msgspec.msgpack.decode(_uncompressed(content), type=MeasuredPart)
 
 
 def _compressed(content: bytes) -> bytes:

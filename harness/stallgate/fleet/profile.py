@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from stallgate.fleet.dispatch import Chunk, Dispatcher
 from stallgate.fleet.gather import gathered, parts_of
-from stallgate.fleet.orders import Part, ProfileJob
+from stallgate.fleet.orders import MeasuredPart, ProfileJob
 from stallgate.measure.profile import Watcher, copy_sources
 from stallgate.model import Case, CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
@@ -63,7 +63,7 @@ class FleetProfiler:
         results = [result for result in run.cases if result.case.name in chunk.names]
         return ProfileJob(replace(run, cases=results, attempts=[], complete=False))
 
-    def take(self, chunk: Chunk, part: Part) -> None:
+    def take(self, chunk: Chunk, part: MeasuredPart) -> None:
         """Puts a part into its run."""
         if part.run is None:
             return

@@ -11,7 +11,7 @@ from stallgate.errors import BrokenFile
 from stallgate.model import FrozenStruct
 from stallgate.project.files import project_files
 
-LARGEST_SOURCES = 256 * 2**20
+_LARGEST_SENT = 256 * 2**20
 """Bytes of a project's files; every worker gets them."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -25,7 +25,7 @@ class Sources(FrozenStruct, frozen=True):
     archive: bytes
 
 
-def pack(root: Path) -> Sources:
+def pack_sources(root: Path) -> Sources:
     """The files that a project's code may load.
 
     Raises:
@@ -36,9 +36,9 @@ def pack(root: Path) -> Sources:
         for path in project_files(root):
             content = path.read_bytes()
             size += len(content)
-            if size > LARGEST_SOURCES:
+            if size > _LARGEST_SENT:
                 raise BrokenFile(
-                    f"the project is too large to be sent to every worker: over {LARGEST_SOURCES // 2**20} MiB",
+                    f"the project is too large to be sent to every worker: over {_LARGEST_SENT // 2**20} MiB",
                     "move data out of the project's folder",
                 )
             archive.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH), content)

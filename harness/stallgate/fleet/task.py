@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stallgate.errors import NoRun, NotMeasured, StallgateError
 from stallgate.fleet.engine import tell_step, worker_folder
-from stallgate.fleet.orders import BenchJob, CheckJob, Order, Part, Place, ProfileJob, Refusal, order_of
+from stallgate.fleet.orders import BenchJob, CheckJob, MeasuredPart, Order, ProfileJob, Refusal, WorkerPlace, order_of
 from stallgate.fleet.slot import Slot, claimed_slot
 from stallgate.fleet.sources import place_of
 from stallgate.measure.bench import Bencher
@@ -53,7 +53,7 @@ def measure_part(content: bytes) -> bytes:
         content: an ``Order``.
 
     Returns:
-        a ``Part``; also where nothing can be measured here: it says why.
+        a ``MeasuredPart``; also where nothing can be measured here: it says why.
     """
     order = order_of(content)
     slot = claimed_slot()
@@ -65,8 +65,8 @@ def measure_part(content: bytes) -> bytes:
         return _measured(order, slot, Path(name), teller).packed()
 
 
-def _measured(order: Order, slot: Slot, folder: Path, teller: _Teller) -> Part:
-    part = Part(Place(slot.host, slot.device.uuid))
+def _measured(order: Order, slot: Slot, folder: Path, teller: _Teller) -> MeasuredPart:
+    part = MeasuredPart(WorkerPlace(slot.host, slot.device.uuid))
     try:
         if order.child != child_digest():
             raise NotMeasured("its stallgate is another one: its measuring child differs", "install the same stallgate")
@@ -98,8 +98,8 @@ def _loaded(root: Path) -> Project:
 
 
 def _profiled(
-    project: Project, order: Order, job: ProfileJob, device: Device, folder: Path, teller: _Teller, part: Part
-) -> Part:
+    project: Project, order: Order, job: ProfileJob, device: Device, folder: Path, teller: _Teller, part: MeasuredPart
+) -> MeasuredPart:
     """Profiles cases. What was measured before a refusal is handed back with it."""
     assert job.run.options is not None
     run = replace(job.run, options=replace(job.run.options, python=_python(order)))
@@ -116,8 +116,8 @@ def _profiled(
 
 
 def _timed(
-    project: Project, order: Order, job: BenchJob, device: Device, folder: Path, teller: _Teller, part: Part
-) -> Part:
+    project: Project, order: Order, job: BenchJob, device: Device, folder: Path, teller: _Teller, part: MeasuredPart
+) -> MeasuredPart:
     """Times rows."""
     refusal = None
     try:
@@ -128,8 +128,8 @@ def _timed(
 
 
 def _checked(
-    project: Project, order: Order, job: CheckJob, device: Device, folder: Path, teller: _Teller, part: Part
-) -> Part:
+    project: Project, order: Order, job: CheckJob, device: Device, folder: Path, teller: _Teller, part: MeasuredPart
+) -> MeasuredPart:
     """Checks cases."""
     options = CheckOptions(python=_python(order), timeout_s=job.timeout_s, device=device)
     return replace(part, checked=Checker(project, job.cases, options, teller).check(folder))

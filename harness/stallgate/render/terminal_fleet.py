@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from stallgate.fleet.hosts import WorkerFacts, differing_versions, faults_of, remarks_on
+from stallgate.fleet.hosts import WorkerFacts, differing_versions, faults_of, worker_remarks
 from stallgate.fleet.losses import MOST_LOSSES
 from stallgate.formatting import listed
 from stallgate.render.terminal_text import hang, out, styled
@@ -31,7 +31,7 @@ def show_workers(workers: list[WorkerFacts], allowed_failures: int) -> None:
         where = f"{facts.host}, {facts.worker}: "
         for fault in faults_of(facts):
             hang(out, styled("✗ ", "red"), f"{where}{fault}", 2)
-        for remark in remarks_on(facts):
+        for remark in worker_remarks(facts):
             hang(out, styled("· "), f"{where}{remark}", 2)
     for sentence in differing_versions(workers):
         hang(out, styled("· "), sentence, 2)
