@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
 import re
 import shutil
@@ -201,6 +203,31 @@ def command_line(tree: Path, timeout_s: int = 120) -> Stallgate:
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return origin().run(arguments, tree, environment(**variables), timeout_s=timeout_s)
+
+    return run
+
+
+def in_this_process(tree: Path) -> Stallgate:
+    """The command line without a process of its own: for what it refuses before it starts anything.
+
+    A command that is forked imports all of stallgate's modules, which takes longer than refusing.
+    """
+    from stallgate import cli
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.chdir(tree)
+            patch.setattr(sys, "argv", ["stallgate", *arguments])
+            for name in WISHES:
+                patch.delenv(name, raising=False)
+            patch.setenv("PATH", "/usr/bin:/bin")
+            status = cli._status()
+        return subprocess.CompletedProcess(["stallgate", *arguments], status, out.getvalue(), err.getvalue())
 
     return run
 

@@ -19,7 +19,7 @@ from stallgate.agent.limits.isolate import default_limits, interpreter_places, i
 from stallgate.project.load import load_project
 from tests.agent.check.cheating import CATALOGUE, CHEATS, cheated_project
 from tests.agent.form.answering import ANSWERS
-from tests.conftest import Stallgate, command_line
+from tests.conftest import Stallgate, command_line, in_this_process
 
 GOOD = ANSWERS / "good"
 LIMITS = replace(default_limits(on_gpu=False), memory=2**30, processes=32)
@@ -101,11 +101,9 @@ def test_an_answer_comes_from_standard_input_too(project: Path) -> None:
         (("scan", "--against", "naive_serial"), "--against is for an answer, and no file is named"),
     ],
 )
-def test_wrong_arguments_are_status_2(
-    check: Stallgate, project: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_wrong_arguments_are_status_2(project: Path, arguments: tuple[str, ...], message: str) -> None:
     (project / "mine.py").write_text(honest())
-    done = check("check", *arguments)
+    done = in_this_process(project)("check", *arguments)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
 
@@ -241,7 +239,8 @@ def test_an_honest_answer_to_a_problem_in_kernelbenchs_form_is_accepted(tmp_path
     (problem / "problem.toml").write_text(TABLE)
     shutil.copyfile(GOOD / "one_kernel.py", tmp_path / "mine.py")
     before = project_state(tmp_path / "project")
-    done = command_line(tmp_path / "project")("check", str(tmp_path / "mine.py"), "--right-only")
+    words = ("--right-only", "--drawn", "1", "--seed", "7")
+    done = command_line(tmp_path / "project")("check", str(tmp_path / "mine.py"), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("accepted")
     assert "held against cumprod90/theirs, the only baseline" in " ".join(done.stdout.split())

@@ -216,6 +216,10 @@ COPY = "o = tl.arange(0, BLOCK)\ntl.store(y_ptr + o, tl.load(x_ptr + o, mask=o <
         ("work(x, y, 4, BLOCK=1024)", {"launch_without_grid", "kernel_not_launched"}),
         ("work[(1,)](x, y, BLOCK=1024)", {"launch_arguments"}),
         ("work[(1,)](x, y, 4, 1024, 8)", {"launch_arguments"}),
+        ("launch = work[(1,)]; launch(x, y, 4, BLOCK=1024)", set()),
+        ("launch = work[(1,)]; launch(x, y, BLOCK=1024)", {"launch_arguments"}),
+        ("launch = work[(1,)]; launch(x, y, 4, BLOCK=1024, num_warps=6)", {"not_a_power_of_two"}),
+        ("launch = work[(1,)]", {"kernel_not_launched"}),
     ],
 )
 def test_launches(launch: str, codes: set[str]) -> None:

@@ -19,7 +19,7 @@ from stallgate.render.loop_words import loop_gain, loop_headline
 from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptObjection, load_journal, save_journal
 from tests.agent.loop.scripted import begin, code, drawn_answers, listed_answers, looped
-from tests.conftest import ROOT, Stallgate, command_line
+from tests.conftest import ROOT, Stallgate, command_line, in_this_process
 
 RECORDED = f"{sys.executable} {ROOT / 'examples/answerers/recorded.py'}"
 
@@ -119,7 +119,7 @@ def newest(tree: Path) -> Path:
 def test_what_cannot_be_is_refused_with_nothing_left_behind(
     doubling: Path, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
-    done = command_line(doubling)("loop", *arguments)
+    done = in_this_process(doubling)("loop", *arguments)
     assert done.returncode == status, done.stderr
     assert message in " ".join(done.stderr.split())
     assert not list(doubling.glob("reports/*"))

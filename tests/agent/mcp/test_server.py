@@ -32,7 +32,7 @@ from mcp.client.stdio import stdio_client  # noqa: E402
 from mcp.server.lowlevel import Server  # noqa: E402
 from mcp.shared.exceptions import MCPError  # noqa: E402
 
-from stallgate.agent.mcp.process import Tell, ToolAnswer  # noqa: E402
+from stallgate.agent.mcp.process import CommandRunner, Tell, ToolAnswer  # noqa: E402
 from stallgate.agent.mcp.server import agent_server  # noqa: E402
 
 MOST_TOOLS = 8
@@ -201,7 +201,7 @@ def test_older_clients_are_served_too(tree: Path, replayed_square: Path) -> None
         assert session.client.protocol_version < "2026"
         assert (await session.call("list", what="runs"))["latest"] == replayed_square.name
 
-    drive(server(tree), talk, mode="legacy")
+    drive(within(tree), talk, mode="legacy")
 
 
 @pytest.mark.whole_recording
@@ -282,7 +282,7 @@ def test_calls_at_once_are_all_answered(tree: Path, replayed_square: Path) -> No
                 group.start_soon(one, "list", {"what": what})
         assert len(found) == 6
 
-    drive(server(tree), talk)
+    drive(agent_server(CommandRunner(tree, None, None), agent_tools()), talk)
 
 
 def test_standard_output_has_the_protocol_and_nothing_else(tree: Path, replayed_square: Path) -> None:

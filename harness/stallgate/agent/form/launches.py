@@ -62,14 +62,19 @@ def _named(code: AnswerCode, name: str) -> list[ast.AST]:
 
 
 def _launches(code: AnswerCode, node: ast.AST) -> bool:
-    """Whether a function launches a kernel: ``kernel[grid](…)``, or something of a table of kernels."""
+    """Whether a function launches a kernel: ``kernel[grid](…)``, by a name as well, or one of a table of kernels."""
     return any(isinstance(each, ast.Call) and launched_kernels(code, each) for each in ast.walk(node))
 
 
 def launched_kernels(code: AnswerCode, node: ast.Call) -> list[str]:
     """The kernels that a call may launch; several where it chooses among them, all where it is given one."""
-    if not isinstance(node.func, ast.Subscript):
-        return []
-    names = [each.id for each in ast.walk(node.func.value) if isinstance(each, ast.Name)]
+    match node.func:
+        case ast.Subscript(value=value):
+            chosen = value
+        case ast.Name(id=name) if name in code.launchers:
+            chosen = code.launchers[name]
+        case _:
+            return []
+    names = [each.id for each in ast.walk(chosen) if isinstance(each, ast.Name)]
     direct = [name for name in names if name in code.kernels]
     return direct or (list(code.kernels) if names else [])

@@ -282,7 +282,8 @@ def _launches(code: AnswerCode) -> Iterator[Objection]:
         kernels = launched_kernels(code, node)
         if kernels or code.path(node.func).endswith(".Config"):
             yield from _options(code, node)
-        if len(kernels) == 1 and isinstance(node.func, ast.Subscript) and isinstance(node.func.value, ast.Name):
+        by_name = node.func if isinstance(node.func, ast.Name) else getattr(node.func, "value", None)
+        if len(kernels) == 1 and isinstance(by_name, ast.Name):
             yield from _arguments(code, node, code.kernels[kernels[0]])
 
 

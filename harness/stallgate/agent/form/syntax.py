@@ -102,6 +102,21 @@ class AnswerCode:
         return found
 
     @cached_property
+    def launchers(self) -> dict[str, ast.expr]:
+        """Name -> the kernel of ``name = kernel[grid]``, which a call of the name launches."""
+        found: dict[str, ast.expr] = {}
+        for node in ast.walk(self.tree):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript(value=kernel))
+                    | ast.NamedExpr(target=ast.Name(id=name), value=ast.Subscript(value=kernel))
+                ) if any(isinstance(each, ast.Name) and each.id in self.kernels for each in ast.walk(kernel)):
+                    found[name] = kernel
+                case _:
+                    pass
+        return found
+
+    @cached_property
     def model(self) -> ast.ClassDef | None:
         return self.classes.get("ModelNew")
 
