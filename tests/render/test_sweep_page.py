@@ -103,7 +103,9 @@ def test_a_miss_is_told_with_its_distance(repository: Project) -> None:
     worse = [replace(t, counters={**t.counters, STALL: stall} if t.counters else {}) for t in sweep.trials]
     result = sweep_result(repository, replace(sweep, trials=worse))
     assert headline_of(result).endswith("less time than the default, and misses a target")
-    assert any("✗ memory_dependency_stall 25.0 % < 20 (off by 5.00 %)" in each for each in evidence(sweep, result))
+    assert any(
+        "✗ memory_dependency_stall 25.0 % < 20 (missed by 5.0 points)" in each for each in evidence(sweep, result)
+    )
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

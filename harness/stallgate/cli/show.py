@@ -269,7 +269,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) 
         created=result.run.created,
         gpus=gpus_of(result.run),
         complete=result.run.complete,
-        verdict=_judged_now(result.judgement).status or "not_judged",
+        verdict=_judged_now(result.judgement, facts.kind).status or "not_judged",
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,
@@ -277,10 +277,10 @@ def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) 
     )
 
 
-def _judged_now(judgement: Judgement) -> StoredJudgement:
+def _judged_now(judgement: Judgement, kind: RunKind) -> StoredJudgement:
     """A judgement as ``verdicts.json`` would have it."""
-    verdicts = [StoredVerdict(status=verdict.status, reason=verdict.reason) for verdict in judgement.verdicts]
-    return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts)
+    verdicts = [StoredVerdict(status=v.status, reason=v.reason, warning=v.warning) for v in judgement.verdicts]
+    return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts, kind=kind)
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import msgspec
 
 from stallgate.errors import StallgateError
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
-from stallgate.formatting import spaced
+from stallgate.formatting import MARKS, spaced, status_label
+from stallgate.judge.reasons import OPEN, STATUS_OF_REASON, open_reason
 from stallgate.model import Case, CaseResult, FrozenStruct, Role, Run, Status
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.digests import workload_key
@@ -32,6 +33,7 @@ class StoredVerdict(msgspec.Struct, frozen=True):
 
     status: Status
     reason: str = ""
+    warning: bool = False
 
 
 class StoredJudgement(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class StoredJudgement(msgspec.Struct, frozen=True):
     exit_status: Literal[0, 1, 3] | None
     """None where nothing was asked of an imported run."""
     verdicts: list[StoredVerdict]
+    kind: str = ""
+    """Of the run."""
 
     @property
     def status(self) -> Status | None:
@@ -47,12 +51,22 @@ class StoredJudgement(msgspec.Struct, frozen=True):
         if self.exit_status is None:
             return None
         if self.exit_status == 3:
-            return "undecided" if "undecided" in self.statuses else "not_measured"
+            return STATUS_OF_REASON.get(self._open_reason, "not_measured")
         return "pass" if self.exit_status == 0 else "fail"
 
     @property
-    def statuses(self) -> list[Status]:
-        return [verdict.status for verdict in self.verdicts]
+    def mark(self) -> str:
+        """The answer's mark with its word, such as stale; '' where nothing was asked."""
+        if self.status is None:
+            return ""
+        sign = MARKS[self.status].partition(" ")[0]
+        return f"{sign} {status_label(self.status, self._open_reason)}"
+
+    @property
+    def _open_reason(self) -> str:
+        """What keeps the run open, as the headline of its page has it."""
+        open_ = [verdict.reason for verdict in self.verdicts if verdict.status in OPEN and not verdict.warning]
+        return open_reason(open_, is_import=self.kind == "imported")
 
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):

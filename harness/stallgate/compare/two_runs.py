@@ -207,6 +207,7 @@ def compare(
     stages: Sequence[str] | None = None,
     *,
     same_conditions: bool = False,
+    is_part: bool = False,
 ) -> RunComparison:
     """Compares a run with a base: every metric of the catalogue for every case of either.
 
@@ -216,6 +217,7 @@ def compare(
         run: the run after.
         stages: those whose metrics are looked at first; None for those that the run's problems name.
         same_conditions: of imported runs, whether conditions that are not known were alike.
+        is_part: whether the run has baselines that were left out: nothing is said of their times.
 
     Raises:
         BadArgument: ``same_conditions`` of runs that say themselves how they were measured.
@@ -229,7 +231,7 @@ def compare(
     return RunComparison(
         base=Side(name=base.folder.name, provenance=provenance(base.run)),
         run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=imports_finding(pairs) if imported else times_finding(pairs, main),
+        finding=imports_finding(pairs) if imported else times_finding(pairs, main, is_part=is_part),
         obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
         notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
         facts=[*_facts(base, run), *sides.packages()],
@@ -525,16 +527,17 @@ def judged_of(pairs: list[Pair]) -> list[Pair]:
     return [pair for pair in pairs if pair.role in ("candidate", "unknown")] or pairs
 
 
-def times_finding(pairs: list[Pair], main: Sequence[str] = ()) -> str:
+def times_finding(pairs: list[Pair], main: Sequence[str] = (), *, is_part: bool = False) -> str:
     """Which times changed and which targets were crossed, the gravest first; a sentence without full stop.
 
     Args:
         pairs: the cases.
         main: metrics of candidates that are counted if they moved where no time did.
+        is_part: whether these are the candidates alone, with their roofs, of more cases.
     """
     turned = [_turned_in_words(pair, pairs) for pair in judged_of(pairs) if pair.ended is not None]
     kept = turned[:_HEADLINES] + ([f"{len(turned) - _HEADLINES} more"] if len(turned) > _HEADLINES else [])
-    times = _times_of(pairs, main)
+    times = _times_of(pairs, main, is_part=is_part)
     return "; ".join([*kept, times[:1].lower() + times[1:] if kept and times.startswith("No ") else times])
 
 
@@ -549,20 +552,24 @@ _FAILURES: tuple[Outcome, ...] = ("wrong_result", "crashed", "timed_out")
 _ENDED: dict[Outcome, str] = {"profiled": "right and measured"}
 
 
-def _times_of(pairs: list[Pair], main: Sequence[str]) -> str:
+def _times_of(pairs: list[Pair], main: Sequence[str], *, is_part: bool) -> str:
     """A sentence about the times that changed, and the targets that were crossed."""
     if not any(pair.duration.word != "not_comparable" for pair in pairs):
         return "No time can be compared"
     told = [(pair, change) for pair in pairs for change in pair.told if change.word in CHANGED_WORDS]
     told.sort(key=lambda each: _weight(*each))
-    first = [] if any(pair in judged_of(pairs) for pair, _ in told) else [_nothing(pairs, told, main)]
+    first = (
+        []
+        if any(pair in judged_of(pairs) for pair, _ in told)
+        else [_nothing(pairs, main, of_candidates=is_part or bool(told))]
+    )
     rest = [f"{len(told) - _HEADLINES} more changed"] if len(told) > _HEADLINES else []
     return "; ".join([*first, *(_told_in_words(*each, pairs) for each in told[:_HEADLINES]), *rest])
 
 
-def _nothing(pairs: list[Pair], told: list[tuple[Pair, Change]], main: Sequence[str]) -> str:
+def _nothing(pairs: list[Pair], main: Sequence[str], *, of_candidates: bool) -> str:
     """That no time moved that is judged; and how many other metrics did."""
-    whose = "of a candidate " if told else ""
+    whose = "of a candidate " if of_candidates else ""
     moved = [c for pair in judged_of(pairs) for c in pair.changes if c.metric in main and c.word == "moved"]
     return f"No time {whose}moved beyond the noise" + (f", {_counters(len(moved))} did" if moved else "")
 

@@ -15,7 +15,6 @@ from stallgate.compare.history import (
     Measurement,
     MeasurementTime,
     Series,
-    StoredJudgement,
     StoredRun,
     series_of,
     stored_runs,
@@ -23,7 +22,7 @@ from stallgate.compare.history import (
 )
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, spaced, status_label
+from stallgate.formatting import counted_verdicts, number, quantity, rounded
 from stallgate.model import Case, FrozenStruct, Metric, Role, Run, Status
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
@@ -80,7 +79,7 @@ class RunEntry(FrozenStruct, frozen=True):
     @property
     def verdict(self) -> str:
         """The gate's latest answer in a word or two, or what a sweep advises, to filter by."""
-        return spaced(self.status) if self.status else self.mark or "not judged"
+        return (self.mark.partition(" ")[2] if self.status else self.mark) or "not judged"
 
 
 class CommitShown(FrozenStruct, frozen=True):
@@ -207,7 +206,7 @@ def _listed(stored: StoredRun, commits: _Commits) -> RunEntry:
             (drawn.stem.removeprefix(COMPARED), _place(drawn)) for drawn in stored.folder.glob(f"{COMPARED}*.html")
         ],
         status=status,
-        mark=_mark(status, stored.judgement) if status else "",
+        mark=stored.judgement.mark if stored.judgement is not None else "○ not judged",
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored, commits),
@@ -261,14 +260,6 @@ def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits) -> RunEntr
         answer=listed.headline,
         gaps=stored.gaps,
     )
-
-
-def _mark(status: Status, judgement: StoredJudgement | None) -> str:
-    """The mark of a run's answer; the word that all open verdicts share, such as stale, where it is not measured."""
-    open_ = [] if judgement is None else [v for v in judgement.verdicts if v.status == "not_measured"]
-    labels = {status_label(verdict.status, verdict.reason) for verdict in open_}
-    sign = MARKS[status].partition(" ")[0]
-    return f"{sign} {labels.pop()}" if status == "not_measured" and len(labels) == 1 else MARKS[status]
 
 
 def _place(page: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, SIGNS, limit, percent, without_controls
+from stallgate.formatting import SIGNS, limit, percent, without_controls
 from stallgate.runs.conditions import gpus_of
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def _run_cells(stored: StoredRun) -> list[Text]:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
     gpus = gpus_of(run)
     profiled = sum(result.outcome == "profiled" for result in run.cases)
-    status = stored.judgement.status if stored.judgement is not None else None
-    answer = MARKS[status] if status is not None else "not judged"
+    answer = (stored.judgement.mark if stored.judgement is not None else "") or "not judged"
     return [
         _text(stored.folder.name),
         _text(run.kind, "yellow" if run.kind == "recorded" else ""),

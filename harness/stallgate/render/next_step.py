@@ -11,7 +11,7 @@ from stallgate.judge.imports import stages_that_judge
 from stallgate.model import Case, CaseResult, FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.next_command import NextCommand, next_command
+from stallgate.render.next_command import NextCommand, next_command, to_mend
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
 
@@ -36,10 +36,12 @@ def next_step(result: JudgedRun, views: Sequence[View], advised: Sequence[Advice
     """
     verdicts = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
     command = next_command(result.run, result.judgement)
-    reasons = {verdict.reason: verdict for verdict in reversed(verdicts)}
-    for reason, words in _MENDS.items():
-        if reason in reasons:
-            return NextStep(words=words.format(reasons[reason].variant), command=command.command)
+    mended = to_mend(result.judgement)
+    if mended is not None:
+        shown = "" if mended.reason == "foreign_kernel" else command.command  # that command opens the page
+        return NextStep(words=_MENDS[mended.reason].format(mended.variant), command=shown)
+    if result.run.kind == "live" and not result.run.complete:
+        return NextStep(words=command.purpose, command=command.command)
     missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
         worst = max(missed, key=badness)
