@@ -16,6 +16,7 @@ from tests.cli.statements import (
     of_origin,
     tally,
     target_of,
+    tells_of_results,
 )
 
 _ANSWERS = {0: "pass", 1: "fail", 3: "open", None: "plain"}
@@ -27,7 +28,7 @@ def of_gate(found: Json, status: int | None, where: str = "gate --json") -> Iter
     yield Statement(("verdicts counted",), tally(labels_of(found["verdicts"])), where)
     yield from of_notes(found["notes"], where)
     wrong = any(v["reason"] == "wrong_result" for v in found["verdicts"] if not v["warning"])
-    if wrong or not any(v["reason"] == "stale" for v in found["verdicts"]):  # of other code, nobody is told wrong
+    if wrong or tells_of_results(found["verdicts"]):
         yield Statement(("a candidate is wrong",), wrong, where)
     for verdict in found["verdicts"]:
         yield Statement(target_of(verdict), status_label(verdict["status"], verdict["reason"]), where)

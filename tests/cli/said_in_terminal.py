@@ -55,11 +55,15 @@ def of_conclusion(words: str, found: Json, where: str) -> Iterator[Statement]:
         yield Statement(("fails",), float(more[1] if more else 0) + 1, where)
         fails = [v for v in found["verdicts"] if v["status"] == "fail" and not v["warning"]]
         yield Statement(("fails",), float(len(fails)), "gate --json")
-    met = re.match(r"all (\d+) targets? met", first[2])
+    met = re.match(r"(?:all )?(\d+)(?: of (\d+))? targets? met", first[2])
     if met is not None:
-        counted = [v for v in found["verdicts"] if not v["warning"]]
-        yield Statement(("met",), float(met[1]), where)
-        yield Statement(("met",), float(len(counted)), "gate --json")
+        counted = [v["status"] for v in found["verdicts"] if not v["warning"]]
+        for subject, said, known in (
+            ("met", met[1], counted.count("pass")),
+            ("targets", met[2] or met[1], len(counted)),
+        ):
+            yield Statement((subject,), float(said), where)
+            yield Statement((subject,), float(known), "gate --json")
 
 
 def of_headline(words: str, headline: str) -> Iterator[Statement]:
@@ -151,6 +155,12 @@ def of_digest(words: str, names: Names) -> Iterator[Statement]:
         head = re.match(r"  (\S+(?: \(\w+\))? on \S+)  (.*)", line)
         if head is not None:
             case = heads.get(head[1], "")
+            ended = re.match(r"(fail|not measured|not judged): [a-z ]+$", head[2])
+            if case and ended is not None:
+                yield Statement(("word", case), ended[1], "show's cases")
+            met = re.search(r"targets met \((\d+)\)", head[2])
+            if case and met is not None:
+                yield Statement(("targets met", case), float(met[1]), "show's cases")
             if case and re.match(r"[\d.,]+ (ns|µs|ms|s)\b", head[2]):
                 yield from number_said(("value", case, "duration"), head[2], "show's cases")
                 spread = re.search(r"± [^ ]+ %", head[2])

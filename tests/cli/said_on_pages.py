@@ -21,6 +21,7 @@ from tests.cli.statements import (
     plain,
     tally_in,
     target_of,
+    tells_of_results,
 )
 from tests.render.page_text import PageText, read_page
 
@@ -56,6 +57,8 @@ def of_cases(verdicts: Iterable[Json]) -> Iterator[Statement]:
         yield Statement(("word", case), status_label(worst["status"], worst["reason"]), "gate --json")
         missed = sum(verdict["status"] == "fail" for verdict in mine)
         yield Statement(("misses", case), float(missed), "gate --json")
+        met = sum(verdict["status"] == "pass" for verdict in mine)
+        yield Statement(("targets met", case), float(met), "gate --json")
 
 
 def beside_the_roof(shown: Json) -> Iterator[Statement]:
@@ -138,7 +141,7 @@ class PageView:
         assert results is not None
         yield from of_results(plain(results[2]), "the page")
         yield Statement(("a candidate is wrong",), results[1] == "fail", "the colour of the page's Results")
-        if not title.startswith("Stale"):  # the results are those of the code before
+        if title == "Wrong result" or tells_of_results(self._verdicts):
             yield Statement(("a candidate is wrong",), title == "Wrong result", f"the page's headline ({title})")
         origin = re.search(r'<p class="small origin">.*?<span(?: class="recorded")?>(.*?)</span>', self._html)
         assert origin is not None
