@@ -81,7 +81,7 @@ def labels_of(verdicts: Iterable[Json]) -> list[str]:
 
 
 def tells_of_results(verdicts: Iterable[Json]) -> bool:
-    """Whether the gate knows of the results of a run: not of those of other code, nor of cases that it does not judge."""
+    """Whether the gate knows of the results of a run: not of other code, nor of cases that it does not judge."""
     reasons = {verdict["reason"] for verdict in verdicts}
     return "stale" not in reasons and bool(reasons - {"no_case"})
 
