@@ -17,6 +17,7 @@ from tests.cli.statements import (
     of_results,
     tally_in,
     target_of,
+    tells_of_results,
 )
 
 _CONCLUSION = re.compile(r"^(PASS|FAIL|NOT DECIDED)  (.*)$", re.MULTILINE)
@@ -50,7 +51,8 @@ def of_conclusion(words: str, found: Json, where: str) -> Iterator[Statement]:
         return
     if first[1] == "FAIL":
         said = re.search(r"\bwrong result\b", first[2]) is not None
-        yield Statement(("a candidate is wrong",), said, f"{where}'s conclusion ({first[2]})")
+        if said or tells_of_results(found["verdicts"]):
+            yield Statement(("a candidate is wrong",), said, f"{where}'s conclusion ({first[2]})")
         more = re.search(r", and (\d+) more$", first[2])
         yield Statement(("fails",), float(more[1] if more else 0) + 1, where)
         fails = [v for v in found["verdicts"] if v["status"] == "fail" and not v["warning"]]

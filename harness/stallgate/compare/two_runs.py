@@ -217,31 +217,32 @@ def compare(
         run: the run after.
         stages: those whose metrics are looked at first; None for those that the run's problems name.
         same_conditions: of imported runs, whether conditions that are not known were alike.
-        is_part: whether the run has baselines that were left out: nothing is said of their times.
+        is_part: whether baselines were left out: nothing is said of their times.
 
     Raises:
         BadArgument: ``same_conditions`` of runs that say themselves how they were measured.
     """
-    imported = base.run.kind == run.run.kind == "imported"
-    if same_conditions and not imported:
-        raise BadArgument("--same-conditions is for two imported runs", "leave it out: these runs say their conditions")
     main = main_metrics(project, run, stages)
     sides = _Sides(project, base, run, main, stages, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
-        base=Side(name=base.folder.name, provenance=provenance(base.run)),
-        run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=imports_finding(pairs) if imported else times_finding(pairs, main, is_part=is_part),
-        obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
+        base=_side(base),
+        run=_side(run),
+        finding=imports_finding(pairs) if sides.imported else times_finding(pairs, main, is_part=is_part),
+        obstacles=sides.differing,
         notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
         facts=[*_facts(base, run), *sides.packages()],
         main=main,
         pairs=pairs,
-        imported=imported,
+        imported=sides.imported,
         same_conditions=same_conditions,
-        reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
+        reservations=sides.reserved,
         several_gpus=_several_gpus(pairs),
     )
+
+
+def _side(measured: MeasuredRun) -> Side:
+    return Side(name=measured.folder.name, provenance=provenance(measured.run))
 
 
 def _bounds_then(project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None) -> list[str]:
@@ -306,6 +307,9 @@ class _Sides:
         same_conditions: bool,
     ) -> None:
         self.imported = base.run.kind == run.run.kind == "imported"
+        if same_conditions and not self.imported:
+            hint = "leave it out: these runs say their conditions"
+            raise BadArgument("--same-conditions is for two imported runs", hint)
         self._crossings = None if self.imported else Crossings(project, base, run, stages)
         base = with_cases_of(base, run) if self.imported else base
         self._same_conditions = same_conditions
@@ -374,6 +378,17 @@ class _Sides:
         return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
+
+    @property
+    def differing(self) -> list[Reason]:
+        """The conditions that differ, each once; of imported runs they are reservations."""
+        found = (reason for case in self.measured for reason in self.conditions(case))
+        return [] if self.imported else list(dict.fromkeys(found))
+
+    @property
+    def reserved(self) -> list[Reason]:
+        """Why changes between imported runs are shown without a word, each once."""
+        return list(dict.fromkeys(reason for case in self.measured for reason in self.reservations(case)))
 
     def reservations(self, case: Case) -> list[Reason]:
         """Why the numbers of an imported case are shown without a word, for a case that both runs have."""
