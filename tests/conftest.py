@@ -80,6 +80,15 @@ def copy_tree(root: Path, *, detail: bool = False, problem: str = "cumprod") -> 
     return root
 
 
+def copy_problems(root: Path, problems: tuple[str, ...]) -> Path:
+    """The same with several problems."""
+    for problem in problems:
+        copied = copy_tree(root / problem, problem=problem)
+        shutil.copytree(copied, root / "project", dirs_exist_ok=True)
+        shutil.rmtree(copied)
+    return root / "project"
+
+
 def _without_detail(path: Path) -> None:
     run = msgspec.json.decode(path.read_bytes())
     for attempt in run["attempts"]:

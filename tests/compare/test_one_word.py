@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from stallgate.cli.compare import CompareFacts, _facts
 from stallgate.compare.history import series_of, stored_runs
 from stallgate.compare.since import since_last
-from stallgate.compare.two_runs import RunComparison, compare
+from stallgate.compare.two_runs import RunComparison, compare, times_finding
 from stallgate.compare.words import CHANGED_WORDS, LEAST_EFFECT, Change, Word, word_label
 from stallgate.extract.table import Summary
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
@@ -29,7 +29,7 @@ from stallgate.measure.plan import Request, plan_cases
 from stallgate.model import Selection
 from stallgate.project.load import Project, load_project
 from stallgate.render.changes import changes_of
-from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, draw_comparison
+from stallgate.render.compare_page import WORD_CLASSES, WORD_MARKS, draw_comparison, line_of
 from stallgate.render.index import _change as change_in_index
 from stallgate.render.terminal import out
 from stallgate.render.terminal_compare import show_comparison
@@ -233,6 +233,18 @@ def test_one_counter_under_two_names_is_judged_once(measured: Measured) -> None:
     found = pair_of(measured, {"memory_dependency_stall": 0.5, "stall_long_scoreboard": 0.5})
     assert change_of(found, "memory_dependency_stall").also == ["stall_long_scoreboard"]
     assert all(change.metric != "stall_long_scoreboard" for pair in found.pairs for change in pair.changes)
+
+
+def test_of_candidates_alone_nobody_says_that_no_time_moved(measured: Measured) -> None:
+    pairs = pair_of(measured, {}).pairs
+    assert times_finding(pairs) == "No time moved beyond the noise"
+    assert times_finding(pairs, is_part=True) == "No time of a candidate moved beyond the noise"
+
+
+def test_rows_of_several_problems_name_theirs(measured: Measured) -> None:
+    (pair,) = [pair for pair in pair_of(measured, {}).pairs if pair.case.variant == "blocked_scan"]
+    assert line_of(pair, pair.duration).workload == "square"
+    assert line_of(pair, pair.duration, with_problem=True).workload == "cumprod · square"
 
 
 def test_nothing_changed_is_a_short_page(measured: Measured, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_if_none_meets_the_stage_the_fastest_is_suggested_with_what_it_misses() 
     result = judged(a_trial("default", 100.0, 30.0), a_trial("other", 90.0, 25.0))
     assert suggested(result) == ("change", "other", False)
     assert result.suggested is not None
-    (missed,) = result.suggested.missed
+    (missed,) = result.suggested.unmet
     assert (missed.metric, missed.answer, missed.value, missed.bound) == (STALL, "missed", 25.0, 20.0)
 
 

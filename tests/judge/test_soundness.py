@@ -212,3 +212,11 @@ def test_a_scan_of_torch_promoted_to_a_candidate_fails_with_status_1(
     said(done, "at::native::tensor_kernel_scan_innermost_dim", "torch_cumprod on square")
     verdicts = {(v["variant"], v["reason"]) for v in latest("verdicts.json")["verdicts"]}
     assert verdicts == {("blocked_scan", "met"), ("adaptive_scan", "met"), ("torch_cumprod", "foreign_kernel")}
+
+
+def test_a_result_that_is_known_to_be_wrong_is_wrong_whatever_became_of_its_counters(repository: Project) -> None:
+    mine = case("blocked_scan")
+    results = [replace(r, edge_case_fault="on 3x5: 4 are wrong") if r.case == mine else r for r in usual()]
+    found = judged(repository, results, faults={mine.name: "the ncu report has 4 of 5 samples of it"})
+    assert ("fail", "wrong_result") in reasons(found)
+    assert ("not_measured", "damaged_report") not in reasons(found)

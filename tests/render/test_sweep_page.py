@@ -20,7 +20,15 @@ from stallgate.render.sheet import NARROW, WIDE
 from stallgate.render.sweep import SWEEP_PAGE, SWEEP_PICTURE, draw_sweep, sweep_html
 from stallgate.render.sweep_figures import SweepMarks, front_figure
 from stallgate.render.sweep_terminal import show_sweep
-from stallgate.render.sweep_words import effect_text, evidence, gain_short, gain_text, headline_of, microseconds
+from stallgate.render.sweep_words import (
+    effect_text,
+    evidence,
+    gain_short,
+    gain_text,
+    headline_of,
+    microseconds,
+    targets_short,
+)
 from stallgate.runs.sweep import CounterReading, Sweep, save_sweep
 from tests.conftest import Stallgate
 from tests.render.made_up_sweep import DEFAULT, STALL, made_up_sweep
@@ -103,7 +111,20 @@ def test_a_miss_is_told_with_its_distance(repository: Project) -> None:
     worse = [replace(t, counters={**t.counters, STALL: stall} if t.counters else {}) for t in sweep.trials]
     result = sweep_result(repository, replace(sweep, trials=worse))
     assert headline_of(result).endswith("less time than the default, and misses a target")
-    assert any("✗ memory_dependency_stall 25.0 % < 20 (off by 5.00 %)" in each for each in evidence(sweep, result))
+    assert any(
+        "✗ memory_dependency_stall 25.0 % < 20 (missed by 5.0 points)" in each for each in evidence(sweep, result)
+    )
+
+
+def test_an_undecided_target_is_not_called_missed(repository: Project) -> None:
+    sweep = made_up_sweep(60)
+    stall = CounterReading(median=20.0, least=19.0, most=21.0, samples=3)
+    open_ = [replace(t, counters={**t.counters, STALL: stall} if t.counters else {}) for t in sweep.trials]
+    result = sweep_result(repository, replace(sweep, trials=open_))
+    assert headline_of(result).endswith("less time than the default, and a target is undecided")
+    assert result.suggested is not None
+    assert result.suggested.style == "open"
+    assert targets_short(result.suggested).startswith("≈ ")
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

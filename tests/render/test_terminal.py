@@ -153,8 +153,8 @@ def test_a_profile_ends_with_a_digest(repository: Project, name: str, width: int
         "pass": "targets met (2)",
         "fail": "Waits for memory missed by 31.1 points",
         "undecided": "its samples reach from 19.01 % to 21.03 %",
-        "crashed": "not judged: crashed",
-        "wrong": "not judged: wrong result",
+        "crashed": "not measured: crashed",
+        "wrong": "fail: wrong result",
     }
     assert expected.get(name, "") in said
     assert "for global and local memory (long_scoreboard); what they do" in said, "these runs have one warp state"

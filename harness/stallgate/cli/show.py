@@ -14,7 +14,7 @@ from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.cli.sweep_found import SweepFindings, sweep_findings
-from stallgate.compare.history import StoredRun, listed_runs
+from stallgate.compare.history import StoredRun, answer_of, listed_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
 from stallgate.judge.bounds import terms_of
@@ -234,7 +234,7 @@ def _run_listed(stored: StoredRun, swept: SweepListed | None, looped: LoopListed
         complete=run.complete if run is not None else None,
         problems=run.problems if run is not None else [],
         outcomes=run.outcomes if run is not None else {},
-        verdict=(stored.judgement.status if stored.judgement is not None else None) or "not_judged",
+        verdict=stored.answer or "not_judged",
         gaps=stored.gaps,
         sweep=swept.advised if swept is not None else None,
         loop=(looped.ending or "not_over") if looped is not None else None,
@@ -270,7 +270,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) 
         created=result.run.created,
         gpus=gpus_of(result.run),
         complete=result.run.complete,
-        verdict=_judged_now(result.judgement).status or "not_judged",
+        verdict=answer_of(_judged_now(result.judgement, facts.kind)) or "not_judged",
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,
@@ -278,10 +278,10 @@ def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) 
     )
 
 
-def _judged_now(judgement: Judgement) -> StoredJudgement:
+def _judged_now(judgement: Judgement, kind: RunKind) -> StoredJudgement:
     """A judgement as ``verdicts.json`` would have it."""
-    verdicts = [StoredVerdict(status=verdict.status, reason=verdict.reason) for verdict in judgement.verdicts]
-    return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts)
+    verdicts = [StoredVerdict(status=v.status, reason=v.reason, warning=v.warning) for v in judgement.verdicts]
+    return StoredJudgement(exit_status=judgement.exit_status, verdicts=verdicts, kind=kind)
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

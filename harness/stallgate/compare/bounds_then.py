@@ -9,7 +9,7 @@ import msgspec
 
 from stallgate.formatting import limit, percent
 from stallgate.judge.bounds import terms_of
-from stallgate.model import Comparison, Target
+from stallgate.model import Comparison, Stage, Target
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.load import Project
 
@@ -48,22 +48,36 @@ def changed_bounds(project: Project, folder: Path, stages: Sequence[str]) -> lis
         for stage in project.with_included(stages)
         for target in stage.targets
         if (now := _now(target)) is not None
-        and (before := then.get((stage.name, target.metric.name, now[0]))) is not None
-        and before != now
+        and (before := _other(then.get((stage.name, target.metric.name), []), now, stage)) is not None
     ]
 
 
-def _then(path: Path) -> dict[tuple[str, str, Comparison], Terms]:
-    """(stage, metric, comparison) -> what was asked; tolerances around a baseline are not among them."""
+def _other(then: Sequence[Terms], now: Terms, stage: Stage) -> Terms | None:
+    """What a target asked then, where that was something else; None of one that is new, or the same.
+
+    A stage may have several targets of a metric: what another of them still asks is no other bound of this one. A
+    bound of the same direction is taken for it before one that was turned round.
+    """
+    kept = [_now(target) for target in stage.targets]
+    gone = [terms for terms in then if terms not in kept]
+    if now in then or not gone:
+        return None
+    return next((terms for terms in gone if terms[0] == now[0]), gone[0])
+
+
+def _then(path: Path) -> dict[tuple[str, str], list[Terms]]:
+    """(stage, metric) -> what was asked; tolerances around a baseline are not among them."""
     try:
         stored = decode_json(read_bounded(path, LARGEST_JSON), _Stored)
     except (OSError, ValueError):
         return {}
-    found: dict[tuple[str, str, Comparison], Terms] = {}
+    found: dict[tuple[str, str], list[Terms]] = {}
     for asked in stored.verdicts:
         if asked.stage and asked.metric and asked.comparison and asked.bound is not None and asked.baseline is None:
             number = asked.bound if asked.of_roof is None else asked.of_roof
-            found[asked.stage, asked.metric, asked.comparison] = asked.comparison, number, asked.of_roof is not None
+            terms = (asked.comparison, number, asked.of_roof is not None)
+            if terms not in found.setdefault((asked.stage, asked.metric), []):
+                found[asked.stage, asked.metric].append(terms)
     return found
 
 

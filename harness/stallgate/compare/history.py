@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
-from stallgate.formatting import spaced
-from stallgate.model import Case, FrozenStruct, Role
+from stallgate.formatting import MARKS, spaced, status_label
+from stallgate.judge.reasons import OPEN, STATUS_OF_REASON, open_reason
+from stallgate.model import Case, FrozenStruct, Role, Status
 from stallgate.runs.outlines import (
     CaseOutline,
     Circumstances,
@@ -45,10 +46,38 @@ class StoredRun(FrozenStruct, frozen=True, kw_only=True):
     """Metric -> case -> summary, of the metrics that were asked for."""
 
     @property
+    def answer(self) -> Status | None:
+        """The gate's latest answer for the whole run, as a verdict's status; None where nothing was asked."""
+        return answer_of(self.judgement) if self.judgement is not None else None
+
+    @property
+    def mark(self) -> str:
+        """The answer's mark with its word, such as stale; '' where nothing was asked."""
+        if self.judgement is None or self.answer is None:
+            return ""
+        sign = MARKS[self.answer].partition(" ")[0]
+        return f"{sign} {status_label(self.answer, _open_reason(self.judgement))}"
+
+    @property
     def age(self) -> tuple[str, str]:
         """Sorts runs by time; for an unreadable run, the time in its folder's name."""
         created = self.outline.time.created if self.outline is not None else self.folder.name
         return "".join(filter(str.isdigit, created))[:14], self.folder.name
+
+
+def answer_of(judgement: StoredJudgement) -> Status | None:
+    """The gate's answer for a whole run, as a verdict's status; None where nothing was asked."""
+    if judgement.exit_status is None:
+        return None
+    if judgement.exit_status == 3:
+        return STATUS_OF_REASON.get(_open_reason(judgement), "not_measured")
+    return "pass" if judgement.exit_status == 0 else "fail"
+
+
+def _open_reason(judgement: StoredJudgement) -> str:
+    """What keeps a run open, as the headline of its page has it."""
+    open_ = [verdict.reason for verdict in judgement.verdicts if verdict.status in OPEN and not verdict.warning]
+    return open_reason(open_, is_import=judgement.kind == "imported")
 
 
 def listed_runs(store: Store) -> list[StoredRun]:

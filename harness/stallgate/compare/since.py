@@ -92,9 +92,10 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
         return ChangesSinceLast(problem=problem, because=f"this run has no numbers of a candidate of {problem}")
+    is_part = len(mine.run.cases) < sum(result.case.problem == problem for result in judged.run.cases)
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages), *more]):
-        found = compare(project, base, mine, stages)
+        found = compare(project, base, mine, stages, is_part=is_part)
         if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
             return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")

@@ -207,6 +207,7 @@ def compare(
     stages: Sequence[str] | None = None,
     *,
     same_conditions: bool = False,
+    is_part: bool = False,
 ) -> RunComparison:
     """Compares a run with a base: every metric of the catalogue for every case of either.
 
@@ -216,30 +217,32 @@ def compare(
         run: the run after.
         stages: those whose metrics are looked at first; None for those that the run's problems name.
         same_conditions: of imported runs, whether conditions that are not known were alike.
+        is_part: whether baselines were left out: nothing is said of their times.
 
     Raises:
         BadArgument: ``same_conditions`` of runs that say themselves how they were measured.
     """
-    imported = base.run.kind == run.run.kind == "imported"
-    if same_conditions and not imported:
-        raise BadArgument("--same-conditions is for two imported runs", "leave it out: these runs say their conditions")
     main = main_metrics(project, run, stages)
     sides = _Sides(project, base, run, main, stages, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
-        base=Side(name=base.folder.name, provenance=provenance(base.run)),
-        run=Side(name=run.folder.name, provenance=provenance(run.run)),
-        finding=imports_finding(pairs) if imported else times_finding(pairs, main),
-        obstacles=[] if imported else list(dict.fromkeys(r for case in sides.measured for r in sides.conditions(case))),
+        base=_side(base),
+        run=_side(run),
+        finding=imports_finding(pairs) if sides.imported else times_finding(pairs, main, is_part=is_part),
+        obstacles=sides.differing,
         notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
         facts=[*_facts(base, run), *sides.packages()],
         main=main,
         pairs=pairs,
-        imported=imported,
+        imported=sides.imported,
         same_conditions=same_conditions,
-        reservations=list(dict.fromkeys(r for case in sides.measured for r in sides.reservations(case))),
+        reservations=sides.reserved,
         several_gpus=_several_gpus(pairs),
     )
+
+
+def _side(measured: MeasuredRun) -> Side:
+    return Side(name=measured.folder.name, provenance=provenance(measured.run))
 
 
 def _bounds_then(project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None) -> list[str]:
@@ -304,6 +307,9 @@ class _Sides:
         same_conditions: bool,
     ) -> None:
         self.imported = base.run.kind == run.run.kind == "imported"
+        if same_conditions and not self.imported:
+            hint = "leave it out: these runs say their conditions"
+            raise BadArgument("--same-conditions is for two imported runs", hint)
         self._crossings = None if self.imported else Crossings(project, base, run, stages)
         base = with_cases_of(base, run) if self.imported else base
         self._same_conditions = same_conditions
@@ -372,6 +378,17 @@ class _Sides:
         return next(iter([*self.conditions(case), *_as_list(self._subject(case))]), None)
 
     # --- obstacles ---
+
+    @property
+    def differing(self) -> list[Reason]:
+        """The conditions that differ, each once; of imported runs they are reservations."""
+        found = (reason for case in self.measured for reason in self.conditions(case))
+        return [] if self.imported else list(dict.fromkeys(found))
+
+    @property
+    def reserved(self) -> list[Reason]:
+        """Why changes between imported runs are shown without a word, each once."""
+        return list(dict.fromkeys(reason for case in self.measured for reason in self.reservations(case)))
 
     def reservations(self, case: Case) -> list[Reason]:
         """Why the numbers of an imported case are shown without a word, for a case that both runs have."""
@@ -525,16 +542,17 @@ def judged_of(pairs: list[Pair]) -> list[Pair]:
     return [pair for pair in pairs if pair.role in ("candidate", "unknown")] or pairs
 
 
-def times_finding(pairs: list[Pair], main: Sequence[str] = ()) -> str:
+def times_finding(pairs: list[Pair], main: Sequence[str] = (), *, is_part: bool = False) -> str:
     """Which times changed and which targets were crossed, the gravest first; a sentence without full stop.
 
     Args:
         pairs: the cases.
         main: metrics of candidates that are counted if they moved where no time did.
+        is_part: whether these are the candidates alone, with their roofs, of more cases.
     """
     turned = [_turned_in_words(pair, pairs) for pair in judged_of(pairs) if pair.ended is not None]
     kept = turned[:_HEADLINES] + ([f"{len(turned) - _HEADLINES} more"] if len(turned) > _HEADLINES else [])
-    times = _times_of(pairs, main)
+    times = _times_of(pairs, main, is_part=is_part)
     return "; ".join([*kept, times[:1].lower() + times[1:] if kept and times.startswith("No ") else times])
 
 
@@ -549,12 +567,13 @@ _FAILURES: tuple[Outcome, ...] = ("wrong_result", "crashed", "timed_out")
 _ENDED: dict[Outcome, str] = {"profiled": "right and measured"}
 
 
-def _times_of(pairs: list[Pair], main: Sequence[str]) -> str:
+def _times_of(pairs: list[Pair], main: Sequence[str], *, is_part: bool) -> str:
     """A sentence about the times that changed, and the targets that were crossed."""
     if not any(pair.duration.word != "not_comparable" for pair in pairs):
         return "No time can be compared"
     told = _gravest(pairs)
-    first = [] if any(pair in judged_of(pairs) for pair, _ in told) else [_nothing(pairs, told, main)]
+    nothing = _nothing(pairs, main, of_candidates=is_part or bool(told))
+    first = [] if any(pair in judged_of(pairs) for pair, _ in told) else [nothing]
     rest = [f"{len(told) - _HEADLINES} more changed"] if len(told) > _HEADLINES else []
     return "; ".join([*first, *_told_together(told[:_HEADLINES], pairs), *rest])
 
@@ -574,9 +593,9 @@ def _gravest(pairs: list[Pair]) -> list[tuple[Pair, Change]]:
     return sorted(told, key=lambda each: _weight(*each))
 
 
-def _nothing(pairs: list[Pair], told: list[tuple[Pair, Change]], main: Sequence[str]) -> str:
+def _nothing(pairs: list[Pair], main: Sequence[str], *, of_candidates: bool) -> str:
     """That no time moved that is judged; and how many other metrics did."""
-    whose = "of a candidate " if told else ""
+    whose = "of a candidate " if of_candidates else ""
     moved = [c for pair in judged_of(pairs) for c in pair.changes if c.metric in main and c.word == "moved"]
     return f"No time {whose}moved beyond the noise" + (f", {_counters(len(moved))} did" if moved else "")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Protocol
+
 from stallgate.formatting import beside, difference, number, percent, quantity
 from stallgate.model import FrozenStruct, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
@@ -19,23 +22,33 @@ class Headroom(FrozenStruct, frozen=True):
     met: bool
 
 
-def is_share(verdict: Verdict) -> bool:
+class OfTarget(Protocol):
+    """A verdict, or what a sweep holds a target against."""
+
+    @property
+    def metric(self) -> str | None: ...
+
+    @property
+    def unit(self) -> str | None: ...
+
+
+def is_share(judged: OfTarget) -> bool:
     """Whether a metric is a part of something: its distances are in points, not in per cent of per cent."""
-    return verdict.unit == "%" or verdict.metric == ROOF_FRACTION
+    return judged.unit == "%" or judged.metric == ROOF_FRACTION
 
 
-def distance(value: float, bound: float, verdict: Verdict) -> str:
+def distance(value: float, bound: float, judged: OfTarget) -> str:
     """The distance of two values of a target's metric: points of a share, else per cent of the bound."""
-    size = _size(value, bound, verdict)
-    if is_share(verdict):
+    size = _size(value, bound, judged)
+    if is_share(judged):
         return f"{difference(size)} points"
     return percent(size / 100) if bound else number(abs(value - bound))
 
 
-def _size(value: float, bound: float, verdict: Verdict) -> float:
+def _size(value: float, bound: float, judged: OfTarget) -> float:
     """The same as a number; per cent of a bound of 0 are as many as the value has units."""
-    if is_share(verdict):
-        return abs(value - bound) * (100 if verdict.unit != "%" else 1)
+    if is_share(judged):
+        return abs(value - bound) * (100 if judged.unit != "%" else 1)
     return 100 * abs(value - bound) / abs(bound) if bound else abs(value - bound)
 
 
@@ -52,7 +65,9 @@ def is_of_roof(verdict: Verdict) -> bool:
 
 
 def badness(verdict: Verdict) -> float:
-    """How much a target is missed by, to be ordered by: relative to its bound."""
+    """How much a target is missed by, to be ordered by: relative to its bound. A wrong result is the worst."""
+    if verdict.reason == "wrong_result":
+        return inf
     if verdict.status != "fail" or verdict.value is None or not verdict.bound:
         return 0.0
     return abs(verdict.value - verdict.bound) / abs(verdict.bound)

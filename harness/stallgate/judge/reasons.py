@@ -36,9 +36,10 @@ not_finite, out_of_range
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
-from stallgate.model import State, Status
+from stallgate.model import CaseResult, State, Status
 
 STATUS_OF_REASON: dict[str, Status] = {
     "met": "pass",
@@ -76,8 +77,33 @@ STATUS_OF_REASON: dict[str, Status] = {
     "out_of_range": "not_measured",
 }
 
+
+def is_gated(result: CaseResult) -> bool:
+    """Whether the gate looks at a case: at candidates in their default configuration."""
+    return result.role == "candidate" and result.case.configuration == "default"
+
+
 GREEN: frozenset[Status] = frozenset({"pass", "waived", "excused"})
 """The statuses that let a change be merged."""
+
+OPEN: tuple[Status, ...] = ("undecided", "not_measured")
+"""The statuses of verdicts that are neither met, nor covered, nor failed."""
+
+_OPEN_OF_IMPORTS = ("no_roof", "no_baseline", "no_workload")
+_OPEN = ("crashed", "timed_out", "damaged_report", "stale", "implausible", "straddles")
+
+
+def open_reason(reasons: Iterable[str], *, is_import: bool) -> str:
+    """The reason that a run is open for, of those of its verdicts that are neither met nor failed; '' for none.
+
+    Args:
+        reasons: reason codes, in the order of the verdicts.
+        is_import: whether the run is imported: what a report made elsewhere lacks comes first then.
+    """
+    found = list(reasons)
+    order = (*_OPEN_OF_IMPORTS, *_OPEN) if is_import else _OPEN
+    return next((reason for reason in order if reason in found), found[0] if found else "")
+
 
 UNMEASURED = {*get_args(State)} - {"measured"} | {"damaged_report", "facts_missing", "implausible", "stale"}
 """Codes of numbers that are missing in the run itself: with one of them `stallgate profile` does not end with 0."""

@@ -44,7 +44,8 @@ def unsound_cases(read: ReadRun, project: Project) -> dict[Case, Reason]:
 
 def _unmeasured(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
     """Why there is no measurement of the code in the tree."""
-    return _stale(read, project, changed, result) or _outcome(result) or _damaged(read, result)
+    stale = _stale(read, project, changed, result)
+    return stale or _outcome(result) or _wrong_on_edge_cases(result) or _damaged(read, result)
 
 
 def _stale(read: ReadRun, project: Project, changed: dict[str, list[str]], result: CaseResult) -> Reason | None:
@@ -100,9 +101,14 @@ def _edge_case_fault(result: CaseResult) -> Reason | None:
     """A wrong result on edge-case inputs. The child lets only baselines pass with one; a baseline can be promoted."""
     if result.edge_case_fault is None:
         return _missing(f"whether {result.case.variant} is right on small edge-case inputs")
-    if result.edge_case_fault:
-        return Reason(code="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
-    return None
+    return _wrong_on_edge_cases(result)
+
+
+def _wrong_on_edge_cases(result: CaseResult) -> Reason | None:
+    """A result that is known to be wrong is so whatever became of its counters."""
+    if not result.edge_case_fault or result.role != "candidate":
+        return None
+    return Reason(code="wrong_result", sentence=f"wrong result: {result.edge_case_fault}")
 
 
 def _foreign(read: ReadRun, result: CaseResult) -> Reason | None:

@@ -42,6 +42,19 @@ class TargetCheck(FrozenStruct, frozen=True):
         return self.answer in ("met", "excused")
 
 
+TargetsStyle = Literal["pass", "fail", "open", "plain"]
+"""The colour of what several targets say together."""
+
+
+def style_of(checks: Sequence[TargetCheck]) -> TargetsStyle:
+    """Red only where a target is missed; open where one is undecided or not measured."""
+    if not checks:
+        return "plain"
+    if any(check.answer == "missed" for check in checks):
+        return "fail"
+    return "pass" if all(check.holds for check in checks) else "open"
+
+
 class Standing(FrozenStruct, frozen=True):
     """A configuration that was timed to the end on every judged workload."""
 
@@ -67,7 +80,11 @@ class Standing(FrozenStruct, frozen=True):
     """Whether it differs from the suggested one by no more than noise."""
 
     @property
-    def missed(self) -> list[TargetCheck]:
+    def style(self) -> TargetsStyle:
+        return style_of(self.checks)
+
+    @property
+    def unmet(self) -> list[TargetCheck]:
         """Targets that it does not meet; those that no configuration was measured for are not among them."""
         return [check for check in self.checks if not check.holds]
 
@@ -363,7 +380,7 @@ def _suggestion(standings: Sequence[Standing], times: SweepTimes, workloads: Seq
     """The fastest that meets every target, else the fastest; the default where that gains nothing beyond noise."""
     if not standings:
         return Suggestion(advised="nothing")
-    meeting = [each for each in standings if each.checks and not each.missed]
+    meeting = [each for each in standings if each.checks and not each.unmet]
     best = next(iter(meeting or standings))
     default = next((each for each in standings if each.configuration == "default"), None)
     if default is None:

@@ -16,7 +16,7 @@ from stallgate.extract.table import Summary
 from stallgate.formatting import listed, quantity, scaled_apart, shortened, spaced
 from stallgate.judge.baselines import accepted_of
 from stallgate.judge.bounds import Bound, around, excuse_of, excused, no_slower, noted, terms_of, weigh
-from stallgate.judge.reasons import GREEN, STATUS_OF_REASON
+from stallgate.judge.reasons import GREEN, STATUS_OF_REASON, is_gated
 from stallgate.judge.roof import Roof, Roofs, distance_from_roof, find_roofs, too_fast, unproven
 from stallgate.judge.soundness import unsound_cases
 from stallgate.model import (
@@ -167,16 +167,24 @@ def _notes(grounds: Grounds, verdicts: list[Verdict], left_out: int) -> list[str
         notes.append("nothing to judge: the run has no candidate, or no stage has a target for it")
     if grounds.targets == "absolute":
         notes.append(only_absolute(left_out))
-    notes += dict.fromkeys(
-        f"{result.case.variant} is not gated; its numbers are shown although it is wrong: {result.edge_case_fault}"
-        for result in run.cases
-        if result.edge_case_fault and result.role != "candidate"
-    )
+    notes += dict.fromkeys(note for result in run.cases if (note := _wrong_and_shown(result)))
     notes += dict.fromkeys(note for result in run.cases if (note := _other_bytes(grounds, result.case)))
     notes += [note for name in _problems(run) if (note := _not_asked(grounds, name))]
     if run.kind == "live" and not run.complete:
         notes.append("the run did not come to its end")
     return notes + [note for name in _problems(run) for note in _idle_waivers(name, grounds.project, verdicts)]
+
+
+def _wrong_and_shown(result: CaseResult) -> str:
+    """A note on a case that is not gated and wrong, or ''. A baseline without numbers is named beside its workload."""
+    if is_gated(result):
+        return ""
+    name = result.case.display_name
+    if result.edge_case_fault:
+        return f"{name} is not gated; its numbers are shown although it is wrong: {result.edge_case_fault}"
+    if result.outcome == "wrong_result" and result.role == "candidate":
+        return f"{name} on {result.case.workload} is not gated, and its result is wrong: {result.reason}"
+    return ""
 
 
 def _not_asked(grounds: Grounds, problem: str) -> str:
@@ -241,9 +249,8 @@ def _covers(waiver: Waiver, verdict: Verdict) -> bool:
 
 
 def _judged(grounds: Grounds, problem: str) -> list[CaseResult]:
-    """The cases that the gate looks at: candidates in their default configuration."""
-    mine = [result for result in grounds.run.cases if result.case.problem == problem]
-    return [result for result in mine if result.role == "candidate" and result.case.configuration == "default"]
+    """The cases that the gate looks at."""
+    return [result for result in grounds.run.cases if result.case.problem == problem and is_gated(result)]
 
 
 def _usable(grounds: Grounds, problem: str) -> list[CaseResult]:

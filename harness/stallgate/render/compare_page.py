@@ -138,19 +138,20 @@ def _html(found: RunComparison, views: Sequence[View]) -> str:
         told = [(pair, change) for pair, change in told if change.metric in found.main]
     sections = [] if found.imported else _with_pictures([_section(found, *place) for place in places], views)
     changed = [change for change in told if change[1].word in CHANGED_WORDS]
+    several = len({pair.case.problem for pair in found.pairs}) > 1
     return template("compare.html.j2").render(
         found=found,
         style=_style(found),
         sections=sorted((s for s in sections if s.size), key=lambda section: -section.size),
         quiet=[section for section in sections if not section.size],
         unchanged="" if changed or not found.comparable else unchanged_in_words(found),
-        changed=[line_of(*each) for each in sorted(changed, key=_best_first)],
+        changed=[line_of(*each, with_problem=several) for each in sorted(changed, key=_best_first)],
         imported=_imported(found) if found.imported else None,
         seen=[(view.title, pictures(view)) for view in views[:_MOST_PICTURED]] if found.imported else [],
         reserved=reserved(found),
         marks=WORD_MARKS,
         only=found.main if only else [],
-        lines=[line_of(*each) for each in sorted(told, key=_rank)],
+        lines=[line_of(*each, with_problem=several) for each in sorted(told, key=_rank)],
         markup=Markup,
     )
 
@@ -302,11 +303,12 @@ _LONGEST_NAME = 44
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def line_of(pair: Pair, change: Change) -> ChangeLine:
-    """A change as a row shows it."""
+def line_of(pair: Pair, change: Change, *, with_problem: bool = False) -> ChangeLine:
+    """A change as a row shows it; ``with_problem`` where variants and workloads of several problems share a table."""
+    place = f"{pair.case.problem} · {pair.case.workload}" if with_problem else pair.case.workload
     return ChangeLine(
         case=pair.case.name,
-        workload=pair.case.workload if pair.identity is None else place_name(pair.identity),
+        workload=place if pair.identity is None else place_name(pair.identity),
         variant=pair.name,
         metric=change.metric,
         unit="" if has_own_unit(change.unit) else change.unit,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from stallgate.compare.history import Measurement, Series, StoredRun, series_of, stored_runs
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import MARKS, counted_verdicts, number, quantity, rounded, spaced, status_label
+from stallgate.formatting import counted_verdicts, number, quantity, rounded
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
@@ -31,7 +31,7 @@ from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_li
 from stallgate.render.template import template
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
 from stallgate.runs.folder import write_whole
-from stallgate.runs.outlines import Circumstances, MeasurementTime, StoredJudgement
+from stallgate.runs.outlines import Circumstances, MeasurementTime
 from stallgate.runs.store import Store
 
 _MOST_MARKS = 100
@@ -83,7 +83,7 @@ class RunEntry(FrozenStruct, frozen=True):
     @property
     def verdict(self) -> str:
         """The gate's latest answer in a word or two, or what a sweep advises, to filter by."""
-        return spaced(self.status) if self.status else self.mark or "not judged"
+        return (self.mark.partition(" ")[2] if self.status else self.mark) or "not judged"
 
 
 class CommitShown(FrozenStruct, frozen=True):
@@ -207,7 +207,7 @@ def _facets(runs: list[RunEntry]) -> list[tuple[str, str, list[str]]]:
 
 
 def _listed(stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:
-    status = (stored.judgement.status or "") if stored.judgement is not None else "not_measured"
+    status = (stored.answer or "") if stored.judgement is not None else "not_measured"
     return RunEntry(
         name=stored.folder.name,
         page=_place(stored.folder, "report.html", files),
@@ -217,7 +217,7 @@ def _listed(stored: StoredRun, commits: _Commits, files: Collection[str]) -> Run
             if name.startswith(COMPARED) and name.endswith(".html")
         ],
         status=status,
-        mark=_mark(status, stored.judgement) if status else "",
+        mark=stored.mark if stored.judgement is not None else "○ not judged",
         answer=_answer(stored),
         gaps=stored.gaps,
         **_facts(stored, commits),
@@ -267,14 +267,6 @@ def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits, files: Col
     )
 
 
-def _mark(status: Status, judgement: StoredJudgement | None) -> str:
-    """The mark of a run's answer; the word that all open verdicts share, such as stale, where it is not measured."""
-    open_ = [] if judgement is None else [v for v in judgement.verdicts if v.status == "not_measured"]
-    labels = {status_label(verdict.status, verdict.reason) for verdict in open_}
-    sign = MARKS[status].partition(" ")[0]
-    return f"{sign} {labels.pop()}" if status == "not_measured" and len(labels) == 1 else MARKS[status]
-
-
 def _place(folder: Path, page: str, files: Collection[str]) -> str:
     """The URL of a folder's page, relative to the index; empty where the folder does not have it."""
     return f"{quote(os.fsencode(folder.name))}/{quote(os.fsencode(page))}" if page in files else ""
@@ -303,7 +295,9 @@ def _answer(stored: StoredRun) -> str:
     if stored.judgement is None or stored.judgement.exit_status is None:
         return "not judged"
     counted = counted_verdicts((verdict.status, verdict.reason) for verdict in stored.judgement.verdicts)
-    return f"{ANSWERS[stored.judgement.exit_status]}: {counted or 'nothing was judged'}"
+    covered = any(verdict.status in ("waived", "excused") for verdict in stored.judgement.verdicts)
+    passes = stored.judgement.exit_status == 0 and covered  # a waived target is not met
+    return f"{'passes' if passes else ANSWERS[stored.judgement.exit_status]}: {counted or 'nothing was judged'}"
 
 
 # --- trends -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stallgate.formatting import MARKS, SIGNS, limit, percent, without_controls
+from stallgate.formatting import SIGNS, limit, percent, without_controls
 
 if TYPE_CHECKING:
     from stallgate.compare.history import StoredRun
@@ -63,8 +63,7 @@ def _run_cells(stored: StoredRun) -> list[Text]:
     if run is None:
         return [_text(stored.folder.name), *[_text("–")] * 4, _text("; ".join(stored.gaps), "yellow")]
     profiled = run.outcomes.get("profiled", 0)
-    status = stored.judgement.status if stored.judgement is not None else None
-    answer = MARKS[status] if status is not None else "not judged"
+    answer = stored.mark or "not judged"
     return [
         _text(stored.folder.name),
         _text(run.kind, "yellow" if run.kind == "recorded" else ""),

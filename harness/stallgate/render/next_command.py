@@ -42,9 +42,22 @@ def next_command(run: Run, found: Judgement) -> NextCommand:
     )
 
 
+_MENDED_FIRST = ("wrong_result", "crashed", "timed_out", "foreign_kernel")
+"""Reason codes of what is to be mended before anything is measured or made faster, the gravest first."""
+
+
+def to_mend(found: Judgement) -> Verdict | None:
+    """The verdict on what has to be mended first; None where nothing has."""
+    counted = [verdict for verdict in found.verdicts if not verdict.warning]
+    return next((verdict for reason in _MENDED_FIRST for verdict in counted if verdict.reason == reason), None)
+
+
 def _step(run: Run, found: Judgement) -> NextCommand:
     if run.kind == "imported":
         return _import_step(run, found)
+    mended = to_mend(found)
+    if mended is not None:
+        return _STEPS.get(mended.reason, _look)(mended)
     if run.kind == "live" and not run.complete:
         return NextCommand("finish the run", "stallgate profile --resume")
     open_verdicts = [verdict for verdict in found.verdicts if verdict.status in ("fail", "undecided", "not_measured")]

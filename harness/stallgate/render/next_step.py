@@ -13,7 +13,7 @@ from stallgate.judge.roof import distance_from_roof
 from stallgate.model import Case, CaseResult, Verdict
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
-from stallgate.render.next_command import NextCommand, NextStep, next_command
+from stallgate.render.next_command import NextCommand, NextStep, next_command, to_mend
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
 
@@ -30,10 +30,12 @@ def next_step(
     """
     verdicts = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
     command = next_command(result.run, result.judgement)
-    reasons = {verdict.reason: verdict for verdict in reversed(verdicts)}
-    for reason, words in _MENDS.items():
-        if reason in reasons:
-            return NextStep(words=words.format(reasons[reason].variant), command=command.command)
+    mended = to_mend(result.judgement)
+    if mended is not None:
+        shown = "" if mended.reason == "foreign_kernel" else command.command  # that command opens the page
+        return NextStep(words=_MENDS[mended.reason].format(mended.variant), command=shown)
+    if result.run.kind == "live" and not result.run.complete:
+        return NextStep(words=command.purpose, command=command.command)
     missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
         return _toward_targets(views, since, advised, sorted(missed, key=badness, reverse=True))

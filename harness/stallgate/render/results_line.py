@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from stallgate.formatting import rounded, spaced
+from stallgate.judge.reasons import is_gated
 from stallgate.model import CaseResult, FrozenStruct
 
 if TYPE_CHECKING:
@@ -22,14 +23,16 @@ class ResultsLine(FrozenStruct, frozen=True):
 
 
 def results_line(result: JudgedRun) -> ResultsLine:
-    """How many of the candidates' results are right, and how close the worst came to being wrong.
+    """How many of the gated results are right, and how close the worst came to being wrong.
 
-    All cases where there is no candidate. What is not gated and wrong is a note of the gate.
+    Those of every candidate where none is gated, and of all cases where there is no candidate. What is not gated and
+    wrong is a note of the gate.
     """
     cases = result.run.cases
     if result.run.kind == "imported":
         return ResultsLine(words="Results: not checked: an ncu report holds no results", style="plain")
-    mine = [case for case in cases if case.role in ("candidate", "unknown")] or list(cases)
+    candidates = [case for case in cases if case.role in ("candidate", "unknown")]
+    mine = [case for case in candidates if is_gated(case)] or candidates or list(cases)
     right = [case for case in mine if case.outcome == "profiled" and not case.edge_case_fault]
     wrong = [case for case in mine if case.outcome == "wrong_result" or case.edge_case_fault]
     if wrong:

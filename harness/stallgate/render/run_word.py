@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from stallgate.formatting import listed, on_several, spaced, whom, within_sentence
+from stallgate.formatting import listed, on_several, spaced, status_label, whom, within_sentence
 from stallgate.judge.headroom import badness, missed_by
+from stallgate.judge.reasons import OPEN, open_reason
 from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
 from stallgate.render.verdict_words import title_of
@@ -80,34 +81,31 @@ _ENDS = {
     "implausible": "Not measured: implausible numbers",
     "straddles": "Undecided: samples on both sides of a bound",
 }
-"""Reason code -> the word for a run that has it, and nothing that is worse."""
-
+"""Reason code -> the word for a run that is open for it."""
 
 _NOT_OF_IMPORTS = {
     "no_roof": "has no roof",
     "no_baseline": "has no accepted baseline",
     "no_workload": "does not say what its workload needs",
 }
-"""Reason code -> what an imported report lacks, the first of them first."""
+"""Reason code -> what an imported report lacks."""
 
 
 def _undecided(run: Run, verdicts: list[Verdict]) -> str:
-    reasons = {verdict.reason for verdict in verdicts}
-    if run.kind == "imported":
-        lacking = next((words for reason, words in _NOT_OF_IMPORTS.items() if reason in reasons), "")
-        if lacking:
-            return f"Cannot be judged: an imported report {lacking}"
-    found = next((reason for reason in _ENDS if reason in reasons), None)
+    reasons = [verdict.reason for verdict in verdicts if verdict.status in OPEN]
+    found = open_reason(reasons, is_import=run.kind == "imported")
+    if run.kind == "imported" and found in _NOT_OF_IMPORTS:
+        return f"Cannot be judged: an imported report {_NOT_OF_IMPORTS[found]}"
     if found in ("crashed", "timed_out"):
         return f"{_ENDS[found]}{_where(run, found)}"
-    if found is not None:
+    if found in _ENDS:
         return _ENDS[found]
     left = _left_out(verdicts)
     others = [verdict for verdict in verdicts if verdict not in left]
     if left and others and all(verdict.status in ("pass", "waived", "excused") for verdict in others):
         return f"Pass so far: {listed([verdict.variant for verdict in left])} not measured"
-    first = next((v for v in verdicts if v.status == "not_measured"), None)
-    return f"Not measured: {spaced(first.reason)}" if first is not None else "Not measured"
+    label = status_label("not_measured", found).capitalize()
+    return f"{label}: {spaced(found)}" if found else label
 
 
 def _left_out(verdicts: list[Verdict]) -> list[Verdict]:

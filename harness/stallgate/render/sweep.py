@@ -158,10 +158,7 @@ def _labels(sweep: Sweep) -> dict[str, str]:
 
 def _style(result: SweepResult) -> str:
     """The class of the page's head: green if the suggestion meets the stage, red if it misses a target."""
-    suggested = result.suggested
-    if suggested is None or not suggested.checks:
-        return "plain"
-    return "pass" if result.suggestion.meets else "fail"
+    return result.suggested.style if result.suggested is not None else "plain"
 
 
 def _drawn(front: ParetoFront, result: SweepResult, labels: dict[str, str]) -> DrawnFront:
@@ -204,7 +201,7 @@ def _best_row(sweep: Sweep, result: SweepResult, each: Standing, slowest: float)
         stall=_stall_of(result, each.configuration),
         targets=targets_short(each),
         targets_title="; ".join(check_text(check) for check in each.checks),
-        style="is-pass" if each.checks and not each.missed else "is-fail" if each.profiled and each.missed else "",
+        style=f"is-{each.style}" if each.style == "pass" or (each.style == "fail" and each.profiled) else "",
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from stallgate.formatting import SIGNS
 from stallgate.judge.headroom import headroom, value_and_bound
 from stallgate.judge.roof import Roof
-from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck
+from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck, style_of
 from stallgate.model import Case, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
@@ -130,7 +130,6 @@ def _row(project: Project, sweep: Sweep, chosen: Standing, workload: str) -> Jud
     fraction = next((check.value for check in checks if check.metric == ROOF_FRACTION), None)
     if fraction is None and roof is not None:
         fraction = roof.duration / (1e3 * span.median)
-    holds = all(check.holds for check in checks)
     return JudgedRow(
         name="suggested" if chosen.configuration != "default" else "the default",
         workload=f"on {workload}",
@@ -142,7 +141,7 @@ def _row(project: Project, sweep: Sweep, chosen: Standing, workload: str) -> Jud
         waits=waits_of(read, project.catalogue) or f"Waits of warps: not measured{_uncounted(trial)}",
         memory=memory_path_of(read) or f"Bytes: not measured{_uncounted(trial)}",
         targets=[_target(project, sweep, trial, check, roof) for check in checks],
-        style="plain" if not checks else "pass" if holds else "fail",
+        style=style_of(checks),
     )
 
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from stallgate.formatting import SIGNS, listed, rounded, spaced
-from stallgate.judge.suggestion import Standing, SweepResult, TargetAnswer, TargetCheck
+from stallgate.judge.headroom import distance
+from stallgate.judge.suggestion import Standing, SweepResult, TargetAnswer, TargetCheck, TargetsStyle
 from stallgate.judge.sweep_times import Gain, TimeSpan
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.runs.sweep import Sweep, TrialState, TunableValue
@@ -119,8 +120,15 @@ def headline_of(result: SweepResult) -> str:
         return "A configuration as fast as the default meets the stage, and the default does not"
     word = "less" if gain.percent > 0 else "more"
     percent = rounded(abs(gain.percent), zeros=True)
-    missing = "" if result.suggestion.meets or not suggested.checks else ", and misses a target"
-    return f"A configuration takes {percent} % {word} time than the default{missing}"
+    return f"A configuration takes {percent} % {word} time than the default{_unmet(suggested.unmet)}"
+
+
+def _unmet(checks: list[TargetCheck]) -> str:
+    """What a suggested configuration does not meet, at the end of a sentence, or ''."""
+    answers = [check.answer for check in checks]
+    if "missed" in answers:
+        return ", and misses a target"
+    return f", and a target is {spaced(answers[0])}" if answers else ""
 
 
 def evidence(sweep: Sweep, result: SweepResult) -> list[str]:
@@ -191,7 +199,7 @@ def check_text(check: TargetCheck, *, with_workload: bool = False) -> str:
     bound = f"{SIGNS[check.comparison]} {rounded(check.bound)}"
     off = ""
     if check.answer == "missed":
-        off = f" (off by {metric_text(abs(check.value - check.bound), check.unit)})"
+        off = f" (missed by {distance(check.value, check.bound, check)})"
     elif check.answer in ("undecided", "excused"):
         off = f" ({check.answer})"
     return f"{ANSWER_MARKS[check.answer]} {check.metric}{where} {found} {bound}{off}"
@@ -212,7 +220,10 @@ def targets_short(standing: Standing) -> str:
     met = sum(check.holds for check in standing.checks)
     if not standing.profiled and met < len(standing.checks):
         return "no counters"
-    return f"{'✓' if met == len(standing.checks) else '✗'} {met}/{len(standing.checks)}"
+    return f"{_SIGNS_OF[standing.style]} {met}/{len(standing.checks)}"
+
+
+_SIGNS_OF: dict[TargetsStyle, str] = {"pass": "✓", "fail": "✗", "open": "≈", "plain": ""}
 
 
 def effect_text(reach: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import on_several, scaled, spaced, spread_in_words, whom
+from stallgate.formatting import on_several, scaled, spaced, spread_in_words, status_label, whom
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.model import Case, display_name
 from stallgate.render.next_command import next_command
@@ -92,11 +92,14 @@ def _time(result: JudgedRun, case: Case) -> str:
 def _targets(result: JudgedRun, project: Project, case: Case, verdicts: list[Verdict]) -> str:
     """The targets that are missed, each with how far; else that they are met."""
     outcomes = {each.case: each.outcome for each in result.run.cases}
-    if any(verdict.reason == outcomes.get(case) for verdict in verdicts):
-        return f"not judged: {spaced(outcomes[case])}"  # the table above says why
+    ended = next((verdict for verdict in verdicts if verdict.reason == outcomes.get(case)), None)
+    if ended is not None:  # the table above says why
+        return f"{status_label(ended.status, ended.reason)}: {spaced(ended.reason)}"
     unmet = [verdict for verdict in verdicts if verdict.status not in ("pass", "excused")]
     if not unmet:
-        return f"targets met ({len(verdicts)})"
+        excused = sum(verdict.status == "excused" for verdict in verdicts)
+        met = [f"targets met ({len(verdicts) - excused})"] * (excused < len(verdicts))
+        return ", ".join([*met, *([f"{excused} excused"] if excused else [])])
     return "; ".join(dict.fromkeys(_unmet_target(project, verdict) for verdict in unmet))
 
 

@@ -85,7 +85,9 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
     if found.exit_status == 0:
         green = [verdict for verdict in found.verdicts if not verdict.warning]
         covered = [f"{n} {status}" for status in ("waived", "excused") if (n := _count(green, status))]
-        return f"all {_targets(len(green))} met{f', {listed(covered)}' if covered else ''}"
+        if not covered:
+            return f"all {_targets(len(green))} met"
+        return f"{_count(green, 'pass')} of {_targets(len(green))} met, {listed(covered)}"
     if found.exit_status != 1:
         return _open(run, found, catalogue, with_problem=several)
     words = said_of(run, found, catalogue).words

@@ -36,6 +36,7 @@ class StoredVerdict(msgspec.Struct, frozen=True):
 
     status: Status
     reason: str = ""
+    warning: bool = False
 
 
 class StoredJudgement(msgspec.Struct, frozen=True):
@@ -44,19 +45,8 @@ class StoredJudgement(msgspec.Struct, frozen=True):
     exit_status: Literal[0, 1, 3] | None
     """None where nothing was asked of an imported run."""
     verdicts: list[StoredVerdict]
-
-    @property
-    def status(self) -> Status | None:
-        """The answer for the whole run, as a verdict's status; None where nothing was asked."""
-        if self.exit_status is None:
-            return None
-        if self.exit_status == 3:
-            return "undecided" if "undecided" in self.statuses else "not_measured"
-        return "pass" if self.exit_status == 0 else "fail"
-
-    @property
-    def statuses(self) -> list[Status]:
-        return [verdict.status for verdict in self.verdicts]
+    kind: str = ""
+    """Of the run."""
 
 
 class MeasurementTime(FrozenStruct, frozen=True, order=True):
