@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stallgate.model import Case, Detail, HotLine
-from stallgate.render.callers import CALLED_AS, MOST_KEPT, TRITON, Place, callers
+from stallgate.render.callers import CALLED_AS, MOST_KEPT, TRITON_LIBRARY, CodePlace, callers
 
 CODE = """\
 @triton.jit
@@ -40,7 +40,7 @@ def _other(x_ptr):
 """Lines that call: 7 and 12 sum, 11 max, 17 and 23 cumprod."""
 
 
-def line(number: int, function: str = "", file: str = TRITON) -> HotLine:
+def line(number: int, function: str = "", file: str = TRITON_LIBRARY) -> HotLine:
     """A line of a library if a function is named, else of the kernel's own file."""
     return HotLine(
         file=file if function else "scan.py",
@@ -109,7 +109,7 @@ def test_the_place_is_of_the_file_that_calls() -> None:
     lines = [line(16), HotLine("helper.py", 3, "", 1, "wait", 1), line(400, "_compare_and_swap")]
     detail = Detail(case=case, kernel="_kernel", samples=100, advice=[], lines=lines)
     calling = parts[0].replace("tl.cumprod(x, 0)", "_helped(x)")
-    assert callers({"scan.py": calling, "helper.py": helper}, detail) == {lines[2]: Place("helper.py", 3)}
+    assert callers({"scan.py": calling, "helper.py": helper}, detail) == {lines[2]: CodePlace("helper.py", 3)}
 
 
 def test_the_names_are_those_of_triton() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from stallgate.model import Detail, FrozenStruct, HotLine
 from stallgate.project.source_tree import Function, SourceTree
 
-TRITON = "triton/language/standard.py"
+TRITON_LIBRARY = "triton/language/standard.py"
 
 CALLED_AS = {
     "_log2": ("sort_impl", "sort", "topk", "bitonic_merge", "flip"),
@@ -48,14 +48,14 @@ MOST_KEPT = 40
 """So many of a kernel's own lines are kept at most: with as many, some that have samples are not known."""
 
 
-class Place(FrozenStruct, frozen=True):
+class CodePlace(FrozenStruct, frozen=True):
     """A line of one of the variant's files."""
 
     file: str
     line: int
 
 
-def callers(sources: Mapping[str, str], detail: Detail) -> dict[HotLine, Place]:
+def callers(sources: Mapping[str, str], detail: Detail) -> dict[HotLine, CodePlace]:
     """Line of a library -> the line of the variant that called it; without those whose caller is not known.
 
     Args:
@@ -70,7 +70,7 @@ def callers(sources: Mapping[str, str], detail: Detail) -> dict[HotLine, Place]:
         if function.is_kernel:
             functions.setdefault(function.name, []).append(function)
     sampled = _sampled(_reached(functions, detail.kernel), detail)
-    found: dict[HotLine, Place] = {}
+    found: dict[HotLine, CodePlace] = {}
     for line in libraries:
         names = _called_as(line)
         places = {place for function in sampled for place in _calls(function, names - functions.keys())}
@@ -81,7 +81,7 @@ def callers(sources: Mapping[str, str], detail: Detail) -> dict[HotLine, Place]:
 
 def _called_as(line: HotLine) -> set[str]:
     own = (line.function,)
-    return set(CALLED_AS.get(line.function, own) if line.file == TRITON else own)
+    return set(CALLED_AS.get(line.function, own) if line.file == TRITON_LIBRARY else own)
 
 
 def _reached(functions: Mapping[str, list[Function]], kernel: str) -> list[Function]:
@@ -112,7 +112,7 @@ def _sampled(reached: Iterable[Function], detail: Detail) -> list[Function]:
     return [each for each in reached if any((each.module.path, number) in own for number in each.lines)]
 
 
-def _calls(function: Function, names: set[str]) -> Iterator[Place]:
+def _calls(function: Function, names: set[str]) -> Iterator[CodePlace]:
     for node in function.nodes:
         if isinstance(node, ast.Call) and names.intersection(_names(node.func)):
-            yield Place(function.module.path, node.lineno)
+            yield CodePlace(function.module.path, node.lineno)

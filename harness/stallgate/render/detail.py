@@ -19,7 +19,7 @@ from stallgate.model import Case, Detail, EntryPoint, FrozenStruct, HotInstructi
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.paths import inside
-from stallgate.render.callers import Place, callers
+from stallgate.render.callers import CodePlace, callers
 from stallgate.render.view import View
 
 MOST_HOT_LINES = 12
@@ -44,7 +44,7 @@ class HotRow(FrozenStruct, frozen=True):
     """The line in the code below, of a library's line that of its caller; empty where it is not there."""
     called: float = 0.0
     """The same of the libraries' lines that it called."""
-    caller: Place | None = None
+    caller: CodePlace | None = None
     """Of a library's line: the line that called it, where that is known."""
 
 
@@ -141,15 +141,15 @@ class _Charged(FrozenStruct, frozen=True):
     """The details of a launch, and who called the lines of libraries."""
 
     detail: Detail
-    callers: dict[HotLine, Place]
+    callers: dict[HotLine, CodePlace]
 
-    def called_by(self, place: Place) -> list[HotLine]:
+    def called_by(self, place: CodePlace) -> list[HotLine]:
         """The lines of libraries that a line called."""
         return [line for line, caller in self.callers.items() if caller == place]
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[CodePlace]:
         """The lines of the variant with samples, their own or a library's."""
-        own = [Place(line.file, line.line) for line in self.detail.lines if not line.library and line.samples]
+        own = [CodePlace(line.file, line.line) for line in self.detail.lines if not line.library and line.samples]
         return list(dict.fromkeys([*own, *self.callers.values()]))
 
 
@@ -191,7 +191,7 @@ def _anchor_of(instruction: HotInstruction, anchors: dict[tuple[str, int], str])
     return anchors.get((instruction.file, instruction.line), "")
 
 
-def _own_row(charged: _Charged, place: Place, texts: dict[str, str], anchors: dict[tuple[str, int], str]) -> HotRow:
+def _own_row(charged: _Charged, place: CodePlace, texts: dict[str, str], anchors: dict[tuple[str, int], str]) -> HotRow:
     """A line of the variant; one without samples of its own is there for what it called."""
     detail, called = charged.detail, charged.called_by(place)
     own = (line for line in detail.lines if not line.library and (line.file, line.line) == (place.file, place.line))
@@ -328,11 +328,11 @@ class _Samples:
         return state_words(states.most_common(1)[0][0]) if states else ""
 
 
-def _found_at(known: Sequence[_Charged]) -> Iterator[tuple[Place, HotLine]]:
+def _found_at(known: Sequence[_Charged]) -> Iterator[tuple[CodePlace, HotLine]]:
     """Hot lines with the line of the variant that is charged with them: itself, or the caller."""
     for charged in known:
         for line in charged.detail.lines:
-            caller = charged.callers.get(line) if line.library else Place(line.file, line.line)
+            caller = charged.callers.get(line) if line.library else CodePlace(line.file, line.line)
             if caller is not None and line.samples:
                 yield caller, line
 
