@@ -16,6 +16,8 @@ from tests.cli.test_failures import said
 from tests.fleet.conftest import PROBLEMS, VARIANTS, WORKLOADS, FleetTree
 
 KILLS = 3
+PATIENT = ("--wait", "300")
+"""On a busy machine a worker takes a minute to start again."""
 
 
 def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree) -> None:
@@ -24,7 +26,7 @@ def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree)
     expected = fleet.latest
     killer = Killer(fleet.tmp, KILLS)
     killer.start()
-    done = fleet.run("profile", "--on", "local", FAKE_NCU_PAUSE="0.1")
+    done = fleet.run("profile", "--on", "local", *PATIENT, FAKE_NCU_PAUSE="0.1")
     killer.join(timeout=10)
     assert done.returncode == 0, done.stderr
     assert killer.killed == KILLS
@@ -110,8 +112,7 @@ def nothing_is_lost_or_doubled(folder: Path) -> None:
     assert len(set(attempts)) == len(attempts) == len(PROBLEMS) * len(WORKLOADS)
     assert {found["attempt"] for found in run["cases"]} == set(attempts)
     environments = [attempt["environment"] for attempt in run["attempts"]]
-    assert len({found["uuid"] for found in environments}) > 1
-    assert all(found["host"] for found in environments)
+    assert all(found["host"] and found["uuid"].startswith("GPU-fake-one-") for found in environments)
     assert len(list((folder / "ncu").glob("*.ncu-rep"))) == len(attempts)
 
 
@@ -128,7 +129,7 @@ def nothing_is_left(tmp: Path) -> None:
 def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> None:
     case = "cumprod/adaptive_scan/default/page"
     variables = {"FAKE_GPUS": "2", "FAKE_NCU": "host_lost", "FAKE_NCU_CASE": case, "FAKE_NCU_PAUSE": "0.2"}
-    done = fleet.run("profile", "--on", "local", "cumprod", "-w", "page", **variables)
+    done = fleet.run("profile", "--on", "local", *PATIENT, "cumprod", "-w", "page", **variables)
     assert done.returncode == 3, done.stderr
     run = msgspec.json.decode((fleet.latest / "run.json").read_bytes())
     outcomes = {"/".join(found["case"].values()): (found["outcome"], found["reason"]) for found in run["cases"]}

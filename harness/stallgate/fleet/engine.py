@@ -305,8 +305,7 @@ def opened(cluster: Cluster, wait_s: float) -> Iterator[Engine]:
         NotMeasured: no scheduler answers.
         BadArgument: the cluster's class does not exist, or does not take its options.
     """
-    settings = {"distributed.scheduler.allowed-failures": MOST_LOST, "distributed.comm.timeouts.connect": _CONNECT_S}
-    with dask.config.set(settings), _quiet():
+    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_LOST}), _quiet():
         if cluster.scheduler:
             with _client(cluster.scheduler) as client:
                 yield Engine(client, wait_s)
