@@ -140,7 +140,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[Project, list[ReadRun
     """Makes the commands of a tree whose runs are generated. Figures have their titles, and are not drawn."""
     monkeypatch.setattr(out, "width", WIDE)
     monkeypatch.setattr(err, "width", WIDE)
-    monkeypatch.setattr(pictures, "drawing", lambda _layout: Drawing(png=b"", svg=""))
+    monkeypatch.setattr(pictures, "drawing", lambda layout: Drawing(lay_out=layout, svg=""))
     monkeypatch.setattr(index, "page_svg", lambda *_: "<svg></svg>")
     monkeypatch.setattr(compare_page, "page_svg", lambda *_: "<svg></svg>")
     monkeypatch.setattr(page_module, "_write", lambda result, file, _picture: result.folder / file)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.history import StoredJudgement, StoredVerdict
+from stallgate.compare.history import StoredRun
 from stallgate.judge.headroom import badness
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.judge.verdicts import Judgement
@@ -16,6 +17,7 @@ from stallgate.project.load import Project
 from stallgate.render.next_command import next_command, to_mend
 from stallgate.render.results_line import results_line
 from stallgate.render.run_word import said_of
+from stallgate.runs.outlines import StoredJudgement, StoredVerdict
 from tests.judge.judging import case, judged, run_of, usual
 
 
@@ -77,14 +79,15 @@ def test_lists_have_the_word_of_the_page(repository: Project, reason: str) -> No
     later = [other for other in ORDER if reason in ORDER and ORDER.index(other) > ORDER.index(reason)]
     for found in ([reason], [*later, reason], [reason, *later]):
         verdicts = [verdict(each) for each in found]
-        headline = said_of(run_of(repository, usual()), judgement(*verdicts)).words
-        stored = StoredJudgement(3, [StoredVerdict(v.status, v.reason) for v in verdicts])
-        assert (headline, stored.mark, stored.status) == OPEN[reason]
+        headline = said_of(run_of(repository, usual()), judgement(*verdicts), repository.catalogue).words
+        kept = StoredJudgement(3, [StoredVerdict(v.status, v.reason) for v in verdicts])
+        stored = StoredRun(folder=Path("run"), judgement=kept)
+        assert (headline, stored.mark, stored.answer) == OPEN[reason]
 
 
 def test_a_warning_is_no_answer_of_a_run() -> None:
     straddles, stale = StoredVerdict("undecided", "straddles", warning=True), StoredVerdict("not_measured", "absent")
-    assert StoredJudgement(3, [straddles, stale]).mark == "○ not measured"
+    assert StoredRun(folder=Path("run"), judgement=StoredJudgement(3, [straddles, stale])).mark == "○ not measured"
 
 
 # --- what the gate does not look at -----------------------------------------------------------------------------------
@@ -106,4 +109,4 @@ def test_a_configuration_that_is_not_gated_does_not_make_the_results_wrong(repos
     (note,) = [note for note in judged(repository, [*usual(), wrong]).notes if "wide" in note]
     assert note == "blocked_scan (wide) on square is not gated, and its result is wrong: 7 elements are wrong"
     alone = results_line(_Result(repository, [wrong]))  # type: ignore[arg-type]
-    assert alone.words.startswith("Results wrong: 1 of 1 cases")
+    assert alone.words.startswith("Results wrong: 1 of 1 case.")

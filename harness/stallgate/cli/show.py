@@ -14,7 +14,7 @@ from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.cli.sweep_found import SweepFindings, sweep_findings
-from stallgate.compare.history import StoredRun, answer_of, listed_runs
+from stallgate.compare.history import StoredRun, gate_answer, listed_runs
 from stallgate.compare.two_runs import main_metrics
 from stallgate.errors import BadArgument
 from stallgate.judge.bounds import terms_of
@@ -270,7 +270,7 @@ def _run_shown(result: JudgedRun, facts: RunFacts, swept: SweepFindings | None) 
         created=result.run.created,
         gpus=gpus_of(result.run),
         complete=result.run.complete,
-        verdict=answer_of(_judged_now(result.judgement, facts.kind)) or "not_judged",
+        verdict=gate_answer(_judged_now(result.judgement, facts.kind)) or "not_judged",
         stages=result.judgement.stages,
         cases=facts.cases,
         metrics=facts.metrics,

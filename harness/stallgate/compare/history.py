@@ -48,7 +48,7 @@ class StoredRun(FrozenStruct, frozen=True, kw_only=True):
     @property
     def answer(self) -> Status | None:
         """The gate's latest answer for the whole run, as a verdict's status; None where nothing was asked."""
-        return answer_of(self.judgement) if self.judgement is not None else None
+        return gate_answer(self.judgement) if self.judgement is not None else None
 
     @property
     def mark(self) -> str:
@@ -65,7 +65,7 @@ class StoredRun(FrozenStruct, frozen=True, kw_only=True):
         return "".join(filter(str.isdigit, created))[:14], self.folder.name
 
 
-def answer_of(judgement: StoredJudgement) -> Status | None:
+def gate_answer(judgement: StoredJudgement) -> Status | None:
     """The gate's answer for a whole run, as a verdict's status; None where nothing was asked."""
     if judgement.exit_status is None:
         return None

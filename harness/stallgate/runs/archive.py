@@ -92,7 +92,7 @@ def _kept(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def unpack(name: ArchiveName, content: bytes, folder: Path) -> None:
+def unpack_run(name: ArchiveName, content: bytes, folder: Path) -> None:
     """Unpacks a run into an empty folder, and checks that it is the run that was packed.
 
     Raises:

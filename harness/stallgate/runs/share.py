@@ -23,7 +23,7 @@ from stallgate.project.layout import baseline_file, baseline_files
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.yardsticks import read_baseline
-from stallgate.runs.archive import ArchiveName, identity_of, pack_run, unpack
+from stallgate.runs.archive import ArchiveName, identity_of, pack_run, unpack_run
 from stallgate.runs.folder import SWEEP_FILE, write_whole
 from stallgate.runs.outlines import outlined_runs
 from stallgate.runs.remote import Remote
@@ -155,7 +155,7 @@ def _bring(reports: Path, remote: Remote, name: ArchiveName) -> None:
     content = remote.read(f"{_RUNS}/{name.file}")
     target = inside(reports, name.run)
     with _beside(reports) as folder:
-        unpack(name, content, folder)
+        unpack_run(name, content, folder)
         try:
             os.rename(folder, target)  # noqa: PTH104  (never into a folder that is there)
         except OSError:
