@@ -372,6 +372,9 @@ class Files:
             if moved and time is not None:
                 yield Fact("roofline", 1e9 * moved / time.median, "byte/s")
                 yield Fact("roofline", done / (1e9 * moved / time.median), "FLOP/byte")
+            peak = self.detail.get((case.key, f"{names[0][:2]}_peak_rate"))
+            if peak is not None:
+                yield Fact("roofline", peak.median / 1e9, "GB/s", names=("by its counters",))
 
     def of_metric(self, case: Case, metric: str, *, in_panel: bool = False) -> list[Fact]:
         """The median of a metric; in its panel also the lowest and highest sample, and what it is judged by."""
