@@ -33,6 +33,9 @@ UNITS |= {"%": ("%", 1.0), "FLOP/byte": ("flop/byte", 1.0)}
 UNITS |= {sign: ("", factor) for sign, factor in (("M", 1e6), ("G", 1e9), ("T", 1e12))}
 """What is printed behind a number -> its unit without a prefix, and the factor that the prefix stands for."""
 
+UNITS_OF_LIMIT = {"dram_throughput": "DRAM", "l2_throughput": "L2", "l1_throughput": "L1", "sm_throughput": "SM"}
+"""Metric -> what the sentence on the limit of a case calls its unit."""
+
 KEY = ("problem", "variant", "configuration", "workload")
 SMALL_STATE = 0.75
 """Warp states below this share, in per cent, in every case are drawn together."""
@@ -214,6 +217,8 @@ class Files:
         facts += [Fact("count", number, names=("target",)) for number in counted.values()]
         right = [result for result in self._judged_cases if result["outcome"] == "profiled"]
         facts += [Fact("count", len(cases), names=("cases",)) for cases in (right, self._judged_cases)]
+        bars = [fact.value for case in self.cases for metric in self.metrics for fact in self.headroom(case, metric)]
+        facts += [Fact("scale", 1.1 * max(bars), names=("half a bar",))] if bars else []
         return facts + [Fact("count", number, names=(word,)) for word, number in self._tally.items()]
 
     @property
@@ -283,7 +288,19 @@ class Files:
         ]
         found += [Fact("state", sum(small), "%", names=("state",)), *self._cycles(case, sum(small))]
         found += self._of_one_more_block(case)
-        return [*found, *self.roofline(case), *self.moved(case), *self._results(case)]
+        return [*found, *self.roofline(case), *self.moved(case), *self._results(case), *self._utilisation(case)]
+
+    def _utilisation(self, case: Case) -> Iterator[Fact]:
+        """How busy each unit is, and how long warps wait, as the sentences on limit and waits name them."""
+        for name, metric in self.metrics.items():
+            share = self.now.get((case.key, name)) if "state" in metric else None
+            if share is not None:
+                words = ("for global and",) if metric["state"] == "long_scoreboard" else ()  # its name stands far off
+                yield Fact("wait", share.median, "%", names=(f"({metric['state']})", *words))
+        for metric, unit in UNITS_OF_LIMIT.items():
+            value = self.now.get((case.key, metric)) or self.detail.get((case.key, metric))
+            if value is not None:
+                yield Fact("unit", value.median, "%", names=(f"{unit} ",))
 
     def _of_one_more_block(self, case: Case) -> list[Fact]:
         """Registers of a thread, and KiB of shared memory of a block, with which one more block fits."""
