@@ -53,10 +53,7 @@ def of_conclusion(words: str, found: Json, where: str) -> Iterator[Statement]:
         said = re.search(r"\bwrong result\b", first[2]) is not None
         if said or tells_of_results(found["verdicts"]):
             yield Statement(("a candidate is wrong",), said, f"{where}'s conclusion ({first[2]})")
-        more = re.search(r", and (\d+) more$", first[2])
-        yield Statement(("fails",), float(more[1] if more else 0) + 1, where)
-        fails = [v for v in found["verdicts"] if v["status"] == "fail" and not v["warning"]]
-        yield Statement(("fails",), float(len(fails)), "gate --json")
+        yield from _misses(first[2], found["verdicts"], where)
     met = re.match(r"(?:all )?(\d+)(?: of (\d+))? targets? met", first[2])
     if met is not None:
         counted = [v["status"] for v in found["verdicts"] if not v["warning"]]
@@ -68,15 +65,35 @@ def of_conclusion(words: str, found: Json, where: str) -> Iterator[Statement]:
             yield Statement((subject,), float(known), "gate --json")
 
 
+_MISS = re.compile(r"(?:(\d+) of (\d+) targets missed: .*?|missed) by ([\d.,]+ (?:points?|%)|[\d.,]+)")
+"""How many targets are missed, of how many, where they are several; and how far the worst is."""
+
+
+def _misses(words: str, verdicts: list[Json], where: str) -> Iterator[Statement]:
+    """How many targets are missed, of how many."""
+    said = _MISS.search(words)
+    if said is None:
+        return
+    counted = [v for v in verdicts if not v["warning"]]
+    missed = [
+        v for v in counted if v["status"] == "fail" and v["value"]["median"] is not None and v["bound"] is not None
+    ]
+    yield Statement(("fails",), float(said[1] or 1), where)
+    yield Statement(("fails",), float(len(missed)), "gate --json")
+    if said[2]:
+        yield Statement(("targets judged",), float(said[2]), where)
+        yield Statement(("targets judged",), float(sum(v["metric"] is not None for v in counted)), "gate --json")
+
+
 def of_headline(words: str, headline: str) -> Iterator[Statement]:
     """How far the worst target is missed, by the gate's first line and the page's headline."""
     first = _CONCLUSION.search(words)
-    missed = re.match(r"Missed by (.*?)(?: \(\d+ targets missed\))?$", headline)
+    missed = _MISS.search(headline)
     if first is None or missed is None:
         return
-    told = re.search(r"missed by (.*?)(?:, and \d+ more)?$", first[2])
-    yield Statement(("worst miss",), missed[1], "the page")
-    yield Statement(("worst miss",), told[1] if told is not None else "", f"gate ({first[2]})")
+    told = _MISS.search(first[2])
+    yield Statement(("worst miss",), missed[0], "the page")
+    yield Statement(("worst miss",), told[0] if told is not None else "", f"gate ({first[2]})")
 
 
 def of_gate_lines(words: str, verdicts: list[Json]) -> Iterator[Statement]:
