@@ -54,7 +54,7 @@ def test_nothing_is_asked_of_an_import_that_no_stage_was_named_for(
     page = (folder / "report.html").read_text()
     assert '<header class="top plain">' in page
     head = re.sub(r"<[^>]*>", " ", page.partition("<header")[2].partition("</header>")[0])
-    assert "3 launches, 1 ncu report" in head
+    assert "3 launches of " in head
     assert not VERDICT_WORDS.search(head)
     assert "no stage was named for it" in page
     assert not VERDICT_WORDS.search((folder / "summary.md").read_text().partition("###")[0])

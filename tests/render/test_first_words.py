@@ -25,7 +25,7 @@ from stallgate.render.run_word import run_word
 from stallgate.render.template import codes
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_of, waits_of
-from tests.agent.scripted import ScriptedAnswerer, begin, code, looped
+from tests.agent.loop.scripted import ScriptedAnswerer, begin, code, looped
 from tests.judge.judging import (
     STALL,
     TODAY,
@@ -199,7 +199,8 @@ def row(*sizes: float) -> JudgedRow:
 
 
 def test_all_bars_of_a_screen_have_one_scale() -> None:
-    assert bar_scale([row(2.0, 6.8), row(10.0)]) == pytest.approx(11.0)
+    assert bar_scale([row(2.0, 6.8), row(10.0)]) == 10.0
+    assert [bar_scale([row(size)]) for size in (2.1, 5.1, 11.0, 300.0)] == [5.0, 10.0, 20.0, 500.0]
     assert bar_scale([row(0.1)]) == 2.0, "a hair's breadth of headroom does not fill a bar"
     assert bar_scale([]) > 0
 
@@ -213,7 +214,7 @@ def test_a_loop_counts_its_answers_and_says_what_is_missing(tmp_path: Path) -> N
     outcomes = [each.outcome for each in found.tries()]
     said = answers_in_words(found)
     assert said.startswith(f"{len(outcomes)} answer")
-    assert f"{outcomes.count('repeated')} repeated, and not tried again" in said
+    assert f"{outcomes.count('repeated')} repeats, not tried again" in said
     assert "at most 1 round a stage, 1 answer a round" in provenance_of_loop(found)
     assert version_words(journal.versions[0]) == "not measured"
     reading = found.versions[0].reading
@@ -226,5 +227,5 @@ def test_a_loop_counts_its_answers_and_says_what_is_missing(tmp_path: Path) -> N
 
 
 def test_a_command_in_a_sentence_is_code_on_a_page() -> None:
-    assert codes("`a` & b: `c <d>`") == "<code>a</code> &amp; b: <code>c &lt;d&gt;</code>"
+    assert codes("`a` & b: `c <d>`") == "<code><span class="word">a</span></code> &amp; b: <code><span class="word">c</span> <span class="word">&lt;d&gt;</span></code>"
     assert codes("5 ` of <them>") == "5 ` of &lt;them&gt;"

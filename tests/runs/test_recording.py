@@ -23,7 +23,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 def test_profile_replays_the_recording_and_says_so(drawn: DrawnRun) -> None:
     done = drawn.done
     assert done.returncode == 0, done.stderr
-    assert "A RECORDING, nothing was measured here" in done.stdout
+    assert "nothing was measured here" in done.stdout
     run = json.loads((drawn.folder / "run.json").read_text())
     assert run["kind"] == "recorded"
     assert run["origins"]["cumprod"]["path"].startswith("reports/recorded/")
@@ -36,7 +36,7 @@ def test_profile_replays_the_recording_and_says_so(drawn: DrawnRun) -> None:
 
 def test_the_page_says_that_it_is_a_recording(drawn: DrawnRun) -> None:
     page = (drawn.folder / "report.html").read_text()
-    assert "A RECORDING, nothing was measured here" in page
+    assert "nothing was measured here" in page
     assert not re.search(r'<(link|script|img|iframe|object)\b[^>]*(src|href)="(?!data:)', page), "the page is one file"
     pictures = {path.name for path in drawn.folder.glob("*.png")}
     figures = ("targets", "distance", "warp-states", "occupancy")

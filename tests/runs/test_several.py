@@ -45,7 +45,7 @@ def test_all_recordings_are_replayed_into_one_run(stallgate: Stallgate, tree: Pa
     add_problem(tree)
     done = stallgate("profile", "--report")
     assert done.returncode == 0, done.stderr
-    assert "RECORDINGS, nothing was measured here." in done.stdout
+    assert "RECORDED, nothing was measured here." in done.stdout
     run, folder = latest("run.json"), tree / "reports" / "latest"
     assert {name: found["path"] for name, found in run["origins"].items()} == {
         name: f"reports/recorded/h100_sxm/{name}" for name in (FIRST, SECOND)
@@ -68,7 +68,7 @@ def test_named_problems_only(stallgate: Stallgate, tree: Path, latest: Latest) -
     add_problem(tree)
     done = stallgate("profile", SECOND)
     assert done.returncode == 0, done.stderr
-    assert "A RECORDING, nothing was measured here: NVIDIA H100" in done.stdout
+    assert "RECORDED on NVIDIA H100" in done.stdout
     run = latest("run.json")
     assert list(run["origins"]) == [SECOND]
     assert {case["case"]["problem"] for case in run["cases"]} == {SECOND}

@@ -230,5 +230,7 @@ def _idle(view: View) -> str:
         if (time := view.median(case, "duration")) is not None
     ]
     fractions = [f for case in cases if (f := view.median(case, ROOF_FRACTION)) is not None]
-    roof = f"; the slowest {distance_from_roof(min(fractions), view.roof)}" if fractions and view.roof else ""
-    return f"{view.of_problem(view.workload)} ({', '.join(said)}{roof})" if said else view.of_problem(view.workload)
+    slowest = "; the slower one " if len(said) == 2 else "; the slowest " if len(said) > 2 else "; "
+    roof = f"{slowest}{distance_from_roof(min(fractions), view.roof)}" if fractions and view.roof else ""
+    load = f"workload {view.of_problem(view.workload)}"
+    return f"{load}: {', '.join(said)}{roof}" if said else load

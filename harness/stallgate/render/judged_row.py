@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,9 +10,6 @@ from stallgate.model import FrozenStruct, Status
 
 _LEAST_SCALE = 2.0
 """Points or per cent that half of a bar shows at least: smaller distances are small."""
-
-_BAR_MARGIN = 1.1
-"""Half of a bar, over the longest distance beside it: its end stays inside."""
 
 
 class JudgedTarget(FrozenStruct, frozen=True):
@@ -51,6 +49,9 @@ class JudgedRow(FrozenStruct, frozen=True):
 
 
 def bar_scale(rows: Sequence[JudgedRow]) -> float:
-    """What half of a bar shows, the same for all bars of a screen: they are as long as the numbers beside them say."""
-    sizes = [target.size for row in rows for target in row.targets]
-    return max(_LEAST_SCALE, *(_BAR_MARGIN * size for size in sizes)) if sizes else _LEAST_SCALE
+    """What half of a bar shows, the same for all bars of a screen: the first of 2, 5, 10 … with room for all."""
+    longest = max((target.size for row in rows for target in row.targets), default=0.0)
+    if longest <= _LEAST_SCALE:
+        return _LEAST_SCALE
+    power = 10.0 ** math.floor(math.log10(longest))
+    return next(power * step for step in (1, 2, 5, 10) if longest <= power * step)

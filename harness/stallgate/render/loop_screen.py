@@ -155,7 +155,7 @@ def _limit(reading: VersionReading, workload: str) -> str:
     """The distance from the roof; that limit, waits and bytes are on the page of the version's run."""
     fraction = reading.roof_fractions.get(workload)
     far = f"at {percent(fraction)} of the roof's speed" if fraction is not None else "no roof was measured"
-    return f"Limit: {far}; what limits it, what its warps wait for and its bytes are told by its run, {reading.run}"
+    return f"Limit: {far}; its run, {reading.run}, has its limit, waits and bytes"
 
 
 _STATUSES: tuple[Status, ...] = ("pass", "fail", "undecided", "waived", "excused")

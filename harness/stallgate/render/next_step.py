@@ -66,7 +66,7 @@ def _toward_targets(
         return slower
     stops = next((row for row in rows if row.stops), None)
     if stops is not None and not is_of_roof(worst):
-        words = f"{stops.gain_words} above {_roof_of(views, cases[0])}: {_AT_THE_ROOF}"
+        words = f"{stops.gain_words} above {_roof_of(views, cases[0])}, whatever the target says: {_AT_THE_ROOF}"
     elif going is not None:
         words = f"{going.title}, {going.gain_words}: {going.text} {going.tries}".rstrip(".")
     else:
@@ -80,7 +80,7 @@ def _roof_of(views: Sequence[View], case: Case) -> str:
     return roofs[0].name if roofs and roofs[0] is not None else "the roof"
 
 
-_AT_THE_ROOF = "no change of the kernel gains more; waive the target, change it, or move fewer bytes"
+_AT_THE_ROOF = "only fewer bytes gain more; else change the target, or waive it"
 
 _MOST_OTHERS = 3
 """Further cases that miss targets and are named."""
@@ -167,7 +167,7 @@ def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
     first = next((f": {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
-    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}; "
+    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}. To gate it, "
 
 
 def _stage_for_imports(result: JudgedRun, views: Sequence[View]) -> str:
@@ -175,7 +175,7 @@ def _stage_for_imports(result: JudgedRun, views: Sequence[View]) -> str:
     able = stages_that_judge(views[0].project, result) if views else []
     if able:
         return f"name a stage that can judge an imported report: {' or '.join(able)}"
-    return "no stage here can judge an imported report as it is meant; name one of your own"
+    return "name a stage of your own: no stage here can judge an imported report"
 
 
 def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:
@@ -189,7 +189,8 @@ def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextSt
     left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
     far = f"{name} {distance_from_roof(fraction, view.roof)}"
     if left <= _NOTHING_LEFT and view.roof.ceiling != "library":
-        return NextStep(words=f"stop: {far}{f', the most of {len(known)} judged cases' if len(known) > 1 else ''}")
+        others = "; no judged case has more" if len(known) > 1 else ""
+        return NextStep(words=f"stop: {far}{others}")
     first = next((row for row in advised if row.case == case.case.name and not row.stops), None)
     said = f"{first.title}. {first.tries}".rstrip(".") if first is not None else waiting_in_words(view, case, 1)
     return NextStep(words=f"all targets are met; {far}{f'. {said}' if said else ''}")

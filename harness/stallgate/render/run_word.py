@@ -140,8 +140,11 @@ def _read(run: Run) -> str:
     counted = [(len(kernels), "kernel"), (graphs, "CUDA graph"), (launches, "launch")]
     counted += [(wholes["range"], "range"), (wholes["other"], "result")]
     counted = [(count, noun) for count, noun in counted if count] or [(len(run.cases), "case")]
-    counted.append((len(run.attempts), "ncu report"))
-    return ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
+    if len(run.attempts) != 1:
+        counted.append((len(run.attempts), "ncu report"))
+    told = ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
+    report = run.attempts[0].report if len(run.attempts) == 1 else None
+    return f"{told} of {report.rpartition('/')[2]}" if report is not None else told
 
 
 _ENDINGS = {"launch": "es"}

@@ -90,11 +90,12 @@ def _results(sweep: Sweep) -> ResultsLine:
     wrong = sum(trial.state == "wrong_result" for trial in sweep.trials)
     if not right + wrong:
         return ResultsLine(words="Results: not known, no configuration ran to the end", style="open")
-    counted = f"{right} of {right + wrong} trials that ran"
     if not right:
         return ResultsLine(words=f"Results wrong: {wrong} of {wrong} trials that ran", style="fail")
-    left_out = f"; the {wrong} wrong {'one is' if wrong == 1 else 'ones are'} left out" if wrong else ""
-    return ResultsLine(words=f"Results right: {counted}{left_out}", style="pass")
+    if not wrong:
+        return ResultsLine(words=f"Results right: all {right} trials that ran", style="pass")
+    counted = f"{right} of {right + wrong} trials that ran, and what is suggested is among them"
+    return ResultsLine(words=f"Results right: {counted}", style="pass")
 
 
 def _changed(result: SweepResult) -> str:

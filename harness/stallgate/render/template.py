@@ -31,6 +31,7 @@ def _environment() -> jinja2.Environment:
     )
     names = (*_SCRIPTS, *_STYLES, *chain.from_iterable(_MORE_SCRIPTS.values()))
     found.filters["codes"] = codes
+    found.filters["command"] = command_code
     found.globals["inline"] = {name: Markup(_part(name)) for name in names}
     return found
 
@@ -40,7 +41,13 @@ def codes(words: str) -> Markup:
     parts = words.split("`")
     if len(parts) % 2 == 0:  # one of them has no partner
         return Markup(escape(words))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+    return Markup("").join(command_code(part) if n % 2 else part for n, part in enumerate(parts))
+
+
+def command_code(command: str) -> Markup:
+    """A command as HTML. It breaks between its words, and not behind the hyphens of an option."""
+    words = Markup(" ").join(Markup('<span class="word">{}</span>').format(word) for word in command.split(" "))
+    return Markup("<code>{}</code>").format(words)
 
 
 def _policy_tag(more_scripts: tuple[str, ...]) -> Markup:

@@ -129,9 +129,9 @@ def provenance(run: Run) -> str:
     if run.kind != "recorded":
         return f"Measured on {'; '.join(dict.fromkeys(places.values()))}."
     if len(places) == 1:
-        return f"A RECORDING, nothing was measured here: {next(iter(places.values()))}."
+        return f"RECORDED on {next(iter(places.values()))}; nothing was measured here."
     told = "; ".join(f"{problem}: {place}" for problem, place in places.items())
-    return f"RECORDINGS, nothing was measured here. {told}."
+    return f"RECORDED, nothing was measured here. {told}."
 
 
 def _place(run: Run, problem: str) -> str:
