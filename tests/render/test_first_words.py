@@ -227,5 +227,6 @@ def test_a_loop_counts_its_answers_and_says_what_is_missing(tmp_path: Path) -> N
 
 
 def test_a_command_in_a_sentence_is_code_on_a_page() -> None:
-    assert codes("`a` & b: `c <d>`") == "<code><span class="word">a</span></code> &amp; b: <code><span class="word">c</span> <span class="word">&lt;d&gt;</span></code>"
+    a, c, d = (f'<span class="word">{word}</span>' for word in ("a", "c", "&lt;d&gt;"))
+    assert codes("`a` & b: `c <d>`") == f"<code>{a}</code> &amp; b: <code>{c} {d}</code>"
     assert codes("5 ` of <them>") == "5 ` of &lt;them&gt;"
