@@ -21,7 +21,7 @@ from stallgate.judge.suggestion import Standing, SweepResult, sweep_result
 from stallgate.model import CaseResult, Verdict
 from stallgate.project.load import load_project
 from stallgate.runs.conditions import environment_of, origin_of
-from stallgate.runs.folder import SWEEP_FILE
+from stallgate.runs.folder import SWEEP_FILE, load
 from stallgate.runs.journal import load_journal
 from stallgate.runs.store import Store
 from stallgate.runs.sweep import Sweep, load_sweep
@@ -186,7 +186,7 @@ def changed(result: JudgedRun, case: CaseResult) -> str:
     if not then or then[0] is None or now is None:
         return "nothing to compare with"
     share = 100 * (now / then[0] - 1)
-    same = before[0].run.subjects[case.case.problem].digests == result.run.subjects[case.case.problem].digests
+    same = load(before[0].folder).subjects[case.case.problem].digests == result.run.subjects[case.case.problem].digests
     word = "slower" if share > 0 else "faster"
     return f"{near(abs(share), '%')} {word}.*{'though its code is the same' if same else ''}"
 
@@ -327,8 +327,8 @@ def of_loop(drawn: Drawn) -> Answers:
     best, start = journal.best.reading, journal.versions[0].reading
     assert best is not None
     assert start is not None
-    (load,) = best.times
-    time, fraction = best.times[load].median, best.roof_fractions[load]
+    (place,) = best.times
+    time, fraction = best.times[place].median, best.roof_fractions[place]
     tries = list(journal.tries())
     repeated = sum(each.outcome == "repeated" for each in tries)
     run = re.escape(best.run)
@@ -338,17 +338,17 @@ def of_loop(drawn: Drawn) -> Answers:
         "merge": [f"not judged.*meets {met[0]}"],
         "target": [rf"{near(t.value or 0.0, 'µs')} . {near(t.bound or 0.0, 'µs')}" for t in best.targets],
         "distance": [
-            rf"answer {journal.best.name} on {load} {near(time, 'µs')}",
+            rf"answer {journal.best.name} on {place} {near(time, 'µs')}",
             f"{near(100 * fraction, '%')} of the roof",
         ],
-        "limit": [f"what limits it.*{run}"],
-        "waits": [f"what its warps wait for.*{run}"],
-        "bytes": [f"its bytes.*{run}"],
+        "limit": [f"{run}, has its limit"],
+        "waits": [f"{run}, has its limit, waits"],
+        "bytes": [f"{run}, has its limit, waits and bytes"],
         "changed": [
-            f"{near(100 * (1 - time / start.times[load].median), '%')} less time than the start; \\d+ lines? added"
+            f"{near(100 * (1 - time / start.times[place].median), '%')} less time than the start; \\d+ lines? added"
         ],
         "next": [f"stallgate loop --replay {journal.name} --apply"],
-        "where": [re.escape(best.gpu), re.escape(journal.created), f"{len(tries)} answers.*{repeated} repeated"],
+        "where": [re.escape(best.gpu), re.escape(journal.created), f"{len(tries)} answers.*{repeated} repeat"],
     }
 
 

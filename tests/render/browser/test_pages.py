@@ -195,7 +195,7 @@ def test_a_gap_says_why(view: View) -> None:
 
 @pytest.mark.parametrize(
     ("opened", "title", "reason"),
-    [("wrong_result", "Wrong result", "1 of 4 elements are wrong"), ("crashed", "Crashed", "status 9")],
+    [("wrong_result", "Wrong result", "3 of 1073741824 elements are wrong"), ("crashed", "Crashed", "status 9")],
     indirect=["opened"],
 )
 def test_a_failure_is_the_first_thing_said(view: View, title: str, reason: str) -> None:
