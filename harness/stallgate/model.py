@@ -33,8 +33,12 @@ CallDirection = Literal["forward", "backward"]
 """backward: the gradients of the inputs are computed, from a gradient of the result."""
 
 
-class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True):
-    """The base of all nouns: frozen, and strict about what a file may say."""
+class FrozenStruct(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """The base of all nouns: frozen, and strict about what a file may say.
+
+    None is ever part of a cycle, so the garbage collector passes them over: with ten thousand runs, that took a third
+    of the time.
+    """
 
 
 # --- what is computed -------------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_run_more_costs_a_list_next_to_nothing(replayed_square: Path, tree: Path) -> None:
     make_runs(replayed_square, 300)
     times = Times(tree)
-    assert times.warm_list / 300 < 1e-3, "ten thousand would take ten seconds, and take 1.3"
+    assert times.warm_list / 300 < 1e-3, "ten thousand would take ten seconds, and take 0.6"
     assert times.warm_page < times.cold / 2
     text = (tree / "reports/index.html").read_text()
     assert text.count('<th scope="row"><a') + text.count('<th scope="row">2') >= 301
@@ -252,6 +252,7 @@ def test_a_run_more_costs_a_list_next_to_nothing(replayed_square: Path, tree: Pa
 
 @pytest.mark.long
 def test_ten_thousand_runs_are_listed_in_two_seconds_and_drawn_in_five(replayed_square: Path, tree: Path) -> None:
+    """Of processor time, without the start of Python: seconds by the clock depend on what else the machine does."""
     make_runs(replayed_square, 10_000)
     times = Times(tree)
     assert times.warm_list < 2

@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import astuple
 
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import MARKS, spaced, status_label
 from stallgate.judge.reasons import OPEN, STATUS_OF_REASON, open_reason
-from stallgate.model import Case, FrozenStruct, Role, Status
+from stallgate.model import Case, FrozenStruct, Role, State, Status
 from stallgate.runs.outlines import (
     CaseOutline,
     Circumstances,
@@ -119,30 +120,48 @@ class _Table(FrozenStruct, frozen=True):
 
 _NO_TABLE = _Table(gaps=["there is no metrics.csv"])
 
-_GAPS = "gaps"
+_GAPS, _CASES = "gaps", "cases"
 _METRIC = "metric/"
 
+_SummaryCells = tuple[State, float | None, float | None, float | None, int, str]
+"""The fields of a summary: without their names, the store is half as large."""
+
 _gaps_decoder = msgspec.msgpack.Decoder(list[str])
-_metric_decoder = msgspec.msgpack.Decoder(list[tuple[Case, Summary]])
+_cases_decoder = msgspec.msgpack.Decoder(list[Case])
+_metric_decoder = msgspec.msgpack.Decoder(list[_SummaryCells | None])
 
 
 def _tables(store: Store, metrics: list[str]) -> dict[Path, _Table]:
     """Folder -> its table, of every folder that has one."""
-    found = store.parts(_table_source(), [_GAPS, *(_METRIC + metric for metric in metrics)])
+    found = store.parts(_table_source(), [_GAPS, _CASES, *(_METRIC + metric for metric in metrics)])
+    decoded: dict[bytes, list[Case]] = {}  # most runs have the same cases
+    for parts in found.values():
+        if parts[_CASES] not in decoded:
+            decoded[parts[_CASES]] = _cases_decoder.decode(parts[_CASES])
     return {
         folder: _Table(
-            gaps=_gaps_decoder.decode(parts.pop(_GAPS)),
+            gaps=_gaps_decoder.decode(parts[_GAPS]),
             summaries={
-                name.removeprefix(_METRIC): dict(_metric_decoder.decode(content)) for name, content in parts.items()
+                name.removeprefix(_METRIC): _by_case(decoded[parts[_CASES]], content)
+                for name, content in parts.items()
+                if name.startswith(_METRIC)
             },
         )
         for folder, parts in found.items()
     }
 
 
+def _by_case(cases: list[Case], content: bytes) -> dict[Case, Summary]:
+    """Case -> its summary, of the cases that have one."""
+    known = zip(cases, _metric_decoder.decode(content), strict=True)
+    return {case: Summary(*cells) for case, cells in known if cells is not None}
+
+
 @cache
 def _table_source() -> Source:
-    return Source(name="table", files=("metrics.csv",), read=_read_table, version=shape_of(Case, Summary))
+    return Source(
+        name="table", files=("metrics.csv",), read=_read_table, version=shape_of(Case, Summary, _SummaryCells)
+    )
 
 
 def _read_table(folder: Path) -> KeptParts:
@@ -150,12 +169,14 @@ def _read_table(folder: Path) -> KeptParts:
     try:
         summaries = read_summaries(folder / "metrics.csv", None)
     except (OSError, ValueError) as error:
-        return {_GAPS: msgspec.msgpack.encode([reason_in_words(folder, "metrics.csv", error)])}
-    by_metric: dict[str, list[tuple[Case, Summary]]] = {}
-    for (case, metric), summary in summaries.items():
-        by_metric.setdefault(metric, []).append((case, summary))
-    kept = {_METRIC + metric: msgspec.msgpack.encode(found) for metric, found in by_metric.items()}
-    return {_GAPS: msgspec.msgpack.encode([]), **kept}
+        gaps = [reason_in_words(folder, "metrics.csv", error)]
+        return {_GAPS: msgspec.msgpack.encode(gaps), _CASES: msgspec.msgpack.encode([])}
+    cases = list(dict.fromkeys(case for case, _ in summaries))
+    kept = {_GAPS: msgspec.msgpack.encode([]), _CASES: msgspec.msgpack.encode(cases)}
+    for metric in dict.fromkeys(metric for _, metric in summaries):
+        found = [summaries.get((case, metric)) for case in cases]
+        kept[_METRIC + metric] = msgspec.msgpack.encode([each and astuple(each) for each in found])
+    return kept
 
 
 def read_summaries(path: Path, metrics: Collection[str] | None) -> Summaries:

@@ -12,7 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from msgspec import convert
 from msgspec.structs import astuple
@@ -136,7 +136,7 @@ def from_csv(path: Path, metrics: Collection[str] | None) -> list[MetricRow]:
     """
     columns = list(METRIC_COLUMNS)
     known = (columns, columns[: columns.index("name")])  # before imported cases had names, the table had none
-    launch, metric = columns.index("launch"), columns.index("metric")
+    metric = columns.index("metric")
     csv.field_size_limit(_LONGEST_CELL)
     rows = []
     with io.TextIOWrapper(open_bounded(path, LARGEST_TABLE), encoding="utf-8", newline="") as file:
@@ -146,7 +146,7 @@ def from_csv(path: Path, metrics: Collection[str] | None) -> list[MetricRow]:
             whole = heads in known
             for line in lines:
                 whole = whole and len(line) == len(heads)
-                if whole and not line[launch] and (metrics is None or line[metric] in metrics):
+                if whole and not line[_LAUNCH] and (metrics is None or line[metric] in metrics):
                     rows.append(_from_text(line))
         except csv.Error as error:
             raise ValueError(str(error)) from None
@@ -160,9 +160,21 @@ _LONGEST_CELL = 2**31 - 1
 
 
 def _from_text(line: list[str]) -> MetricRow:
-    """A row of a whole call."""
-    cells = dict(zip(METRIC_COLUMNS, line, strict=False))
-    return convert({**cells, "launch": None, "value": cells["value"] or math.nan}, MetricRow, strict=False)
+    """A row of a whole call; cells other than value and state may be any text.
+
+    Raises:
+        ValueError: the value is no number, or there is no such state.
+    """
+    cells: list[Any] = list(line)
+    cells[_LAUNCH] = None
+    cells[_VALUE] = convert(line[_VALUE], float, strict=False) if line[_VALUE] else math.nan
+    if line[_STATE] not in _STATES:
+        raise ValueError(f"there is no state {line[_STATE]!r}")
+    return MetricRow(*cells)
+
+
+_LAUNCH, _VALUE, _STATE = (list(METRIC_COLUMNS).index(name) for name in ("launch", "value", "state"))
+_STATES = frozenset(get_args(State))
 
 
 # --- several launches of one call -------------------------------------------------------------------------------------

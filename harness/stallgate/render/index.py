@@ -236,7 +236,7 @@ def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits, files: Col
         problems=[listed.problem],
         files=[],
         commits=[commits.shown(listed.time)] if listed.time.commit else [],
-        when=listed.time.created,
+        when=_moment(listed.time.created),
         replays=[],
         measured=listed.timed,
         status="",
@@ -257,7 +257,7 @@ def _looped(listed: LoopListed, stored: StoredRun, commits: _Commits, files: Col
         problems=[listed.problem],
         files=[],
         commits=[commits.shown(listed.time)] if listed.time.commit else [],
-        when=listed.time.created,
+        when=_moment(listed.time.created),
         replays=[],
         measured=listed.accepted,
         status="",
@@ -285,8 +285,8 @@ def _facts(stored: StoredRun, commits: _Commits) -> dict[str, Any]:
         "problems": run.problems if run.kind != "imported" else [],
         "files": run.files,
         "commits": list(dict.fromkeys(commits.shown(time) for time in times if time.commit)),
-        "when": run.time.created,
-        "replays": list(dict.fromkeys(time.created for time in times)) if run.replays else [],
+        "when": _moment(run.time.created),
+        "replays": list(dict.fromkeys(_moment(time.created) for time in times)) if run.replays else [],
         "measured": f"{run.outcomes.get('profiled', 0)} of {run.cases}",
     }
 
@@ -482,7 +482,7 @@ class _Place:
         self, time: MeasurementTime, found: Circumstances, case: Case, points: dict[str, Measurement]
     ) -> TrendTableRow:
         return TrendTableRow(
-            when=time.created,
+            when=_moment(time.created),
             commit=self._commits.shown(time) if time.commit else None,
             conditions=self._words(found),
             variant=case.display_name,
@@ -503,6 +503,11 @@ class _Place:
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _moment(time: str) -> str:
+    """A time in UTC without the letters of ISO 8601."""
+    return time.replace("T", " ").replace("Z", "")
 
 
 def _who(case: Case) -> tuple[str, str]:

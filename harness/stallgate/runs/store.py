@@ -126,8 +126,8 @@ class Store:
         except sqlite3.Error:
             return {}
         self._forget(source, known.keys() - marks.keys())
-        complete = {name for name, parts in found.items() if not (known[name].parts & {*wanted}) - parts.keys()}
-        return {name: parts for name, parts in found.items() if name in complete}
+        there = {names: names.intersection(wanted) for names in {mark.parts for mark in known.values()}}
+        return {name: parts for name, parts in found.items() if there[known[name].parts] <= parts.keys()}
 
     def _keep(self, source: Source, read: Mapping[str, tuple[str, KeptParts]]) -> None:
         """Keeps what was read, if there is a place for it."""
@@ -254,8 +254,11 @@ def _transaction(file: sqlite3.Connection) -> Iterator[None]:
 
 
 def _known(file: sqlite3.Connection, source: Source) -> dict[str, _Mark]:
-    rows = file.execute("SELECT folder, mark, parts FROM marks WHERE source = ?", (source.name,))
-    return {os.fsdecode(_bytes(folder)): _Mark(mark, frozenset(str(parts).split("\n"))) for folder, mark, parts in rows}
+    rows = file.execute("SELECT folder, mark, parts FROM marks WHERE source = ?", (source.name,)).fetchall()
+    names = {
+        parts: frozenset(str(parts).split("\n")) for parts in {row[2] for row in rows}
+    }  # most folders have the same
+    return {os.fsdecode(_bytes(folder)): _Mark(mark, names[parts]) for folder, mark, parts in rows}
 
 
 def _contents(file: sqlite3.Connection, source: Source, part: str) -> Iterator[tuple[str, bytes]]:

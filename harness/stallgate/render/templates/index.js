@@ -15,7 +15,8 @@
     Array.from(body.rows).forEach(function (row) {
       var fits = !row.hidden && selects.every(function (select) { return matches(row, select); });
       kept += fits;
-      row.style.display = fits && kept <= room ? "" : "none";
+      var shown = fits && kept <= room ? "" : "none";
+      if (row.style.display !== shown) { row.style.display = shown; }
     });
     var words = kept === all ? "" : kept + " of " + all + " runs";
     if (kept > room) { words = "the first " + room + " of " + (words || all + " runs"); }
@@ -30,5 +31,6 @@
   // tables.js filters by words and sorts: what it leaves is narrowed after it
   document.querySelector('[data-filter="runs"]').addEventListener("input", function () { setTimeout(anew); });
   table.tHead.addEventListener("click", function () { setTimeout(anew); });
+  table.classList.add("paged");
   narrow();  // a browser keeps what was chosen when the page is loaded again
 })();
