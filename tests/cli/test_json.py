@@ -364,6 +364,8 @@ def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path, comm
         "import": ["x.ncu-rep"],
         "capture": ["true"],
         "compare": ["run"],
+        "push": ["elsewhere"],
+        "pull": ["elsewhere"],
         "prompt": ["cumprod/blocked_scan"],
         "baseline": ["run"],
         "show": ["runs"],

@@ -296,8 +296,7 @@ class Files:
         for name, metric in self.metrics.items():
             share = self.now.get((case.key, name)) if "state" in metric else None
             if share is not None:
-                words = ("for global and",) if metric["state"] == "long_scoreboard" else ()  # its name stands far off
-                yield Fact("wait", share.median, "%", names=(f"({metric['state']})", *words))
+                yield Fact("wait", share.median, "%", names=(f"({metric['state']})",))
         for metric, unit in UNITS_OF_LIMIT.items():
             value = self.now.get((case.key, metric)) or self.detail.get((case.key, metric))
             if value is not None:

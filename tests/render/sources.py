@@ -7,6 +7,7 @@ the page stands for. What the files say in words may stand in a text as it is.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -85,10 +86,12 @@ class Sources:
 
     def _kind(self, text: Text, number: Shown) -> str:
         facts = self._of_cell(text, number) if text.attributes.get("data-value") else self._about(text, number)
-        near = text.words[max(0, number.start - NEAR) : number.end + NEAR].lower()
+        bracket = text.words.find(")", number.end) + 1  # a name in brackets may stand behind several words
+        near = text.words[max(0, number.start - NEAR) : max(number.end + NEAR, bracket)].lower()
         named = (fact for fact in facts if not fact.names or any(name.lower() in near for name in fact.names))
         if text.words[: number.start].endswith("<"):
-            return next((fact.kind for fact in named if 0 < abs(fact.value) < number.value), "")
+            is_limit = math.log10(number.value).is_integer() if number.value > 0 else False
+            return next((fact.kind for fact in named if is_limit and 0 < abs(fact.value) < number.value), "")
         return next((fact.kind for fact in named if fact.is_in(number)), "")
 
     def _rank(self, text: Text) -> int:
@@ -114,9 +117,10 @@ class Sources:
         unit = spread.unit if spread is not None and number.has_unit else ""
         if not text.attribute and not NUMBER.search(text.words[: number.start]):
             yield Fact("cell", abs(float(str(given["data-value"]))), unit)
+        elif spread is not None and text.words[number.end :].startswith(" sample"):
+            yield Fact("cell", len(spread.values))
         elif spread is not None:
             yield from (Fact("cell", value, unit) for value in (spread.low, spread.high))
-            yield Fact("cell", len(spread.values), names=("sample",))
 
     def _about(self, text: Text, number: Shown) -> Iterator[Fact]:
         """What may be said where a number stands."""

@@ -138,7 +138,7 @@ def test_the_page_holds_every_trial_and_loads_nothing(repository: Project, trial
     assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', page)) == {"../index.html"}
     assert re.findall(r"url\((?!#)[^)]*\)", page) == []
     table = page[page.index('<table id="trials"') :]
-    assert table[: table.index("</table>")].count("<tr>") == 1 + len(sweep.trials)
+    assert table[: table.index("</table>")].count("<tr") == 1 + len(sweep.trials)
     assert page.count("<details>") == 1
 
 
