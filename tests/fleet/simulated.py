@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dask
@@ -53,7 +53,13 @@ def simulated_part(content: bytes, size: int, steps: int, seconds: float) -> byt
     order = order_of(content)
     for number in range(steps):
         tell_step(order.topic, order.name, f"cumprod/blocked_scan/default/workload-{number // 8}", "sample 2 of 5")
-        time.sleep(seconds / steps)
+    time.sleep(seconds)
+    return _random(size)
+
+
+@cache
+def _random(size: int) -> bytes:
+    """The same bytes for every task of a process: they cannot be compressed."""
     return os.urandom(size)
 
 
@@ -207,7 +213,7 @@ def main() -> int:
     parser.add_argument("--part", type=int, default=250_000, help="bytes of a part of a run")
     parser.add_argument("--steps", type=int, default=40, help="that a task tells: five cases with eight each")
     parser.add_argument("--seconds", type=float, default=0.0, help="that a task takes")
-    os.environ["DASK_LOGGING__DISTRIBUTED"] = "critical"  # read by the processes that are started
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # read by the processes that are started
     with suppress(KeyboardInterrupt):
         print(json.dumps(simulate(parser.parse_args()), indent=1))
     return 0

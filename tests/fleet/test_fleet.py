@@ -104,6 +104,31 @@ def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> 
     nothing_is_left(fleet.tmp)
 
 
+def test_what_a_worker_could_not_measure_is_resumed(fleet: FleetTree) -> None:
+    words = ("--on", "local", *PATIENT)
+    fails = {"FAKE_NCU": "no_torch_at_case", "FAKE_NCU_CASE": "cumprod/copy_roof/default/page"}
+    done = fleet.run("profile", "cumprod", *words, FAKE_GPUS="2", **fails)
+    assert done.returncode == 3, done.stderr
+    said(done, "GPU-fake-one-", "cannot import torch", "--resume")
+    folder, begun = fleet.latest, outcomes_of(fleet.latest)
+    assert {case.rpartition("/")[2] for case, (outcome, _) in begun.items() if outcome == "profiled"} == {"square"}
+    assert {case.rpartition("/")[2] for case, (outcome, _) in begun.items() if outcome == "planned"} == {"page"}
+    done = fleet.run("profile", "--resume", "latest", *words, FAKE_GPUS="2")
+    assert done.returncode == 0, done.stderr
+    ended = outcomes_of(folder)
+    assert {outcome for outcome, _ in ended.values()} == {"profiled"}
+    assert {case: found for case, found in ended.items() if case.endswith("/square")} == {
+        case: found for case, found in begun.items() if case.endswith("/square")
+    }, "what was measured is not measured again"
+    nothing_is_left(fleet.tmp)
+
+
+def outcomes_of(folder: Path) -> dict[str, tuple[str, str | None]]:
+    """Case -> its outcome, and the attempt that it is from."""
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    return {"/".join(found["case"].values()): (found["outcome"], found["attempt"]) for found in run["cases"]}
+
+
 def test_gpu_models_have_runs_of_their_own(fleet: FleetTree) -> None:
     variables = {"FAKE_GPUS": "2", "FAKE_GPU_NAME": "NVIDIA H200,NVIDIA H100 PCIe"}
     words = ("profile", "cumprod", "-w", "page", "--on", "local")
