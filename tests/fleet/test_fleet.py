@@ -106,7 +106,7 @@ def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> 
 
 def test_what_a_worker_could_not_measure_is_resumed(fleet: FleetTree) -> None:
     words = ("--on", "local", *PATIENT)
-    fails = {"FAKE_NCU": "no_torch_at_case", "FAKE_NCU_CASE": "cumprod/copy_roof/default/page"}
+    fails = {"FAKE_NCU": "no_torch", "FAKE_NCU_CASE": "cumprod/copy_roof/default/page"}
     done = fleet.run("profile", "cumprod", *words, FAKE_GPUS="2", **fails)
     assert done.returncode == 3, done.stderr
     said(done, "GPU-fake-one-", "cannot import torch", "--resume")
