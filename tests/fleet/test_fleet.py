@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,9 @@ import pandas as pd
 from tests.cli.test_failures import said
 from tests.fleet.conftest import PROBLEMS, VARIANTS, WORKLOADS, FleetTree
 
-KILLS = 3
+FATAL = ("cumprod/blocked_scan/default/page", "cumfold/two_pass_scan/default/square", "cumtake/copy_roof/default/page")
+"""A worker is killed when it comes to one of these cases for the first time; each is of another part."""
+
 PATIENT = ("--wait", "300")
 """On a busy machine a worker takes a minute to start again."""
 
@@ -24,12 +23,13 @@ def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree)
     alone = fleet.run("profile")
     assert alone.returncode == 0, alone.stderr
     expected = fleet.latest
-    killer = Killer(fleet.tmp, KILLS)
-    killer.start()
-    done = fleet.run("profile", "--on", "local", *PATIENT, FAKE_NCU_PAUSE="0.1")
-    killer.join(timeout=10)
+    struck = fleet.root.parent / "struck"
+    struck.mkdir()
+    lost = {"FAKE_NCU": "host_lost", "FAKE_NCU_CASE": ",".join(FATAL), "FAKE_NCU_STRUCK": str(struck)}
+    done = fleet.run("profile", "--on", "local", *PATIENT, **lost)
     assert done.returncode == 0, done.stderr
-    assert killer.killed == KILLS
+    assert {path.name for path in struck.iterdir()} == {name.replace("/", ".") for name in FATAL}
+    assert len({path.read_text() for path in struck.iterdir()}) == len(FATAL), "each kill ended a worker of its own"
     assert fleet.latest != expected
     assert numbers_of(fleet.latest).equals(numbers_of(expected))
     assert verdicts_of(fleet.latest) == verdicts_of(expected)
@@ -37,42 +37,8 @@ def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree)
     nothing_is_left(fleet.tmp)
 
 
-class Killer(threading.Thread):
-    """Kills the workers of parts that run, each of another part; no part is lost twice."""
-
-    def __init__(self, tmp: Path, kills: int) -> None:
-        super().__init__(daemon=True)
-        self._tmp = tmp
-        self._kills = kills
-        self._parts: set[str] = set()
-
-    @property
-    def killed(self) -> int:
-        return len(self._parts)
-
-    def run(self) -> None:
-        end = time.monotonic() + 400
-        while self.killed < self._kills and time.monotonic() < end:
-            time.sleep(0.05)
-            for pid, words in processes_in(self._tmp):
-                plan = next((word for word in words if word.endswith(".plan.json")), None)
-                part = part_of(plan) if plan is not None and "--export" in words else None
-                if part is not None and part not in self._parts and self.killed < self._kills:
-                    self._parts.add(part)
-                    os.kill(parent_of(pid), signal.SIGKILL)
-
-
-def part_of(plan: str) -> str | None:
-    """The problem and the workload of the cases of a plan that a worker has; None where it is gone."""
-    try:
-        cases = msgspec.json.decode(Path(plan).read_bytes())["cases"]
-    except OSError:
-        return None
-    return f"{cases[0]['problem']} {cases[0]['name'].rpartition('/')[2]}"
-
-
-def processes_in(folder: Path) -> list[tuple[int, list[str]]]:
-    """The processes that have a folder on their command line."""
+def processes_in(folder: Path) -> list[list[str]]:
+    """The command lines that have a folder on them."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -80,13 +46,8 @@ def processes_in(folder: Path) -> list[tuple[int, list[str]]]:
         except OSError:
             continue
         if any(str(folder) in word for word in words):
-            found.append((int(path.parent.name), words))
+            found.append(words)
     return found
-
-
-def parent_of(pid: int) -> int:
-    """The worker, whose child ncu is: the fakes are started by a shell that becomes them."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def numbers_of(folder: Path) -> pd.DataFrame:
@@ -113,6 +74,7 @@ def nothing_is_lost_or_doubled(folder: Path) -> None:
     assert {found["attempt"] for found in run["cases"]} == set(attempts)
     environments = [attempt["environment"] for attempt in run["attempts"]]
     assert all(found["host"] and found["uuid"].startswith("GPU-fake-one-") for found in environments)
+    assert len({found["uuid"] for found in environments}) > 1, "one worker did everything"
     assert len(list((folder / "ncu").glob("*.ncu-rep"))) == len(attempts)
 
 
@@ -128,7 +90,7 @@ def nothing_is_left(tmp: Path) -> None:
 
 def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> None:
     case = "cumprod/adaptive_scan/default/page"
-    variables = {"FAKE_GPUS": "2", "FAKE_NCU": "host_lost", "FAKE_NCU_CASE": case, "FAKE_NCU_PAUSE": "0.2"}
+    variables = {"FAKE_GPUS": "2", "FAKE_NCU": "host_lost", "FAKE_NCU_CASE": case}
     done = fleet.run("profile", "--on", "local", *PATIENT, "cumprod", "-w", "page", **variables)
     assert done.returncode == 3, done.stderr
     run = msgspec.json.decode((fleet.latest / "run.json").read_bytes())
@@ -140,6 +102,31 @@ def test_a_case_that_takes_two_workers_with_it_is_given_up(fleet: FleetTree) -> 
     assert set(outcomes.values()) == {("profiled", "")}
     assert run["complete"]
     nothing_is_left(fleet.tmp)
+
+
+def test_what_a_worker_could_not_measure_is_resumed(fleet: FleetTree) -> None:
+    words = ("--on", "local", *PATIENT)
+    fails = {"FAKE_NCU": "no_torch", "FAKE_NCU_CASE": "cumprod/copy_roof/default/page"}
+    done = fleet.run("profile", "cumprod", *words, FAKE_GPUS="2", **fails)
+    assert done.returncode == 3, done.stderr
+    said(done, "GPU-fake-one-", "cannot import torch", "--resume")
+    folder, begun = fleet.latest, outcomes_of(fleet.latest)
+    assert {case.rpartition("/")[2] for case, (outcome, _) in begun.items() if outcome == "profiled"} == {"square"}
+    assert {case.rpartition("/")[2] for case, (outcome, _) in begun.items() if outcome == "planned"} == {"page"}
+    done = fleet.run("profile", "--resume", "latest", *words, FAKE_GPUS="2")
+    assert done.returncode == 0, done.stderr
+    ended = outcomes_of(folder)
+    assert {outcome for outcome, _ in ended.values()} == {"profiled"}
+    assert {case: found for case, found in ended.items() if case.endswith("/square")} == {
+        case: found for case, found in begun.items() if case.endswith("/square")
+    }, "what was measured is not measured again"
+    nothing_is_left(fleet.tmp)
+
+
+def outcomes_of(folder: Path) -> dict[str, tuple[str, str | None]]:
+    """Case -> its outcome, and the attempt that it is from."""
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    return {"/".join(found["case"].values()): (found["outcome"], found["attempt"]) for found in run["cases"]}
 
 
 def test_gpu_models_have_runs_of_their_own(fleet: FleetTree) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -261,13 +262,19 @@ def _measure_runs(
 
     planned = [ModelRun(model, folder, run) for model, folder, run in runs]
     try:
-        with fleet.dispatching(project, arguments.python) as dispatcher, terminal.ProfileBar() as bar:
+        with fleet.dispatching(project, _workers_python(runs[0][2])) as dispatcher, terminal.ProfileBar() as bar:
             FleetProfiler(project, dispatcher, planned, bar).measure()
     except StallgateError:
         for _, folder, _ in runs:
             with suppress(StallgateError):  # the first error is the one to show
                 finish(project, folder, as_json=arguments.as_json)
         raise
+
+
+def _workers_python(run: Run) -> str | None:
+    """The interpreter that a run was begun with, on workers; None for each worker's own, unless another was named."""
+    python = run.options.python if run.options is not None else ""
+    return python if python not in ("", sys.executable) else None
 
 
 def _all_finished(project: Project, folders: list[Path], arguments: ProfileArguments) -> int:

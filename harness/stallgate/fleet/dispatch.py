@@ -60,7 +60,7 @@ class Dispatcher:
         Raises:
             NotMeasured: a part could not be measured, no worker is left, or the user interrupted.
         """
-        with self._engine.batch(on_step) as batch:
+        with self._engine.batch(measure_part, on_step) as batch:
             sent = _Sent(self, project, work, batch)
             try:
                 sent.to_the_end()
@@ -112,7 +112,7 @@ class _Sent:
             name = f"part-{len(self._chunks) + 1}"
             self._chunks[name] = chunk
             orders.append(self._dispatcher.order(self._project, self._work, chunk, name, self._batch.topic))
-        self._batch.submit(orders, measure_part)
+        self._batch.submit(orders)
 
     def _take(self, landed: Landed) -> None:
         """Takes over what became of a task; what is left of one that lost its workers is submitted again."""

@@ -6,6 +6,7 @@ import logging
 import queue
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -34,6 +35,13 @@ _LOOK_S = 0.5
 """How often it is looked whether any worker is left, while nothing comes back."""
 
 _CONNECT_S = 15
+
+_MOST_SENT = 2_000
+"""Tasks for a GPU model that the engine has at once. It places them in one go, looks at every worker for each, and
+answers nobody meanwhile."""
+
+_MOST_FETCHED = 50
+"""Results that are fetched together: the scheduler holds them in memory meanwhile."""
 
 
 class LastStep(FrozenStruct, frozen=True):
@@ -83,7 +91,7 @@ class Engine:
     def models(self) -> dict[str, int]:
         """GPU model -> workers with a GPU of it, at this moment."""
         found: dict[str, int] = {}
-        for worker in self._client.scheduler_info()["workers"].values():
+        for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
             for name, amount in worker["resources"].items():
                 if name.startswith(RESOURCE) and amount:
                     found[name.removeprefix(RESOURCE)] = found.get(name.removeprefix(RESOURCE), 0) + 1
@@ -146,13 +154,14 @@ class Engine:
                 self._client.unregister_worker_plugin(plugin.name)
 
     @contextmanager
-    def batch(self, on_step: Callable[[str, str], None]) -> Iterator[Batch]:
+    def batch(self, function: Callable[[bytes], bytes], on_step: Callable[[str, str], None]) -> Iterator[Batch]:
         """Tasks that belong together; those that are left are taken back when the block ends.
 
         Args:
+            function: what a task does with its order, packed.
             on_step: called with the name of a case and the step that it has come to.
         """
-        batch = Batch(self._client, self, f"{self._client.id}-{next(self._batches)}", on_step)
+        batch = Batch(self._client, self, f"{self._client.id}-{next(self._batches)}", function, on_step)
         try:
             yield batch
         finally:
@@ -163,32 +172,47 @@ class Batch:
     """Tasks that were handed to the engine, until each has ended."""
 
     def __init__(
-        self, client: distributed.Client, engine: Engine, name: str, on_step: Callable[[str, str], None]
+        self,
+        client: distributed.Client,
+        engine: Engine,
+        name: str,
+        function: Callable[[bytes], bytes],
+        on_step: Callable[[str, str], None],
     ) -> None:
         self._client = client
         self._engine = engine
         self._name = name
+        self._function = function
         self._on_step = on_step
-        self._landed: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
+        self._unsent: dict[str, deque[Order]] = {}
         self._orders: dict[str, tuple[Order, distributed.Future]] = {}
+        self._landed: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
         self._steps: dict[str, dict[str, LastStep]] = {}
         self.topic = f"stallgate-{name}"
         client.subscribe_topic(self.topic, self._hear)
 
-    def submit(self, orders: list[Order], function: Callable[[bytes], bytes]) -> None:
-        """Hands tasks to the engine; each runs on a worker that has a GPU of its order's model to itself."""
-        by_model: dict[str, list[Order]] = {}
+    def submit(self, orders: list[Order]) -> None:
+        """Hands tasks to the engine; each runs on a worker that has a GPU of its order's model to itself.
+
+        Tasks beyond the most that the engine has at once follow as others land.
+        """
         for order in orders:
-            by_model.setdefault(order.model, []).append(order)
-        for model, mine in by_model.items():
+            self._unsent.setdefault(order.model, deque()).append(order)
+        self._send()
+
+    def _send(self) -> None:
+        """Sends the engine as many tasks for each GPU model as it may have, together."""
+        for model, unsent in self._unsent.items():
+            room = _MOST_SENT - sum(order.model == model for order, _ in self._orders.values())
+            orders = [unsent.popleft() for _ in range(min(len(unsent), room))]
             futures = self._client.map(
-                function,
-                [order.packed() for order in mine],
-                key=[f"{order.name}-{self._name}" for order in mine],
+                self._function,
+                [order.packed() for order in orders],
+                key=[f"{order.name}-{self._name}" for order in orders],
                 resources={f"{RESOURCE}{model}": 1},
                 pure=False,
             )
-            for order, future in zip(mine, futures, strict=True):
+            for order, future in zip(orders, futures, strict=True):
                 self._orders[future.key] = order, future
                 future.add_done_callback(self._landed.put)
 
@@ -207,12 +231,14 @@ class Batch:
                 deserted = self._look(deserted)
                 continue
             yield from self._ended([future, *self._also_landed()])
+            self._send()
             deserted = time.monotonic()
 
     def cancel(self) -> None:
         """Takes back every task; one that runs ends at its next step."""
         if self._orders and self._engine.status == "running":
             self._client.cancel([future for _, future in self._orders.values()], force=True)
+        self._unsent.clear()
         self._orders.clear()
         self._client.unsubscribe_topic(self.topic)
 
@@ -229,8 +255,10 @@ class Batch:
         return deserted
 
     def _also_landed(self) -> Iterator[distributed.Future]:
-        """The other tasks that have ended by now: results are fetched together."""
-        while not self._landed.empty():
+        """Others that have ended by now: results are fetched together."""
+        for _ in range(_MOST_FETCHED - 1):
+            if self._landed.empty():
+                return
             yield self._landed.get()
 
     def _ended(self, futures: list[distributed.Future]) -> Iterator[Landed]:

@@ -92,14 +92,20 @@ class MeasuredPart(FrozenStruct, frozen=True):
         return _compressed(msgspec.msgpack.encode(self))
 
 
+_ORDERS = msgspec.msgpack.Decoder(Order)
+"""Made as the module is loaded: two threads that made it at once, as in a worker of several, have crashed msgspec."""
+
+_PARTS = msgspec.msgpack.Decoder(MeasuredPart)
+
+
 def order_of(content: bytes) -> Order:
     """An order as it arrives on a worker."""
-    return msgspec.msgpack.decode(_uncompressed(content), type=Order)
+    return _ORDERS.decode(_uncompressed(content))
 
 
 def part_of(content: bytes) -> MeasuredPart:
     """A part as it comes back."""
-    return msgspec.msgpack.decode(_uncompressed(content), type=MeasuredPart)
+    return _PARTS.decode(_uncompressed(content))
 
 
 def _compressed(content: bytes) -> bytes:

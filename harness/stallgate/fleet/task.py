@@ -60,7 +60,6 @@ def measure_part(content: bytes) -> bytes:
     if slot is None:
         raise RuntimeError("this worker has no GPU of its own: `stallgate.fleet.slot` was not loaded as it started")
     teller = _Teller(order)
-    teller.at_work("", "start")
     with tempfile.TemporaryDirectory(prefix="part-", dir=worker_folder(), ignore_cleanup_errors=True) as name:
         return _measured(order, slot, Path(name), teller).packed()
 
@@ -68,6 +67,7 @@ def measure_part(content: bytes) -> bytes:
 def _measured(order: Order, slot: Slot, folder: Path, teller: _Teller) -> MeasuredPart:
     part = MeasuredPart(WorkerPlace(slot.host, slot.device.uuid))
     try:
+        teller.at_work("", "start")
         if order.child != child_digest():
             raise NotMeasured("its stallgate is another one: its measuring child differs", "install the same stallgate")
         project = _project(order)
@@ -80,6 +80,8 @@ def _measured(order: Order, slot: Slot, folder: Path, teller: _Teller) -> Measur
                 return _checked(project, order, order.job, slot.device, folder, teller, part)
     except StallgateError as error:
         return replace(part, refusal=_refusal(error))
+    except KeyboardInterrupt:  # from here it would end the worker
+        return replace(part, refusal=Refusal("its task was taken back", ""))
 
 
 def _refusal(error: StallgateError) -> Refusal:
