@@ -111,7 +111,7 @@ def test_a_missed_target_says_by_how_much(
     failed = replace(verdict(result, metric), status="fail", value=value, bound=bound, sentence="why")
     judged = Judgement(stages=["memory_access"], verdicts=[failed] * 5, notes=[])
     (answer,) = answers(project, replace(result, judgement=judged))
-    assert answer.words == "; ".join([f"why ({said}) on square"] * 3 + ["2 more"])
+    assert answer.words == "; ".join([f"on square, why ({said})"] * 3 + ["2 more"])
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from stallgate.cli.copied import SharedFacts, tell_shared
 from stallgate.cli.examples import examples
 from stallgate.cli.options import json_option, root_option
-from stallgate.cli.push import SharedFacts, tell_shared
 from stallgate.cli.shared import open_runs
 from stallgate.runs.remote import Remote
 from stallgate.runs.share import pull

@@ -278,7 +278,7 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
 def _told(verdicts: list[Verdict]) -> str:
     """The first sentences of some verdicts, each with its workload, and how many more there are."""
     first = [
-        f"{v.sentence}{_short_by(v)} on {workload_of(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]
+        f"on {workload_of(v)}, {v.sentence}{_short_by(v)}" if v.workload else v.sentence for v in verdicts[:MOST_TOLD]
     ]
     more = [f"{len(verdicts) - MOST_TOLD} more"] if len(verdicts) > MOST_TOLD else []
     return "; ".join([sentence[:LONGEST_SENTENCE] for sentence in first] + more)
