@@ -175,6 +175,12 @@ def test_too_much_memory_ends_it(tmp_path: Path, namespaces: bool) -> None:
 
 
 @both
+def test_where_memory_runs_out_it_is_ended_first(tmp_path: Path, namespaces: bool) -> None:
+    code = "say(open('/proc/self/oom_score_adj', 'rb').read().strip())"
+    assert kept(tmp_path, code, namespaces=namespaces).said == [b"1000"]
+
+
+@both
 def test_memory_that_processes_share_is_counted_once(tmp_path: Path, namespaces: bool) -> None:
     code = (
         "held = b'1' * (2**27)\n"

@@ -599,7 +599,9 @@ def kept_environment(limits: LimitTable) -> dict[str, str]:
 
 
 def set_limits(limits: LimitTable) -> None:
-    """Those that the kernel holds for each process."""
+    """Those that the kernel holds for each process. Where memory runs out, this process is ended, and no other."""
+    with suppress(OSError):  # where /proc cannot be written, the kernel chooses
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     wanted = {
         resource.RLIMIT_CPU: limits["cpu_s"],
         resource.RLIMIT_FSIZE: limits["file_bytes"],
