@@ -14,7 +14,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "null": type(None),
 }
 _SAID = {"title", "description", "default"}
-_CHECKED = {"$ref", "anyOf", "enum", "type", "properties", "required", "additionalProperties", "items"}
+_CHECKED = {"$ref", "anyOf", "enum", "type", "properties", "required", "additionalProperties", "propertyNames", "items"}
 _BOUNDS = {"minimum", "maximum", "minItems", "maxItems", "prefixItems"}
 
 
@@ -51,6 +51,7 @@ def _in_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str, An
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     found = [f"{where}: {name} is missing" for name in schema.get("required", []) if name not in value]
     for name, part in value.items():
+        found += violations(name, schema.get("propertyNames", {}), root, f"{where}: the name {name}")
         if name in properties:
             found += violations(part, properties[name], root, f"{where}.{name}")
         elif others is False:

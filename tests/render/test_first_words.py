@@ -214,7 +214,7 @@ def test_a_loop_counts_its_answers_and_says_what_is_missing(tmp_path: Path) -> N
     outcomes = [each.outcome for each in found.tries()]
     said = answers_in_words(found)
     assert said.startswith(f"{len(outcomes)} answer")
-    assert f"{outcomes.count('repeated')} repeats, not tried again" in said
+    assert f"{outcomes.count('repeated')} repeated (not tried again)" in said
     assert "at most 1 round a stage, 1 answer a round" in provenance_of_loop(found)
     assert version_words(journal.versions[0]) == "not measured"
     reading = found.versions[0].reading

@@ -146,7 +146,7 @@ def answers_in_words(journal: Journal) -> str:
 _COUNTED_WORDS: dict[TryOutcome | None, str] = {
     "accepted": "accepted",
     "refused": "refused",
-    "repeated": "repeats, not tried again",
+    "repeated": "repeated (not tried again)",
     "no_answer": "without code",
     None: "not judged yet",
 }

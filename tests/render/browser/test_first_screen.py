@@ -348,7 +348,7 @@ def of_loop(drawn: Drawn) -> Answers:
             f"{near(100 * (1 - time / start.times[place].median), '%')} less time than the start; \\d+ lines? added"
         ],
         "next": [f"stallgate loop --replay {journal.name} --apply"],
-        "where": [re.escape(best.gpu), re.escape(journal.created), f"{len(tries)} answers.*{repeated} repeat"],
+        "where": [re.escape(best.gpu), re.escape(journal.created), f"{len(tries)} answers.*{repeated} repeated"],
     }
 
 
