@@ -70,7 +70,7 @@ def test_without_a_gpu_an_answer_that_is_right_is_not_judged(check: Stallgate, p
     """Whether it is better is not known: 3, and what is missing."""
     (project / "mine.md").write_text(f"Here it is:\n\n```python\n{honest()}```\n")
     done = check("check", "mine.md", "-w", "hand", "--drawn", "1")
-    assert done.returncode == 3
+    assert done.returncode == 3, done.stdout
     assert "not judged: there is no CUDA device" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
 
