@@ -70,8 +70,8 @@ class Landed(FrozenStruct, frozen=True):
 class _SourcesPlugin(WorkerPlugin):  # type: ignore[misc]
     """Unpacks a project on each worker once; the scheduler hands it to workers that join later."""
 
-    def __init__(self, sources: Sources) -> None:
-        self.name = f"stallgate-{sources.digest}"
+    def __init__(self, sources: Sources, client: str) -> None:
+        self.name = f"stallgate-{sources.digest}-{client}"
         self._sources = sources
 
     def setup(self, worker: distributed.Worker) -> None:
@@ -144,8 +144,7 @@ class Engine:
     @contextmanager
     def sending(self, sources: Sources) -> Iterator[None]:
         """Sends a project to every worker, once, for as long as the block lasts."""
-        plugin = _SourcesPlugin(sources)
-        plugin.name = f"{plugin.name}-{self._client.id}"
+        plugin = _SourcesPlugin(sources, self._client.id)
         self._client.register_plugin(plugin)
         try:
             yield

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import SIGNS, listed, percent, scaled, spaced, spread_in_words, verdict_mark
+from stallgate.formatting import listed, percent, scaled, spaced, spread_in_words, verdict_mark
 from stallgate.judge.evaluate import JudgedRun
-from stallgate.judge.headroom import badness, headroom, value_and_bound
+from stallgate.judge.headroom import badness
 from stallgate.judge.roof import distance_from_roof
 from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.render.advice import AdviceRow
-from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale, judged_target
 from stallgate.render.next_command import NextStep
 from stallgate.render.next_step import judged_cases, next_step
 from stallgate.render.results_line import ResultsLine, fault_in_words, results_line
@@ -184,22 +184,13 @@ def _change(case: CaseResult, since: Sequence[ChangesSinceLast]) -> str:
 
 
 def _target(view: View, verdict: Verdict) -> JudgedTarget:
-    room = headroom(verdict)
-    value, bound = value_and_bound(verdict)
-    sign = SIGNS[verdict.comparison] if verdict.comparison is not None and bound else ""
     metric = view.project.catalogue.metrics.get(verdict.metric or "")
     title = metric.title if metric is not None else spaced(verdict.reason)
-    return JudgedTarget(
+    return judged_target(
+        verdict,
         title=title,
-        metric=verdict.metric or "",
         mark=verdict_mark(verdict),
-        status=verdict.status,
-        value=value,
-        bound=f"{sign} {bound}".strip(),
         of=_bound_of(view, verdict),
-        distance=room.words if room is not None else "",
-        size=room.size if room is not None else 0.0,
-        met=room is not None and room.met,
         why=verdict.sentence.removeprefix(f"{title}: "),
     )
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from stallgate.model import FrozenStruct, Status
+from stallgate.formatting import SIGNS
+from stallgate.judge.headroom import headroom, value_and_bound
+from stallgate.model import FrozenStruct, Status, Verdict
 
 _LEAST_SCALE = 2.0
 """Points or per cent that half of a bar shows at least: smaller distances are small."""
@@ -30,6 +32,25 @@ class JudgedTarget(FrozenStruct, frozen=True):
     met: bool
     why: str
     """The verdict's sentence."""
+
+
+def judged_target(verdict: Verdict, *, title: str, mark: str, of: str, why: str) -> JudgedTarget:
+    """A target with its distance, from the verdict on it; what else is said of it differs from page to page."""
+    room, (value, bound) = headroom(verdict), value_and_bound(verdict)
+    sign = SIGNS[verdict.comparison] if verdict.comparison is not None and bound else ""
+    return JudgedTarget(
+        title=title,
+        metric=verdict.metric or "",
+        mark=mark,
+        status=verdict.status,
+        value=value,
+        bound=f"{sign} {bound}".strip(),
+        of=of if bound else "",
+        distance=room.words if room is not None else "",
+        size=room.size if room is not None else 0.0,
+        met=room is not None and room.met,
+        why=why,
+    )
 
 
 class JudgedRow(FrozenStruct, frozen=True):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePath
 
-from stallgate.formatting import MARKS, SIGNS, listed, percent, spaced
-from stallgate.judge.headroom import headroom, value_and_bound
+from stallgate.formatting import MARKS, listed, percent, spaced
 from stallgate.model import FrozenStruct, Status, Verdict
-from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale, judged_target
 from stallgate.render.loop_words import loop_gain, loop_gain_text, version_words
 from stallgate.render.next_command import NextStep
 from stallgate.render.results_line import ResultsLine
@@ -178,18 +177,5 @@ def _target(journal: Journal, target: LoopTarget) -> JudgedTarget:
         bound=target.bound,
         value=target.value,
     )
-    room, (value, bound) = headroom(verdict), value_and_bound(verdict)
-    sign = SIGNS[target.comparison] if target.comparison is not None and bound else ""
-    return JudgedTarget(
-        title=spaced(target.metric).capitalize(),
-        metric=target.metric,
-        mark=MARKS[status],
-        status=status,
-        value=value,
-        bound=f"{sign} {bound}".strip(),
-        of="",
-        distance=room.words if room is not None else "",
-        size=room.size if room is not None else 0.0,
-        met=room is not None and room.met,
-        why=target.sentence,
-    )
+    title = spaced(target.metric).capitalize()
+    return judged_target(verdict, title=title, mark=MARKS[status], of="", why=target.sentence)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from stallgate.formatting import SIGNS
-from stallgate.judge.headroom import headroom, value_and_bound
 from stallgate.judge.roof import Roof
 from stallgate.judge.suggestion import Standing, SweepResult, TargetCheck, style_of
 from stallgate.model import Case, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
-from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
+from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale, judged_target
 from stallgate.render.next_command import NextStep
 from stallgate.render.results_line import ResultsLine
 from stallgate.render.sweep_words import (
@@ -195,20 +193,12 @@ def _target(project: Project, sweep: Sweep, trial: Trial, check: TargetCheck, ro
         bound=check.bound,
         value=check.value,
     )
-    room, (value, bound) = headroom(verdict), value_and_bound(verdict)
-    sign = SIGNS[check.comparison] if check.comparison is not None and bound else ""
     metric = project.catalogue.metrics.get(check.metric)
-    return JudgedTarget(
+    return judged_target(
+        verdict,
         title=metric.title if metric is not None else check.metric,
-        metric=check.metric,
         mark=f"{ANSWER_MARKS[check.answer]} {check.answer.replace('_', ' ')}",
-        status=verdict.status,
-        value=value,
-        bound=f"{sign} {bound}".strip(),
-        of=f"of {roof.name}'s speed" if roof is not None and check.metric == ROOF_FRACTION and bound else "",
-        distance=room.words if room is not None else "",
-        size=room.size if room is not None else 0.0,
-        met=room is not None and room.met,
+        of=f"of {roof.name}'s speed" if roof is not None and check.metric == ROOF_FRACTION else "",
         why=_source(trial, check) if check.value is not None else "not measured",
     )
 

@@ -81,7 +81,7 @@ def pack_run(folder: Path) -> tuple[ArchiveName, bytes]:
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     content = zstandard.ZstdCompressor(level=_LEVEL).compress(written.getvalue())
-    return ArchiveName(run=folder.name, identity=identity_of(folder), digest=_digest(content)), content
+    return ArchiveName(run=folder.name, identity=identity_of(folder), digest=digest_in_name(content)), content
 
 
 def _kept(folder: Path) -> Iterator[Path]:
@@ -99,7 +99,7 @@ def unpack_run(name: ArchiveName, content: bytes, folder: Path) -> None:
         BrokenFile: it is not.
         OtherFormat: a newer stallgate measured it.
     """
-    if _digest(content) != name.digest:
+    if digest_in_name(content) != name.digest:
         raise BrokenFile(f"{name.file} is not what was pushed: its digest differs", _AGAIN)
     try:
         _extract(content, folder)
@@ -138,5 +138,6 @@ def _check(name: ArchiveName, folder: Path) -> None:
             raise BrokenFile(f"{name.file}: {attempt.report} is not the ncu report that was measured", _AGAIN)
 
 
-def _digest(content: bytes) -> str:
+def digest_in_name(content: bytes) -> str:
+    """The digest of a file's content that its name keeps."""
     return hashlib.sha256(content).hexdigest()[:_DIGITS]

@@ -7,7 +7,6 @@ files. Nothing is ever written over or removed there.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from stallgate.project.layout import baseline_file, baseline_files
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.yardsticks import read_baseline
-from stallgate.runs.archive import ArchiveName, identity_of, pack_run, unpack_run
+from stallgate.runs.archive import ArchiveName, digest_in_name, identity_of, pack_run, unpack_run
 from stallgate.runs.folder import SWEEP_FILE, write_whole
 from stallgate.runs.outlines import outlined_runs
 from stallgate.runs.remote import Remote
@@ -201,7 +200,7 @@ class _Baselines:
             if named is None:
                 continue
             content = self._remote.read(f"{_BASELINES}/{file}")
-            if _digest(content) != named["digest"]:
+            if digest_in_name(content) != named["digest"]:
                 raise BrokenFile(f"{file} is not what was pushed: its digest differs", "remove it there")
             found.setdefault(f"{named['gpu']}/{named['problem']}", []).append(content)
         return found
@@ -233,7 +232,7 @@ class _Baselines:
         newer = [name for name in self._here if name not in self.there or self._order(name) == 1]
         for name in newer:
             content = self._here[name]
-            self._remote.write(f"{_BASELINES}/{name.replace('/', '+')}+{_digest(content)}.json", content)
+            self._remote.write(f"{_BASELINES}/{name.replace('/', '+')}+{digest_in_name(content)}.json", content)
         return newer
 
     def bring(self) -> list[str]:
@@ -259,7 +258,3 @@ def _follows(new: Baseline, old: Baseline) -> bool:
         else last is not None and last > case.accepted
         for name, case in old.cases.items()
     )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
