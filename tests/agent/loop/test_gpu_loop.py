@@ -1,6 +1,6 @@
 """Loops on a GPU, through the real command line: recorded answers climb, the tuner climbs by itself, journals replay.
 
-    pytest -s -m gpu tests/agent/test_gpu_loop.py
+    pytest -s -m gpu tests/agent/loop/test_gpu_loop.py
 
 Each test prints what it measured before it judges: a failure has its figures.
 """
@@ -27,7 +27,7 @@ from tests.conftest import ROOT, command_line
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_devices(), reason="there is no GPU")]
 
 ANSWERERS = ROOT / "examples" / "answerers"
-RECORDED = ROOT / "tests" / "agent" / "recorded_answers"
+RECORDED = Path(__file__).with_name("recorded_answers")
 TUNER = f"{sys.executable} {ANSWERERS / 'tuner.py'}"
 
 
