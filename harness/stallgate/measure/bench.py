@@ -344,9 +344,10 @@ class Bencher:
         Raises:
             NotMeasured: it says nothing of any, and the next would not either; or the user interrupted.
         """
-        child, self._ready = self._ready or start_timer(self._options, self._device, stem), None
+        stem.parent.mkdir(exist_ok=True)
         plan = bench_plan(self._project, self._bench, rows, self._options, self._checked)
         write_whole(stem.with_suffix(".plan.json"), plan)
+        child, self._ready = self._ready or start_timer(self._options, self._device, stem), None
         child.channel.send({"begin": True})
         contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
         ended = watch(child, self._options.timeout_s, contenders.hear)
