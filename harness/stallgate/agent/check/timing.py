@@ -185,7 +185,7 @@ class AnswerTimer:
         """
         found = []
         for verdict in self._of(judged, self._adopted.answer):
-            if verdict.metric is not None or verdict.status == "pass":
+            if verdict.metric is not None or verdict.status == "pass" or verdict.reason == _UNASKED:
                 continue
             if verdict.reason not in _OWN_REASONS:
                 raise NotMeasured(f"{verdict.workload}: {verdict.sentence}")
@@ -234,6 +234,10 @@ class AnswerTimer:
 
 _OWN_REASONS = ("wrong_result", "foreign_kernel", "implausible", "crashed", "timed_out", "not_profiled")
 """Of the reasons why a case is not judged, those that are the answer's own."""
+
+
+_UNASKED = "no_target"
+"""That no stage asks anything of a case says nothing of its numbers: a problem need not have a stage."""
 
 
 def _with_candidate(adopted: Adopted) -> Project:
