@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -709,11 +710,30 @@ def test_the_child_is_found_and_says_that_there_is_no_cuda(tmp_path: Path) -> No
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     heard: list[bytes] = []
-    watch(child_of(tmp_path), 60, lambda line: not heard.append(line))
+    child = child_of(tmp_path)
+    child.channel.send({"begin": True})
+    watch(child, 60, lambda line: not heard.append(line))
     assert len(heard) == 1, (tmp_path / "log").read_text()
     message = timer_message(heard[0])
     assert isinstance(message, Unable)
     assert "CUDA" in message.reason
+
+
+def test_the_child_imports_torch_and_waits_for_its_plan(tmp_path: Path) -> None:
+    """It may be started while another process measures: without a word it reads nothing, and opens no GPU."""
+    plan = tmp_path / "plan.json"
+    child = child_of(tmp_path)
+    plan.unlink()
+    end = time.monotonic() + 120
+    while "libtorch_python" not in Path(f"/proc/{child.process.pid}/maps").read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    opened = [path.readlink() for path in Path(f"/proc/{child.process.pid}/fd").iterdir() if path.is_symlink()]
+    assert not [path for path in opened if "nvidia" in str(path)]
+    plan.write_text(json.dumps({"rows": []}))
+    heard: list[bytes] = []
+    child.channel.send({"begin": True})
+    watch(child, 60, lambda line: not heard.append(line))
+    assert heard, (tmp_path / "log").read_text()
 
 
 def test_the_child_ends_with_whoever_started_it(tmp_path: Path) -> None:
@@ -723,7 +743,7 @@ def test_the_child_ends_with_whoever_started_it(tmp_path: Path) -> None:
 
 
 def child_of(folder: Path) -> Spawned:
-    """The real child with an empty plan, started as an engineer's own interpreter is."""
+    """The real child with an empty plan, started as an engineer's own interpreter is; it waits for a word."""
     (folder / "plan.json").write_text(json.dumps({"rows": []}))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return Spawned([sys.executable, str(ENTRY), str(folder / "plan.json")], environment, folder / "log", 10.0)

@@ -21,12 +21,12 @@ from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
 from stallgate.measure.sweep_book import SweepBook, settled
-from stallgate.measure.sweep_compile import Compiled, compiled_trial, worker_count
+from stallgate.measure.sweep_compile import Compiled, compiled_trial, compilers_of, worker_count
 from stallgate.measure.sweep_counters import with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
 from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
 from stallgate.model import RUN_FORMAT, CaseResult, Run
-from stallgate.project.load import Project
+from stallgate.project.load import Project, load_project
 from stallgate.project.space import read_space
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.bench import Entry
@@ -49,8 +49,10 @@ entry, plan_path = sys.argv[1:3]
 if entry.endswith("referee/__main__.py"):
     os.execv(sys.executable, [sys.executable, {str(FAKES / "python")!r}, *sys.argv[1:]])
 from stallgate.child.bench.elimination import Elimination
-plan = json.load(open(plan_path))
 line = socket.socket(fileno=int(sys.argv[3]))
+if entry.endswith("bench/__main__.py"):
+    line.makefile("rb").readline()
+plan = json.load(open(plan_path))
 def tell(event, **facts):
     line.sendall(json.dumps({{"event": event, **facts}}).encode() + b"\\n")
 if entry.endswith("child/sweep/__main__.py"):
@@ -270,6 +272,42 @@ def test_two_gpus_share_the_trials_and_each_times_the_default(timed: Any, space:
     assert [state.device for state in found.clocks_before] == [0, 1]
 
 
+def test_what_times_the_finals_starts_while_counters_are_collected(sweep: Any, space: Path) -> None:
+    """It waits, and gets its plan when they are collected."""
+    done = sweep("--json")
+    assert done.returncode == 0, done.stderr
+    folder, _ = only_sweep(space)
+    started, planned = (folder / "times/0-2/processes" / name for name in ("1.log", "1.plan.json"))
+    counted = (folder / "ncu/1.events.jsonl").stat().st_mtime_ns
+    assert started.stat().st_mtime_ns < counted < planned.stat().st_mtime_ns
+
+
+def test_each_of_two_gpus_times_the_finals_of_a_workload(timed: Any, space: Path) -> None:
+    done = timed("-w", "page", "--devices", "0,1", FAKE_GPUS="2")
+    assert done.returncode == 0, done.stderr
+    folder, found = only_sweep(space)
+    finals = [json.loads((folder / f"times/{number}-2/processes/1.plan.json").read_text()) for number in (0, 1)]
+    assert [[row["name"] for row in plan["rows"]] for plan in finals] == [["cumprod/square"], ["cumprod/page"]]
+    assert {(final.configuration, final.workload) for final in found.finals} == {
+        (trial.configuration, trial.workload) for trial in finalists(found)
+    }
+    assert [final.workload for final in found.finals] == sorted((f.workload for f in found.finals), reverse=True)
+
+
+def test_each_gpu_has_compilers_for_the_trials_that_it_times(timed: Any, space: Path, tmp_path: Path) -> None:
+    timed("--devices", "0,1", FAKE_GPUS="2")
+    _, found = only_sweep(space)
+    planned = [replace(trial, state="planned") for trial in found.trials if trial.device is not None]
+    devices = [replace(GPU, index=0), replace(GPU, index=1, uuid="GPU-other")]
+    request = SweepRequest("cumprod", "blocked_scan", sys.executable, devices)
+    book = SweepBook(replace(found, trials=planned), tmp_path)
+    compilers = compilers_of(load_project(space), request, book)
+    assert [each.device for each in compilers] == devices
+    for each in compilers:
+        assert {found.trial(t.configuration, t.workload).device for t in each.trials} == {each.device.index}
+    assert sum(len(each.trials) for each in compilers) == len(planned)
+
+
 def test_without_a_gpu_nothing_is_swept(space: Path, stallgate: Stallgate) -> None:
     done = stallgate("sweep", "cumprod/blocked_scan")
     assert done.returncode == 3
@@ -440,6 +478,7 @@ def test_gpus_have_trials_in_turn() -> None:
 def test_compilers_leave_the_gpu_its_memory(monkeypatch: pytest.MonkeyPatch, memory_mib: float, most: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
     assert worker_count(replace(GPU, memory_mib=memory_mib)) == most
+    assert worker_count(replace(GPU, memory_mib=memory_mib), 8) == min(most, 7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
     assert worker_count(replace(GPU, memory_mib=memory_mib)) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from stallgate.fleet.bench import FleetBencher, ModelBench
@@ -25,6 +26,10 @@ class FleetSite:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+
+    def starting(self, options: BenchOptions, places: dict[Path, Device]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing: which worker takes a part is known when it begins."""
+        return nullcontext()
 
     def take_times(
         self,

@@ -270,17 +270,53 @@ def _contender(project: Project, row: BenchRow, entry: Entry) -> dict[str, objec
 # --- the work ---------------------------------------------------------------------------------------------------------
 
 
+def timer_files(folder: Path, number: int) -> Path:
+    """The path of a child's files in a bench's folder, without their suffixes."""
+    return folder / "processes" / str(number)
+
+
+def start_timer(options: BenchOptions, device: Device, stem: Path) -> Spawned:
+    """A timing child that imports torch and then waits: it touches no GPU before its plan is there and it may begin.
+
+    Args:
+        options: how to measure.
+        device: the one GPU that it sees.
+        stem: the path of its files.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    command = [*options.within, options.python, str(TIMER_ENTRY), str(stem.with_suffix(".plan.json"))]
+    environment = {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": device.uuid}
+    return Spawned(command, environment, stem.with_suffix(".log"), options.grace_s)
+
+
 class Bencher:
     """Times the rows of a bench, in as many child processes as it takes."""
 
     def __init__(
-        self, project: Project, bench: Bench, options: BenchOptions, device: Device, watcher: BenchWatcher
+        self,
+        project: Project,
+        bench: Bench,
+        options: BenchOptions,
+        device: Device,
+        watcher: BenchWatcher,
+        ready: Spawned | None = None,
     ) -> None:
+        """Takes a bench that is planned or was interrupted.
+
+        Args:
+            project: the project.
+            bench: what is planned.
+            options: how to measure.
+            device: the GPU.
+            watcher: receives progress.
+            ready: the first child, of ``start_timer``, if it was started before.
+        """
         self._project = project
         self._bench = bench
         self._options = options
         self._device = device
         self._watcher = watcher
+        self._ready = ready
         self._folder = Path()
         self._checked: set[tuple[str, str]] = set()
         """Row and label of the contenders that were found right, where contenders are eliminated."""
@@ -298,7 +334,7 @@ class Bencher:
             number = 0
             while rows := [row for row in self._bench.rows if any(e.outcome == "planned" for e in row.entries)]:
                 number += 1
-                self._process(rows, folder / "processes" / str(number))
+                self._process(rows, timer_files(folder, number))
         self._note(replace(self._bench, complete=True))
         return self._bench
 
@@ -308,11 +344,10 @@ class Bencher:
         Raises:
             NotMeasured: it says nothing of any, and the next would not either; or the user interrupted.
         """
-        stem.parent.mkdir(exist_ok=True)
-        log, plan = stem.with_suffix(".log"), stem.with_suffix(".plan.json")
-        write_whole(plan, bench_plan(self._project, self._bench, rows, self._options, self._checked))
-        command = [*self._options.within, self._options.python, str(TIMER_ENTRY), str(plan)]
-        child = Spawned(command, self._environment(), log, self._options.grace_s)
+        child, self._ready = self._ready or start_timer(self._options, self._device, stem), None
+        plan = bench_plan(self._project, self._bench, rows, self._options, self._checked)
+        write_whole(stem.with_suffix(".plan.json"), plan)
+        child.channel.send({"begin": True})
         contenders = _Contenders(child, EventLog(stem.with_suffix(".events.jsonl")), self)
         ended = watch(child, self._options.timeout_s, contenders.hear)
         if ended.interrupted:
@@ -322,7 +357,9 @@ class Bencher:
             raise NotMeasured(contenders.unable, "name an interpreter that has a CUDA torch and triton with --python")
         if not contenders.heard:
             how = "it sent nothing" if ended.timed_out else f"it ended with {in_words(ended.exit_status)}"
-            raise NotMeasured(f"the timing child reported no results: {how}", f"see its output in {log}")
+            raise NotMeasured(
+                f"the timing child reported no results: {how}", f"see its output in {stem.with_suffix('.log')}"
+            )
 
     # --- what the child says ---
 
@@ -363,10 +400,6 @@ class Bencher:
     def _note(self, bench: Bench) -> None:
         self._bench = bench
         save_bench(self._folder, bench)
-
-    def _environment(self) -> dict[str, str]:
-        """The child sees one GPU."""
-        return {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": self._device.uuid}
 
 
 def _with_bytes(row: BenchRow, needed_bytes: int) -> BenchRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from stallgate.measure.bench import BenchWatcher
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.profile import Watcher, machine_of
 from stallgate.measure.sweep_book import SweepBook
-from stallgate.measure.sweep_compile import CompileAhead
+from stallgate.measure.sweep_compile import compilers_of
 from stallgate.measure.sweep_counters import SweepProfiler, counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, swept_project
 from stallgate.measure.sweep_search import next_batch, objective_of
@@ -67,6 +67,7 @@ class Sweeper:
         self._machines = machines
         self._watchers = watchers
         self._site = site
+        self._timer = SweepTimer(project, request, book, site)
         self._begun = time.monotonic()
 
     def measure(self) -> Sweep:
@@ -77,12 +78,13 @@ class Sweeper:
         """
         self._book.add_clocks(before=self._clocks())
         self._take_times()
-        self._take_counters()
-        while not self._book.sweep.enumerated and self._search_on():
-            self._take_times()
+        with self._timer.finals_starting():
             self._take_counters()
-        with self._watchers.times() as watcher:
-            SweepTimer(self._project, self._request, self._book, watcher, self._site).time_finals()
+            while not self._book.sweep.enumerated and self._search_on():
+                self._take_times()
+                self._take_counters()
+            with self._watchers.times() as watcher:
+                self._timer.time_finals(watcher)
         self._book.add_clocks(after=self._clocks())
         return self._book.sweep
 
@@ -115,12 +117,12 @@ class Sweeper:
 
     def _take_times(self) -> None:
         """Times all trials while the CPU compiles ahead."""
-        planned = any(trial.state == "planned" for trial in self._book.sweep.trials)
-        is_ahead = planned and self._site.is_here
-        ahead = CompileAhead(self._project, self._request, self._book) if is_ahead else nullcontext()
-        with ahead, self._watchers.times() as watcher:
-            timer = SweepTimer(self._project, self._request, self._book, watcher, self._site)
-            timer.time_trials(self._seconds_left())
+        with ExitStack() as stack:
+            if self._site.is_here:
+                for ahead in compilers_of(self._project, self._request, self._book):
+                    stack.enter_context(ahead)
+            watcher = stack.enter_context(self._watchers.times())
+            self._timer.time_trials(watcher, self._seconds_left())
 
     def _take_counters(self) -> None:
         if not self._machines:

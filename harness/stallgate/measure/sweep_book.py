@@ -9,7 +9,7 @@ from threading import RLock
 from msgspec.structs import replace
 
 from stallgate.runs.bench import BenchEnvironment, Entry
-from stallgate.runs.sweep import ClockState, Final, Sweep, Trial, TrialState, Yardstick, save_sweep
+from stallgate.runs.sweep import ClockState, Sweep, Trial, TrialState, Yardstick, save_sweep
 
 STATES: dict[str, TrialState] = {
     "timed": "timed",
@@ -79,10 +79,6 @@ class SweepBook:
     def add_trials(self, trials: list[Trial]) -> None:
         """Plans more trials."""
         self.write(lambda sweep: replace(sweep, trials=[*sweep.trials, *trials]))
-
-    def set_finals(self, finals: list[Final]) -> None:
-        """Writes down the finals."""
-        self.write(lambda sweep: replace(sweep, finals=finals))
 
 
 def settled(trial: Trial, entry: Entry, device: int) -> Trial:

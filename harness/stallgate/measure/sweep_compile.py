@@ -17,6 +17,7 @@ from stallgate.measure.device import Device
 from stallgate.measure.process import Spawned, watch
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import SweepRequest, sweep_case, swept_project
+from stallgate.measure.sweep_times import split
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
 from stallgate.runs.folder import write_whole
@@ -79,15 +80,27 @@ class CompileTarget(FrozenStruct, frozen=True):
     """Shared memory that a block may have at most; None: the GPU is asked."""
 
 
-def worker_count(device: Device) -> int:
-    """Compiling processes: one core is left for the process that takes times, and most of the GPU's memory."""
-    cores = len(os.sched_getaffinity(0)) - 1
+def worker_count(device: Device, devices: int = 1) -> int:
+    """Compiling processes beside a GPU: one core is left for the process that takes times, and most of its memory.
+
+    Args:
+        device: the GPU.
+        devices: GPUs that share the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) // devices - 1
     contexts = device.memory_mib / _CONTEXT_MIB / 8
     return max(0, min(_MOST_WORKERS, cores, _MOST_WORKERS if isnan(contexts) else int(contexts)))
 
 
+def compilers_of(project: Project, request: SweepRequest, book: SweepBook) -> list[CompileAhead]:
+    """For each GPU of a sweep, what compiles the planned trials that are timed on it."""
+    planned = [trial for trial in book.sweep.trials if trial.state == "planned"]
+    shares = zip(request.devices, split(planned, len(request.devices)), strict=True)
+    return [CompileAhead(project, request, book, share) for share in shares]
+
+
 class CompileAhead:
-    """Compiles the planned trials of a sweep, the first one first, until its ``with`` block ends.
+    """Compiles trials that one GPU of a sweep has to time, the first one first, until its ``with`` block ends.
 
     One process imports what compilers need and forks them. What a compiler cannot do is left to the process that takes
     times. Only what it is sure of becomes a result: code that does not compile, and too much shared memory for the GPU.
@@ -98,20 +111,31 @@ class CompileAhead:
         project: Project,
         request: SweepRequest,
         book: SweepBook,
+        share: tuple[Device, list[Trial]],
         target: CompileTarget | None = None,
         processes: int | None = None,
     ) -> None:
+        """Begins nothing.
+
+        Args:
+            project: the project, without the sweep's configurations.
+            request: what is swept, and how.
+            book: takes what is found out.
+            share: the GPU, and the trials that are planned for it.
+            target: what is compiled for; None: that GPU.
+            processes: how many compile; None: as many as cores and memory allow.
+        """
         self._project = swept_project(project, book.sweep)
         self._request = request
         self._book = book
-        self._target = target or _target(project, request)
-        self._trials = [trial for trial in book.sweep.trials if trial.state == "planned"]
-        self._processes = worker_count(request.devices[0]) if processes is None else processes
+        self.device, self.trials = share
+        self._target = target or _target(project, self.device)
+        self._processes = worker_count(self.device, len(request.devices)) if processes is None else processes
         self._thread: Thread | None = None
         self._spawned: Spawned | None = None
 
     def __enter__(self) -> Self:
-        if self._processes and self._trials:
+        if self._processes and self.trials:
             self._spawned = self._spawn()
             self._thread = Thread(target=self._listen, args=(self._spawned,), daemon=True)
             self._thread.start()
@@ -153,13 +177,13 @@ class CompileAhead:
                 "target": msgspec.to_builtins(self._target),
                 "processes": self._processes,
                 "limit_s": _TIME_LIMIT_S,
-                "cases": [child_case(self._project, sweep_case(sweep, trial), []) for trial in self._trials],
+                "cases": [child_case(self._project, sweep_case(sweep, trial), []) for trial in self.trials],
             }
         )
 
     def _environment(self) -> dict[str, str]:
         """One GPU is seen, and a compiler of its own threads uses one core."""
-        shown = {"CUDA_VISIBLE_DEVICES": self._request.devices[0].uuid} if self._target.device == "cuda" else {}
+        shown = {"CUDA_VISIBLE_DEVICES": self.device.uuid} if self._target.device == "cuda" else {}
         return {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "OMP_NUM_THREADS": "1", **shown}
 
     def _hear(self, line: bytes) -> bool:
@@ -169,17 +193,17 @@ class CompileAhead:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         if isinstance(message, Compiled):
-            if message.number >= len(self._trials):
+            if message.number >= len(self.trials):
                 return False
-            trial = self._trials[message.number]
+            trial = self.trials[message.number]
             self._book.write_trial(trial.configuration, trial.workload, lambda known: compiled_trial(known, message))
         return True
 
 
-def _target(project: Project, request: SweepRequest) -> CompileTarget:
-    card = project.gpu_spec_of(request.devices[0].name)
+def _target(project: Project, device: Device) -> CompileTarget:
+    card = project.gpu_spec_of(device.name)
     shared = int(card.shared_memory_per_block_kb * 1024) if card is not None else None
-    return CompileTarget("cuda", request.devices[0].compute_capability, shared)
+    return CompileTarget("cuda", device.compute_capability, shared)
 
 
 def compiled_trial(trial: Trial, found: Compiled) -> Trial:

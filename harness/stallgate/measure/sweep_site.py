@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from stallgate.measure.attempt import Machine
-from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher
+from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, start_timer, timer_files
 from stallgate.measure.clocks import clock_state
 from stallgate.measure.device import Device
+from stallgate.measure.process import Spawned
 from stallgate.measure.profile import Profiler, Watcher
 from stallgate.model import Run
 from stallgate.project.load import Project
@@ -21,6 +24,8 @@ class SweepSite(Protocol):
 
     is_here: bool
     """Whether it is this machine: then its CPU compiles ahead, and driver and ncu stay the same."""
+
+    def starting(self, options: BenchOptions, places: dict[Path, Device]) -> AbstractContextManager[None]: ...
 
     def take_times(
         self,
@@ -42,6 +47,26 @@ class ThisMachine:
 
     is_here = True
 
+    def __init__(self) -> None:
+        self._ready: dict[Path, Spawned] = {}
+        """Folder of a bench to come -> its timing child, which waits."""
+
+    @contextmanager
+    def starting(self, options: BenchOptions, places: dict[Path, Device]) -> Iterator[None]:
+        """Starts the timing children of benches to come, which import torch meanwhile and touch no GPU.
+
+        Args:
+            options: of the benches.
+            places: their folders, and the GPU of each.
+        """
+        try:
+            for folder, device in places.items():
+                self._ready[folder] = start_timer(options, device, timer_files(folder, 1))
+            yield
+        finally:
+            while self._ready:
+                self._ready.popitem()[1].end()
+
     def take_times(
         self,
         project: Project,
@@ -56,7 +81,7 @@ class ThisMachine:
         Raises:
             NotMeasured: nothing can be measured here, or the user interrupted.
         """
-        return Bencher(project, bench, options, device, watcher).measure(folder)
+        return Bencher(project, bench, options, device, watcher, self._ready.pop(folder, None)).measure(folder)
 
     def take_counters(self, project: Project, run: Run, machine: Machine, folder: Path, watcher: Watcher) -> Run:
         """Profiles a run on a GPU.

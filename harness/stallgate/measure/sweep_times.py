@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -68,21 +69,21 @@ def split(trials: list[Trial], devices: int) -> list[list[Trial]]:
 
 
 class SweepTimer:
-    """Times the trials of a sweep that have no outcome, on each of its GPUs."""
+    """Times the trials of a sweep that have no outcome on each of its GPUs, and the finalists at its end."""
 
-    def __init__(
-        self, project: Project, request: SweepRequest, book: SweepBook, watcher: BenchWatcher, site: SweepSite
-    ) -> None:
+    def __init__(self, project: Project, request: SweepRequest, book: SweepBook, site: SweepSite) -> None:
         self._project = project
         self._request = request
         self._book = book
-        self._watcher = watcher
         self._site = site
+        self._final_folders: dict[int, Path] = {}
+        """Index of a GPU -> where its finals are timed."""
 
-    def time_trials(self, seconds: float | None = None) -> None:
+    def time_trials(self, watcher: BenchWatcher, seconds: float | None = None) -> None:
         """Brings every planned trial to an outcome.
 
         Args:
+            watcher: receives progress.
             seconds: of rounds, after which no more are begun; None: no limit.
 
         Raises:
@@ -96,7 +97,7 @@ class SweepTimer:
         rungs = _RUNGS[self._request.effort]
         options = self._options(ROUNDS[self._request.effort], EarlyStopping(rungs=rungs, seconds=seconds))
         jobs = [
-            partial(self._time_share, device, share, options)
+            partial(self._time_share, device, share, options, watcher)
             for device, share in zip(devices, shares, strict=True)
             if share
         ]
@@ -113,23 +114,22 @@ class SweepTimer:
             host_calls=_HOST_CALLS,
         )
 
-    def _time_share(self, device: Device, share: list[Trial], options: BenchOptions) -> None:
+    def _time_share(self, device: Device, share: list[Trial], options: BenchOptions, watcher: BenchWatcher) -> None:
         """The trials of one GPU. They go from the last to the first: compilation ahead goes the other way."""
         cases = contenders_of(self._project, self._book.sweep, share[::-1])
-        found = self._bench(device, cases, options, lambda load, entry: self._book.settle(entry, load, device.index))
+        timer = FinishedTimer(watcher, lambda load, entry: self._book.settle(entry, load, device.index))
+        found = self._bench(device, cases, options, self._unused_folder(device), timer)
         if found.environment is not None:
             self._book.describe(found.environment)
 
     def _bench(
-        self, device: Device, cases: list[Case], options: BenchOptions, settle: Callable[[str, Entry], None]
+        self, device: Device, cases: list[Case], options: BenchOptions, folder: Path, timer: FinishedTimer
     ) -> Bench:
         """One bench without peers, in a folder of its own below the sweep's."""
         project = swept_project(self._project, self._book.sweep)
         bench = new_bench(project, cases, options, [])
         rows = [replace(row, entries=[each for each in row.entries if each.role != "peer"]) for row in bench.rows]
         bench = replace(bench, rows=rows, row_budget_s=_FINAL_BUDGET_S)
-        folder = self._unused_folder(device)
-        timer = FinishedTimer(self._watcher, settle)
         return self._site.take_times(project, bench, options, device, folder, timer)
 
     def _unused_folder(self, device: Device) -> Path:
@@ -143,27 +143,65 @@ class SweepTimer:
 
     # --- finals ---
 
-    def time_finals(self) -> None:
-        """Times the best of each workload again, forwards and backwards in turn, on the first GPU.
+    @contextmanager
+    def finals_starting(self) -> Iterator[None]:
+        """Starts what will time the finals, which begins once ``time_finals`` is called within the block."""
+        folders = {device.index: self._unused_folder(device) for device in self._final_devices(self._book.sweep.trials)}
+        devices = {device.index: device for device in self._request.devices}
+        self._final_folders = folders
+        with self._site.starting(self._final_options(), {path: devices[index] for index, path in folders.items()}):
+            yield
+
+    def _final_options(self) -> BenchOptions:
+        return self._options(FINAL_ROUNDS[self._request.effort], None, in_turn=True)
+
+    def _final_devices(self, trials: list[Trial]) -> list[Device]:
+        """One GPU for each workload, as far as there are so many: what is compared is timed in turn on one GPU."""
+        return self._request.devices[: len({trial.workload for trial in trials})]
+
+    def time_finals(self, watcher: BenchWatcher) -> None:
+        """Times the best of each workload again, forwards and backwards in turn, within ``finals_starting``.
+
+        Args:
+            watcher: receives progress.
 
         Raises:
             NotMeasured: nothing can be measured here, or the user interrupted.
         """
-        device = self._request.devices[0]
         sweep = self._book.sweep
         done = {(final.configuration, final.workload) for final in sweep.finals}
         chosen = finalists(sweep)
         if done >= {(trial.configuration, trial.workload) for trial in chosen}:
             return
-        finals: list[Final] = []  # all of them again: only what was timed in turn is compared
+        finals: dict[tuple[str, str], Final] = {}  # all of them again: only what was timed in turn is compared
+        devices, workloads = self._final_devices(chosen), list(dict.fromkeys(trial.workload for trial in chosen))
+        jobs = []
+        for number, device in enumerate(devices):
+            mine = [trial for trial in chosen if trial.workload in workloads[number :: len(devices)]]
+            jobs.append(partial(self._time_finals_on, device, mine, finals, watcher))
+        side_by_side(jobs)
+
+    def _time_finals_on(
+        self, device: Device, chosen: list[Trial], finals: dict[tuple[str, str], Final], watcher: BenchWatcher
+    ) -> None:
+        """The finals of some workloads, put beside those of others."""
+        sweep = self._book.sweep
+        places = {(trial.configuration, trial.workload): number for number, trial in enumerate(sweep.trials)}
 
         def settle(workload: str, entry: Entry) -> None:
-            if entry.role not in ("copy", "roof") and entry.samples_us:
-                finals.append(Final(entry.configuration, workload, entry.samples_us, self._site.clock(device)))
-                self._book.set_finals([*finals])
+            if entry.role in ("copy", "roof") or not entry.samples_us:
+                return
+            final = Final(entry.configuration, workload, entry.samples_us, self._site.clock(device))
 
-        options = self._options(FINAL_ROUNDS[self._request.effort], None, in_turn=True)
-        self._bench(device, [sweep_case(sweep, trial) for trial in chosen], options, settle)
+            def added(known: Sweep) -> Sweep:
+                finals[(final.configuration, workload)] = final
+                return replace(known, finals=[finals[key] for key in sorted(finals, key=places.__getitem__)])
+
+            self._book.write(added)
+
+        cases = [sweep_case(sweep, trial) for trial in chosen]
+        timer = FinishedTimer(watcher, settle)
+        self._bench(device, cases, self._final_options(), self._final_folders[device.index], timer)
 
 
 def contenders_of(project: Project, sweep: Sweep, share: list[Trial]) -> list[Case]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from stallgate.child.channel import ParentChannel
+from stallgate.child.channel import PARENT_GONE, ParentChannel
 from stallgate.child.parent_watchdog import end_with_parent
 from stallgate.child.work import DEVICE_LOST, UNABLE
 
@@ -16,9 +16,9 @@ from stallgate.child.work import DEVICE_LOST, UNABLE
 def main(plan_path: Path, channel: int, lifeline: int) -> int:
     """Times a plan; the exit status is 0 if every contender has an outcome.
 
-    torch and triton are imported here, not above, so that their absence can be reported as an event.
+    torch and triton are imported here, not above, so that their absence can be reported as an event. Then it waits for
+    the parent's word: before, there may be no plan, and another process may measure on the GPU, which is not touched.
     """
-    plan = json.loads(plan_path.read_text(encoding="utf-8"))
     end_with_parent(lifeline)
     parent = ParentChannel(channel)
     try:
@@ -29,6 +29,9 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     except ImportError as error:
         parent.tell("unable", reason=f"{sys.executable} cannot import {error.name}")
         return UNABLE
+    if parent.receive() is None:
+        return PARENT_GONE
+    plan = json.loads(plan_path.read_text(encoding="utf-8"))
     try:
         device = open_device("cuda")
     except CannotMeasure as error:

@@ -1,0 +1,83 @@
+"""A sweep by a scheduler's address on one GPU and on two of one host, as ``docs/fleet.md`` starts their workers.
+
+    pytest -s -m gpu tests/fleet/test_gpu_fleet.py
+
+What was measured, and where the time went, is printed before it is judged: a failure has its figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stallgate.measure.device import find_devices
+from stallgate.runs.sweep import Sweep, load_sweep
+from tests.fleet.daemons import fleet_by_hand
+from tests.measure.test_gpu_sweep import best_us, environment, has_run, project_in, states, swept
+from tests.measure.test_sweep import _without_sweep
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(len(find_devices()) < 2, reason="there are not two GPUs")]
+
+SPACE = """
+[variants.blocked_scan.sweep]
+BLOCK = { from = 2048, to = 16384, times = 2 }
+num_warps = { from = 4, to = 16, times = 2 }
+num_stages = { from = 1, to = 6, step = 1 }
+constraints = [
+    "num_warps * 128 <= BLOCK <= num_warps * 1024",
+    "BLOCK * 4 * (num_stages - 1) <= shared_memory_per_block_kb * 1024",
+]
+"""
+"""Half of the variant's own: on a fleet the process that takes times also compiles."""
+
+MOST_OF_ONE = 0.6
+"""The part of one GPU's time that two may take."""
+
+
+class FleetSweep(NamedTuple):
+    """A sweep by a scheduler's address."""
+
+    found: Sweep
+    folder: Path
+    seconds: float
+    """From the command's start to its end; the workers were there before."""
+
+    @property
+    def gpus(self) -> set[str]:
+        """UUIDs of the GPUs that profiled it."""
+        runs = [json.loads(path.read_text()) for path in sorted(self.folder.rglob("run.json"))]
+        return {attempt["environment"]["uuid"] for run in runs for attempt in run["attempts"]}
+
+    @property
+    def table(self) -> dict[str, str]:
+        return {trial.configuration: has_run(trial.state) for trial in self.found.trials}
+
+
+def swept_by(workers: int, tmp_path: Path) -> FleetSweep:
+    """A sweep of all times and all counters by so many workers, with nothing compiled before."""
+    place = tmp_path / f"by-{workers}"
+    project = project_in(place / "project")
+    path = project / "kernels/cumprod/problem.toml"
+    path.write_text(_without_sweep(path) + SPACE)
+    around = {**environment(), "TRITON_CACHE_DIR": str(place / "cache")}
+    with fleet_by_hand(place / "dask", workers, around) as address:
+        words = ("cumprod/blocked_scan", "-w", "square", "--counters", "all", "--on", address)
+        _, folder, seconds = swept(project, *words, "--python", sys.executable)
+    return FleetSweep(load_sweep(folder), folder, seconds)
+
+
+def test_two_workers_take_at_most_six_tenths_of_the_time_of_one(tmp_path: Path) -> None:
+    one, two = swept_by(1, tmp_path), swept_by(2, tmp_path)
+    for each in (one, two):
+        counted = states(each.found)
+        print(f"{len(each.gpus)} GPUs: {each.seconds:.1f} s, {dict(counted)}, best {best_us(each.found):.1f} us")
+    print(f"one GPU {one.seconds:.1f} s, two {two.seconds:.1f} s: {two.seconds / one.seconds:.2f}")
+    assert (len(one.gpus), len(two.gpus)) == (1, 2)
+    assert {trial.device for trial in two.found.trials if trial.samples_us} == {0, 1}
+    assert one.table == two.table
+    assert best_us(one.found) == pytest.approx(best_us(two.found), rel=0.05)
+    assert two.seconds <= MOST_OF_ONE * one.seconds
