@@ -279,6 +279,17 @@ def test_compare_says_which_rule_a_change_broke(stallgate: Stallgate, replayed_s
     assert rules["broken"][0]["readings"][0]["workload"] == "square"
 
 
+def test_compare_holds_a_grid_to_what_was_launched(stallgate: Stallgate, replayed_square: Path) -> None:
+    base = earlier(replayed_square, 1, {})
+    with_source(base, CODE)
+    other = CODE.replace("_launches(y.numel() // max(n, 1))", "_launches(math.prod(y.shape) // max(1, n))")
+    assert other != CODE
+    with_source(replayed_square, other)
+    (rules,) = json.loads(stallgate("compare", base.name, replayed_square.name, "--json").stdout)["rules"]
+    assert [each["kind"] for each in rules["changes"]] == ["grid"]
+    assert (rules["broken"], rules["untold"]) == ([], [])
+
+
 def test_compare_says_nothing_of_rules_where_the_code_is_the_same(stallgate: Stallgate, replayed_square: Path) -> None:
     base = earlier(replayed_square, 1, {})
     shutil.rmtree(replayed_square / "source", ignore_errors=True)
