@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from stallgate.cli.group import COMMANDS
 from stallgate.cli.schema import json_schema
 from tests.conftest import Stallgate
 from tests.json_schema import violations
+from tests.runs.many_runs import make_runs
 
 
 def shown(stallgate: Stallgate, *arguments: str) -> dict[str, Any]:
@@ -56,6 +58,40 @@ def test_the_list_of_runs_reads_no_ncu_report_and_no_table(stallgate: Stallgate,
     shutil.rmtree(replayed_square / "ncu")
     (replayed_square / "metrics.csv").unlink()
     assert shown(stallgate, "runs") == expected
+
+
+def test_a_terminal_lists_the_newest_runs_and_says_how_to_see_the_rest(
+    stallgate: Stallgate, replayed_square: Path
+) -> None:
+    """Laying out a row costs more than reading its run: of many, none is laid out that is not listed."""
+    older = make_runs(replayed_square, 70)
+    told = stallgate("show", "runs").stdout
+    assert len(listed(told)) == 50
+    assert listed(told) == [run["name"] for run in shown(stallgate, "runs", "--limit", "50")["runs"]]
+    assert "21 older runs are not listed: `stallgate show runs --limit 71` lists all" in told
+    whole = stallgate("show", "runs", "--limit", "71").stdout
+    assert set(listed(whole)) == {replayed_square.name, *(folder.name for folder in older)}
+    assert "not listed" not in whole
+    assert "1 older run is not listed" in stallgate("show", "runs", "--limit", "70").stdout
+
+
+def listed(text: str) -> list[str]:
+    """The names of runs at the beginning of the lines of a wide terminal."""
+    return [words[0] for line in text.splitlines() if (words := line.split()) and re.match(r"\d{8}-\d{6}", words[0])]
+
+
+def test_a_program_is_given_all_runs_unless_it_asks_for_fewer(stallgate: Stallgate, replayed_square: Path) -> None:
+    make_runs(replayed_square, 70)
+    found = shown(stallgate, "runs")
+    assert (len(found["runs"]), found["older"]) == (71, 0)
+    fewer = shown(stallgate, "runs", "--limit", "3")
+    assert (fewer["runs"], fewer["older"], fewer["latest"]) == (found["runs"][:3], 68, found["latest"])
+
+
+def test_a_limit_is_for_runs(stallgate: Stallgate) -> None:
+    done = stallgate("show", "problems", "--limit", "3")
+    assert done.returncode == 2
+    assert "--limit is for `show runs`" in done.stderr
 
 
 def test_a_run_that_cannot_be_read_is_listed_with_the_reason(stallgate: Stallgate, replayed_square: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stallgate.compare import steps
 from stallgate.compare.history import Measurement, Series, SeriesKey, series_of, stored_runs
 from stallgate.compare.steps import steps_of
 from stallgate.extract.table import Summary
@@ -282,9 +283,18 @@ def test_a_change_point_is_a_step_beyond_the_noise(found: Series, days: list[str
 @given(st.lists(st.floats(90, 110), max_size=12))
 def test_steps_are_at_measurements_and_never_more_than_fit(values: list[float]) -> None:
     found = series(*values)
-    steps = steps_of(found)
-    assert all(step.at in found.points[2:-1] for step in steps)
-    assert all(abs(step.after / step.before - 1) >= 0.005 for step in steps)
+    told = steps_of(found)
+    assert all(step.at in found.points[2:-1] for step in told)
+    assert all(abs(step.after / step.before - 1) >= 0.005 for step in told)
+
+
+def test_a_long_series_is_searched_where_neighbours_differ_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each place that is looked at costs ten times one that is not."""
+    looked_at: list[int] = []
+    original = steps._step
+    monkeypatch.setattr(steps, "_step", lambda *given: looked_at.append(given[2]) or original(*given))
+    assert [step.at.time.created for step in steps_of(series(*[100.0] * 14, *[90.0] * 14))] == ["2026-12-15"]
+    assert looked_at == [14]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ from stallgate.model import (
 )
 from stallgate.project.load import Project
 from stallgate.render import terminal
-from stallgate.render.listings import problems_text, runs_table, stages_text
+from stallgate.render.listings import older_text, problems_text, runs_table, stages_text
 from stallgate.render.loop_listing import LoopListed, loops_listed
 from stallgate.render.sweep_listing import SweepListed, sweeps_listed, with_folders
 from stallgate.render.sweep_terminal import show_sweep
@@ -47,6 +48,9 @@ from stallgate.runs.journal import StopCode
 from stallgate.runs.outlines import StoredJudgement, StoredVerdict
 from stallgate.runs.store import Store
 from stallgate.runs.sweep import load_sweep
+
+_LISTED = 50
+"""Runs that a terminal lists unless it is told otherwise: nobody reads more, and a table of 10,000 takes seconds."""
 
 GateAnswer = Status | Literal["not_judged"]
 """The gate's latest answer for a run; not_judged: it has no verdicts.json that can be read."""
@@ -88,6 +92,8 @@ class RunsShown(FrozenStruct, frozen=True, tag_field="what", tag="runs"):
     latest: str | None
     """The run that a command takes where none is named; null where there is none."""
     runs: list[RunListed]
+    older: int
+    """How many older ones --limit leaves out."""
 
 
 class VariantListed(FrozenStruct, frozen=True):
@@ -189,36 +195,53 @@ _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
 @click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
 @click.argument("name", required=False)
 @click.option("--all", "every", is_flag=True, help="Of a run, with --json: every metric, not only those of its stages.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Of runs: the newest N; default: {_LISTED}, with --json all.",
+)
 @root_option
 @json_option(_Shown)
-def show_command(what: str, name: str | None, every: bool, root: Path | None, as_json: bool) -> int:
+def show_command(what: str, name: str | None, every: bool, limit: int | None, root: Path | None, as_json: bool) -> int:
     """List runs, problems or stages; show a run.
 
     NAME is a problem, a stage or a run; default: all of them, or the latest run.
     """
     if every and (what != "run" or not as_json):
         raise BadArgument("--all is for `show run` with --json", "leave it out, or add --json")
+    if limit is not None and what != "runs":
+        raise BadArgument("--limit is for `show runs`", "leave it out")
     project = open_runs(root)
-    show = {"runs": _runs, "problems": _problems, "stages": _stages}.get(what, partial(_run, every=every))
-    shown = show(project, name, as_json)
+    show: dict[str, Callable[[Project, str | None, bool], _Shown]] = {
+        "runs": partial(_runs, limit=limit),
+        "problems": _problems,
+        "stages": _stages,
+        "run": partial(_run, every=every),
+    }
+    shown = show[what](project, name, as_json)
     return print_result("show", shown) if as_json else 0
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def _runs(project: Project, name: str | None, as_json: bool) -> _Shown:
+def _runs(project: Project, name: str | None, as_json: bool, *, limit: int | None) -> _Shown:
     if name is not None:
         raise BadArgument("`show runs` always lists all runs", f"`stallgate show run {name}` shows one")
     store = Store(project.reports)
     sweeps, loops = sweeps_listed(store, project), loops_listed(store)
-    stored = with_folders(listed_runs(store), [*sweeps, *loops])
+    found = with_folders(listed_runs(store), [*sweeps, *loops])
+    stored = found[: limit or (None if as_json else _LISTED)]
+    older = len(found) - len(stored)
     latest = project.reports / LATEST
     if not as_json:
         terminal.out.print(runs_table(stored, sweeps, loops) if stored else "There is no run yet.")
+        show_lines(older_text(older, len(found)))
     return RunsShown(
         latest=latest.resolve().name if latest.is_dir() else None,
-        runs=[_run_listed(found, sweeps.get(found.folder), loops.get(found.folder)) for found in stored],
+        runs=[_run_listed(each, sweeps.get(each.folder), loops.get(each.folder)) for each in stored],
+        older=older,
     )
 
 

@@ -6,6 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 from stallgate.compare.history import Measurement, Series
+from stallgate.extract.table import Summary
 from stallgate.model import FrozenStruct
 
 _SIDE, _LEAST_ON_A_SIDE = 3, 2
@@ -33,8 +34,14 @@ def steps_of(series: Series) -> list[Step]:
     side needs two measurements.
     """
     points = series.measured
-    spans = [span for point in points if (span := _span(point)) is not None]
-    found = (_step(points, spans, place) for place in range(_LEAST_ON_A_SIDE, len(points) - _LEAST_ON_A_SIDE + 1))
+    spans = [_span(point.summary) for point in points if point.summary is not None]
+    left, places = spans[_LEAST_ON_A_SIDE - 1 :], range(_LEAST_ON_A_SIDE, len(spans) - _LEAST_ON_A_SIDE + 1)
+    apart = [  # at most places they are not: there is no need to look further
+        place
+        for place, below, above in zip(places, left, left[1:], strict=False)
+        if below.high < above.low or above.high < below.low
+    ]
+    found = (_step(points, spans, place) for place in apart)
     return [step for step in found if step is not None]
 
 
@@ -46,23 +53,18 @@ class _Span(NamedTuple):
     median: float
 
 
-def _span(point: Measurement) -> _Span | None:
-    middle = point.median
-    if middle is None:
-        return None
-    low, high = point.low, point.high
+def _span(summary: Summary) -> _Span:
+    """The span of a measurement that has a median."""
+    middle, low, high = summary.median or 0.0, summary.low, summary.high
     return _Span(
-        low=middle if low is None else min(low, middle),
-        high=middle if high is None else max(high, middle),
+        low=middle if low is None or low > middle else low,
+        high=middle if high is None or high < middle else high,
         median=middle,
     )
 
 
 def _step(points: list[Measurement], spans: list[_Span], place: int) -> Step | None:
-    """The step before a measurement, if there is one."""
-    left, right = spans[place - 1], spans[place]
-    if left.high >= right.low and right.high >= left.low:
-        return None  # most places: there is no need to look further
+    """The step before a measurement whose span does not touch the one before, if there is one."""
     before, after = spans[max(place - _SIDE, 0) : place], spans[place : place + _SIDE]
     if not _apart(before, after) and not _apart(after, before):
         return None

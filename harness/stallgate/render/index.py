@@ -81,6 +81,11 @@ class RunEntry(FrozenStruct, frozen=True):
     """The page of the run with a sweep's counters, relative to the index."""
 
     @property
+    def subject(self) -> str:
+        """What it is of: ncu reports, or problems."""
+        return ", ".join(self.files or self.problems)
+
+    @property
     def verdict(self) -> str:
         """The gate's latest answer in a word or two, or what a sweep advises, to filter by."""
         return (self.mark.partition(" ")[2] if self.status else self.mark) or "not judged"

@@ -43,6 +43,13 @@ def runs_table(
     return table
 
 
+def older_text(older: int, total: int) -> Iterator[Text]:
+    """What a list of runs leaves out, and how to see it; nothing where it is whole."""
+    if older:
+        be = "run is" if older == 1 else "runs are"
+        yield _text(f"{older:,} older {be} not listed: `stallgate show runs --limit {total}` lists all", "dim")
+
+
 def _sweep_cells(name: str, listed: SweepListed) -> list[Text]:
     cells = [name, "sweep", listed.problem, _short_gpus(listed.gpus), listed.timed.replace(" of ", "/")]
     return [_text(words) for words in [*cells, listed.word]]
