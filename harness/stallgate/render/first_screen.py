@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import listed, percent, scaled, spaced, spread_in_words, verdict_mark
+from stallgate.formatting import listed, percent, scaled, spaced, spread_in_words, verdict_mark, within_sentence
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness
 from stallgate.judge.roof import distance_from_roof
@@ -163,8 +163,8 @@ def _unmeasured(case: CaseResult) -> str:
 
 def _targetless(view: View, case: CaseResult) -> str:
     """Why the targets of a case that was not profiled are not judged, and which they are."""
-    why = "the result is wrong" if case.outcome == "wrong_result" else f"the case was not measured, {_untimed(case)}"
-    metrics = dict.fromkeys(target.metric.title for stage in view.stages for target in stage.targets)
+    why = "the result is wrong" if case.outcome == "wrong_result" else f"the case has no numbers: {_untimed(case)}"
+    metrics = dict.fromkeys(within_sentence(target.metric.title) for stage in view.stages for target in stage.targets)
     return f"Targets: not judged, because {why}{f' ({listed(list(metrics))})' if metrics else ''}"
 
 

@@ -238,10 +238,8 @@ def of_run(drawn: Drawn) -> Answers:
         "where": where(result),
     }
     if case.outcome == "wrong_result":
-        project = load_project(result.folder.parents[1])
-        targets = [t.metric.name for s in project.with_included(result.judgement.stages) for t in s.targets]
         return common | {
-            "target": ["^Wrong result", "Targets: not judged", *map(title_of, targets)],
+            "target": ["^Wrong result", *untold_targets(result)],
             **unmeasured("a wrong result has no speed"),
         }
     roof = result.roofs[case.case.problem, case.case.workload].deciding
@@ -259,6 +257,12 @@ def of_run(drawn: Drawn) -> Answers:
         "waits": [waits(result, case)],
         "bytes": [f"{near(traffic)} times the bytes needed"],
     }
+
+
+def untold_targets(result: JudgedRun) -> list[str]:
+    """That no target is judged, and the name of each."""
+    stages = load_project(result.folder.parents[1]).with_included(result.judgement.stages)
+    return ["Targets: not judged", *(f"(?i){title_of(t.metric.name)}" for stage in stages for t in stage.targets)]
 
 
 def unmeasured(why: str) -> Answers:
@@ -401,3 +405,13 @@ def test_ten_questions_are_answered_on_the_first_screen(
     seen = visible(browser, drawn.page, size)
     unanswered = {q: told for q, told in answers.items() if not all(re.search(each, seen) for each in told)}
     assert unanswered == {}, seen
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_case_that_crashed_says_why_nothing_of_it_is_judged(
+    browser: Browser, make: Make, size: tuple[int, int]
+) -> None:
+    drawn = make("crashed")
+    seen = visible(browser, drawn.page, size)
+    wanted = untold_targets(drawn.result) + [each for found in unmeasured("crashed").values() for each in found]
+    assert [each for each in wanted if not re.search(each, seen)] == [], seen
