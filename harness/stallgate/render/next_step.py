@@ -14,6 +14,7 @@ from stallgate.model import Case, CaseResult, Verdict
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.next_command import NextCommand, NextStep, next_command, to_mend
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
 
@@ -146,7 +147,8 @@ def _without_faults(
     """The step where nothing fails: what is not measured, what became slower, or what is left."""
     run = result.run
     for missing in result.judgement.uncollected[:1]:
-        return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
+        needs = f"{_stage(views, missing.stage)} needs: {listed(missing.metrics)}"
+        return NextStep(words=f"collect what {needs}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
         return NextStep(
             words=f"{_heaviest(views, advised)}{_stage_for_imports(result, views)}", command=command.command
@@ -157,6 +159,10 @@ def _without_faults(
         return NextStep(words=command.purpose, command=command.command)
     judged = [case for view in views for case in judged_cases(view)]
     return _slower(views, since, judged) or _what_is_left(views, advised)
+
+
+def _stage(views: Sequence[View], stage: str) -> str:
+    return stage_label(views[0].project, stage) if views else stage
 
 
 def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.compare.since import since_last
+from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.formatting import (
     SIGNS,
     aliases,
@@ -42,6 +42,7 @@ from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, 
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels, unit_in_heading
 from stallgate.render.template import template
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import MOST_ROWS, View
 from stallgate.runs.conditions import joined_environment, problems_in, settings_of
 from stallgate.runs.folder import attempts_of, pretty, write_whole
@@ -125,7 +126,7 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     last = since_last(project, result, charted_metrics(project.catalogue))
     bases = {since.problem: since for since in last}
     views = [View(project, result, problem, load, bases.get(problem)) for problem, load in _places(result)]
-    changes = [changes_of(since, named=len(last) > 1) for since in last]
+    changes = [_changes(result, since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
     sections: list[PageSection] = []
@@ -145,6 +146,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     )
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
+
+
+def _changes(result: JudgedRun, since: ChangesSinceLast, *, named: bool) -> Changes:
+    verdicts = [verdict for verdict in result.judgement.verdicts if verdict.problem == since.problem]
+    return changes_of(since, verdicts, named=named)
 
 
 def _write(result: JudgedRun, file: str, picture: Picture) -> Path:
@@ -193,6 +199,7 @@ def _html(
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
         changes=changes,
+        stage_label=partial(stage_label, project),
         titles={name: metric.title for name, metric in project.catalogue.metrics.items()},
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
@@ -260,7 +267,7 @@ def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
         verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
         for variant in dict.fromkeys(variant_of(v, with_problem=several) for v in verdicts):
             mine = [v for v in verdicts if variant_of(v, with_problem=several) == variant]
-            found.append(_answer(variant, stage.title if stage else "every stage", mine))
+            found.append(_answer(variant, stage_label(project, stage.name) if stage else "every stage", mine))
     return sorted(found, key=lambda answer: WORST.index(answer.status))
 
 
