@@ -35,6 +35,7 @@ from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.first_screen import FirstScreen, first_screen
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
+from stallgate.render.next_command import next_command
 from stallgate.render.pictures import Picture, charted_metrics, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.progress import counted_parts
@@ -193,6 +194,7 @@ def _html(
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
+        judging=next_command(result.run, result.judgement),
         headline=(screen.word.style, screen.word.words),
         screen=screen,
         most_rows=MOST_ROWS,
