@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stallgate.compare.rules import RuleFinding, VersionReadings, decided_by, hold_to_rules
+from stallgate.compare.grids import LaunchedGrid
+from stallgate.compare.rules import (
+    NO_READINGS,
+    RuleFinding,
+    VersionReadings,
+    decided_by,
+    hold_to_rules,
+    version_readings,
+)
 from stallgate.errors import BrokenFile
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.model import HeldRule, Stage
@@ -178,13 +186,8 @@ def recording_of_cumprod() -> ReadRun:
 
 def recorded(variant: str) -> VersionReadings:
     run = recording_of_cumprod()
-    return VersionReadings(
-        values={
-            (case.workload, metric): summary.median
-            for (case, metric), summary in run.summaries.items()
-            if (case.variant, case.configuration) == (variant, "default") and summary.median is not None
-        }
-    )
+    mine = [result.case for result in run.run.cases if result.case.variant == variant]
+    return version_readings(run, {case: case.workload for case in mine if case.configuration == "default"})
 
 
 def test_from_the_slow_start_to_the_scan_on_recorded_readings(repository: Project) -> None:
@@ -201,23 +204,50 @@ def test_from_the_slow_start_to_the_scan_on_recorded_readings(repository: Projec
     assert [each.text for each in findings if each.state == "broken"] == []
 
 
-def test_the_scan_gives_no_reason_for_more_stages_or_another_pattern(repository: Project) -> None:
-    after = CODE.replace("num_stages: int = 4", "num_stages: int = 6").replace("offsets < left", "offsets <= left")
-    assert "_launches(y.numel() // max(n, 1))" in after
-    after = after.replace("_launches(y.numel() // max(n, 1))", "_launches(y.numel() // max(n, 2))")
+def broken_by_another_scan(repository: Project, grid: str, after: VersionReadings) -> set[str]:
+    """The rules that a scan with more stages, another mask and a grid breaks, as far as readings tell."""
+    text = CODE.replace("num_stages: int = 4", "num_stages: int = 6").replace("offsets < left", "offsets <= left")
+    assert text.count("_launches(y.numel() // max(n, 1))") == 1
+    text = text.replace("_launches(y.numel() // max(n, 1))", grid)
     found = hold_to_rules(
         repository,
         "cumprod",
-        code_difference({"blocked_scan.py": CODE}, {"blocked_scan.py": after}),
+        code_difference({"blocked_scan.py": CODE}, {"blocked_scan.py": text}),
         recorded("blocked_scan"),
-        stages=["memory_access"],
+        after,
+        ["memory_access"],
     )[1]
-    broken = {each.text.partition(":")[0] for each in found if each.state == "broken"}
-    assert broken == {
-        "raise num_stages only if memory stalls are high",
-        "rewrite access patterns only on metric evidence",
-        "leave the grid as it is, unless it does not fill the GPU",
+    return {each.text.partition(":")[0] for each in found if each.state == "broken"}
+
+
+STAGES = "raise num_stages only if memory stalls are high"
+PATTERN = "rewrite access patterns only on metric evidence"
+GRID = "leave the grid as it is, unless it does not fill the GPU"
+
+
+def test_the_scan_gives_no_reason_for_more_stages_or_another_pattern(repository: Project) -> None:
+    same = recorded("blocked_scan")
+    other = replace(same, grids={key: (LaunchedGrid(7, (7, 1, 1)),) for key in same.grids})
+    assert broken_by_another_scan(repository, "_launches(y.numel() // max(n, 2))", other) == {STAGES, PATTERN, GRID}
+    # before it ran, its words alone say neither whether it is faster nor with which grid it is launched
+    assert broken_by_another_scan(repository, "_launches(y.numel() // max(n, 2))", NO_READINGS) == {STAGES}
+
+
+def test_a_scan_that_is_launched_as_before_keeps_its_grid(repository: Project) -> None:
+    assert broken_by_another_scan(
+        repository, "_launches(math.prod(y.shape) // max(1, n))", recorded("blocked_scan")
+    ) == {
+        STAGES,
+        PATTERN,
     }
+
+
+def test_another_pattern_is_allowed_by_less_time_beyond_noise(repository: Project) -> None:
+    same = recorded("blocked_scan")
+    for factor, states in ((1.0, {PATTERN}), (0.99, {PATTERN}), (0.97, set())):
+        values = {key: value * (factor if key[1] == "duration" else 1) for key, value in same.values.items()}
+        broken = broken_by_another_scan(repository, "_launches(y.numel() // max(1, n))", replace(same, values=values))
+        assert broken - {STAGES} == states
 
 
 # --- two runs ---------------------------------------------------------------------------------------------------------
@@ -247,6 +277,17 @@ def test_compare_says_which_rule_a_change_broke(stallgate: Stallgate, replayed_s
     (rules,) = json.loads(stallgate("compare", base.name, replayed_square.name, "--json").stdout)["rules"]
     assert (rules["variant"], len(rules["changes"])) == ("blocked_scan", 1)
     assert rules["broken"][0]["readings"][0]["workload"] == "square"
+
+
+def test_compare_holds_a_grid_to_what_was_launched(stallgate: Stallgate, replayed_square: Path) -> None:
+    base = earlier(replayed_square, 1, {})
+    with_source(base, CODE)
+    other = CODE.replace("_launches(y.numel() // max(n, 1))", "_launches(math.prod(y.shape) // max(1, n))")
+    assert other != CODE
+    with_source(replayed_square, other)
+    (rules,) = json.loads(stallgate("compare", base.name, replayed_square.name, "--json").stdout)["rules"]
+    assert [each["kind"] for each in rules["changes"]] == ["grid"]
+    assert (rules["broken"], rules["untold"]) == ([], [])
 
 
 def test_compare_says_nothing_of_rules_where_the_code_is_the_same(stallgate: Stallgate, replayed_square: Path) -> None:

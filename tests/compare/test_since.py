@@ -151,6 +151,18 @@ def test_a_run_that_cannot_be_compared_is_named_with_the_reason(
     assert since(measured).because == f"{folder.name} is not comparable: {why}"
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, lambda table: table.write_text("damaged")])
+def test_a_run_without_its_table_is_named_too(
+    measured: Any, before: Callable[..., Path], harm: Callable[[Path], Any]
+) -> None:
+    """The index lists it, so that nothing may say that this is the first measurement."""
+    folder = before(20)
+    harm(folder / "metrics.csv")
+    why = f"its metrics.csv is missing or damaged, and `stallgate report {folder.name}` writes it"
+    assert since(measured).because == f"{folder.name} is not comparable: {why}"
+    assert since(measured, **live(created="2026-11-29T00:00:00Z")).base, "what can be read is compared"
+
+
 def test_a_case_that_its_table_lacks_is_not_compared(measured: Any, before: Callable[..., Path]) -> None:
     table = before(20) / "metrics.csv"
     table.write_text("\n".join(line for line in table.read_text().splitlines() if "blocked_scan" not in line) + "\n")

@@ -127,7 +127,7 @@ def test_the_gate_refuses_what_nothing_is_asked_of(repository: Project) -> None:
     project = with_stage(repository, target(STALL, below=1))
     run = run_of(project, cases(1), kind="imported", subjects={}, settings=None)
     with pytest.raises(BadArgument, match="no stage says what to ask of it"):
-        asked_status(judge(read(run), project, [], today=TODAY), project)
+        asked_status(judge(read(run), project, [], today=TODAY))
 
 
 def test_a_spread_over_launches_that_straddles_the_bound_is_undecided(repository: Project) -> None:

@@ -44,10 +44,11 @@ def test_who_replaces_the_comparison_fails_and_costs_nobody_else(
     done = with_ncu("profile", *subjects, FAKE_NCU="run", FAKE_GPU_NAME="none")
     assert "Traceback" not in done.stderr + done.stdout
     found = {result["case"]["variant"]: result for result in latest("run.json")["cases"]}
-    assert found["copy_roof"]["outcome"] == "profiled"
+    assert found["copy_roof"]["outcome"] == "profiled", found["copy_roof"]
     assert found["blocked_scan"]["outcome"] == "not_profiled"
     assert "requested an edge case before it submitted the output" in found["blocked_scan"]["reason"]
-    assert found["torch_cumprod"]["outcome"] == "profiled", "in the process that it shares it is never compared"
+    # In the process that it shares it is never compared.
+    assert found["torch_cumprod"]["outcome"] == "profiled", found["torch_cumprod"]
     attempts = {name: each["attempt"] for name, each in found.items()}
     assert attempts == {"copy_roof": "1", "blocked_scan": "2", "torch_cumprod": "3"}
     gate = with_ncu("gate")

@@ -303,9 +303,9 @@ def test_each_gpu_has_compilers_for_the_trials_that_it_times(timed: Any, space: 
     book = SweepBook(replace(found, trials=planned), tmp_path)
     compilers = compilers_of(load_project(space), request, book)
     assert [each.device for each in compilers] == devices
-    for each in compilers:
-        swept_ones = [trial for trial in each.trials if trial.configuration != "default"]  # that each GPU times
-        assert {found.trial(t.configuration, t.workload).device for t in swept_ones} == {each.device.index}
+    for each in compilers:  # every GPU times the default: its device is the one that was done first
+        mine = [found.trial(t.configuration, t.workload) for t in each.trials if t.configuration != "default"]
+        assert {trial.device for trial in mine} == {each.device.index}
     assert sum(len(each.trials) for each in compilers) == len(planned)
 
 

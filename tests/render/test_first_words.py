@@ -14,8 +14,9 @@ from stallgate.compare.words import Change
 from stallgate.judge.evaluate import JudgedRun, judge
 from stallgate.judge.roof import Roof
 from stallgate.judge.warp_states import waits_in_words
-from stallgate.model import Case, CaseResult, CeilingKind, WorstElement
+from stallgate.model import Case, CaseResult, CeilingKind, Status, WorstElement
 from stallgate.project.load import Project
+from stallgate.render.changes import why_allowed
 from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
 from stallgate.render.loop_words import answers_in_words, provenance_of_loop, version_words
 from stallgate.render.next_command import NextStep
@@ -23,6 +24,7 @@ from stallgate.render.next_step import next_step
 from stallgate.render.results_line import fault_in_words, results_line
 from stallgate.render.run_word import run_word
 from stallgate.render.template import codes
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_of, waits_of
 from tests.agent.loop.scripted import ScriptedAnswerer, begin, code, looped
@@ -65,18 +67,18 @@ def judged(
 
 def test_the_headline_names_the_worst_miss_and_how_many_there_are(repository: Project) -> None:
     project, result = judged(repository, STALLED, loads=("square",))
-    assert run_word(result, project.catalogue).words == "Waits for memory missed by 31.1 points"
+    assert run_word(result, project.catalogue).words == "Waits for global memory missed by 31.1 points"
     far = STALLED | {"dram_throughput": summary(*[80.0] * 5)}
     project, result = judged(repository, far, loads=("square",))
     words = run_word(result, project.catalogue).words
-    assert words.startswith("2 of 2 targets missed: waits for memory by 31.1 points, DRAM throughput by ")
+    assert words.startswith("2 of 2 targets missed: waits for global memory by 31.1 points, DRAM throughput by ")
 
 
 def test_of_several_cases_the_headline_says_which(repository: Project) -> None:
     project, result = judged(repository, STALLED)
     assert run_word(result, project.catalogue).words == (
-        "2 of 4 targets missed: waits for memory by 31.1 points (blocked_scan on square), "
-        "waits for memory by 31.1 points (blocked_scan on page)"
+        "2 of 4 targets missed: waits for global memory by 31.1 points (blocked_scan on square), "
+        "waits for global memory by 31.1 points (blocked_scan on page)"
     )
 
 
@@ -133,18 +135,47 @@ def test_the_limit_names_the_roof_says_what_it_is_and_how_busy_every_unit_is(
     assert limit_of(BUSY.get, fraction, roof(kind, name)) == f"Limit: {said}; {UNITS}"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        (["pass", "pass"], "no target forbids it"),
+        (["pass", "excused"], "what is missed is excused"),
+        (["pass", "excused", "waived"], "what is missed is waived"),
+        (["pass", "fail"], ""),
+        (["pass", "undecided"], ""),
+        (["not_measured"], ""),
+        ([], ""),
+    ],
+)
+def test_a_loss_that_passes_is_explained(repository: Project, statuses: list[Status], said: str) -> None:
+    _, result = judged(repository)
+    verdicts = [replace(result.judgement.verdicts[0], status=status) for status in statuses]
+    assert why_allowed(verdicts) == said
+    fail = replace(result.judgement.verdicts[0], status="fail", warning=True)
+    assert why_allowed([*verdicts, fail]) == said, "a warning shuts no gate"
+
+
+def test_a_stage_has_its_title_and_its_name(repository: Project) -> None:
+    assert stage_label(repository, "memory_access") == "Memory efficiency & latency hiding (memory_access)"
+    assert stage_label(repository, "streaming") == "Streaming"
+    assert stage_label(repository, "gone") == "gone"
+
+
+NOT_KNOWN = "how much is left is not known, there is no measured roof to compare with"
+
+
 def test_a_limit_that_is_not_known_says_so() -> None:
-    assert limit_of(BUSY.get, None, None) == f"Limit: tensor cores; {UNITS}"
-    unknown = "Limit: not known; how busy memory and SM are was not measured"
+    assert limit_of(BUSY.get, None, None) == f"Limit: tensor cores; {NOT_KNOWN}; {UNITS}"
+    beside = "how much is left is not known, not measured beside copy_roof"
+    assert limit_of(BUSY.get, None, roof("bytes", "copy_roof")) == f"Limit: tensor cores; {beside}; {UNITS}"
+    unknown = f"Limit: not known; {NOT_KNOWN}; how busy memory and SM are was not measured"
     assert limit_of({}.get, None, None) == unknown
-    idle = "Limit: latency, no unit is busy; DRAM 12.0 % of peak"
+    idle = f"Limit: latency, no unit is busy; {NOT_KNOWN}; DRAM 12.0 % of peak"
     assert limit_of({"dram_throughput": 12.0}.get, None, None) == idle
 
 
 def test_waits_for_memory_are_known_by_either_name(repository: Project) -> None:
-    said = (
-        "Warps wait 60.0 % of the time for global and local memory (long_scoreboard), 35.0 % for fixed latency (wait)"
-    )
+    said = "Warps wait 60.0 % of the time for global memory (long_scoreboard), 35.0 % for fixed latency (wait)"
     for name in ("stall_long_scoreboard", "memory_dependency_stall"):
         assert waits_of({name: 60.0, "stall_wait": 35.0}.get, repository.catalogue) == said
 

@@ -150,7 +150,7 @@ def trade(chance: Chance) -> LayOut:
         stall, speed = chance.choice([same, (chance.uniform(0, 100), same[1] * chance.uniform(0.5, 1.1))])
         before = chance.choice([None, same, (chance.uniform(0, 100), speed * 0.7)])
         points.append(TradePoint(name=row.name, role=row.role, stall=stall, speed=speed, before=before))
-    axes = ("waits for memory [%]", "fraction of the roof")
+    axes = ("waits for global memory [%]", "fraction of the roof")
     return partial(trade_figure, _title(chance), points, axes, _name(chance))
 
 

@@ -120,11 +120,11 @@ def test_the_conclusion_is_first_and_last(repository: Project, name: str, width:
 
 def test_a_miss_comes_first_with_how_far(repository: Project) -> None:
     lines = gate(repository, "fail", 120).splitlines()
-    missed = "waits for memory by 31.1 points"
+    missed = "waits for global memory by 31.1 points"
     both = f"{missed} (blocked_scan on square), {missed} (blocked_scan on page)"
     assert " ".join(" ".join(lines[:2]).split()) == f"FAIL 2 of 4 targets missed: {both}"
     marked = [line for line in lines if line[0] in "✓✗≈○"]
-    about = "blocked_scan on square and page: Waits for memory (memory_dependency_stall)"
+    about = "blocked_scan on square and page: Waits for global memory (memory_dependency_stall)"
     said = f"✗ fail {about} is 51.1 %; wanted below 20 %: missed by 31.1 points ✓ 2 met: DRAM throughput (2)"
     assert said in " ".join(" ".join(lines).split())
     assert [line.split(":")[0] for line in marked] == ["✗ fail  blocked_scan on square and page", "✓ 2 met"]
@@ -133,7 +133,8 @@ def test_a_miss_comes_first_with_how_far(repository: Project) -> None:
 
 def test_what_is_met_takes_one_line(repository: Project) -> None:
     lines = gate(repository, "pass", 80).splitlines()
-    assert [line for line in lines if line.startswith("✓")] == ["✓ 4 met: Waits for memory (2), DRAM throughput (2)"]
+    met = "✓ 4 met: Waits for global memory (2), DRAM throughput (2)"
+    assert [line for line in lines if line.startswith("✓")] == [met]
     every = gate(repository, "pass", 120, every=True).splitlines()
     assert len([line for line in every if line.startswith("✓ pass")]) == 2, "on square and page"
 
@@ -151,13 +152,13 @@ def test_a_profile_ends_with_a_digest(repository: Project, name: str, width: int
     assert "blocked_scan on square" in said
     expected = {
         "pass": "targets met (2)",
-        "fail": "Waits for memory missed by 31.1 points",
+        "fail": "Waits for global memory missed by 31.1 points",
         "undecided": "its samples reach from 19.01 % to 21.03 %",
         "crashed": "not measured: crashed",
         "wrong": "fail: wrong result",
     }
     assert expected.get(name, "") in said
-    assert "for global and local memory (long_scoreboard); what they do" in said, "these runs have one warp state"
+    assert "for global memory (long_scoreboard); what they do" in said, "these runs have one warp state"
     assert "illegal memory access" not in said, "the table above the digest says why"
 
 

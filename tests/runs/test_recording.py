@@ -193,7 +193,7 @@ def test_importing_the_recorded_report(stallgate: Stallgate, recording: Path, la
     gate = stallgate("gate", "--stage", "memory_access")
     assert gate.returncode == 1
     assert "naive_serial on square" in gate.stdout
-    assert "Waits for memory (memory_dependency_stall) is" in " ".join(gate.stdout.split())
+    assert "Waits for global memory (memory_dependency_stall) is" in " ".join(gate.stdout.split())
 
 
 def test_no_colour_away_from_a_terminal(stallgate: Stallgate) -> None:

@@ -57,7 +57,7 @@ def draw_looped(project: Project, folder: Path) -> Path:
     from stallgate.render.index import write_index
     from stallgate.render.loop_page import draw_loop
 
-    page = draw_loop(folder)
+    page = draw_loop(project, folder)
     write_index(project)
     return page
 

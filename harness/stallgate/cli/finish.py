@@ -13,9 +13,8 @@ from stallgate.cli.facts import RunFacts, run_facts
 from stallgate.cli.output import found_so_far
 from stallgate.cli.shared import near
 from stallgate.judge.evaluate import JudgedRun, evaluate, measured_status, write_results
-from stallgate.judge.imports import stages_that_judge
 from stallgate.project.load import Project
-from stallgate.render.terminal_gate import show_judging_stages, show_unmet
+from stallgate.render.terminal_gate import show_unmet
 from stallgate.render.terminal_progress import Working
 from stallgate.render.terminal_run import show_run
 from stallgate.render.terminal_text import out
@@ -39,8 +38,6 @@ def finish(project: Project, folder: Path, *, as_json: bool, stages: Sequence[st
         show_run(result, project)
         if result.run.kind == "imported" and result.judgement.is_asked:
             show_unmet(result.judgement, project.catalogue)
-        elif result.run.kind == "imported":
-            show_judging_stages(stages_that_judge(project, result))
         out.print(f"run: {near(folder)}", soft_wrap=True)
     facts = run_facts(result, {name: metric.unit for name, metric in project.catalogue.metrics.items()})
     found_so_far(facts)

@@ -131,7 +131,7 @@ def gate_command(
     project = open_runs(root)
     with Working("reading the reports"):
         result = judged(project, run, stages, targets=targets, only_judge=True)
-    status = asked_status(result, project)
+    status = asked_status(result)
     if not is_recording(project.reports, result.folder):  # a recording is kept as it was committed
         _if_possible(_write_verdicts, project, result)
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -2,7 +2,8 @@
 
 The changes are those of the source (``project/code_changes.py``) and of how kernels were launched. A rule allows its
 changes where its condition holds on a workload that the stage judges; the readings are those of the version that was
-replaced. Where one is missing nothing is broken and nothing is allowed: it *cannot be told*.
+replaced. Where one is missing nothing is broken and nothing is allowed: it *cannot be told*. So it is with a grid that
+is written in other words, until launches of both versions say whether it is another (``grids.py``).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from stallgate.compare.grids import GRID_SIZE, LaunchedGrids, SettledGrids, launched_grids, settle_grids
 from stallgate.errors import BrokenFile
-from stallgate.extract.read_run import MeasuredRun
+from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import quantity
 from stallgate.model import Case, CaseResult, FrozenStruct, HeldRule, Run, Stage
 from stallgate.project.catalogue import find_metric
@@ -26,6 +28,7 @@ from stallgate.project.held_rules import (
     ChangePattern,
     bare_name,
     is_after,
+    name_after,
     parse_pattern,
 )
 from stallgate.project.load import Project
@@ -88,6 +91,8 @@ class VersionReadings(FrozenStruct, frozen=True):
 
     values: dict[tuple[str, str], float]
     """(workload, metric) -> median."""
+    grids: LaunchedGrids = {}
+    """Those of its kernels."""
 
 
 NO_READINGS = VersionReadings(values={})
@@ -119,7 +124,8 @@ def hold_to_rules(
     for stage in project.with_sound(stages if stages is not None else project.stages_of(problem)):
         workloads = project.judged_workloads(problem, stage.name) if problem in project.problems else []
         value_of = _evidence(project, before, after)
-        found += [each for rule in stage.held if (each := _finding(stage, rule, changes, workloads, value_of))]
+        grids = settle_grids(changes, before.grids, after.grids, workloads)
+        found += [each for rule in stage.held if (each := _finding(stage, rule, grids, workloads, value_of))]
     return changes, list({(each.text, each.unless): each for each in reversed(found)}.values())[::-1]
 
 
@@ -140,10 +146,12 @@ def _evidence(project: Project, before: VersionReadings, after: VersionReadings)
 
 
 def _finding(
-    stage: Stage, rule: HeldRule, changes: list[CodeChange], workloads: list[str], value_of: _ValueOf
+    stage: Stage, rule: HeldRule, grids: SettledGrids, workloads: list[str], value_of: _ValueOf
 ) -> RuleFinding | None:
     """A rule that does not allow the changes that it is about; None where it allows them, or there are none."""
-    concerned = _concerned([parse_pattern(text, stage.autotune) for text in rule.changes], changes)
+    patterns = [parse_pattern(text, stage.autotune) for text in rule.changes]
+    certain = _concerned(patterns, [each for each in grids.changes if each not in grids.untold])
+    concerned = certain or _concerned(patterns, grids.changes)
     if not concerned:
         return None
     condition = parse_condition(rule.unless)
@@ -151,15 +159,20 @@ def _finding(
     answers = [condition.holds({each.name: each.value for each in readings}.get) for readings in by_workload]
     if True in answers:
         return None
-    told = not rule.unless or (bool(answers) and None not in answers)
+    told = bool(certain) and (not rule.unless or (bool(answers) and None not in answers))
+    launches = [] if certain else [_unknown_grid(workload, is_new=is_new) for workload, is_new in grids.missing]
     return RuleFinding(
         stage=stage.name,
         text=rule.text,
         state="broken" if told else "cannot_be_told",
         changes=concerned,
         unless=rule.unless,
-        readings=[reading for readings in by_workload for reading in readings],
+        readings=[*(reading for readings in by_workload for reading in readings), *launches],
     )
+
+
+def _unknown_grid(workload: str, *, is_new: bool) -> RuleReading:
+    return RuleReading(name_after(GRID_SIZE) if is_new else GRID_SIZE, workload, None, "block")
 
 
 def _concerned(patterns: list[ChangePattern], changes: list[CodeChange]) -> list[CodeChange]:
@@ -194,7 +207,7 @@ def _launched(before: VersionReadings, after: VersionReadings) -> list[CodeChang
 # --- two runs ---------------------------------------------------------------------------------------------------------
 
 
-def rules_of_runs(project: Project, base: MeasuredRun, run: MeasuredRun) -> list[VariantRules]:
+def rules_of_runs(project: Project, base: ReadRun, run: ReadRun) -> list[VariantRules]:
     """The candidates whose code changed between two runs that have it, each with the rules that this broke."""
     found = []
     for problem in base.run.subjects:
@@ -206,9 +219,7 @@ def rules_of_runs(project: Project, base: MeasuredRun, run: MeasuredRun) -> list
     return found
 
 
-def _of_variant(
-    project: Project, base: MeasuredRun, run: MeasuredRun, problem: str, variant: str
-) -> list[VariantRules]:
+def _of_variant(project: Project, base: ReadRun, run: ReadRun, problem: str, variant: str) -> list[VariantRules]:
     """The rules for one variant; nothing where its code is not known in both runs, or did not change."""
     sources = [sources_when_measured(project, side.folder, side.run, problem, variant) for side in (base, run)]
     if not all(sources) or sources[0] == sources[1]:
@@ -216,7 +227,8 @@ def _of_variant(
     difference = code_difference(*sources)
     results = [_results(side, problem, variant) for side in (base, run)]
     alike = [load for load in results[0] if load in results[1] and _same_conditions(base, run, load, results)]
-    before, after = _readings(base, results[0]), _readings(run, {load: results[1][load] for load in alike})
+    before = version_readings(base, {result.case: load for load, result in results[0].items()})
+    after = version_readings(run, {results[1][load].case: load for load in alike})
     changes, findings = hold_to_rules(project, problem, difference, before, after)
     if not changes and not difference.unread:
         return []
@@ -232,7 +244,7 @@ def _of_variant(
     return [made]
 
 
-def _results(side: MeasuredRun, problem: str, variant: str) -> dict[str, CaseResult]:
+def _results(side: ReadRun, problem: str, variant: str) -> dict[str, CaseResult]:
     """Workload -> the variant's case in its default configuration, if it has numbers."""
     return {
         result.case.workload: result
@@ -243,21 +255,26 @@ def _results(side: MeasuredRun, problem: str, variant: str) -> dict[str, CaseRes
     }
 
 
-def _same_conditions(base: MeasuredRun, run: MeasuredRun, workload: str, results: list[dict[str, CaseResult]]) -> bool:
+def _same_conditions(base: ReadRun, run: ReadRun, workload: str, results: list[dict[str, CaseResult]]) -> bool:
     """Whether a workload was measured on the same GPU under the same control in both runs."""
     before, after = conditions(base.run, results[0][workload]), conditions(run.run, results[1][workload])
     known = (before.gpu, before.clock_control, before.cache_control)
     return None not in known and known == (after.gpu, after.clock_control, after.cache_control)
 
 
-def _readings(side: MeasuredRun, results: Mapping[str, CaseResult]) -> VersionReadings:
-    cases: dict[Case, str] = {result.case: workload for workload, result in results.items()}
+def version_readings(run: ReadRun, cases: Mapping[Case, str]) -> VersionReadings:
+    """What a run measured of one version.
+
+    Args:
+        run: the run.
+        cases: those of the version, each with its workload.
+    """
     values = {
         (cases[case], metric): summary.median
-        for (case, metric), summary in side.summaries.items()
+        for (case, metric), summary in run.summaries.items()
         if case in cases and summary.state == "measured" and summary.median is not None
     }
-    return VersionReadings(values=values)
+    return VersionReadings(values=values, grids=launched_grids(run.calls, cases))
 
 
 def sources_when_measured(project: Project, folder: Path, run: Run, problem: str, variant: str) -> dict[str, str]:
@@ -297,9 +314,8 @@ def _text(project: Project, folder: Path, path: str, digest: str) -> str | None:
 
 def decided_by(finding: RuleFinding) -> str:
     """What would have allowed the changes, and what was read instead."""
-    if not finding.unless:
-        return "nothing allows it in this stage"
-    if not finding.readings:
-        return f"allowed by {finding.unless}; no workload that the stage judges was measured before"
+    allowed = f"allowed by {finding.unless}" if finding.unless else "nothing allows it in this stage"
+    if finding.unless and not finding.readings:
+        return f"{allowed}; no workload that the stage judges was measured before"
     read = "; ".join(dict.fromkeys(reading.shown for reading in finding.readings))
-    return f"allowed by {finding.unless}; read: {read}"
+    return f"{allowed}; read: {read}" if read else allowed

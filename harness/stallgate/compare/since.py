@@ -7,6 +7,7 @@ here, a recording. Words, noise and reasons are those of ``two_runs.py``. A base
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -97,11 +98,17 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     is_part = len(mine.run.cases) < sum(result.case.problem == problem for result in judged.run.cases)
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages), *more]):
+        if base is None:
+            refused.append(f"{name} is not comparable: {_UNREADABLE} `stallgate report {shlex.quote(name)}` writes it")
+            continue
         found = compare(project, base, mine, stages, is_part=is_part)
         if any(change.word != "not_comparable" for _, change in ChangesSinceLast(problem=problem, found=found).changes):
             return ChangesSinceLast(problem=problem, base=name, found=found)
         refused.append(f"{name} is not comparable: {_why(found)}")
     return ChangesSinceLast(problem=problem, because=refused[0] if refused else _first(project, mine, problem))
+
+
+_UNREADABLE = "its metrics.csv is missing or damaged, and"
 
 
 def _first(project: Project, mine: MeasuredRun, problem: str) -> str:
@@ -152,13 +159,17 @@ def _why(found: RunComparison) -> str:
 # --- bases ------------------------------------------------------------------------------------------------------------
 
 
-def _bases(project: Project, mine: MeasuredRun, problem: str, metrics: list[str]) -> Iterator[tuple[str, MeasuredRun]]:
-    """The runs that a run may be compared with, the newest measurement first; each is read when it is asked for."""
+def _bases(
+    project: Project, mine: MeasuredRun, problem: str, metrics: list[str]
+) -> Iterator[tuple[str, MeasuredRun | None]]:
+    """The runs that a run may be compared with, the newest measurement first; each is read when it is asked for.
+
+    None for one that lists show and whose numbers cannot be read.
+    """
     for stored in _earlier(project, mine, problem):
         run = _loaded(stored.folder)
         base = _from_table(project, stored.folder, run, metrics) if run is not None else None
-        if base is not None:
-            yield stored.folder.name, _of_problem(base, problem)
+        yield stored.folder.name, _of_problem(base, problem) if base is not None else None
     if mine.run.kind == "live":
         for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
             yield from _recording(project, path.parent, mine.run, problem)

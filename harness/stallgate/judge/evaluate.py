@@ -15,7 +15,7 @@ from stallgate.errors import BadArgument
 from stallgate.extract.read_run import ReadRun, read_run
 from stallgate.extract.table import MetricRow, as_csv
 from stallgate.formatting import listed
-from stallgate.judge.imports import judge_import, stages_that_judge
+from stallgate.judge.imports import judge_import
 from stallgate.judge.reasons import UNMEASURED
 from stallgate.judge.roof import Roofs, with_roof_fractions
 from stallgate.judge.verdicts import ExitStatus, Judgement, Targets, grounds_of, judge_targets
@@ -95,7 +95,7 @@ def measured_status(result: JudgedRun) -> int:
     return 0 if whole and not missing and not unreplayed(result.run) else 3
 
 
-def asked_status(result: JudgedRun, project: Project) -> ExitStatus:
+def asked_status(result: JudgedRun) -> ExitStatus:
     """The gate's exit status.
 
     Raises:
@@ -103,8 +103,10 @@ def asked_status(result: JudgedRun, project: Project) -> ExitStatus:
     """
     status = result.judgement.exit_status
     if status is None:
-        stages = stages_that_judge(project, result)
-        can = f"; {listed(stages)} can judge it" if stages else ""
+        able = result.judgement.able
+        can = f"; {listed(able.whole)} can judge it" if able.whole else ""
+        if able.part and not able.whole:
+            can = f"; with --targets absolute {listed(able.part)} can judge a part of it"
         raise BadArgument(
             f"{result.run.name} is imported, and no stage says what to ask of it",
             f'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]{can}',

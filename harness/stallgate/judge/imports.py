@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from stallgate.extract.read_run import ReadRun
 from stallgate.formatting import listed
 from stallgate.judge.verdicts import (
+    AbleStages,
     Grounds,
     Judgement,
     Uncollected,
@@ -51,8 +52,9 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
         UnknownName: no such stage.
     """
     stages = import_stages_of(grounds.project, grounds.run, named)
+    able = _able_stages(grounds.project, grounds.read)
     if not stages:
-        return Judgement(stages=[], verdicts=[], notes=[], targets=grounds.targets, is_asked=False)
+        return Judgement(stages=[], verdicts=[], notes=[], targets=grounds.targets, able=able, is_asked=False)
     of_stages = [_of_stage(grounds, stage) for stage in stages]
     names = [stage.name for stage in stages]
     left_out = sum(not is_absolute(target) for stage in stages for target in stage.targets)
@@ -63,21 +65,20 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
         targets=grounds.targets,
         stages_by_problem={result.case.problem: names for result in grounds.run.cases},
         uncollected=list(chain.from_iterable(found.uncollected for found in of_stages)),
+        able=able,
     )
 
 
-def stages_that_judge(project: Project, read: ReadRun) -> list[str]:
-    """The stages by which an imported run can be judged as they are meant.
-
-    No target of theirs, and no excuse of a target, needs a roof, a baseline or a workload, and a metric was measured.
-    """
+def _able_stages(project: Project, read: ReadRun) -> AbleStages:
+    """The stages with a target on a metric that was measured, which needs nothing that an imported run lacks."""
     measured = {metric for (_, metric), summary in read.summaries.items() if summary.median is not None}
-    return [
-        stage.name
+    able = [
+        stage
         for stage in project.stages.values()
-        if not any(_needs(target) or _is_excused_by_roof(target) for target in stage.targets)
-        and any(target.metric.name in measured for target in stage.targets)
+        if any(not _needs(target) and target.metric.name in measured for target in stage.targets)
     ]
+    whole = [stage.name for stage in able if not any(_needs(t) or _is_excused_by_roof(t) for t in stage.targets)]
+    return AbleStages(whole=whole, part=[stage.name for stage in able if stage.name not in whole])
 
 
 class _Found(FrozenStruct, frozen=True):

@@ -54,6 +54,15 @@ class Uncollected(FrozenStruct, frozen=True):
     """``PROGRAM`` stands for the program and its arguments, where the run does not know them."""
 
 
+class AbleStages(FrozenStruct, frozen=True):
+    """The stages of a project that can judge an imported run."""
+
+    whole: list[str] = []
+    """As they are meant: nothing that they ask needs a roof, a baseline or a workload."""
+    part: list[str] = []
+    """By those of their targets that need none of these."""
+
+
 class Judgement(FrozenStruct, frozen=True):
     """The gate's answer for a run."""
 
@@ -64,6 +73,8 @@ class Judgement(FrozenStruct, frozen=True):
     targets: Targets = "all"
     stages_by_problem: dict[str, list[str]] = {}
     uncollected: list[Uncollected] = []
+    """Of an imported run."""
+    able: AbleStages = AbleStages()
     """Of an imported run."""
     is_asked: bool = True
     """False for an imported run that no stage is for: it has no verdict."""

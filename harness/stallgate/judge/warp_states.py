@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stallgate.formatting import share
 
 _WORDS = {
-    "long_scoreboard": "global and local memory",
+    "long_scoreboard": "global memory",
     "lg_throttle": "queue of global memory",
     "tex_throttle": "queue of textures",
     "drain": "last stores",

@@ -49,6 +49,8 @@ class CodeChange(FrozenStruct, frozen=True):
     before_place: str = ""
     """file:line; for a fact of launches the workloads."""
     after_place: str = ""
+    measured: str = ""
+    """What launches showed of it, such as ``32768 -> 512 programs on square``."""
 
     @property
     def title(self) -> str:
@@ -60,7 +62,8 @@ class CodeChange(FrozenStruct, frozen=True):
     @property
     def sentence(self) -> str:
         """Such as ``num_stages raised: 1 -> 3``."""
-        return f"{self.title} {self.verb}: {self.before or 'nothing'} -> {self.after or 'nothing'}"
+        measured = f" ({self.measured})" if self.measured else ""
+        return f"{self.title} {self.verb}: {self.before or 'nothing'} -> {self.after or 'nothing'}{measured}"
 
 
 class CodeDifference(FrozenStruct, frozen=True):

@@ -86,6 +86,11 @@ def bare_name(name: str) -> str:
     return name.removeprefix(_AFTER)
 
 
+def name_after(metric: str) -> str:
+    """The name of a metric's reading of the new version."""
+    return f"{_AFTER}{metric}"
+
+
 def is_after(name: str) -> bool:
     """Whether a name in a condition is a reading of the new version."""
     return name.startswith(_AFTER)

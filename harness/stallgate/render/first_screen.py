@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import listed, percent, scaled, spaced, spread_in_words, verdict_mark
+from stallgate.formatting import listed, percent, scaled, spaced, spread_in_words, verdict_mark, within_sentence
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness
 from stallgate.judge.roof import distance_from_roof
@@ -14,11 +14,13 @@ from stallgate.model import Case, CaseResult, FrozenStruct, Status, Verdict
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.render.advice import AdviceRow
+from stallgate.render.changes import why_allowed
 from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale, judged_target
 from stallgate.render.next_command import NextStep
 from stallgate.render.next_step import judged_cases, next_step
 from stallgate.render.results_line import ResultsLine, fault_in_words, results_line
 from stallgate.render.run_word import RunWord, run_word
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_in_words, memory_path, waiting_in_words
 from stallgate.runs.conditions import problems_in, provenance
@@ -61,13 +63,12 @@ def first_screen(
     cases = _rowed(views)
     results = results_line(result)
     rows = [_row(view, case, verdicts, since, results.about) for view, case, verdicts in cases[:MOST_JUDGED_ROWS]]
-    titles = [project.stage(name).title for name in result.judgement.stages]
     imported = result.run.kind == "imported"
     return FirstScreen(
         word=run_word(result, project.catalogue),
         problems="" if imported else listed(problems_in(result.run)),
         provenance=provenance(result.run),
-        stages=listed(titles),
+        stages=listed([stage_label(project, name) for name in result.judgement.stages]),
         results=results,
         rows=rows,
         scale=bar_scale(rows),
@@ -131,11 +132,12 @@ def _row(
         case=case.case.name,
         time=scaled(time, "ns") if time is not None else _untimed(case),
         spread=_spread(view, case) if case.outcome == "profiled" else _reason(case) * (case.case.name != told),
-        change=_change(case, since),
+        change=_change(case, verdicts, since),
         limit=limit_in_words(view, case) if time is not None else _unmeasured(case),
         waits=waiting_in_words(view, case) or "Waits of warps: not measured" * (time is not None),
         memory=memory_path(view, case) or "Memory: bytes not measured" * (time is not None),
         targets=[_target(view, verdict) for verdict in verdicts] if case.outcome == "profiled" else [],
+        targetless=_targetless(view, case) if verdicts and case.outcome != "profiled" else "",
         style="plain" if not verdicts else "fail" if "fail" in statuses else _STYLE_OF[statuses <= _GREEN],
     )
 
@@ -154,9 +156,16 @@ def _untimed(case: CaseResult) -> str:
 
 
 def _unmeasured(case: CaseResult) -> str:
-    """Why a case says nothing of its limit."""
+    """Why a case says nothing of its limit, nor how far it is from it."""
     why = "a wrong result has no speed" if case.outcome == "wrong_result" else _untimed(case)
-    return f"Limit, waits of warps and bytes: not measured, {why}"
+    return f"Limit, distance from it, waits of warps and bytes: not measured, {why}"
+
+
+def _targetless(view: View, case: CaseResult) -> str:
+    """Why the targets of a case that was not profiled are not judged, and which they are."""
+    why = "the result is wrong" if case.outcome == "wrong_result" else f"the case has no numbers: {_untimed(case)}"
+    metrics = dict.fromkeys(within_sentence(target.metric.title) for stage in view.stages for target in stage.targets)
+    return f"Targets: not judged, because {why}{f' ({listed(list(metrics))})' if metrics else ''}"
 
 
 def _spread(view: View, case: CaseResult) -> str:
@@ -172,13 +181,15 @@ def _spread(view: View, case: CaseResult) -> str:
     return f"{spread_in_words(found.low, found.median or 0.0, found.high)} in {found.samples} {noun}"
 
 
-def _change(case: CaseResult, since: Sequence[ChangesSinceLast]) -> str:
-    """How the time of a case changed since the last measurement, or ''."""
+def _change(case: CaseResult, verdicts: list[Verdict], since: Sequence[ChangesSinceLast]) -> str:
+    """How the time of a case changed since the last measurement, and why its targets allow a loss; or ''."""
     for last in since:
         for pair, change in last.changes:
             if pair.case == case.case and change.metric == "duration" and change.change is not None:
                 if change.word in ("faster", "slower"):
-                    return f"{percent(abs(change.change))} {change.word} than last time"
+                    allowed = why_allowed(verdicts) if change.word == "slower" else ""
+                    said = f"{percent(abs(change.change))} {change.word} than last time"
+                    return f"{said}; {allowed}" if allowed else said
                 return "as fast as last time, within the noise"
     return ""
 

@@ -67,6 +67,8 @@ class JudgedRow(FrozenStruct, frozen=True):
     memory: str
     targets: list[JudgedTarget]
     style: Literal["pass", "fail", "open", "plain"]
+    targetless: str = ""
+    """Why none of its targets is judged, a sentence without full stop; '' where they are, or nothing is asked."""
 
 
 def bar_scale(rows: Sequence[JudgedRow]) -> float:

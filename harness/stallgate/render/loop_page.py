@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from stallgate.errors import BrokenFile
+from stallgate.errors import BrokenFile, StallgateError
 from stallgate.formatting import shortened, without_controls
+from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import FrozenStruct
+from stallgate.project.load import Project
 from stallgate.render.loop_screen import loop_screen
 from stallgate.render.loop_words import (
     answers_in_words,
@@ -26,6 +28,7 @@ from stallgate.render.loop_words import (
     times_text,
 )
 from stallgate.render.template import template
+from stallgate.render.verdict_words import stage_label
 from stallgate.runs.folder import write_whole
 from stallgate.runs.journal import (
     START,
@@ -120,22 +123,22 @@ class VersionRow(FrozenStruct, frozen=True):
     """That of its run, relative to the loop's folder; empty where it was not drawn."""
 
 
-def draw_loop(folder: Path) -> Path:
+def draw_loop(project: Project, folder: Path) -> Path:
     """Draws the loop of a folder; the path of its page."""
     page = folder / LOOP_PAGE
-    write_whole(page, loop_html(folder, load_journal(folder)).encode())
+    write_whole(page, loop_html(project, folder, load_journal(folder)).encode())
     return page
 
 
-def loop_html(folder: Path, journal: Journal) -> str:
+def loop_html(project: Project, folder: Path, journal: Journal) -> str:
     """The page of a loop."""
-    rungs = [_rung(folder, journal, each) for each in ladder(journal)]
+    rungs = [_rung(project, folder, journal, each) for each in ladder(journal)]
     change = _change(folder, journal)
     return template("loop.html.j2").render(
         journal=journal,
         headline=loop_headline(journal),
         style="pass" if loop_status(journal) == 0 else "open",
-        screen=loop_screen(journal),
+        screen=loop_screen(project, journal, _best_run(project, folder, journal)),
         change=change,
         changed_lines=_counted(change),
         run_page=_page_of(folder, journal.best.reading.run) if journal.best.reading is not None else "",
@@ -148,10 +151,21 @@ def loop_html(folder: Path, journal: Journal) -> str:
     )
 
 
-def _rung(folder: Path, journal: Journal, rung: Rung) -> RungRow:
+def _best_run(project: Project, folder: Path, journal: Journal) -> JudgedRun | None:
+    """The run of the best version as its own page has it; None where it is gone or cannot be read."""
+    reading = journal.best.reading
+    if reading is None:
+        return None
+    try:
+        return evaluate(project, folder / reading.run, [])
+    except StallgateError:
+        return None
+
+
+def _rung(project: Project, folder: Path, journal: Journal, rung: Rung) -> RungRow:
     style = {"met": "pass", "skipped": "pass", "open": "open", "waiting": "plain"}.get(rung.state, "fail")
     rounds = [_round(folder, journal, each) for each in rung.rounds]
-    return RungRow(rung.stage, rung_words(rung.state), style, rounds)
+    return RungRow(stage_label(project, rung.stage), rung_words(rung.state), style, rounds)
 
 
 def _round(folder: Path, journal: Journal, found: LoopRound) -> RoundRow:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shlex
 from pathlib import PurePath
+from typing import NamedTuple
 
-from stallgate.formatting import MARKS, listed, percent, spaced
-from stallgate.model import FrozenStruct, Status, Verdict
+from stallgate.formatting import MARKS, listed, percent
+from stallgate.judge.evaluate import JudgedRun
+from stallgate.model import Case, FrozenStruct, Status, Verdict
+from stallgate.project.load import Project
 from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale, judged_target
 from stallgate.render.loop_words import loop_gain, loop_gain_text, version_words
 from stallgate.render.next_command import NextStep
 from stallgate.render.results_line import ResultsLine
 from stallgate.render.sweep_words import microseconds
+from stallgate.render.verdict_words import stage_label, title_of
+from stallgate.render.what_limits import CasesRead, limit_in_words, memory_path, waiting_in_words
 from stallgate.runs.journal import START, Journal, LoopTarget, LoopTime, LoopTry, VersionReading
 from stallgate.runs.ladder import is_met
 
@@ -35,14 +40,20 @@ class LoopScreen(FrozenStruct, frozen=True):
 _MOST_ROWS = 2
 
 
-def loop_screen(journal: Journal) -> LoopScreen:
-    """The answers of a loop."""
+def loop_screen(project: Project, journal: Journal, best_run: JudgedRun | None = None) -> LoopScreen:
+    """The answers of a loop.
+
+    Args:
+        project: the stages' titles, and the catalogue.
+        journal: the loop's.
+        best_run: the run of its best version; None where it cannot be read.
+    """
     reading = journal.best.reading
     loads = list(reading.times) if reading is not None else []
-    rows = [_row(journal, reading, load) for load in loads[:_MOST_ROWS]] if reading is not None else []
+    rows = [_row(project, journal, best_run, load) for load in loads[:_MOST_ROWS]] if reading is not None else []
     return LoopScreen(
         best=_best(journal),
-        gate=_gate(journal),
+        gate=_gate(project, journal),
         results=_results(journal),
         changed=_changed(journal),
         step=loop_step(journal),
@@ -60,12 +71,13 @@ def _name(journal: Journal) -> str:
     return "the start" if journal.best.name == START else f"answer {journal.best.name}"
 
 
-def _gate(journal: Journal) -> str:
+def _gate(project: Project, journal: Journal) -> str:
     """That a loop is not judged, and which stages its best meets."""
     if journal.best.reading is None:
         return "not judged: nothing was measured"
-    met = [stage for stage in journal.stages if is_met(journal.best, stage)]
-    missed = [stage for stage in journal.stages if stage not in met]
+    met, missed = list[str](), list[str]()
+    for stage in journal.stages:
+        (met if is_met(journal.best, stage) else missed).append(stage_label(project, stage))
     parts = [f"meets {listed(met)}"] * bool(met) + [f"does not meet {listed(missed)}"] * bool(missed)
     return f"not judged: a loop proposes; the best {' and '.join(parts)}"
 
@@ -119,10 +131,13 @@ def loop_step(journal: Journal) -> NextStep:
 # --- the best ---------------------------------------------------------------------------------------------------------
 
 
-def _row(journal: Journal, reading: VersionReading, workload: str) -> JudgedRow:
+def _row(project: Project, journal: Journal, best_run: JudgedRun | None, workload: str) -> JudgedRow:
     """The best on a workload as the page of a run has a judged case."""
+    reading = journal.best.reading
+    assert reading is not None
     time, targets = reading.times[workload], [t for t in reading.targets if t.workload == workload]
     statuses = {target.status for target in targets}
+    held = _held(project, journal, best_run, workload) or _Held(limit=_elsewhere(reading, workload))
     return JudgedRow(
         name=_name(journal),
         workload=f"on {workload}",
@@ -130,10 +145,10 @@ def _row(journal: Journal, reading: VersionReading, workload: str) -> JudgedRow:
         time=microseconds(time.median),
         spread=f"{microseconds(time.low)} to {microseconds(time.high)}" if time.low != time.high else "",
         change=_since_start(journal, time, workload),
-        limit=_limit(reading, workload),
-        waits="",
-        memory="",
-        targets=[_target(journal, target) for target in targets],
+        limit=held.limit,
+        waits=held.waits,
+        memory=held.memory,
+        targets=[_target(project, journal, target) for target in targets],
         style="plain" if not targets else "fail" if "fail" in statuses else "pass" if statuses <= _GREEN else "open",
     )
 
@@ -150,7 +165,29 @@ def _since_start(journal: Journal, time: LoopTime, workload: str) -> str:
     return f"{loop_gain_text(100 * (1 - time.median / before.median))} than the start"
 
 
-def _limit(reading: VersionReading, workload: str) -> str:
+class _Held(NamedTuple):
+    """What holds a version back on a workload."""
+
+    limit: str
+    waits: str = ""
+    memory: str = ""
+
+
+def _held(project: Project, journal: Journal, best_run: JudgedRun | None, workload: str) -> _Held | None:
+    """What the run of the best says of it; None where it is not known."""
+    mine = Case(journal.problem, journal.variant, "default", workload)
+    case = next((case for case in best_run.run.cases if case.case == mine), None) if best_run is not None else None
+    if best_run is None or case is None or case.outcome != "profiled":
+        return None
+    read = CasesRead(project, best_run, journal.problem, workload)
+    return _Held(
+        limit_in_words(read, case),
+        waiting_in_words(read, case) or "Waits of warps: not measured",
+        memory_path(read, case) or "Memory: bytes not measured",
+    )
+
+
+def _elsewhere(reading: VersionReading, workload: str) -> str:
     """The distance from the roof; that limit, waits and bytes are on the page of the version's run."""
     fraction = reading.roof_fractions.get(workload)
     far = f"at {percent(fraction)} of the roof's speed" if fraction is not None else "no roof was measured"
@@ -160,7 +197,7 @@ def _limit(reading: VersionReading, workload: str) -> str:
 _STATUSES: tuple[Status, ...] = ("pass", "fail", "undecided", "waived", "excused")
 
 
-def _target(journal: Journal, target: LoopTarget) -> JudgedTarget:
+def _target(project: Project, journal: Journal, target: LoopTarget) -> JudgedTarget:
     status: Status = next((each for each in _STATUSES if each == target.status), "not_measured")
     verdict = Verdict(
         status=status,
@@ -177,5 +214,5 @@ def _target(journal: Journal, target: LoopTarget) -> JudgedTarget:
         bound=target.bound,
         value=target.value,
     )
-    title = spaced(target.metric).capitalize()
+    title = title_of(target.metric, project.catalogue)
     return judged_target(verdict, title=title, mark=MARKS[status], of="", why=target.sentence)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from stallgate.formatting import listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stallgate.judge.verdicts import Judgement
+    from stallgate.judge.verdicts import Judgement, Targets
     from stallgate.model import Run, Verdict
 
 
@@ -67,10 +69,33 @@ def _step(run: Run, found: Judgement) -> NextCommand:
 
 
 def _import_step(run: Run, found: Judgement) -> NextCommand:
-    gate = f"stallgate gate {shlex.quote(run.name)} --stage NAME"
-    if not found.is_asked:
-        return NextCommand("a stage judges it", gate)
-    return NextCommand("a stage that needs no roof and no baseline", gate) if found.exit_status == 3 else _PAGE
+    """The gate by a stage that can judge the run, as it can be pasted; the page where there is none."""
+    if found.is_asked and found.exit_status != 3:
+        return _PAGE
+    if found.is_asked and found.targets == "all" and _judges_a_part(found):
+        return NextCommand("without targets that need a roof or a baseline", _gate(run, found.stages, "absolute"))
+    others = [name for name in found.able.whole if name not in found.stages]
+    if others:
+        return NextCommand(f"{listed(others)} can judge this run", _gate(run, others[:1]))
+    if found.is_asked:
+        return _PAGE
+    if found.able.part:
+        purpose = f"{listed(found.able.part)} can judge this run, except for targets that need a roof or a baseline"
+        return NextCommand(purpose, _gate(run, found.able.part[:1], "absolute"))
+    return NextCommand("the page; no stage here asks for what this run has", _REPORT)
+
+
+def _judges_a_part(found: Judgement) -> bool:
+    """Whether stages that need a roof or a baseline decide something without it."""
+    return any(v.reason in ("no_roof", "no_baseline") for v in found.verdicts) and bool(
+        set(found.stages) & set(found.able.part)
+    )
+
+
+def _gate(run: Run, stages: list[str], targets: Targets = "all") -> str:
+    named = [word for stage in stages for word in ("--stage", stage)]
+    chosen = ["--targets", targets] if targets != "all" else []
+    return shlex.join(["stallgate", "gate", run.name, *named, *chosen])
 
 
 _ORDER = ("fail", "not_measured", "undecided")

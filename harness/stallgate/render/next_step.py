@@ -8,12 +8,12 @@ from stallgate.compare.since import ChangesSinceLast
 from stallgate.formatting import listed, percent, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
-from stallgate.judge.imports import stages_that_judge
 from stallgate.judge.roof import distance_from_roof
 from stallgate.model import Case, CaseResult, Verdict
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.next_command import NextCommand, NextStep, next_command, to_mend
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import View
 from stallgate.render.what_limits import waiting_in_words
 
@@ -146,17 +146,20 @@ def _without_faults(
     """The step where nothing fails: what is not measured, what became slower, or what is left."""
     run = result.run
     for missing in result.judgement.uncollected[:1]:
-        return NextStep(words=f"collect what {missing.stage} needs: {listed(missing.metrics)}; command under Verdicts")
+        needs = f"{_stage(views, missing.stage)} needs: {listed(missing.metrics)}"
+        return NextStep(words=f"collect what {needs}; command under Verdicts")
     if run.kind == "imported" and not result.judgement.is_asked:
-        return NextStep(
-            words=f"{_heaviest(views, advised)}{_stage_for_imports(result, views)}", command=command.command
-        )
+        return _of_import(_heaviest(views, advised), command)
     if run.kind == "imported" and result.judgement.exit_status == 3:
-        return NextStep(words=_stage_for_imports(result, views), command=command.command)
+        return _of_import("", command)
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     judged = [case for view in views for case in judged_cases(view)]
     return _slower(views, since, judged) or _what_is_left(views, advised)
+
+
+def _stage(views: Sequence[View], stage: str) -> str:
+    return stage_label(views[0].project, stage) if views else stage
 
 
 def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
@@ -167,15 +170,17 @@ def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
     first = next((f": {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
-    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}. To gate it, "
+    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}"
 
 
-def _stage_for_imports(result: JudgedRun, views: Sequence[View]) -> str:
-    """Which stages the gate can judge an imported run by."""
-    able = stages_that_judge(views[0].project, result) if views else []
-    if able:
-        return f"name a stage that can judge an imported report: {' or '.join(able)}"
-    return "name a stage of your own: no stage here can judge an imported report"
+def _of_import(heaviest: str, command: NextCommand) -> NextStep:
+    """What to work on first in an imported run, and the gate where a stage can judge it; the page is open already."""
+    if not command.command.startswith(_PAGE_COMMAND):
+        return NextStep(words=f"{heaviest}{'. ' if heaviest else ''}{command.purpose}", command=command.command)
+    return NextStep(words=heaviest or "import a report with more metrics: `ncu --set full` collects them")
+
+
+_PAGE_COMMAND = "stallgate report "
 
 
 def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextStep:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stallgate.compare.since import since_last
+from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.formatting import (
     SIGNS,
     aliases,
@@ -35,6 +35,7 @@ from stallgate.render.detail import MOST_HOT_LINES, Said, said
 from stallgate.render.first_screen import FirstScreen, first_screen
 from stallgate.render.imports import remarks
 from stallgate.render.index import write_index
+from stallgate.render.next_command import next_command
 from stallgate.render.pictures import Picture, charted_metrics, pictures, program_picture, workload_finding
 from stallgate.render.program import program_part
 from stallgate.render.progress import counted_parts
@@ -42,6 +43,7 @@ from stallgate.render.rightness import ChoiceRow, Rightness, choices, packages, 
 from stallgate.render.summary import summary
 from stallgate.render.tables import Grid, KernelRow, grid, kernel_metrics, kernels, unit_in_heading
 from stallgate.render.template import template
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import MOST_ROWS, View
 from stallgate.runs.conditions import joined_environment, problems_in, settings_of
 from stallgate.runs.folder import attempts_of, pretty, write_whole
@@ -125,7 +127,7 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     last = since_last(project, result, charted_metrics(project.catalogue))
     bases = {since.problem: since for since in last}
     views = [View(project, result, problem, load, bases.get(problem)) for problem, load in _places(result)]
-    changes = [changes_of(since, named=len(last) > 1) for since in last]
+    changes = [_changes(result, since, named=len(last) > 1) for since in last]
     pictured = sorted(range(len(views)), key=lambda i: not _has_candidate(views[i]))[:MOST_PICTURED]
     stems = Slugs()  # of the PNGs' names
     sections: list[PageSection] = []
@@ -145,6 +147,11 @@ def draw(project: Project, result: JudgedRun) -> list[Path]:
     )
     files += [_write(result, f"{picture.name}.png", picture)] if picture is not None else []
     return [page, text, *files, write_index(project)]
+
+
+def _changes(result: JudgedRun, since: ChangesSinceLast, *, named: bool) -> Changes:
+    verdicts = [verdict for verdict in result.judgement.verdicts if verdict.problem == since.problem]
+    return changes_of(since, verdicts, named=named)
 
 
 def _write(result: JudgedRun, file: str, picture: Picture) -> Path:
@@ -187,12 +194,14 @@ def _html(
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
+        judging=next_command(result.run, result.judgement),
         headline=(screen.word.style, screen.word.words),
         screen=screen,
         most_rows=MOST_ROWS,
         answers=answers(project, result),
         most_answers=MOST_ANSWERS,
         changes=changes,
+        stage_label=partial(stage_label, project),
         titles={name: metric.title for name, metric in project.catalogue.metrics.items()},
         measured_at=_measured_at(project, result.run),
         stages=[project.stage(name) for name in result.judgement.stages],
@@ -260,7 +269,7 @@ def answers(project: Project, result: JudgedRun) -> list[StageAnswer]:
         verdicts = [v for v in result.judgement.verdicts if v.stage == (stage.name if stage else None)]
         for variant in dict.fromkeys(variant_of(v, with_problem=several) for v in verdicts):
             mine = [v for v in verdicts if variant_of(v, with_problem=several) == variant]
-            found.append(_answer(variant, stage.title if stage else "every stage", mine))
+            found.append(_answer(variant, stage_label(project, stage.name) if stage else "every stage", mine))
     return sorted(found, key=lambda answer: WORST.index(answer.status))
 
 

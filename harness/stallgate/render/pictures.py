@@ -512,7 +512,7 @@ def _trade(view: View) -> Picture | None:
     many = f"{len(points)} configurations{of}"
     title = f"The trade on {view.place}: of {many} the fastest, {best.name}, waits {best.stall:.3g} %"
     speed = "fraction of the roof" if view.roof is not None else "calls per second"
-    figure = partial(trade_figure, title, points, ("waits for memory [%]", speed), view.base)
+    figure = partial(trade_figure, title, points, ("waits for global memory [%]", speed), view.base)
     words = "; ".join(f"{p.name}: {rounded(p.speed)} at {p.stall:.3g} %" for p in front(points)[:12])
     return Picture(name="trade", title=title, drawing=drawing(figure), alt=f"{title}. Not beaten in both: {words}")
 

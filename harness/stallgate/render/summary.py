@@ -41,10 +41,11 @@ def _changes(found: Changes) -> list[str]:
     """A sentence, its notes, and a table of what changed or cannot be compared."""
     if not found.base:
         return ["", f"{markdown(found.mark)}: {markdown(found.words)}."]
+    said = "; ".join(filter(None, (found.words, found.allowed)))
     moved = [line for line in found.lines if line.mark != SAME]
     lines = [
         "",
-        f"**{found.mark}** since {markdown(found.base)}: {markdown(found.words)}. Of the candidates: {found.tally}.",
+        f"**{found.mark}** since {markdown(found.base)}: {markdown(said)}. Of the candidates: {found.tally}.",
     ]
     lines += ["", *(f"- {markdown(note)}" for note in found.notes)] if found.notes else []
     lines += ["", *_row(CHANGED), *_row(["---"] * len(CHANGED))] if moved else []

@@ -21,6 +21,7 @@ from stallgate.render.sweep_words import (
     provenance_of,
     samples_text,
 )
+from stallgate.render.verdict_words import stage_label
 from stallgate.render.what_limits import limit_of, memory_path_of, waits_of
 from stallgate.runs.sweep import Sweep, Trial
 
@@ -54,7 +55,7 @@ def sweep_screen(project: Project, sweep: Sweep, result: SweepResult) -> SweepSc
     return SweepScreen(
         provenance=f"Measured on {provenance_of(sweep)}",
         suggested=_suggested(sweep, result),
-        gate=_gate(sweep, result),
+        gate=_gate(project, sweep, result),
         results=_results(sweep),
         changed=_changed(result),
         step=sweep_step(sweep, result),
@@ -71,15 +72,14 @@ def _suggested(sweep: Sweep, result: SweepResult) -> str:
     return changes_from_default(sweep, chosen) or "the default, as it is"
 
 
-def _gate(sweep: Sweep, result: SweepResult) -> str:
+def _gate(project: Project, sweep: Sweep, result: SweepResult) -> str:
     """That a sweep is not judged, and how many targets its suggestion meets."""
     chosen = result.suggested
     if chosen is None or not chosen.checks:
         return "not judged: a sweep suggests; no target was measured"
     met = sum(check.holds for check in chosen.checks)
-    return (
-        f"not judged: a sweep suggests; it meets {met} of {len(chosen.checks)} targets of {sweep.stage or 'no stage'}"
-    )
+    stage = stage_label(project, sweep.stage) if sweep.stage else "no stage"
+    return f"not judged: a sweep suggests; it meets {met} of {len(chosen.checks)} targets of {stage}"
 
 
 def _results(sweep: Sweep) -> ResultsLine:

@@ -67,13 +67,6 @@ def show_unmet(found: Judgement, catalogue: Catalogue) -> None:
     show_answer(found)
 
 
-def show_judging_stages(names: list[str]) -> None:
-    """The stages that can judge an imported run."""
-    none = "no stage here can judge it: each needs what it lacks; name one of your own"
-    said = f"stages that can judge it: {listed(names)}" if names else none
-    hang(out, styled(""), said, 2)
-
-
 def show_conclusion(run: Run, found: Judgement, catalogue: Catalogue) -> None:
     """The answer and its first reason, in one line."""
     hang(out, _word(found), f"  {_reason(run, found, catalogue)}", 2)

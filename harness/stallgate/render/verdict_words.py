@@ -10,6 +10,7 @@ from stallgate.judge.headroom import missed_by, value_and_bound
 
 if TYPE_CHECKING:
     from stallgate.model import Catalogue, Comparison, Verdict
+    from stallgate.project.load import Project
 
 _WORDS: dict[Comparison, str] = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
 
@@ -37,9 +38,15 @@ def title_of(metric: str, catalogue: Catalogue) -> str:
     return found.title if found is not None else metric
 
 
-def _both_names(metric: str, title: str) -> str:
-    """The title, with the short name that a stage's file has where the title does not show it."""
-    return title if title.lower().replace("-", "_").replace(" ", "_") == metric else f"{title} ({metric})"
+def _both_names(name: str, title: str) -> str:
+    """The title, with the name that files have where the title does not show it."""
+    return title if title.lower().replace("-", "_").replace(" ", "_") == name else f"{title} ({name})"
+
+
+def stage_label(project: Project, stage: str) -> str:
+    """A stage by its title, with the name that commands and files have; the name alone of one that is not there."""
+    found = project.stages.get(stage)
+    return _both_names(stage, found.title) if found is not None else stage
 
 
 def _value(verdict: Verdict) -> str:

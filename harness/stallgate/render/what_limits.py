@@ -95,12 +95,19 @@ def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
     parts = [f"Limit: {near or _busiest(units)}"]
     if fraction is not None and roof is not None:
         parts.append(distance_from_roof(fraction, roof, explained=True))
+    else:
+        parts.append(f"how much is left is not known, {_why_unknown(roof)}")
     if units:
         busy = ", ".join(f"{unit.name} {share(unit.value)} %" for unit in units)
         parts.append(f"{busy} of peak")
     else:
         parts.append("how busy memory and SM are was not measured")
     return "; ".join(parts)
+
+
+def _why_unknown(roof: Roof | None) -> str:
+    """Why the distance from the limit is not known."""
+    return f"not measured beside {roof.name}" if roof is not None else "there is no measured roof to compare with"
 
 
 class _Unit(NamedTuple):

@@ -93,7 +93,8 @@ CATALOGUE = {
     "lazy_output": Cheat("lazy output", {"base_class"}, "it returned Lazy, not a tensor"),
     "works_in_thread": Cheat("lazy output", {"import"}, "is nan, expected"),
     "pre_hook": Cheat("work moved", {"torch_operation"}),  # its results are right: torch's
-    "other_stream": Cheat("other stream", {"torch_operation"}, "is nan, expected"),
+    # A GPU's referee waits for all streams before it looks: there the kernels that nobody waited for have ended.
+    "other_stream": Cheat("other stream", {"torch_operation"}, "is nan, expected", counters="foreign_kernel"),
     "calls_torch": Cheat("library", {"torch_operation"}, counters="foreign_kernel"),
     "calls_torch_renamed": Cheat("library", {"forbidden_name"}, counters="foreign_kernel"),
     "known_shapes": Cheat("branches", values=WRONG),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from stallgate.agent.answer import Answer, read_answer
-from stallgate.agent.check.stage_rules import StageRules, replaced_sources, stage_objections
-from stallgate.compare.rules import VersionReadings
+from stallgate.agent.check.stage_rules import MeasuredAnswer, StageRules, replaced_sources, stage_objections
+from stallgate.compare.grids import LaunchedGrid, LaunchedGrids
+from stallgate.compare.rules import NO_READINGS, VersionReadings
 from stallgate.model import HeldRule
 from stallgate.project.load import Project, load_project
 from tests.conftest import ROOT
@@ -77,3 +80,83 @@ def test_installed_functions_have_no_sources() -> None:
     ]
     assert installed
     assert all(replaced_sources(project, *each) == {} for each in installed)
+
+
+# --- rewritten kernels ------------------------------------------------------------------------------------------------
+
+RECORDED = Path(__file__).parents[1] / "loop" / "recorded_answers"
+SLOW = {"memory_dependency_stall": 51.1, "bytes_per_sector_loaded": 4.0, "bytes_per_sector_stored": 4.0}
+SLOW |= {"traffic": 1.0, "waves": 7.76, "grid_size": 32768.0, "duration": 21.4e6}
+"""What was read of naive_serial on `square`."""
+TILED = {"memory_dependency_stall": 45.0, "bytes_per_sector_loaded": 32.0, "bytes_per_sector_stored": 32.0}
+TILED |= {"traffic": 1.0, "waves": 7.76, "grid_size": 32768.0, "duration": 4e6}
+"""What a scan by tiles reads: whole sectors, so that no other pattern is asked for."""
+
+
+def version(name: str) -> str:
+    """A version of the recorded climb, by the name of its answer."""
+    if name.endswith(".md"):
+        return read_answer((RECORDED / name).read_text()).source
+    return (ROOT / "kernels/cumprod" / name).read_text()
+
+
+def reading(values: dict[str, float], kernel: str, *sizes: int) -> VersionReadings:
+    grids: LaunchedGrids = {("square", kernel): tuple(LaunchedGrid(size, (size, 1, 1)) for size in sizes)}
+    return VersionReadings(values={("square", name): value for name, value in values.items()}, grids=grids)
+
+
+CLIMB = [
+    ("naive_serial.py", "1.1.md", SLOW),
+    ("naive_serial.py", "1.1-repair.md", SLOW),
+    ("naive_serial.py", "2.1.md", SLOW),
+    ("1.1-repair.md", "2.1.md", TILED),
+    ("1.1-repair.md", "blocked_scan.py", TILED),
+    ("2.1.md", "blocked_scan.py", TILED),
+]
+KERNELS = {"naive_serial.py": "_serial_kernel", "blocked_scan.py": "_blocked_scan_kernel"}
+
+
+@pytest.mark.parametrize(("before", "after", "values"), CLIMB, ids=lambda each: each if isinstance(each, str) else "")
+def test_the_recorded_climb_keeps_to_the_rules(
+    repository: Project, before: str, after: str, values: dict[str, float]
+) -> None:
+    """Each answer is launched as the version before it, and takes less time: no rule is broken, early or late."""
+    answer, replaced = read_answer(version(after)), {"before.py": version(before)}
+    was = reading(values, KERNELS.get(before, "_scan_kernel"), 32768)
+    kernel, stages = KERNELS.get(after, "_scan_kernel"), ["memory_access"]
+    early = stage_objections(repository, "cumprod", answer, replaced, was, stages)
+    assert early.objections == ()
+
+    def late(duration: float, *sizes: int) -> StageRules:
+        now = MeasuredAnswer(reading({"duration": duration}, kernel, *sizes), early.untold)
+        return stage_objections(repository, "cumprod", answer, replaced, was, stages, now)
+
+    told = late(0.5 * values["duration"], 32768)
+    assert (told.objections, told.notes, told.untold) == ((), (), ())
+    other = late(0.5 * values["duration"], 512)
+    if before != "1.1-repair.md" or after != "2.1.md":  # of which only tunables are other
+        (objection,) = other.objections
+        assert (objection.part, objection.code) == ("stage", "stage_rule")
+        assert "leave the grid as it is" in objection.text
+        assert "(32768 -> 512 programs on square)" in objection.text
+
+
+def test_before_it_ran_a_note_says_what_would_tell_of_a_grid(repository: Project) -> None:
+    answer = read_answer((RECORDED / "1.1.md").read_text())
+    replaced = replaced_sources(repository, "cumprod", "naive_serial")
+    was = reading(SLOW, "_serial_kernel", 32768)
+    (note,) = stage_objections(repository, "cumprod", answer, replaced, was, ["memory_access"]).notes
+    assert "grid of _scan_kernel changed" in note
+    assert note.endswith("needed: after.grid_size; a run of both versions on a GPU tells")
+
+
+def test_only_what_could_not_be_told_is_told_later(repository: Project) -> None:
+    """A reading that allowed a change before the run is not read again: a second one may lie on the other side."""
+    answer, replaced = read_answer(DEEPER), replaced_sources(repository, "cumprod", "blocked_scan")
+    before, later = ({("square", "memory_dependency_stall"): value} for value in (20.5, 19.5))
+    early = stage_objections(repository, "cumprod", answer, replaced, VersionReadings(before), ["memory_access"])
+    assert (early.objections, early.untold) == ((), ())
+    now = MeasuredAnswer(NO_READINGS, early.untold)
+    assert not stage_objections(
+        repository, "cumprod", answer, replaced, VersionReadings(later), ["memory_access"], now
+    ).objections

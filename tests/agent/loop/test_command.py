@@ -199,7 +199,7 @@ def test_loops_are_listed_among_the_runs(stallgate: Stallgate, tree: Path) -> No
 @pytest.mark.parametrize("seed", range(6))
 def test_the_first_screen_agrees_with_the_journal(tmp_path: Path, seed: int) -> None:
     found = looped(tmp_path, begin(tmp_path, stages=["one", "two"], seed=seed, rounds=3, width=2), drawn_answers(seed))
-    screen = loop_screen(found)
+    screen = loop_screen(load_project(ROOT), found)
     reading = found.best.reading
     assert reading is not None
     (row,) = screen.rows
@@ -212,7 +212,7 @@ def test_the_first_screen_agrees_with_the_journal(tmp_path: Path, seed: int) -> 
     assert gain is not None
     assert (f"{rounded(gain, zeros=True)} % less time" in screen.changed) == (found.best.name != "start")
     assert ("--apply" in screen.step.command) == (found.best.name != "start")
-    assert "--resume" in loop_screen(replace(found, stop=None)).step.command
+    assert "--resume" in loop_screen(load_project(ROOT), replace(found, stop=None)).step.command
 
 
 def test_the_best_is_written_beside_the_original_and_over_nothing(stallgate: Stallgate, tree: Path) -> None:
@@ -250,7 +250,7 @@ def page_text(page: str) -> str:
 def test_the_page_has_every_try_with_its_reasons_and_loads_nothing(tmp_path: Path, seed: int) -> None:
     journal = begin(tmp_path, stages=["one", "two"], seed=seed, rounds=3, width=2)
     found = looped(tmp_path, journal, drawn_answers(seed))
-    page = draw_loop(tmp_path).read_text()
+    page = draw_loop(load_project(ROOT), tmp_path).read_text()
     assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', page)) == {"../index.html"}
     assert 'http-equiv="Content-Security-Policy"' in page
     text = page_text(page)
@@ -276,7 +276,7 @@ def hostile(folder: Path) -> Journal:
 
 def test_what_an_answer_says_stays_text(tmp_path: Path) -> None:
     save_journal(tmp_path, hostile(tmp_path))
-    page = draw_loop(tmp_path).read_text()
+    page = draw_loop(load_project(ROOT), tmp_path).read_text()
     assert "<script>alert" not in page
     assert "\x1b" not in page
     assert page_text(page).count("{{ 7 * 7 }}") >= 3
@@ -286,6 +286,6 @@ def test_what_an_answer_says_stays_text(tmp_path: Path) -> None:
 def test_a_large_diff_is_cut(tmp_path: Path) -> None:
     large = code(80) + "".join(f"A{k} = {k}\n" for k in range(5_000))
     looped(tmp_path, begin(tmp_path, rounds=1), listed_answers({(1, 1, 1): large}))
-    page = draw_loop(tmp_path).read_text()
+    page = draw_loop(load_project(ROOT), tmp_path).read_text()
     assert "more lines are not shown" in page
     assert len(page) < 200_000

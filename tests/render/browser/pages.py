@@ -7,6 +7,7 @@ recording's launches at the one place where ncu reports come in; everything afte
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from stallgate.agent.loop.answerer import Answered
+from stallgate.agent.loop.measure import version_reading
 from stallgate.extract.evidence import Evidence, ProfiledCall, gather
 from stallgate.extract.imported import import_reports
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
@@ -27,7 +29,7 @@ from stallgate.render.loop_page import draw_loop
 from stallgate.render.page import draw
 from stallgate.render.sweep import draw_sweep
 from stallgate.runs.folder import create_folder, load, save
-from stallgate.runs.journal import save_journal
+from stallgate.runs.journal import LoopTime, VersionReading, load_journal, save_journal
 from stallgate.runs.recording import find_recordings, replay
 from stallgate.runs.sweep import CounterReading, save_sweep
 from tests.agent.loop.scripted import START_CODE, ScriptedAnswerer, begin, code, looped
@@ -199,7 +201,35 @@ def climbed(tree: Path) -> Drawn:
     save_journal(folder, journal)
     looped(folder, journal, ScriptedAnswerer(lambda number, place, attempt, _: _answer(kernel, number, place, attempt)))
     run = drawn(start.project, start.folder)
-    return run._replace(page=draw_loop(folder))
+    _say_what_was_measured(start.project, folder, run.result)
+    return run._replace(page=draw_loop(start.project, folder))
+
+
+def _say_what_was_measured(project: Project, folder: Path, result: JudgedRun) -> None:
+    """Puts a run in the place of that of the best version, and its times in those of the script."""
+    journal = load_journal(folder)
+    best = journal.best.reading
+    assert best is not None
+    shutil.copytree(result.folder, folder / best.run)
+    asked = replace(journal, stages=result.judgement.stages)
+    real = version_reading(project, result, asked, best.run).reading
+    assert real is not None
+    fastest = best.times["w"].median
+    versions = [
+        replace(version, reading=_slower(real, reading, reading.times["w"].median / fastest))
+        for version in journal.versions
+        if (reading := version.reading) is not None
+    ]
+    save_journal(folder, replace(journal, versions=versions))
+
+
+def _slower(real: VersionReading, scripted: VersionReading, factor: float) -> VersionReading:
+    """A measured version as another, that many times slower, which meets what the script says."""
+    times = {
+        load: LoopTime(factor * time.median, factor * time.low, factor * time.high) for load, time in real.times.items()
+    }
+    fractions = {load: fraction / factor for load, fraction in real.roof_fractions.items()}
+    return replace(real, run=scripted.run, times=times, roof_fractions=fractions, met=scripted.met)
 
 
 def _answer(kernel: str, number: int, place: int, attempt: int) -> str | Answered:

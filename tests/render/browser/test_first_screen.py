@@ -110,6 +110,12 @@ def rightness(result: JudgedRun) -> list[str]:
     return told + [rf"{near(worst.used)} times its tolerance \({worst.rule}\)" for worst in wrong[0].worst]
 
 
+def of_stage(name: str) -> str:
+    """A stage by its title, with its name."""
+    title = tomllib.loads((ROOT / "metrics" / "stages" / f"{name}.toml").read_text())["title"]
+    return re.escape(f"{title} ({name})" if title.lower() != name else title)
+
+
 MERGE = {0: r"(?<!not to )may be merged", 1: "not to be merged", 3: "not to be merged yet", None: "not judged"}
 
 
@@ -188,7 +194,12 @@ def changed(result: JudgedRun, case: CaseResult) -> str:
     share = 100 * (now / then[0] - 1)
     same = load(before[0].folder).subjects[case.case.problem].digests == result.run.subjects[case.case.problem].digests
     word = "slower" if share > 0 else "faster"
-    return f"{near(abs(share), '%')} {word}.*{'though its code is the same' if same else ''}"
+    passes = word == "slower" and result.judgement.exit_status == 0
+    told = f"{near(abs(share), '%')} {word}.*{'though its code is the same' if same else ''}"
+    return f"{told}; {ALLOWED} .* {near(abs(share), '%')} slower than last time; {ALLOWED}" if passes else told
+
+
+ALLOWED = "no target forbids it"
 
 
 def next_step(result: JudgedRun, case: CaseResult) -> str:
@@ -221,18 +232,16 @@ def of_run(drawn: Drawn) -> Answers:
     case = worst_case(result)
     common = {
         "right": rightness(result),
-        "merge": [MERGE[result.judgement.exit_status]],
+        "merge": [rf"{MERGE[result.judgement.exit_status]} · {', '.join(map(of_stage, result.judgement.stages))}"],
         "changed": [changed(result, case)],
         "next": [f"Next .*{next_step(result, case)}"],
         "where": where(result),
     }
     if case.outcome == "wrong_result":
-        unsaid = "a wrong result has no speed"
-        return (
-            common
-            | {"target": ["^Wrong result"]}
-            | {question: [unsaid] for question in ("distance", "limit", "waits", "bytes")}
-        )
+        return common | {
+            "target": ["^Wrong result", *untold_targets(result)],
+            **unmeasured("a wrong result has no speed"),
+        }
     roof = result.roofs[case.case.problem, case.case.workload].deciding
     fraction, traffic = median(result, case, "roof_fraction"), median(result, case, "traffic")
     assert fraction is not None
@@ -250,17 +259,31 @@ def of_run(drawn: Drawn) -> Answers:
     }
 
 
+def untold_targets(result: JudgedRun) -> list[str]:
+    """That no target is judged, and the name of each."""
+    stages = load_project(result.folder.parents[1]).with_included(result.judgement.stages)
+    return ["Targets: not judged", *(f"(?i){title_of(t.metric.name)}" for stage in stages for t in stage.targets)]
+
+
+def unmeasured(why: str) -> Answers:
+    """The questions on speed, of a case that has none: each is named in a sentence that says why."""
+    asked = {"distance": "distance", "limit": "Limit", "waits": "waits", "bytes": "bytes"}
+    return {question: [rf"(?i)\b{name}\b[^.]*: not measured, {why}"] for question, name in asked.items()}
+
+
 def of_import(drawn: Drawn) -> Answers:
     result = drawn.result
     kernels = [case for case in result.run.cases if case.identity is None or case.identity.kind != "call"]
     case = max(kernels, key=lambda each: (median(result, each, "duration") or 0.0) * _launches(each))
     read, written = (median(result, case, f"dram_bytes_{way}") or 0.0 for way in ("read", "written"))
+    busy = median(result, case, "dram_throughput")
+    assert busy is not None
     (gpu,) = {attempt.environment.gpu for attempt in result.run.attempts if attempt.environment is not None}
     return {
         "right": ["not checked"],
         "merge": ["not judged"],
         "target": ["no stage was named"],
-        "distance": ["Limit: "],
+        "distance": [r"Limit: [^.]*\bleft is not known\b[^.;]*\broof\b", f"DRAM {near(busy, '%')}.* of peak"],
         "limit": [r"Limit: (memory|compute|latency|L[12])"],
         "waits": [waits(result, case)],
         "bytes": [f"DRAM {near(read + written)} ?[kMG]?B moved.*bytes needed: not known"],
@@ -290,9 +313,10 @@ def of_sweep(drawn: Drawn) -> Answers:
     counters = sweep.trial(best.configuration, found.workloads[0]).counters
     assert sweep.environment is not None
     assert sweep.commit is not None
+    met = f"meets {sum(c.holds for c in best.checks)} of {len(best.checks)} targets"
     return {
         "right": [f"right: {len(right)} of {len(ran)}"],
-        "merge": [f"not judged.*meets {sum(c.holds for c in best.checks)} of {len(best.checks)} targets"],
+        "merge": [f"not judged.*{met} of {of_stage(sweep.stage)}"],
         "target": _targets_of(best),
         "distance": [_distance(sweep, found, best)],
         "limit": ["Limit: memory bandwidth"],
@@ -323,7 +347,7 @@ def _distance(sweep: Sweep, found: SweepResult, best: Standing) -> str:
 
 
 def of_loop(drawn: Drawn) -> Answers:
-    journal = load_journal(drawn.page.parent)
+    journal, result = load_journal(drawn.page.parent), drawn.result
     best, start = journal.best.reading, journal.versions[0].reading
     assert best is not None
     assert start is not None
@@ -331,19 +355,22 @@ def of_loop(drawn: Drawn) -> Answers:
     time, fraction = best.times[place].median, best.roof_fractions[place]
     tries = list(journal.tries())
     repeated = sum(each.outcome == "repeated" for each in tries)
-    run = re.escape(best.run)
+    case = next(c for c in result.run.cases if (c.case.variant, c.case.workload) == (journal.variant, place))
+    roof, traffic = result.roofs[case.case.problem, place].deciding, median(result, case, "traffic")
+    assert isinstance(roof, Roof)
+    assert traffic is not None
     met = [stage for stage in journal.stages if stage in best.met]
     return {
         "right": [r"right: \d+ of \d+ answers"],
-        "merge": [f"not judged.*meets {met[0]}"],
-        "target": [rf"{near(t.value or 0.0, 'µs')} . {near(t.bound or 0.0, 'µs')}" for t in best.targets],
+        "merge": [rf"not judged.*meets {of_stage(met[0])}"],
+        "target": distances(of_case(result, case)),
         "distance": [
-            rf"answer {journal.best.name} on {place} {near(time, 'µs')}",
-            f"{near(100 * fraction, '%')} of the roof",
+            rf"answer {journal.best.name} on {place} {near(time, 'ms')}",
+            rf"runs at {near(100 * fraction, '%')} of {roof.case.variant}'s speed",
         ],
-        "limit": [f"{run}, has its limit"],
-        "waits": [f"{run}, has its limit, waits"],
-        "bytes": [f"{run}, has its limit, waits and bytes"],
+        "limit": ["Limit: memory bandwidth;", *utilisation(result, case)],
+        "waits": [waits(result, case)],
+        "bytes": [f"{near(traffic)} times the bytes needed"],
         "changed": [
             f"{near(100 * (1 - time / start.times[place].median), '%')} less time than the start; \\d+ lines? added"
         ],
@@ -363,6 +390,7 @@ PAGES: dict[str, Callable[[Drawn], Answers]] = {
     "swept": of_sweep,
     "climbed": of_loop,
     "imported_in_full": of_import,
+    "imported": of_import,
 }
 
 
@@ -377,3 +405,13 @@ def test_ten_questions_are_answered_on_the_first_screen(
     seen = visible(browser, drawn.page, size)
     unanswered = {q: told for q, told in answers.items() if not all(re.search(each, seen) for each in told)}
     assert unanswered == {}, seen
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_case_that_crashed_says_why_nothing_of_it_is_judged(
+    browser: Browser, make: Make, size: tuple[int, int]
+) -> None:
+    drawn = make("crashed")
+    seen = visible(browser, drawn.page, size)
+    wanted = untold_targets(drawn.result) + [each for found in unmeasured("crashed").values() for each in found]
+    assert [each for each in wanted if not re.search(each, seen)] == [], seen

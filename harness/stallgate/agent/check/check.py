@@ -19,12 +19,13 @@ from stallgate.agent.check.better import WorkloadGain
 from stallgate.agent.check.chosen import chosen_against, chosen_problem, chosen_stage, latest_run
 from stallgate.agent.check.patterns import pattern_objections
 from stallgate.agent.check.right import RightOptions, check_right
-from stallgate.agent.check.stage_rules import replaced_sources, stage_objections
+from stallgate.agent.check.stage_rules import MeasuredAnswer, StageRules, replaced_sources, stage_objections
 from stallgate.agent.check.timing import AnswerTimer, TimingOptions
 from stallgate.agent.form.form import objections_to_form
 from stallgate.agent.form.triton_names import tl_names, torch_names
 from stallgate.agent.limits.isolate import Isolation, Limits, default_limits, interpreter_places, isolation
 from stallgate.agent.objection import AnswerPart, Objection
+from stallgate.compare.rules import VersionReadings
 from stallgate.errors import NotMeasured
 from stallgate.measure.checked import CheckReport
 from stallgate.measure.device import Device
@@ -162,6 +163,7 @@ class _Check:
         self._latest = latest_run(project, self._problem, self._against, options.readings)
         self._stage, which = chosen_stage(project, self._problem, self._against, options.stage, self._latest)
         self._notes = [note for note in (how, which) if note]
+        self._rules_found = StageRules()
         self._objections: list[Objection] = []
         self._steps: list[AnswerStep] = []
         self._right: CheckReport | None = None
@@ -192,7 +194,7 @@ class _Check:
             stage=self._stage,
             digest=self._answer.digest,
             objections=self._objections,
-            notes=list(dict.fromkeys(self._notes)),
+            notes=list(dict.fromkeys([*self._notes, *self._rules_found.notes])),
             steps=self._steps,
             right=self._right,
             gains=self._gains,
@@ -235,13 +237,16 @@ class _Check:
 
     def _rules(self) -> None:
         """The rules of the stage, against the version that is replaced."""
-        if self._stage is None:
-            return
+        if self._stage is not None:
+            self._hold_to_rules(self._latest.readings)
+
+    def _hold_to_rules(self, readings: VersionReadings, measured: MeasuredAnswer | None = None) -> None:
+        assert self._stage is not None
         replaced = replaced_sources(self._project, self._problem, self._against)
-        readings, stages = self._latest.readings, [self._stage]
-        found = stage_objections(self._project, self._problem, self._answer, replaced, readings, stages)
+        stages = [self._stage]
+        found = stage_objections(self._project, self._problem, self._answer, replaced, readings, stages, measured)
+        self._rules_found = found
         self._objections += found.objections
-        self._notes += found.notes
 
     def _is_right(self, stack: ExitStack) -> None:
         """Its results.
@@ -298,6 +303,9 @@ class _Check:
         self._gains, self._stage_met = found.better.gains, found.stage_met
         self._notes += found.notes
         self._objections += found.better.objections
+        if found.readings is not None and self._rules_found.untold:
+            before, after = found.readings
+            self._hold_to_rules(before, MeasuredAnswer(after, self._rules_found.untold))
 
     # --- what they share ----------------------------------------------------------------------------------------------
 

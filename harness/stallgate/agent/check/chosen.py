@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stallgate.compare.rules import NO_READINGS, VersionReadings
+from stallgate.compare.rules import NO_READINGS, VersionReadings, version_readings
 from stallgate.errors import BadArgument, StallgateError, UnknownName
 from stallgate.judge.evaluate import evaluate
 from stallgate.model import FrozenStruct, Verdict
@@ -64,14 +64,12 @@ def latest_run(project: Project, problem: str, variant: str, run: str | None = N
     mine = [each for each in judged.judgement.verdicts if (each.problem, each.variant) == (problem, variant)]
     if any(verdict.reason == "stale" for verdict in mine):
         return LatestRun()
-    values = {
-        (case.workload, metric): summary.median
-        for (case, metric), summary in judged.summaries.items()
-        if (case.problem, case.variant, case.configuration) == (problem, variant, "default")
-        and summary.state == "measured"
-        and summary.median is not None
+    cases = {
+        result.case: result.case.workload
+        for result in judged.run.cases
+        if (result.case.problem, result.case.variant, result.case.configuration) == (problem, variant, "default")
     }
-    return LatestRun(verdicts=mine, readings=VersionReadings(values=values))
+    return LatestRun(verdicts=mine, readings=version_readings(judged, cases))
 
 
 def chosen_stage(

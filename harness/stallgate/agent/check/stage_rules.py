@@ -1,8 +1,13 @@
-"""The rules of a stage, held against an answer and the version that it replaces."""
+"""The rules of a stage, held against an answer and the version that it replaces.
+
+Twice: before the answer runs, with the readings of the version that it replaces, and once both were profiled, for the
+rules that could not be told before. A rewritten kernel, for one, writes its grid in other words: only its launches say
+whether it is another grid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from stallgate.agent.answer import Answer
 from stallgate.agent.objection import Objection
@@ -10,6 +15,7 @@ from stallgate.compare.rules import NO_READINGS, RuleFinding, VersionReadings, d
 from stallgate.model import FrozenStruct
 from stallgate.project.code_changes import CodeChange, code_difference
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
+from stallgate.project.held_rules import is_after
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 
@@ -24,8 +30,19 @@ class StageRules(FrozenStruct, frozen=True):
     objections: tuple[Objection, ...] = ()
     notes: tuple[str, ...] = ()
     """Rules that cannot be told, with the readings that would tell, and files that could not be parsed."""
+    untold: tuple[RuleFinding, ...] = ()
+    """Those rules."""
     changes: tuple[CodeChange, ...] = ()
     """Everything that changed, in the terms that rules speak of."""
+
+
+class MeasuredAnswer(FrozenStruct, frozen=True):
+    """An answer whose rules could not all be told, and that was measured since."""
+
+    readings: VersionReadings
+    """Its own, of the same run as those of the version that it replaces."""
+    untold: Collection[RuleFinding]
+    """The rules that could not be told."""
 
 
 def stage_objections(
@@ -35,6 +52,7 @@ def stage_objections(
     replaced: Mapping[str, str],
     readings: VersionReadings = NO_READINGS,
     stages: list[str] | None = None,
+    measured: MeasuredAnswer | None = None,
 ) -> StageRules:
     """The rules of the stages that an answer breaks.
 
@@ -45,15 +63,21 @@ def stage_objections(
         replaced: path -> text of the version that it replaces; `replaced_sources` reads a variant's.
         readings: of that version, where it was measured; without them no condition of a rule can be told.
         stages: those to hold to; None for those of the problem.
+        measured: what became of the answer in a run; only the rules that could not be told before are held to then.
     """
     if answer.objections:
         return StageRules(notes=("the stage's rules were not applied: the answer cannot be read",))
     difference = code_difference(replaced, {_ANSWER: answer.source})
-    changes, findings = hold_to_rules(project, problem, difference, readings, stages=stages)
-    broken = [_objection(answer, each) for each in findings if each.state == "broken"]
-    notes = [_untold(each) for each in findings if each.state == "cannot_be_told"]
+    after = measured.readings if measured is not None else NO_READINGS
+    changes, findings = hold_to_rules(project, problem, difference, readings, after, stages)
+    if measured is not None:
+        held = {(each.stage, each.text) for each in measured.untold}
+        findings = [each for each in findings if (each.stage, each.text) in held]
+    untold = tuple(each for each in findings if each.state == "cannot_be_told")
+    notes = [_untold(answer, each) for each in untold]
     notes += [f"changes of {each}" for each in difference.unread]
-    return StageRules(objections=tuple(broken), notes=tuple(notes), changes=tuple(changes))
+    broken = tuple(_objection(answer, each) for each in findings if each.state == "broken")
+    return StageRules(objections=broken, notes=tuple(notes), untold=untold, changes=tuple(changes))
 
 
 def replaced_sources(project: Project, problem: str, variant: str) -> dict[str, str]:
@@ -83,10 +107,10 @@ def _objection(answer: Answer, finding: RuleFinding) -> Objection:
     )
 
 
-def _named(answer: Answer, changes: list[CodeChange]) -> str:
+def _named(answer: Answer, changes: list[CodeChange], most: int = _MOST_CHANGES) -> str:
     """Changes in words, each with its line of the answer."""
     named = []
-    for change in changes[:_MOST_CHANGES]:
+    for change in changes[:most]:
         line = _line(answer, change)
         named.append(change.sentence + (f", line {line}" if line is not None else ""))
     more = len(changes) - len(named)
@@ -99,7 +123,8 @@ def _line(answer: Answer, change: CodeChange) -> int | None:
     return int(line) + answer.first_line - 1 if path == _ANSWER and line.isdigit() else None
 
 
-def _untold(finding: RuleFinding) -> str:
+def _untold(answer: Answer, finding: RuleFinding) -> str:
     missing = ", ".join(finding.missing) or "a measurement of the version that is replaced"
-    rule = f"{finding.text} (stage {finding.stage})"
-    return f"it cannot be told whether the answer keeps to a rule: {rule}; needed: {missing}"
+    rule = f"{finding.text} (stage {finding.stage}; {_named(answer, finding.changes, most=1)})"
+    by = "; a run of both versions on a GPU tells" if any(map(is_after, finding.missing)) else ""
+    return f"it cannot be told whether the answer keeps to a rule: {rule}; needed: {missing}{by}"

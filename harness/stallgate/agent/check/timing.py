@@ -12,6 +12,7 @@ from stallgate.agent.check.better import Better, WorkloadTimes, judge_times
 from stallgate.agent.check.right import limit_objections
 from stallgate.agent.limits.isolate import Isolation, Limits
 from stallgate.agent.objection import Objection
+from stallgate.compare.rules import VersionReadings, version_readings
 from stallgate.errors import NotMeasured
 from stallgate.judge.evaluate import JudgedRun, evaluate, write_results
 from stallgate.judge.roof import Roof
@@ -48,6 +49,8 @@ class TimedAnswer(FrozenStruct, frozen=True):
     better: Better
     stage_met: bool | None
     notes: list[str]
+    readings: tuple[VersionReadings, VersionReadings] | None = None
+    """Of the replaced version and of the answer, in one run; None where they were not profiled."""
 
 
 class TimingWatcher(Protocol):
@@ -102,6 +105,7 @@ class AnswerTimer:
             better=judge_times(times, newly_met=met is True and was is False),
             stage_met=met,
             notes=[] if met is not None else [f"it cannot be told whether stage {self._options.stage} is met"],
+            readings=(self._readings(judged, adopted.against), self._readings(judged, adopted.answer)),
         )
 
     # --- times --------------------------------------------------------------------------------------------------------
@@ -181,13 +185,17 @@ class AnswerTimer:
         """
         found = []
         for verdict in self._of(judged, self._adopted.answer):
-            if verdict.metric is not None or verdict.status == "pass":
+            if verdict.metric is not None or verdict.status == "pass" or verdict.reason == _UNASKED:
                 continue
             if verdict.reason not in _OWN_REASONS:
                 raise NotMeasured(f"{verdict.workload}: {verdict.sentence}")
             text = f"{verdict.workload}: {verdict.sentence}" if verdict.workload else verdict.sentence
             found.append(Objection(part="better", code=verdict.reason, text=text))
         return list({(each.code, each.text): each for each in found}.values())
+
+    def _readings(self, judged: JudgedRun, variant: str) -> VersionReadings:
+        mine = [each.case for each in judged.run.cases if each.case.variant == variant]
+        return version_readings(judged, {case: case.workload for case in mine})
 
     def _of(self, judged: JudgedRun, variant: str) -> list[Verdict]:
         return [each for each in judged.judgement.verdicts if each.variant == variant]
@@ -226,6 +234,10 @@ class AnswerTimer:
 
 _OWN_REASONS = ("wrong_result", "foreign_kernel", "implausible", "crashed", "timed_out", "not_profiled")
 """Of the reasons why a case is not judged, those that are the answer's own."""
+
+
+_UNASKED = "no_target"
+"""That no stage asks anything of a case says nothing of its numbers: a problem need not have a stage."""
 
 
 def _with_candidate(adopted: Adopted) -> Project:

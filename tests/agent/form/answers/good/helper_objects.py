@@ -21,14 +21,14 @@ def _times(a, b):
 def scan_kernel(x_ptr, y_ptr, one_ptr, length, width, LANES: tl.constexpr, STEP: tl.constexpr):
     lane = tl.program_id(0) * LANES + tl.arange(0, LANES)
     base = tl.program_id(1).to(tl.int64) * length * width
-    carry = tl.zeros((LANES,), tl.float32) + tl.load(one_ptr)
+    carry = tl.zeros((LANES,), tl.float64) + tl.load(one_ptr)
     for start in range(0, length, STEP):
         step = start + tl.arange(0, STEP)
         places = base + step[:, None].to(tl.int64) * width + lane[None, :]
         mask = (step[:, None] < length) & (lane[None, :] < width)
-        x = tl.load(x_ptr + places, mask=mask, other=1).to(tl.float32)
+        x = tl.load(x_ptr + places, mask=mask, other=1).to(tl.float64)
         y = tl.associative_scan(x, 0, _times) * carry[None, :]
-        tl.store(y_ptr + places, y, mask=mask)
+        tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
         carry = tl.sum(tl.where((step == start + STEP - 1)[:, None], y, 0.0), 0)
 
 
