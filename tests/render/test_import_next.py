@@ -19,7 +19,9 @@ MINE = 'title = "Mine"\nfocus = "F."\n\n[[targets]]\nmetric = "{metric}"\nabove 
 def report(recording: Path, tree: Path) -> Path:
     """One launch of the recorded report, in a range that stallgate did not make."""
     path = tree / "a.ncu-rep"
-    path.write_bytes(patched(launches_of(recorded_report(recording), [0]), {"stallgate/cumprod/": "somewhere/cumprod/"}))
+    path.write_bytes(
+        patched(launches_of(recorded_report(recording), [0]), {"stallgate/cumprod/": "somewhere/cumprod/"})
+    )
     return path
 
 
@@ -78,7 +80,5 @@ def test_a_stage_that_judged_a_part_is_followed_by_its_absolute_targets_alone(
     stallgate("import", report.name)
     done = stallgate("gate", "--stage", "mine")
     assert done.returncode == 3
-    (line,) = re.findall(
-        r"^next \(without targets that need a roof or a baseline\): (.*)$", done.stdout, re.MULTILINE
-    )
+    (line,) = re.findall(r"^next \(without targets that need a roof or a baseline\): (.*)$", done.stdout, re.MULTILINE)
     assert pasted(stallgate, line) == 0
