@@ -93,3 +93,15 @@ def test_the_page_names_its_own_run_where_it_names_a_command(stallgate: Stallgat
     page = words((folder / "report.html").read_text())
     assert "Advice" in page
     assert page.count("stallgate advise") == page.count(f"stallgate advise {folder.name}") > 0
+
+
+def test_every_case_of_a_comparison_has_its_time(stallgate: Stallgate, tree: Path, report: bytes) -> None:
+    """Also where nothing changed beyond the noise: its name alone says nothing."""
+    runs = []
+    (tree / "a.ncu-rep").write_bytes(launches_of(report, [0]))
+    for _ in range(2):
+        assert stallgate("import", "a.ncu-rep").returncode == 0
+        runs.append((tree / "reports/latest").resolve().name)
+    done = stallgate("compare", *runs, "--same-conditions")
+    assert done.returncode == 0
+    assert len(re.findall(r"^ +duration +[\d.]+ ms → +[\d.]+ ms ", done.stdout, re.MULTILINE)) == 2

@@ -114,10 +114,13 @@ def _cases_table(
         others = f"the {len(results)} of {known} that took longest; the page and metrics.csv have all"
         hang(out, styled(""), others, 2, "dim")
     if shown < len(columns):
-        left_out = listed([column.metric.title for column in columns[shown:]])
-        them = "them" if len(columns) - shown > 1 else "it"
-        told = f"no room for {left_out}: a wider terminal, the page and metrics.csv have {them}"
-        hang(out, styled(""), told, 2, "dim")
+        hang(out, styled(""), _without_room([column.metric.title for column in columns[shown:]]), 2, "dim")
+
+
+def _without_room(titles: list[str]) -> str:
+    """Which columns were left out, and where they are."""
+    them = "them" if len(titles) > 1 else "it"
+    return f"no room for {listed(titles)}: a wider terminal, the page and metrics.csv have {them}"
 
 
 def _name_width(names: Iterable[str]) -> int:
