@@ -1072,7 +1072,7 @@ class CitedReading(FrozenStruct, frozen=True):
     launch: int | None
     """None of a whole call, of a median of several samples, and of a fact that no launch has."""
     sample: str
-    """Empty of a median of several samples, and of a fact that is of the code or the workload."""
+    """Empty of a median of several samples, of an imported case, and of a fact of the code or the workload."""
     samples: int = 1
     """How many samples, or launches of an imported case, the value is the median of."""
 

@@ -26,7 +26,9 @@ _NEXT = re.compile(r"^next \(.*?\): (.*)$", re.MULTILINE)
 _WANTED = re.compile(
     r"\((?P<metric>\w+)\) is (?P<value>[^;]+); wanted (?P<bound>[^;:(]+)(?P<held>\([^)]*\))?(?P<rest>.*)"
 )
-_ORIGIN = re.compile(r"^(?:Measured on|RECORDED|Imported ncu reports|Captured from) .*$", re.MULTILINE)
+_ORIGIN = re.compile(
+    r"^(?:Measured on|RECORDED|Imported (?:ncu reports|the ncu report)|Captured from) .*$", re.MULTILINE
+)
 
 
 def of_terminal(words: str, where: str) -> Iterator[Statement]:

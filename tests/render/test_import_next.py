@@ -19,15 +19,10 @@ MINE = 'title = "Mine"\nfocus = "F."\n\n[[targets]]\nmetric = "{metric}"\nabove 
 def report(recording: Path, tree: Path) -> Path:
     """One launch of the recorded report, in a range that stallgate did not make."""
     path = tree / "a.ncu-rep"
-    path.write_bytes(patched(launches_of(recorded_report(recording), [0]), {"stallgate/cumprod/": "somewhere/cumprod/"}))
+    path.write_bytes(
+        patched(launches_of(recorded_report(recording), [0]), {"stallgate/cumprod/": "somewhere/cumprod/"})
+    )
     return path
-
-
-def only_stage(tree: Path, text: str) -> None:
-    """Leaves the project the stage `mine`, and problems none that is named."""
-    for path in (tree / "metrics/stages").glob("*.toml"):
-        path.unlink()
-    (tree / "metrics/stages/mine.toml").write_text(text)
 
 
 def pasted(stallgate: Stallgate, line: str) -> int:
@@ -52,7 +47,7 @@ def test_a_stage_that_needs_a_roof_as_well_is_named_with_the_targets_that_it_can
 ) -> None:
     said = stallgate("import", report.name).stdout
     (line,) = re.findall(
-        r"^next \(.* can judge this run, except for targets that need a roof or a baseline\): (.*)$", said, re.MULTILINE
+        r"^next \(.* can judge this run, as far as it goes without a roof and a baseline\): (.*)$", said, re.MULTILINE
     )
     assert "no stage" not in said
     assert line.endswith(" --targets absolute")
@@ -78,7 +73,16 @@ def test_a_stage_that_judged_a_part_is_followed_by_its_absolute_targets_alone(
     stallgate("import", report.name)
     done = stallgate("gate", "--stage", "mine")
     assert done.returncode == 3
-    (line,) = re.findall(
-        r"^next \(without targets that need a roof or a baseline\): (.*)$", done.stdout, re.MULTILINE
-    )
+    (line,) = re.findall(r"^next \(without targets that need a roof or a baseline\): (.*)$", done.stdout, re.MULTILINE)
     assert pasted(stallgate, line) == 0
+
+
+def test_a_stage_is_not_named_for_what_was_not_collected(stallgate: Stallgate, tree: Path, recording: Path) -> None:
+    """Its own command would not decide anything."""
+    changes = {"stallgate/cumprod/": "somewhere/cumprod/", "sm__throughput": "sm__throuxxxxx"}
+    report = tree / "a.ncu-rep"
+    report.write_bytes(patched(launches_of(recorded_report(recording), [0]), changes))
+    said = stallgate("import", report.name).stdout
+    (line,) = re.findall(r"^next \(.*\): (.*)$", said, re.MULTILINE)
+    assert "grid_and_parallel" not in said, "it asks for sm_throughput"
+    assert pasted(stallgate, line) in (0, 1)

@@ -109,6 +109,7 @@ def _medians(samples: list[list[MetricRow]]) -> dict[str, CitedReading]:
 def _median(rows: list[MetricRow]) -> CitedReading:
     first = rows[0]
     if len(rows) == 1:
-        return CitedReading(first.metric, first.value, first.unit, first.launch, first.sample)
+        sample = "" if first.name else first.sample  # launches of an imported case are no samples
+        return CitedReading(first.metric, first.value, first.unit, first.launch, sample)
     value = median(row.value for row in rows)
     return CitedReading(first.metric, value, first.unit, launch=None, sample="", samples=len(rows))

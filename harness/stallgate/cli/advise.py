@@ -13,6 +13,7 @@ from stallgate.cli.options import json_option, root_option, run_argument
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
 from stallgate.errors import UnknownName
+from stallgate.extract.foreign import IMPORTED
 from stallgate.formatting import scaled
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.model import Advice, FrozenStruct
@@ -22,6 +23,7 @@ from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.advice import advice_lines, lines_in_width
 from stallgate.runs.conditions import environment_of, provenance
+from stallgate.runs.naming import case_places
 
 
 class CaseAdviceFacts(FrozenStruct, frozen=True):
@@ -83,8 +85,10 @@ def advise_command(
     if shows_missing:
         _show_missing(lacking, result.run.kind)
         return 0
+    places = case_places(result.run)
     for case in found:
-        _show_case(result, case, limit)
+        problem = f"{case.case.problem}: " if case.case.problem != IMPORTED else ""
+        _show_case(case, f"{problem}{result.names[case.case]} on {places[case.case]}", limit)
     if lacking:
         count = len({rule for metric in lacking for rule in metric.rules})
         rules = "1 rule lacks" if count == 1 else f"{count} rules lack"
@@ -127,10 +131,10 @@ def _print(indent: int, words: str) -> None:
         terminal.out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _show_case(result: JudgedRun, found: CaseAdvice, limit: int) -> None:
+def _show_case(found: CaseAdvice, name: str, limit: int) -> None:
     time = f", {scaled(1e6 * found.duration_ms, 'ns')}" if found.duration_ms is not None else ""
     _print(0, "")
-    _print(0, f"{found.case.problem}: {result.names[found.case]} on {found.case.workload}{time}")
+    _print(0, f"{name}{time}")
     if found.unsound is not None:
         _print(2, f"no advice: {found.unsound.sentence}")
     elif not found.advice:

@@ -20,7 +20,7 @@ from stallgate.errors import BrokenFile
 from stallgate.judge.evaluate import JudgedRun, asked_status, write_verdicts
 from stallgate.judge.headroom import is_of_roof
 from stallgate.judge.verdicts import Targets, Uncollected
-from stallgate.model import Advice, Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
+from stallgate.model import Comparison, Excuse, FrozenStruct, GpuSpec, State, Status, Verdict, Waiver
 from stallgate.project.load import Project
 from stallgate.render.advice import first_advice
 from stallgate.render.github import annotated, append_summary
@@ -29,6 +29,7 @@ from stallgate.render.junit import junit
 from stallgate.render.terminal_gate import show_judgement
 from stallgate.render.terminal_progress import Working
 from stallgate.runs.folder import is_recording, write_whole
+from stallgate.runs.naming import case_places
 
 
 class PartFacts(FrozenStruct, frozen=True):
@@ -155,12 +156,9 @@ def _first_advice(project: Project, result: JudgedRun) -> list[str]:
         return []
     short = {(v.problem, v.variant, v.configuration, v.workload) for v in missed if is_of_roof(v)}
     told = [advice for advice in found if not (advice.stops and tuple(advice.case.name.split("/")) in short)]
-    firsts = {advice.case: advice for advice in reversed(told)}.values()
-    return [f"on {_place(result, each)}: {first_advice(each)}" for each in firsts]
-
-
-def _place(result: JudgedRun, advice: Advice) -> str:
-    return f"{result.names.get(advice.case, advice.case.display_name)} on {advice.case.workload}"
+    firsts = {advice.case: advice for advice in reversed(told)}
+    places = case_places(result.run)
+    return [f"on {result.names[case]} on {places[case]}: {first_advice(advice)}" for case, advice in firsts.items()]
 
 
 def _facts(result: JudgedRun) -> GateFacts:

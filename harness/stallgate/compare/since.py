@@ -85,7 +85,7 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     if judged.run.kind == "imported":
         return ChangesSinceLast(
             problem=problem,
-            because="ncu reports do not say which run came before: `stallgate compare BEFORE AFTER` shows two of them",
+            because="ncu reports do not say which run came before; `stallgate compare BEFORE AFTER` shows two of them",
         )
     mine = _of_problem(judged, problem)
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)

@@ -256,6 +256,10 @@ def _several_gpus(pairs: list[Pair]) -> bool:
     return len({(found.device, found.device_index) for found in known if found.kind != "call"}) > 1
 
 
+_MEASURE_ALIKE = "profile the same workloads again, on one kind of GPU with the same clock and cache control"
+_IMPORT_ALIKE = "import reports that have numbers of the same kernels, by the names in the reports"
+
+
 def refuse_empty(found: RunComparison) -> None:
     """Refuses a comparison that compares nothing.
 
@@ -266,7 +270,7 @@ def refuse_empty(found: RunComparison) -> None:
         because = [obstacle.sentence for obstacle in found.obstacles] or ["they have no measured case in common"]
         raise NotMeasured(
             f"nothing in {found.base.name} and {found.run.name} can be compared: {'; '.join(because)}",
-            "profile the same workloads again, on one kind of GPU with the same clock and cache control",
+            _IMPORT_ALIKE if found.imported else _MEASURE_ALIKE,
         )
 
 

@@ -61,7 +61,10 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
     return Judgement(
         stages=names,
         verdicts=[*_without_numbers(grounds), *chain.from_iterable(found.verdicts for found in of_stages)],
-        notes=[*([only_absolute(left_out)] if grounds.targets == "absolute" else []), *_on_excuses(stages)],
+        notes=[
+            *([only_absolute(left_out)] if grounds.targets == "absolute" and left_out else []),
+            *_on_excuses(stages),
+        ],
         targets=grounds.targets,
         stages_by_problem={result.case.problem: names for result in grounds.run.cases},
         uncollected=list(chain.from_iterable(found.uncollected for found in of_stages)),
@@ -70,13 +73,10 @@ def judge_import(grounds: Grounds, named: Sequence[str]) -> Judgement:
 
 
 def _able_stages(project: Project, read: ReadRun) -> AbleStages:
-    """The stages with a target on a metric that was measured, which needs nothing that an imported run lacks."""
+    """The stages with targets that need nothing which an imported run lacks, all of them on what was measured."""
     measured = {metric for (_, metric), summary in read.summaries.items() if summary.median is not None}
-    able = [
-        stage
-        for stage in project.stages.values()
-        if any(not _needs(target) and target.metric.name in measured for target in stage.targets)
-    ]
+    asked = {s.name: {t.metric.name for t in s.targets if not _needs(t)} for s in project.stages.values()}
+    able = [stage for stage in project.stages.values() if asked[stage.name] and asked[stage.name] <= measured]
     whole = [stage.name for stage in able if not any(_needs(t) or _is_excused_by_roof(t) for t in stage.targets)]
     return AbleStages(whole=whole, part=[stage.name for stage in able if stage.name not in whole])
 

@@ -77,8 +77,8 @@ def case_columns(catalogue: Catalogue, of_stages: Sequence[Metric], *, imported:
         of_stages: those of the stages.
         imported: whether the cases are of an imported run, which has no roof.
     """
-    usual = [name for name in _WITHOUT_STAGES if not (imported and name == ROOF_FRACTION)]
-    shown = list(of_stages) or [catalogue.metrics[name] for name in usual]
+    shown = list(of_stages) or [catalogue.metrics[name] for name in _WITHOUT_STAGES]
+    shown = [metric for metric in shown if not (imported and metric.name == ROOF_FRACTION)]
     metrics = {metric.name: metric for metric in [catalogue.metrics["duration"], *shown]}
     return [CaseColumn(metric) for metric in metrics.values()]
 

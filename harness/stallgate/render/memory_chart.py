@@ -248,8 +248,11 @@ def _draw_link(sheet: Sheet, path: MemoryPath, link: Link, gap: Box) -> list[str
         tip, back = (gap.left + 2, 8.0) if up else (gap.right - 2, -8.0)
         sheet.marks.append(Shape([(tip, y), (tip + back, y - 5), (tip + back, y + 5)], fill=ink))
         words, hover = _said(path, value, names[number])
-        if number == 0 and not value and path.links[1].read:
-            words, hover = "past L1", f"{path.name}: its bytes reach shared memory past L1, or are not measured in it"
+        if number == 0 and value == 0 and (path.links[1].read if up else path.links[1].written):
+            words, hover = (
+                "past L1",
+                f"{path.name}: {'loads' if up else 'stores'} pass L1 by: it counted no byte of them",
+            )
         before = link.before[0 if up else 1]
         then = _bytes(before) if before is not None and value is not None else ""
         said = _with_before(words, then, gap.right - gap.left - 4, names[number])

@@ -80,9 +80,9 @@ def _import_step(run: Run, found: Judgement) -> NextCommand:
     if found.is_asked:
         return _PAGE
     if found.able.part:
-        purpose = f"{listed(found.able.part)} can judge this run, except for targets that need a roof or a baseline"
+        purpose = f"{listed(found.able.part)} can judge this run, as far as it goes without a roof and a baseline"
         return NextCommand(purpose, _gate(run, found.able.part[:1], "absolute"))
-    return NextCommand("the page; no stage here asks for what this run has", _REPORT)
+    return NextCommand("the page; no stage here can judge this run by what it has", _REPORT)
 
 
 def _judges_a_part(found: Judgement) -> bool:

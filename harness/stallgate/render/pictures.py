@@ -126,8 +126,9 @@ def _targets(view: View) -> Picture | None:
 
 
 def targets_panels(view: View) -> list[Panel]:
-    """A panel for each metric of the stages."""
-    return [_panel(view, metric) for metric in view.stage_metrics()]
+    """A panel for each metric of the stages; of imported cases, for each that one of them has."""
+    metrics = view.stage_metrics()
+    return [_panel(view, metric) for metric in metrics if not view.is_imported or _has(view, metric.name)]
 
 
 def titled(view: View, sentence: str) -> str:
@@ -480,7 +481,7 @@ def _limited_by_grid(view: View, case: CaseResult) -> str:
     waves, grid = view.median(case, "waves"), view.median(case, "grid_size")
     if waves is None or grid is None or waves >= 1 or not waves:
         return ""
-    return f"limited by the grid: {grid:,.0f} blocks"
+    return f"limited by the grid: {grid:,.0f} block{'s' * (grid != 1)}"
 
 
 def limiter(view: View, case: CaseResult) -> str:

@@ -11,6 +11,7 @@ from stallgate.judge.reasons import OPEN, open_reason
 from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
 from stallgate.render.verdict_words import title_of
+from stallgate.runs.conditions import imported_files
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -143,8 +144,8 @@ def _read(run: Run) -> str:
     if len(run.attempts) != 1:
         counted.append((len(run.attempts), "ncu report"))
     told = ", ".join(f"{count:,} {noun}{_ENDINGS.get(noun, 's') * (count != 1)}" for count, noun in counted)
-    report = run.attempts[0].report if len(run.attempts) == 1 else None
-    return f"{told} of {report.rpartition('/')[2]}" if report is not None else told
+    files = imported_files(run)
+    return f"{told} of {files[0]}" if len(files) == 1 and len(run.attempts) == 1 else told
 
 
 _ENDINGS = {"launch": "es"}

@@ -16,6 +16,7 @@ from stallgate.compare.two_runs import Pair, RunComparison
 from stallgate.compare.words import CHANGED_WORDS, Change, Word, word_label
 from stallgate.extract.table import Summary
 from stallgate.formatting import listed, with_unit, without_controls
+from stallgate.project.catalogue import DURATION
 from stallgate.render.imports import about_pair, about_unpaired, longest_first, reserved, unpaired
 from stallgate.render.terminal_text import out
 
@@ -186,7 +187,9 @@ def _imported_pair(found: RunComparison, pair: Pair, every: bool) -> None:
 
 
 def _is_shown(change: Change, main: list[str]) -> bool:
-    return change.word == "shown" and change.metric in main and change.change is not None
+    """Whether a change without a word of its own has a row: the time always has."""
+    is_main = change.word == "shown" and change.metric in main
+    return change.change is not None and (is_main or change.metric == DURATION)
 
 
 def _ranges(change: Change) -> str:

@@ -114,8 +114,13 @@ def _cases_table(
         others = f"the {len(results)} of {known} that took longest; the page and metrics.csv have all"
         hang(out, styled(""), others, 2, "dim")
     if shown < len(columns):
-        left_out = listed([column.metric.title for column in columns[shown:]])
-        hang(out, styled(""), f"no room for {left_out}: a wider terminal, the page and metrics.csv have them", 2, "dim")
+        hang(out, styled(""), _without_room([column.metric.title for column in columns[shown:]]), 2, "dim")
+
+
+def _without_room(titles: list[str]) -> str:
+    """Which columns were left out, and where they are."""
+    them = "them" if len(titles) > 1 else "it"
+    return f"no room for {listed(titles)}: a wider terminal, the page and metrics.csv have {them}"
 
 
 def _name_width(names: Iterable[str]) -> int:
@@ -145,7 +150,9 @@ def _launched(result: CaseResult, summaries: Summaries) -> str:
     time = summaries.get((result.case, "duration"))
     if time is None or time.samples < 2 or time.low is None or time.high is None:
         return str(result.identity.launches)
-    return f"{result.identity.launches}\n{scaled(time.low, 'ns')}\nto {scaled(time.high, 'ns')}"
+    low, high = scaled(time.low, "ns"), scaled(time.high, "ns")
+    spread = f"{low}\nto {high}" if low != high else f"{low} each"
+    return f"{result.identity.launches}\n{spread}"
 
 
 def _median(summaries: Summaries, result: CaseResult, column: CaseColumn) -> float | None:

@@ -103,7 +103,7 @@ def units_figure(
                 _draw_before(sheet, box, row, unit, unit.before[place] if unit.before else None)
             top += height
         sheet.height = top + 10
-    what = "per cent of each unit's peak; in bold what a variant keeps busiest"
+    what = "per cent of each unit's peak; in bold the busiest of each row"
     if any(value is not None for unit in found for value in unit.before):
         what += f"; thin upright mark: in {base}"
     sheet.height += sheet.paragraph((6, sheet.height, width - 12), what, Style(size=SMALL, colour=MUTED)) + 6

@@ -106,6 +106,13 @@ def unreplayed(run: Run) -> list[str]:
     return [problem for problem in problems_in(run) if problem not in run.origins] if run.origins else []
 
 
+def imported_files(run: Run) -> list[str]:
+    """The names of an imported run's reports, as the user gave them; as they are stored where none was kept."""
+    given = {result.attempt: result.identity.report for result in run.cases if result.identity is not None}
+    stored = {attempt.name: attempt.report.rpartition("/")[2] for attempt in run.attempts if attempt.report is not None}
+    return [shortened(given.get(name) or file, _LONGEST_FILE) for name, file in stored.items()]
+
+
 def origin_of(run: Run, problem: str) -> Origin | Run:
     """What says when, and at which commit, a problem was measured: its recording, else the run itself."""
     return run.origins.get(problem, run)
@@ -113,6 +120,9 @@ def origin_of(run: Run, problem: str) -> Origin | Run:
 
 # --- in words ---------------------------------------------------------------------------------------------------------
 
+
+_LONGEST_FILE = 60
+"""Most characters of the name of an imported report."""
 
 _LONGEST_COMMAND = 100
 """Most characters of a captured program's command line."""
@@ -124,7 +134,9 @@ def provenance(run: Run) -> str:
         command = shortened(" ".join(run.program.command), _LONGEST_COMMAND)
         return f"Captured from `{command}` on {listed(gpus_of(run)) or 'an unknown GPU'}."
     if run.kind == "imported":
-        return f"Imported ncu reports from {listed(gpus_of(run)) or 'an unknown GPU'}."
+        files = imported_files(run)
+        reports = f"the ncu report {files[0]}" if len(files) == 1 else "ncu reports"
+        return f"Imported {reports} from {listed(gpus_of(run)) or 'an unknown GPU'}."
     places = {problem: _place(run, problem) for problem in problems_in(run)}
     if run.kind != "recorded":
         return f"Measured on {'; '.join(dict.fromkeys(places.values()))}."

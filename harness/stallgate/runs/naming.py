@@ -47,6 +47,14 @@ def place_name(identity: Identity) -> str:
     return f"{RANGE}s on {gpu}" if identity.kind == "call" else gpu
 
 
+def case_places(run: Run) -> dict[Case, str]:
+    """Case -> where it was measured, for a reader: its workload, or the GPU of an imported one."""
+    return {
+        result.case: gpu_name(result.identity) if result.identity is not None else result.case.workload
+        for result in run.cases
+    }
+
+
 def gpu_name(identity: Identity) -> str:
     """The GPU of an imported case, with its index where one is known."""
     index = f", device {identity.device_index}" if identity.device_index is not None else ""
