@@ -238,8 +238,6 @@ def best_us(found: Sweep) -> float:
 # --- counters of all, and two GPUs ------------------------------------------------------------------------------------
 
 ALL = ("cumprod/blocked_scan", "-w", "square", "--counters", "all")
-BOTH_WORKLOADS = ("cumprod/blocked_scan", "--counters", "all")
-"""The workloads that problem.toml marks: a sweep that is long enough for what GPUs cannot share."""
 
 
 def test_counters_of_all_take_little_more_than_ncu_alone(project: Path) -> None:
@@ -255,10 +253,10 @@ def test_counters_of_all_take_little_more_than_ncu_alone(project: Path) -> None:
 def test_two_gpus_take_at_most_six_tenths_of_the_time(project: Path) -> None:
     """The first may compile; it is taken again if that made it too slow."""
     both = ("--devices", "0,1")
-    _, folder, together = swept(project, *BOTH_WORKLOADS, *both)
-    _, _, alone = swept(project, *BOTH_WORKLOADS)
+    _, folder, together = swept(project, *ALL, *both)
+    _, _, alone = swept(project, *ALL)
     if together > 0.6 * alone:
-        _, folder, together = swept(project, *BOTH_WORKLOADS, *both)
+        _, folder, together = swept(project, *ALL, *both)
     print(f"one GPU {alone:.1f} s, two {together:.1f} s: {together / alone:.2f}")
     assert {trial.device for trial in load_sweep(folder).trials if trial.samples_us} == {0, 1}
     assert together <= 0.6 * alone
