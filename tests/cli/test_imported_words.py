@@ -41,7 +41,7 @@ def test_advice_and_gate_name_the_gpu_as_the_report_does(stallgate: Stallgate, t
 def test_the_one_report_of_a_run_is_named_as_its_file_is(stallgate: Stallgate, tree: Path, report: bytes) -> None:
     """Stored reports have lower-case names; the user's file has not."""
     (tree / "Before_V2.NCU-REP").write_bytes(report)
-    told = f"Imported the ncu report Before_V2.NCU-REP from {GPU}."
+    told = f"Imported the ncu report Before_V2.NCU-REP, measured on {GPU}."
     assert told in words(stallgate("import", "Before_V2.NCU-REP").stdout)
     assert stallgate("report").returncode == 0
     page = words((tree / "reports/latest/report.html").read_text())

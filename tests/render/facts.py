@@ -219,7 +219,7 @@ class Files:
         facts += [Fact("count", len(cases), names=("cases",)) for cases in (right, self._judged_cases)]
         bars = [fact.value for case in self.cases for metric in self.metrics for fact in self.headroom(case, metric)]
         rounded_up = (step * 10.0**power for power in range(9) for step in (1, 2, 5) if step * 10.0**power > 1)
-        facts += [Fact("scale", next(s for s in rounded_up if s >= max(bars)), names=("to the end",))] if bars else []
+        facts += [Fact("scale", next(s for s in rounded_up if s >= max(bars)), names=("each half",))] if bars else []
         return facts + [Fact("count", number, names=(word,)) for word, number in self._tally.items()]
 
     @property

@@ -118,8 +118,8 @@ def roof(ceiling: CeilingKind, name: str) -> Roof:
 @pytest.mark.parametrize(
     ("kind", "name", "fraction", "said"),
     [
-        ("library", "cublas", 0.948, "tensor cores; runs 5.2 % behind cublas (a library, not the hardware's limit)"),
-        ("library", "cublas", 1.02, "tensor cores; runs 2.0 % ahead of cublas (a library, not the hardware's limit)"),
+        ("library", "cublas", 0.948, "tensor cores, 14.8 points below peak; runs 5.2 % behind cublas (a library, not the hardware's limit)"),
+        ("library", "cublas", 1.02, "tensor cores, 14.8 points below peak; runs 2.0 % ahead of cublas (a library, not the hardware's limit)"),
         (
             "bytes",
             "copy",
@@ -161,12 +161,12 @@ def test_a_stage_has_its_title_and_its_name(repository: Project) -> None:
     assert stage_label(repository, "gone") == "gone"
 
 
-NOT_KNOWN = "how much is left is not known, there is no measured roof to compare with"
+NOT_KNOWN = "how much is left is not known: no kernel here is known as its roof"
 
 
 def test_a_limit_that_is_not_known_says_so() -> None:
     assert limit_of(BUSY.get, None, None) == f"Limit: tensor cores; {NOT_KNOWN}; {UNITS}"
-    beside = "how much is left is not known, not measured beside copy_roof"
+    beside = "how much is left is not known: not measured beside copy_roof"
     assert limit_of(BUSY.get, None, roof("bytes", "copy_roof")) == f"Limit: tensor cores; {beside}; {UNITS}"
     unknown = f"Limit: not known; {NOT_KNOWN}; how busy memory and SM are was not measured"
     assert limit_of({}.get, None, None) == unknown

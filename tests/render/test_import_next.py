@@ -37,7 +37,9 @@ def test_the_next_command_names_a_stage_that_can_judge_the_run(
 ) -> None:
     (tree / "metrics/stages/mine.toml").write_text(MINE.format(metric=metric))
     said = stallgate("import", report.name).stdout
-    (line,) = re.findall(r"^next \((?:.* )?mine(?: .*)? can judge this run\): (.*)$", said, re.MULTILINE)
+    (line,) = re.findall(
+        r"^next \(to gate it, name a stage that can judge it: (?:.* )?mine(?: .*)?\): (.*)$", said, re.MULTILINE
+    )
     assert "NAME" not in said
     assert pasted(stallgate, line) in (0, 1)
 
@@ -47,7 +49,7 @@ def test_a_stage_that_needs_a_roof_as_well_is_named_with_the_targets_that_it_can
 ) -> None:
     said = stallgate("import", report.name).stdout
     (line,) = re.findall(
-        r"^next \(.* can judge this run, as far as it goes without a roof and a baseline\): (.*)$", said, re.MULTILINE
+        r"^next \(to gate it without a roof and a baseline, name a stage: .*\): (.*)$", said, re.MULTILINE
     )
     assert "no stage" not in said
     assert line.endswith(" --targets absolute")

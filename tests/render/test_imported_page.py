@@ -18,7 +18,7 @@ def test_imported_kernels_have_their_names_and_their_gpus(stallgate: Stallgate, 
     (tree / "two.ncu-rep").write_bytes(patched(report, {gpu: other}))
     done = stallgate("import", "one.ncu-rep", "two.ncu-rep")
     said = " ".join(done.stdout.split())
-    assert f"Imported ncu reports from {gpu} and {other}." in said
+    assert f"Imported ncu reports, measured on {gpu} and {other}." in said
     for told in (f"{gpu}, device 0", f"{other}, device 0", f"NVTX ranges on {gpu}, device 0", "_Blocked_Scan_Kernel"):
         assert told in said
     assert "samples" not in said

@@ -68,7 +68,7 @@ def test_named_problems_only(stallgate: Stallgate, tree: Path, latest: Latest) -
     add_problem(tree)
     done = stallgate("profile", SECOND)
     assert done.returncode == 0, done.stderr
-    assert "RECORDED on NVIDIA H100" in done.stdout
+    assert "RECORDED: measured on NVIDIA H100" in done.stdout
     run = latest("run.json")
     assert list(run["origins"]) == [SECOND]
     assert {case["case"]["problem"] for case in run["cases"]} == {SECOND}

@@ -85,7 +85,7 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     if judged.run.kind == "imported":
         return ChangesSinceLast(
             problem=problem,
-            because="ncu reports do not say which run came before; `stallgate compare BEFORE AFTER` shows two of them",
+            because="ncu reports do not say which run came before; `stallgate compare BEFORE AFTER` compares two",
         )
     mine = _of_problem(judged, problem)
     stages = judged.judgement.stages_by_problem.get(problem, judged.judgement.stages)
@@ -93,7 +93,7 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
         return ChangesSinceLast(
-            problem=problem, because=f"nothing of {problem} was timed: neither wrong results nor crashes have a time"
+            problem=problem, because=f"no case of {problem} has a time: only one with right results has"
         )
     is_part = len(mine.run.cases) < sum(result.case.problem == problem for result in judged.run.cases)
     refused: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from stallgate.compare.since import ChangesSinceLast
@@ -9,7 +10,7 @@ from stallgate.formatting import listed, percent, whom
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.judge.roof import distance_from_roof
-from stallgate.model import Case, CaseResult, Verdict
+from stallgate.model import Case, CaseResult, Run, Verdict
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.next_command import NextCommand, NextStep, next_command, to_mend
@@ -38,7 +39,7 @@ def next_step(
         return NextStep(words=command.purpose, command=command.command)
     missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
-        return _toward_targets(views, since, advised, sorted(missed, key=badness, reverse=True))
+        return _toward_targets(result.run, views, since, advised, sorted(missed, key=badness, reverse=True))
     return _without_faults(result, views, since, command, advised)
 
 
@@ -52,7 +53,11 @@ _MENDS = {
 
 
 def _toward_targets(
-    views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow], missed: list[Verdict]
+    run: Run,
+    views: Sequence[View],
+    since: Sequence[ChangesSinceLast],
+    advised: Sequence[AdviceRow],
+    missed: list[Verdict],
 ) -> NextStep:
     """What to do about the target that is missed by most; then which other cases miss one."""
     worst = missed[0]
@@ -62,11 +67,11 @@ def _toward_targets(
     others = [_about(views, next(v for v in missed if _case_of(v) == case)) for case in cases[1:]]
     more = f"; then {_some(others)}, which {'misses' if len(others) == 1 else 'miss'} targets too" if others else ""
     going = next((row for row in rows if not row.stops), None)
-    if going is None and (slower := _slower(views, since, [cases[0]])) is not None:
+    if going is None and (slower := _slower(run, views, since, [cases[0]])) is not None:
         return slower
     stops = next((row for row in rows if row.stops), None)
     if stops is not None and not is_of_roof(worst):
-        words = f"{stops.gain_words} above {_roof_of(views, cases[0])}, whatever the target says: {_AT_THE_ROOF}"
+        words = f"little is left to gain: {_far(views, cases[0])}. If that is enough, {_CHANGE_TARGETS}"
     elif going is not None:
         words = f"{going.title}, {going.gain_words}: {going.text} {going.tries}".rstrip(".")
     else:
@@ -74,13 +79,15 @@ def _toward_targets(
     return NextStep(words=f"{where}{words}{more}")
 
 
-def _roof_of(views: Sequence[View], case: Case) -> str:
-    """The name of the roof of a case's workload."""
-    roofs = [v.roof for v in views if (v.problem, v.workload) == (case.problem, case.workload)]
-    return roofs[0].name if roofs and roofs[0] is not None else "the roof"
+def _far(views: Sequence[View], case: Case) -> str:
+    """A case by its name, and how far it is from its roof."""
+    view = next(v for v in views if (v.problem, v.workload) == (case.problem, case.workload))
+    fraction = next(view.median(known, ROOF_FRACTION) for known in view.cases if known.case == case)
+    name = f"{view.short_name(case)} on {view.place}"
+    return f"{name} {distance_from_roof(fraction, view.roof)}" if fraction is not None and view.roof else name
 
 
-_AT_THE_ROOF = "only fewer bytes gain more; else change the target, or waive it"
+_CHANGE_TARGETS = "change the targets that it misses, or waive them"
 
 _MOST_OTHERS = 3
 """Further cases that miss targets and are named."""
@@ -100,24 +107,29 @@ def _about(views: Sequence[View], verdict: Verdict) -> str:
     return whom(verdict, with_problem=len({view.problem for view in views}) > 1)
 
 
-def _slower(views: Sequence[View], since: Sequence[ChangesSinceLast], cases: Sequence[Case]) -> NextStep | None:
+def _slower(
+    run: Run, views: Sequence[View], since: Sequence[ChangesSinceLast], cases: Sequence[Case]
+) -> NextStep | None:
     """The step for the case that slowed down most since the last measurement; None where none did."""
-    found = [
-        (change.change or 0.0, pair, change)
+    slow = [
+        (last.base, pair, change)
         for last in since
         for pair, change in last.changes
         if change.metric == DURATION and change.word == "slower" and pair.case in cases
     ]
-    if not found:
+    if not slow:
         return None
-    _, pair, change = max(found, key=lambda each: each[0])
+    base, pair, change = max(slow, key=lambda each: each[2].change or 0.0)
     view = next(v for v in views if (v.problem, v.workload) == (pair.case.problem, pair.case.workload))
     name = f"{view.short_name(pair.case)} on {view.place}"
+    others = len(slow) - 1
+    more = f" ({others} more {'case is' if others == 1 else 'cases are'} slower, too)" if others else ""
     if pair.code == "same":
-        words = "the code is the same, so measure again, and hold GPU, clocks and versions against each other"
+        words = "the code is the same, so measure again, and compare GPU, clocks and versions of the two runs"
     else:
         words = "look at what changed, or take it back"
-    return NextStep(words=f"{name} is {change.size} slower than last time: {words}")
+    command = f"stallgate compare {shlex.quote(base)} {shlex.quote(run.name)}"
+    return NextStep(words=f"{name} is {change.size} slower than last time{more}: {words}", command=command)
 
 
 def _largest(views: Sequence[View], verdict: Verdict) -> str:
@@ -155,7 +167,7 @@ def _without_faults(
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     judged = [case for view in views for case in judged_cases(view)]
-    return _slower(views, since, judged) or _what_is_left(views, advised)
+    return _slower(run, views, since, judged) or _what_is_left(views, advised)
 
 
 def _stage(views: Sequence[View], stage: str) -> str:
@@ -169,14 +181,16 @@ def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
         return ""
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
-    first = next((f": {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
-    return f"work first on {view.short_name(case.case)}, {percent(time / every)} of the time{first}"
+    first = next((f". {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
+    share = f", which takes {percent(time / every)} of the time" if every > time else ""
+    return f"work first on {view.short_name(case.case)}{share}{first}"
 
 
 def _of_import(heaviest: str, command: NextCommand) -> NextStep:
     """What to work on first in an imported run, and the gate where a stage can judge it; the page is open already."""
     if not command.command.startswith(_PAGE_COMMAND):
-        return NextStep(words=f"{heaviest}{'. ' if heaviest else ''}{command.purpose}", command=command.command)
+        purpose = f"{heaviest}. {command.purpose[0].upper()}{command.purpose[1:]}" if heaviest else command.purpose
+        return NextStep(words=purpose, command=command.command)
     return NextStep(words=heaviest or "import a report with more metrics: `ncu --set full` collects them")
 
 
@@ -194,11 +208,17 @@ def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextSt
     left, name = max(0.0, 1 - fraction), f"{view.short_name(case.case)} on {view.place}"
     far = f"{name} {distance_from_roof(fraction, view.roof)}"
     if left <= _NOTHING_LEFT and view.roof.ceiling != "library":
-        others = "; no judged case has more" if len(known) > 1 else ""
+        others = "; no judged case has more left" if len(known) > 1 else ""
         return NextStep(words=f"stop: {far}{others}")
     first = next((row for row in advised if row.case == case.case.name and not row.stops), None)
-    said = f"{first.title}. {first.tries}".rstrip(".") if first is not None else waiting_in_words(view, case, 1)
+    said = _to_gain_more(first) if first is not None else waiting_in_words(view, case, 1)
     return NextStep(words=f"all targets are met; {far}{f'. {said}' if said else ''}")
+
+
+def _to_gain_more(row: AdviceRow) -> str:
+    """What to try, and why, for a case whose targets are met."""
+    why = row.title if row.title[1:2].isupper() else row.title[0].lower() + row.title[1:]
+    return f"To gain more: {row.tries[0].lower()}{row.tries[1:].rstrip('.')} ({why})"
 
 
 def judged_cases(view: View) -> dict[Case, list[Verdict]]:

@@ -278,7 +278,8 @@ def _answer(variant: str, stage: str, verdicts: list[Verdict]) -> StageAnswer:
     worst = next(status for status in WORST if status in statuses)
     mark = next(verdict_mark(verdict) for verdict in verdicts if verdict.status == worst)
     if worst == "pass":
-        words = f"meets all {len(verdicts)} targets" if len(verdicts) > 1 else "meets its target"
+        many = "both" if len(verdicts) == 2 else f"all {len(verdicts)}"
+        words = f"meets {many} targets" if len(verdicts) > 1 else "meets its target"
     else:
         words = _told([verdict for verdict in verdicts if verdict.status == worst])
     return StageAnswer(variant=variant, stage=stage, status=worst, mark=mark, words=words)

@@ -92,11 +92,11 @@ def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
     """
     units = _utilisation(read)
     near = _KINDS.get(roof.ceiling) if fraction is not None and roof is not None and fraction >= _NEAR else None
-    parts = [f"Limit: {near or _busiest(units)}"]
+    parts = [f"Limit: {near or _busiest(units)}{_below_peak(units) if _is_library(roof) else ''}"]
     if fraction is not None and roof is not None:
         parts.append(distance_from_roof(fraction, roof, explained=True))
     else:
-        parts.append(f"how much is left is not known, {_why_unknown(roof)}")
+        parts.append(f"how much is left is not known: {_why_unknown(roof)}")
     if units:
         busy = ", ".join(f"{unit.name} {share(unit.value)} %" for unit in units)
         parts.append(f"{busy} of peak")
@@ -107,7 +107,11 @@ def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
 
 def _why_unknown(roof: Roof | None) -> str:
     """Why the distance from the limit is not known."""
-    return f"not measured beside {roof.name}" if roof is not None else "there is no measured roof to compare with"
+    return f"not measured beside {roof.name}" if roof is not None else "no kernel here is known as its roof"
+
+
+def _is_library(roof: Roof | None) -> bool:
+    return roof is not None and roof.ceiling == "library"
 
 
 class _Unit(NamedTuple):
@@ -135,6 +139,11 @@ def _busiest(units: list[_Unit]) -> str:
     if not units:
         return "not known"
     return units[0].limit if units[0].value >= _BUSY else "latency, no unit is busy"
+
+
+def _below_peak(units: list[_Unit]) -> str:
+    """How far the limiting unit is from its peak, where a library says nothing of that; '' where none is busy."""
+    return f", {share(100 - units[0].value)} points below peak" if units and units[0].value >= _BUSY else ""
 
 
 _UNITS = (
@@ -208,4 +217,5 @@ def _beside_need(traffic: float | None) -> str:
     said = f", {measured(traffic, '')} times the bytes needed"
     if traffic >= _MUCH:
         return f"{said}: more than needed"
-    return f"{said}: {'writes that stay in L2 are not counted' if traffic < _LITTLE else 'no more than needed'}"
+    uncounted = ", as far as DRAM counts it; some bytes stay in L2" if traffic < _LITTLE else ""
+    return f"{said}: no more than needed{uncounted}"

@@ -136,12 +136,12 @@ def provenance(run: Run) -> str:
     if run.kind == "imported":
         files = imported_files(run)
         reports = f"the ncu report {files[0]}" if len(files) == 1 else "ncu reports"
-        return f"Imported {reports} from {listed(gpus_of(run)) or 'an unknown GPU'}."
+        return f"Imported {reports}, measured on {listed(gpus_of(run)) or 'an unknown GPU'}."
     places = {problem: _place(run, problem) for problem in problems_in(run)}
     if run.kind != "recorded":
         return f"Measured on {'; '.join(dict.fromkeys(places.values()))}."
     if len(places) == 1:
-        return f"RECORDED on {next(iter(places.values()))}; nothing was measured here."
+        return f"RECORDED: measured on {next(iter(places.values()))}; nothing was measured here."
     told = "; ".join(f"{problem}: {place}" for problem, place in places.items())
     return f"RECORDED, nothing was measured here. {told}."
 
