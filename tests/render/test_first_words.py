@@ -18,7 +18,7 @@ from stallgate.model import Case, CaseResult, CeilingKind, Status, WorstElement
 from stallgate.project.load import Project
 from stallgate.render.changes import why_allowed
 from stallgate.render.judged_row import JudgedRow, JudgedTarget, bar_scale
-from stallgate.render.loop_words import answers_in_words, provenance_of_loop, version_words
+from stallgate.render.loop_words import answers_in_words, limits_of_loop, version_words
 from stallgate.render.next_command import NextStep
 from stallgate.render.next_step import next_step
 from stallgate.render.results_line import fault_in_words, results_line
@@ -246,7 +246,7 @@ def test_a_loop_counts_its_answers_and_says_what_is_missing(tmp_path: Path) -> N
     said = answers_in_words(found)
     assert said.startswith(f"{len(outcomes)} answer")
     assert f"{outcomes.count('repeated')} repeated (not tried again)" in said
-    assert "at most 1 round a stage, 1 answer a round" in provenance_of_loop(found)
+    assert "at most 1 round a stage, 1 answer a round" in limits_of_loop(found)
     assert version_words(journal.versions[0]) == "not measured"
     reading = found.versions[0].reading
     assert reading is not None

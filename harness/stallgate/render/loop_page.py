@@ -15,6 +15,7 @@ from stallgate.project.load import Project
 from stallgate.render.loop_screen import loop_screen
 from stallgate.render.loop_words import (
     answers_in_words,
+    limits_of_loop,
     loop_gain_words,
     loop_headline,
     loop_status,
@@ -146,6 +147,7 @@ def loop_html(project: Project, folder: Path, journal: Journal) -> str:
         versions=[_version(folder, journal, each) for each in journal.versions],
         answers=answers_in_words(journal),
         provenance=provenance_of_loop(journal),
+        limits=limits_of_loop(journal),
         answerer=without_controls(" ".join(journal.command)),
         arguments=without_controls(" ".join(["stallgate", *journal.arguments])),
     )

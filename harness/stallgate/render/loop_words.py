@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from math import exp, log
 
-from stallgate.formatting import SIGNS, beside, listed, percent, rounded, without_controls
+from stallgate.formatting import SIGNS, beside, percent, rounded, without_controls
 from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
@@ -69,11 +69,11 @@ def loop_headline(journal: Journal) -> str:
 
 
 def _stages_line(journal: Journal) -> str:
-    met = [stage for stage in journal.stages if is_met(journal.best, stage)]
-    if len(met) == len(journal.stages):
-        return "every stage is met" if len(met) > 1 else f"{met[0]} is met"
-    missed = [stage for stage in journal.stages if stage not in met]
-    return f"{listed(missed)} not met" if not met else f"{listed(met)} met, {listed(missed)} not"
+    """How many stages the best meets; which, the page says below its heading and the terminal beside each version."""
+    met, every = sum(is_met(journal.best, stage) for stage in journal.stages), len(journal.stages)
+    if every == 1:
+        return f"its stage is {'' if met else 'not '}met"
+    return "every stage is met" if met == every else f"{met} of {every} stages met"
 
 
 def loop_status(journal: Journal) -> int:
@@ -159,13 +159,17 @@ def roof_text(version: LoopVersion) -> str:
 
 
 def provenance_of_loop(journal: Journal) -> str:
-    """Where and when, with what."""
+    """Where and when."""
     reading = journal.versions[0].reading
     gpu = reading.gpu if reading is not None and reading.gpu else "no GPU"
     at = f"commit {journal.commit[:12]}" if journal.commit else "an unknown commit"
     local = " with local changes" if journal.dirty else ""
+    return f"{gpu}; {journal.created}, {at}{local}"
+
+
+def limits_of_loop(journal: Journal) -> str:
+    """What was asked of it: ``at most 5 rounds a stage, 2 answers a round, …``."""
     limits = journal.limits
     rounds = f"at most {limits.rounds} round{'s' * (limits.rounds != 1)} a stage"
     width = f"{limits.width} answer{'s' * (limits.width != 1)} a round"
-    asked = f"{rounds}, {width}, a stage ends after {limits.patience} without a gain"
-    return f"{gpu}; {journal.created}, {at}{local}; {asked}, seed {journal.seed}"
+    return f"{rounds}, {width}, a stage ends after {limits.patience} without a gain, seed {journal.seed}"

@@ -13,6 +13,7 @@ from stallgate.model import CaseResult
 from stallgate.render.loop_screen import loop_step
 from stallgate.render.loop_words import (
     answers_in_words,
+    limits_of_loop,
     loop_gain_words,
     loop_headline,
     loop_status,
@@ -98,7 +99,7 @@ def show_loop(journal: Journal, page: Path, *, with_tries: bool) -> None:
         for line, color in _try_lines(found):
             _say(out, line, color)
     _say(out, answers_in_words(journal))
-    _say(out, provenance_of_loop(journal), "dim")
+    _say(out, f"{provenance_of_loop(journal)}; {limits_of_loop(journal)}", "dim")
     step = loop_step(journal)
     show_next(step.words, step.command)
     out.print(Text(without_controls(str(page))), soft_wrap=True)
