@@ -118,8 +118,18 @@ def roof(ceiling: CeilingKind, name: str) -> Roof:
 @pytest.mark.parametrize(
     ("kind", "name", "fraction", "said"),
     [
-        ("library", "cublas", 0.948, "tensor cores, 14.8 points below peak; runs 5.2 % behind cublas (a library, not the hardware's limit)"),
-        ("library", "cublas", 1.02, "tensor cores, 14.8 points below peak; runs 2.0 % ahead of cublas (a library, not the hardware's limit)"),
+        (
+            "library",
+            "cublas",
+            0.948,
+            "tensor cores, 14.8 points below peak; runs 5.2 % behind cublas (a library, not the hardware's limit)",
+        ),
+        (
+            "library",
+            "cublas",
+            1.02,
+            "tensor cores, 14.8 points below peak; runs 2.0 % ahead of cublas (a library, not the hardware's limit)",
+        ),
         (
             "bytes",
             "copy",

@@ -67,7 +67,7 @@ def _toward_targets(
     others = [_about(views, next(v for v in missed if _case_of(v) == case)) for case in cases[1:]]
     more = f"; then {_some(others)}, which {'misses' if len(others) == 1 else 'miss'} targets too" if others else ""
     going = next((row for row in rows if not row.stops), None)
-    if going is None and (slower := _slower(run, views, since, [cases[0]])) is not None:
+    if going is None and (slower := _slower(run, since, [cases[0]])) is not None:
         return slower
     stops = next((row for row in rows if row.stops), None)
     if stops is not None and not is_of_roof(worst):
@@ -107,29 +107,22 @@ def _about(views: Sequence[View], verdict: Verdict) -> str:
     return whom(verdict, with_problem=len({view.problem for view in views}) > 1)
 
 
-def _slower(
-    run: Run, views: Sequence[View], since: Sequence[ChangesSinceLast], cases: Sequence[Case]
-) -> NextStep | None:
-    """The step for the case that slowed down most since the last measurement; None where none did."""
+def _slower(run: Run, since: Sequence[ChangesSinceLast], cases: Sequence[Case]) -> NextStep | None:
+    """The step where cases slowed down since the last measurement, as *Changed* says; None where none did."""
     slow = [
-        (last.base, pair, change)
+        (last.base, pair)
         for last in since
         for pair, change in last.changes
         if change.metric == DURATION and change.word == "slower" and pair.case in cases
     ]
     if not slow:
         return None
-    base, pair, change = max(slow, key=lambda each: each[2].change or 0.0)
-    view = next(v for v in views if (v.problem, v.workload) == (pair.case.problem, pair.case.workload))
-    name = f"{view.short_name(pair.case)} on {view.place}"
-    others = len(slow) - 1
-    more = f" ({others} more {'case is' if others == 1 else 'cases are'} slower, too)" if others else ""
-    if pair.code == "same":
-        words = "the code is the same, so measure again, and compare GPU, clocks and versions of the two runs"
+    bases = list(dict.fromkeys(base for base, _ in slow))
+    if all(pair.code == "same" for _, pair in slow):
+        words = "measure again, because the code is the same; this compares GPU, clocks and versions of both runs"
     else:
-        words = "look at what changed, or take it back"
-    command = f"stallgate compare {shlex.quote(base)} {shlex.quote(run.name)}"
-    return NextStep(words=f"{name} is {change.size} slower than last time{more}: {words}", command=command)
+        words = "look at what changed, or take it back; this has all that moved"
+    return NextStep(words=words, command=f"stallgate compare {shlex.quote(bases[0])} {shlex.quote(run.name)}")
 
 
 def _largest(views: Sequence[View], verdict: Verdict) -> str:
@@ -167,7 +160,7 @@ def _without_faults(
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     judged = [case for view in views for case in judged_cases(view)]
-    return _slower(run, views, since, judged) or _what_is_left(views, advised)
+    return _slower(run, since, judged) or _what_is_left(views, advised)
 
 
 def _stage(views: Sequence[View], stage: str) -> str:

@@ -57,7 +57,7 @@ def sweep_screen(project: Project, sweep: Sweep, result: SweepResult) -> SweepSc
         suggested=_suggested(sweep, result),
         gate=_gate(project, sweep, result),
         results=_results(sweep),
-        changed=f"{_changed(result)}; sweeps are not compared with each other",
+        changed=f"{_changed(result)}; not compared with other sweeps",
         step=sweep_step(sweep, result),
         rows=rows,
         scale=bar_scale(rows),
@@ -92,7 +92,7 @@ def _results(sweep: Sweep) -> ResultsLine:
         return ResultsLine(words=f"Results wrong: {wrong} of {wrong} trials that ran", style="fail")
     if not wrong:
         return ResultsLine(words=f"Results right: all {right} trials that ran", style="pass")
-    counted = f"{right} of {right + wrong} trials that ran; {wrong} wrong, and no wrong one is suggested"
+    counted = f"{right} of {right + wrong} trials that ran; {wrong} wrong, not suggested"
     return ResultsLine(words=f"Results right: {counted}", style="pass")
 
 

@@ -166,14 +166,19 @@ UNITS |= {"tensor_pipe_utilization": "tensor pipe"}
 
 
 def utilisation(result: JudgedRun, case: CaseResult) -> list[str]:
-    """How busy each unit is, by the samples, or else by the launch with every section."""
+    """How busy each unit is."""
+    busy = busy_units(result, case)
+    return [rf"Limit: .*\b{name} {near(value, '%')}" for name, value in busy.items() if value >= 1]
+
+
+def busy_units(result: JudgedRun, case: CaseResult) -> dict[str, float]:
+    """Unit -> per cent of its peak, by the samples, or else by the launch with every section."""
     detail = {
         row.metric: row.value
         for row in result.rows
         if row.case == case.case and row.sample == "detail" and row.launch is None and row.state == "measured"
     }
-    found = {name: median(result, case, metric) or detail.get(metric, 0.0) for metric, name in UNITS.items()}
-    return [rf"Limit: .*\b{name} {near(value, '%')}" for name, value in found.items() if value >= 1]
+    return {name: median(result, case, metric) or detail.get(metric, 0.0) for metric, name in UNITS.items()}
 
 
 def where(result: JudgedRun) -> list[str]:
@@ -208,12 +213,18 @@ def next_step(result: JudgedRun, case: CaseResult) -> str:
         return f"stallgate check {case.case.problem}/{case.case.variant}"
     fraction = median(result, case, "roof_fraction") or 0.0
     if result.judgement.exit_status == 0 and "slower" in changed(result, case):
-        return r"(?!stop)[^:]* slower than last time"
+        return (
+            r"(measure again, because the code is the same|look at what changed, or take it back);.* stallgate compare"
+        )
     if fraction > 0.97:
-        return "stop" if result.judgement.exit_status == 0 else f"{near(100 * (1 - fraction), '%')} of the time is left"
+        return (
+            "stop"
+            if result.judgement.exit_status == 0
+            else f"{near(100 * (1 - fraction), '%')} left. If that is enough"
+        )
     advised = [row for row in json.loads((result.folder / "advice.json").read_text()) if row["case"] == case.case.name]
     going = [row["title"] for row in advised if not row["stops"]]
-    return f"({'|'.join(map(re.escape, going))}|largest distance to a target)"
+    return f"(?i:{'|'.join(map(re.escape, going))}|largest distance to a target)"
 
 
 def headline(result: JudgedRun) -> list[str]:
@@ -249,11 +260,13 @@ def of_run(drawn: Drawn) -> Answers:
     assert isinstance(roof, Roof)
     busiest = {"bytes": "memory bandwidth", "library": r"tensor cores|compute|memory|L2|L1"}[roof.ceiling]
     at = rf"runs at {near(100 * fraction, '%')} of {roof.case.variant}'s speed"
+    to_peak = 100 - max(busy_units(result, case).values())
+    below_peak = f", {near(to_peak)} points below peak" if roof.ceiling == "library" else ""
     behind = rf"runs {roughly(100 * (1 - fraction))} % behind {roof.case.variant} \(a library"
     return common | {
         "target": [*headline(result), *distances(of_case(result, case))],
         "distance": [behind if roof.ceiling == "library" else at],
-        "limit": [f"Limit: ({busiest});", *utilisation(result, case)],
+        "limit": [f"Limit: ({busiest}){below_peak};", *utilisation(result, case)],
         "waits": [waits(result, case)],
         "bytes": [f"{near(traffic)} times the bytes needed"],
     }
