@@ -58,9 +58,9 @@ def spaced(code: str) -> str:
     return code.replace("_", " ")
 
 
-def listed(names: list[str]) -> str:
+def listed(names: list[str], word: str = "and") -> str:
     """``a``; ``a and b``; ``a, b and c``; nothing for no name."""
-    return "".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return "".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def shortened(name: str, length: int) -> str:

@@ -225,10 +225,10 @@ def slower(project: Project, result: JudgedRun, *, same_code: bool) -> ChangesSi
 def test_a_run_that_is_slower_than_last_time_is_not_told_to_stop(repository: Project, same_code: bool) -> None:
     project, result = judged(repository, loads=("square",))
     assert result.judgement.exit_status == 0
-    words = step(project, result, [slower(project, result, same_code=same_code)]).words
-    assert words.startswith("blocked_scan on square is 4.0 % slower than last time: ")
-    assert "stop" not in words
-    assert ("the code is the same" in words) == same_code
+    found = step(project, result, [slower(project, result, same_code=same_code)])
+    assert found.command == f"stallgate compare before {result.run.name}"
+    assert "stop" not in found.words
+    assert ("the code is the same" in found.words) == same_code
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------

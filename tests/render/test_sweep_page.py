@@ -111,6 +111,9 @@ def test_a_miss_is_told_with_its_distance(repository: Project) -> None:
     worse = [replace(t, counters={**t.counters, STALL: stall} if t.counters else {}) for t in sweep.trials]
     result = sweep_result(repository, replace(sweep, trials=worse))
     assert headline_of(result).endswith("less time than the default, and misses a target")
+    worst = CounterReading(median=60.0, least=60.0, most=60.0, samples=3)
+    both = [replace(t, counters={**t.counters, "dram_throughput": worst} if t.counters else {}) for t in worse]
+    assert headline_of(sweep_result(repository, replace(sweep, trials=both))).endswith(", and misses 2 targets")
     assert any(
         "✗ memory_dependency_stall 25.0 % < 20 (missed by 5.0 points)" in each for each in evidence(sweep, result)
     )

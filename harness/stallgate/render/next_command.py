@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from stallgate.formatting import listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -74,11 +76,13 @@ def _import_step(run: Run, found: Judgement) -> NextCommand:
         return NextCommand("without targets that need a roof or a baseline", _gate(run, found.stages, "absolute"))
     others = [name for name in found.able.whole if name not in found.stages]
     if others:
-        return NextCommand(f"to gate it, name a stage that can judge it: {' or '.join(others)}", _gate(run, others[:1]))
+        return NextCommand(
+            f"to gate it, name a stage that can judge it: {listed(others, 'or')}", _gate(run, others[:1])
+        )
     if found.is_asked:
         return _PAGE
     if found.able.part:
-        purpose = f"to gate it without a roof and a baseline, name a stage: {' or '.join(found.able.part)}"
+        purpose = f"to gate it without a roof and a baseline, name a stage: {listed(found.able.part, 'or')}"
         return NextCommand(purpose, _gate(run, found.able.part[:1], "absolute"))
     return NextCommand("the page; no stage here can judge this run by what it has", _REPORT)
 

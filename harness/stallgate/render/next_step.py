@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from stallgate.compare.since import ChangesSinceLast
-from stallgate.formatting import listed, percent, whom
+from stallgate.formatting import listed, percent, whom, within_sentence
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.judge.roof import distance_from_roof
@@ -210,8 +210,7 @@ def _what_is_left(views: Sequence[View], advised: Sequence[AdviceRow]) -> NextSt
 
 def _to_gain_more(row: AdviceRow) -> str:
     """What to try, and why, for a case whose targets are met."""
-    why = row.title if row.title[1:2].isupper() else row.title[0].lower() + row.title[1:]
-    return f"To gain more: {row.tries[0].lower()}{row.tries[1:].rstrip('.')} ({why})"
+    return f"To gain more: {within_sentence(row.tries).rstrip('.')} ({within_sentence(row.title)})"
 
 
 def judged_cases(view: View) -> dict[Case, list[Verdict]]:

@@ -126,8 +126,8 @@ def headline_of(result: SweepResult) -> str:
 def _unmet(checks: list[TargetCheck]) -> str:
     """What a suggested configuration does not meet, at the end of a sentence, or ''."""
     answers = [check.answer for check in checks]
-    if "missed" in answers:
-        return ", and misses a target"
+    if missed := answers.count("missed"):
+        return f", and misses {'a target' if missed == 1 else f'{missed} targets'}"
     return f", and a target is {spaced(answers[0])}" if answers else ""
 
 
