@@ -168,15 +168,17 @@ def _stage(views: Sequence[View], stage: str) -> str:
 
 
 def _heaviest(views: Sequence[View], advised: Sequence[AdviceRow]) -> str:
-    """The imported case that took most of the time, as what to work on first; '' where no time is known."""
+    """The imported case that took most of the time, as what to work on first, and the first advice on it; or ''."""
     timed = [(time, view, case) for view in views for case in view.kernels if (time := view.total_time(case))]
     if not timed:
         return ""
     time, view, case = max(timed, key=lambda found: found[0])
     every = sum(found[0] for found in timed)
-    first = next((f". {row.tries}".rstrip(".") for row in advised if row.case == case.case.name), "")
-    share = f", which takes {percent(time / every)} of the time" if every > time else ""
-    return f"work first on {view.short_name(case.case)}{share}{first}"
+    tries = next((row.tries.rstrip(".") for row in advised if row.case == case.case.name), "")
+    if len(timed) == 1:
+        return within_sentence(tries)
+    first = f"work first on {view.short_name(case.case)}, which takes {percent(time / every)} of the time"
+    return f"{first}. {tries}" if tries else first
 
 
 def _of_import(heaviest: str, command: NextCommand) -> NextStep:
