@@ -180,7 +180,7 @@ def test_a_limit_that_is_not_known_says_so() -> None:
     assert limit_of(BUSY.get, None, roof("bytes", "copy_roof")) == f"Limit: tensor cores; {beside}; {UNITS}"
     unknown = f"Limit: not known; {NOT_KNOWN}; how busy memory and SM are was not measured"
     assert limit_of({}.get, None, None) == unknown
-    idle = f"Limit: latency, no unit is busy; {NOT_KNOWN}; DRAM 12.0 % of peak"
+    idle = f"Limit: latency, no unit is near its peak; {NOT_KNOWN}; DRAM 12.0 % of peak"
     assert limit_of({"dram_throughput": 12.0}.get, None, None) == idle
 
 

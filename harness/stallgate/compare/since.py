@@ -92,9 +92,7 @@ def _since(project: Project, judged: JudgedRun, problem: str, more: Sequence[str
     main = main_metrics(project, mine, stages)
     wanted = {case.case for case in _candidates(mine.run.cases)}
     if not any(case in wanted for case, _ in mine.summaries):
-        return ChangesSinceLast(
-            problem=problem, because=f"no case of {problem} has a time: only one with right results has"
-        )
+        return ChangesSinceLast(problem=problem, because=f"no case of {problem} has a time")
     is_part = len(mine.run.cases) < sum(result.case.problem == problem for result in judged.run.cases)
     refused: list[str] = []
     for name, base in _bases(project, mine, problem, [*main, *_excusing(project, stages), *more]):

@@ -111,8 +111,15 @@ def sweep_step(sweep: Sweep, result: SweepResult) -> NextStep:
     if not sweep.complete:
         return NextStep(words="finish the sweep", command=f"stallgate sweep --resume {name}")
     if result.suggestion.advised in ("change", "no_default"):
-        steps = (f"stallgate sweep --show {name} --apply", f"stallgate profile {subject}", "stallgate gate")
-        return NextStep(words="write it into the code, profile it and gate it", command=" && ".join(steps))
+        steps = [f"stallgate sweep --show {name} --apply", f"stallgate profile {subject}"]
+        if result.suggested is not None and any(check.answer == "missed" for check in result.suggested.unmet):
+            words = (
+                "write it into the code and profile it; no configuration meets the stage, so read what else to change"
+            )
+            return NextStep(words=words, command=" && ".join([*steps, "stallgate advise"]))
+        return NextStep(
+            words="write it into the code, profile it and gate it", command=" && ".join([*steps, "stallgate gate"])
+        )
     if result.suggestion.advised == "keep_default":
         return NextStep(words="keep the default: there is nothing to apply")
     words = "find out why no trial came to its end: this checks the default alone"

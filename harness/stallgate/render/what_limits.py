@@ -98,7 +98,8 @@ def limit_of(read: Read, fraction: float | None, roof: Roof | None) -> str:
     else:
         parts.append(f"how much is left is not known: {_why_unknown(roof)}")
     if units:
-        busy = ", ".join(f"{unit.name} {share(unit.value)} %" for unit in units)
+        named = sorted(units, key=lambda unit: unit.limit != near)  # the limit's own first, then the busiest
+        busy = ", ".join(f"{unit.name} {share(unit.value)} %" for unit in named)
         parts.append(f"{busy} of peak")
     else:
         parts.append("how busy memory and SM are was not measured")
@@ -138,7 +139,7 @@ def _busiest(units: list[_Unit]) -> str:
     """Memory or arithmetic by utilisation; latency where neither is busy."""
     if not units:
         return "not known"
-    return units[0].limit if units[0].value >= _BUSY else "latency, no unit is busy"
+    return units[0].limit if units[0].value >= _BUSY else "latency, no unit is near its peak"
 
 
 def _below_peak(units: list[_Unit]) -> str:
