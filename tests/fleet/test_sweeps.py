@@ -201,9 +201,11 @@ def test_a_sweep_that_was_cut_short_while_one_gpu_had_times_ends_with_the_same_t
     assert all(after[name].samples_us == trial.samples_us for name, trial in before.items()), "timed again"
 
 
+@pytest.mark.parametrize("gpus", ["1", "3"])
 def test_a_sweep_that_was_killed_while_counters_were_collected_ends_with_the_same_table(
-    uncut: Sweep, made_up: Any, small_fleet: FleetTree, tmp_path: Path
+    uncut: Sweep, made_up: Any, small_fleet: FleetTree, tmp_path: Path, gpus: str
 ) -> None:
+    """It was begun on two GPUs, and goes on with fewer or more."""
     killed = Killed(small_fleet, tmp_path, *SWEEP, FAKE_NCU_PAUSE="5")
 
     def moment() -> bool:
@@ -214,7 +216,7 @@ def test_a_sweep_that_was_killed_while_counters_were_collected_ends_with_the_sam
 
     assert killed.when(moment, signal.SIGKILL) != 0
     is_cut(small_fleet)
-    is_gone_on_with(made_up, small_fleet, uncut)
+    is_gone_on_with(made_up, small_fleet, uncut, FAKE_GPUS=gpus)
 
 
 def is_cut(small_fleet: FleetTree) -> None:
@@ -229,8 +231,8 @@ def is_cut(small_fleet: FleetTree) -> None:
         path.rename(small_fleet.tmp.parent / path.name)
 
 
-def is_gone_on_with(made_up: Any, small_fleet: FleetTree, uncut: Sweep) -> None:
-    done = made_up("sweep", "--resume", "--json")
+def is_gone_on_with(made_up: Any, small_fleet: FleetTree, uncut: Sweep, **variables: str) -> None:
+    done = made_up("sweep", "--resume", "--json", **variables)
     assert done.returncode == 0, done.stderr
     _, found = only_sweep(small_fleet.root)
     assert found.complete
