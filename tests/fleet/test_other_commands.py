@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from stallgate.cli.check import _shown
+from stallgate.fleet.check import FleetChecker
+from stallgate.fleet.orders import MeasuredPart, WorkerPlace
+from stallgate.measure.check import Checked
+from stallgate.measure.checked import CheckReport
+from stallgate.measure.plan import Request, plan_cases
+from stallgate.model import CaseResult, Outcome
+from stallgate.project.load import Project, load_project
 from stallgate.runs.bench import load_bench
+from tests.cli.test_failures import said
 from tests.conftest import environment
 from tests.fleet.conftest import FleetTree
 from tests.fleet.daemons import fleet_by_hand
@@ -91,3 +101,82 @@ def test_drawn_workloads_are_checked_by_all(small_fleet: FleetTree, tmp_path: Pa
     (variant,) = found["variants"]
     assert (variant["answer"], found["gpu"]) == ("right", "NVIDIA H200")
     assert sorted(case["number"] for case in variant["cases"] if case["number"] is not None) == list(range(6))
+    nothing_is_left(small_fleet.tmp)
+
+
+MODELS = {"FAKE_GPUS": "3", "FAKE_GPU_NAME": "NVIDIA H200,NVIDIA H100 PCIe"}
+
+
+def test_every_case_is_checked_on_each_model(small_fleet: FleetTree, tmp_path: Path) -> None:
+    python = str(tmp_path / "bin" / "python")
+    words = ("check", "cumprod/blocked_scan", "--drawn", "5", "--seed", "7", "--on", "local", "--python", python)
+    refused = small_fleet.run(*words, **MODELS)
+    assert refused.returncode == 2
+    said(refused, "GPUs of 2 models: NVIDIA H100 PCIe and NVIDIA H200", "--gpu", "--each-model")
+    done = small_fleet.run(*words, "--each-model", "--json", **MODELS)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    reports = [found, *found["others"]]
+    assert [each["gpu"] for each in reports] == ["NVIDIA H100 PCIe", "NVIDIA H200"]
+    for each in reports:
+        (variant,) = each["variants"]
+        assert variant["answer"] == "right"
+        assert sorted(case["number"] for case in variant["cases"] if case["number"] is not None) == list(range(5))
+        assert each["seed"] == 7
+    cases = [[case["workload"] for case in each["variants"][0]["cases"]] for each in reports]
+    assert cases[0] == cases[1], "the same workloads on each"
+    told = small_fleet.run(*words, "--each-model", **MODELS)
+    assert told.stdout.count("NVIDIA H100 PCIe: whole workloads") == told.stdout.count("NVIDIA H200: whole") == 1
+    nothing_is_left(small_fleet.tmp)
+
+
+class _Played:
+    """Stands in for the dispatcher: one model finds a case wrong, on another a case takes its workers with it."""
+
+    def run(self, project: Project, work: FleetChecker, on_step: Any) -> None:
+        for chunk in work.chunks():
+            job = work.job(chunk)
+            outcomes: dict[str, Outcome] = {"one": "wrong_result", "two": "profiled", "three": "profiled"}
+            results = [CaseResult(case=case, role="candidate", outcome=outcomes[chunk.model]) for case in job.cases]
+            if chunk.model == "three":
+                work.give_up("three", results[0].case.name, "its worker was lost 2 times")
+                results = results[1:]
+            place = WorkerPlace(host="h", uuid="u")
+            work.take(chunk, MeasuredPart(place=place, checked=Checked(results, None)))
+
+
+class _Quiet:
+    def __init__(self) -> None:
+        self.finished_cases: list[str] = []
+
+    def begun(self, cases: int) -> None:
+        self.cases = cases
+
+    def waiting(self) -> None: ...
+    def at_work(self, case: str, step: str) -> None: ...
+
+    def finished(self, result: CaseResult) -> None:
+        self.finished_cases.append(result.case.name)
+
+
+def test_what_is_wrong_on_one_model_is_not_wrong_on_another(tree: Path) -> None:
+    project, watcher = load_project(tree), _Quiet()
+    cases = plan_cases(project, Request(["cumprod"], [], []))
+    gpus = {"one": 2, "two": 1, "three": 50}
+    found = FleetChecker(project, cases, 60.0, gpus, watcher).check(_Played())  # type: ignore[arg-type]
+    outcomes = {model: {result.outcome for result in checked.results} for model, checked in found.items()}
+    assert outcomes["one"] == {"wrong_result"}
+    assert outcomes["two"] == {"profiled"}
+    assert "crashed" in outcomes["three"]
+    assert {len(checked.results) for checked in found.values()} == {len(cases)}
+    assert watcher.cases == len(watcher.finished_cases) == 3 * len(cases)
+    assert {model: checked.status for model, checked in found.items()} == {"one": 1, "two": 0, "three": 3}
+
+
+@pytest.mark.parametrize(("ended", "status"), [((0, 0), 0), ((0, 3), 3), ((1, 3), 1), ((3, 1), 1), ((1, 0), 1)])
+def test_whoever_is_wrong_on_one_model_is_wrong(
+    capsys: pytest.CaptureFixture[str], ended: tuple[int, ...], status: int
+) -> None:
+    blank = CheckReport("cuda", "a GPU", False, {}, None, None, [], 0)
+    assert _shown(*(replace(blank, exit_status=each) for each in ended), as_json=False) == status
+    assert capsys.readouterr().out.count("a GPU: whole workloads") == 2

@@ -63,7 +63,9 @@ if entry.endswith("child/sweep/__main__.py"):
 if Path(os.environ["SWEEP_LOG"]).with_name("lost").exists() and os.environ["CUDA_VISIBLE_DEVICES"][-1] == "1":
     tell("unable", reason="its torch finds no CUDA device")
     sys.exit(3)
-tell("environment", gpu="NVIDIA H200", compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
+names = os.environ.get("FAKE_GPU_NAME", "NVIDIA H200").split(",")
+gpu = names[int(os.environ["CUDA_VISIBLE_DEVICES"][-1]) % len(names)]
+tell("environment", gpu=gpu, compute_capability="9.0", python="3", torch="2", triton="3", cuda="12",
      multiprocessors=100, l2_bytes=1, flush_us=1.0, event_us=1.0)
 def time_of(contender):
     tunables = contender.get("tunables") or {{}}
@@ -85,6 +87,17 @@ for row in plan["rows"]:
         if failing == "all" or failing == "default" and contender["role"] == "candidate" and not tunables:
             tell("outcome", **name, outcome="skipped", reason="its tensors need 8 GiB; 1 GiB of GPU memory are free")
             continue
+        if os.environ.get("SWEEP_HANGS") == os.environ["CUDA_VISIBLE_DEVICES"][-1] and tunables:
+            from stallgate.child.parent_watchdog import end_with_parent
+            end_with_parent(int(sys.argv[4]))
+            log.with_name("hangs").touch()
+            time.sleep(600)
+        if os.environ.get("SWEEP_TAKES") == contender["label"]:
+            from stallgate.child.parent_watchdog import end_with_parent
+            end_with_parent(int(sys.argv[4]))
+            time.sleep(0.5)  # what was told before is known by then
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
         if os.environ.get("SWEEP_LOST") == os.environ["CUDA_VISIBLE_DEVICES"][-1] and tunables:
             log.with_name("lost").touch()
             os.abort()

@@ -58,6 +58,13 @@ def _is_file(subject: str) -> bool:
     return subject == "-" or subject.endswith(_FILE_SUFFIXES) or Path(subject).is_file()
 
 
+class FleetCheckReport(CheckReport, frozen=True):
+    """A whole check."""
+
+    others: list[CheckReport] = []
+    """Of a fleet: the checks on its other GPU models."""
+
+
 class CheckArguments(FleetOptions, frozen=True, kw_only=True):
     """The parameters of the command."""
 
@@ -128,7 +135,7 @@ class CheckArguments(FleetOptions, frozen=True, kw_only=True):
 @click.option("--stage", metavar="S", help="Of an answer: the stage. Default: the first that is not met.")
 @click.option("--right-only", is_flag=True, help="Of an answer: form, rules and results, not its time.")
 @root_option
-@json_option(CheckReport | AnswerReport)
+@json_option(FleetCheckReport | AnswerReport)
 def check_command(**given: Any) -> int:
     """Check whether variants are right; without a GPU, in Triton's interpreter.
 
@@ -146,33 +153,38 @@ def check_command(**given: Any) -> int:
         return _answered(project, file, arguments)
     draw = draw_of(arguments.drawn, arguments.drawn_only, arguments.seed)
     if arguments.on is not None:
-        return _shown(_on_fleet(project, draw, arguments), as_json=arguments.as_json)
+        return _shown(*_on_fleet(project, draw, arguments), as_json=arguments.as_json)
     device = _device(arguments.target)
     end_on_signals()
     plan = _plan(project, arguments, draw, small=device is None)
     return _shown(_checked(plan, draw, device, arguments), as_json=arguments.as_json)
 
 
-def _shown(found: CheckReport, *, as_json: bool) -> int:
+def _shown(found: CheckReport, *others: CheckReport, as_json: bool) -> int:
+    """Shows a check, of a fleet that on each GPU model. Whoever is wrong on one model is wrong."""
+    ended = {each.exit_status for each in (found, *others)}
+    status = 1 if 1 in ended else max(ended)
     if as_json:
-        return print_result("check", found, found.exit_status)
-    terminal_check.show_check(found)
-    return found.exit_status
+        facts = FleetCheckReport(**msgspec.structs.asdict(found), others=list(others))
+        return print_result("check", facts, status)
+    for each in (found, *others):
+        terminal_check.show_check(each)
+    return status
 
 
-def _on_fleet(project: Project, draw: Draw | None, arguments: CheckArguments) -> CheckReport:
-    """Checks on the GPUs of one model of a fleet. Workloads are drawn here, by this machine's interpreter."""
-    refuse_beside_fleet("target", "each_model")
+def _on_fleet(project: Project, draw: Draw | None, arguments: CheckArguments) -> list[CheckReport]:
+    """Checks on a fleet, every case on each GPU model. Workloads are drawn here, by this machine's interpreter."""
+    refuse_beside_fleet("target")
     end_on_signals()
     here = msgspec.structs.replace(arguments, python=None)
     with opened_fleet(project, arguments, with_ncu=False) as fleet:
         from stallgate.fleet.check import FleetChecker
 
-        plan, (model,) = _plan(project, here, draw, small=False), fleet.models
+        plan = _plan(project, here, draw, small=False)
         with fleet.dispatching(plan.project, arguments.python) as dispatcher, terminal.CheckBar() as bar:
-            checker = FleetChecker(plan.project, plan.cases, arguments.timeout, model, bar)
-            checked = checker.check(dispatcher, len(fleet.workers))
-    return report_of(checked, plan, draw, model)
+            checker = FleetChecker(plan.project, plan.cases, arguments.timeout, fleet.gpus, bar)
+            checked = checker.check(dispatcher)
+    return [report_of(found, plan, draw, model) for model, found in checked.items()]
 
 
 def _answered(project: Project, file: str, arguments: CheckArguments) -> int:

@@ -21,6 +21,7 @@ from stallgate.fleet.hosts import WorkerFacts, differing_versions, examined, ref
 from stallgate.fleet.sources import pack_sources
 from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
+from stallgate.measure.device import Device
 from stallgate.measure.profile import chip_of
 from stallgate.project.load import Project
 
@@ -50,6 +51,15 @@ class Fleet(msgspec.Struct, frozen=True):
         sources = pack_sources(project.root)
         with self.engine.sending(sources):
             yield Dispatcher(self.engine, sources, python or "")
+
+    @property
+    def gpus(self) -> dict[str, int]:
+        """GPU model to measure -> how many of its GPUs there are."""
+        return {model: sum(device.name == model for device in self._devices) for model in self.models}
+
+    @property
+    def _devices(self) -> list[Device]:
+        return [facts.device for facts in self.workers if facts.device is not None]
 
     def machine_of(self, project: Project, model: str) -> Machine:
         """The first machine with a GPU of a model: what is planned is planned for its chip."""
@@ -143,7 +153,7 @@ def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[s
     return sorted(found)
 
 
-_WORDS = {"target": "device", "each_model": "each-model"}
+_WORDS = {"target": "device"}
 """Parameters whose options are written otherwise."""
 
 

@@ -30,7 +30,7 @@ COMMANDS = {
     "mcp": "Serve the commands as tools for agents, by the Model Context Protocol.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",
-    "show": "List runs, problems or stages; show a run.",
+    "show": "List runs, problems or stages; show a run, or a variant on every GPU model.",
     "doctor": "Check whether this machine can measure.",
     "schema": "Print the JSON Schema of what a command prints with --json.",
     "docs": "Print a document, or list all of them.",

@@ -131,7 +131,7 @@ _gpu_option = click.option(
     "--gpu", metavar="MODEL", help="With --on: only GPUs whose name has this in it, such as H100."
 )
 _each_model_option = click.option(
-    "--each-model", is_flag=True, help="With --on: every case on each GPU model, in a run for each."
+    "--each-model", is_flag=True, help="With --on: everything on each GPU model, with a result for each."
 )
 wait_option = _seconds_option("--wait", 0, 60.0, "With --on: seconds without a worker that could go on.")
 

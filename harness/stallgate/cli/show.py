@@ -1,4 +1,4 @@
-"""``stallgate show``: lists runs, problems or stages; shows a run."""
+"""``stallgate show``: lists runs, problems or stages; shows a run, or a variant over GPU models."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stallgate.cli.facts import CaseFacts, MetricValue, RunFacts, RunKind, run_f
 from stallgate.cli.options import json_option, root_option
 from stallgate.cli.output import print_result
 from stallgate.cli.shared import judged, open_runs
+from stallgate.cli.show_models import ModelsShown, show_models
 from stallgate.cli.sweep_found import SweepFindings, sweep_findings
 from stallgate.compare.history import StoredRun, gate_answer, listed_runs
 from stallgate.compare.two_runs import main_metrics
@@ -188,11 +189,11 @@ class RunShown(FrozenStruct, frozen=True, tag_field="what", tag="run"):
     """What the sweep found that the run is part of; null where it is part of none."""
 
 
-_Shown = RunsShown | ProblemsShown | StagesShown | RunShown
+_Shown = RunsShown | ProblemsShown | StagesShown | RunShown | ModelsShown
 
 
 @click.command("show", epilog=examples("stallgate show runs", "stallgate show run RUN"))
-@click.argument("what", type=click.Choice(["runs", "problems", "stages", "run"]))
+@click.argument("what", type=click.Choice(["runs", "problems", "stages", "run", "models"]))
 @click.argument("name", required=False)
 @click.option("--all", "every", is_flag=True, help="Of a run, with --json: every metric, not only those of its stages.")
 @click.option(
@@ -204,9 +205,9 @@ _Shown = RunsShown | ProblemsShown | StagesShown | RunShown
 @root_option
 @json_option(_Shown)
 def show_command(what: str, name: str | None, every: bool, limit: int | None, root: Path | None, as_json: bool) -> int:
-    """List runs, problems or stages; show a run.
+    """List runs, problems or stages; show a run, or a variant on every GPU model.
 
-    NAME is a problem, a stage or a run; default: all of them, or the latest run.
+    NAME is a problem, a stage, a run, or for models PROBLEM[/VARIANT]; default: all of them, or the latest run.
     """
     if every and (what != "run" or not as_json):
         raise BadArgument("--all is for `show run` with --json", "leave it out, or add --json")
@@ -218,6 +219,7 @@ def show_command(what: str, name: str | None, every: bool, limit: int | None, ro
         "problems": _problems,
         "stages": _stages,
         "run": partial(_run, every=every),
+        "models": show_models,
     }
     shown = show[what](project, name, as_json)
     return print_result("show", shown) if as_json else 0

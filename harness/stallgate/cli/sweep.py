@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 import msgspec
 
 from stallgate.cli.drawing import draw_swept
 from stallgate.cli.examples import examples
-from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
+from stallgate.cli.fleet import Fleet, opened_fleet, refuse_beside_fleet
 from stallgate.cli.options import (
     FleetOptions,
     fleet_options,
@@ -38,11 +39,15 @@ from stallgate.measure.sweep_counters import counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
 from stallgate.measure.sweep_search import check_searchable
 from stallgate.measure.sweep_site import SweepSite, ThisMachine
+from stallgate.measure.sweep_times import side_by_side
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.sweep_terminal import show_applied, show_sweep
 from stallgate.runs.folder import LATEST, new_folder
 from stallgate.runs.sweep import Effort, Sweep, find_sweep, load_sweep, save_sweep
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class SweepArguments(FleetOptions, frozen=True, kw_only=True):
@@ -65,6 +70,13 @@ class SweepArguments(FleetOptions, frozen=True, kw_only=True):
     python: str | None
     root: Path | None
     as_json: bool
+
+
+class FleetSweepFacts(SweepFacts, frozen=True):
+    """A sweep."""
+
+    others: list[SweepFacts] = []
+    """Of a fleet: the sweeps of its other GPU models."""
 
 
 @click.command(
@@ -101,7 +113,7 @@ class SweepArguments(FleetOptions, frozen=True, kw_only=True):
 @grace_option
 @python_option
 @root_option
-@json_option(SweepFacts)
+@json_option(FleetSweepFacts)
 def sweep_command(**given: Any) -> int:
     """Try a variant's configurations: times of all, counters of the best."""
     arguments = SweepArguments(**given)
@@ -109,28 +121,53 @@ def sweep_command(**given: Any) -> int:
     if arguments.show is not None:
         if arguments.subject is not None:
             raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
-        return _concluded(project, find_sweep(project.reports, arguments.show or None), arguments)
+        return _concluded(project, [find_sweep(project.reports, arguments.show or None)], arguments)
     if arguments.on is not None:
         return _on_fleet(project, arguments)
     folder, request = _to_be_measured(project, arguments, None)
-    if not load_sweep(folder).complete:
-        _measure(project, folder, request, machines_of(project, request), ThisMachine())
-    return _concluded(project, folder, arguments)
+    _measure(project, [_Planned(folder, request, machines_of(project, request))], ThisMachine())
+    return _concluded(project, [folder], arguments)
 
 
 def _on_fleet(project: Project, arguments: SweepArguments) -> int:
-    """Measures on the GPUs of one model of a fleet."""
-    refuse_beside_fleet("devices", "each_model")
+    """Measures on a fleet, into the folder of a sweep for each GPU model."""
+    refuse_beside_fleet("devices")
+    if arguments.apply and arguments.each_model:
+        raise BadArgument(
+            "--apply is not allowed with --each-model: each model may suggest another configuration",
+            "leave it out; `stallgate sweep --show SWEEP --apply` takes one of them",
+        )
     end_on_signals()
-    with opened_fleet(project, arguments) as fleet:
+    with opened_fleet(project, _of_its_model(project, arguments)) as fleet:
         from stallgate.fleet.sweep import FleetSite
 
-        machines = fleet.machines_of(project, fleet.models[0])
-        folder, request = _to_be_measured(project, arguments, [machine.device for machine in machines.values()])
-        if not load_sweep(folder).complete:
-            with fleet.dispatching(project, arguments.python) as dispatcher:
-                _measure(project, folder, request, machines, FleetSite(dispatcher))
-    return _concluded(project, folder, arguments)
+        planned = [_planned_on(project, arguments, fleet, model) for model in fleet.models]
+        with fleet.dispatching(project, arguments.python) as dispatcher:
+            _measure(project, planned, FleetSite(dispatcher))
+    return _concluded(project, [each.folder for each in planned], arguments)
+
+
+class _Planned(NamedTuple):
+    """A sweep that is to be measured."""
+
+    folder: Path
+    request: SweepRequest
+    machines: Mapping[int, Machine]
+
+
+def _planned_on(project: Project, arguments: SweepArguments, fleet: Fleet, model: str) -> _Planned:
+    machines = fleet.machines_of(project, model)
+    folder, request = _to_be_measured(project, arguments, [machine.device for machine in machines.values()])
+    return _Planned(folder, request, machines)
+
+
+def _of_its_model(project: Project, arguments: SweepArguments) -> SweepArguments:
+    """The arguments; of a sweep that is gone on with, for the GPU model that it was begun on."""
+    if arguments.resume is None:
+        return arguments
+    begun = load_sweep(_folder_begun(project, arguments.resume)).environment
+    model = begun.gpu if begun is not None else arguments.gpu
+    return msgspec.structs.replace(arguments, gpu=model, each_model=False)
 
 
 def _to_be_measured(
@@ -150,7 +187,8 @@ def _to_be_measured(
     if not request.devices:
         raise _no_device()
     check_searchable(planned)
-    folder = new_folder(project.reports, f"sweep-{request.problem}")
+    name = f"sweep-{request.problem}"
+    folder = new_folder(project.reports, f"{name}-{request.devices[0].name}" if arguments.each_model else name)
     save_sweep(folder, msgspec.structs.replace(planned, name=folder.name))
     return folder, request
 
@@ -225,7 +263,7 @@ def _begun(
             raise BadArgument(
                 f"{option} is not allowed with --resume, which goes on as the sweep was begun", "leave it out"
             )
-    folder = find_sweep(project.reports, None if name == LATEST else name)
+    folder = _folder_begun(project, name)
     begun = load_sweep(folder)
     devices = devices or _devices(arguments.devices or ",".join(map(str, begun.devices)))
     if not devices:
@@ -247,32 +285,81 @@ def _begun(
     return folder, request
 
 
+def _folder_begun(project: Project, name: str) -> Path:
+    return find_sweep(project.reports, None if name == LATEST else name)
+
+
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
 class _Bars:
-    """The bars of a sweep's stages."""
+    """The bars of a sweep's stages, all of them among those of other sweeps."""
 
-    times = staticmethod(terminal.BenchBar)
-    counters = staticmethod(terminal.ProfileBar)
+    def __init__(self, among: Progress | None) -> None:
+        self.times = partial(terminal.BenchBar, among)
+        self.counters = partial(terminal.ProfileBar, among)
 
 
-def _measure(
-    project: Project, folder: Path, request: SweepRequest, machines: Mapping[int, Machine], site: SweepSite
-) -> None:
-    """Measures what is missing. If it is cut short, the result so far is shown."""
+class _Sweeping:
+    """A sweep while it is measured."""
+
+    def __init__(self, project: Project, planned: _Planned, site: SweepSite, among: Progress | None) -> None:
+        self._project = project
+        self._planned = planned
+        self._book = SweepBook(load_sweep(planned.folder), planned.folder)
+        self._sweeper = Sweeper(project, planned.request, self._book, planned.machines, _Bars(among), site)
+        self._is_measured = False
+
+    def measure(self) -> None:
+        """Measures what is missing.
+
+        Raises:
+            NotMeasured: nothing can be measured here, or the user interrupted.
+        """
+        self._sweeper.measure()
+        self._is_measured = True
+
+    def conclude(self) -> None:
+        """Reads the counters, and notes whether all was measured."""
+        _read_counters(self._project, self._book, self._planned.request)
+        if self._is_measured:
+            self._book.write(lambda sweep: msgspec.structs.replace(sweep, complete=True))
+
+
+def _measure(project: Project, planned: list[_Planned], site: SweepSite) -> None:
+    """Measures what is missing of each sweep, of several at once. If one is cut short, the results so far are shown."""
+    left = [each for each in planned if not load_sweep(each.folder).complete]
+    if not left:
+        return
     end_on_signals()
-    book = SweepBook(load_sweep(folder), folder)
-    try:
-        Sweeper(project, request, book, machines, _Bars(), site).measure()
-        _read_counters(project, book, request)
-        book.write(lambda sweep: msgspec.structs.replace(sweep, complete=True))
-    except StallgateError:
-        with suppress(StallgateError):  # the first error is the one to show
-            _read_counters(project, book, request)
-            found_so_far(sweep_facts(load_sweep(folder), folder, _units(project)))
-        click.echo(f"what was measured so far is in {near(folder)}; `stallgate sweep --resume` goes on", err=True)
-        raise
+    with terminal.bars() if len(left) > 1 else nullcontext() as among:
+        sweeps = [_Sweeping(project, each, site, among) for each in left]
+        try:
+            side_by_side([each.measure for each in sweeps])
+            for each in sweeps:
+                each.conclude()
+        except StallgateError:
+            for each in sweeps:
+                with suppress(StallgateError):  # the first error is the one to show
+                    each.conclude()
+            _tell_so_far(project, [each.folder for each in planned])
+            raise
+
+
+def _tell_so_far(project: Project, folders: list[Path]) -> None:
+    """What is known of sweeps of which one at least was cut short, and how to go on."""
+    found = [load_sweep(folder) for folder in folders]
+    units = _units(project)
+    found_so_far(_together([sweep_facts(each, folder, units) for each, folder in zip(found, folders, strict=True)]))
+    for each, folder in zip(found, folders, strict=True):
+        if not each.complete:
+            goes_on = "`stallgate sweep --resume" + (f" {each.name}`" if len(found) > 1 else "`")
+            click.echo(f"what was measured so far is in {near(folder)}; {goes_on} goes on", err=True)
+
+
+def _together(found: list[SweepFacts]) -> FleetSweepFacts:
+    first, *others = found
+    return FleetSweepFacts(**msgspec.structs.asdict(first), others=others)
 
 
 def _read_counters(project: Project, book: SweepBook, request: SweepRequest) -> None:
@@ -291,12 +378,19 @@ def _read_counters(project: Project, book: SweepBook, request: SweepRequest) -> 
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int:
-    """Shows a sweep, draws its page, applies the suggestion; 0 if each workload has a configuration that was timed."""
+def _concluded(project: Project, folders: list[Path], arguments: SweepArguments) -> int:
+    """Shows sweeps; 0 if each workload of each has a configuration that was timed."""
+    facts = [_shown(project, folder, arguments) for folder in folders]
+    ended = max(sweep_status(load_sweep(folder)) for folder in folders)
+    return print_result("sweep", _together(facts), ended) if arguments.as_json else ended
+
+
+def _shown(project: Project, folder: Path, arguments: SweepArguments) -> SweepFacts:
+    """Shows a sweep, draws its page, applies the suggestion."""
     found = load_sweep(folder)
     result = sweep_result(project, found, against=arguments.against)
     pages = draw_swept(project, folder, against=arguments.against)
-    ended, units = sweep_status(found), _units(project)
+    units = _units(project)
     if not arguments.as_json:
         show_sweep(project, found, result, with_next=not arguments.apply)
         terminal.out.print(f"sweep: {near(folder)}", soft_wrap=True)
@@ -304,11 +398,9 @@ def _concluded(project: Project, folder: Path, arguments: SweepArguments) -> int
             terminal.out.print(f"page: {near(page)}", soft_wrap=True)
     found_so_far(sweep_facts(found, folder, units, sweep_findings(result)))
     applied = apply_suggestion(project, found, result) if arguments.apply else None
-    if arguments.as_json:
-        return print_result("sweep", sweep_facts(found, folder, units, sweep_findings(result, applied)), ended)
-    if applied is not None:
+    if applied is not None and not arguments.as_json:
         show_applied(applied)
-    return ended
+    return sweep_facts(found, folder, units, sweep_findings(result, applied))
 
 
 def _units(project: Project) -> dict[str, str]:

@@ -16,7 +16,8 @@ from msgspec.structs import astuple
 from stallgate.extract.table import Summaries, Summary, from_csv, summarise
 from stallgate.formatting import MARKS, spaced, status_label
 from stallgate.judge.reasons import OPEN, STATUS_OF_REASON, open_reason
-from stallgate.model import Case, FrozenStruct, Role, State, Status
+from stallgate.model import Case, FrozenStruct, Metric, Role, State, Status
+from stallgate.project.load import Project
 from stallgate.runs.outlines import (
     CaseOutline,
     Circumstances,
@@ -93,6 +94,13 @@ def stored_runs(store: Store, metrics: Iterable[str]) -> list[StoredRun]:
         _listed(folder, found, cases, tables.get(folder, _NO_TABLE))
         for folder, (found, cases) in outlined_cases(store).items()
     )
+
+
+def targeted_metrics(project: Project, problem: str) -> list[Metric]:
+    """The duration, and what a problem's stages have targets for."""
+    stages = project.with_sound(project.problems[problem].stages)
+    metrics = [project.catalogue.metrics["duration"], *(t.metric for stage in stages for t in stage.targets)]
+    return list({metric.name: metric for metric in metrics}.values())
 
 
 def _newest_first(runs: Iterable[StoredRun]) -> list[StoredRun]:

@@ -89,7 +89,8 @@ class FleetBencher:
         self._note(chunk.model, replace(each.bench, rows=rows, environment=environment))
         for row in timed.values():
             for entry in row.entries:
-                self._watcher.finished(row.name, entry)
+                if entry.outcome != "planned":
+                    self._watcher.finished(row.name, entry)
 
     def give_up(self, model: str, name: str, reason: str) -> None:
         """Writes down that a contender took its workers with it."""
@@ -98,6 +99,10 @@ class FleetBencher:
             replace(row, entries=[_crashed(row, entry, name, reason) for entry in row.entries]) for row in bench.rows
         ]
         self._note(model, replace(bench, rows=rows))
+        for row in rows:
+            for entry in row.entries:
+                if _name(row, entry) == name:
+                    self._watcher.finished(row.name, entry)
 
     def _note(self, model: str, bench: Bench) -> None:
         self._benches[model] = replace(self._benches[model], bench=bench)

@@ -12,6 +12,7 @@ from stallgate.formatting import beside, difference, percent, quantity, rounded,
 from stallgate.judge.reasons import STATUS_OF_REASON
 from stallgate.model import Accepted, Comparison, Excuse, Exemption, FrozenStruct, Metric, Target, Verdict
 from stallgate.project.catalogue import points_of
+from stallgate.project.load import Project
 
 _HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
@@ -42,6 +43,15 @@ class Bound(FrozenStruct, frozen=True):
     """How far the bound lies from the baseline, in the metric's unit."""
     noisy: bool = False
     """Whether repeated runs lie further apart than the tolerance that was asked for: their spread is allowed."""
+
+
+def bound_now(project: Project, problem: str, workload: str, metric: str) -> tuple[Comparison, float] | None:
+    """The bound of a metric by today's stages, in its unit, where it is a value and not a fraction of the roof's."""
+    stages = project.with_sound(project.problems[problem].stages)
+    here = [stage for stage in stages if workload in project.judged_workloads(problem, stage.name)]
+    targets = [target for stage in here for target in stage.targets if target.metric.name == metric]
+    bounds = [target.bound for target in targets if target.of is None and target.scope == "call"]
+    return next((bound for bound in bounds if bound is not None), None)
 
 
 def around(accepted: Accepted, target: Target) -> Bound:

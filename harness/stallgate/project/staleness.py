@@ -61,7 +61,7 @@ def _differing(run: Run, project: Project, name: str) -> list[str]:
         return [PROBLEM]
     subject, problem = run.subjects[name], project.problems[name]
     measured, current = subject.digests, {**_swept_digests(subject), **subject_digests(problem)}
-    needed = [key for result in run.cases if result.case.problem == name for key in _dependencies(result.case)]
+    needed = [key for result in run.cases if result.case.problem == name for key in dependencies_of(result.case)]
     known = dict.fromkeys([*measured, *current, *needed])
     differing = [key for key in known if measured.get(key) is None or measured.get(key) != current.get(key)]
     return differing + [role_key(v.name) for v in problem.variants.values() if _other_role(subject, v)]
@@ -92,8 +92,8 @@ def _other_role(subject: Subject, variant: Variant) -> bool:
     return measured == "roof" and subject.ceilings.get(variant.name, "bytes") != variant.ceiling
 
 
-def _dependencies(case: Case) -> list[str]:
-    """The digests of a subject that have to be the same: one that neither side has counts as changed."""
+def dependencies_of(case: Case) -> list[str]:
+    """The digests of a subject that have to be the same for a case: one that neither side has counts as changed."""
     keys = [CHILD_KEY, REFERENCE_KEY, variant_key(case.variant), workload_key(case.workload)]
     if case.configuration != DEFAULT:
         keys.append(configuration_key(case.variant, case.configuration))
@@ -103,7 +103,7 @@ def _dependencies(case: Case) -> list[str]:
 def stale_because(result: CaseResult, changed: dict[str, list[str]]) -> list[str]:
     """The changed things that the numbers of a case depend on."""
     case = result.case
-    depends = [PROBLEM, role_key(case.variant), *_dependencies(case), *map(module_key, result.modules)]
+    depends = [PROBLEM, role_key(case.variant), *dependencies_of(case), *map(module_key, result.modules)]
     return [key for key in changed.get(case.problem, []) if key in depends]
 
 

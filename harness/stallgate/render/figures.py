@@ -112,15 +112,19 @@ def panels_figure(
     earlier run that ``base`` names.
     """
     sheet = Sheet(title, width)
-    names = names_width(rows, width)
-    beside = max(1, int((width - names) // _LEAST_PANEL))
-    beside = -(-len(panels) // -(-len(panels) // beside))
-    for first in range(0, len(panels), beside):
-        _line_of_panels(sheet, rows, [_in_fitting_unit(panel) for panel in panels[first : first + beside]], beside)
+    lay_panels(sheet, rows, panels)
     if any(dot.earlier is not None for panel in panels for dot in panel.dots):
         said = Style(size=SMALL, colour=MUTED)
         sheet.height += sheet.paragraph((6, sheet.height, width - 12), f"thin upright mark: in {base}", said) + 6
     return sheet
+
+
+def lay_panels(sheet: Sheet, rows: Sequence[FigureRow], panels: Sequence[Panel]) -> None:
+    """A panel for each metric below what is on a sheet."""
+    beside = max(1, int((sheet.width - names_width(rows, sheet.width)) // _LEAST_PANEL))
+    beside = -(-len(panels) // -(-len(panels) // beside))
+    for first in range(0, len(panels), beside):
+        _line_of_panels(sheet, rows, [_in_fitting_unit(panel) for panel in panels[first : first + beside]], beside)
 
 
 _LEAST_PANEL = 150.0

@@ -13,16 +13,19 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from stallgate.compare.history import Measurement, Series, StoredRun, series_of, stored_runs
+from stallgate.compare.history import Measurement, Series, StoredRun, series_of, stored_runs, targeted_metrics
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
 from stallgate.formatting import counted_verdicts, number, quantity, rounded
+from stallgate.judge.bounds import bound_now
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
+from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit
+from stallgate.render.gpu_models import model_sections
 from stallgate.render.loop_listing import LoopListed, loops_listed
 from stallgate.render.loop_page import LOOP_PAGE
 from stallgate.render.sheet import page_svg
@@ -141,10 +144,10 @@ class TrendSection(FrozenStruct, frozen=True):
 
 def write_index(project: Project) -> Path:
     """Writes the page that lists all runs; returns its path."""
-    metrics = {name: _metrics(project, name) for name in project.problems}
+    metrics = {name: targeted_metrics(project, name) for name in project.problems}
     wanted = list(dict.fromkeys(["duration", *(metric.name for found in metrics.values() for metric in found)]))
     store = Store(project.reports)
-    runs = stored_runs(store, wanted)
+    runs = stored_runs(store, [*wanted, ROOF_FRACTION])
     drawn = [line for line in series_of(runs, wanted) if line.key.metric in _names(metrics, line.key.case.problem)]
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
@@ -162,19 +165,13 @@ def write_index(project: Project) -> Path:
         facets=_facets(listed),
         most_offered=_MOST_OFFERED,
         sections=[_Place(project, commits, drawn, problem, workload).section() for problem, workload in places],
+        models=model_sections(project, runs),
         markup=Markup,
     )
     path = project.reports / "index.html"
     path.parent.mkdir(exist_ok=True)
     write_whole(path, html.encode(errors="replace"))  # a folder's name need not be text
     return path
-
-
-def _metrics(project: Project, problem: str) -> list[Metric]:
-    """The duration, and what the problem's stages have targets for."""
-    stages = project.with_sound(project.problems[problem].stages)
-    metrics = [project.catalogue.metrics["duration"], *(t.metric for stage in stages for t in stage.targets)]
-    return list({metric.name: metric for metric in metrics}.values())
 
 
 def _names(metrics: dict[str, list[Metric]], problem: str) -> list[str]:
@@ -414,18 +411,11 @@ class _Place:
 
     def _limit(self, metric: Metric) -> Limit | None:
         """The bound of today's stages, where it is a value and not a fraction of the roof's."""
-        stages = self._project.with_sound(self._project.problems[self._problem].stages)
-        here = [s for s in stages if self._workload in self._project.judged_workloads(self._problem, s.name)]
-        for target in (target for stage in here for target in stage.targets):
-            if (
-                target.metric.name == metric.name
-                and target.of is None
-                and target.scope == "call"
-                and target.bound is not None
-            ):
-                comparison, bound = target.bound
-                return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
-        return None
+        found = bound_now(self._project, self._problem, self._workload, metric.name)
+        if found is None:
+            return None
+        comparison, bound = found
+        return Limit(comparison=comparison, bound=bound * self._scales[metric.name].factor)
 
     # --- sentences ---
 

@@ -90,29 +90,43 @@ def show_findings(found: list[Finding], able: bool) -> None:
     out.print(_text("this machine can measure" if able else "this machine cannot measure; it replays recordings"))
 
 
+def bars() -> Progress:
+    """Bars below each other, shown for as long as it is entered; quiet without a terminal."""
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeLeft(),
+        TextColumn("{task.description}", markup=False),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+
+
 class _Progress:
     """A progress bar with the current case, the failures so far and the time left; quiet without a terminal."""
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeLeft(),
-            TextColumn("{task.description}", markup=False),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
+    def __init__(self, among: Progress | None = None) -> None:
+        """Takes the bars that it is one of, where several kinds of work are done at once."""
+        self._is_alone = among is None
+        self._progress = among or bars()
         self._task: TaskID | None = None
+        self._tasks: list[TaskID] = []
         self._failed = 0
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._is_alone:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._is_alone:
+            self._progress.stop()
+            return
+        self._task = None  # steps may still be told
+        for task in self._tasks:
+            self._progress.remove_task(task)
 
     def waiting(self) -> None:
         err.print("another stallgate is measuring on this GPU; waiting")
@@ -123,6 +137,7 @@ class _Progress:
 
     def _begin(self, first: str, total: int) -> None:
         self._task = self._progress.add_task(first, total=total)
+        self._tasks.append(self._task)
 
     def _advance(self, *, good: bool) -> None:
         """Counts a part. Why one failed is told once, when the results are shown."""

@@ -144,11 +144,12 @@ def _outlines() -> Source:
 
 
 def _read(folder: Path) -> KeptParts:
-    listed, cases = _outlined(folder)
+    listed, cases = outlined_folder(folder)
     return {_RUN: msgspec.msgpack.encode(listed), _CASES: msgspec.msgpack.encode(cases)}
 
 
-def _outlined(folder: Path) -> tuple[OutlinedRun, list[CaseOutline]]:
+def outlined_folder(folder: Path) -> tuple[OutlinedRun, list[CaseOutline]]:
+    """The run of a folder with its cases, read now."""
     try:
         run = load(folder)
     except (StallgateError, OSError) as error:
