@@ -112,9 +112,7 @@ def test_a_miss_is_told_with_its_distance(repository: Project) -> None:
     worse = [replace(t, counters={**t.counters, STALL: stall} if t.counters else {}) for t in sweep.trials]
     result = sweep_result(repository, replace(sweep, trials=worse))
     assert headline_of(result).endswith("less time than the default, and misses a target")
-    assert sweep_step(sweep, result).command.endswith(
-        "--apply && stallgate profile cumprod/blocked_scan && stallgate advise"
-    )
+    assert sweep_step(sweep, result).command.endswith("--apply && stallgate profile matmul/tiled && stallgate advise")
     assert sweep_step(sweep, sweep_result(repository, sweep)).command.endswith(" && stallgate gate")
     worst = CounterReading(median=60.0, least=60.0, most=60.0, samples=3)
     both = [replace(t, counters={**t.counters, "dram_throughput": worst} if t.counters else {}) for t in worse]
