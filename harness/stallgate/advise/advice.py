@@ -248,7 +248,6 @@ _LARGE = 10_000
 _WORDS = {
     "inst": ("instruction", "instructions"),
     "SM": ("multiprocessor", "multiprocessors"),
-    "block": ("program", "programs"),
     "inst/cycle": ("instruction a cycle", "instructions a cycle"),
     "register": ("register", "registers"),
 }
