@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import pytest
 import zstandard
 from msgspec.structs import replace
 
-from stallgate.errors import DamagedReport
+from stallgate.errors import BadArgument, DamagedReport
 from stallgate.extract.evidence import foreign_calls, gather
 from stallgate.extract.foreign import ForeignCase, foreign_cases
 from stallgate.extract.imported import import_reports
@@ -105,10 +107,26 @@ def test_reports_of_one_name_are_kept_apart(repository: Project, tmp_path: Path,
     for place, name in (("a", "x.ncu-rep"), ("b", "x.ncu-rep"), ("c", "X!.ncu-rep"), ("d", "x.ncu-repz")):
         (tmp_path / place).mkdir()
         paths.append(tmp_path / place / name)
-        paths[-1].write_bytes(zstandard.compress(report) if name.endswith("z") else report)
+        content = patched(report, {"_kernel": f"{place}kernel"})
+        paths[-1].write_bytes(zstandard.compress(content) if name.endswith("z") else content)
     folder = imported(repository, tmp_path / "reports", *paths)
     names = sorted(path.name for path in (folder / "ncu").iterdir())
     assert names == ["x-2.ncu-rep", "x-3.ncu-rep", "x-4.ncu-repz", "x.ncu-rep"]
+
+
+@pytest.mark.parametrize("second", ["a.ncu-rep", "b.ncu-rep", "c.ncu-rep"])
+def test_a_report_that_is_given_twice_is_refused(
+    repository: Project, tmp_path: Path, report: bytes, second: str
+) -> None:
+    """Its launches would count twice; a copy and a packed copy are the same report."""
+    for name in ("a.ncu-rep", "b.ncu-rep"):
+        (tmp_path / name).write_bytes(report)
+    (tmp_path / "c.ncu-rep").write_bytes(gzip.compress(report))
+    with pytest.raises(
+        BadArgument, match=re.escape(f"{tmp_path / second} has the content of {tmp_path / 'a.ncu-rep'}")
+    ):
+        imported(repository, tmp_path / "reports", tmp_path / "a.ncu-rep", tmp_path / second)
+    assert not list((tmp_path / "reports").glob("*"))
 
 
 def test_latest_may_be_imported_from(repository: Project, tmp_path: Path, report: bytes) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stallgate import __version__
-from stallgate.errors import DamagedReport
+from stallgate.errors import BadArgument, DamagedReport
 from stallgate.extract.content import report_name, store_report, stored_digest, stored_suffix
 from stallgate.extract.evidence import CUT_SHORT, details_of, foreign_calls
 from stallgate.extract.file_kind import check_is_report
@@ -37,13 +37,14 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str], *, st
         stages: the stages that the run is to be judged by.
 
     Raises:
-        BadArgument: there is no such file.
+        BadArgument: there is no such file, or two have the same content.
         BrokenFile: a file is no ncu report.
         DamagedReport: a report holds no launch, cannot be read, or changes meanwhile.
     """
     for path in paths:
         check_is_report(path)
     sources = [_read(path) for path in paths]
+    _refuse_twice(sources)
     with whole_run(reports, IMPORTED) as folder:
         run = replace(empty_import(folder.name, arguments), stages=list(stages))
         for source in sources:
@@ -66,6 +67,18 @@ def _read(path: Path) -> _Source:
     if any(launch.kernel is None for launch in report.launches):
         raise DamagedReport(f"{as_text(path.name)}: {CUT_SHORT}", "make the report again, or copy it again")
     return _Source(path=path, digest=digest, report=report)
+
+
+def _refuse_twice(sources: list[_Source]) -> None:
+    """Refuses a report that is given twice: its launches would count twice in the shares of time."""
+    known: dict[str, Path] = {}
+    for source in sources:
+        first = known.setdefault(source.digest, source.path)
+        if first is not source.path:
+            raise BadArgument(f"{as_text(str(source.path))} has the content of {as_text(str(first))}", _ONCE)
+
+
+_ONCE = "name each report once: its launches would count twice"
 
 
 def empty_import(name: str, arguments: list[str]) -> Run:
