@@ -244,7 +244,9 @@ def test_of_many_runs_only_the_chosen_are_opened(
     opened: list[Path] = []
     original = gpu_models.load
     monkeypatch.setattr(gpu_models, "load", lambda folder: (opened.append(folder), original(folder))[1])
-    found = over_models(project, stored, cases_of(project, "cumprod", None), with_recordings=False)
+    cases = [*cases_of(project, "cumprod", "blocked_scan"), *cases_of(project, "cumprod", "copy_roof")]
+    found = over_models(project, stored, cases, with_recordings=False)
+    assert len(found) == 2
     assert {each.gpu for one in found for each in one.models} == {H100, H200, B200}
     assert len(opened) == len(set(opened)) == 3
 

@@ -40,8 +40,8 @@ def space(small_fleet: FleetTree) -> None:
 def sweeps_of(root: Path) -> dict[str, tuple[Path, Sweep]]:
     """GPU model -> its sweep, with the folder."""
     found = [(path.parent, load_sweep(path.parent)) for path in (root / "reports").glob("*/sweep.json")]
-    assert all(sweep.environment is not None for _, sweep in found)
-    return {sweep.environment.gpu: (folder, sweep) for folder, sweep in found if sweep.environment is not None}
+    assert all(sweep.environment is not None and sweep.environment.gpu == sweep.gpu for _, sweep in found)
+    return {sweep.gpu: (folder, sweep) for folder, sweep in found}
 
 
 # --- each model -------------------------------------------------------------------------------------------------------

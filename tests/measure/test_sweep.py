@@ -273,6 +273,19 @@ def test_a_sweep_is_not_gone_on_with_after_its_code_changed(timed: Any, space: P
     assert "variant blocked_scan has changed since" in " ".join(done.stderr.split())
 
 
+def test_a_sweep_is_not_gone_on_with_on_another_model(timed: Any, space: Path) -> None:
+    """Also where it was killed before anybody said where it was measured."""
+    assert timed(SWEEP_KILL="2").returncode != 0
+    _, found = only_sweep(space)
+    assert any(trial.samples_us for trial in found.trials)
+    assert (found.environment, found.model) == (None, "NVIDIA H200")
+    done = timed("--resume", FAKE_GPU_NAME="NVIDIA H100 PCIe")
+    assert done.returncode == 2
+    assert "was begun on NVIDIA H200, not NVIDIA H100 PCIe" in " ".join(done.stderr.split())
+    assert only_sweep(space)[1] == found
+    assert timed("--resume").returncode == 0
+
+
 def test_two_gpus_share_the_trials_and_each_times_the_default(timed: Any, space: Path, tmp_path: Path) -> None:
     done = timed("--devices", "0,1", FAKE_GPUS="2")
     assert done.returncode == 0, done.stderr

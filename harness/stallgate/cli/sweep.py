@@ -165,9 +165,8 @@ def _of_its_model(project: Project, arguments: SweepArguments) -> SweepArguments
     """The arguments; of a sweep that is gone on with, for the GPU model that it was begun on."""
     if arguments.resume is None:
         return arguments
-    begun = load_sweep(_folder_begun(project, arguments.resume)).environment
-    model = begun.gpu if begun is not None else arguments.gpu
-    return msgspec.structs.replace(arguments, gpu=model, each_model=False)
+    begun = load_sweep(_folder_begun(project, arguments.resume))
+    return msgspec.structs.replace(arguments, gpu=begun.model or arguments.gpu, each_model=False)
 
 
 def _to_be_measured(

@@ -100,6 +100,7 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
         default=default,
         yardsticks=[each for workload in workloads for each in _yardsticks(project, request.problem, workload)],
         devices=[device.index for device in request.devices],
+        gpu=request.devices[0].name if request.devices else "",
         enumerated=enumerated,
         notes=_notes(space, card, request),
     )
@@ -222,7 +223,6 @@ def check_resumable(project: Project, sweep: Sweep, devices: Iterable[Device]) -
     changed = [name for name in {**sweep.digests, **current} if sweep.digests.get(name) != current.get(name)]
     if changed:
         raise BadArgument(f"{changed[0]} has changed since {sweep.name} was begun", "start a new sweep")
-    gpu = sweep.environment.gpu if sweep.environment is not None else None
     for device in devices:
-        if gpu is not None and device.name != gpu:
-            raise BadArgument(f"{sweep.name} was begun on {gpu}, not {device.name}", "start a new sweep")
+        if sweep.model is not None and device.name != sweep.model:
+            raise BadArgument(f"{sweep.name} was begun on {sweep.model}, not {device.name}", "start a new sweep")

@@ -20,7 +20,7 @@ from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sw
 from stallgate.measure.sweep_site import SweepSite
 from stallgate.model import Case
 from stallgate.project.load import Project
-from stallgate.runs.bench import Bench, Entry
+from stallgate.runs.bench import Entry
 from stallgate.runs.sweep import Effort, Final, Sweep, Trial
 
 ROUNDS: dict[Effort, int] = {"quick": 9, "full": 25}
@@ -118,19 +118,19 @@ class SweepTimer:
         """The trials of one GPU. They go from the last to the first: compilation ahead goes the other way."""
         cases = contenders_of(self._project, self._book.sweep, share[::-1])
         timer = FinishedTimer(watcher, lambda load, entry: self._book.settle(entry, load, device.index))
-        found = self._bench(device, cases, options, self._unused_folder(device), timer)
-        if found.environment is not None:
-            self._book.describe(found.environment)
+        self._bench(device, cases, options, self._unused_folder(device), timer)
 
     def _bench(
         self, device: Device, cases: list[Case], options: BenchOptions, folder: Path, timer: FinishedTimer
-    ) -> Bench:
+    ) -> None:
         """One bench without peers, in a folder of its own below the sweep's."""
         project = swept_project(self._project, self._book.sweep)
         bench = new_bench(project, cases, options, [])
         rows = [replace(row, entries=[each for each in row.entries if each.role != "peer"]) for row in bench.rows]
         bench = replace(bench, rows=rows, row_budget_s=_FINAL_BUDGET_S)
-        return self._site.take_times(project, bench, options, device, folder, timer)
+        found = self._site.take_times(project, bench, options, device, folder, timer)
+        if found.environment is not None:
+            self._book.describe(found.environment)
 
     def _unused_folder(self, device: Device) -> Path:
         above = self._book.folder / "times"

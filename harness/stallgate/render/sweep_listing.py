@@ -84,7 +84,7 @@ def _listed(sweep: Sweep, result: SweepResult) -> SweepListed:
     return SweepListed(
         time=MeasurementTime(created=sweep.created, commit=sweep.commit or "", dirty=sweep.dirty),
         problem=sweep.problem,
-        gpus=[sweep.environment.gpu] if sweep.environment is not None else [],
+        gpus=[sweep.model] if sweep.model is not None else [],
         timed=f"{timed} of {len(sweep.trials)}",
         complete=sweep.complete,
         advised=result.suggestion.advised,

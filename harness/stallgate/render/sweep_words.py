@@ -255,6 +255,6 @@ def provenance_of(sweep: Sweep) -> str:
     """Where and when it was measured."""
     at = f"commit {sweep.commit[:12]}" if sweep.commit else "an unknown commit"
     local = " with local changes" if sweep.dirty else ""
-    gpu = sweep.environment.gpu if sweep.environment is not None else "an unknown GPU"
+    gpu = sweep.model or "an unknown GPU"
     several = f", {len(sweep.devices)} of them" if len(sweep.devices) > 1 else ""
     return f"{gpu}{several}; {sweep.created}, {at}{local}; effort {sweep.effort}, seed {sweep.seed}; clocks not locked"

@@ -170,11 +170,18 @@ class Sweep(FrozenStruct, frozen=True):
     clocks_after: list[ClockState] = []
     devices: list[int] = []
     """Indices of the GPUs that the trials were split over."""
+    gpu: str = ""
+    """Their model, known before anything is measured; '' in sweeps of an older stallgate."""
     enumerated: bool = True
     """False: the space is larger than a sweep tries whole, and its configurations were suggested by Optuna."""
     notes: list[str] = []
     """Remarks that a reader of the result needs."""
     complete: bool = False
+
+    @property
+    def model(self) -> str | None:
+        """The GPU model that its numbers are from, or will be; None where it is not known."""
+        return self.gpu or (self.environment.gpu if self.environment is not None else None)
 
     def trial(self, configuration: str, workload: str) -> Trial:
         return next(t for t in self.trials if (t.configuration, t.workload) == (configuration, workload))
