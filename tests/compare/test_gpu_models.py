@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from stallgate.compare import gpu_models
-from stallgate.compare.gpu_models import OverModels, over_models, shown_metrics
+from stallgate.compare.gpu_models import OverModels, cases_of, over_models, shown_metrics
 from stallgate.compare.history import StoredRun, stored_runs
 from stallgate.extract.table import Summary
 from stallgate.model import Case
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project, load_project
-from stallgate.render.gpu_models import cases_of, models_figure
+from stallgate.render.gpu_models import models_figure
 from stallgate.render.index import write_index
 from stallgate.runs.conditions import Conditions
 from stallgate.runs.outlines import CaseOutline, Circumstances, MeasurementTime, RunOutline

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from stallgate.cli.facts import MetricValue, metric_value, unmeasured
-from stallgate.compare.gpu_models import OnModel, OverModels, model_metrics, over_models, shown_metrics
+from stallgate.compare.gpu_models import OnModel, OverModels, cases_of, model_metrics, over_models, shown_metrics
 from stallgate.compare.history import stored_runs
 from stallgate.errors import UnknownName
 from stallgate.model import Case, FrozenStruct, Outcome, Role
 from stallgate.project.load import Project
-from stallgate.render.gpu_models import cases_of
 from stallgate.render.terminal_models import show_charts
 from stallgate.runs.store import Store
 

@@ -110,6 +110,19 @@ def shown_metrics(project: Project, found: OverModels) -> list[str]:
     return [name for name in model_metrics(project, found.case.problem) if name == "duration" or name in known]
 
 
+def cases_of(project: Project, problem: str, variant: str | None) -> list[Case]:
+    """The cases of a variant, or of every candidate of a problem, on the tree's workloads."""
+    known = project.problem(problem)
+    variants = [known.variants[variant]] if variant is not None else known.variants.values()
+    return [
+        Case(problem=problem, variant=found.name, configuration=configuration, workload=workload)
+        for found in variants
+        if variant is not None or found.role == "candidate"
+        for configuration in found.configurations
+        for workload in known.workloads
+    ]
+
+
 def over_models(
     project: Project, runs: Iterable[StoredRun], cases: Iterable[Case], *, with_recordings: bool
 ) -> list[OverModels]:

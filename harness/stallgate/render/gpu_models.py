@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
-from stallgate.compare.gpu_models import OnModel, OverModels, over_models, shown_metrics
+from stallgate.compare.gpu_models import OnModel, OverModels, cases_of, over_models, shown_metrics
 from stallgate.compare.history import StoredRun
-from stallgate.extract.table import Summary
-from stallgate.formatting import listed, quantity, rounded, spaced
 from stallgate.judge.bounds import bound_now
-from stallgate.model import Case, FrozenStruct, Metric
+from stallgate.model import FrozenStruct, Metric
 from stallgate.project.load import Project
 from stallgate.render.figures import Dot, FigureRow, Limit, Panel, lay_panels
+from stallgate.render.model_words import (
+    ModelCell,
+    cell_of,
+    controls_of,
+    finding_of,
+    gap_of,
+    notes_of,
+    place_in_words,
+    versions_of,
+)
 from stallgate.render.sheet import TEXT, WIDE, Sheet, Style, page_svg
-
-
-class ModelCell(FrozenStruct, frozen=True):
-    """A metric on one GPU model, or the gap where it should be."""
-
-    text: str
-    title: str
-    gap: bool
 
 
 class ModelTableRow(FrozenStruct, frozen=True):
@@ -49,19 +49,6 @@ class ModelSection(FrozenStruct, frozen=True):
     rows: list[ModelTableRow]
     notes: list[str]
     """What differs beside the GPU, and what is left out."""
-
-
-def cases_of(project: Project, problem: str, variant: str | None) -> list[Case]:
-    """The cases of a variant, or of every candidate of a problem, on the tree's workloads."""
-    known = project.problem(problem)
-    variants = [known.variants[variant]] if variant is not None else known.variants.values()
-    return [
-        Case(problem=problem, variant=found.name, configuration=configuration, workload=workload)
-        for found in variants
-        if variant is not None or found.role == "candidate"
-        for configuration in found.configurations
-        for workload in known.workloads
-    ]
 
 
 def model_sections(project: Project, runs: Sequence[StoredRun]) -> list[ModelSection]:
@@ -92,37 +79,6 @@ def _section(project: Project, problem: str, variant: str, charts: list[OverMode
     )
 
 
-def finding_of(charts: Sequence[OverModels]) -> str:
-    """What was measured where, without a verdict: which GPU is faster says nothing about the kernel."""
-    gpus = list(dict.fromkeys(found.gpu for each in charts for found in each.models))
-    case = charts[0].case
-    stale = sorted({found.gpu for each in charts for found in each.models if found.stale})
-    old = f"; stale on {listed(stale)}" if stale else ""
-    return f"{case.variant} on {listed(sorted(gpus))}, the newest measurement of each{old}"
-
-
-def notes_of(charts: Sequence[OverModels]) -> Iterator[str]:
-    """What differs beside the GPU, what is stale, and what is left out, each sentence with its workloads."""
-    said: dict[str, list[str]] = {}
-    for each in charts:
-        for sentence in [*each.differences, *_stale(each), *each.left_out]:
-            said.setdefault(sentence, []).append(place_in_words(each))
-    for sentence, workloads in said.items():
-        yield sentence if len(workloads) == len(charts) else f"{listed(workloads)}: {sentence}"
-
-
-def _stale(chart: OverModels) -> Iterator[str]:
-    for found in chart.models:
-        if found.stale:
-            yield f"stale on {found.gpu}: {listed(found.stale)} changed since"
-
-
-def place_in_words(chart: OverModels) -> str:
-    """A chart's workload, with the configuration unless it is the default one."""
-    case = chart.case
-    return case.workload if case.configuration == "default" else f"{case.workload} {case.configuration}"
-
-
 # --- the picture ------------------------------------------------------------------------------------------------------
 
 
@@ -150,13 +106,8 @@ def _panel(project: Project, chart: OverModels, metric: Metric) -> Panel:
 def _dot(found: OnModel, metric: Metric) -> Dot:
     summary = found.summaries.get(metric.name)
     if summary is None or summary.median is None:
-        return Dot(median=None, low=None, high=None, gap=_gap(found, summary))
+        return Dot(median=None, low=None, high=None, gap=gap_of(found, summary))
     return Dot(median=summary.median, low=summary.low, high=summary.high)
-
-
-def _gap(found: OnModel, summary: Summary | None) -> str:
-    """Why a metric has no value on a GPU model."""
-    return found.gap or (spaced(summary.state) if summary is not None else "no value")
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -173,23 +124,3 @@ def _row(chart: OverModels, found: OnModel, metrics: Sequence[Metric]) -> ModelT
         run=found.run,
         conditions=f"{versions_of(found)}, {controls_of(chart)}",
     )
-
-
-def cell_of(found: OnModel, metric: Metric) -> ModelCell:
-    """A metric on a GPU model."""
-    summary = found.summaries.get(metric.name)
-    if summary is None or summary.median is None:
-        return ModelCell(text=_gap(found, summary), title="not measured", gap=True)
-    spread = f"{rounded(summary.low or 0.0, 6)} to {rounded(summary.high or 0.0, 6)} {metric.unit}".rstrip()
-    return ModelCell(text=quantity(summary.median, metric.unit), title=spread, gap=False)
-
-
-def versions_of(found: OnModel) -> str:
-    """Driver and ncu of a measurement."""
-    known = found.environment
-    return f"driver {known.driver}, ncu {known.ncu}" if known is not None else "unknown"
-
-
-def controls_of(chart: OverModels) -> str:
-    """Clock and cache control of a chart."""
-    return f"clock control {chart.clock_control}, cache control {chart.cache_control}"

@@ -10,7 +10,7 @@ from rich.text import Text
 from stallgate.compare.gpu_models import OnModel, OverModels, shown_metrics
 from stallgate.model import Metric
 from stallgate.project.load import Project
-from stallgate.render.gpu_models import cell_of, controls_of, notes_of, place_in_words
+from stallgate.render.model_words import cell_of, controls_of, notes_of, place_in_words
 from stallgate.render.terminal_text import hang, out, styled
 
 
