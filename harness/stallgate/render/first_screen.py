@@ -157,15 +157,14 @@ def _untimed(case: CaseResult) -> str:
 
 def _unmeasured(case: CaseResult) -> str:
     """Why a case says nothing of its limit, nor how far it is from it."""
-    why = "a wrong result has no speed" if case.outcome == "wrong_result" else _untimed(case)
-    return f"Limit, distance from it, waits of warps and bytes: not measured, {why}"
+    return f"Limit, distance from it, waits of warps and bytes: not measured ({_untimed(case)})"
 
 
 def _targetless(view: View, case: CaseResult) -> str:
     """Why the targets of a case that was not profiled are not judged, and which they are."""
     why = "the result is wrong" if case.outcome == "wrong_result" else f"the case has no numbers: {_untimed(case)}"
     metrics = dict.fromkeys(within_sentence(target.metric.title) for stage in view.stages for target in stage.targets)
-    return f"Targets: not judged, because {why}{f' ({listed(list(metrics))})' if metrics else ''}"
+    return f"Targets{f' ({listed(list(metrics))})' if metrics else ''}: not judged, because {why}"
 
 
 def _spread(view: View, case: CaseResult) -> str:

@@ -251,7 +251,7 @@ def of_run(drawn: Drawn) -> Answers:
     if case.outcome == "wrong_result":
         return common | {
             "target": ["^Wrong result", *untold_targets(result)],
-            **unmeasured("a wrong result has no speed"),
+            **unmeasured("wrong result"),
         }
     roof = result.roofs[case.case.problem, case.case.workload].deciding
     fraction, traffic = median(result, case, "roof_fraction"), median(result, case, "traffic")
@@ -275,13 +275,16 @@ def of_run(drawn: Drawn) -> Answers:
 def untold_targets(result: JudgedRun) -> list[str]:
     """That no target is judged, and the name of each."""
     stages = load_project(result.folder.parents[1]).with_included(result.judgement.stages)
-    return ["Targets: not judged", *(f"(?i){title_of(t.metric.name)}" for stage in stages for t in stage.targets)]
+    return [
+        r"Targets \(.*\): not judged, because",
+        *(f"(?i){title_of(t.metric.name)}" for stage in stages for t in stage.targets),
+    ]
 
 
 def unmeasured(why: str) -> Answers:
     """The questions on speed, of a case that has none: each is named in a sentence that says why."""
     asked = {"distance": "distance", "limit": "Limit", "waits": "waits", "bytes": "bytes"}
-    return {question: [rf"(?i)\b{name}\b[^.]*: not measured, {why}"] for question, name in asked.items()}
+    return {question: [rf"(?i)\b{name}\b[^.]*: not measured \({why}"] for question, name in asked.items()}
 
 
 def of_import(drawn: Drawn) -> Answers:
