@@ -26,7 +26,7 @@ def pasted(stallgate: Stallgate, text: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("place", ["reports/Mein Lauf ü's", "elsewhere/$run"])
+@pytest.mark.parametrize("place", ["reports/Mein Lauf ü's", "elsewhere/$run", "reports/-run"])
 @pytest.mark.parametrize("command", [("show", "run"), ("gate",)])
 def test_a_run_that_was_moved_is_named_as_it_is_called_now(
     stallgate: Stallgate, replayed_square: Path, tree: Path, place: str, command: tuple[str, ...]

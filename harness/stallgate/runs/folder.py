@@ -341,12 +341,13 @@ def find(reports: Path, name: str | None) -> Path:
 
 
 def as_argument(reports: Path, folder: Path) -> str:
-    """A run's folder as commands take it: what it is called under ``reports/``, a path elsewhere.
+    """A run's folder as commands take it: what it is called under ``reports/``, a path elsewhere and of an odd name.
 
     What ``run.json`` calls it may be another: a recording has its own folder, and people copy and rename runs.
     """
     found, within = folder.resolve(), reports.resolve()
-    return found.relative_to(within).as_posix() if found.is_relative_to(within) else str(found)
+    name = found.relative_to(within).as_posix() if found.is_relative_to(within) else ""
+    return str(found) if not name or name.startswith("-") else name  # that would be read as an option
 
 
 def run_folder(reports: Path, name: str) -> Path | None:
