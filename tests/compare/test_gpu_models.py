@@ -211,6 +211,24 @@ def test_the_terminal_and_the_index_have_the_same_numbers(
     assert section.count("<svg") == 2
 
 
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+def test_of_many_models_no_value_is_broken_in_a_narrow_terminal(
+    stallgate: Stallgate, replayed_square: Path, tree: Path, width: int
+) -> None:
+    names = [f"NVIDIA Card {number}" for number in range(11)]
+    for number, name in enumerate(names):
+        live(replayed_square, number, "a", on_gpu(name))
+    said = stallgate("show", "models", "cumprod/blocked_scan", COLUMNS=str(width)).stdout
+    rows = {
+        name: re.findall(rf"^{name} +(.*)$", said, re.MULTILINE) for name in ("duration", "roof_fraction", "numbers")
+    }
+    assert max(map(len, said.splitlines())) <= width
+    for name, pattern in (("duration", r"\d+\.\d+ ms"), ("roof_fraction", r"\d\.\d{3}"), ("numbers", "live|recorded")):
+        values = [value for row in rows[name] for value in re.split(" {2,}", row.strip())]
+        assert len(values) == len(names) + 1, "each model, and the recorded one"
+        assert all(re.fullmatch(pattern, value) for value in values), values
+
+
 def test_the_figure_has_a_mark_of_every_value_and_no_line_between_models(replayed_square: Path, tree: Path) -> None:
     live(replayed_square, 1, "a", on_gpu(H200))
     project, found = load_project(tree), chart(tree)

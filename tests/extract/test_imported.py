@@ -69,7 +69,7 @@ def test_a_link_to_a_file_of_another_name_is_imported_under_its_own(
 ) -> None:
     (tmp_path / "blob").write_bytes(report)
     (tmp_path / "mine.ncu-rep").symlink_to("blob")
-    (tmp_path / "packed").write_bytes(zstandard.compress(report))
+    (tmp_path / "packed").write_bytes(zstandard.compress(patched(report, {"_kernel": "akernel"})))
     (tmp_path / "packed.ncu-repz").symlink_to("packed")
     folder = imported(repository, tmp_path / "reports", tmp_path / "mine.ncu-rep", tmp_path / "packed.ncu-repz")
     assert sorted(path.name for path in (folder / "ncu").iterdir()) == ["mine.ncu-rep", "packed.ncu-repz"]
@@ -114,11 +114,13 @@ def test_reports_of_one_name_are_kept_apart(repository: Project, tmp_path: Path,
     assert names == ["x-2.ncu-rep", "x-3.ncu-rep", "x-4.ncu-repz", "x.ncu-rep"]
 
 
-@pytest.mark.parametrize("second", ["a.ncu-rep", "b.ncu-rep", "c.ncu-rep"])
+@pytest.mark.parametrize("second", ["a.ncu-rep", "b.ncu-rep", "c.ncu-rep", "d.ncu-repz", "e.ncu-rep.zst"])
 def test_a_report_that_is_given_twice_is_refused(
     repository: Project, tmp_path: Path, report: bytes, second: str
 ) -> None:
-    """Its launches would count twice; a copy and a packed copy are the same report."""
+    """Its launches would count twice; a copy and a copy that is packed in any way are the same report."""
+    (tmp_path / "d.ncu-repz").write_bytes(zstandard.compress(report))
+    (tmp_path / "e.ncu-rep.zst").write_bytes(zstandard.compress(report, 19))
     for name in ("a.ncu-rep", "b.ncu-rep"):
         (tmp_path / name).write_bytes(report)
     (tmp_path / "c.ncu-rep").write_bytes(gzip.compress(report))

@@ -204,7 +204,7 @@ def test_states_that_were_not_measured_are_not_passed_over() -> None:
 def step(project: Project, result: JudgedRun, since: list[ChangesSinceLast] | None = None) -> NextStep:
     places = dict.fromkeys((case.case.problem, case.case.workload) for case in result.run.cases)
     views = [View(project, result, problem, load) for problem, load in places]
-    return next_step(result, views, since or [], [])
+    return next_step(result, result.run.name, views, since or [], [])
 
 
 def test_every_case_that_misses_a_target_is_named(repository: Project) -> None:

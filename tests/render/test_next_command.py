@@ -52,13 +52,13 @@ def test_what_has_to_be_mended_comes_before_what_is_missed(repository: Project, 
     assert mended is not None
     assert (mended.reason, mended.variant) == (reason, "adaptive_scan")
     for complete in (True, False):
-        command = next_command(run_of(repository, usual(), complete=complete), found).command
+        command = next_command(run_of(repository, usual(), complete=complete), found, "run").command
         assert command == "stallgate check cumprod/adaptive_scan"
 
 
 def test_a_cut_run_is_finished_before_a_miss_is_worked_on(repository: Project) -> None:
     run = run_of(repository, usual(), complete=False)
-    assert next_command(run, judgement(verdict("missed"))).command == "stallgate profile --resume"
+    assert next_command(run, judgement(verdict("missed")), "run").command == "stallgate profile --resume"
 
 
 OPEN = {

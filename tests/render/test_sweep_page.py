@@ -30,7 +30,7 @@ from stallgate.render.sweep_words import (
     microseconds,
     targets_short,
 )
-from stallgate.runs.sweep import CounterReading, Sweep, save_sweep
+from stallgate.runs.sweep import CounterReading, Sweep, TrialState, save_sweep
 from tests.conftest import Stallgate
 from tests.render.made_up_sweep import DEFAULT, STALL, made_up_sweep
 from tests.render.readable import unreadable
@@ -256,3 +256,28 @@ def test_report_show_and_sweep_know_the_sweep_of_a_run(tree: Path, stallgate: St
     refused = stallgate("sweep", "--show", folder.name, "--apply")
     assert refused.returncode == 2
     assert "is not complete" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(("state", "fault"), [("wrong_result", "no result is right"), ("crashed", "came to its end")])
+def test_where_nothing_is_suggested_the_next_step_says_what_became_of_the_trials(
+    repository: Project, state: TrialState, fault: str
+) -> None:
+    made = made_up_sweep(6)
+    sweep = replace(made, trials=[replace(trial, state=state, samples_us=[]) for trial in made.trials])
+    step = sweep_step(sweep, sweep_result(repository, sweep))
+    assert fault in step.words
+    assert step.command == "stallgate check matmul/tiled"
+
+
+@pytest.mark.parametrize("subject", ["gone/blocked_scan", "cumprod/gone"])
+def test_a_suggestion_for_a_variant_that_is_there_no_more_is_refused(
+    tree: Path, stallgate: Stallgate, subject: str
+) -> None:
+    problem, variant = subject.split("/")
+    folder = tree / "reports/swept"
+    folder.mkdir(parents=True)
+    save_sweep(folder, replace(made_up_sweep(40), problem=problem, variant=variant))
+    assert stallgate("sweep", "--show", "swept").returncode == 0
+    refused = stallgate("sweep", "--show", "swept", "--apply")
+    assert refused.returncode == 2
+    assert f"is named '{subject if problem == 'cumprod' else problem}'" in " ".join(refused.stderr.split())

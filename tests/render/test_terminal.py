@@ -87,7 +87,7 @@ def printed(width: int, show: Callable[[], None]) -> str:
 
 def gate(repository: Project, name: str, width: int, *, every: bool = False) -> str:
     result, project = run(repository, name)
-    return printed(width, lambda: show_judgement(result.run, result.judgement, project.catalogue, every=every))
+    return printed(width, lambda: show_judgement(result, project, every=every))
 
 
 def words(text: str) -> list[str]:

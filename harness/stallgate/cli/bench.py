@@ -11,7 +11,7 @@ import msgspec
 from stallgate.cli.bench_facts import BenchFacts, bench_facts
 from stallgate.cli.drawing import draw_times
 from stallgate.cli.examples import examples
-from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
+from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet, refuse_without_fleet
 from stallgate.cli.options import (
     FleetOptions,
     configuration_option,
@@ -107,6 +107,7 @@ class FleetBenchFacts(BenchFacts, frozen=True):
 def bench_command(**given: Any) -> int:
     """Time variants by CUDA events beside their peers, a copy and the roof. Nothing is profiled."""
     arguments = BenchArguments(**given)
+    refuse_without_fleet(arguments)
     project = open_project(arguments.root)
     if arguments.show is not None:
         return _shown_before(project, arguments, arguments.show)

@@ -12,7 +12,7 @@ import msgspec
 
 from stallgate.agent.check.check import AnswerOptions, AnswerReport, check_answer
 from stallgate.cli.examples import examples
-from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet
+from stallgate.cli.fleet import opened_fleet, refuse_beside_fleet, refuse_without_fleet
 from stallgate.cli.options import (
     FleetOptions,
     configuration_option,
@@ -41,7 +41,7 @@ from stallgate.render import terminal, terminal_check
 from stallgate.render.terminal_answer import show_checked_answer
 from stallgate.runs.drawn import Draw
 
-_WORDS = {"configurations": "configuration", "drawn_only": "drawn-only"}
+_WORDS = {"configurations": "configuration", "drawn_only": "drawn-only", "on": "on"}
 """Parameters whose options are written otherwise."""
 
 _FILE_SUFFIXES = (".py", ".md", ".markdown", ".txt")
@@ -93,7 +93,7 @@ class CheckArguments(FleetOptions, frozen=True, kw_only=True):
             return None
         if len(self.subjects) > 1:
             raise BadArgument(f"{files[0]} is an answer, and answers are checked one at a time", "name one file")
-        for option in ("configurations", "drawn_only"):
+        for option in ("configurations", "drawn_only", "on"):
             if is_given(option):
                 raise BadArgument(f"--{_WORDS[option]} is not for answers", "leave it out")
         return files[0]
@@ -147,6 +147,7 @@ def check_command(**given: Any) -> int:
     not be judged.
     """
     arguments = CheckArguments(**given)
+    refuse_without_fleet(arguments)
     file = arguments.answer
     project = open_project(arguments.root)
     if file is not None:

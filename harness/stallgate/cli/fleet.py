@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
@@ -135,14 +135,17 @@ def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[s
 
     Args:
         known: those of the fleet.
-        wanted: a part of a model's name, in any case; None: it does not matter.
+        wanted: a model's name or a part of it, in any case; None: it does not matter. A whole name is that model's
+            alone: it may be a part of another's.
         each: whether every model is measured.
 
     Raises:
         UnknownName: none is called so.
         BadArgument: there are several, and it is not said which.
     """
-    found = [name for name in known if wanted is None or wanted.casefold() in name.casefold()]
+    asked = (wanted or "").casefold()
+    whole = [name for name in known if name.casefold() == asked]
+    found = whole or [name for name in known if asked in name.casefold()]
     if not found:
         raise UnknownName("GPU model", wanted or "", known)
     if len(found) > 1 and not each:
@@ -153,7 +156,26 @@ def chosen_models(known: list[str], wanted: str | None, *, each: bool) -> list[s
     return sorted(found)
 
 
-_WORDS = {"target": "device"}
+_AnyOptions = TypeVar("_AnyOptions", bound=FleetOptions)
+
+
+def of_its_model(options: _AnyOptions, begun: str | None) -> _AnyOptions:
+    """The options of what is gone on with, for the GPU model that it was begun on.
+
+    Raises:
+        BadArgument: another model is asked for, or each.
+    """
+    if options.each_model:
+        raise BadArgument(
+            "--each-model is not allowed with --resume, which goes on with one model",
+            "leave it out, and name each of them: --resume NAME",
+        )
+    if begun and options.gpu and options.gpu.casefold() not in begun.casefold():
+        raise BadArgument(f"--gpu {options.gpu}: this was begun on {begun}", "leave it out, or start anew")
+    return msgspec.structs.replace(options, gpu=begun or options.gpu)
+
+
+_WORDS = {"target": "device", "each_model": "each-model"}
 """Parameters whose options are written otherwise."""
 
 
@@ -168,4 +190,17 @@ def refuse_beside_fleet(*options: str) -> None:
             word = _WORDS.get(name, name)
             raise BadArgument(
                 f"--{word} is not allowed here with --on: the workers have their own GPUs", "leave it out"
+            )
+
+
+def refuse_without_fleet(options: FleetOptions) -> None:
+    """Refuses options that are about a fleet where none is named: they would change nothing.
+
+    Raises:
+        BadArgument: one was given.
+    """
+    for name in ("gpu", "each_model", "wait"):
+        if options.on is None and is_given(name):
+            raise BadArgument(
+                f"--{_WORDS.get(name, name)} is for measuring on a fleet", "name the fleet with --on, or leave it out"
             )

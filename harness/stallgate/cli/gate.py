@@ -140,7 +140,7 @@ def gate_command(
     if as_json:
         return print_result("gate", _facts(result), status)
     advice = _first_advice(project, result)
-    show_judgement(result.run, result.judgement, project.catalogue, every=every, advice=advice)
+    show_judgement(result, project, every=every, advice=advice)
     return status
 
 

@@ -14,7 +14,7 @@ from stallgate.cli.drawing import import_meanwhile
 from stallgate.cli.examples import examples
 from stallgate.cli.facts import RunFacts
 from stallgate.cli.finish import draw_finished, finish
-from stallgate.cli.fleet import Fleet, opened_fleet, refuse_beside_fleet
+from stallgate.cli.fleet import Fleet, of_its_model, opened_fleet, refuse_beside_fleet, refuse_without_fleet
 from stallgate.cli.options import (
     FleetOptions,
     configuration_option,
@@ -134,6 +134,7 @@ class ProfileFacts(RunFacts, frozen=True):
 def profile_command(**given: Any) -> int:
     """Measure variants under ncu; without a GPU, replay recordings."""
     arguments = ProfileArguments(**given)
+    refuse_without_fleet(arguments)
     project = open_project(arguments.root)
     if arguments.resume is not None:
         return _resumed(project, arguments, arguments.resume)
@@ -314,8 +315,7 @@ def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
 def _resumed_on_fleet(project: Project, folder: Path, run: Run, arguments: ProfileArguments) -> int:
     """Finishes a run on the GPUs of a fleet that are of its model."""
     end_on_signals()
-    begun = next(iter(gpus_of(run)), arguments.gpu)
-    with opened_fleet(project, msgspec.structs.replace(arguments, gpu=begun, each_model=False)) as fleet:
+    with opened_fleet(project, of_its_model(arguments, next(iter(gpus_of(run)), None))) as fleet:
         (model,) = fleet.models
         left = resumable(project, folder, run, fleet.machine_of(project, model), same_host=False)
         _measure_runs(project, fleet, [(model, folder, left)], arguments)

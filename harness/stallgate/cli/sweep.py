@@ -13,7 +13,7 @@ import msgspec
 
 from stallgate.cli.drawing import draw_swept
 from stallgate.cli.examples import examples
-from stallgate.cli.fleet import Fleet, opened_fleet, refuse_beside_fleet
+from stallgate.cli.fleet import Fleet, of_its_model, opened_fleet, refuse_beside_fleet, refuse_without_fleet
 from stallgate.cli.options import (
     FleetOptions,
     fleet_options,
@@ -117,6 +117,7 @@ class FleetSweepFacts(SweepFacts, frozen=True):
 def sweep_command(**given: Any) -> int:
     """Try a variant's configurations: times of all, counters of the best."""
     arguments = SweepArguments(**given)
+    refuse_without_fleet(arguments)
     project = open_project(arguments.root)
     if arguments.show is not None:
         if arguments.subject is not None:
@@ -138,7 +139,7 @@ def _on_fleet(project: Project, arguments: SweepArguments) -> int:
             "leave it out; `stallgate sweep --show SWEEP --apply` takes one of them",
         )
     end_on_signals()
-    with opened_fleet(project, _of_its_model(project, arguments)) as fleet:
+    with opened_fleet(project, _of_begun(project, arguments)) as fleet:
         from stallgate.fleet.sweep import FleetSite
 
         planned = [_planned_on(project, arguments, fleet, model) for model in fleet.models]
@@ -161,12 +162,11 @@ def _planned_on(project: Project, arguments: SweepArguments, fleet: Fleet, model
     return _Planned(folder, request, machines)
 
 
-def _of_its_model(project: Project, arguments: SweepArguments) -> SweepArguments:
+def _of_begun(project: Project, arguments: SweepArguments) -> SweepArguments:
     """The arguments; of a sweep that is gone on with, for the GPU model that it was begun on."""
     if arguments.resume is None:
         return arguments
-    begun = load_sweep(_folder_begun(project, arguments.resume))
-    return msgspec.structs.replace(arguments, gpu=begun.model or arguments.gpu, each_model=False)
+    return of_its_model(arguments, load_sweep(_folder_begun(project, arguments.resume)).model)
 
 
 def _to_be_measured(

@@ -141,6 +141,7 @@ def apply_suggestion(project: Project, sweep: Sweep, result: SweepResult) -> lis
 
     Raises:
         BadArgument: the sweep is not complete.
+        UnknownName: the project has the variant no more.
         BrokenFile: the variant changed since the sweep, or a value is no literal in its file. No file was written.
     """
     if not sweep.complete:
@@ -149,4 +150,5 @@ def apply_suggestion(project: Project, sweep: Sweep, result: SweepResult) -> lis
     if suggested is None or suggested.configuration == "default":
         return []
     now = load_project(project.root)  # the files may have changed while it was measured
+    now.variant(sweep.problem, sweep.variant)  # refuses one that is there no more
     return apply_tunables(now.root, now.problem(sweep.problem), sweep.variant, suggested.tunables, sweep.digests)

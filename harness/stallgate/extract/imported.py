@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from stallgate import __version__
 from stallgate.errors import BadArgument, DamagedReport
-from stallgate.extract.content import report_name, store_report, stored_digest, stored_suffix
+from stallgate.extract.content import content_digest, report_name, store_report, stored_digest, stored_suffix
 from stallgate.extract.evidence import CUT_SHORT, details_of, foreign_calls
 from stallgate.extract.file_kind import check_is_report
 from stallgate.extract.foreign import IMPORTED, ForeignCase, foreign_cases
@@ -70,10 +70,10 @@ def _read(path: Path) -> _Source:
 
 
 def _refuse_twice(sources: list[_Source]) -> None:
-    """Refuses a report that is given twice: its launches would count twice in the shares of time."""
+    """Refuses a report that is given twice, however its copies are packed: its launches would count twice."""
     known: dict[str, Path] = {}
     for source in sources:
-        first = known.setdefault(source.digest, source.path)
+        first = known.setdefault(content_digest(source.path), source.path)
         if first is not source.path:
             raise BadArgument(f"{as_text(str(source.path))} has the content of {as_text(str(first))}", _ONCE)
 

@@ -197,8 +197,7 @@ def swept_project(project: Project, sweep: Sweep) -> Project:
 
     The sweep's stage is one of the problem's, so that what it judges is collected.
     """
-    problem = project.problem(sweep.problem)
-    variant = problem.variants[sweep.variant]
+    problem, variant = project.problem(sweep.problem), project.variant(sweep.problem, sweep.variant)
     tried = {t.configuration: dict[str, object](t.tunables) for t in sweep.trials if t.configuration != "default"}
     known = replace(variant, configurations={**variant.configurations, **tried})
     stages = list(dict.fromkeys([*problem.stages, *([sweep.stage] if sweep.stage is not None else [])]))

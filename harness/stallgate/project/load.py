@@ -14,7 +14,18 @@ from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, UnknownName
 from stallgate.formatting import listed
-from stallgate.model import Baseline, Catalogue, FrozenStruct, GpuSpec, Metric, Problem, Stage, Waiver, Workload
+from stallgate.model import (
+    Baseline,
+    Catalogue,
+    FrozenStruct,
+    GpuSpec,
+    Metric,
+    Problem,
+    Stage,
+    Variant,
+    Waiver,
+    Workload,
+)
 from stallgate.project.catalogue import find_metric, stage_metrics
 from stallgate.project.checks import check_known
 from stallgate.project.paths import distinct_slug
@@ -57,6 +68,18 @@ class Project(FrozenStruct, frozen=True):
             UnknownName: there is no such problem.
         """
         return _named("problem", name, self.problems, self.broken_problems)
+
+    def variant(self, problem: str, name: str) -> Variant:
+        """A variant of a problem.
+
+        Raises:
+            BrokenFile: the problem's file is broken.
+            UnknownName: there is no such problem, or it has no such variant, maybe no more.
+        """
+        known = self.problem(problem).variants
+        if name not in known:
+            raise UnknownName("variant", f"{problem}/{name}", [f"{problem}/{each}" for each in known])
+        return known[name]
 
     def stage(self, name: str) -> Stage:
         """The stage of a name.

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from stallgate.formatting import listed
+from stallgate.runs.folder import RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,14 +35,18 @@ _REPORT = "stallgate report --open"
 _PAGE = NextCommand("the page", _REPORT)
 
 
-def next_command(run: Run, found: Judgement) -> NextCommand:
-    """What to run after this run. The most serious verdict decides."""
-    step = _step(run, found)
-    return (
-        NextCommand(step.purpose, f"stallgate report {shlex.quote(run.name)} --open")
-        if step.command == _REPORT
-        else step
-    )
+def next_command(run: Run, found: Judgement, name: str) -> NextCommand:
+    """What to run after this run, which commands take by a name. The most serious verdict decides."""
+    step = _step(run, found, name)
+    if step.command != _REPORT:
+        return step
+    if name.startswith(f"{RECORDED}/"):  # nothing is drawn into it
+        return NextCommand("a page, of a replay where there is no GPU", shlex.join(_replay(run)))
+    return NextCommand(step.purpose, shlex.join(["stallgate", "report", name, "--open"]))
+
+
+def _replay(run: Run) -> list[str]:
+    return ["stallgate", "profile", *run.subjects, "--report"]
 
 
 _MENDED_FIRST = ("wrong_result", "crashed", "timed_out", "foreign_kernel")
@@ -54,9 +59,9 @@ def to_mend(found: Judgement) -> Verdict | None:
     return next((verdict for reason in _MENDED_FIRST for verdict in counted if verdict.reason == reason), None)
 
 
-def _step(run: Run, found: Judgement) -> NextCommand:
+def _step(run: Run, found: Judgement, name: str) -> NextCommand:
     if run.kind == "imported":
-        return _import_step(run, found)
+        return _import_step(name, found)
     mended = to_mend(found)
     if mended is not None:
         return _STEPS.get(mended.reason, _look)(mended)
@@ -68,22 +73,22 @@ def _step(run: Run, found: Judgement) -> NextCommand:
     return _PAGE if found.verdicts else NextCommand("what can be asked", "stallgate show stages")
 
 
-def _import_step(run: Run, found: Judgement) -> NextCommand:
+def _import_step(name: str, found: Judgement) -> NextCommand:
     """The gate by a stage that can judge the run, as it can be pasted; the page where there is none."""
     if found.is_asked and found.exit_status != 3:
         return _PAGE
     if found.is_asked and found.targets == "all" and _judges_a_part(found):
-        return NextCommand("without targets that need a roof or a baseline", _gate(run, found.stages, "absolute"))
-    others = [name for name in found.able.whole if name not in found.stages]
+        return NextCommand("without targets that need a roof or a baseline", _gate(name, found.stages, "absolute"))
+    others = [stage for stage in found.able.whole if stage not in found.stages]
     if others:
         return NextCommand(
-            f"to gate it, name a stage that can judge it: {listed(others, 'or')}", _gate(run, others[:1])
+            f"to gate it, name a stage that can judge it: {listed(others, 'or')}", _gate(name, others[:1])
         )
     if found.is_asked:
         return _PAGE
     if found.able.part:
         purpose = f"to gate it without a roof and a baseline, name a stage: {listed(found.able.part, 'or')}"
-        return NextCommand(purpose, _gate(run, found.able.part[:1], "absolute"))
+        return NextCommand(purpose, _gate(name, found.able.part[:1], "absolute"))
     return NextCommand("the page; no stage here can judge this run by what it has", _REPORT)
 
 
@@ -94,10 +99,10 @@ def _judges_a_part(found: Judgement) -> bool:
     )
 
 
-def _gate(run: Run, stages: list[str], targets: Targets = "all") -> str:
+def _gate(name: str, stages: list[str], targets: Targets = "all") -> str:
     named = [word for stage in stages for word in ("--stage", stage)]
     chosen = ["--targets", targets] if targets != "all" else []
-    return shlex.join(["stallgate", "gate", run.name, *named, *chosen])
+    return shlex.join(["stallgate", "gate", name, *named, *chosen])
 
 
 _ORDER = ("fail", "not_measured", "undecided")

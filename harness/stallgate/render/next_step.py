@@ -10,7 +10,7 @@ from stallgate.formatting import listed, percent, whom, within_sentence
 from stallgate.judge.evaluate import JudgedRun
 from stallgate.judge.headroom import badness, headroom, is_of_roof, missed_by
 from stallgate.judge.roof import distance_from_roof
-from stallgate.model import Case, CaseResult, Run, Verdict
+from stallgate.model import Case, CaseResult, Verdict
 from stallgate.project.catalogue import DURATION, ROOF_FRACTION
 from stallgate.render.advice import AdviceRow
 from stallgate.render.next_command import NextCommand, NextStep, next_command, to_mend
@@ -23,14 +23,18 @@ _NOTHING_LEFT = 0.03
 
 
 def next_step(
-    result: JudgedRun, views: Sequence[View], since: Sequence[ChangesSinceLast], advised: Sequence[AdviceRow]
+    result: JudgedRun,
+    name: str,
+    views: Sequence[View],
+    since: Sequence[ChangesSinceLast],
+    advised: Sequence[AdviceRow],
 ) -> NextStep:
     """The most useful thing to do: first what is wrong, then what misses, is slower or is missing, then what is left.
 
-    Where a command helps, it is the one that the terminal names.
+    Where a command helps, it is the one that the terminal names; commands take the run by ``name``.
     """
     verdicts = [verdict for verdict in result.judgement.verdicts if not verdict.warning]
-    command = next_command(result.run, result.judgement)
+    command = next_command(result.run, result.judgement, name)
     mended = to_mend(result.judgement)
     if mended is not None:
         shown = "" if mended.reason == "foreign_kernel" else command.command  # that command opens the page
@@ -39,8 +43,8 @@ def next_step(
         return NextStep(words=command.purpose, command=command.command)
     missed = [verdict for verdict in verdicts if verdict.status == "fail" and missed_by(verdict)]
     if missed:
-        return _toward_targets(result.run, views, since, advised, sorted(missed, key=badness, reverse=True))
-    return _without_faults(result, views, since, command, advised)
+        return _toward_targets(name, views, since, advised, sorted(missed, key=badness, reverse=True))
+    return _without_faults(result, name, views, since, command, advised)
 
 
 _MENDS = {
@@ -53,7 +57,7 @@ _MENDS = {
 
 
 def _toward_targets(
-    run: Run,
+    name: str,
     views: Sequence[View],
     since: Sequence[ChangesSinceLast],
     advised: Sequence[AdviceRow],
@@ -67,7 +71,7 @@ def _toward_targets(
     others = [_about(views, next(v for v in missed if _case_of(v) == case)) for case in cases[1:]]
     more = f"; then {_some(others)}, which {'misses' if len(others) == 1 else 'miss'} targets too" if others else ""
     going = next((row for row in rows if not row.stops), None)
-    if going is None and (slower := _slower(run, since, [cases[0]])) is not None:
+    if going is None and (slower := _slower(name, since, [cases[0]])) is not None:
         return slower
     stops = next((row for row in rows if row.stops), None)
     if stops is not None and not is_of_roof(worst):
@@ -107,7 +111,7 @@ def _about(views: Sequence[View], verdict: Verdict) -> str:
     return whom(verdict, with_problem=len({view.problem for view in views}) > 1)
 
 
-def _slower(run: Run, since: Sequence[ChangesSinceLast], cases: Sequence[Case]) -> NextStep | None:
+def _slower(name: str, since: Sequence[ChangesSinceLast], cases: Sequence[Case]) -> NextStep | None:
     """The step where cases slowed down since the last measurement, as *Changed* says; None where none did."""
     slow = [
         (last.base, pair)
@@ -122,7 +126,7 @@ def _slower(run: Run, since: Sequence[ChangesSinceLast], cases: Sequence[Case]) 
         words = "measure again, because the code is the same; this compares GPU, clocks and versions of both runs"
     else:
         words = "look at what changed, or take it back; this has all that moved"
-    return NextStep(words=words, command=f"stallgate compare {shlex.quote(bases[0])} {shlex.quote(run.name)}")
+    return NextStep(words=words, command=f"stallgate compare {shlex.quote(bases[0])} {shlex.quote(name)}")
 
 
 def _largest(views: Sequence[View], verdict: Verdict) -> str:
@@ -143,6 +147,7 @@ def _is_of(verdict: Verdict, case: CaseResult) -> bool:
 
 def _without_faults(
     result: JudgedRun,
+    name: str,
     views: Sequence[View],
     since: Sequence[ChangesSinceLast],
     command: NextCommand,
@@ -160,7 +165,7 @@ def _without_faults(
     if result.judgement.exit_status == 3:
         return NextStep(words=command.purpose, command=command.command)
     judged = [case for view in views for case in judged_cases(view)]
-    return _slower(run, since, judged) or _what_is_left(views, advised)
+    return _slower(name, since, judged) or _what_is_left(views, advised)
 
 
 def _stage(views: Sequence[View], stage: str) -> str:

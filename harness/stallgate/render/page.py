@@ -46,7 +46,7 @@ from stallgate.render.template import template
 from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import MOST_ROWS, View
 from stallgate.runs.conditions import joined_environment, problems_in, settings_of
-from stallgate.runs.folder import attempts_of, pretty, write_whole
+from stallgate.runs.folder import as_argument, attempts_of, pretty, write_whole
 from stallgate.runs.naming import place_name
 
 MOST_PICTURED = 12
@@ -194,7 +194,7 @@ def _html(
     return template("report.html.j2").render(
         run=result.run,
         judgement=result.judgement,
-        judging=next_command(result.run, result.judgement),
+        judging=next_command(result.run, result.judgement, as_argument(project.reports, result.folder)),
         headline=(screen.word.style, screen.word.words),
         screen=screen,
         most_rows=MOST_ROWS,

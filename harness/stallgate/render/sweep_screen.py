@@ -122,8 +122,9 @@ def sweep_step(sweep: Sweep, result: SweepResult) -> NextStep:
         )
     if result.suggestion.advised == "keep_default":
         return NextStep(words="keep the default: there is nothing to apply")
-    words = "find out why no trial came to its end: this checks the default alone"
-    return NextStep(words=words, command=f"stallgate check {subject}")
+    are_wrong = any(trial.state == "wrong_result" for trial in sweep.trials)
+    fault = "no result is right" if are_wrong else "no trial came to its end"
+    return NextStep(words=f"find out why {fault}: this checks the default alone", command=f"stallgate check {subject}")
 
 
 # --- the suggested configuration --------------------------------------------------------------------------------------

@@ -13,12 +13,15 @@ from stallgate.render.next_command import next_command
 from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
+from stallgate.runs.folder import as_argument
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from stallgate.judge.evaluate import JudgedRun
     from stallgate.judge.verdicts import Judgement
     from stallgate.model import Catalogue, Run, Status, Verdict
+    from stallgate.project.load import Project
 
 _STYLES: dict[Status, str] = {
     "pass": "green",
@@ -35,25 +38,23 @@ _MOST_UNMET = 20
 _CONCLUSIONS = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red")}
 
 
-def show_judgement(
-    run: Run, found: Judgement, catalogue: Catalogue, *, every: bool = False, advice: Iterable[str] = ()
-) -> None:
+def show_judgement(result: JudgedRun, project: Project, *, every: bool = False, advice: Iterable[str] = ()) -> None:
     """The gate's answer: the conclusion, what is not met, what is met in one line, and the conclusion again.
 
     Args:
-        run: the run that is judged.
-        found: its judgement.
-        catalogue: the metrics, for their titles.
+        result: the run and its judgement.
+        project: the metrics, for their titles, and where its runs are.
         every: a line for each target, also for those that are met.
         advice: what to try on cases that miss a target.
     """
+    run, found, catalogue = result.run, result.judgement, project.catalogue
     show_conclusion(run, found, catalogue)
     show_origin(run)
     _verdicts(found.verdicts, catalogue, every=every)
     _remarks(found)
     for line in advice:
         hang(out, styled("advice", "bold"), f" {line}", 2)
-    show_next(*next_command(run, found))
+    show_next(*next_command(run, found, as_argument(project.reports, result.folder)))
     show_answer(found)
 
 

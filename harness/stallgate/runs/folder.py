@@ -340,6 +340,16 @@ def find(reports: Path, name: str | None) -> Path:
     raise UnknownName("run", as_text(name), [as_text(path.parent.name) for path in reports.glob("*/run.json")])
 
 
+def as_argument(reports: Path, folder: Path) -> str:
+    """A run's folder as commands take it: what it is called under ``reports/``, a path elsewhere and of an odd name.
+
+    What ``run.json`` calls it may be another: a recording has its own folder, and people copy and rename runs.
+    """
+    found, within = folder.resolve(), reports.resolve()
+    name = found.relative_to(within).as_posix() if found.is_relative_to(within) else ""
+    return str(found) if not name or name.startswith("-") else name  # that would be read as an option
+
+
 def run_folder(reports: Path, name: str) -> Path | None:
     """The folder under ``reports/`` that has exactly this name, if it is a run's; links and recordings are none."""
     folder = reports / name

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from stallgate.errors import BrokenFile, NoRun
 from stallgate.model import Comparison, FrozenStruct
 from stallgate.project.digests import file_digest
@@ -305,7 +307,7 @@ def save_journal(folder: Path, journal: Journal) -> None:
 
 
 def load_journal(folder: Path) -> Journal:
-    """The journal of a folder.
+    """The journal of a folder, by the name that the folder has now: commands take it by that.
 
     Raises:
         NoRun: there is no ``journal.json``.
@@ -317,7 +319,7 @@ def load_journal(folder: Path) -> Journal:
         raise NoRun(f"{folder} has no {JOURNAL_FILE}", "name the folder of a loop; `stallgate loop` makes one")
     journal = read_versioned(path, Journal, JOURNAL_FORMAT, again="begin a new loop")
     _check_journal(path, journal)
-    return journal
+    return replace(journal, name=folder.resolve().name)
 
 
 def _check_journal(path: Path, journal: Journal) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
+from msgspec.structs import replace
+
 from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
@@ -193,7 +195,7 @@ def save_sweep(folder: Path, sweep: Sweep) -> None:
 
 
 def load_sweep(folder: Path) -> Sweep:
-    """The sweep of a folder.
+    """The sweep of a folder, by the name that the folder has now: commands take it by that.
 
     Raises:
         NoRun: there is no ``sweep.json``.
@@ -203,7 +205,8 @@ def load_sweep(folder: Path) -> Sweep:
     path = folder / SWEEP_FILE
     if not path.is_file():
         raise NoRun(f"{folder} has no {SWEEP_FILE}", "name the folder of a sweep; `stallgate sweep` makes one")
-    return read_versioned(path, Sweep, SWEEP_FORMAT, again="sweep again")
+    found = read_versioned(path, Sweep, SWEEP_FORMAT, again="sweep again")
+    return replace(found, name=folder.resolve().name)
 
 
 def find_sweep(reports: Path, name: str | None) -> Path:

@@ -141,8 +141,7 @@ def project_with(project: Project, folder: Path, journal: Journal, version: Loop
         journal: the loop's.
         version: the start, or an answer in the loop's folder.
     """
-    problem = project.problem(journal.problem)
-    variant = problem.variants[journal.variant]
+    problem, variant = project.problem(journal.problem), project.variant(journal.problem, journal.variant)
     entry = variant.entry
     if version.name != START:
         path = folder / version.source.path

@@ -24,7 +24,7 @@ from stallgate.project.load import Project
 from stallgate.project.source_tree import SourceTree
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.conditions import conditions, gpus_of
-from stallgate.runs.folder import RECORDED, find, load
+from stallgate.runs.folder import RECORDED, as_argument, find, load
 from stallgate.runs.outlines import time_of
 from stallgate.runs.store import Store
 
@@ -118,11 +118,7 @@ class Ground(msgspec.Struct, frozen=True, dict=True):
     @property
     def run_name(self) -> str:
         """The run as the command line takes it."""
-        if self.folder is None:
-            return ""
-        reports = self.project.reports
-        inside = self.folder.is_relative_to(reports)
-        return self.folder.relative_to(reports).as_posix() if inside else self.folder.name
+        return as_argument(self.project.reports, self.folder) if self.folder is not None else ""
 
     @property
     def is_module_reference(self) -> bool:
