@@ -41,7 +41,7 @@ from stallgate.render import terminal, terminal_check
 from stallgate.render.terminal_answer import show_checked_answer
 from stallgate.runs.drawn import Draw
 
-_WORDS = {"configurations": "configuration", "drawn_only": "drawn-only", "on": "on"}
+_WORDS = {"configurations": "configuration", "drawn_only": "drawn-only"}
 """Parameters whose options are written otherwise."""
 
 _FILE_SUFFIXES = (".py", ".md", ".markdown", ".txt")
@@ -95,7 +95,7 @@ class CheckArguments(FleetOptions, frozen=True, kw_only=True):
             raise BadArgument(f"{files[0]} is an answer, and answers are checked one at a time", "name one file")
         for option in ("configurations", "drawn_only", "on"):
             if is_given(option):
-                raise BadArgument(f"--{_WORDS[option]} is not for answers", "leave it out")
+                raise BadArgument(f"--{_WORDS.get(option, option)} is not for answers", "leave it out")
         return files[0]
 
     def _refuse_options_of_answers(self) -> None:

@@ -7,7 +7,6 @@ from typing import Literal
 from stallgate.cli.facts import MetricValue, metric_value, unmeasured
 from stallgate.compare.gpu_models import OnModel, OverModels, cases_of, model_metrics, over_models, shown_metrics
 from stallgate.compare.history import stored_runs
-from stallgate.errors import UnknownName
 from stallgate.model import Case, FrozenStruct, Outcome, Role
 from stallgate.project.load import Project
 from stallgate.render.terminal_models import show_charts
@@ -83,9 +82,6 @@ def _named(project: Project, name: str | None) -> list[Case]:
     if name is None:
         return [case for problem in project.problems for case in cases_of(project, problem, None)]
     problem, _, variant = name.partition("/")
-    known = project.problem(problem).variants
-    if variant and variant not in known:
-        raise UnknownName("variant", name, [f"{problem}/{each}" for each in known])
     return cases_of(project, problem, variant or None)
 
 

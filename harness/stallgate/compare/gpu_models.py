@@ -111,9 +111,13 @@ def shown_metrics(project: Project, found: OverModels) -> list[str]:
 
 
 def cases_of(project: Project, problem: str, variant: str | None) -> list[Case]:
-    """The cases of a variant, or of every candidate of a problem, on the tree's workloads."""
+    """The cases of a variant, or of every candidate of a problem, on the tree's workloads.
+
+    Raises:
+        UnknownName: the project has no such problem or variant.
+    """
     known = project.problem(problem)
-    variants = [known.variants[variant]] if variant is not None else known.variants.values()
+    variants = [project.variant(problem, variant)] if variant is not None else known.variants.values()
     return [
         Case(problem=problem, variant=found.name, configuration=configuration, workload=workload)
         for found in variants

@@ -44,7 +44,8 @@ def import_reports(paths: list[Path], reports: Path, arguments: list[str], *, st
     for path in paths:
         check_is_report(path)
     sources = [_read(path) for path in paths]
-    _refuse_twice(sources)
+    if len(sources) > 1:
+        _refuse_twice(sources)
     with whole_run(reports, IMPORTED) as folder:
         run = replace(empty_import(folder.name, arguments), stages=list(stages))
         for source in sources:
