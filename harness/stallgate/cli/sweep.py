@@ -210,6 +210,7 @@ def _request(project: Project, arguments: SweepArguments, devices: list[Device])
         seconds=arguments.seconds,
         seed=arguments.seed,
         counters=arguments.counters,
+        against=arguments.against,
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
     )
@@ -278,6 +279,7 @@ def _begun(
         seconds=begun.seconds,
         seed=begun.seed,
         counters="all" if {"all", "--counters=all"} & set(begun.arguments) else "front",
+        against=arguments.against,
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
     )

@@ -19,7 +19,8 @@ from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
 from stallgate.measure.sweep_site import SweepSite
 from stallgate.measure.sweep_times import contenders_of, ranked_trials, side_by_side, split
-from stallgate.model import Case, CaseResult, MeasureOptions, Run
+from stallgate.model import Case, CaseResult, Catalogue, MeasureOptions, Metric, Run, Stage
+from stallgate.project.catalogue import asked_for, find_metric, is_measured, stage_metrics
 from stallgate.project.load import Project
 from stallgate.runs.folder import load
 from stallgate.runs.sweep import CounterReading, Effort, Sweep, Trial, TrialState, Yardstick
@@ -103,13 +104,21 @@ class SweepProfiler:
             samples=(SAMPLES if self._request.counters == "front" else _SAMPLES_OF_ALL)[self._request.effort],
             timeout_s=self._request.timeout_s,
             grace_s=self._request.grace_s,
-            metrics=None,
+            metrics=self._metrics(device),
             detail=False,
             isolate=False,
             device=device.index,
             report=False,
             record=False,
         )
+
+    def _metrics(self, device: Device) -> list[str] | None:
+        """What is asked of ncu: of the trials within reach everything, of all trials what they are compared by."""
+        if self._request.counters == "front":
+            return None
+        sweep = self._book.sweep
+        stage = self._project.stage(sweep.stage) if sweep.stage is not None else None
+        return compared_by(self._project.catalogue, self._machines[device.index].chip, stage, self._request.against)
 
     def _settle(self, run: Run) -> None:
         """Writes down what became of each profiled trial: the referee found it right, or not."""
@@ -119,6 +128,28 @@ class SweepProfiler:
             return replace(sweep, trials=[_profiled(t, found.get(sweep_case(sweep, t))) for t in sweep.trials])
 
         self._book.write(changed)
+
+
+def compared_by(catalogue: Catalogue, chip: str | None, stage: Stage | None, against: str) -> list[str]:
+    """The metrics by which trials are compared: those that a stage judges and shows, and what is weighed against time.
+
+    Args:
+        catalogue: the metrics.
+        chip: of the GPU; None if unknown. What it lacks is left out.
+        stage: without one it is the memory stall.
+        against: a metric in any spelling; what is none of ncu's changes nothing.
+    """
+    metrics = stage_metrics([stage]) if stage is not None else [catalogue.metrics[_WITHOUT_STAGE]]
+    metrics = [*metrics, *filter(None, [find_metric(catalogue, against)])]
+    return list(dict.fromkeys(metric.name for metric in metrics if _is_there(catalogue, metric, chip)))
+
+
+_WITHOUT_STAGE = "memory_dependency_stall"
+
+
+def _is_there(catalogue: Catalogue, metric: Metric, chip: str | None) -> bool:
+    """Whether a run on a chip has a metric."""
+    return bool(asked_for(catalogue, metric, chip)) if is_measured(metric) else metric.formula is None
 
 
 def with_swept(sweep: Sweep, run: Run) -> Run:

@@ -56,6 +56,8 @@ class SweepRequest(FrozenStruct, frozen=True):
     seconds: float | None = None
     seed: int = 0
     counters: Literal["front", "all"] = "front"
+    against: str = ""
+    """A metric that counters of all include beside the stage's."""
     timeout_s: float = 120.0
     grace_s: float = 10.0
 

@@ -136,10 +136,11 @@ def _utilisation(read: Read) -> list[_Unit]:
 
 
 def _busiest(units: list[_Unit]) -> str:
-    """Memory or arithmetic by utilisation; latency where neither is busy."""
-    if not units:
-        return "not known"
-    return units[0].limit if units[0].value >= _BUSY else "latency, no unit is near its peak"
+    """Memory or arithmetic by utilisation; latency where both are known and neither is busy."""
+    if units and units[0].value >= _BUSY:
+        return units[0].limit
+    known = {unit.name for unit in units}
+    return "latency, no unit is near its peak" if {"DRAM", "SM"} <= known else "not known"
 
 
 def _below_peak(units: list[_Unit]) -> str:

@@ -60,16 +60,46 @@ def loop(project: Path, *arguments: str) -> Any:
     return told
 
 
+IN_REGISTERS = {
+    "    for start in tl.range(0, vectors, BLOCK // VECTOR, num_stages=STAGES):\n": (
+        "    ahead = _tile(x_ptr, n, inner, BLOCK)\n    for start in range(0, vectors, BLOCK // VECTOR):\n"
+    ),
+    "        x = _tile(x_ptr + skip * inner, n - skip, inner, BLOCK)\n        y, following": (
+        "        x = ahead\n"
+        "        ahead = _tile(x_ptr + (skip + BLOCK) * inner, n - skip - BLOCK, inner, BLOCK)\n"
+        "        y, following"
+    ),
+    "inner, *constants, num_warps=num_warps)": "inner, *constants, num_warps=num_warps, maxnreg=registers)",
+    "    constants = (_accumulator": (
+        "    registers = 64 if y.element_size() < 8 and n > BLOCK else None\n    constants = (_accumulator"
+    ),
+}
+"""What makes a scan that loads ahead to registers of one that loads ahead to shared memory."""
+
+
+def changed(path: Path, changes: dict[str, str]) -> str:
+    """The text of a file, each of the places written otherwise."""
+    text = path.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 def test_recorded_answers_climb_from_naive_serial_to_the_stage(project: Path, tmp_path: Path) -> None:
+    """The third answer meets the stage on an H100; an H200, whose memory is faster, needs the fourth."""
+    scan = ROOT / "kernels/cumprod/blocked_scan.py"
     answers = shutil.copytree(RECORDED, tmp_path / "answers")
-    shutil.copy(ROOT / "kernels/cumprod/blocked_scan.py", answers / "3.1.py")
+    shutil.copy(scan, answers / "3.1.py")
+    (answers / "4.1.py").write_text(changed(scan, IN_REGISTERS))
     command = f"{sys.executable} {ANSWERERS / 'recorded.py'} {answers}"
-    told = loop(project, "cumprod/naive_serial", "--command", command, "--stage", "memory_access")
+    told = loop(project, "cumprod/naive_serial", "--command", command, "--stage", "memory_access", "--rounds", "4")
     outcomes = {each["name"]: each["outcome"] for each in told["tries"]}
     assert (outcomes["1.1"], outcomes["1.1 repair"], outcomes["3.1"]) == ("refused", "accepted", "accepted")
-    assert told["best"] == "3.1"
+    rounds = max(outcomes)[0]
+    assert told["best"] == f"{rounds}.1"
     assert told["versions"][-1]["met"] == ["memory_access"]
-    assert told["ladder"] == [{"stage": "memory_access", "state": "met", "rounds": [1, 2, 3]}]
+    assert told["ladder"] == [{"stage": "memory_access", "state": "met", "rounds": list(range(1, int(rounds) + 1))}]
     assert told["gain_percent"] > 80
     replays(project, Path(told["folder"]))
 
@@ -83,11 +113,7 @@ BADLY = {
 
 def test_the_tuner_climbs_from_a_badly_tuned_scan(project: Path) -> None:
     path = project / "kernels/cumprod/blocked_scan.py"
-    text = path.read_text()
-    for good, bad in BADLY.items():
-        assert text.count(good) == 1
-        text = text.replace(good, bad)
-    path.write_text(text)
+    path.write_text(changed(path, BADLY))
     told = loop(project, "cumprod/blocked_scan", "--command", TUNER, "--rounds", "4", "--width", "2", "--samples", "3")
     assert told["gain_percent"] > 5
     assert told["best"] != "start"
