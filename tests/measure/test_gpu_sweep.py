@@ -249,14 +249,17 @@ def test_counters_of_all_take_little_more_than_ncu_alone(project: Path) -> None:
     assert took <= COUNTERS_S * max(profiled, 100) / 137 + 12, "12 s are what ncu and torch take to start"
 
 
+THREE = ("-w", "square", "-w", "square_f16", "-w", "square_bf16")
+MOST_OF_ONE = 0.6
+"""The part of one GPU's time that two may take."""
+
+
 @SEVERAL
 def test_two_gpus_take_at_most_six_tenths_of_the_time(project: Path) -> None:
-    """The first may compile; it is taken again if that made it too slow."""
-    both = ("--devices", "0,1")
-    _, folder, together = swept(project, *ALL, *both)
-    _, _, alone = swept(project, *ALL)
-    if together > 0.6 * alone:
-        _, folder, together = swept(project, *ALL, *both)
+    """Of a space of a hundred on three large workloads. Two go first, so that it is they who compile."""
+    arguments = ("cumprod/blocked_scan", *THREE, "--counters", "all")
+    _, folder, together = swept(project, *arguments, "--devices", "0,1")
+    _, _, alone = swept(project, *arguments)
     print(f"one GPU {alone:.1f} s, two {together:.1f} s: {together / alone:.2f}")
     assert {trial.device for trial in load_sweep(folder).trials if trial.samples_us} == {0, 1}
-    assert together <= 0.6 * alone
+    assert together <= MOST_OF_ONE * alone

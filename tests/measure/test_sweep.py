@@ -22,10 +22,11 @@ from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
 from stallgate.measure.sweep_book import SweepBook, settled
 from stallgate.measure.sweep_compile import Compiled, compiled_trial, compilers_of, worker_count
-from stallgate.measure.sweep_counters import with_swept, within_reach
+from stallgate.measure.sweep_counters import compared_by, with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
 from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
 from stallgate.model import RUN_FORMAT, CaseResult, Run
+from stallgate.project.catalogue import asked_for, collected
 from stallgate.project.load import Project, load_project
 from stallgate.project.space import read_space
 from stallgate.project.staleness import changes, stale_because
@@ -219,6 +220,29 @@ def test_all_are_timed_the_hopeless_stopped_and_the_default_profiled(sweep: Any,
         "ns",
     )
     assert json.loads((folder / "run.json").read_bytes())["subjects"]["cumprod"]["swept"]["blocked_scan"]
+
+
+def test_counters_of_all_are_those_that_trials_are_compared_by(sweep: Any, space: Path) -> None:
+    done = sweep("--json", "--counters", "all", "--against", "stall_barrier")
+    folder, _ = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    asked = json.loads((folder / "run.json").read_bytes())["settings"]["metrics"]
+    assert "smsp__warp_issue_stalled_long_scoreboard_per_warp_active.pct" in asked
+    assert "smsp__warp_issue_stalled_barrier_per_warp_active.pct" in asked
+    assert "sm__throughput.avg.pct_of_peak_sustained_elapsed" not in asked
+
+
+@pytest.mark.parametrize("stage", ["memory_access", "streaming", "tensor_core", "block_tiling", None])
+@pytest.mark.parametrize("against", ["", "stall_barrier", "registers", "spills", "no metric"])
+@pytest.mark.parametrize("chip", ["GH100", "TU102", None])
+def test_what_trials_are_compared_by_can_be_collected_on_every_chip(
+    repository: Project, stage: str | None, against: str, chip: str | None
+) -> None:
+    known, judged = repository.catalogue, [repository.stage(stage)] if stage is not None else []
+    names = compared_by(known, chip, judged[0] if judged else None, against)
+    assert collected(known, chip, names, judged)
+    assert all(metric.name in names for stage in judged for metric in stage.shown if asked_for(known, metric, chip))
+    assert (against in names) == (against in known.metrics and bool(asked_for(known, known.metrics[against], chip)))
 
 
 def test_without_ncu_there_are_times_alone(timed: Any, space: Path) -> None:

@@ -182,8 +182,10 @@ def test_a_limit_that_is_not_known_says_so() -> None:
     assert limit_of(BUSY.get, None, roof("bytes", "copy_roof")) == f"Limit: tensor cores; {beside}; {UNITS}"
     unknown = f"Limit: not known; {NOT_KNOWN}; how busy memory and SM are was not measured"
     assert limit_of({}.get, None, None) == unknown
-    idle = f"Limit: latency, no unit is near its peak; {NOT_KNOWN}; DRAM 12.0 % of peak"
-    assert limit_of({"dram_throughput": 12.0}.get, None, None) == idle
+    idle = f"Limit: latency, no unit is near its peak; {NOT_KNOWN}; DRAM 12.0 %, SM 5.00 % of peak"
+    assert limit_of({"dram_throughput": 12.0, "sm_throughput": 5.0}.get, None, None) == idle
+    part = f"Limit: not known; {NOT_KNOWN}; DRAM 12.0 % of peak"
+    assert limit_of({"dram_throughput": 12.0}.get, None, None) == part, "the SM may be at its peak"
 
 
 def test_waits_for_memory_are_known_by_either_name(repository: Project) -> None:
