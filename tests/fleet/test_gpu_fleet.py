@@ -24,15 +24,15 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(len(find_devices()) < 2, reaso
 
 SPACE = """
 [variants.blocked_scan.sweep]
-BLOCK = { from = 2048, to = 16384, times = 2 }
-num_warps = { from = 4, to = 16, times = 2 }
-num_stages = { from = 1, to = 6, step = 1 }
+BLOCK = { from = 512, to = 16384, times = 2 }
+num_warps = { from = 1, to = 32, times = 2 }
+num_stages = { from = 1, to = 8, step = 1 }
 constraints = [
     "num_warps * 128 <= BLOCK <= num_warps * 1024",
     "BLOCK * 4 * (num_stages - 1) <= shared_memory_per_block_kb * 1024",
 ]
 """
-"""Half of the variant's own: on a fleet the process that takes times also compiles."""
+"""Half as many again as the variant's own. On a fleet the process that takes times also compiles."""
 
 MOST_OF_ONE = 0.6
 """The part of one GPU's time that two may take."""
@@ -58,20 +58,20 @@ class FleetSweep(NamedTuple):
 
 
 def swept_by(workers: int, tmp_path: Path) -> FleetSweep:
-    """A sweep of all times and all counters by so many workers, with nothing compiled before."""
+    """A sweep by so many workers, with nothing compiled before."""
     place = tmp_path / f"by-{workers}"
     project = project_in(place / "project")
     path = project / "kernels/cumprod/problem.toml"
     path.write_text(_without_sweep(path) + SPACE)
     around = {**environment(), "TRITON_CACHE_DIR": str(place / "cache")}
     with fleet_by_hand(place / "dask", workers, around) as address:
-        words = ("cumprod/blocked_scan", "-w", "square", "--counters", "all", "--on", address)
+        words = ("cumprod/blocked_scan", "-w", "square", "--on", address)
         _, folder, seconds = swept(project, *words, "--python", sys.executable)
     return FleetSweep(load_sweep(folder), folder, seconds)
 
 
 def test_two_workers_take_at_most_six_tenths_of_the_time_of_one(tmp_path: Path) -> None:
-    one, two = swept_by(1, tmp_path), swept_by(2, tmp_path)
+    two, one = swept_by(2, tmp_path), swept_by(1, tmp_path)
     for each in (one, two):
         counted = states(each.found)
         print(f"{len(each.gpus)} GPUs: {each.seconds:.1f} s, {dict(counted)}, best {best_us(each.found):.1f} us")
