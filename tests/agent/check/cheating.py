@@ -21,6 +21,12 @@ bytes = 134_217_728
 flops = 16_777_216
 default = true
 
+# Its kernels take much longer than a call's host time, on whatever host
+[workloads.large]
+arguments = { shape = [16384, 16384], dim = 1, dtype = "float32" }
+bytes = 2_147_483_648
+flops = 268_435_456
+
 # For Triton's interpreter
 [workloads.hand]
 arguments = { shape = [4, 512], dim = 1, dtype = "float32" }

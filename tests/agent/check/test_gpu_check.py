@@ -1,6 +1,6 @@
 """Answers on a GPU: form, rules, results, times and counters; all of them in one process, one after the other.
 
-Most of their time is the import of torch, in processes that do not need the GPU: `-n 4` halves it.
+A check holds its GPU from its first process on, so that more workers than GPUs wait for each other.
 """
 
 from __future__ import annotations
@@ -143,12 +143,15 @@ def test_results_and_limits_refuse_what_the_form_would(
 def test_times_and_counters_refuse_what_computes_rightly(
     project: Path, device: Device, name: str, tmp_path: Path
 ) -> None:
-    """The code is that of the table, or another by which times and counters saw it: it is never accepted."""
+    """The code is that of the table, or another by which times and counters saw it: it is never accepted.
+
+    The workload is large: what takes no less time than the slow start is refused for that, whether it cheats or not.
+    """
     copy, run = tmp_path / "copy", tmp_path / "run"
     copy.mkdir()
     run.mkdir()
     adopted = adopt(load_project(project), "scan", "naive_serial", (CHEATS / f"{name}.py").read_text(), copy)
-    asked = TimingOptions(sys.executable, device, None, [WORKLOAD], 11, 3, 60.0, [])
+    asked = TimingOptions(sys.executable, device, None, ["large"], 11, 3, 60.0, [])
     with isolation(LIMITS, [copy, *interpreter_places(sys.executable)]) as limited:
         found = AnswerTimer(adopted, asked, limited, LIMITS, run, _Quiet()).measure()
     codes = {each.code for each in found.better.objections}
