@@ -793,6 +793,8 @@ class MeasureOptions(FrozenStruct, frozen=True):
     """One more launch of each case with the whole section set."""
     isolate: bool = False
     """A process of its own for every variant."""
+    apart: list[str] = []
+    """Variants that have a process of their own in any case: code that is not trusted."""
     device: int | None = None
     """Index of the GPU; None for the first that is visible."""
     report: bool = False

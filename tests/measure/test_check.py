@@ -250,6 +250,17 @@ def test_all_share_a_process_but_whoever_has_to_be_confirmed() -> None:
     assert next_group(planned, set(), isolate=True) == [planned[0], planned[2]]
 
 
+def test_code_that_is_not_trusted_has_a_process_of_its_own_after_the_others() -> None:
+    planned = [case("answer"), case("roof"), case("old"), case("answer", "other"), case("old", "other")]
+    groups, left = [], planned
+    while left:
+        groups.append(next_group(left, {case("roof")}, isolate=False, apart=["answer"]))
+        left = [each for each in left if each not in groups[-1]]
+    names = [{each.variant for each in group} for group in groups]
+    assert names == [{"old"}, {"answer"}, {"roof"}]
+    assert next_group(planned, set(), isolate=False, apart=["answer"]) == [planned[1], planned[2], planned[4]]
+
+
 def test_an_outcome_that_speaks_against_a_case_needs_a_process_of_its_own() -> None:
     wrong = Finished(outcome="wrong_result", reason="")
     assert is_its_own([case("one"), case("one", "other")], case("one", "other"), wrong)

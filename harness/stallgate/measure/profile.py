@@ -179,7 +179,8 @@ class Profiler:
     def _next_group(self) -> list[Case]:
         """The cases that share the next process. Problems are kept apart: each can have a recording of its own."""
         planned = [result.case for result in self._run.cases if result.outcome == "planned"]
-        group = next_group(planned, self._to_be_confirmed, isolate=self._options.isolate)
+        isolate, apart = self._options.isolate, self._options.apart
+        group = next_group(planned, self._to_be_confirmed, isolate=isolate, apart=apart)
         return [case for case in group if case.problem == group[0].problem]
 
     def _sample(self, cases: list[Case]) -> None:

@@ -15,15 +15,24 @@ NEEDS_A_WITNESS = ("wrong_result", "crashed", "skipped", "not_profiled")
 """Outcomes that are believed only of a process in which no other variant's code ran before."""
 
 
-def next_group(planned: list[Case], to_be_confirmed: Collection[Case], *, isolate: bool) -> list[Case]:
+def next_group(
+    planned: list[Case], to_be_confirmed: Collection[Case], *, isolate: bool, apart: Collection[str] = ()
+) -> list[Case]:
     """The cases that share the next process: all that are left, or those of one variant.
 
     Variants are kept apart on request, and where a result has to be confirmed.
+
+    Args:
+        planned: the cases without an outcome; not empty.
+        to_be_confirmed: those whose outcome counts only from a process of their variant's own.
+        isolate: whether every variant has one.
+        apart: names of variants that have one, in any case.
     """
     fresh = [case for case in planned if case not in to_be_confirmed]
     left = fresh or planned
-    if fresh and not isolate:
-        return fresh
+    together = [case for case in fresh if case.variant not in apart]
+    if together and not isolate:
+        return together
     return [case for case in left if code_of(case) == code_of(left[0])]
 
 

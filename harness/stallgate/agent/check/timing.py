@@ -158,12 +158,12 @@ class AnswerTimer:
     # --- counters -----------------------------------------------------------------------------------------------------
 
     def _profiled(self) -> JudgedRun:
-        """The run of both and the roofs, each variant in a process of its own."""
+        """The run of both and the roofs; the answer has a process of its own."""
         options = MeasureOptions(
             python=self._options.python,
             samples=self._options.samples,
             timeout_s=self._options.timeout_s,
-            isolate=True,
+            apart=[self._adopted.answer],
             device=self._options.device.index,
         )
         machine = machine_of(self._project, self._options.device, find_ncu())
