@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
+from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from stallgate.child.bench.compiled import OVER, CompiledAhead
 from stallgate.child.bench.elimination import Elimination
+from stallgate.child.sweep.work import note
 from stallgate.measure.process import Spawned, watch
 from stallgate.measure.sweep_compile import COMPILER_ENTRY
 from tests.child.plans import entry_of, reference_of, workload_of
@@ -195,12 +201,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         {"tuned": 1},
     ]
     cases = [
-        {**load, "name": "c", "problem": "p", "entry": entry_of(folder / "v.py"), "tunables": each} for each in tried
+        {**load, "name": f"c{k}", "problem": "p", "entry": entry_of(folder / "v.py"), "tunables": each}
+        for k, each in enumerate(tried)
     ]
     target = {"device": "cpu", "compute_capability": "9.0", "shared_bytes": 20_000}
     references = {"p": reference_of(folder / "reference.py")}
     plan = {"root": str(folder), "import_paths": [], "references": references, "target": target, "cases": cases}
-    plan |= {"processes": 2, "limit_s": 60}
+    plan |= {"processes": 2, "limit_s": 60, "notes": str(folder / "notes")}
     (folder / "plan.json").write_text(json.dumps(plan))
     kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment = {**kept, "PYTHONPATH": str(ROOT / "harness"), "TRITON_CACHE_DIR": str(folder / "cache")}
@@ -209,6 +216,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     watch(Spawned(command, environment, folder / "log", 1.0), 120, lambda line: lines.append(line) is None)
     told = [json.loads(line) for line in lines]
     found = sorted((each for each in told if each["event"] == "compiled"), key=lambda each: int(each["number"]))
+    noted = (folder / "notes").read_text().split() if found else []
+    assert sorted(noted) == [f"c{each['number']}" for each in found], "whoever takes times waits for these"
     return found or [{"log": (folder / "log").read_text()}]
 
 
@@ -230,3 +239,56 @@ def test_why_it_is_not_compiled(answers: list[dict[str, Any]]) -> None:
     ], "which of an autotuner's kernels is launched, and whether it fits, is not known before it was timed"
     assert answers[2]["reason"].startswith("NeedsValues: ")
     assert "the GPU has 20000" in answers[4]["reason"]
+
+
+# --- who takes times waits for the compilers --------------------------------------------------------------------------
+
+
+def compiled_ahead(notes: Path, *names: str, patience_s: float = 30.0) -> CompiledAhead:
+    return CompiledAhead({"notes": str(notes), "names": list(names)}, patience_s)
+
+
+def in_turn(ahead: CompiledAhead, *names: str) -> list[str]:
+    """The names of contenders in the order in which they are taken; a copy has none."""
+    left: list[dict[str, Any]] = [{"name": name} if name else {} for name in names]
+    taken: list[str] = []
+    while left:
+        taken.append(ahead.take(left).get("name", ""))
+    return taken
+
+
+def test_without_compilers_contenders_are_taken_as_planned() -> None:
+    assert in_turn(CompiledAhead(None), "", "roof", "a", "b") == ["", "roof", "a", "b"]
+
+
+def test_what_is_compiled_is_taken_before_what_is_not(tmp_path: Path) -> None:
+    """Names come in while it is asked; what nobody compiles waits for nobody."""
+    notes, names = tmp_path / "notes", [f"p/v/c{k}/w" for k in range(40)]
+    compiled = random.Random(3).sample(names, len(names))
+    ahead = compiled_ahead(notes, *names)
+    left: list[dict[str, Any]] = [{}, {"name": "p/roof/default/w"}, *({"name": name} for name in names)]
+    assert [ahead.take(left), ahead.take(left)] == [{}, {"name": "p/roof/default/w"}]
+    taken = []
+    for name in compiled:
+        note(notes, name)
+        taken.append(ahead.take(left)["name"])
+    assert taken == compiled
+    assert left == []
+
+
+def test_it_waits_for_the_compilers_and_no_longer(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    ahead = compiled_ahead(notes, "a", "b", "c")
+    timer = Timer(0.3, lambda: note(notes, "b"))
+    begin = time.monotonic()
+    timer.start()
+    assert ahead.take([{"name": "a"}, {"name": "b"}]) == {"name": "b"}
+    assert time.monotonic() - begin >= 0.3
+    timer.join()
+    note(notes, OVER)
+    assert in_turn(ahead, "a", "c") == ["a", "c"]
+
+
+def test_compilers_that_say_nothing_are_not_waited_for(tmp_path: Path) -> None:
+    ahead = compiled_ahead(tmp_path / "notes", "a", "b", patience_s=0.2)
+    assert in_turn(ahead, "a", "b") == ["a", "b"]

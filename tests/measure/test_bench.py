@@ -21,6 +21,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from stallgate.child import roofs
 from stallgate.child.bench.clock import GpuClock
+from stallgate.child.bench.compiled import CompiledAhead
 from stallgate.child.bench.pool import Pool
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
@@ -151,7 +152,8 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
         row["gradient"] = told if gradient is not None else None
         device = Interpreter()
         monkeypatch.setattr(device, "usable", lambda: usable)
-        TimedRow(plan, row, device, clock, heard, ProjectModules(str(tmp_path), [])).measure()  # type: ignore[arg-type]
+        modules = ProjectModules(str(tmp_path), [])
+        TimedRow(plan, row, device, clock, heard, modules, CompiledAhead(None)).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
     return run
@@ -358,7 +360,9 @@ def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) ->
         plan = {"references": {"p": spec}, "run_limit_s": 20.0, "rounds": 12, "row_budget_s": 4.0}
         row = {"name": "p/w", "problem": "p", **load, "contenders": [COPY, *contenders], "gradient": None}
         clock = MadeUpClock(call_us)
-        TimedRow(plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), [])).measure()  # type: ignore[arg-type]
+        TimedRow(
+            plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), []), CompiledAhead(None)
+        ).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
     return run

@@ -245,6 +245,18 @@ def test_what_trials_are_compared_by_can_be_collected_on_every_chip(
     assert (against in names) == (against in known.metrics and bool(asked_for(known, known.metrics[against], chip)))
 
 
+def test_who_takes_times_is_told_what_is_compiled_ahead(timed: Any, space: Path) -> None:
+    done = timed("--json")
+    folder, found = only_sweep(space)
+    assert done.returncode == 0, done.stderr
+    (plan,) = (json.loads(path.read_text()) for path in folder.glob("times/0-1/processes/*.plan.json"))
+    contenders = [each.get("name", "") for row in plan["rows"] for each in row["contenders"]]
+    tried = [sweep_case(found, trial).name for trial in found.trials if trial.state != "pruned"]
+    assert plan["compiled"]["names"] == tried
+    assert [name for name in contenders if name in tried] == tried, "in the order in which they are compiled"
+    assert Path(plan["compiled"]["notes"]).read_text().splitlines()[-1] == "over"
+
+
 def test_without_ncu_there_are_times_alone(timed: Any, space: Path) -> None:
     done = timed("--json")
     _, found = only_sweep(space)

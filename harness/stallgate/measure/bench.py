@@ -67,6 +67,15 @@ class EarlyStopping(FrozenStruct, frozen=True):
     """After so many seconds of rounds all end, with at least the least number of rounds; None: no limit."""
 
 
+class CompileNotes(FrozenStruct, frozen=True):
+    """What compilers do while contenders are timed."""
+
+    notes: str
+    """The path of the file in which they note the names of cases that are done."""
+    names: list[str]
+    """The cases that they compile."""
+
+
 class BenchOptions(FrozenStruct, frozen=True):
     """How to measure."""
 
@@ -87,6 +96,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Contenders go forwards in one round and backwards in the next, not shuffled."""
     host_calls: int | None = None
     """Calls whose time on the host is taken; None: as many as the child thinks fit."""
+    compiled: CompileNotes | None = None
+    """What is compiled ahead, and taken when it is there; None: nothing is."""
     within: list[str] = []
     """What goes before the child's command, such as a program that limits what it may use."""
 
@@ -224,6 +235,8 @@ def _sweep_keys(options: BenchOptions) -> dict[str, object]:
         found["elimination"] = to_builtins(options.elimination)
     if options.host_calls is not None:
         found["host_calls"] = options.host_calls
+    if options.compiled is not None:
+        found["compiled"] = to_builtins(options.compiled)
     return found
 
 

@@ -118,11 +118,10 @@ class Sweeper:
     def _take_times(self) -> None:
         """Times all trials while the CPU compiles ahead."""
         with ExitStack() as stack:
-            if self._site.is_here:
-                for ahead in compilers_of(self._project, self._request, self._book):
-                    stack.enter_context(ahead)
+            compilers = compilers_of(self._project, self._request, self._book) if self._site.is_here else []
+            notes = {ahead.device.index: stack.enter_context(ahead).notes for ahead in compilers}
             watcher = stack.enter_context(self._watchers.times())
-            self._timer.time_trials(watcher, self._seconds_left())
+            self._timer.time_trials(watcher, notes, self._seconds_left())
 
     def _take_counters(self) -> None:
         if not self._machines:

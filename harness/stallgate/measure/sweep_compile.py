@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec.structs import replace
 
+from stallgate.measure.bench import CompileNotes
 from stallgate.measure.child_plan import as_json, child_case, project_places, references
 from stallgate.measure.device import Device
 from stallgate.measure.process import Spawned, watch
@@ -36,6 +37,9 @@ _PATIENCE_S = 4.0
 
 _MOST_WORKERS = 16
 """More make the process that takes times wait: contexts on a GPU begin one after the other (29 took 5 s)."""
+
+_OVER = "over"
+"""The line of the notes that says that no more will be compiled: ``child/bench/compiled.py`` reads it."""
 
 _CONTEXT_MIB = 600
 """GPU memory that a compiling process takes, which computes nothing there: its context and the code that is loaded. An
@@ -133,6 +137,14 @@ class CompileAhead:
         self._processes = worker_count(self.device, len(request.devices)) if processes is None else processes
         self._thread: Thread | None = None
         self._spawned: Spawned | None = None
+        self._notes: Path | None = None
+
+    @property
+    def notes(self) -> CompileNotes | None:
+        """What the compilers do, for who takes times meanwhile; None where there are none."""
+        if self._notes is None:
+            return None
+        return CompileNotes(str(self._notes), [sweep_case(self._book.sweep, each).name for each in self.trials])
 
     def __enter__(self) -> Self:
         if self._processes and self.trials:
@@ -158,17 +170,21 @@ class CompileAhead:
 
     def _listen(self, spawned: Spawned) -> None:
         watch(spawned, _SILENCE_S, self._hear)
+        assert self._notes is not None
+        with self._notes.open("a", encoding="utf-8") as file:
+            file.write(f"{_OVER}\n")
 
     def _spawn(self) -> Spawned:
         folder = self._book.folder / "compile"
         folder.mkdir(parents=True, exist_ok=True)
         stem = folder / str(1 + sum(1 for _ in folder.glob("*.plan.json")))
         plan = stem.with_suffix(".plan.json")
-        write_whole(plan, self._plan())
+        self._notes = stem.with_suffix(".notes")
+        write_whole(plan, self._plan(self._notes))
         command = [self._request.python, str(COMPILER_ENTRY), str(plan)]
         return Spawned(command, self._environment(), stem.with_suffix(".log"), 1.0)
 
-    def _plan(self) -> bytes:
+    def _plan(self, notes: Path) -> bytes:
         sweep = self._book.sweep
         return as_json(
             {
@@ -177,6 +193,7 @@ class CompileAhead:
                 "target": msgspec.to_builtins(self._target),
                 "processes": self._processes,
                 "limit_s": _TIME_LIMIT_S,
+                "notes": str(notes),
                 "cases": [child_case(self._project, sweep_case(sweep, trial), []) for trial in self.trials],
             }
         )

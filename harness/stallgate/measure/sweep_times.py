@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from threading import Thread
 from msgspec.structs import replace
 
 from stallgate.errors import NotMeasured
-from stallgate.measure.bench import BenchOptions, BenchWatcher, EarlyStopping, new_bench
+from stallgate.measure.bench import BenchOptions, BenchWatcher, CompileNotes, EarlyStopping, new_bench
 from stallgate.measure.device import Device
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
@@ -79,11 +79,14 @@ class SweepTimer:
         self._final_folders: dict[int, Path] = {}
         """Index of a GPU -> where its finals are timed."""
 
-    def time_trials(self, watcher: BenchWatcher, seconds: float | None = None) -> None:
+    def time_trials(
+        self, watcher: BenchWatcher, compiled: Mapping[int, CompileNotes | None], seconds: float | None = None
+    ) -> None:
         """Brings every planned trial to an outcome.
 
         Args:
             watcher: receives progress.
+            compiled: index of a GPU -> what is compiled ahead for it.
             seconds: of rounds, after which no more are begun; None: no limit.
 
         Raises:
@@ -97,7 +100,7 @@ class SweepTimer:
         rungs = _RUNGS[self._request.effort]
         options = self._options(ROUNDS[self._request.effort], EarlyStopping(rungs=rungs, seconds=seconds))
         jobs = [
-            partial(self._time_share, device, share, options, watcher)
+            partial(self._time_share, device, share, replace(options, compiled=compiled.get(device.index)), watcher)
             for device, share in zip(devices, shares, strict=True)
             if share
         ]
@@ -115,8 +118,8 @@ class SweepTimer:
         )
 
     def _time_share(self, device: Device, share: list[Trial], options: BenchOptions, watcher: BenchWatcher) -> None:
-        """The trials of one GPU. They go from the last to the first: compilation ahead goes the other way."""
-        cases = contenders_of(self._project, self._book.sweep, share[::-1])
+        """The trials of one GPU, in the order in which they are compiled ahead."""
+        cases = contenders_of(self._project, self._book.sweep, share)
         timer = FinishedTimer(watcher, lambda load, entry: self._book.settle(entry, load, device.index))
         self._bench(device, cases, options, self._unused_folder(device), timer)
 

@@ -1,7 +1,8 @@
 """Is an answer better than the version that it replaces? By times of both, and by counters, which no process can set.
 
 Both are timed interleaved, in a process that runs the answer's code: that process could lie. So the replaced version is
-timed alone as well, and both are profiled, the answer in a process of its own. A gain that the counters do not show is none.
+timed alone as well, and both are profiled, the answer in a process of its own. A gain that the counters do not show is
+none.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from stallgate.child.bench.clock import Clock, TimedCall
+from stallgate.child.bench.compiled import CompiledAhead
 from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
 from stallgate.child.bench.elimination import Elimination
 from stallgate.child.bench.pool import Pool
@@ -84,6 +85,7 @@ class TimedRow:
         clock: Clock,
         parent: ParentChannel,
         modules: ProjectModules,
+        compiled: CompiledAhead,
     ) -> None:
         self._plan = plan
         self._row = row
@@ -93,6 +95,7 @@ class TimedRow:
         self._gradient: dict[str, Any] | None = row["gradient"]
         self._spec: dict[str, Any] = plan["references"][row["problem"]]
         self._modules = modules
+        self._compiled = compiled
 
     def fits(self) -> bool:
         """Whether its tensors fit, with two sets of inputs."""
@@ -118,7 +121,7 @@ class TimedRow:
             for spec in self._row["contenders"]:
                 self._fail(spec, error)
             return
-        entrants = [entrant for spec in self._row["contenders"] if (entrant := self._entrant(spec)) is not None]
+        entrants = list(self._entrants())
         if self._gradient is None and any(
             e.call_us < GRAPH_BELOW_US for e in entrants if e.spec["role"] in ("roof", "copy")
         ):
@@ -158,6 +161,14 @@ class TimedRow:
         return found
 
     # --- right, compiled, warm ---
+
+    def _entrants(self) -> Iterator[Entrant]:
+        """The contenders that passed their check, in the order in which their code was there."""
+        left: list[dict[str, Any]] = list(self._row["contenders"])
+        while left:
+            entrant = self._entrant(self._compiled.take(left))
+            if entrant is not None:
+                yield entrant
 
     def _entrant(self, spec: dict[str, Any]) -> Entrant | None:
         """A contender that passed its check; None if it failed."""

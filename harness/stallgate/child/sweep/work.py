@@ -39,17 +39,26 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
         use_no_gpu(plan["target"]["compute_capability"])
     modules = ProjectModules(plan["root"], plan["import_paths"])
     modules.install()
-    compiler, cases = Compiler(plan, modules), plan["cases"]
+    compiler, cases, notes = Compiler(plan, modules), plan["cases"], Path(plan["notes"])
 
     def compiled(number: int) -> None:
-        parent.tell("compiled", number=number, **compiler.answer(cases[number]))
+        told(number, compiler.answer(cases[number]))
 
     def lost(number: int) -> None:
-        facts = {"outcome": "unknown", "reason": "its compiler ended", "seconds": 0.0}
+        told(number, {"outcome": "unknown", "reason": "its compiler ended", "seconds": 0.0})
+
+    def told(number: int, facts: dict[str, Any]) -> None:
         parent.tell("compiled", number=number, **facts)
+        note(notes, cases[number]["name"])
 
     Workers(len(cases), compiled, lost, limit_s=plan["limit_s"]).work(plan["processes"])
     return 0
+
+
+def note(notes: Path, line: str) -> None:
+    """Adds a line, whole, whoever else does: the process that takes times reads there what it need not wait for."""
+    with notes.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 class Compiler:
