@@ -72,6 +72,8 @@ def two_gpus_swept(small_fleet: FleetTree, tmp_path: Path, told: Any) -> None:
     """A sweep is complete, and each of two GPUs had a share."""
     folder, found = only_sweep(small_fleet.root)
     assert found.complete
+    assert found.finals
+    assert all(final.clock is not None for final in found.finals)
     assert set(states(found).values()) <= {"timed", "stopped", "pruned", "profiled"}
     assert states(found)["default"] == "profiled"
     assert {each.name: each.outcome for each in found.yardsticks} == {"copy": "timed", "copy_roof": "timed"}

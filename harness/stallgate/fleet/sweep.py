@@ -15,8 +15,8 @@ from stallgate.measure.profile import Watcher
 from stallgate.model import Run
 from stallgate.project.load import Project
 from stallgate.runs.bench import Bench
+from stallgate.runs.clocks import ClockState
 from stallgate.runs.folder import load
-from stallgate.runs.sweep import ClockState
 
 
 class FleetSite:
@@ -58,5 +58,5 @@ class FleetSite:
         return load(folder)
 
     def clock(self, device: Device) -> ClockState | None:  # noqa: ARG002
-        """Nothing: which GPU of the model takes a part, the engine decides."""
+        """Nothing: which GPU of the model takes a part, the engine decides. The part has the clocks of its finals."""
         return None

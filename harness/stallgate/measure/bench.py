@@ -21,6 +21,7 @@ from stallgate.measure.child_plan import (
     project_places,
     references,
 )
+from stallgate.measure.clocks import clock_state
 from stallgate.measure.conversation import EventLog
 from stallgate.measure.device import Device
 from stallgate.measure.lock import gpu_lock
@@ -96,6 +97,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Contenders go forwards in one round and backwards in the next, not shuffled."""
     host_calls: int | None = None
     """Calls whose time on the host is taken; None: as many as the child thinks fit."""
+    clocks: bool = False
+    """Whether the GPU's clocks are recorded after each contender's last sample."""
     compiled: CompileNotes | None = None
     """What is compiled ahead, and taken when it is there; None: nothing is."""
     within: list[str] = []
@@ -406,6 +409,8 @@ class Bencher:
         if row is None or old is None or old.outcome != "planned":
             return
         new = replace(found, name=old.name, role=old.role, configuration=old.configuration, ceiling=old.ceiling)
+        if self._options.clocks and new.samples_us:
+            new = replace(new, clock=clock_state(self._device))
         entries = [new if entry.label == label else entry for entry in row.entries]
         rows = [replace(row, entries=entries) if each.name == row_name else each for each in self._bench.rows]
         self._note(replace(self._bench, rows=rows))

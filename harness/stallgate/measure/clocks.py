@@ -7,8 +7,8 @@ import shutil
 import subprocess
 
 from stallgate.measure.device import Device
+from stallgate.runs.clocks import ClockState
 from stallgate.runs.folder import now
-from stallgate.runs.sweep import ClockState
 
 _THROTTLE_BITS = {
     0x1: "idle",

@@ -24,7 +24,8 @@ from stallgate.measure.sweep_search import next_batch, objective_of
 from stallgate.measure.sweep_site import SweepSite
 from stallgate.measure.sweep_times import SweepTimer
 from stallgate.project.load import Project
-from stallgate.runs.sweep import ClockState, Sweep
+from stallgate.runs.clocks import ClockState
+from stallgate.runs.sweep import Sweep
 
 _RESERVED_S = 30.0
 """Of a time frame: what starting, checks, counters and finals take beside the rounds, on the whole."""

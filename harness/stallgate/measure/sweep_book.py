@@ -9,7 +9,8 @@ from threading import RLock
 from msgspec.structs import replace
 
 from stallgate.runs.bench import BenchEnvironment, Entry
-from stallgate.runs.sweep import ClockState, Sweep, Trial, TrialState, Yardstick, save_sweep
+from stallgate.runs.clocks import ClockState
+from stallgate.runs.sweep import Sweep, Trial, TrialState, Yardstick, save_sweep
 
 STATES: dict[str, TrialState] = {
     "timed": "timed",

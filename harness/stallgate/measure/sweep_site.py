@@ -16,7 +16,7 @@ from stallgate.measure.profile import Profiler, Watcher
 from stallgate.model import Run
 from stallgate.project.load import Project
 from stallgate.runs.bench import Bench
-from stallgate.runs.sweep import ClockState
+from stallgate.runs.clocks import ClockState
 
 
 class SweepSite(Protocol):

@@ -106,14 +106,13 @@ class SweepTimer:
         ]
         side_by_side(jobs)
 
-    def _options(self, rounds: int, elimination: EarlyStopping | None, *, in_turn: bool = False) -> BenchOptions:
+    def _options(self, rounds: int, elimination: EarlyStopping | None) -> BenchOptions:
         return BenchOptions(
             python=self._request.python,
             rounds=rounds,
             timeout_s=self._request.timeout_s,
             grace_s=self._request.grace_s,
             elimination=elimination,
-            in_turn=in_turn,
             host_calls=_HOST_CALLS,
         )
 
@@ -156,7 +155,8 @@ class SweepTimer:
             yield
 
     def _final_options(self) -> BenchOptions:
-        return self._options(FINAL_ROUNDS[self._request.effort], None, in_turn=True)
+        rounds = FINAL_ROUNDS[self._request.effort]
+        return replace(self._options(rounds, None), in_turn=True, clocks=True)
 
     def _final_devices(self, trials: list[Trial]) -> list[Device]:
         """One GPU for each workload, as far as there are so many: what is compared is timed in turn on one GPU."""
@@ -194,7 +194,7 @@ class SweepTimer:
         def settle(workload: str, entry: Entry) -> None:
             if entry.role in ("copy", "roof") or not entry.samples_us:
                 return
-            final = Final(entry.configuration, workload, entry.samples_us, self._site.clock(device))
+            final = Final(entry.configuration, workload, entry.samples_us, entry.clock)
 
             def added(known: Sweep) -> Sweep:
                 finals[(final.configuration, workload)] = final

@@ -245,7 +245,8 @@ def remarks_on(sweep: Sweep, result: SweepResult) -> list[str]:
         found.append("The default was not timed on every workload.")
     if not sweep.enumerated:
         found.append(f"Of {sweep.space.size:,} configurations those were tried that Optuna suggested.")
-    throttled = sorted({reason for clock in sweep.clocks_after for reason in clock.throttle if reason != "idle"})
+    at_the_end = [*sweep.clocks_after, *(final.clock for final in sweep.finals if final.clock is not None)]
+    throttled = sorted({reason for clock in at_the_end for reason in clock.throttle if reason != "idle"})
     if throttled:
         found.append(f"The clocks were held back at the end: {listed([spaced(each) for each in throttled])}.")
     return [*found, *sweep.notes]

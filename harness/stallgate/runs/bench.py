@@ -8,6 +8,7 @@ from typing import Literal
 
 from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct, Role, Workload, display_name
+from stallgate.runs.clocks import ClockState
 from stallgate.runs.drawn import Draw
 from stallgate.runs.folder import find_holding, pretty, read_versioned, write_whole
 
@@ -53,6 +54,8 @@ class Entry(FrozenStruct, frozen=True):
     """Microseconds from a call on the host to its return, without waiting for the GPU."""
     note: str = ""
     """A remark that the reader of its time needs."""
+    clock: ClockState | None = None
+    """After its last sample; recorded where finalists of a sweep are timed."""
 
     def __post_init__(self) -> None:
         if not all(0 < time < _LONGEST_US for time in self.samples_us):

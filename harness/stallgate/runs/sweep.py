@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
+from stallgate.runs.clocks import ClockState
 from stallgate.runs.folder import SWEEP_FILE, find_holding, pretty, read_versioned, write_whole
 
 SWEEP_FORMAT = 1
@@ -109,20 +110,6 @@ class Yardstick(FrozenStruct, frozen=True):
     @property
     def median_us(self) -> float | None:
         return median(self.samples_us) if self.samples_us else None
-
-
-class ClockState(FrozenStruct, frozen=True):
-    """The clocks of a GPU at a moment, as its driver reports them; recorded, never set."""
-
-    device: int
-    sm_mhz: int | None = None
-    memory_mhz: int | None = None
-    temperature_c: int | None = None
-    power_w: float | None = None
-    throttle: list[str] = []
-    """Reasons why the clocks are below their maximum; `idle` among them."""
-    at: str = ""
-    """UTC, ISO 8601."""
 
 
 class Final(FrozenStruct, frozen=True):
