@@ -77,10 +77,11 @@ def test_recorded_answers_climb_from_naive_serial_to_the_stage(project: Path, tm
 
 
 BADLY = {
-    "BLOCK: int = 8192": "BLOCK: int = 1024",
-    "num_warps: int = 16": "num_warps: int = 2",
+    "BLOCK: int = 8192": "BLOCK: int = 4096",
+    "num_warps: int = 16": "num_warps: int = 32",
     "num_stages: int = 4": "num_stages: int = 1",
 }
+"""The slowest but one of a hundred configurations on an H200: 4.70 ms where the best takes 2.05."""
 
 
 def test_the_tuner_climbs_from_a_badly_tuned_scan(project: Path) -> None:
