@@ -1,4 +1,4 @@
-"""adaptive_scan takes a form that suits the shape, and is right in the one that it takes."""
+"""scan takes a form that suits the shape, and is right in the one that it takes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packages import get
 from rightness import ratios, tolerance, verdict
 
 H100 = 132
 
-pytestmark = pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+pytestmark = pytest.mark.parametrize("variant", ["scan"], indirect=True)
+
+
+def chosen(
+    variant: ModuleType, outer: int, axis: int, inner: int, dtype: torch.dtype = torch.float32, form: str = ""
+) -> tuple[str, dict[str, int]]:
+    """The form on an H100, and its settings."""
+    result: tuple[str, dict[str, int]] = get(variant, "choice")(
+        get(variant, "Call")(outer, axis, inner, dtype, H100), form
+    )
+    return result
 
 
 @pytest.mark.parametrize(
@@ -36,13 +47,13 @@ pytestmark = pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True
     ids=str,
 )
 def test_the_form_follows_the_shape(variant: ModuleType, shape: tuple[int, ...], dim: int, form: str) -> None:
-    axis, inner = variant._lines(torch.Size(shape), dim)
+    axis, inner = get(variant, "lines_of")(torch.Size(shape), dim)
     outer = torch.Size(shape).numel() // (axis * inner)
-    assert variant.choice(outer, axis, inner, torch.float32, H100)[0] == form
+    assert chosen(variant, outer, axis, inner)[0] == form
 
 
 def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> None:
-    many, few = (variant.choice(outer, 64, 1, torch.float32, H100)[1]["ROWS"] for outer in (2**22, 200))
+    many, few = (chosen(variant, outer, 64, 1)[1]["ROWS"] for outer in (2**22, 200))
     assert (many, few) == (16, 1)
 
 
@@ -59,15 +70,44 @@ def test_strips_of_any_length_wait_in_registers_or_in_shared_memory(
 
 def test_few_strips_load_far_ahead(variant: ModuleType) -> None:
     """What two programs a processor hold in registers keeps its memory at work, but not what one does."""
-    stages = [variant.choice(1, 32768, inner, torch.float32, H100)[1]["num_stages"] for inner in (32768, 65536)]
+    stages = [chosen(variant, 1, 32768, inner)[1]["num_stages"] for inner in (32768, 65536)]
     assert stages == [6, 1]
-    assert variant.choice(1, 32768, 65536, torch.int64, H100)[1]["num_stages"] == 6
+    assert chosen(variant, 1, 32768, 65536, torch.int64)[1]["num_stages"] == 6
 
 
 @pytest.mark.parametrize(("form", "dim"), [("rows", 0), ("short", 0), ("columns", 1)])
 def test_a_form_that_does_not_fit_is_refused(variant: ModuleType, form: str, dim: int) -> None:
     with pytest.raises(ValueError, match=f"form '{form}' is not for"):
         variant.ModelNew(dim, form=form)(torch.ones(3, 4))
+
+
+@pytest.mark.parametrize("form", ["rows", "short", "strips", "tiles"])
+def test_a_form_that_is_asked_for_has_settings_of_its_own(variant: ModuleType, form: str) -> None:
+    """Whether or not it is the one that suits."""
+    assert chosen(variant, 4, 40, 1, form=form)[0] == form
+    x = ratios((4, 40), 1, torch.float32, seed=1)
+    assert not verdict(variant.products(x, 1, form=form), x, 1, tolerance(x, 1))
+
+
+def test_a_form_says_what_it_would_launch_and_launches_nothing(variant: ModuleType) -> None:
+    """With 32768 sequences of 32768 elements, of which there is no memory here."""
+    x = torch.empty(1).expand(32768, 32768)
+    (launch,), words = get(variant, "rows_form")(x, x, (32768, 32768, 1), BLOCK=8192, num_warps=16, num_stages=4)
+    assert (launch.grid, launch.numbers[:3], launch.options, words) == (
+        (32768,),
+        (0, 32768, 8192),
+        {"num_warps": 16},
+        0,
+    )
+
+
+def test_a_grid_with_too_many_programs_is_cut(variant: ModuleType) -> None:
+    launches = get(variant, "launches_of")(None, 2**31 + 5, (7,), (8,), num_warps=1)
+    assert [(each.grid, each.numbers) for each in launches] == [
+        ((2**30,), (0, 7, 8)),
+        ((2**30,), (2**30, 7, 8)),
+        ((5,), (2**31, 7, 8)),
+    ]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
