@@ -7,7 +7,7 @@ import torch
 
 from .chip import processors
 from .choose import Call, choice
-from .launches import Work
+from .launches import Task, Work
 from .rows import rows_form
 from .shapes import lines_of, readable, result_dtype
 from .short import short_form
@@ -20,7 +20,7 @@ FORMS: dict[str, Callable[..., Work]] = {
     "strips": strips_form,
     "tiles": tiles_form,
 }
-"""Each takes the input, the result, its `outer`, `axis` and `inner`, and settings; it returns the launches."""
+"""Each takes a task and settings, and returns what is to be launched."""
 
 BESIDE = {"rows", "short"}
 """Forms for sequences whose elements lie beside each other."""
@@ -45,7 +45,7 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
         raise ValueError(f"form {form!r} is not for elements {inner} apart: take one of {', '.join(FORMS)}")
     chosen, defaults = choice(Call(outer, axis, inner, y.dtype, processors(x.device)), form)
     read = readable(x)
-    return Prepared(read, y, FORMS[chosen](read, y, (outer, axis, inner), **{**defaults, **settings}))
+    return Prepared(read, y, FORMS[chosen](Task(read, y, outer, axis, inner), **{**defaults, **settings}))
 
 
 def products(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:

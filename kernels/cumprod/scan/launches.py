@@ -5,6 +5,16 @@ from typing import Any, NamedTuple
 import torch
 
 
+class Task(NamedTuple):
+    """Cumulative products of `x` into `y`, both contiguous, of `outer` x `axis` x `inner` elements, along `axis`."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    outer: int
+    axis: int
+    inner: int
+
+
 class Launch(NamedTuple):
     """One launch of a kernel, but for the tensors that it works on."""
 

@@ -1,11 +1,10 @@
 """Many long sequences, each side by side in memory: one program a sequence, tile by tile, loading ahead."""
 
-import torch
 import triton
 import triton.language as tl
 
 from .chip import fitting_block
-from .launches import Work, launches_of
+from .launches import Task, Work, launches_of
 from .ranges import all_ordinary, last_element, loaded_tile, next_carry, scan_carefully, settled
 from .shapes import accumulator
 
@@ -168,22 +167,13 @@ def _rows_kernel(
         _scan_exactly(x_ptr + place, y_ptr + place, 0, after, 1, exact, ACCUMULATOR, 1, 16, 16)
 
 
-def rows_form(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    lines: tuple[int, int, int],
-    *,
-    BLOCK: int,
-    num_warps: int,
-    num_stages: int,
-    registers: int = 0,
-) -> Work:
-    """Into `y`, in tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
+def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, registers: int = 0) -> Work:
+    """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
     What is scanned again is so in tiles of 64 bytes a thread, or of 16 where sequences begin between vectors: more
     would cost the common path registers. With `registers`, a thread has up to so many.
     """
-    outer, axis, _ = lines
+    x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
     if x.data_ptr() % 16:
         vector = 1

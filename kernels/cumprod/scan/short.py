@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 
-from .launches import Work, launches_of
+from .launches import Task, Work, launches_of
 from .ranges import all_ordinary, scan_carefully
 from .shapes import accumulator
 
@@ -69,16 +68,9 @@ def _short_kernel(
             _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows - first, right, ROWS, BLOCK)
 
 
-def short_form(
-    x: torch.Tensor,  # noqa: ARG001  (all forms take it)
-    y: torch.Tensor,
-    lines: tuple[int, int, int],
-    *,
-    ROWS: int,
-    num_warps: int,
-) -> Work:
-    """Into `y`, `ROWS` whole sequences a program (a power of two)."""
-    outer, axis, _ = lines
+def short_form(task: Task, *, ROWS: int, num_warps: int) -> Work:
+    """`ROWS` whole sequences a program (a power of two)."""
+    _, y, outer, axis, _ = task
     vector = math.gcd(axis, 16)
     block = max(16, triton.next_power_of_2(axis))
     constants = (accumulator(y.dtype), vector, ROWS, block)

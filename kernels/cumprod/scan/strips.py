@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 
-from .launches import Work, launches_of
+from .launches import Task, Work, launches_of
 from .shapes import accumulator
 
 
@@ -70,17 +69,9 @@ def _strips_kernel(
             carry = _multiply_rows(x, y_ptr, here, in_strip & (row < n - done), carry)
 
 
-def strips_form(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    lines: tuple[int, int, int],
-    *,
-    ROWS: int,
-    num_warps: int,
-    num_stages: int,
-) -> Work:
-    """Into `y`, in strips as wide as all threads of a program are with a vector each, `ROWS` elements at a time."""
-    outer, axis, inner = lines
+def strips_form(task: Task, *, ROWS: int, num_warps: int, num_stages: int) -> Work:
+    """In strips as wide as all threads of a program are with a vector each, `ROWS` elements at a time."""
+    x, y, outer, axis, inner = task
     vector = math.gcd(inner, 16 // min(x.element_size(), y.element_size()))
     columns = 32 * num_warps * vector
     strips = triton.cdiv(inner, columns)

@@ -8,7 +8,7 @@ import triton.language as tl
 
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
-from .launches import Work, launches_of
+from .launches import Task, Work, launches_of
 from .ranges import is_interpreted, last_element, next_carry, scan_carefully
 from .shapes import accumulator
 
@@ -254,24 +254,15 @@ def _tiles_kernel(
 
 
 def tiles_form(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    lines: tuple[int, int, int],
-    *,
-    BLOCK: int,
-    COLUMNS: int,
-    LINES: int,
-    WINDOW: int,
-    num_warps: int,
-    registers: int,
+    task: Task, *, BLOCK: int, COLUMNS: int, LINES: int, WINDOW: int, num_warps: int, registers: int
 ) -> Work:
-    """Into `y`, in tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side.
+    """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side.
 
     A carrier looks at `WINDOW` tiles of each of its `LINES` columns, or sequences, at a time; or at more, for a thread
     needs words of its own: of several that look at the same one, only the first is asked whether it is there. With 0
     lines there are no carriers. Other numbers are powers of two; a thread has up to `registers`.
     """
-    outer, axis, inner = lines
+    x, y, outer, axis, inner = task
     vector = math.gcd(axis if inner == 1 else inner, 16)
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
     rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
@@ -281,10 +272,7 @@ def tiles_form(
     sequences = outer * strips
     counted = (axis // vector, 1) if inner == 1 else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    if tiles == 1 or is_serial:
-        LINES = 0
-    if LINES:  # as few carriers as leave most of the GPU to tiles: they wait for each other
-        LINES = max(LINES, triton.next_power_of_2(triton.cdiv(8 * sequences * columns, processors(x.device))))
+    LINES = 0 if tiles == 1 or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1
     slots = 1 if is_serial else max(1, threads // columns)
@@ -296,6 +284,11 @@ def tiles_form(
     options = {"maxnreg": registers} if x.is_cuda else {}
     programs = carriers + tiles * sequences
     return Work(launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **options), words)
+
+
+def _lines_a_carrier(wanted: int, lines: int, device: torch.device) -> int:
+    """As many as wanted, or more: few carriers leave most of the GPU to tiles, for which they wait. None if 0 are."""
+    return max(wanted, triton.next_power_of_2(triton.cdiv(8 * lines, processors(device)))) if wanted else 0
 
 
 LINE_OF_WORDS = 16

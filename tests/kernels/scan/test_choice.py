@@ -92,7 +92,8 @@ def test_a_form_that_is_asked_for_has_settings_of_its_own(variant: ModuleType, f
 def test_a_form_says_what_it_would_launch_and_launches_nothing(variant: ModuleType) -> None:
     """With 32768 sequences of 32768 elements, of which there is no memory here."""
     x = torch.empty(1).expand(32768, 32768)
-    (launch,), words = get(variant, "rows_form")(x, x, (32768, 32768, 1), BLOCK=8192, num_warps=16, num_stages=4)
+    task = get(variant, "Task")(x, x, 32768, 32768, 1)
+    (launch,), words = get(variant, "rows_form")(task, BLOCK=8192, num_warps=16, num_stages=4)
     assert (launch.grid, launch.numbers[:3], launch.options, words) == (
         (32768,),
         (0, 32768, 8192),

@@ -151,7 +151,7 @@ def test_a_tensor_of_another_gpu_than_the_current_one_takes_no_plan(
 def test_words_of_0_are_given_anew(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as the first call took."""
 
-    def with_words(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], **_: int) -> Any:
+    def with_words(task: Any, **_: int) -> Any:
         return get(module, "Work")([get(module, "Launch")(kernel, (1,), (7,), {})], 3)
 
     module, seen = the_module(), []
