@@ -153,6 +153,21 @@ def is_untraced(x: torch.Tensor) -> bool:
     )
 
 
+def is_proxy(x: object) -> bool:
+    """Whether it stands for a value in torch.fx.symbolic_trace."""
+    return isinstance(x, _PROXY)
+
+
+_PROXY = found(torch, "fx.Proxy", ())
+
+
+def tell_torchscript(function: Callable[..., Any], operator: str) -> None:
+    """Have scripted code call an operator of torch's in the place of a function, whose text it could not compile."""
+    tell = found(torch, "jit._builtins._register_builtin", None)
+    if tell is not None:
+        tell(function, operator)
+
+
 # --- derivatives ------------------------------------------------------------------------------------------------------
 
 SingleLevelFunction: type = found(torch, "autograd.function._SingleLevelFunction", torch.autograd.Function)

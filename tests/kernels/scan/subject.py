@@ -30,8 +30,8 @@ def the_module() -> ModuleType:
         return load_file(path, "cumprod_bundle")
 
 
-def ours(x: torch.Tensor, dim: int, **named: Any) -> torch.Tensor:
-    result: torch.Tensor = the_module().cumprod(x, dim, **named)
+def ours(*given: Any, **named: Any) -> torch.Tensor:
+    result: torch.Tensor = the_module().cumprod(*given, **named)
     return result
 
 

@@ -81,20 +81,6 @@ def test_a_dimension_that_there_is_not_is_refused_as_torch_does(
     assert str(got.value) == str(wanted.value)
 
 
-@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e4m3fn, torch.uint16])
-def test_dtypes_that_it_has_no_products_of_are_refused_by_name(dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3), 0, dtype=dtype)
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3), 0, out=torch.empty(3, dtype=dtype))
-
-
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
-def test_inputs_that_it_has_no_products_of_are_refused_by_name(dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3).to(dtype), 0)
-
-
 def doing(cumprod: Callable[..., torch.Tensor], x: torch.Tensor, out: torch.Tensor, **named: Any) -> tuple[Any, ...]:
     """What comes of cumprod(x, 0, out=out): the result, or the error; and warnings."""
     with warnings.catch_warnings(record=True) as told:
