@@ -18,7 +18,7 @@ from stallgate.model import CaseResult
 from stallgate.project.digests import configuration_key, tunables_digest
 from stallgate.project.load import load_project
 from tests.agent.prompt.taken_apart import TITLES, by_title, taken_apart
-from tests.compare.earlier import earlier
+from tests.compare.earlier import EARLIER, earlier
 from tests.conftest import Stallgate, command_line
 from tests.extract.patching import launches_of, patched, recorded_report
 
@@ -260,7 +260,7 @@ def test_earlier_runs_are_told_with_their_effect(stallgate: Stallgate, tree: Pat
     assert "(the run of the readings): on `square` 2.837 ms, -16.7 % against the run before (faster)" in now
     assert "changed: " in now or "the code changed" in now
     assert "on `square` 3.404 ms, +9.1 % against the run before (slower)" in third
-    assert "2026-11-01" in first
+    assert f"{EARLIER}-11-01" in first
     assert "on `square` 3.121 ms" in first
     assert "against" not in first
 
@@ -283,11 +283,11 @@ def test_of_several_runs_the_newest_of_the_present_code_counts(
     stallgate: Stallgate, tree: Path, replayed_square: Path
 ) -> None:
     """A later run of other code is passed over."""
-    later = earlier(replayed_square, 1, {}, lambda run: run.update({"created": "2027-01-01T00:00:00Z"}))
+    later = earlier(replayed_square, 1, {}, lambda run: run.update({"created": "2037-01-01T00:00:00Z"}))
     assert prompt_of(load_project(tree), "cumprod/blocked_scan").run == later.name
 
     def other(run: Any) -> None:
-        run["created"] = "2028-01-01T00:00:00Z"
+        run["created"] = "2038-01-01T00:00:00Z"
         run["subjects"]["cumprod"]["digests"]["variant blocked_scan"] = "0" * 64
 
     earlier(replayed_square, 2, {}, other)
