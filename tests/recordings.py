@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from stallgate.model import GpuSpec, Run
+from stallgate.judge.evaluate import JudgedRun, evaluate
+from stallgate.model import Case, GpuSpec, Run
 from stallgate.project.load import load_project
 from stallgate.runs.folder import load
 
@@ -73,3 +74,28 @@ def made_up_name(gpu: str) -> str:
     """The name of a GPU that does not exist. It is as long as another's, which it can replace in an ncu report."""
     assert "NVIDIA" in gpu
     return gpu.replace("NVIDIA", "MADEUP")
+
+
+@cache
+def judged(problem: str = "cumprod") -> JudgedRun:
+    """The committed recording of a problem, read and judged."""
+    return evaluate(load_project(ROOT), committed(problem).folder, [])
+
+
+def median_of(case: str, metric: str = "duration") -> float:
+    """The median of a metric over a case's samples, in the metric's unit.
+
+    Args:
+        case: ``problem/variant/workload``; of the default configuration.
+        metric: by its name in the catalogue.
+    """
+    problem, variant, workload = case.split("/")
+    named = Case(problem=problem, variant=variant, configuration="default", workload=workload)
+    median = judged(problem).summaries[named, metric].median
+    assert median is not None, (case, metric)
+    return median
+
+
+def milliseconds(ns: float, digits: int = 4) -> str:
+    """A duration as it is told: ``2.810 ms``."""
+    return f"{ns / 1e6:#.{digits}g} ms"
