@@ -262,9 +262,8 @@ def test_earlier_runs_are_told_with_their_effect(stallgate: Stallgate, tree: Pat
     prose = by_title(prompt_of(project, "cumprod/blocked_scan", run=result).text)["What has been tried"].prose
     now, third, first = prose[:3]
     time = median_of(SCAN)
-    assert (
-        f"(the run of the readings): on `square` {milliseconds(time)}, -16.7 % against the run before (faster)" in now
-    )
+    said = f"on `square` {milliseconds(time)}, -16.7 % against the run before (faster)"
+    assert f"(the run of the readings): {said}" in now
     assert "changed: " in now or "the code changed" in now
     assert f"on `square` {milliseconds(1.2 * time)}, +9.1 % against the run before (slower)" in third
     assert f"{EARLIER}-11-01" in first
