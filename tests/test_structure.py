@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.recordings import committed
 
 PACKAGE = ROOT / "harness" / "stallgate"
 LOOSE = {"__init__", "__main__", "model", "errors", "formatting"}
@@ -127,3 +129,9 @@ def test_tests_stand_in_the_rooms_of_what_they_test() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == ROOMS | {"kernels", "fakes"}
     assert {path.name for path in (ROOT / "tests").glob("test_*.py")} == {"test_structure.py"}
+
+
+def test_no_test_names_the_folder_of_the_recordings() -> None:
+    """Recordings of another GPU can then replace them without a change of a test."""
+    named = re.compile(rf"recorded[\"'/ ]+{committed().card.name}\b")
+    assert [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if named.search(path.read_text())] == []

@@ -32,6 +32,7 @@ from stallgate.cli.output import JSON_VERSION
 from stallgate.cli.schema import json_schema
 from tests.conftest import command_line, copy_tree, with_fakes
 from tests.json_schema import violations
+from tests.recordings import committed
 
 PATIENCE_S = 60.0
 
@@ -239,9 +240,10 @@ def spoiled(content: bytes, change: Bytes) -> bytes:
 
 
 TOMLS = ("kernels/cumprod/problem.toml", "metrics/catalogue.toml", "metrics/stages/memory_access.toml")
-MORE_TOMLS = ("metrics/stages/advanced_memory.toml", "metrics/gpus/h100_sxm.toml")
+MORE_TOMLS = ("metrics/stages/advanced_memory.toml", f"metrics/gpus/{committed().card.name}.toml")
 JSONS = ("reports/run/run.json", "reports/run/verdicts.json", "reports/bench/bench.json", "reports/live/run.json")
-MORE_JSONS = ("reports/recorded/h100_sxm/cumprod/run.json", "metrics/baselines/h100_sxm/cumprod.json")
+BASELINES = f"metrics/baselines/{committed().card.name}/cumprod.json"
+MORE_JSONS = (f"{committed().path}/run.json", BASELINES)
 OTHERS = ("reports/run/metrics.csv", "reports/run/summary.md", "reports/run/ncu/1.ncu-repz", "reports/latest")
 SOURCES = ("kernels/cumprod/blocked_scan.py", "kernels/cumprod/reference.py", "reports/run/junit.xml")
 
@@ -255,9 +257,7 @@ DAMAGE = st.sampled_from(sorted(FILES)).flatmap(lambda name: st.tuples(st.just(n
 # --- arguments and environment ----------------------------------------------------------------------------------------
 
 WORDS = NAMES.filter(lambda word: "\0" not in word) | st.sampled_from(["\udcff", "run", "live", "bench", "0", "1e9"])
-RUNS = st.sampled_from(
-    ["run", "latest", "live", "bench", "recorded", "reports/run", "reports/recorded/h100_sxm/cumprod"]
-)
+RUNS = st.sampled_from(["run", "latest", "live", "bench", "recorded", "reports/run", committed().path])
 PLAN = st.one_of(
     st.tuples(st.just("-w"), WORDS),
     st.tuples(st.just("-c"), WORDS),
@@ -379,7 +379,7 @@ class Fuzz:
         (self.tree / "reports/latest").symlink_to("run")
         (self.tree / "reports/bench").mkdir()
         (self.tree / "reports/bench/bench.json").write_bytes(msgspec.json.encode(BENCH))
-        baseline = self.tree / "metrics/baselines/h100_sxm/cumprod.json"
+        baseline = self.tree / BASELINES
         baseline.parent.mkdir(parents=True)
         baseline.write_bytes(msgspec.json.encode(BASELINE))
 
@@ -491,7 +491,7 @@ BENCH = {
 }
 BASELINE = {
     "format": 1,
-    "gpu": "NVIDIA H100 80GB HBM3",
+    "gpu": committed().gpu,
     "clock_control": "none",
     "cache_control": "all",
     "cases": {

@@ -18,6 +18,7 @@ import pytest
 from stallgate.model import RUN_FORMAT
 from tests.conftest import Stallgate, with_fakes
 from tests.measure.test_process import gone
+from tests.recordings import committed
 
 CRASHED = "cumprod/blocked_scan/default/square"
 PLAN = ("cumprod/blocked_scan", "cumprod/adaptive_scan", "cumprod/two_pass_scan", "-w", "square")
@@ -305,7 +306,7 @@ def test_gate_without_a_run(stallgate: Stallgate) -> None:
 def test_broken_toml(stallgate: Stallgate, tree: Path) -> None:
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(path.read_text().replace("below = 20", "belov = 20"))
-    shutil.copytree(tree / "reports/recorded/h100_sxm/cumprod", tree / "reports/run")
+    shutil.copytree(tree / committed().path, tree / "reports/run")
     for command in (["profile"], ["plan"], ["gate", "run"], ["gate", "run", "--stage", "memory_access"]):
         done = stallgate(*command)
         assert done.returncode == 2, done.stdout
@@ -379,7 +380,7 @@ def test_a_run_json_of_another_format(stallgate: Stallgate, replayed: Path) -> N
 
 
 def test_a_recording_of_an_older_stallgate_is_not_called_damaged(stallgate: Stallgate, tree: Path) -> None:
-    path = tree / "reports" / "recorded" / "h100_sxm" / "cumprod" / "run.json"
+    path = tree / committed().path / "run.json"
     path.write_text(re.sub(r'"format":\d', '"format":1', path.read_text()))
     done = stallgate("profile")
     assert done.returncode == 3

@@ -17,8 +17,17 @@ from tests.cli.fuzz import BENCH, Fuzz, trials
 from tests.cli.test_failures import said
 from tests.cli.test_robust import edit
 from tests.conftest import Stallgate, command_line
+from tests.recordings import OTHER, committed, sheet_of
 
 SHORT = ("cumprod/blocked_scan", "-w", "square")
+FOLDER = sheet_of(OTHER).name
+"""Where recordings of a GPU go that none is of yet."""
+
+
+@pytest.fixture
+def on_other(with_ncu: Stallgate) -> Stallgate:
+    """The command line beside the fakes, whose GPU is one that no recording is of."""
+    return lambda *arguments, **variables: with_ncu(*arguments, FAKE_GPU_NAME=OTHER, **variables)
 
 
 # --- names that become paths ---
@@ -64,48 +73,47 @@ def test_a_problem_named_in_a_run_names_no_folder_elsewhere(
     assert untouched(tree)
 
 
-@pytest.mark.parametrize("place", ["", "/h200_sxm", "/h200_sxm/cumprod"])
-def test_a_recording_is_not_put_through_a_link(with_ncu: Stallgate, tree: Path, victim: Path, place: str) -> None:
+@pytest.mark.parametrize("place", ["", f"/{FOLDER}", f"/{FOLDER}/cumprod"])
+def test_a_recording_is_not_put_through_a_link(on_other: Stallgate, tree: Path, victim: Path, place: str) -> None:
     recorded = tree / f"reports/recorded{place}"
     if not place:
         shutil.move(recorded, tree / "kept")
     recorded.parent.mkdir(parents=True, exist_ok=True)
     recorded.symlink_to(victim)
-    done = with_ncu(
-        "profile", *SHORT, "--record", FAKE_NCU_RECORDING=str(next((tree).glob("**/h100_sxm/cumprod/run.json")).parent)
-    )
+    played = next(tree.glob(f"**/{committed().card.name}/cumprod/run.json")).parent
+    done = on_other("profile", *SHORT, "--record", FAKE_NCU_RECORDING=str(played))
     assert done.returncode == 2, done.stdout + done.stderr
-    said(done, "leads out of" if len(place) != len("/h200_sxm/cumprod") else "hint:")
+    said(done, "leads out of" if not place.endswith("/cumprod") else "hint:")
     assert untouched(tree)
     assert [path.name for path in victim.iterdir()] == ["cumprod"]
 
 
-def test_what_is_no_recording_is_not_replaced_by_one(with_ncu: Stallgate, tree: Path) -> None:
-    place = tree / "reports/recorded/h200_sxm/cumprod"
+def test_what_is_no_recording_is_not_replaced_by_one(on_other: Stallgate, tree: Path) -> None:
+    place = tree / "reports/recorded" / FOLDER / "cumprod"
     place.mkdir(parents=True)
     (place / "notes").write_text("mine")
-    done = with_ncu("profile", *SHORT, "--record")
+    done = on_other("profile", *SHORT, "--record")
     assert done.returncode == 2
     said(done, "is not a recording", "move them away")
     assert (place / "notes").read_text() == "mine"
 
 
-def test_a_recording_replaces_the_former_one_as_a_whole(with_ncu: Stallgate, tree: Path) -> None:
-    place = tree / "reports/recorded/h200_sxm/cumprod"
+def test_a_recording_replaces_the_former_one_as_a_whole(on_other: Stallgate, tree: Path) -> None:
+    place = tree / "reports/recorded" / FOLDER / "cumprod"
     (place / "ncu").mkdir(parents=True)
     for name in ("run.json", "ncu/7.ncu-repz"):
         (place / name).write_text("")
-    assert with_ncu("profile", *SHORT, "--record").returncode == 0
+    assert on_other("profile", *SHORT, "--record").returncode == 0
     assert sorted(path.name for path in place.iterdir()) == ["ncu", "run.json"]
     assert [path.name for path in place.parent.iterdir()] == ["cumprod"]
 
 
-def test_a_recording_with_a_users_own_file_is_not_replaced(with_ncu: Stallgate, tree: Path) -> None:
-    place = tree / "reports/recorded/h200_sxm/cumprod"
+def test_a_recording_with_a_users_own_file_is_not_replaced(on_other: Stallgate, tree: Path) -> None:
+    place = tree / "reports/recorded" / FOLDER / "cumprod"
     (place / "ncu").mkdir(parents=True)
     for name in ("run.json", "NOTES.md"):
         (place / name).write_text("mine")
-    done = with_ncu("profile", *SHORT, "--record")
+    done = on_other("profile", *SHORT, "--record")
     assert done.returncode == 2, done.stdout
     said(done, "holds other files too")
     assert (place / "NOTES.md").read_text() == "mine"

@@ -35,6 +35,7 @@ from tests.cli.test_failures import CRASHED, PLAN
 from tests.conftest import ROOT, Stallgate, new_process
 from tests.json_schema import violations
 from tests.judge.test_accept import repeated
+from tests.recordings import committed
 
 __all__ = ["repeated"]
 
@@ -269,7 +270,7 @@ def test_nothing_of_a_verdict_is_lost() -> None:
 
 @pytest.mark.whole_recording
 def test_a_comparison_is_short_unless_all_is_asked_for(stallgate: Stallgate) -> None:
-    recorded = "reports/recorded/h100_sxm/cumprod"
+    recorded = committed().path
     done = stallgate("compare", recorded, recorded, "--json")
     short = answer(done, "compare")
     assert len(done.stdout) < 20_000

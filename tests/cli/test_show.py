@@ -14,6 +14,7 @@ from stallgate.cli.group import COMMANDS
 from stallgate.cli.schema import json_schema
 from tests.conftest import Stallgate
 from tests.json_schema import violations
+from tests.recordings import committed
 from tests.runs.many_runs import make_runs
 
 
@@ -42,7 +43,7 @@ def test_runs_are_listed_newest_first_with_what_became_of_them(
     assert found["latest"] == newest["name"]
     assert oldest["name"] == replayed_square.name
     assert newest["kind"] == "recorded"
-    assert newest["gpus"] == ["NVIDIA H100 80GB HBM3"]
+    assert newest["gpus"] == [committed().gpu]
     assert newest["problems"] == ["cumprod"]
     assert newest["outcomes"] == {"profiled": 2}
     assert newest["complete"]
@@ -50,7 +51,7 @@ def test_runs_are_listed_newest_first_with_what_became_of_them(
     assert (oldest["gaps"], newest["gaps"]) == ([], ["there is no verdicts.json"])
     text = lines(stallgate, "runs")
     assert "✓ pass" in text
-    assert "H100" in text
+    assert committed().gpu.split()[1] in text
 
 
 def test_the_list_of_runs_reads_no_ncu_report_and_no_table(stallgate: Stallgate, replayed_square: Path) -> None:
@@ -117,11 +118,11 @@ def test_a_problem_is_listed_with_what_can_be_asked_of_it(stallgate: Stallgate, 
     assert problem["stages"] == ["memory_access"]
     defaults = {workload["name"] for workload in problem["workloads"] if workload["default"]}
     assert defaults
-    assert problem["recordings"] == ["recorded/h100_sxm/cumprod"]
+    assert problem["recordings"] == [committed().name]
     assert stallgate("show", "run", problem["recordings"][0]).returncode == 0
     text = lines(stallgate, "problems")
     assert "candidates: blocked_scan" in text
-    assert "recordings: recorded/h100_sxm/cumprod" in text
+    assert f"recordings: {committed().name}" in text
     shutil.rmtree(tree / "reports/recorded")
     assert shown(stallgate, "problems")["problems"][0]["recordings"] == []
 

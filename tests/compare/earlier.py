@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+EARLIER = 2020
+"""A year before any recording."""
+
 
 def earlier(
     folder: Path, day: int, factors: dict[str, float], change: Callable[[Any], None] = lambda run: None
 ) -> Path:
-    """A copy of a run as a live one of a day in November 2026, before the recording was made.
+    """A copy of a run as a live one of a day in November, years before the recording was made.
 
     Args:
         folder: the run.
@@ -21,10 +24,10 @@ def earlier(
         factors: metric -> what the candidate's values are multiplied by.
         change: what else to change in its ``run.json``.
     """
-    copy = folder.parent / f"202611{day:02}-090000-cumprod"
+    copy = folder.parent / f"{EARLIER}11{day:02}-090000-cumprod"
     shutil.copytree(folder, copy)
     run = json.loads((copy / "run.json").read_text())
-    run |= {"name": copy.name, "kind": "live", "created": f"2026-11-{day:02}T09:00:00Z", "origins": {}}
+    run |= {"name": copy.name, "kind": "live", "created": f"{EARLIER}-11-{day:02}T09:00:00Z", "origins": {}}
     run |= {"commit": f"{day:02}" * 20, "dirty": False}
     change(run)
     (copy / "run.json").write_text(json.dumps(run))

@@ -25,10 +25,11 @@ from stallgate.runs.conditions import Conditions
 from stallgate.runs.outlines import CaseOutline, Circumstances, MeasurementTime, RunOutline
 from stallgate.runs.store import Store
 from tests.conftest import Stallgate
+from tests.recordings import OTHER, THIRD, committed
 from tests.render.test_index import live, on_gpu
 from tests.runs.many_runs import make_runs
 
-H100, H200, B200 = "NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA B200"
+RECORDED = committed().gpu
 METRICS = ["duration", "roof_fraction", "dram_throughput", "memory_dependency_stall"]
 SQUARE = Case(problem="cumprod", variant="blocked_scan", configuration="default", workload="square")
 
@@ -95,25 +96,23 @@ def longer(folder: Path, factor: float) -> None:
 
 
 def test_of_each_model_there_is_the_newest(replayed_square: Path, tree: Path) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
-    newest = live(replayed_square, 3, "b", on_gpu(H200))
+    live(replayed_square, 1, "a", on_gpu(OTHER))
+    newest = live(replayed_square, 3, "b", on_gpu(OTHER))
     longer(newest, 2.0)
-    other = live(replayed_square, 2, "c", on_gpu(B200))
+    other = live(replayed_square, 2, "c", on_gpu(THIRD))
     found = chart(tree)
-    assert [(each.gpu, each.run, each.kind) for each in found.models] == [
-        (B200, other.name, "live"),
-        (H100, replayed_square.name, "recorded"),
-        (H200, newest.name, "live"),
-    ]
+    assert [(each.gpu, each.run, each.kind) for each in found.models] == sorted(
+        [(THIRD, other.name, "live"), (RECORDED, replayed_square.name, "recorded"), (OTHER, newest.name, "live")]
+    )
     assert shown_metrics(load_project(tree), found) == METRICS
     of = {each.gpu: each.summaries["duration"].median for each in found.models}
-    assert of[H200] == pytest.approx(2 * (of[H100] or 0.0))
+    assert of[OTHER] == pytest.approx(2 * (of[RECORDED] or 0.0))
     assert found.differences == found.left_out == []
     assert all(each.stale == [] for each in found.models)
 
 
 def test_what_differs_beside_the_gpu_is_said(replayed_square: Path, tree: Path) -> None:
-    changes = [on_gpu(H200), with_environment(driver="600.1", ncu="2026.1")]
+    changes = [on_gpu(OTHER), with_environment(driver="600.1", ncu="2026.1")]
     live(replayed_square, 1, "a", both(*changes, with_digest("variant blocked_scan", "f" * 64)))
     found = chart(tree)
     assert [sentence.partition(" differs")[0] for sentence in found.differences] == [
@@ -121,14 +120,14 @@ def test_what_differs_beside_the_gpu_is_said(replayed_square: Path, tree: Path) 
         "ncu",
         "variant blocked_scan",
     ]
-    assert f"600.1 on {H200}" in found.differences[0]
-    assert f"fffffff on {H200}" in found.differences[2]
+    assert f"600.1 on {OTHER}" in found.differences[0]
+    assert f"fffffff on {OTHER}" in found.differences[2]
     stale = {each.gpu: (each.stale, each.standing) for each in found.models}
-    assert stale == {H100: ([], "recorded"), H200: (["variant blocked_scan"], "live, stale")}
+    assert stale == {RECORDED: ([], "recorded"), OTHER: (["variant blocked_scan"], "live, stale")}
 
 
 def test_a_stale_model_is_stale_again_where_the_tree_changes(replayed_square: Path, tree: Path) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
+    live(replayed_square, 1, "a", on_gpu(OTHER))
     path = tree / "kernels/cumprod/blocked_scan.py"
     path.write_text(path.read_text() + "\n# changed\n")
     assert {each.standing for each in chart(tree).models} == {"recorded, stale", "live, stale"}
@@ -138,30 +137,30 @@ def test_a_stale_model_is_stale_again_where_the_tree_changes(replayed_square: Pa
 def test_a_model_whose_newest_result_is_bad_does_not_show_an_older_number(
     replayed_square: Path, tree: Path, outcome: str
 ) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
-    live(replayed_square, 2, "b", both(on_gpu(H200), with_outcome(outcome)))
-    (mine,) = [each for each in chart(tree).models if each.gpu == H200]
+    live(replayed_square, 1, "a", on_gpu(OTHER))
+    live(replayed_square, 2, "b", both(on_gpu(OTHER), with_outcome(outcome)))
+    (mine,) = [each for each in chart(tree).models if each.gpu == OTHER]
     assert (mine.outcome, mine.gap, mine.summaries) == (outcome, outcome.replace("_", " "), {})
 
 
 @pytest.mark.parametrize("outcome", ["planned", "skipped"])
 def test_what_was_not_tried_hides_nothing(replayed_square: Path, tree: Path, outcome: str) -> None:
-    older = live(replayed_square, 1, "a", on_gpu(H200))
-    live(replayed_square, 2, "b", both(on_gpu(H200), with_outcome(outcome)))
-    assert [each.run for each in chart(tree).models if each.gpu == H200] == [older.name]
+    older = live(replayed_square, 1, "a", on_gpu(OTHER))
+    live(replayed_square, 2, "b", both(on_gpu(OTHER), with_outcome(outcome)))
+    assert [each.run for each in chart(tree).models if each.gpu == OTHER] == [older.name]
 
 
 def test_other_clock_control_and_other_workloads_are_left_out_with_the_reason(
     replayed_square: Path, tree: Path
 ) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
-    clocks = live(replayed_square, 2, "b", both(on_gpu(B200), with_clocks("base")))
+    live(replayed_square, 1, "a", on_gpu(OTHER))
+    clocks = live(replayed_square, 2, "b", both(on_gpu(THIRD), with_clocks("base")))
     load = live(replayed_square, 3, "c", both(on_gpu("NVIDIA A100"), with_digest("workload square", "0" * 64)))
     found = chart(tree)
-    assert [each.gpu for each in found.models] == [H100, H200]
+    assert [each.gpu for each in found.models] == sorted([RECORDED, OTHER])
     assert found.left_out == [
         f"NVIDIA A100: {load.name} measured another square than the tree's",
-        f"{B200}: {clocks.name} measured under clock control base and cache control all",
+        f"{THIRD}: {clocks.name} measured under clock control base and cache control all",
     ]
 
 
@@ -170,7 +169,7 @@ def test_recordings_are_read_by_the_command_and_named_by_the_index(stallgate: St
     assert done.returncode == 0, done.stderr
     (found,) = [each for each in json.loads(done.stdout)["cases"] if each["case"] == SQUARE.name]
     (mine,) = found["models"]
-    assert (mine["gpu"], mine["kind"], mine["run"]) == (H100, "recorded", "recorded/h100_sxm/cumprod")
+    assert (mine["gpu"], mine["kind"], mine["run"]) == (RECORDED, "recorded", committed().name)
     assert list(mine["metrics"]) == METRICS
     assert all(value["state"] == "measured" for value in mine["metrics"].values())
     project = load_project(tree)
@@ -178,22 +177,22 @@ def test_recordings_are_read_by_the_command_and_named_by_the_index(stallgate: St
 
 
 def test_a_recording_that_no_run_replays_is_named_in_the_index(replayed_square: Path, tree: Path) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
-    live(replayed_square, 2, "b", on_gpu(B200))
+    live(replayed_square, 1, "a", on_gpu(OTHER))
+    live(replayed_square, 2, "b", on_gpu(THIRD))
     for path in replayed_square.iterdir():
         if path.is_file():
             path.unlink()
     (told,) = chart(tree).left_out
-    assert told.startswith(f"{H100}: no run here replays the recording of 2026-")
+    assert told.startswith(f"{RECORDED}: no run here replays the recording of {committed().run.created[:10]}")
     assert "`stallgate show models cumprod/blocked_scan` reads it" in told
-    assert [each.gpu for each in chart(tree, with_recordings=True).models] == [B200, H100, H200]
+    assert [each.gpu for each in chart(tree, with_recordings=True).models] == sorted([THIRD, RECORDED, OTHER])
     assert html.escape("no run here replays") in write_index(load_project(tree)).read_text()
 
 
 def test_the_terminal_and_the_index_have_the_same_numbers(
     stallgate: Stallgate, replayed_square: Path, tree: Path
 ) -> None:
-    longer(live(replayed_square, 1, "a", both(on_gpu(H200), with_environment(driver="600.1"))), 0.5)
+    longer(live(replayed_square, 1, "a", both(on_gpu(OTHER), with_environment(driver="600.1"))), 0.5)
     done = stallgate("show", "models", "cumprod", COLUMNS="80")
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -202,7 +201,7 @@ def test_the_terminal_and_the_index_have_the_same_numbers(
     section = section[: section.index("</section>")]
     rows = re.findall(r"<tr><th scope=\"row\">square.*?</tr>", section, re.DOTALL)
     cells = [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>([^<]*)</td>", row)] for row in rows]
-    assert [row[0] for row in cells] == [H100, H200]
+    assert [row[0] for row in cells] == sorted([RECORDED, OTHER])
     for row in cells:
         for text in row[1:5]:
             assert text in done.stdout
@@ -230,7 +229,7 @@ def test_of_many_models_no_value_is_broken_in_a_narrow_terminal(
 
 
 def test_the_figure_has_a_mark_of_every_value_and_no_line_between_models(replayed_square: Path, tree: Path) -> None:
-    live(replayed_square, 1, "a", on_gpu(H200))
+    live(replayed_square, 1, "a", on_gpu(OTHER))
     project, found = load_project(tree), chart(tree)
     sheet = models_figure("title", project, [found])
     hovers = {mark.hover for mark in sheet.marks if getattr(mark, "hover", "")}
@@ -255,7 +254,7 @@ def test_of_many_runs_only_the_chosen_are_opened(
     made = make_runs(replayed_square, 60)
     for number, folder in enumerate(made):
         run = json.loads((folder / "run.json").read_text())
-        on_gpu((H100, H200, B200)[number % 3])(run)
+        on_gpu((RECORDED, OTHER, THIRD)[number % 3])(run)
         (folder / "run.json").write_text(json.dumps(run))
     project = load_project(tree)
     stored = stored_runs(Store(project.reports), METRICS)
@@ -265,7 +264,7 @@ def test_of_many_runs_only_the_chosen_are_opened(
     cases = [*cases_of(project, "cumprod", "blocked_scan"), *cases_of(project, "cumprod", "copy_roof")]
     found = over_models(project, stored, cases, with_recordings=False)
     assert len(found) == 2
-    assert {each.gpu for one in found for each in one.models} == {H100, H200, B200}
+    assert {each.gpu for one in found for each in one.models} == {RECORDED, OTHER, THIRD}
     assert len(opened) == len(set(opened)) == 3
 
 
@@ -306,7 +305,7 @@ def _drawn_run(drawn: random.Random, project: Project, number: int) -> StoredRun
     workload = project.problems["cumprod"].workloads["square"]
     circumstances = Circumstances(
         conditions=Conditions(
-            gpu=drawn.choice([H100, H200, B200, None]),
+            gpu=drawn.choice([RECORDED, OTHER, THIRD, None]),
             device=drawn.randrange(2),
             clock_control=drawn.choice(["none", "base"]),
             cache_control="all",

@@ -29,6 +29,7 @@ from stallgate.project.held_rules import parse_pattern
 from stallgate.project.load import Project, load_project
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, Stallgate
+from tests.recordings import committed
 
 CODE = (ROOT / "kernels/cumprod/blocked_scan.py").read_text()
 
@@ -181,7 +182,7 @@ def test_every_shipped_stage_has_rules_that_are_held(repository: Project) -> Non
 
 @cache
 def recording_of_cumprod() -> ReadRun:
-    return read_run(load_project(ROOT), ROOT / "reports/recorded/h100_sxm/cumprod", only_judge=True)
+    return read_run(load_project(ROOT), committed().folder, only_judge=True)
 
 
 def recorded(variant: str) -> VersionReadings:

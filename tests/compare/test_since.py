@@ -21,8 +21,9 @@ from stallgate.render.changes import MOST_CHANGES, changes_of
 from stallgate.render.summary import summary
 from stallgate.runs.folder import create_folder, load
 from stallgate.runs.recording import find_recordings, replay
-from tests.compare.earlier import earlier
+from tests.compare.earlier import EARLIER, earlier
 from tests.conftest import copy_tree
+from tests.recordings import OTHER, committed
 
 SLOWER = {"duration": 1.1, "roof_fraction": 1 / 1.1}
 
@@ -61,7 +62,7 @@ def since(measured: tuple[Project, JudgedRun], **changes: Any) -> ChangesSinceLa
 
 
 def live(**changes: Any) -> dict[str, Any]:
-    return {"kind": "live", "origins": {}, "created": "2026-12-24T12:00:00Z", **changes}
+    return {"kind": "live", "origins": {}, "created": "2036-12-24T12:00:00Z", **changes}
 
 
 def on_gpu(name: str) -> Callable[[Any], None]:
@@ -96,10 +97,10 @@ def test_words_and_noise_are_those_of_compare(measured: Any, before: Callable[..
 def test_the_newest_earlier_run_that_can_be_compared_is_the_base(measured: Any, before: Callable[..., Path]) -> None:
     before(18)
     wanted = before(19)
-    before(20, change=on_gpu("NVIDIA H200"))
+    before(20, change=on_gpu(OTHER))
     (before(21) / "metrics.csv").write_text("damaged")
     before(22, change=lambda run: run["cases"].clear())
-    before(30)  # later than the recording
+    before(30, change=lambda run: run.update(created="2036-11-30T09:00:00Z"))  # later than the recording
     assert since(measured).base == wanted.name
 
 
@@ -117,7 +118,7 @@ def test_a_live_run_without_an_earlier_one_is_held_against_the_recording(measure
         found = since(measured, **live())
     finally:
         hidden.rename(result.folder)
-    assert found.base == "recorded/h100_sxm/cumprod"
+    assert found.base == committed().name
     assert {change.word for _, change in found.changes} == {"same"}
 
 
@@ -134,7 +135,7 @@ def test_a_first_run_has_nothing_to_compare_with(measured: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (on_gpu("NVIDIA H200"), "different GPU: NVIDIA H200 and NVIDIA H100 80GB HBM3"),
+        (on_gpu(OTHER), f"different GPU: {OTHER} and {committed().gpu}"),
         (lambda run: run["settings"].update(clock_control="base"), "different clock control: base and none"),
         (lambda run: run["settings"].update(cache_control="none"), "different cache control: none and all"),
         (lambda run: run["cases"].pop(1), "only in the run after"),
@@ -160,15 +161,14 @@ def test_a_run_without_its_table_is_named_too(
     harm(folder / "metrics.csv")
     why = f"its metrics.csv is missing or damaged, and `stallgate report {folder.name}` writes it"
     assert since(measured).because == f"{folder.name} is not comparable: {why}"
-    assert since(measured, **live(created="2026-11-29T00:00:00Z")).base, "what can be read is compared"
+    assert since(measured, **live()).base, "what can be read is compared"
 
 
 def test_a_case_that_its_table_lacks_is_not_compared(measured: Any, before: Callable[..., Path]) -> None:
     table = before(20) / "metrics.csv"
     table.write_text("\n".join(line for line in table.read_text().splitlines() if "blocked_scan" not in line) + "\n")
-    assert (
-        since(measured).because == "20261120-090000-cumprod is not comparable: a damaged ncu report in the run before"
-    )
+    why = "a damaged ncu report in the run before"
+    assert since(measured).because == f"{EARLIER}1120-090000-cumprod is not comparable: {why}"
 
 
 def test_a_run_without_numbers_is_compared_with_nothing(measured: Any, before: Callable[..., Path]) -> None:

@@ -24,6 +24,7 @@ from stallgate.render.terminal_compare import show_comparison as show
 from tests.conftest import Stallgate
 from tests.judge.judging import case, run_of
 from tests.judge.judging import summary as samples
+from tests.recordings import OTHER, committed
 
 ABSENT = samples(state="absent")
 SETTINGS = Settings(samples=3, timeout_s=1, clock_control="none", cache_control="all", metrics=[])
@@ -458,7 +459,7 @@ def test_two_replays_of_a_recording_are_the_same(stallgate: Stallgate, replayed:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "different GPU: NVIDIA H100 80GB HBM3 and NVIDIA H200"),
+        (committed().gpu, OTHER, f"different GPU: {committed().gpu} and {OTHER}"),
         ('"clock_control": "none"', '"clock_control": "base"', "different clock control: none and base"),
     ],
 )

@@ -28,6 +28,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.runs.folder import load
 from stallgate.runs.report_blocks import taken_apart
 from tests.conftest import ROOT
+from tests.recordings import committed
 
 LAUNCHES = 8
 """Of the recorded ones, those that are mutated: enough for several kernels, and little to read."""
@@ -147,10 +148,9 @@ def _blank(report: bytearray, chance: random.Random) -> None:
 
 
 def main(count: int, first: int, say: Callable[[str], None]) -> int:
-    (recording,) = (ROOT / "reports" / "recorded").glob("h100_sxm/cumprod")
     told: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        fuzz = Fuzz(recording, Path(folder))
+        fuzz = Fuzz(committed().folder, Path(folder))
         for seed in range(first, first + count):
             try:
                 told[fuzz.trial(seed)] += 1

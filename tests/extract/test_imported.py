@@ -42,6 +42,7 @@ from tests.cli.test_failures import said
 from tests.conftest import Stallgate, environment
 from tests.extract.fuzz import beginning
 from tests.extract.patching import patched, recorded_report, repeated
+from tests.recordings import committed
 
 
 @pytest.fixture
@@ -354,7 +355,7 @@ def test_2000_launches_are_read_in_parts(recording: Path, tmp_path: Path, stallg
     run = load((tree / "reports/latest").resolve())
     identities = [result.identity for result in run.cases if result.identity is not None]
     assert sum(identity.launches for identity in identities if identity.kind == "launches") == 2000
-    assert {identity.device for identity in identities} == {"NVIDIA H100 80GB HBM3"}
+    assert {identity.device for identity in identities} == {committed().gpu}
 
 
 # --- nothing is made before all is known to be good ---

@@ -25,9 +25,12 @@ from stallgate.model import Attempt, Baseline
 from stallgate.project.digests import file_digest
 from stallgate.project.load import Project, load_project
 from tests.conftest import Stallgate
+from tests.extract.patching import patched
 from tests.judge.judging import TODAY, environment, numbers, read, run_of, summary, usual
+from tests.recordings import committed
 
 FOLDER = "metrics/baselines/h100_sxm"
+"""Of the GPU of the runs that are made up."""
 
 
 @pytest.fixture
@@ -295,7 +298,7 @@ def test_a_run_and_its_own_recording_are_one_measurement(
     assert "both runs hold the same ncu reports" in compared.stdout
 
 
-@pytest.mark.parametrize("change", [lambda old: old + bytes(16), lambda old: old.replace(b"Xeon(R)", b"Xeon(1)")])
+@pytest.mark.parametrize("change", [lambda old: old + bytes(16), lambda old: patched(old, {"127.0.0.1": "127.0.0.2"})])
 def test_what_ncu_read_makes_a_measurement_not_the_bytes_of_its_report(
     stallgate: Stallgate, tree: Path, recording: Path, repeated: list[str], change: Callable[[bytes], bytes]
 ) -> None:
@@ -310,8 +313,9 @@ def test_accepted_numbers_are_gated_by(
 ) -> None:
     done = own_process("baseline", *repeated)
     assert done.returncode == 0, done.stderr
-    assert f"baseline: {FOLDER}/cumprod.json" in done.stdout
-    path = tree / FOLDER / "cumprod.json"
+    name = f"metrics/baselines/{committed().card.name}/cumprod.json"
+    assert f"baseline: {name}" in done.stdout
+    path = tree / name
     assert path.stat().st_size < 8000
     same = evaluate(load_project(tree), tree / "reports/run1", ["advanced_memory"], only_judge=True)
     assert same.judgement.exit_status == 0
@@ -328,7 +332,7 @@ def test_accepted_numbers_are_gated_by(
 
 
 def test_a_replay_is_no_repeated_run(stallgate: Stallgate, tree: Path) -> None:
-    recorded = "reports/recorded/h100_sxm/cumprod"
+    recorded = committed().path
     done = stallgate("baseline", recorded, str(tree / recorded), f"{recorded}/../cumprod")
     assert done.returncode == 2
     assert "got 1" in done.stderr

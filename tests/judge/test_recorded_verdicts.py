@@ -11,8 +11,7 @@ from stallgate.model import Verdict
 from stallgate.project.load import Project, load_project
 from tests.conftest import ROOT
 from tests.judge.judging import TODAY, with_judged
-
-RECORDING = ROOT / "reports/recorded/h100_sxm/cumprod"
+from tests.recordings import committed
 
 JUDGED = {
     "grid_and_parallel": ["square", "page"],
@@ -32,7 +31,7 @@ def project() -> Project:
 
 @pytest.fixture(scope="module")
 def recorded(project: Project) -> ReadRun:
-    return read_run(project, RECORDING, only_judge=True)
+    return read_run(project, committed().folder, only_judge=True)
 
 
 def strict(project: Project) -> Project:

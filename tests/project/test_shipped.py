@@ -16,6 +16,7 @@ from stallgate.project.shipped import shipped_yardsticks, yardstick_folders
 from stallgate.project.yardsticks import read_catalogue
 from tests.conftest import ROOT
 from tests.installed import Installed, installed
+from tests.recordings import committed
 
 __all__ = ["installed"]
 
@@ -199,7 +200,7 @@ def test_from_the_wheel_a_project_without_yardsticks_is_planned_and_judged(insta
 
     assert stallgate("plan").returncode == 0
     assert stallgate("metrics").returncode == 0
-    judged = stallgate("gate", "reports/recorded/h100_sxm/cumprod", "--stage", "streaming")
+    judged = stallgate("gate", committed().path, "--stage", "streaming")
     assert judged.returncode == 0, judged.stderr
-    refused = stallgate("gate", "reports/recorded/h100_sxm/cumprod", "--stage", "streming")
+    refused = stallgate("gate", committed().path, "--stage", "streming")
     assert "did you mean streaming?" in refused.stderr

@@ -24,6 +24,7 @@ from stallgate.project.space import (
 )
 from stallgate.project.tunables import CannotRead, autotuned_configurations, is_taken, keyword_defaults
 from tests.conftest import ROOT
+from tests.recordings import committed
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_without_a_space_or_with_one_that_the_variant_does_not_take_there_is_a_h
 
 def test_the_spaces_of_this_repository_are_large_enough_and_taken() -> None:
     project = load_project(ROOT)
-    card = next(spec for spec in project.gpu_specs.values() if "NVIDIA H100 80GB HBM3" in spec.device_names)
+    card = committed().card
     for problem, name, least in (("cumprod", "blocked_scan", 96), ("matmul", "tiled", 200)):
         space = space_of(project.root, project.problems[problem].variants[name], None)
         kept = [each for each in all_configurations(space) if broken_constraint(space, each, card) is None]

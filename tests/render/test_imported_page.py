@@ -8,13 +8,15 @@ from pathlib import Path
 from stallgate.runs.folder import load
 from tests.conftest import Stallgate
 from tests.extract.patching import launches_of, patched, recorded_report
+from tests.recordings import committed, made_up_name
 
 
 def test_imported_kernels_have_their_names_and_their_gpus(stallgate: Stallgate, tree: Path, recording: Path) -> None:
     names = {"stallgate/cumprod/": "training/the step/", "_blocked_scan_kernel": "_Blocked_Scan_Kernel"}
     report = patched(recorded_report(recording), names)
     (tree / "one.ncu-rep").write_bytes(report)
-    gpu, other = "NVIDIA H100 80GB HBM3", "NVIDIA Q900 80GB HBM3"
+    gpu = committed().gpu
+    other = made_up_name(gpu)
     (tree / "two.ncu-rep").write_bytes(patched(report, {gpu: other}))
     done = stallgate("import", "one.ncu-rep", "two.ncu-rep")
     said = " ".join(done.stdout.split())

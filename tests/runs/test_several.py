@@ -15,11 +15,13 @@ from stallgate.errors import BrokenFile
 from stallgate.runs.conditions import Conditions, conditions, provenance, unreplayed
 from stallgate.runs.folder import load
 from tests.conftest import ROOT, Stallgate
+from tests.recordings import committed
 from tests.second_problem import FIRST, SECOND, add_problem, change_run, on_gpu
 
 Latest = Callable[[str], Any]
 
 A100 = "NVIDIA A100-SXM4-80GB"
+GPU, RECORDED = committed().gpu, f"reports/recorded/{committed().card.name}"
 
 
 def words(text: str) -> str:
@@ -48,7 +50,7 @@ def test_all_recordings_are_replayed_into_one_run(stallgate: Stallgate, tree: Pa
     assert "RECORDED, nothing was measured here." in done.stdout
     run, folder = latest("run.json"), tree / "reports" / "latest"
     assert {name: found["path"] for name, found in run["origins"].items()} == {
-        name: f"reports/recorded/h100_sxm/{name}" for name in (FIRST, SECOND)
+        name: f"{RECORDED}/{name}" for name in (FIRST, SECOND)
     }
     assert {case["outcome"] for case in run["cases"]} == {"profiled"}
     assert set(run["subjects"]) == {FIRST, SECOND}
@@ -61,14 +63,14 @@ def test_all_recordings_are_replayed_into_one_run(stallgate: Stallgate, tree: Pa
     for problem in (FIRST, SECOND):
         assert f"<h3>{problem}</h3>" in page
         assert f"<strong>{problem}/blocked_scan</strong>" in page
-        assert f"reports/recorded/h100_sxm/{problem}" in page
+        assert f"{RECORDED}/{problem}" in page
 
 
 def test_named_problems_only(stallgate: Stallgate, tree: Path, latest: Latest) -> None:
     add_problem(tree)
     done = stallgate("profile", SECOND)
     assert done.returncode == 0, done.stderr
-    assert "RECORDED: measured on NVIDIA H100" in done.stdout
+    assert f"RECORDED: measured on {GPU}" in done.stdout
     run = latest("run.json")
     assert list(run["origins"]) == [SECOND]
     assert {case["case"]["problem"] for case in run["cases"]} == {SECOND}
@@ -173,11 +175,11 @@ def test_conditions_are_those_of_each_problem(unlike: Path) -> None:
     run = load(unlike)
     found = {result.case.problem: conditions(run, result) for result in run.cases}
     assert found == {
-        FIRST: Conditions("NVIDIA H100 80GB HBM3", 0, "none", "all"),
+        FIRST: Conditions(GPU, 0, "none", "all"),
         SECOND: Conditions(A100, 0, "base", "all"),
     }
     assert A100 in provenance(run)
-    assert "NVIDIA H100" in provenance(run)
+    assert GPU in provenance(run)
     assert unreplayed(run) == []
 
 
@@ -187,25 +189,25 @@ def test_the_pages_show_each_place(unlike: Path, latest: Latest) -> None:
     assert A100 in second
     assert "clock control base" in second
     assert "b" * 40 in second
-    assert "NVIDIA H100" not in second
+    assert GPU not in second
     index = (unlike.parent / "index.html").read_text()
-    assert f"{A100}, NVIDIA H100 80GB HBM3" in index
+    assert f"{A100}, {GPU}" in index
     assert "replays 2026-11-01 00:00" in index
     assert latest("verdicts.json")["gpu_spec"] is None
 
 
 def test_comparing_holds_each_problem_to_its_own_conditions(stallgate: Stallgate, unlike: Path, tree: Path) -> None:
-    on_h100 = tree / "reports" / "h100"
-    shutil.copytree(recording_of(tree, FIRST), on_h100)
-    found = json.loads(stallgate("compare", str(on_h100), str(unlike), "--json").stdout)
+    alike = tree / "reports" / "alike"
+    shutil.copytree(recording_of(tree, FIRST), alike)
+    found = json.loads(stallgate("compare", str(alike), str(unlike), "--json").stdout)
     assert not found["obstacles"]
-    shutil.rmtree(on_h100)
-    shutil.copytree(recording_of(tree, SECOND), on_h100)
-    change_run(on_h100, on_gpu("NVIDIA H100 80GB HBM3"))
-    change_run(on_h100, lambda run: run["settings"].update(clock_control="none"))
-    done = stallgate("compare", str(on_h100), str(unlike), "--json")
+    shutil.rmtree(alike)
+    shutil.copytree(recording_of(tree, SECOND), alike)
+    change_run(alike, on_gpu(GPU))
+    change_run(alike, lambda run: run["settings"].update(clock_control="none"))
+    done = stallgate("compare", str(alike), str(unlike), "--json")
     assert done.returncode == 3
-    assert f"different GPU: NVIDIA H100 80GB HBM3 and {A100}" in words(done.stderr)
+    assert f"different GPU: {GPU} and {A100}" in words(done.stderr)
 
 
 def test_a_comparison_names_the_problem_of_a_variant(stallgate: Stallgate, unlike: Path) -> None:
@@ -297,8 +299,8 @@ def test_doctor_tells_which_problem_is_recorded_where(stallgate: Stallgate, tree
     add_problem(tree)
     change_run(recording_of(tree, SECOND), on_gpu(A100))
     said = words(stallgate("doctor").stdout)
-    assert f"{FIRST} on NVIDIA H100 80GB HBM3: reports/recorded/h100_sxm/{FIRST} is of the code that is here" in said
-    assert f"{SECOND} on {A100}: reports/recorded/h100_sxm/{SECOND} is of the code that is here" in said
+    assert f"{FIRST} on {GPU}: {RECORDED}/{FIRST} is of the code that is here" in said
+    assert f"{SECOND} on {A100}: {RECORDED}/{SECOND} is of the code that is here" in said
 
 
 def test_doctor_tells_which_problem_has_none_and_which_is_stale(stallgate: Stallgate, tree: Path) -> None:
@@ -308,7 +310,7 @@ def test_doctor_tells_which_problem_has_none_and_which_is_stale(stallgate: Stall
     said = words(stallgate("doctor").stdout)
     assert f"{SECOND} has no recording" in said
     assert f"stallgate profile {SECOND} --record" in said
-    assert f"{FIRST} on NVIDIA H100 80GB HBM3: reports/recorded/h100_sxm/{FIRST} is stale" in said
+    assert f"{FIRST} on {GPU}: {RECORDED}/{FIRST} is stale" in said
 
 
 def test_doctor_tells_what_a_recording_lacks(stallgate: Stallgate, tree: Path) -> None:
@@ -324,15 +326,15 @@ def test_each_problem_is_measured_and_recorded_by_itself(
     with_ncu: Stallgate, stallgate: Stallgate, tree: Path, tmp_path: Path, latest: Latest
 ) -> None:
     add_problem(tree)
-    kept = shutil.copytree(tree / "reports" / "recorded" / "h100_sxm", tmp_path / "kept")
+    kept = shutil.copytree(tree / RECORDED, tmp_path / "kept")
     shutil.rmtree(tree / "reports" / "recorded")
-    done = with_ncu("profile", "--record", FAKE_NCU_RECORDING=str(kept / FIRST), FAKE_GPU_NAME="NVIDIA H100 80GB HBM3")
+    done = with_ncu("profile", "--record", FAKE_NCU_RECORDING=str(kept / FIRST), FAKE_GPU_NAME=GPU)
     assert done.returncode == 0, done.stderr
     run = latest("run.json")
     measured = {(found["attempt"], found["case"]["problem"]) for found in run["cases"]}
     assert len(measured) == len(run["attempts"]) == 2, "a process for each problem"
     for problem in (FIRST, SECOND):
-        assert f"recorded: reports/recorded/h100_sxm/{problem}" in done.stderr
+        assert f"recorded: {RECORDED}/{problem}" in done.stderr
         recorded = load(recording_of(tree, problem))
         assert list(recorded.subjects) == [problem]
         assert len(recorded.attempts) == 1

@@ -19,9 +19,10 @@ from stallgate.project.load import load_project
 from stallgate.runs.bench import Bench, BenchRow, Entry
 from tests.agent.check.test_check import _Quiet
 from tests.conftest import ROOT
+from tests.recordings import committed
 
-RECORDING = ROOT / "reports/recorded/h100_sxm/cumprod"
-GPU = Device(0, "GPU-0", "NVIDIA H100 80GB HBM3", "580", "9.0", 80000.0, 80000.0)
+RECORDING = committed().folder
+GPU = Device(0, "GPU-0", committed().gpu, "580", "9.0", 80000.0, 80000.0)
 TIMES = {"copy_roof": 2850.0, "naive_serial": 21400.0, "blocked_scan": 2850.0, "two_pass_scan": 4220.0}
 """Microseconds of a call on `square`, as its kernels take them in the recording."""
 

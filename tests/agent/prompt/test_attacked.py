@@ -18,11 +18,14 @@ from stallgate.model import CaseResult
 from stallgate.project.digests import configuration_key, tunables_digest
 from stallgate.project.load import load_project
 from tests.agent.prompt.taken_apart import TITLES, by_title, taken_apart
-from tests.compare.earlier import earlier
+from tests.compare.earlier import EARLIER, earlier
 from tests.conftest import Stallgate, command_line
 from tests.extract.patching import launches_of, patched, recorded_report
+from tests.recordings import median_of, milliseconds
 
 # --- text that is not ours --------------------------------------------------------------------------------------------
+
+SCAN = "cumprod/blocked_scan/square"
 
 HOSTILE = st.text(st.sampled_from("`~#-*+=|<>1.) \n\r\t\f\x00\x85\u2028é日\ud800a\\"), max_size=40)
 
@@ -224,8 +227,9 @@ def test_configurations_of_the_run_are_told_with_their_effect(tree: Path, record
     project = load_project(tree)
     result = with_configurations(evaluate(project, recording, []), {"a": {"num_warps": 8}, "b": {"num_warps": 2}})
     words = by_title(prompt_of(project, "cumprod/blocked_scan", run=result).text)["What has been tried"].words
-    assert "configuration `a` (num_warps 8): 2.837 ms (0.99 of the roof) on `square`" in words
-    assert "configuration `b` (num_warps 2): 2.837 ms" in words
+    time, roof = milliseconds(median_of(SCAN)), median_of(SCAN, "roof_fraction")
+    assert f"configuration `a` (num_warps 8): {time} ({roof:.3g} of the roof) on `square`" in words
+    assert f"configuration `b` (num_warps 2): {time}" in words
 
 
 def with_configurations(result: JudgedRun, configurations: dict[str, dict[str, Any]]) -> JudgedRun:
@@ -257,11 +261,13 @@ def test_earlier_runs_are_told_with_their_effect(stallgate: Stallgate, tree: Pat
     earlier(replayed_square, 1, {"duration": 1.1})
     prose = by_title(prompt_of(project, "cumprod/blocked_scan", run=result).text)["What has been tried"].prose
     now, third, first = prose[:3]
-    assert "(the run of the readings): on `square` 2.837 ms, -16.7 % against the run before (faster)" in now
+    time = median_of(SCAN)
+    said = f"on `square` {milliseconds(time)}, -16.7 % against the run before (faster)"
+    assert f"(the run of the readings): {said}" in now
     assert "changed: " in now or "the code changed" in now
-    assert "on `square` 3.404 ms, +9.1 % against the run before (slower)" in third
-    assert "2026-11-01" in first
-    assert "on `square` 3.121 ms" in first
+    assert f"on `square` {milliseconds(1.2 * time)}, +9.1 % against the run before (slower)" in third
+    assert f"{EARLIER}-11-01" in first
+    assert f"on `square` {milliseconds(1.1 * time)}" in first
     assert "against" not in first
 
 
@@ -283,11 +289,11 @@ def test_of_several_runs_the_newest_of_the_present_code_counts(
     stallgate: Stallgate, tree: Path, replayed_square: Path
 ) -> None:
     """A later run of other code is passed over."""
-    later = earlier(replayed_square, 1, {}, lambda run: run.update({"created": "2027-01-01T00:00:00Z"}))
+    later = earlier(replayed_square, 1, {}, lambda run: run.update({"created": "2037-01-01T00:00:00Z"}))
     assert prompt_of(load_project(tree), "cumprod/blocked_scan").run == later.name
 
     def other(run: Any) -> None:
-        run["created"] = "2028-01-01T00:00:00Z"
+        run["created"] = "2038-01-01T00:00:00Z"
         run["subjects"]["cumprod"]["digests"]["variant blocked_scan"] = "0" * 64
 
     earlier(replayed_square, 2, {}, other)

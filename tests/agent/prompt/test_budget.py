@@ -18,6 +18,7 @@ from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.project.load import Project, load_project
 from tests.agent.prompt.taken_apart import TITLES, by_title
 from tests.conftest import ROOT, Stallgate
+from tests.recordings import committed
 
 STAYS = {"Role and aim", "Target GPU", "Stage", "What is computed", "Current code", "Task", "Output rules"}
 
@@ -25,7 +26,7 @@ STAYS = {"Role and aim", "Target GPU", "Stage", "What is computed", "Current cod
 @cache
 def read() -> tuple[Project, JudgedRun]:
     project = load_project(ROOT)
-    return project, evaluate(project, ROOT / "reports/recorded/h100_sxm/rmsnorm", [])
+    return project, evaluate(project, committed("rmsnorm").folder, [])
 
 
 def prompt(budget: int | None = None) -> Prompt:

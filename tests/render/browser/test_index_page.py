@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from stallgate.project.load import load_project
 from stallgate.render.index import write_index
-from tests.compare.earlier import earlier
+from tests.compare.earlier import EARLIER, earlier
 from tests.conftest import small_tree
 from tests.render.browser.chromium import looking
 from tests.render.browser.pages import Make
@@ -28,7 +28,7 @@ def index(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.mkdir()
     for name in ("run.json", "metrics.csv", "verdicts.json", "report.html"):
         shutil.copyfile(source / name, run / name)
-    shutil.copyfile(run / "report.html", run / "compare-20261120-090000-cumprod.html")
+    shutil.copyfile(run / "report.html", run / f"compare-{EARLIER}1120-090000-cumprod.html")
     earlier(run, 20, {"duration": 1.2})
     earlier(run, 21, {}, lambda found: found["cases"][1].update(outcome="crashed", reason=HOSTILE))
     damaged = root / "reports" / HOSTILE
@@ -53,6 +53,6 @@ def test_it_reads_well_and_leads_to_every_page_and_hostile_names_are_text(browse
         assert rows.filter(visible=True).count() == 1
         view.page.locator("input[data-filter='runs']").fill("")
         view.page.locator("#runs thead button").first.click()
-        assert rows.first.inner_text().startswith("20261120-090000")
+        assert rows.first.inner_text().startswith(f"{EARLIER}1120-090000")
         assert_the_theme_changes(view)
         assert view.noise == []
