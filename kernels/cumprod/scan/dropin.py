@@ -11,7 +11,7 @@ from .operators import Cumprod, result_of
 from .plan import Plan
 from .private import is_proxy, is_untraced, tell_torchscript
 from .ranges import is_interpreted
-from .shapes import TAKEN
+from .shapes import TAKEN, lines_of
 
 
 def cumprod(
@@ -117,6 +117,7 @@ def multiplied(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Cumulative products: at once if only their values are wanted, else by the operator, which torch knows."""
     if not _needs_gradient(x) and is_untraced(x):
         return Plan.follow(x, dim)
+    lines_of(x.shape, dim)  # refuses a dimension that there is not
     if not x.dim():
         return result_of(Cumprod, x.reshape(1), 0).reshape(())
     return result_of(Cumprod, x, dim % x.dim())
@@ -133,7 +134,7 @@ class ModelNew(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.configuration:
             return products(x, self.dim, **self.configuration)
-        return cumprod(x, self.dim)
+        return multiplied(x, self.dim)
 
 
 tell_torchscript(cumprod, "aten::cumprod")
