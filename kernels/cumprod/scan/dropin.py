@@ -41,7 +41,7 @@ def cumprod(
         return _by_other_names(input, dim, dtype, out, others)
     if type(dim) is not int and isinstance(dim, Integral) and not isinstance(dim, bool):
         dim = int(dim)
-    if type(dim) is not int or not _is_taken(input) or not -max(input.dim(), 1) <= dim < max(input.dim(), 1):
+    if type(dim) is not int or not -(2**63) <= dim < 2**63 or not _is_taken(input):
         return _by_torch(input, dim, dtype, out)
     if dtype is None and out is None and not _is_widened(input):
         return multiplied(input, dim)
@@ -77,9 +77,12 @@ def _is_taken(x: Any) -> bool:
     """Whether the kernels take an input, or torch's compiler stands in for one that they take."""
     if type(x) not in (torch.Tensor, nn.Parameter) and not _stands_in(x):
         return False
-    is_on_gpu = x.is_cuda and torch.version.hip is None
-    is_dense = x.layout is torch.strided and not x.is_nested
-    return (is_on_gpu or (x.is_cpu and is_interpreted())) and is_dense and x.dtype in TAKEN
+    is_there = (x.is_cuda and _IS_NVIDIA) or (x.is_cpu and is_interpreted())
+    return is_there and x.dtype in TAKEN and x.layout is _STRIDED and not x.is_nested
+
+
+_IS_NVIDIA, _STRIDED = torch.version.hip is None, torch.strided
+"""Looked up once: every call asks."""
 
 
 def _stands_in(x: Any) -> bool:
