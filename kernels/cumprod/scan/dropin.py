@@ -11,7 +11,7 @@ from .operators import Cumprod, result_of
 from .plan import Plan
 from .private import is_proxy, is_untraced, tell_torchscript
 from .ranges import is_interpreted
-from .shapes import TAKEN
+from .shapes import TAKEN, lines_of
 
 
 def cumprod(
@@ -41,7 +41,7 @@ def cumprod(
         return _by_other_names(input, dim, dtype, out, others)
     if type(dim) is not int and isinstance(dim, Integral) and not isinstance(dim, bool):
         dim = int(dim)
-    if type(dim) is not int or not _is_taken(input) or not -max(input.dim(), 1) <= dim < max(input.dim(), 1):
+    if type(dim) is not int or not -(2**63) <= dim < 2**63 or not _is_taken(input):
         return _by_torch(input, dim, dtype, out)
     if dtype is None and out is None and not _is_widened(input):
         return multiplied(input, dim)
@@ -77,9 +77,12 @@ def _is_taken(x: Any) -> bool:
     """Whether the kernels take an input, or torch's compiler stands in for one that they take."""
     if type(x) not in (torch.Tensor, nn.Parameter) and not _stands_in(x):
         return False
-    is_on_gpu = x.is_cuda and torch.version.hip is None
-    is_dense = x.layout is torch.strided and not x.is_nested
-    return (is_on_gpu or (x.is_cpu and is_interpreted())) and is_dense and x.dtype in TAKEN
+    is_there = (x.is_cuda and _IS_NVIDIA) or (x.is_cpu and is_interpreted())
+    return is_there and x.dtype in TAKEN and x.layout is _STRIDED and not x.is_nested
+
+
+_IS_NVIDIA, _STRIDED = torch.version.hip is None, torch.strided
+"""Looked up once: every call asks."""
 
 
 def _stands_in(x: Any) -> bool:
@@ -117,6 +120,7 @@ def multiplied(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Cumulative products: at once if only their values are wanted, else by the operator, which torch knows."""
     if not _needs_gradient(x) and is_untraced(x):
         return Plan.follow(x, dim)
+    lines_of(x.shape, dim)  # refuses a dimension that there is not
     if not x.dim():
         return result_of(Cumprod, x.reshape(1), 0).reshape(())
     return result_of(Cumprod, x, dim % x.dim())
@@ -133,7 +137,7 @@ class ModelNew(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.configuration:
             return products(x, self.dim, **self.configuration)
-        return cumprod(x, self.dim)
+        return multiplied(x, self.dim)
 
 
 tell_torchscript(cumprod, "aten::cumprod")

@@ -23,9 +23,9 @@ def _narrow(exact, dtype: tl.constexpr):
 def _scan_floats(x, carry, WIDTH: tl.constexpr):
     """The products of a tile, and the next carry: NaN where the products may be wrong."""
     offsets = tl.arange(0, x.shape[0])
-    if carry == 0:  # it stays 0, unless an infinity or NaN comes along
-        y = x * 0
-        following = tl.sum(y, 0)
+    if carry == 0:  # it stays 0 of one sign or the other, unless an infinity or NaN comes along
+        y = tl.cumprod(x * tl.where(offsets == 0, carry, tl.abs(carry)), 0)
+        following = last_element(y, WIDTH)
     else:
         y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
         following = next_carry(y, WIDTH)
