@@ -410,7 +410,7 @@ def test_how_a_sentence_is_worded_does_not_matter(page: Page) -> None:
 def test_a_page_with_wrong_numbers_is_found(page: Page) -> None:
     """As a reader would see it: in a sentence at the top, and beside a mark of a figure."""
     sentence, number = next(
-        (t, f) for t, f in page.numbers if (f.kind, t.tag) == ("metric", "p") and t.words in page.html
+        (t, f) for t, f in page.numbers if f.kind in ("metric", "roof") and t.tag == "p" and t.words in page.html
     )
     label = next(text for text, found in page.numbers if found.kind == "label")
     beside_its_mark = rf"(<title>{re.escape(str(label.hover))}</title>(?:(?!<title>).)*?>){label.words}(</text>)"
