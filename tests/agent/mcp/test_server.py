@@ -153,7 +153,11 @@ def test_a_client_takes_the_prompt_and_checks_its_answer(tree: Path) -> None:
     honest = (ANSWERS / "good" / "one_kernel.py").read_text()
     cheat = honest.replace("x.movedim(self.dim, -1)", "torch.cumprod(x, self.dim)")
     line = cheat.splitlines().index(next(each for each in cheat.splitlines() if "torch.cumprod(" in each)) + 1
-    drawn = {"workloads": ["tiny"], "drawn": 1, "seed": 7}  # others may be of bfloat16, which the interpreter rounds
+    drawn = {
+        "workloads": ["tiny"],
+        "drawn": 1,
+        "seed": 7,
+    }  # other seeds may draw bfloat16, which the interpreter converts wrongly
     asked = {"stage": "no_regression", "against": "blocked_scan", "right_only": True, **drawn}
     before = contents(tree)
 
