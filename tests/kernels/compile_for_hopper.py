@@ -100,7 +100,10 @@ def _spilled(cubin: bytes) -> int:
 
 
 def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("variant", path)
+    below = [str(path.parent)] if path.name == "__init__.py" else None
+    for stale in [each for each in sys.modules if each.startswith("variant.")]:
+        del sys.modules[stale]
+    spec = importlib.util.spec_from_file_location("variant", path, submodule_search_locations=below)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -113,9 +116,10 @@ def recorded(path: Path) -> tuple[ModuleType, list[dict[str, Any]]]:
     """A variant whose launches are compiled and noted instead, and the list of them."""
     launches: list[dict[str, Any]] = []
     module = _load(path)
-    for name, value in vars(module).copy().items():
-        if isinstance(value, JITFunction) and name.endswith("_kernel"):
-            setattr(module, name, Recorder(value, launches))
+    for each in [module, *(each for name, each in sys.modules.items() if name.startswith("variant."))]:
+        for name, value in vars(each).copy().items():
+            if isinstance(value, JITFunction) and name.endswith("_kernel"):
+                setattr(each, name, Recorder(value, launches))
     return module, launches
 
 
@@ -134,7 +138,9 @@ def _compiled(path: Path, case: list[Any]) -> list[dict[str, Any]]:
 def main(folder: str, cases: str) -> None:
     results = {}
     for variant, wanted in json.loads(cases).items():
-        results[variant] = [_compiled(Path(folder) / f"{variant}.py", case) for case in wanted]
+        package = Path(folder) / variant / "__init__.py"
+        path = package if package.exists() else Path(folder) / f"{variant}.py"
+        results[variant] = [_compiled(path, case) for case in wanted]
     print(json.dumps(results))
 
 

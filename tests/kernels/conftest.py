@@ -28,13 +28,18 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
 
 @cache
 def load(name: str, problem: str = "cumprod") -> ModuleType:
-    """A file of a problem, loaded by path as the measuring child does."""
-    return load_file(KERNELS.parent / problem / f"{name}.py", f"{problem}_{name}")
+    """A variant of a problem, in one file or a package, loaded by path as the measuring child does."""
+    folder = KERNELS.parent / problem
+    package = folder / name / "__init__.py"
+    return load_file(package if package.exists() else folder / f"{name}.py", f"{problem}_{name}")
 
 
 def load_file(path: Path, name: str) -> ModuleType:
-    """The module of a file, under a name of its own."""
-    spec = importlib.util.spec_from_file_location(name, path)
+    """The module of a file, or the package of an `__init__.py`, under a name of its own."""
+    below = [str(path.parent)] if path.name == "__init__.py" else None
+    for stale in [each for each in sys.modules if each.startswith(f"{name}.")]:
+        del sys.modules[stale]
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=below)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""Runs the gradient of adaptive_scan and its recurrences on a CUDA device, and says which of their results are wrong.
+"""Runs the gradient of scan and its recurrences on a CUDA device, and says which of their results are wrong.
 
 A program of its own because the other kernel tests make triton interpret. Prints a line for each case that is wrong;
 its exit status is 1 if there is one.
@@ -131,13 +131,13 @@ LONG = [(2**24, 1, torch.float32), (2**23, 2, torch.float64), (2**20, 64, torch.
 def faults(parts: int, part: int) -> list[str]:
     """A line for each case that comes out wrong, of one of several parts of the cases."""
     torch.manual_seed(1)
-    variant = load("adaptive_scan")
+    variant = load("scan")
     found = {name: told(fault, variant, x, g, dim) for name, x, g, dim in islice(cases(), part, None, parts)}
     for n, columns, dtype in islice(LONG, part, None, parts):
         found[f"{dtype} {n} x {columns}"] = told(long_fault, variant, n, columns, dtype)
     if part == parts - 1:
         found["more than 2**31 elements"] = told(beyond_32_bits, variant)
-    return [f"adaptive_scan: {name}: {what}" for name, what in found.items() if what]
+    return [f"scan: {name}: {what}" for name, what in found.items() if what]
 
 
 def main() -> int:

@@ -27,7 +27,9 @@ Case = tuple[str, torch.Tensor, int]
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", KERNELS / f"{name}.py")
+    package = KERNELS / name / "__init__.py"
+    path, below = (package, [str(package.parent)]) if package.exists() else (KERNELS / f"{name}.py", None)
+    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", path, submodule_search_locations=below)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -98,13 +100,14 @@ def _vanishing() -> Iterator[Case]:
 
 TILES: dict[str, int | str] = {"form": "tiles", "BLOCK": 256, "COLUMNS": 8, "num_warps": 1, "registers": 128}
 FORMS: dict[str, dict[str, dict[str, int | str]]] = {
-    "adaptive_scan": {
+    name: {
         "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4, "num_stages": 3},
         "tiles": {**TILES, "LINES": 8, "WINDOW": 16},
         "tiles without carriers": {**TILES, "LINES": 0, "WINDOW": 1},
         "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
         "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
     }
+    for name in ("scan", "adaptive_scan")
 }
 """Forms that a variant takes when told to, beside the one that it chooses."""
 
@@ -198,7 +201,7 @@ def beyond_32_bits(variant: ModuleType) -> str:
     line = torch.ones(2**31 + 1001, dtype=torch.float16, device="cuda")
     end = ratios((3000,), 0, torch.float16, seed=16)
     line[-3000:] = end.cuda()
-    if variant.__name__ == "cumprod_adaptive_scan":  # others take seconds for one sequence
+    if variant.__name__ in ("cumprod_scan", "cumprod_adaptive_scan"):  # others take seconds for one sequence
         got = variant.ModelNew(0)(line)
         found = verdict(got[-3000:].contiguous(), end, 0, tolerance(end, 0))
         if found or not bool((got[:-3000] == 1).all()):

@@ -62,12 +62,12 @@ WANTED = {
     "blocked_scan": [*staged(1, 4), *cases(SMALL)],
     "two_pass_scan": DEFAULT + cases(SMALL),
     **dict.fromkeys(("naive_serial", "copy_roof"), DEFAULT + cases({})),
-    "adaptive_scan": SCANNED + GRADIENTS,
+    "scan": SCANNED + GRADIENTS,
 }
 IN_FULL = {
     "blocked_scan": [*staged(2, 3), *cases({})],
     "two_pass_scan": cases({}),
-    "adaptive_scan": [[[8, 65536, 256], 1, "float32", {}]],
+    "scan": [[[8, 65536, 256], 1, "float32", {}]],
 }
 """What is compiled in the night: tiles as they are launched."""
 
@@ -138,7 +138,7 @@ def test_everything_compiles_as_it_is_launched() -> None:
     assert {variant: [len(launches) for launches in compiled[variant]] for variant in IN_FULL} == {
         "blocked_scan": [1] * (2 + len(cases({}))),
         "two_pass_scan": [3] * len(cases({})),
-        "adaptive_scan": [1],
+        "scan": [1],
     }
     for stages, launches in zip((2, 3), compiled["blocked_scan"], strict=False):
         assert_loads_whole_vectors_ahead(launches[0], stages)
@@ -153,14 +153,14 @@ def test_the_copy_moves_whole_vectors(compiled: Compiled) -> None:
 
 @pytest.fixture
 def forms(compiled: Compiled) -> list[dict[str, Any]]:
-    """adaptive_scan's launch of each shape that is scanned."""
-    return [launch for launches in compiled["adaptive_scan"][: len(SCANNED)] for launch in launches]
+    """scan's launch of each shape that is scanned."""
+    return [launch for launches in compiled["scan"][: len(SCANNED)] for launch in launches]
 
 
 @pytest.fixture
 def gradients(compiled: Compiled) -> list[dict[str, Any]]:
     """Its launches of each gradient: the last one is cut into chunks, which takes three."""
-    return [launch for launches in compiled["adaptive_scan"][len(SCANNED) :] for launch in launches]
+    return [launch for launches in compiled["scan"][len(SCANNED) :] for launch in launches]
 
 
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ def run(*command: str | Path) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-@pytest.mark.parametrize("variant", ["naive_serial", "blocked_scan", "two_pass_scan", "adaptive_scan"])
+@pytest.mark.parametrize("variant", ["naive_serial", "blocked_scan", "two_pass_scan", "adaptive_scan", "scan"])
 def test_a_variant_is_right_on_the_gpu(variant: str) -> None:
     run(sys.executable, PROGRAM, variant)
 
@@ -44,4 +44,4 @@ def test_cumprod_stands_in_for_torch_on_the_gpu() -> None:
 def test_no_form_touches_memory_that_is_not_its_own() -> None:
     assert SANITIZER
     watched = (SANITIZER, "--tool", "memcheck", "--error-exitcode", "9")
-    run(*watched, sys.executable, PROGRAM, "adaptive_scan", "--small")
+    run(*watched, sys.executable, PROGRAM, "scan", "--small")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from packages import get, put
 from rightness import SPECIAL_SEGMENTS, SUBNORMAL_STEPS, ratios, tolerance, verdict, with_segments
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -29,19 +30,19 @@ SMALL = {
     "naive_serial": Small({}, is_tiled=False),
     "blocked_scan": Small({"BLOCK": 32, "num_warps": 1, "num_stages": 2}),
     "two_pass_scan": Small({"BLOCK": 32, "num_warps": 1, "TILE": 2}),
-    "adaptive_scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2}, is_for_neighbours=True),
-    "adaptive_scan/short": Small({"form": "short", "ROWS": 2, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
-    "adaptive_scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
-    "adaptive_scan/tiles": Small(
+    "scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2}, is_for_neighbours=True),
+    "scan/short": Small({"form": "short", "ROWS": 2, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
+    "scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
+    "scan/tiles": Small(
         {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "num_warps": 1, "registers": 64}
     ),
 }
 KERNELS = list(SMALL)
 TILED = [name for name, small in SMALL.items() if small.is_tiled]
-ROWS = ["blocked_scan", "adaptive_scan/rows"]
+ROWS = ["blocked_scan", "scan/rows"]
 """Those that scan a sequence tile by tile, and again from where products may be wrong."""
 
-LEADING = ["adaptive_scan/rows", "adaptive_scan/tiles"]
+LEADING = ["scan/rows", "scan/tiles"]
 """Those that see the most. The other tiled ones scan a tile by the same functions, word for word (test_form.py): a
 slice of the data shows how they hand on what a tile found, and in the night they see everything.
 """
@@ -242,15 +243,15 @@ def test_data_that_vanish_or_grow(variant: ModuleType, dtype: torch.dtype) -> No
 @pytest.fixture
 def careful_scans(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of what is scanned carefully."""
-    names = variant.ModelNew.forward.__globals__
-    original = names["_scan_carefully"]
+    name = "scan_carefully" if variant.__name__ == "cumprod_scan/rows" else "_scan_carefully"
+    original = get(variant, name)
     lengths: list[int] = []
 
     def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
         lengths.append(int(left))
         return original(x_ptr, y_ptr, left, *others)
 
-    monkeypatch.setitem(names, "_scan_carefully", noting)
+    put(monkeypatch, variant, name, noting)
     return lengths
 
 
@@ -374,10 +375,10 @@ def journeys(dtype: torch.dtype, *, power: int, times: int) -> torch.Tensor:
     [
         *((name, torch.float32, 1, 1) for name in (*ROWS, "two_pass_scan")),
         *((name, torch.float64, 8, 1) for name in ROWS),
-        ("adaptive_scan/rows", torch.float16, 1, 4),
+        ("scan/rows", torch.float16, 1, 4),
         ("blocked_scan", torch.bfloat16, 1, 1),
         pytest.param("blocked_scan", torch.float16, 1, 4, marks=pytest.mark.long),
-        pytest.param("adaptive_scan/rows", torch.bfloat16, 1, 1, marks=pytest.mark.long),
+        pytest.param("scan/rows", torch.bfloat16, 1, 1, marks=pytest.mark.long),
     ],
     indirect=["variant"],
     ids=str,

@@ -1,4 +1,4 @@
-"""The programs of adaptive_scan that hand each tile its carry, among tiles that tell what they have when they like to.
+"""The programs of scan that hand each tile its carry, among tiles that tell what they have when they like to.
 
 In triton's interpreter programs run one after the other, so that none can wait for a later one. Here a thread stands in
 for the tiles: it writes their words into memory while a carrier is at work.
@@ -19,6 +19,7 @@ import torch
 import triton
 import triton.language as tl
 from numpy.typing import NDArray
+from packages import get
 from trees import tree_products
 from triton.runtime import interpreter
 
@@ -87,7 +88,7 @@ def tell(words: NDArray[np.int64], columns: list[Tiles], order: random.Random) -
 
 
 def _carry_kernel(words_ptr, columns, tiles, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
-    _hand_on(words_ptr, 0, columns, tiles, width, width, window, dtype)  # type: ignore[name-defined]  # noqa: F821
+    hand_on(words_ptr, 0, columns, tiles, width, width, window, dtype)  # type: ignore[name-defined]  # noqa: F821
 
 
 def handed_on(columns: list[Tiles], dtype: Any, seed: int) -> NDArray[np.int64]:
@@ -133,10 +134,10 @@ def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
 @pytest.fixture(autouse=True)
 def _of_the_variant(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
-    monkeypatch.setattr(sys.modules[__name__], "_hand_on", variant._hand_on, raising=False)
+    monkeypatch.setattr(sys.modules[__name__], "hand_on", get(variant, "hand_on"), raising=False)
 
 
-@pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+@pytest.mark.parametrize("variant", ["scan"], indirect=True)
 @pytest.mark.parametrize("dtype", [tl.float32, tl.float64], ids=str)
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_every_tile_is_handed_its_carry(variant: ModuleType, dtype: Any, part: int) -> None:
@@ -150,7 +151,7 @@ def test_every_tile_is_handed_its_carry(variant: ModuleType, dtype: Any, part: i
     assert np.array_equal(words, handed_on([DATA[name] for name in names], dtype, seed=2))
 
 
-@pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+@pytest.mark.parametrize("variant", ["scan"], indirect=True)
 def test_near_the_end_of_float64_every_tile_finds_its_own(variant: ModuleType) -> None:
     """A carry below 2**-430 is no business of a carrier's, until it is 0."""
     sinking = Tiles([2.0**-60] * 8 + [0.5] * 3 + [NO_ZERO] + [1.0] * 9, after=0.0, is_double=True)
@@ -159,13 +160,13 @@ def test_near_the_end_of_float64_every_tile_finds_its_own(variant: ModuleType) -
     assert np.array_equal(words, handed_on([sinking], tl.float64, seed=3))
 
 
-@pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+@pytest.mark.parametrize("variant", ["scan"], indirect=True)
 def test_what_float32_never_comes_back_from_is_0(variant: ModuleType) -> None:
     words = handed_on([Tiles([2.0**-112] * 9 + [1.0] * 12)], tl.float32, seed=1)
     assert [number(int(word)) for word in words[:, 0]] == [2.0 ** (-112 * k) for k in range(1, 9)] + [0.0] * 13
 
 
-@pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+@pytest.mark.parametrize("variant", ["scan"], indirect=True)
 @pytest.mark.parametrize(
     "last", [[0.0, 1.0, 1.0], [2.0**-80, 2.0**-80, 0.0]], ids=["then a zero", "then back, and a zero"]
 )

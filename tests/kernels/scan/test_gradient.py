@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from linear import verdict
+from packages import get
 from rightness import ratios, with_segments
 
 H100 = 132
@@ -20,7 +21,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 WAYS = ["gradient", "adjoint", "forward"]
 
-pytestmark = pytest.mark.parametrize("variant", ["adaptive_scan"], indirect=True)
+pytestmark = pytest.mark.parametrize("variant", ["scan"], indirect=True)
 each_form = pytest.mark.parametrize("form", FORMS)
 each_way = pytest.mark.parametrize("way", WAYS)
 
@@ -30,12 +31,12 @@ def noise(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> torch.Tensor
 
 
 def fault(variant: ModuleType, way: str, form: str, x: torch.Tensor, g: torch.Tensor, dim: int) -> str:
-    """What is wrong with a way of using `_linear` in a form; rows are given along the last dimension."""
+    """What is wrong with a way of using `linear` in a form; rows are given along the last dimension."""
     if form.startswith("strips"):
         x, g, dim = x.mT.contiguous(), g.mT.contiguous(), dim - 1
     y = torch.cumprod(x, dim) if way == "gradient" else None
     adjoint = way != "forward"
-    got = variant._linear(x, g, y, dim, adjoint=adjoint, **FORMS[form])
+    got = get(variant, "linear")(x, g, y, dim, adjoint=adjoint, **FORMS[form])
     return verdict(got, x, g, y, dim, adjoint=adjoint)
 
 
@@ -170,6 +171,13 @@ def test_operands_are_alike(variant: ModuleType) -> None:
         variant.recurrence(x, x, 2)
 
 
+def chosen_for(variant: ModuleType, outer: int, axis: int, inner: int) -> tuple[str, dict[str, int]]:
+    """The form on an H100, and its settings."""
+    call = get(variant, "Call")(outer, axis, inner, torch.float32, H100)
+    result: tuple[str, dict[str, int]] = get(variant, "gradient_choice")(call)
+    return result
+
+
 @pytest.mark.parametrize(
     ("shape", "dim", "form", "in_chunks"),
     [
@@ -189,13 +197,13 @@ def test_operands_are_alike(variant: ModuleType) -> None:
 def test_few_long_sequences_are_cut_into_chunks(
     variant: ModuleType, shape: tuple[int, ...], dim: int, form: str, in_chunks: bool
 ) -> None:
-    axis, inner = variant._lines(torch.Size(shape), dim)
+    axis, inner = get(variant, "lines_of")(torch.Size(shape), dim)
     outer = torch.Size(shape).numel() // (axis * inner)
-    chosen, settings = variant._gradient_choice(outer, axis, inner, torch.float32, H100)
+    chosen, settings = chosen_for(variant, outer, axis, inner)
     assert (chosen, settings["chunks"] > 1) == (form, in_chunks)
     assert outer * settings["chunks"] * -(-inner // 128) >= H100 or axis <= 1024
 
 
 def test_short_sequences_share_a_program(variant: ModuleType) -> None:
-    many, few = (variant._gradient_choice(outer, 64, 1, torch.float32, H100)[1] for outer in (2**22, 200))
+    many, few = (chosen_for(variant, outer, 64, 1)[1] for outer in (2**22, 200))
     assert (many["ROWS"], few["ROWS"]) == (8, 1)

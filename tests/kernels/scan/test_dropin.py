@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import ModuleType, SimpleNamespace
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-import triton
-from conftest import KERNELS, load
+from packages import get, put
+from subject import compiled, loaded_again, ours, some, the_module
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -25,18 +24,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:`torch.jit.\w+` is deprecated:D
 @pytest.fixture(autouse=True)
 def _by_our_kernels(_as_on_a_gpu: None) -> None:
     """Interpreted kernels take tensors on the CPU, which would go to torch else."""
-    assert load("adaptive_scan")._is_interpreted()
-
-
-def ours(x: torch.Tensor, dim: int, **named: Any) -> torch.Tensor:
-    result: torch.Tensor = load("adaptive_scan").cumprod(x, dim, **named)
-    return result
-
-
-def some(*shape: int, dtype: torch.dtype = torch.float64, low: float = -1) -> torch.Tensor:
-    """Numbers from `low` to 1."""
-    generator = torch.Generator().manual_seed(sum(shape))
-    return (torch.rand(shape, generator=generator, dtype=torch.float64) * (1 - low) + low).to(dtype)
+    assert get(the_module(), "is_interpreted")()
 
 
 def with_zeros() -> torch.Tensor:
@@ -159,7 +147,7 @@ def test_out_may_lie_across_the_input() -> None:
 @pytest.fixture
 def plainly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module, with plain loops for the linear kernels, which have tests of their own and are slow to interpret."""
-    module = load("adaptive_scan")
+    module = the_module()
 
     def recurrence(a: torch.Tensor, b: torch.Tensor, dim: int, *, adjoint: bool = False) -> torch.Tensor:
         order = range(b.shape[dim])
@@ -172,10 +160,10 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         return h
 
     def gradient(x: torch.Tensor, y: torch.Tensor, g: torch.Tensor, dim: int) -> torch.Tensor:
-        return module._before(y, dim, 1) * recurrence(x, g, dim, adjoint=True)
+        return get(module, "before")(y, dim, 1) * recurrence(x, g, dim, adjoint=True)
 
-    monkeypatch.setattr(module, "recurrence", recurrence)
-    monkeypatch.setattr(module, "gradient", gradient)
+    put(monkeypatch, module, "recurrence", recurrence)
+    put(monkeypatch, module, "gradient", gradient)
     return module
 
 
@@ -201,8 +189,8 @@ def test_operators_that_derivatives_are_made_of_are_differentiable_themselves(pl
     """In all of their arguments, on their own: a second derivative sees x, y and g bound to each other only."""
     x, y, g = (some(2, 3).add(k / 10).requires_grad_() for k in range(3))
     for adjoint in (False, True):
-        assert gradcheck(lambda a, b: plainly._Recurrence(a, b, 1, adjoint), (x, g), check_forward_ad=True)  # noqa: B023
-    assert gradcheck(lambda *given: plainly._Gradient(*given, 1), (x, y, g), check_forward_ad=True)
+        assert gradcheck(lambda a, b: get(plainly, "Recurrence")(a, b, 1, adjoint), (x, g), check_forward_ad=True)  # noqa: B023
+    assert gradcheck(lambda *given: get(plainly, "Gradient")(*given, 1), (x, y, g), check_forward_ad=True)
 
 
 def test_derivatives_by_the_kernels() -> None:
@@ -298,18 +286,12 @@ def test_autocast_widens_halves_unless_a_dtype_is_asked_for(
     torch.testing.assert_close(got, torch.cumprod(x.double(), 0).to(result))
 
 
-@pytest.mark.parametrize("operator", ["_Cumprod", "_Gradient", "_Recurrence"])
+@pytest.mark.parametrize("operator", ["Cumprod", "Gradient", "Recurrence"])
 def test_torch_finds_nothing_wrong_with_the_operators(plainly: ModuleType, operator: str) -> None:
     x, y, g = (some(2, 3).add(k / 10).requires_grad_() for k in range(3))
-    arguments = {"_Cumprod": (x, 1), "_Gradient": (x, y, g, 1), "_Recurrence": (x, g, 1, True)}[operator]
-    found = torch.library.opcheck(getattr(plainly, operator), arguments)
+    arguments = {"Cumprod": (x, 1), "Gradient": (x, y, g, 1), "Recurrence": (x, g, 1, True)}[operator]
+    found = torch.library.opcheck(get(plainly, operator), arguments)
     assert set(found.values()) == {"SUCCESS"}
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    torch.compiler.reset()
-    result: Callable[..., Any] = torch.compile(function, fullgraph=True, backend="aot_eager")
-    return result
 
 
 COMPILED: dict[str, Callable[[Callable[..., torch.Tensor], torch.Tensor], Any]] = {
@@ -351,32 +333,19 @@ class Scan(torch.nn.Module):
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_it_is_exported_as_one_operator(strict: bool) -> None:
-    module = load("adaptive_scan")
+    module = the_module()
     exported = torch.export.export(Scan(module.cumprod), (some(2, 3),), strict=strict)
-    assert [node.target for node in exported.graph.nodes if node.op == "call_function"] == [module._Cumprod]
+    assert [node.target for node in exported.graph.nodes if node.op == "call_function"] == [get(module, "Cumprod")]
     torch.testing.assert_close(exported.module()(some(2, 3)), torch.cumprod(some(2, 3), 1))
 
 
-def loaded_again(edit: Callable[[str], str], folder: Any) -> ModuleType:
-    path = folder / "adaptive_scan.py"
-    path.write_text(edit((KERNELS / "adaptive_scan.py").read_text(encoding="utf-8")), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("adaptive_scan_again", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_copies_of_the_file_leave_each_other_alone(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is the same, and one that was edited: each runs what stands in its own file."""
-    first, same = load("adaptive_scan"), loaded_again(lambda text: text, tmp_path)
-    edited = loaded_again(
-        lambda text: text.replace("return adaptive_scan(x, dim)", "return -adaptive_scan(x, dim)"), tmp_path
-    )
-    operators = [str(each._Cumprod) for each in (first, same, edited)]
+def test_copies_of_the_files_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is the same, and one that was edited: each runs what stands in its own files."""
+    first, same = the_module(), loaded_again(tmp_path / "same")
+    edited = loaded_again(tmp_path / "edited", lambda text: text.replace("return call.y", "return -call.y"))
+    operators = [str(get(each, "Cumprod")) for each in (first, same, edited)]
     assert len(set(operators)) == 3
-    monkeypatch.setattr(same, "gradient", lambda x, y, g, dim: x * 0 + 7)
+    put(monkeypatch, same, "gradient", lambda x, y, g, dim: x * 0 + 7)
     signs = []
     for module in (first, same, edited):
         x = some(3).requires_grad_()
@@ -386,193 +355,9 @@ def test_copies_of_the_file_leave_each_other_alone(tmp_path: Any, monkeypatch: p
     assert signs == [(1, False), (1, True), (-1, False)]
 
 
-class Kernel:
-    """Stands in for a kernel of triton's: its first launch compiles it; what was compiled can be launched by itself."""
-
-    function = 17
-
-    def __init__(self) -> None:
-        self.bound: list[tuple[Any, ...]] = []
-        self.launched: list[tuple[Any, ...]] = []
-        self.metadata = SimpleNamespace(num_warps=4, shared=96, instrumentation_mode="")
-
-    def __getitem__(self, grid: tuple[int]) -> Callable[..., Any]:
-        return lambda *arguments, **options: self.run(*arguments, grid=grid, warmup=False, **options)
-
-    def run(self, *arguments: Any, grid: tuple[int], warmup: bool, **options: Any) -> Kernel.Compiled:
-        self.bound.append((grid, arguments))
-        return Kernel.Compiled(self, arguments)
-
-    def launch(self, function: int, x: int, y: int, z: int, *rest: Any) -> None:
-        """As torch launches compiled kernels."""
-        assert (function, *rest[:2], rest[-1]) == (17, 4, 96, 5)
-        kinds, arguments = rest[2:4]
-        assert len(kinds) == len(arguments)
-        self.launched.append(((x, y, z), kinds, arguments))
-
-    class Compiled:
-        """All numbers but the first two are constants."""
-
-        def __init__(self, kernel: Kernel, arguments: tuple[Any, ...]) -> None:
-            self.kernel, self.metadata, self.function = kernel, kernel.metadata, kernel.function
-            numbers = iter(("i32", "i64"))
-            kinds = ["*" if isinstance(each, torch.Tensor) else next(numbers, "constexpr") for each in arguments]
-            self.src = SimpleNamespace(signature=dict(enumerate(kinds)))
-
-        def __getitem__(self, grid: tuple[int, int, int]) -> Callable[..., None]:
-            return lambda *arguments: self.kernel.launched.append(("with hooks", grid, arguments))
-
-
-class OnGpu(torch.Tensor):
-    """A tensor that says it were on the first GPU."""
-
-    is_cuda = True
-
-    def get_device(self) -> int:
-        return 0
-
-
-def on_gpu(x: torch.Tensor) -> torch.Tensor:
-    return x.as_subclass(OnGpu)
-
-
-@pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    """In the place of short sequences' kernel, on a machine that seems to have a GPU."""
-    module, kernel = load("adaptive_scan"), Kernel()
-    monkeypatch.setattr(module, "_short_kernel", kernel)
-    monkeypatch.setattr(module._Plan, "known", {})
-    monkeypatch.setattr(module, "_launch_compiled", lambda: kernel.launch)
-    monkeypatch.setattr(module, "_empty", lambda: torch._C._dynamo.guards._empty_strided_cpu)
-    monkeypatch.setattr(module, "_stream_of", lambda: lambda device: 5 + device)
-    monkeypatch.setattr(module, "_current_device", lambda: 0)
-    properties = type("Properties", (), {"multi_processor_count": 132, "shared_memory_per_block_optin": 232448})
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-    monkeypatch.setattr(torch.cuda, "device_of", lambda tensor: torch.no_grad())
-    return kernel
-
-
-def followed(x: torch.Tensor, dim: int = 1) -> torch.Tensor:
-    result: torch.Tensor = load("adaptive_scan")._Plan.follow(x, dim)
-    return result
-
-
-def test_only_the_first_call_of_a_kind_is_worked_out(kernel: Kernel) -> None:
-    """The others launch the same with memory of their own."""
-    inputs = [on_gpu(some(6, 40, dtype=torch.float32)) for _ in range(3)]
-    results = [followed(x) for x in inputs]
-    ((grid, first),) = kernel.bound
-    assert [each.data_ptr() for each in first[:2]] == [inputs[0].data_ptr(), results[0].data_ptr()]
-    assert kernel.launched == [
-        ((*grid, 1, 1), "OOilOO", (x.data_ptr(), y.data_ptr(), *first[2:4], None, None))
-        for x, y in zip(inputs[1:], results[1:], strict=True)
-    ]
-    assert all((y.shape, y.dtype, y.is_contiguous()) == ((6, 40), torch.float32, True) for y in results)
-    assert "run" not in vars(kernel)
-
-
-def test_hooks_are_told_of_a_launch(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = [on_gpu(some(6, 40, dtype=torch.float32)) for _ in range(2)]
-    followed(inputs[0])
-    monkeypatch.setattr(triton.knobs.runtime.launch_exit_hook, "calls", [print])
-    y = followed(inputs[1])
-    ((grid, first),) = kernel.bound
-    assert kernel.launched == [("with hooks", (*grid, 1, 1), (inputs[1].data_ptr(), y.data_ptr(), *first[2:]))]
-
-
-OTHER_KINDS: dict[str, tuple[Callable[[], torch.Tensor], dict[str, Any]]] = {
-    "shape": (lambda: some(40, 6, dtype=torch.float32), {}),
-    "dtype": (lambda: some(6, 40, dtype=torch.float16), {}),
-    "dimension": (lambda: some(6, 40, dtype=torch.float32), {"dim": -1}),
-    "not contiguous": (lambda: some(40, 6, dtype=torch.float32).T, {}),
-    "not at a vector": (lambda: some(241, dtype=torch.float32)[1:].view(6, 40), {}),
-}
-
-
-@pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_a_call_of_another_kind_is_worked_out_by_itself(kernel: Kernel, kind: str) -> None:
-    followed(on_gpu(some(6, 40, dtype=torch.float32)))
-    x, named = OTHER_KINDS[kind]
-    followed(on_gpu(x()), **named)
-    assert (len(kernel.bound), kernel.launched) == (2, [])
-
-
-def test_plans_do_not_pile_up(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    plans = load("adaptive_scan")._Plan
-    monkeypatch.setattr(plans, "most", 3)
-    for n in (10, 11, 12, 13, 13):
-        followed(on_gpu(some(2, n)))
-        assert len(plans.known) <= 3
-    assert len(kernel.launched) == 1
-
-
-def test_a_tensor_of_another_gpu_than_the_current_one_takes_no_plan(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load("adaptive_scan"), "_current_device", lambda: 1)
-    for _ in range(2):
-        followed(on_gpu(some(6, 40, dtype=torch.float32)))
-    assert (len(kernel.bound), kernel.launched) == (2, [])
-
-
-def test_words_of_0_are_given_anew(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as the first call took."""
-
-    def with_words(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], **_: int) -> None:
-        kernel[(1,)](x, y, torch.zeros(3, dtype=torch.int64), 7)
-
-    seen = []
-
-    def launch(*given: Any) -> None:
-        address = given[-2][2]
-        seen.append((address, ctypes.string_at(address, 24)))
-
-    module = load("adaptive_scan")
-    monkeypatch.setattr(module, "_short", with_words)
-    monkeypatch.setattr(module, "_launch_compiled", lambda: launch)
-    for _ in range(3):
-        followed(on_gpu(some(6, 40, dtype=torch.float32)))
-    assert len(kernel.bound) == 1
-    assert [words for _, words in seen] == [bytes(24)] * 2
-
-
-@pytest.mark.parametrize("reason", ["another input", "instruments"])
-def test_what_is_launched_otherwise_is_worked_out_anew(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, reason: str
-) -> None:
-    if reason == "instruments":
-        kernel.metadata.instrumentation_mode = "consan"
-    else:
-        monkeypatch.setattr(load("adaptive_scan"), "_readable", torch.clone)
-    for _ in range(3):
-        followed(on_gpu(some(6, 40, dtype=torch.float32)))
-    assert len(kernel.bound) == 3
-    assert kernel.launched == []
-
-
-class Seen(torch.overrides.TorchFunctionMode):
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return function(*args, **(kwargs or {}))
-
-
-class Dispatched(torch.utils._python_dispatch.TorchDispatchMode):
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return function(*args, **(kwargs or {}))
-
-
-def test_plans_are_for_calls_that_nobody_looks_into() -> None:
-    is_untraced, x = load("adaptive_scan")._is_untraced, some(3)
-    assert is_untraced(x)
-    assert not is_untraced(torch.nn.Parameter(x))
-    assert not is_untraced(torch.complex(x, x).conj().imag)
-    for mode in (Seen(), Dispatched(), torch.device("meta"), torch.autograd.forward_ad.dual_level()):
-        with mode:
-            assert not is_untraced(x)
-    inside = []
-    for transform in (grad, vmap, torch._vmap_internals._vmap):
-        transform(lambda t: (inside.append((is_untraced(t), is_untraced(x), t)), t.sum())[1])(x)
-    assert [answers[:2] for answers in inside] == [(False, False)] * 2 + [(False, True)]
-    assert not is_untraced(inside[0][2])
-    assert not compiled(lambda t: t * int(is_untraced(t)))(x).any()
-    traced = torch.jit.trace(lambda t: t * int(is_untraced(t)), x, check_trace=False)
-    assert not traced(x).any()
+def test_operators_are_named_after_all_of_the_files(tmp_path: Path) -> None:
+    """The same name in each process that has the same files: programs that torch exported or kept call it."""
+    alike = loaded_again(tmp_path / "alike")
+    commented = loaded_again(tmp_path / "commented", lambda text: f"{text}# the end\n")
+    names = [get(each, "Cumprod").namespace.rpartition("_")[0] for each in (the_module(), alike, commented)]
+    assert names[0] == names[1] != names[2]

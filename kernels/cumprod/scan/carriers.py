@@ -1,0 +1,202 @@
+"""How tiles hand each other their carry: words of 64 bits in memory, and programs that multiply them, the carriers.
+
+A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def without_mark(value):
+    """A float64 without its last two bits, which make room for a mark: half to even, since many follow each other."""
+    bits = value.to(tl.int64, bitcast=True)
+    rounded = ((bits + 1 + ((bits >> 2) & 1)) & -4).to(tl.float64, bitcast=True)
+    largest = tl.abs(rounded) == float("inf")  # stays finite if it is
+    rounded = tl.where(largest, (bits & -4).to(tl.float64, bitcast=True), rounded)
+    return tl.where(value == value, rounded, float("nan"))
+
+
+@triton.jit
+def kept(carry, dtype: tl.constexpr):
+    """An exact carry as it can be told: without the bits of the mark, the sign of 0, and what float32 never comes back
+    from. So what two programs both tell is the same.
+    """
+    least: tl.constexpr = 2.0**-1074 if dtype == tl.float64 else 2.0**-900
+    return tl.where(tl.abs(carry) < least, 0.0, without_mark(carry))
+
+
+@triton.jit
+def is_far_carry(carry, dtype: tl.constexpr):
+    """Whether a carry is so near to the ends of float64 that every tile after it is done as a serial product would."""
+    size = tl.abs(carry)
+    largest: tl.constexpr = 2.0**430 if dtype == tl.float64 else 2.0**900
+    is_far = (size > largest) & (size < float("inf"))
+    if dtype == tl.float64:
+        is_far = is_far | ((size < 2.0**-430) & (size > 0))
+    return is_far
+
+
+@triton.jit
+def _may_get_far(carries, dtype: tl.constexpr):
+    """Whether a window of codes can lead from any of the carries to a far one."""
+    if dtype == tl.float64:
+        return True
+    else:
+        return tl.max((tl.abs(carries) > 2.0**260).to(tl.int32), 0) == 1
+
+
+@triton.jit
+def tell(words_ptr, places, value, mask, MARK: tl.constexpr):
+    """Let other programs see values at places of `words_ptr`, of 64 bits, each with a mark in its last two bits.
+
+    Of a float64 the mark replaces those bits. An integer takes two words, its upper and its lower half.
+    """
+    if value.dtype == tl.float64:
+        bits = value.to(tl.int64, bitcast=True)
+        tl.atomic_xchg(words_ptr + places, (bits & -4) | MARK, mask=mask, sem="relaxed")
+    else:
+        tl.atomic_xchg(words_ptr + 2 * places, (value << 32) | MARK, mask=mask, sem="relaxed")
+        tl.atomic_xchg(words_ptr + 2 * places + 1, ((value >> 32) << 32) | MARK, mask=mask, sem="relaxed")
+
+
+@triton.jit
+def _both(a, b):
+    """Bits that both have, as tl.reduce asks for it."""
+    return a & b
+
+
+@triton.jit
+def _awaited(words_ptr, tile, slot, COLUMNS: tl.constexpr):
+    """The words (columns,) of a tile, once they are carries.
+
+    They are not waited for in vain: who tells them is running already. Every slot looks at the same words, so that
+    each thread has some of its own: all leave the loop together only if each of them is asked.
+    """
+    places = tile * COLUMNS + slot * 0 + tl.arange(0, COLUMNS)[None, :]
+    words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _both)
+    while tl.min(words & 2) == 0:
+        words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _both)
+    return words
+
+
+@triton.jit
+def awaited_carry(words_ptr, tile, slot, COLUMNS: tl.constexpr, dtype: tl.constexpr):
+    """The exact carries (columns,) after a tile, once they are told: float64, or int64."""
+    if dtype.is_floating():
+        return (_awaited(words_ptr, tile, slot, COLUMNS) & -4).to(tl.float64, bitcast=True)
+    else:
+        lower, upper = tl.split(tl.reshape(_awaited(words_ptr, tile, slot, 2 * COLUMNS), [COLUMNS, 2]))
+        return ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
+
+
+@triton.jit
+def _factors_of(codes, carry, dtype: tl.constexpr):
+    """Codes (window, lines) as factors for a carry (lines,) before them; NaN where the tile itself tells what follows.
+
+    A carry of 0 or NaN stays what it is (here as 1), as long as nothing infinite comes; an infinite one, while
+    there are no zeros.
+    """
+    carry = carry[None, :]
+    size = tl.abs(codes)
+    factors = tl.where(size < 2.0**1000, codes, float("nan"))
+    factors = tl.where(((carry == 0) | (carry != carry)) & (codes == codes), 1.0, factors)
+    keeps_infinity = (tl.abs(carry) == float("inf")) & (size > 0) & (size <= 2.0**1000)
+    factors = tl.where(keeps_infinity, tl.where(codes < 0, -1.0, 1.0), factors)
+    return tl.where(is_far_carry(carry, dtype), float("nan"), factors)
+
+
+@triton.jit
+def hand_on(
+    words_ptr,
+    first,
+    lines,
+    tiles,
+    COLUMNS: tl.constexpr,
+    LINES: tl.constexpr,
+    WINDOW: tl.constexpr,
+    dtype: tl.constexpr,
+):
+    """Tell the exact carry after each tile of LINES lines from line `first` on, as soon as all codes before are there.
+
+    A line is one column of one sequence of tiles. Of each the codes of WINDOW tiles are multiplied as a tree, whichever
+    of them are there already: in what order, only their places decide. A word that is not there is NaN, and so is every
+    product that it takes part in. Marks of words: 1 a code, 2 a carry, told by the tile itself; here 3 as well, a code
+    for which the carry was told.
+    """
+    told_one: tl.constexpr = 0x3FF0000000000003
+    row = tl.arange(0, WINDOW)[:, None]
+    line = first + tl.arange(0, LINES)[None, :]
+    words_ptr += (line // COLUMNS).to(tl.int64) * tiles * COLUMNS + line % COLUMNS
+    carry = tl.full((LINES,), 1, tl.float64)
+    is_high = dtype == tl.float64  # whether a window can end far; no window of codes goes further than 2**640
+    mask = (row < tiles - 1) & (line < lines)
+    seen = tl.load(words_ptr + row * COLUMNS, mask=mask, other=told_one, volatile=True)
+    for start in range(0, tiles - 1, WINDOW):
+        mask = (start + row < tiles - 1) & (line < lines)
+        places = (start + row) * COLUMNS
+        begin = tl.zeros((LINES,), tl.int32)  # of each line, the first of the window's tiles whose carry is `carry`
+        is_open = 1
+        while is_open == 1:
+            codes = tl.where((seen & 1) == 1, (seen & -4).to(tl.float64, bitcast=True), float("nan"))
+            factors = tl.where(mask & (row >= begin[None, :]), _factors_of(codes, carry, dtype), 1.0)
+            is_nan = (carry != carry)[None, :]
+            after = tl.cumprod(tl.where((row == 0) & (is_nan == 0), factors * carry[None, :], factors), 0)
+            fresh = (after == after) & ((seen & 2) == 0)
+            after = tl.where(is_nan, float("nan"), kept(after, dtype))
+            if is_high:
+                first_far = tl.min(tl.where(is_far_carry(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
+                fresh = fresh & (row <= first_far[None, :])
+            tell(words_ptr, places, after, fresh, 2)
+            seen = tl.where(fresh, seen | 2, seen)
+            by_tile = (seen & 3) == 2
+            state = tl.reduce(tl.ravel((seen & 2) | tl.where(by_tile, 0, 4)), 0, _both)
+            if (state & 4) == 0:
+                latest = tl.max(tl.where(by_tile, row, -1), 0)
+                told = tl.where(by_tile & (row == latest[None, :]), (seen & -4).to(tl.float64, bitcast=True), 0.0)
+                carry = tl.where(latest >= 0, tl.sum(told, 0), carry)
+                is_high = _may_get_far(carry, dtype)
+                begin = tl.maximum(begin, latest + 1)
+                seen = tl.where(by_tile, seen | 1, seen)
+            elif state & 2:
+                is_open = 0
+                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+                is_high = _may_get_far(carry, dtype)
+                ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
+                seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)
+            else:
+                again = tl.load(words_ptr + places, mask=(seen & 2) == 0, other=0, volatile=True)
+                seen = tl.where((seen & 2) == 0, again, seen)
+
+
+@triton.jit
+def hand_on_integers(words_ptr, first, lines, tiles, COLUMNS: tl.constexpr, LINES: tl.constexpr, WINDOW: tl.constexpr):
+    """`hand_on` for int64, whose products wrap around, in any order alike: every code is a factor."""
+    row = tl.arange(0, WINDOW)[:, None]
+    line = first + tl.arange(0, LINES)[None, :]
+    half = tl.arange(0, 2)[None, None, :]
+    told_one = tl.where(half == 0, 0x100000003, 3)
+    words_ptr += 2 * (line // COLUMNS).to(tl.int64) * tiles * COLUMNS
+    carry = tl.full((LINES,), 1, tl.int64)
+    for start in range(0, tiles - 1, WINDOW):
+        mask = (start + row < tiles - 1) & (line < lines)
+        places = (start + row) * COLUMNS + line % COLUMNS
+        halves = 2 * places[:, :, None] + half
+        seen = tl.load(
+            words_ptr[:, :, None] + halves, mask=mask[:, :, None] & (half >= 0), other=told_one, volatile=True
+        )
+        is_open = 1
+        while is_open == 1:
+            lower, upper = tl.split(seen)
+            codes = ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
+            after = tl.cumprod(tl.where(row == 0, codes * carry[None, :], codes), 0)
+            missing = tl.min(tl.where((lower & upper & 1) == 1, WINDOW, row), 0)
+            fresh = (row < missing[None, :]) & ((lower & 2) == 0)
+            tell(words_ptr, places, after, fresh, 2)
+            seen = tl.where(fresh[:, :, None], seen | 2, seen)
+            if tl.min(tl.ravel(seen & 2)) == 2:
+                is_open = 0
+                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+            else:
+                again = tl.load(words_ptr[:, :, None] + halves, mask=(seen & 1) == 0, other=0, volatile=True)
+                seen = tl.where((seen & 1) == 0, again, seen)

@@ -1,0 +1,157 @@
+"""Which form a call takes, with which settings: the first rule that suits it. A new form is a new row of `RULES`.
+
+Settings were measured on H100s.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import triton
+
+Settings = dict[str, int]
+
+
+class Call(NamedTuple):
+    """What is asked for: a result of `outer` x `axis` x `inner` elements, multiplied along `axis`; and where."""
+
+    outer: int
+    axis: int
+    inner: int
+    dtype: torch.dtype
+    """The result's."""
+    processors: int
+    """Streaming multiprocessors of the GPU."""
+
+
+def _short_suits(call: Call) -> bool:
+    return call.inner == 1 and (call.axis <= 1024 or (call.axis <= 4096 and call.outer <= call.processors))
+
+
+def _short_settings(call: Call) -> Settings:
+    """At least 1024 elements a program, 16 a thread; fewer where there would be fewer programs than processors."""
+    block = triton.next_power_of_2(call.axis)
+    rows = max(1, max(1024, 2 * block) // block)
+    while rows > 1 and triton.cdiv(call.outer, rows) < call.processors:
+        rows //= 2
+    return {"ROWS": rows, "num_warps": max(1, min(8, rows * block // 512))}
+
+
+def _rows_suits(call: Call) -> bool:
+    return call.inner == 1 and (call.axis <= 2**16 or call.outer >= 4 * call.processors)
+
+
+def _rows_settings(call: Call) -> Settings:
+    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
+    if call.dtype.itemsize == 2:
+        return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
+    if call.dtype == torch.int64:
+        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
+    if call.dtype == torch.float64:
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
+    if call.axis % 4:
+        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
+    return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
+
+
+def _strip_programs(call: Call) -> int:
+    """How many strips of 1 KiB of results there are."""
+    return call.outer * triton.cdiv(call.inner, 256 * 4 // call.dtype.itemsize)
+
+
+def _strips_suits(call: Call) -> bool:
+    """From so many programs on, each of many warps, memory is at work all the time."""
+    is_wide = call.inner > 1 and call.inner >= 512 // call.dtype.itemsize
+    return is_wide and (call.axis <= 256 or _strip_programs(call) >= 3 * call.processors // 4)
+
+
+def _strips_settings(call: Call) -> Settings:
+    """Two programs a processor keep memory at work from registers, where those have room for rows that wait.
+
+    A single one has to load further ahead.
+    """
+    if call.dtype in (torch.float32, torch.float64) and _strip_programs(call) >= 3 * call.processors // 2:
+        return {"ROWS": 16, "num_warps": 2, "num_stages": 1}
+    return {"ROWS": 16, "num_warps": 2, "num_stages": 3 if call.axis <= 256 else 6}
+
+
+def _tiles_settings(call: Call) -> Settings:
+    """As large a tile as registers have room for, where there is little to do at once.
+
+    Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
+    Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
+    """
+    columns = 16 if call.inner > 1 else 1
+    largest = 8192 if call.inner == 1 or call.inner % 4 == 0 else 4096  # less without vectors
+    sequences = call.outer * triton.cdiv(call.inner, columns)
+    lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
+    lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
+    return {
+        "BLOCK": largest * 4 // max(4, call.dtype.itemsize),
+        "COLUMNS": columns,
+        "LINES": lines,
+        "WINDOW": max(1, 128 // max(1, lines)),
+        "num_warps": 4,
+        "registers": 128,
+    }
+
+
+class Rule(NamedTuple):
+    """A form, the calls that it suits, and its settings for one."""
+
+    form: str
+    suits: Callable[[Call], bool]
+    settings: Callable[[Call], Settings]
+
+
+RULES = [
+    Rule("short", _short_suits, _short_settings),
+    Rule("rows", _rows_suits, _rows_settings),
+    Rule("strips", _strips_suits, _strips_settings),
+    Rule("tiles", lambda call: True, _tiles_settings),  # noqa: ARG005  (it takes every call)
+]
+"""In the order in which they are asked."""
+
+
+def choice(call: Call, form: str = "") -> tuple[str, Settings]:
+    """The form of the work and its settings: the first that suits, or the one that is named."""
+    rule = next(rule for rule in RULES if (rule.form == form if form else rule.suits(call)))
+    return rule.form, rule.settings(call)
+
+
+def gradient_choice(call: Call) -> tuple[str, Settings]:
+    """The form of a linear recurrence, and its settings.
+
+    Rows and strips as for `choice`; a program takes several sequences at once if they are short. Where there are too
+    few to keep all processors at work, each is cut into chunks, which costs reading two of the tensors once more.
+    """
+    if call.inner > 1:
+        return "strips", _linear_strips_settings(call)
+    block, num_warps = min(512, max(16, triton.next_power_of_2(call.axis))), 4
+    most_warps = 8 if call.dtype == torch.float64 else 16  # for more, each thread has too few registers
+    while call.outer * num_warps < 16 * call.processors and num_warps < most_warps and block < call.axis:
+        block, num_warps = block * 2, num_warps * 2
+    if call.outer * num_warps < 12 * call.processors and call.axis > 4 * block:
+        # Chunks keep everyone at work with small tiles.
+        chunks = min(triton.cdiv(16 * call.processors, call.outer), triton.cdiv(call.axis, 4 * 1024))
+        return "rows", {"ROWS": 1, "BLOCK": 1024, "chunks": chunks, "num_warps": 4, "num_stages": 1}
+    rows = max(1, 512 // block)
+    while rows > 1 and triton.cdiv(call.outer, rows) < 4 * call.processors:
+        rows //= 2
+    if call.axis <= block:
+        num_warps = max(1, min(num_warps, rows * block // 256))
+    return "rows", {"ROWS": rows, "BLOCK": block, "chunks": 1, "num_warps": num_warps, "num_stages": 1}
+
+
+def _linear_strips_settings(call: Call) -> Settings:
+    """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
+
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    """
+    widest = 32 * (16 // call.dtype.itemsize)
+    columns = min(widest, triton.next_power_of_2(call.inner))
+    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(call.axis)))
+    programs = call.outer * triton.cdiv(call.inner, columns)
+    wanted, most = triton.cdiv(16 * call.processors, programs), triton.cdiv(call.axis, 8 * rows)
+    chunks = 1 if programs >= call.processors else min(wanted, most)
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}

@@ -1,0 +1,179 @@
+"""Tiles whose products may leave their type: the questions that find them, and the careful scan that mends them.
+
+A tile is scanned as a tree, which multiplies segments on their own: they can leave the range of the type where no
+prefix does. Each form finds the tiles in which that may be, and does those again as a serial product would
+(`scan_carefully`).
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def last_element(y, WIDTH: tl.constexpr):
+    """The last element of a tile of which all threads together hold WIDTH elements side by side."""
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
+
+
+@triton.jit
+def next_carry(y, WIDTH: tl.constexpr):
+    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
+
+    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
+    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
+    of that width within each thread first costs two instructions an element.
+    """
+    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
+    rows: tl.constexpr = y.shape[0] // WIDTH
+    y = tl.reshape(y, [rows, WIDTH])
+    size = tl.abs(y)
+    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
+    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
+    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
+
+
+@triton.jit
+def all_ordinary(y):
+    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
+
+    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
+    """
+    if y.dtype == tl.float64:
+        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
+        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
+    else:
+        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
+        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
+    return is_ordinary
+
+
+@triton.jit
+def _pick(y, index):
+    """The element of a tile at an index; 0 outside."""
+    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
+
+
+@triton.jit
+def _first_unsafe(x, y, carry, is_double: tl.constexpr):
+    """Index of the first product whose segments may have left float64; the number of elements if there is none.
+
+    Safe are products within 2**430 either way of the carry. After 0, infinity or NaN all are safe. Where no factor
+    exceeds 1, subnormal products of float64 data are as good as serial ones; others need not be told from 0.
+    """
+    count: tl.constexpr = y.shape[0]
+    size = tl.abs(carry)
+    low = tl.maximum(size * 2.0**-430, 2.0**-1022)
+    high = tl.minimum(size * 2.0**430, 2.0**1023)
+    safe = (tl.abs(y) >= low) & (tl.abs(y) <= high)
+    first = tl.min(tl.where(safe, count, tl.arange(0, count)), 0)
+    all_safe = (size == 0) | (size != size) | (size == float("inf"))
+    if is_double:
+        all_safe = all_safe | ((size <= 1) & (tl.max(tl.abs(x), 0) <= 1))
+    return tl.where(all_safe, count, first)
+
+
+@triton.jit
+def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan up to PIECE of `left` elements from memory in float64, but not past the first product that is not safe.
+
+    Returns the carry and how many elements are done.
+    """
+    is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
+    offsets = tl.arange(0, PIECE)
+    places = offsets.to(tl.int64) * inner
+    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
+    signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
+    y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
+    first = _first_unsafe(x, y, carry, is_double)
+    alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
+    if not is_double:
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
+    y = tl.where(offsets == first, alone, y)
+    last = tl.minimum(first, PIECE - 1)
+    rounded = y if is_double else y.to(tl.float32)
+    tl.store(y_ptr + places, rounded.to(y_ptr.dtype.element_ty), mask=offsets < tl.minimum(last + 1, left))
+    return _pick(y, last), last + 1
+
+
+@triton.jit(noinline=True)
+def scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
+    """Scan `left` elements from memory as a serial float64 product would. Takes and returns the exact carry.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory; outside of here it would forbid pipelining
+    done = 0
+    while done < left:
+        skip = tl.cast(done, tl.int64) * inner
+        carry, count = _scan_piece(x_ptr + skip, y_ptr + skip, left - done, inner, carry, PIECE)
+        done += count
+    return carry
+
+
+@triton.jit
+def loaded_tile(x_ptr, left, inner, BLOCK: tl.constexpr):
+    """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
+    offsets = tl.arange(0, BLOCK)
+    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
+
+
+@triton.jit
+def _carry_if_it_vanishes(x, carry):
+    """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
+    size = tl.abs(x)
+    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
+    vanishes = (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
+    return tl.where(vanishes, 0.0, float("nan")).to(carry.dtype)
+
+
+@triton.jit
+def _carry_if_it_explodes(x, carry):
+    """Infinity if a tile makes that of the carry for good, in any order: nothing shrinks, all make 2**1024; or NaN.
+
+    The logarithm of 1 + t to base 2 is at least t, for t from 0 to 1. 16 more than 1024 leave room for rounding. What
+    is infinite already need not grow.
+    """
+    size = tl.abs(x)
+    doublings = tl.sum(tl.where(size >= 1, tl.minimum(size - 1, 1.0), float("-inf")), 0)
+    explodes = (tl.abs(carry) >= 1) & (doublings >= tl.where(tl.abs(carry) == float("inf"), 0.0, 1040.0))
+    is_negative = tl.sum((x < 0).to(tl.int32), 0) % 2 == 1
+    infinite = tl.where(is_negative, -carry, carry) * float("inf")
+    return tl.where(explodes, infinite, float("nan")).to(carry.dtype)
+
+
+@triton.jit
+def _carry_if_zeros_end_it(x, carry):
+    """0 if all products of a tile would be ordinary but for its zeros, which then meet no infinite segment; or NaN.
+
+    Where there is no zero they are not ordinary: nobody would ask.
+    """
+    factors = tl.where(x == 0, 1.0, x)
+    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, factors * carry, factors), 0)
+    return tl.where(all_ordinary(y), 0.0, float("nan")).to(carry.dtype)
+
+
+@triton.jit
+def settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
+    """The next carry of a tile whose products may be wrong (NaN) where they are right after all; as it is elsewhere.
+
+    It loads the tile again for each question: to keep every tile until its products are known would cost too many
+    registers, and so would to keep this one. Asked before they are stored, it would hold them back until every warp
+    knows the carry. After a carry of NaN nothing is right.
+    """
+    if following != following:  # noqa: SIM102  (of every tile; the rest of few)
+        if carry == carry:
+            following = _carry_if_it_vanishes(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
+            if following != following:
+                following = _carry_if_it_explodes(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
+            if following != following:
+                following = _carry_if_zeros_end_it(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
+    return following
+
+
+def is_interpreted() -> bool:
+    """Whether triton interprets the kernels: they then run on the CPU."""
+    return not isinstance(scan_carefully, triton.JITFunction)

@@ -1,0 +1,42 @@
+"""What a call is about: result dtypes, the type of products, and where the elements of a sequence lie."""
+
+import math
+
+import torch
+import triton.language as tl
+
+
+def result_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What torch.cumprod makes of `dtype`: int64 of all integers.
+
+    Raises:
+        TypeError: it is neither real nor integer, or an 8-bit float.
+    """
+    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return dtype
+    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        return torch.int64
+    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
+
+
+def accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The type in which products of a result dtype are formed: half types in float32."""
+    return {torch.float64: tl.float64, torch.int64: tl.int64}.get(dtype, tl.float32)
+
+
+def lines_of(shape: torch.Size, dim: int) -> tuple[int, int]:
+    """Length of a sequence along `dim`, and how far apart its elements are in contiguous memory.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    rank = max(len(shape), 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    padded = tuple(shape) or (1,)
+    return padded[dim], math.prod(padded[dim % rank + 1 :])
+
+
+def readable(x: torch.Tensor) -> torch.Tensor:
+    """`x` as a kernel can read it: contiguous, and booleans as bytes."""
+    return (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous()
