@@ -8,6 +8,7 @@ import torch
 from .chip import processors
 from .choose import Call, choice
 from .launches import Task, Work
+from .lines import lines_form, whole_lines_form
 from .rows import rows_form
 from .shapes import lines_of, readable, result_dtype
 from .short import short_form
@@ -19,10 +20,12 @@ FORMS: dict[str, Callable[..., Work]] = {
     "short": short_form,
     "strips": strips_form,
     "tiles": tiles_form,
+    "lines": lines_form,
+    "whole_lines": whole_lines_form,
 }
 """Each takes a task and settings, and returns what is to be launched."""
 
-BESIDE = {"rows", "short"}
+BESIDE = {"rows", "short", "whole_lines"}
 """Forms for sequences whose elements lie beside each other."""
 
 
@@ -51,8 +54,8 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
 def products(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:
     """torch.cumprod(x, dim), the same bits call after call.
 
-    `form` forces one: rows, short (both for elements that lie beside each other), strips or tiles. `settings` replace
-    those that `choice` gives for it.
+    `form` forces one: rows, short or whole_lines (for elements that lie beside each other), strips, tiles or lines.
+    `settings` replace those that `choice` gives for it.
 
     Raises:
         ValueError: there is no such form, or it is not for such a dimension.

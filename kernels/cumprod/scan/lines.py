@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .launches import Work, launches_of
+from .launches import Task, Work, launches_of
 from .shapes import accumulator
 
 WIDEST_KNOWN = 16
@@ -17,7 +17,7 @@ WIDEST_KNOWN = 16
 
 
 @triton.jit
-def _factors(x_ptr, places, inside, left, apart, COUNT: tl.constexpr):
+def _line_factors(x_ptr, places, inside, left, apart, COUNT: tl.constexpr):
     """The next COUNT factors of each sequence, `apart` from each other; 1 from the `left`th on. None is waited for."""
     left = tl.broadcast_to(left, inside.shape)
     factors = ()
@@ -28,7 +28,7 @@ def _factors(x_ptr, places, inside, left, apart, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _multiplied(factors, y_ptr, places, inside, left, apart, product, COUNT: tl.constexpr):
+def _line_products(factors, y_ptr, places, inside, left, apart, product, COUNT: tl.constexpr):
     """Store the products of factors, and return the last."""
     left = tl.broadcast_to(left, inside.shape)
     for k in tl.static_range(COUNT):
@@ -62,10 +62,7 @@ def _lines_kernel(
     """
     first = (begin + tl.program_id(0).to(tl.int64)) * LINES
     inside = tl.arange(0, LINES) < tl.minimum(groups - first // VECTOR, LINES // VECTOR).to(tl.int32) * VECTOR
-    if INNER == 0:
-        apart = inner_vectors * VECTOR
-    else:
-        apart = INNER
+    apart = inner_vectors * VECTOR if INNER == 0 else INNER
     length = axis if AXIS == 0 else AXIS
     # The product at the end, too, is a proof that no vector is cut.
     line = (first // VECTOR % (apart // VECTOR)).to(tl.int32) * VECTOR + tl.arange(0, LINES)
@@ -78,21 +75,28 @@ def _lines_kernel(
     product = tl.full((LINES,), 1, ACCUMULATOR)
     if AXIS > 0:
         left = tl.full((), AXIS, tl.int32)
-        factors = _factors(x_ptr, places, inside, left, apart, AXIS)
-        _multiplied(factors, y_ptr, places, inside, left, apart, product, AXIS)
+        factors = _line_factors(x_ptr, places, inside, left, apart, AXIS)
+        _line_products(factors, y_ptr, places, inside, left, apart, product, AXIS)
     else:
-        factors = _factors(x_ptr, places, inside, axis, apart, AHEAD)
+        factors = _line_factors(x_ptr, places, inside, axis, apart, AHEAD)
         for done in range(0, axis, AHEAD):
             now = factors
             after = places + AHEAD * apart
-            factors = _factors(x_ptr, after, inside, axis - done - AHEAD, apart, AHEAD)
-            product = _multiplied(now, y_ptr, places, inside, axis - done, apart, product, AHEAD)
+            factors = _line_factors(x_ptr, after, inside, axis - done - AHEAD, apart, AHEAD)
+            product = _line_products(now, y_ptr, places, inside, axis - done, apart, product, AHEAD)
             places = after
 
 
 @triton.jit
 def _whole_lines_kernel(
-    x_ptr, y_ptr, begin, vectors, ACCUMULATOR: tl.constexpr, VECTOR: tl.constexpr, AXIS: tl.constexpr, BLOCK: tl.constexpr
+    x_ptr,
+    y_ptr,
+    begin,
+    vectors,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    AXIS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """One program BLOCK of the vectors * VECTOR elements, of which every AXIS side by side are a sequence.
 
@@ -107,14 +111,12 @@ def _whole_lines_kernel(
     tl.store(y_ptr + first + offsets, y, mask=inside)
 
 
-def lines_form(
-    x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], *, VECTOR: int, AHEAD: int, num_warps: int
-) -> Work:
-    """Into `y`, up to `VECTOR` sequences a thread, `AHEAD` of their elements at a time (both are powers of two).
+def lines_form(task: Task, *, VECTOR: int, AHEAD: int, num_warps: int) -> Work:
+    """Up to `VECTOR` sequences a thread, `AHEAD` of their elements at a time (both are powers of two).
 
     A thread has no more sequences than lie side by side in 16 bytes of the wider tensor.
     """
-    outer, axis, inner = lines
+    x, y, outer, axis, inner = task
     widest = max(x.element_size(), y.element_size())
     vector = math.gcd(inner, min(VECTOR, 16 // widest))
     many = 32 * num_warps * vector
@@ -126,20 +128,20 @@ def lines_form(
     return Work(launches_of(_lines_kernel, programs, sizes, constants, num_warps=num_warps))
 
 
-def whole_lines_form(x: torch.Tensor, y: torch.Tensor, lines: tuple[int, int, int], *, num_warps: int) -> Work:
-    """Into `y`, 32 bytes of results a thread.
+def whole_lines_form(task: Task, *, num_warps: int) -> Work:
+    """32 bytes of results a thread.
 
     Input that begins between vectors goes to `lines_form`: without vectors a thread would not hold whole sequences.
 
     Raises:
         ValueError: 16 bytes of results, where tensors consist of those, do not hold whole sequences.
     """
-    outer, axis, _ = lines
+    x, y, outer, axis, _ = task
     vector = whole_line_vector(outer * axis, y.dtype)
     if vector % axis:
         raise ValueError(f"sequences of {axis} are not whole in vectors of {vector} elements")
     if x.data_ptr() % 16:
-        return lines_form(x, y, lines, VECTOR=1, AHEAD=axis, num_warps=num_warps)
+        return lines_form(task, VECTOR=1, AHEAD=axis, num_warps=num_warps)
     block = 32 * num_warps * 2 * vector
     constants = (accumulator(y.dtype), vector, axis, block)
     programs = triton.cdiv(outer * axis, block)

@@ -1,7 +1,7 @@
 """Compiles launches of the package for any architecture, which needs no GPU, and prints what came of each.
 
-Run as a program, because an interpreting triton cannot compile: compile_launches.py PACKAGE CASES ARCHITECTURES. CASES is
-JSON, a list of [shape, dim, dtype, form, settings, compiler options]; without a form the package chooses.
+Run as a program, because an interpreting triton cannot compile: compile_launches.py PACKAGE CASES ARCHITECTURES.
+CASES is JSON, a list of [shape, dim, dtype, form, settings, compiler options]; without a form the package chooses.
 Prints for each case and architecture what its launches need. Tensors have no memory, so that sizes may be any.
 """
 
@@ -56,7 +56,9 @@ def _source(kernel: Any, arguments: tuple[Any, ...]) -> ASTSource:
             signature[parameter.name], constants[(place,)] = "constexpr", value
         else:
             signature[parameter.name] = "i32" if abs(value) < 2**31 else "i64"
-        if isinstance(value, torch.Tensor) or (isinstance(value, int) and (place,) not in constants and value % 16 == 0):
+        if isinstance(value, torch.Tensor) or (
+            isinstance(value, int) and (place,) not in constants and value % 16 == 0
+        ):
             hints[(place,)] = [["tt.divisibility", 16]]
     return ASTSource(kernel, signature=signature, constexprs=constants, attrs=hints)
 

@@ -44,7 +44,12 @@ def named(shape: list[int], dtype: str = "float32") -> list[Any]:
 
 LINES: dict[int | None, list[list[Any]]] = {
     4: [named([2**20, 3, 32]), named([8192, 128, 64])],
-    2: [named([2**18, 64, 8], "float16"), named([2**18, 64, 6], "int8"), named([2**18, 64, 18], "float64"), named([2**16, 2**15, 2])],
+    2: [
+        named([2**18, 64, 8], "float16"),
+        named([2**18, 64, 6], "int8"),
+        named([2**18, 64, 18], "float64"),
+        named([2**16, 2**15, 2]),
+    ],
     None: [named([2**24, 3]), named([2**18, 64, 3]), named([2**18, 64, 17], "int64")],
 }
 """By how many words a thread stores at once; None where sequences have no vectors."""

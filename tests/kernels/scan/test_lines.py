@@ -80,8 +80,7 @@ def test_lines_that_are_not_whole_in_a_vector_are_refused(scan: ModuleType) -> N
     with pytest.raises(ValueError, match="sequences of 3 are not whole in vectors of 4"):
         scan.products(torch.ones(4, 3), 1, form="whole_lines")
     with pytest.raises(ValueError, match="sequences of 4 are not whole in vectors of 2"):
-        x = torch.ones(4, dtype=torch.float64)
-        get(scan, "whole_lines_form")(x, x, (1, 4, 1), num_warps=1)
+        scan.products(torch.ones(1, 4, dtype=torch.float64), 1, form="whole_lines")
 
 
 def test_input_between_vectors_is_multiplied_one_by_one_as_well(scan: ModuleType) -> None:
@@ -94,18 +93,18 @@ def test_input_between_vectors_is_multiplied_one_by_one_as_well(scan: ModuleType
 
 def test_places_beyond_32_bits_are_counted_in_64(scan: ModuleType) -> None:
     """Between the sequences of a program, and from the first program on."""
-    lines_form, x = get(scan, "lines_form"), torch.ones(1)
+    lines_form, task, x = get(scan, "lines_form"), get(scan, "Task"), torch.ones(1)
     settings = {"VECTOR": 4, "AHEAD": 8, "num_warps": 4}
     is_wide = {
-        shape: lines_form(x, x, shape, **settings).launches[0].numbers[-1]
+        shape: lines_form(task(x, x, *shape), **settings).launches[0].numbers[-1]
         for shape in ((2**25, 8, 8), (1, 2**24, 127), (2**10, 2**25, 1), (2, 2**20, 3))
     }
     assert is_wide == {(2**25, 8, 8): False, (1, 2**24, 127): True, (2**10, 2**25, 1): True, (2, 2**20, 3): False}
 
 
 def test_many_programs_are_several_launches(scan: ModuleType) -> None:
-    lines_form, x = get(scan, "lines_form"), torch.ones(1)
-    work = lines_form(x, x, (2**38, 3, 1), VECTOR=1, AHEAD=8, num_warps=4)
+    lines_form, task, x = get(scan, "lines_form"), get(scan, "Task"), torch.ones(1)
+    work = lines_form(task(x, x, 2**38, 3, 1), VECTOR=1, AHEAD=8, num_warps=4)
     assert [(launch.grid, launch.numbers[0]) for launch in work.launches] == [((2**30,), 0), ((2**30,), 2**30)]
 
 
