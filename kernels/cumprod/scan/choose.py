@@ -37,7 +37,7 @@ def _lines_suits(call: Call) -> bool:
         return call.axis < 16
     if _is_wide(call):
         return False
-    return call.axis <= 128 or call.outer * call.inner >= 1024 * call.processors
+    return call.axis <= 128 or call.outer * call.inner >= 512 * call.processors
 
 
 def _lines_settings(call: Call) -> Settings:

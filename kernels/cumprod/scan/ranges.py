@@ -10,12 +10,23 @@ import triton.language as tl
 
 
 @triton.jit
+def as_integers(y):
+    """The bits of a tile of floats, of which a sum with zeros keeps the sign: it would turn -0 into 0."""
+    if y.dtype == tl.float64:
+        return y.to(tl.int64, bitcast=True)
+    elif y.dtype == tl.float32:
+        return y.to(tl.int32, bitcast=True)
+    else:
+        return y
+
+
+@triton.jit
 def last_element(y, WIDTH: tl.constexpr):
     """The last element of a tile of which all threads together hold WIDTH elements side by side."""
     rows: tl.constexpr = y.shape[0] // WIDTH
-    y = tl.reshape(y, [rows, WIDTH])
-    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
-    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
+    bits = tl.reshape(as_integers(y), [rows, WIDTH])
+    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, bits, 0), 0)
+    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0).to(y.dtype, bitcast=True)
 
 
 @triton.jit
@@ -54,7 +65,8 @@ def all_ordinary(y):
 @triton.jit
 def _pick(y, index):
     """The element of a tile at an index; 0 outside."""
-    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
+    bits = as_integers(y)
+    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, bits, 0), 0).to(y.dtype, bitcast=True)
 
 
 @triton.jit
@@ -91,7 +103,7 @@ def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
     first = _first_unsafe(x, y, carry, is_double)
     alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
     if not is_double:
-        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, alone * 0, alone)
     y = tl.where(offsets == first, alone, y)
     last = tl.minimum(first, PIECE - 1)
     rounded = y if is_double else y.to(tl.float32)
