@@ -11,7 +11,7 @@ down: `depth` is then where it is at most. One that has grown likewise.
 import triton
 import triton.language as tl
 
-from .ranges import last_element, loaded_tile
+from .ranges import last_element, loaded_tile, scan_carefully
 
 GONE = tl.constexpr(1e9)
 """The depth of what is 0 (with a minus) or infinite for good."""
@@ -56,12 +56,13 @@ def _float(bits):
 
 
 @triton.jit
-def ended(x_ptr, y_ptr, left, carry, depth, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """How a tile ends that was scanned from `carry` and stored: the carry after it, its depth, and how much to redo.
+def ended(x_ptr, left, carry, depth, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """How a tile ends that was scanned from `carry` and stored: the carry after it, its depth, and what is to `redo`.
 
-    The carry is 0 or infinite, or NaN if products may come back. So many products at the beginning are to be formed
-    again, and all are right after them: stored they are here, unless what the scan stored is right. That is so while
-    nothing grows (or nothing shrinks, of those that end infinite): then no segment is further out than its prefix.
+    The carry is 0 or infinite, or NaN if products may come back. Nothing is to be redone (0) if what the scan stored is
+    right: while nothing grows (or nothing shrinks, of those that end infinite), no segment is further out than its
+    prefix. Otherwise it is one more than the place from which on products are the carry but for their signs; negative,
+    if those before are right.
     """
     offsets = tl.arange(0, BLOCK)
     x = loaded_tile(x_ptr, left, 1, BLOCK).to(tl.float32)
@@ -84,9 +85,23 @@ def ended(x_ptr, y_ptr, left, carry, depth, BLOCK: tl.constexpr, WIDTH: tl.const
     is_gone = tl.min(depths * down, 0) < -1030
     beyond = tl.where(is_gone, GONE, -4 - last_element(depths * down, WIDTH))
     is_right = was_out | steady
-    if is_fine & (is_right == 0):
-        signs = loaded_tile(x_ptr, left, 1, BLOCK).to(tl.float32) * end
-        y = tl.cumprod(tl.where(offsets == 0, signs * carry, signs), 0)
-        tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=(offsets < left) & (offsets >= first))
     following = tl.where(is_fine, _float(end.to(tl.int32, bitcast=True) | sign), float("nan"))
-    return following, -beyond * down, tl.where(is_right | is_near, 0, tl.minimum(first, left))
+    place = tl.minimum(first, left) + 1
+    return following, -beyond * down, tl.where(is_right, 0, tl.where(is_near, -place, place))
+
+
+@triton.jit(noinline=True)
+def redo(x_ptr, y_ptr, left, carry, end, place, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Store what is to be redone of a tile that was scanned from `carry`; it ends at `end`, 0 or infinity.
+
+    It is a function of its own in the machine code as well, and takes shared memory from the start: nothing may wait
+    there.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory
+    offsets = tl.arange(0, BLOCK)
+    first = tl.abs(place) - 1
+    signs = loaded_tile(x_ptr, left, 1, BLOCK).to(tl.float32) * end
+    y = tl.cumprod(tl.where(offsets == 0, signs * carry, signs), 0)
+    tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=(offsets < left) & (offsets >= first))
+    if place > 0:
+        scan_carefully(x_ptr, y_ptr, first, 1, carry.to(tl.float64), WIDTH)

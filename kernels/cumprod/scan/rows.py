@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from .chip import fitting_block
-from .depths import GONE, ended, next_product
+from .depths import GONE, ended, next_product, redo
 from .launches import Task, Work, launches_of
 from .ranges import all_ordinary, last_element, loaded_tile, scan_carefully, settled
 from .shapes import accumulator
@@ -105,16 +105,16 @@ def _scan_exactly(
 
 
 @triton.jit
-def _scan_held(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """Scan tiles up to the first that may be wrong, while the next one waits in registers.
+def _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Scan tiles from vector `begun` up to the first that may be wrong, while the next one waits in registers.
 
     Returns where that tile begins, in vectors, and the carry before it.
     """
     offsets = tl.arange(0, BLOCK)
-    begun = tl.full((), 0, tl.int32)
     is_right = carry == carry
-    ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
-    for start in range(0, vectors, BLOCK // VECTOR):  # triton 3.6 fails on a `while` with a tile that ends with it
+    here = tl.minimum(vectors - begun, BLOCK // VECTOR) * VECTOR
+    ahead = loaded_tile(x_ptr + tl.cast(begun, tl.int64) * VECTOR, here, 1, BLOCK)
+    for start in range(begun, vectors, BLOCK // VECTOR):  # triton 3.6 fails on a `while` with a tile that ends with it
         if is_right:
             skip = tl.cast(start, tl.int64) * VECTOR
             left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
@@ -143,18 +143,20 @@ def _scan_tiles(
     WIDTH: tl.constexpr,
     STAGES: tl.constexpr,
     DEEP: tl.constexpr,
+    ENDS: tl.constexpr,
 ):
     """Scan vectors `begun` to `vectors` from a carry, or from the exact one if that is NaN. Returns the exact one after.
 
     The loop loads ahead, which forbids it to call `scan_carefully`: a function of its own takes shared memory from the
     start, where tiles wait. So it only remembers a tile that sinks, and the first that may be wrong; what the former
-    has before it has sunk, and what follows from the latter, is done again.
+    has before it has sunk, and what follows from the latter, is done again. If the sequence
+    does not end here (ENDS), the exact carry is needed of what is not 0 for good.
     """
     ACCUMULATOR: tl.constexpr = carry.dtype
     offsets = tl.arange(0, BLOCK)
     depth = tl.full((), GONE, tl.float32)
-    sunk_at, carry_there, redone = tl.full((), 0, tl.int32), carry, tl.full((), 0, tl.int32)
-    doubtful = tl.where(carry == carry, vectors, 0)
+    sunk_at, carry_before, end, wrong = tl.full((), 0, tl.int32), carry, carry, tl.full((), 0, tl.int32)
+    doubtful, carry_there = tl.where(carry == carry, vectors, begun), carry
     for start in tl.range(begun, vectors, BLOCK // VECTOR, num_stages=STAGES):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
@@ -164,20 +166,25 @@ def _scan_tiles(
         if DEEP:
             is_out = tl.abs(depth) < GONE
             if ((following != following) & (carry == carry)) | is_out:
-                following, depth, wrong = ended(x_ptr + skip, y_ptr + skip, left, carry, depth, BLOCK, WIDTH)
-                if is_out == 0:
-                    sunk_at, carry_there, redone = start, carry, wrong
-                if following != following:
-                    doubtful, depth, redone = sunk_at, GONE, 0
+                following, depth, place = ended(x_ptr + skip, left, carry, depth, BLOCK, WIDTH)
+                if following != following:  # what had sunk may come back: from where it did, all is done again
+                    doubtful, carry_there = tl.where(is_out, sunk_at, start), tl.where(is_out, carry_before, carry)
+                    depth = GONE
+                elif is_out == 0:
+                    sunk_at, carry_before, end, wrong = start, carry, tl.abs(following), place
         elif ACCUMULATOR.is_floating():
             following = settled(x_ptr + skip, left, 1, carry, following, BLOCK)
             is_first = (following != following) & (doubtful == vectors)
             doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
         carry = following
+    if DEEP and not ENDS:
+        is_out = tl.abs(depth) < GONE
+        doubtful, carry_there = tl.where(is_out, sunk_at, doubtful), tl.where(is_out, carry_before, carry_there)
     if ACCUMULATOR.is_floating():
-        if redone > 0:
-            place = tl.cast(sunk_at, tl.int64) * VECTOR
-            scan_carefully(x_ptr + place, y_ptr + place, redone, 1, carry_there.to(tl.float64), WIDTH)
+        if wrong != 0:
+            skip = tl.cast(sunk_at, tl.int64) * VECTOR
+            left = tl.minimum(vectors - sunk_at, BLOCK // VECTOR) * VECTOR
+            redo(x_ptr + skip, y_ptr + skip, left, carry_before, end, wrong, BLOCK, WIDTH)
         known = tl.where(doubtful < vectors, carry_there, carry)
         exact = tl.where(known == known, known.to(tl.float64), exact)
         exact = _scan_exactly(x_ptr, y_ptr, doubtful, vectors, 1, exact, ACCUMULATOR, VECTOR, AGAIN, WIDTH)
@@ -187,22 +194,33 @@ def _scan_tiles(
 
 
 @triton.jit(noinline=True)
-def _scan_tiles_apart(
+def _scan_unusual(
     x_ptr,
     y_ptr,
     begun,
     vectors,
     carry,
-    exact,
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
     AGAIN: tl.constexpr,
     WIDTH: tl.constexpr,
     DEEP: tl.constexpr,
 ):
-    """`_scan_tiles` as a function of its own in the machine code as well: it costs its caller no registers."""
+    """Scan tiles from vector `begun` on until the carry is one of float32 again. Returns up to where, and the carry.
+
+    It is a function of its own in the machine code as well: it costs its caller no registers. It takes shared memory
+    from the start: nothing may wait there.
+    """
     tl.debug_barrier()  # what was stored there before is in memory
-    return _scan_tiles(x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, 1, DEEP)
+    exact = carry.to(tl.float64)
+    is_open = begun < vectors
+    while is_open:
+        until = tl.minimum(vectors, begun + BLOCK // VECTOR)
+        exact = _scan_tiles(x_ptr, y_ptr, begun, until, carry, exact, VECTOR, AGAIN, AGAIN, WIDTH, 1, DEEP, False)
+        carry = _narrow(exact, tl.float32)
+        begun = until
+        is_open = (begun < vectors) & (carry != carry)
+    return begun, carry
 
 
 @triton.jit
@@ -242,14 +260,16 @@ def _rows_kernel(
         carry = _narrow(exact, ACCUMULATOR)
     x_ptr += first
     y_ptr += first
+    begun = tl.full((), 0, tl.int32)
     if HOLD:
-        begun, carry = _scan_held(x_ptr, y_ptr, vectors, carry, VECTOR, BLOCK, WIDTH)
-        exact = tl.where(begun > 0, carry.to(exact.dtype), exact)
-        if begun < vectors:
-            exact = _scan_tiles_apart(x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, AGAIN, AGAIN, WIDTH, DEEP)
+        while begun < vectors:
+            begun, carry = _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, WIDTH)
+            if begun < vectors:
+                begun, carry = _scan_unusual(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, AGAIN, WIDTH, DEEP)
     else:
-        begun = tl.full((), 0, tl.int32)
-        exact = _scan_tiles(x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, STAGES, DEEP)
+        exact = _scan_tiles(
+            x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, STAGES, DEEP, WHOLE
+        )
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
@@ -259,7 +279,8 @@ def _rows_kernel(
 def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: int = 0, registers: int = 0) -> Work:
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
-    Up to `num_stages` - 1 tiles wait in shared memory; or, with one stage and `HOLD`, one in registers.
+    Up to `num_stages` - 1 tiles wait in shared memory; or, with one stage and `HOLD`, one in registers, if products are
+    float32 and sequences consist of vectors.
     What is scanned again is so in tiles of 64 bytes a thread, or of 16 where sequences begin between vectors: more
     would cost the common path registers. With `registers`, a thread has up to so many.
     """
@@ -269,6 +290,7 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: 
         vector = 1
     is_whole = axis % vector == 0
     BLOCK = fitting_block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
+    HOLD = int(HOLD and is_whole and accumulator(y.dtype) == tl.float32)
     if axis <= BLOCK:
         num_warps, num_stages, HOLD = max(1, min(num_warps, BLOCK // 512)), 1, 0
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
