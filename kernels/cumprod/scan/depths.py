@@ -73,9 +73,11 @@ def ended(x_ptr, left, carry, depth, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
     depths = tl.cumsum(tl.log2(tl.abs(x)), 0) + start  # from here on the tile itself costs no registers
     was_out = tl.abs(start) > 150
     edge = tl.where(was_out, -158.0, -170.0)
-    sinks = tl.min(depths, 0) < edge
+    # What wanders comes back over an edge that it has just crossed: only from far beyond it stays there.
+    cut = tl.where(was_out | (largest <= 1) | (smallest >= 1), edge, -300.0)
+    sinks = tl.min(depths, 0) < cut
     down = tl.where(sinks, 1.0, -1.0)
-    first = tl.min(tl.where(depths * down < edge, offsets, BLOCK), 0)
+    first = tl.min(tl.where(depths * down < cut, offsets, BLOCK), 0)
     is_fine = tl.max(depths * down - tl.where(offsets < first, 100.0, edge), 0) <= 0
     is_fine = is_fine & (first < tl.where(was_out, 1, BLOCK)) & (largest < float("inf"))
     is_fine = is_fine & ((was_out == 0) | (sinks == (start < 0))) & (tl.abs(start) < GONE)

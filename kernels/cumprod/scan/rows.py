@@ -145,7 +145,7 @@ def _scan_tiles(
     DEEP: tl.constexpr,
     ENDS: tl.constexpr,
 ):
-    """Scan vectors `begun` to `vectors` from a carry, or from the exact one if that is NaN. Returns the exact one after.
+    """Scan vectors `begun` to `vectors` from a carry; if that is NaN, from the exact one. Returns the exact one after.
 
     The loop loads ahead, which forbids it to call `scan_carefully`: a function of its own takes shared memory from the
     start, where tiles wait. So it only remembers a tile that sinks, and the first that may be wrong; what the former
@@ -246,7 +246,6 @@ def _rows_kernel(
     so that everything between moves in vectors. Counting in vectors proves to the compiler that no mask cuts one.
     """
     row = begin + tl.program_id(0).to(tl.int64)
-    offsets = tl.arange(0, BLOCK)
     carry = tl.full((), 1, ACCUMULATOR)
     exact = tl.full((), 1, tl.float64 if ACCUMULATOR.is_floating() else tl.int64)
     if WHOLE:
@@ -290,13 +289,14 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: 
         vector = 1
     is_whole = axis % vector == 0
     BLOCK = fitting_block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
-    HOLD = int(HOLD and is_whole and accumulator(y.dtype) == tl.float32)
+    is_single = accumulator(y.dtype) == tl.float32
+    HOLD = int(HOLD and is_whole and is_single)
     if axis <= BLOCK:
         num_warps, num_stages, HOLD = max(1, min(num_warps, BLOCK // 512)), 1, 0
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
     room = 1024 if HOLD else 2048 if is_whole else 512
     again = max(width, min(BLOCK, num_warps * room // max(4, y.element_size())))
-    is_deep = accumulator(y.dtype) == tl.float32 and BLOCK <= 16 * 32 * num_warps  # for more there are no registers
+    is_deep = is_single and 512 * num_warps >= BLOCK  # there are no registers for more than 16 elements a thread
     sizes = (axis, axis // vector if is_whole else 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, bool(HOLD), is_deep)
     options = {"maxnreg": registers} if registers and x.is_cuda else {}
