@@ -296,6 +296,7 @@ COMMANDS = st.one_of(
     command("show", st.sampled_from([("runs",), ("problems",), ("stages",), ("run",)]), st.tuples(WORDS), FLAGS),
     st.sampled_from([("--json", "show", what) for what in ("runs", "problems", "stages", "run")]),
     command("schema", st.tuples(WORDS), FLAGS),
+    command("bundle", st.just(("cumprod/scan",)), st.tuples(WORDS), st.tuples(st.just("-o"), WORDS), FLAGS),
     st.just(("profile", "--json", "-w", "page")),
     st.just(("profile", "--resume", "live", "--json")),
     st.just(("profile", "--resume", "live", "--record")),

@@ -125,6 +125,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
     "comment": [("--dry-run",)],
     "push": [("PLACE",)],
     "pull": [("PLACE",)],
+    "bundle": [("cumprod/scan",), ("cumprod/scan", "-o", "bundled.py")],
     "mcp": [(), ("--show", "--read-only")],
 }
 """Command -> the arguments of trials, each of which ends with an answer."""
@@ -322,6 +323,11 @@ def test_a_command_without_an_answer_still_prints_an_object(stallgate: Stallgate
         (("bench", "--show"), "bench", "no_run", 3),
         (("bench",), "bench", "no_device", 3),
         (("metrics", "--chip", "GH10"), "metrics", "unknown_name", 2),
+        (("bundle", "scan"), "bundle", "bad_argument", 2),
+        (("bundle", "cumprod/blocked_scan"), "bundle", "bad_argument", 2),
+        (("bundle", "cumprod/scann"), "bundle", "unknown_name", 2),
+        (("bundle", "cumprod/scan", "-o", "kernels/cumprod/problem.toml"), "bundle", "bad_argument", 2),
+        (("bundle", "cumprod/scan", "-o", "kernels/cumprod/scan/all.py"), "bundle", "bad_argument", 2),
         (("nonsense",), None, "bad_argument", 2),
         (("nonsense", "gate"), None, "bad_argument", 2),
         ((), None, "bad_argument", 2),
@@ -367,6 +373,7 @@ def test_a_broken_project_is_told_as_json(stallgate: Stallgate, tree: Path, comm
         "push": ["elsewhere"],
         "pull": ["elsewhere"],
         "prompt": ["cumprod/blocked_scan"],
+        "bundle": ["cumprod/scan"],
         "baseline": ["run"],
         "show": ["runs"],
         "init": wanted,

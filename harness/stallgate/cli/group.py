@@ -27,6 +27,7 @@ COMMANDS = {
     "push": "Send runs and accepted baselines to a place that several machines share.",
     "pull": "Bring runs and accepted baselines from a place that several machines share.",
     "init": "Adopt stallgate in a repository: write what measures and gates one of its kernels.",
+    "bundle": "Print the one file that users copy of a variant in several files.",
     "mcp": "Serve the commands as tools for agents, by the Model Context Protocol.",
     "plan": "Show what `profile` would run, with the ncu command line.",
     "metrics": "Show the catalogue, for a chip or for all.",

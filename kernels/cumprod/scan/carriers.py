@@ -6,6 +6,8 @@ A tile tells its code, a factor for the carry before it, or that it has none and
 import triton
 import triton.language as tl
 
+from .ranges import picked, sign_of, zero_like
+
 
 @triton.jit
 def without_mark(value):
@@ -19,11 +21,9 @@ def without_mark(value):
 
 @triton.jit
 def kept(carry, dtype: tl.constexpr):
-    """An exact carry as it can be told: without the bits of the mark, the sign of 0, and what float32 never comes back
-    from. So what two programs both tell is the same.
-    """
-    least: tl.constexpr = 2.0**-1074 if dtype == tl.float64 else 2.0**-900
-    return tl.where(tl.abs(carry) < least, 0.0, without_mark(carry))
+    """An exact carry as it can be told: without the bits of the mark and, of float32, what is subnormal in float64."""
+    least: tl.constexpr = 2.0**-1074 if dtype == tl.float64 else 2.0**-1022
+    return tl.where(tl.abs(carry) < least, zero_like(carry), without_mark(carry))
 
 
 @triton.jit
@@ -94,13 +94,13 @@ def awaited_carry(words_ptr, tile, slot, COLUMNS: tl.constexpr, dtype: tl.conste
 def _factors_of(codes, carry, dtype: tl.constexpr):
     """Codes (window, lines) as factors for a carry (lines,) before them; NaN where the tile itself tells what follows.
 
-    A carry of 0 or NaN stays what it is (here as 1), as long as nothing infinite comes; an infinite one, while
+    A carry of 0 or NaN stays what it is, but for its sign, as long as nothing infinite comes; an infinite one, while
     there are no zeros.
     """
     carry = carry[None, :]
     size = tl.abs(codes)
     factors = tl.where(size < 2.0**1000, codes, float("nan"))
-    factors = tl.where(((carry == 0) | (carry != carry)) & (codes == codes), 1.0, factors)
+    factors = tl.where(((carry == 0) | (carry != carry)) & (codes == codes), sign_of(codes), factors)
     keeps_infinity = (tl.abs(carry) == float("inf")) & (size > 0) & (size <= 2.0**1000)
     factors = tl.where(keeps_infinity, tl.where(codes < 0, -1.0, 1.0), factors)
     return tl.where(is_far_carry(carry, dtype), float("nan"), factors)
@@ -153,14 +153,14 @@ def hand_on(
             state = tl.reduce(tl.ravel((seen & 2) | tl.where(by_tile, 0, 4)), 0, _both)
             if (state & 4) == 0:
                 latest = tl.max(tl.where(by_tile, row, -1), 0)
-                told = tl.where(by_tile & (row == latest[None, :]), (seen & -4).to(tl.float64, bitcast=True), 0.0)
-                carry = tl.where(latest >= 0, tl.sum(told, 0), carry)
+                told = picked((seen & -4).to(tl.float64, bitcast=True), by_tile & (row == latest[None, :]), 0)
+                carry = tl.where(latest >= 0, told, carry)
                 is_high = _may_get_far(carry, dtype)
                 begin = tl.maximum(begin, latest + 1)
                 seen = tl.where(by_tile, seen | 1, seen)
             elif state & 2:
                 is_open = 0
-                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
+                carry = picked(after, row == WINDOW - 1, 0)
                 is_high = _may_get_far(carry, dtype)
                 ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
                 seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)

@@ -35,7 +35,7 @@ def launcher(compiled: Any, grid: tuple[int, int, int], numbers: tuple[Any, ...]
     Triton's own launch costs twice that. It is triton's own where torch cannot, and where hooks before or after
     launches are set. None if the kernel has to be asked for anew each time, as in the interpreter.
     """
-    if compiled is None or found(compiled, "metadata.instrumentation_mode", ""):
+    if not hasattr(compiled, "__getitem__") or found(compiled, "metadata.instrumentation_mode", ""):
         return None
     by_triton = compiled[grid]
     by_torch = _launcher_of_torch(compiled, grid, numbers, device)
@@ -59,16 +59,16 @@ def _launcher_of_torch(
     compiled: Any, grid: tuple[int, int, int], numbers: tuple[Any, ...], device: int
 ) -> Callable[[tuple[int, ...]], None] | None:
     """The launch by what torch launches its own compiler's kernels with; None if it cannot launch this one."""
-    launch_compiled, metadata = launch_of_compiled(), compiled.metadata
+    launch_compiled, metadata = launch_of_compiled(), found(compiled, "metadata", None)
     types = list(found(compiled, "src.signature", {}).values())
-    scratch = [getattr(metadata, f"{name}_scratch_size", None) for name in ("global", "profile")]
-    can_launch = launch_compiled is not None and types and not any(scratch)
-    if not can_launch or getattr(metadata, "num_ctas", 1) != 1 or not hasattr(compiled, "function"):
-        return None
     pointers = [kind for kind in types if kind.startswith("*")]
-    taken = [
-        (kind, number) for kind, number in zip(types[len(pointers) :], numbers, strict=True) if kind != "constexpr"
-    ]
+    scratch = [getattr(metadata, f"{name}_scratch_size", None) for name in ("global", "profile")]
+    is_known = hasattr(compiled, "function") and hasattr(metadata, "num_warps") and hasattr(metadata, "shared")
+    is_usual = getattr(metadata, "num_ctas", 1) == 1 and not any(scratch)
+    if launch_compiled is None or not (is_known and is_usual) or len(types) != len(pointers) + len(numbers):
+        return None
+    every = zip(types[len(pointers) :], numbers, strict=True)
+    taken = [(kind, number) for kind, number in every if kind != "constexpr"]
     if not all(kind in _KINDS for kind, _ in taken):
         return None
     others = [None for size in scratch if size is not None]  # memory for instruments: none, but a parameter
@@ -151,6 +151,21 @@ def is_untraced(x: torch.Tensor) -> bool:
         and _tracing_state() is None
         and not x.is_neg()  # whose elements are not what is in memory
     )
+
+
+def is_proxy(x: object) -> bool:
+    """Whether it stands for a value in torch.fx.symbolic_trace."""
+    return isinstance(x, _PROXY)
+
+
+_PROXY = found(torch, "fx.Proxy", ())
+
+
+def tell_torchscript(function: Callable[..., Any], operator: str) -> None:
+    """Have scripted code call an operator of torch's in the place of a function, whose text it could not compile."""
+    tell = found(torch, "jit._builtins._register_builtin", None)
+    if tell is not None:
+        tell(function, operator)
 
 
 # --- derivatives ------------------------------------------------------------------------------------------------------

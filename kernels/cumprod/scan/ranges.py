@@ -10,23 +10,37 @@ import triton.language as tl
 
 
 @triton.jit
-def as_integers(y):
-    """The bits of a tile of floats, of which a sum with zeros keeps the sign: it would turn -0 into 0."""
-    if y.dtype == tl.float64:
-        return y.to(tl.int64, bitcast=True)
-    elif y.dtype == tl.float32:
-        return y.to(tl.int32, bitcast=True)
+def picked(y, is_chosen, axis: tl.constexpr):
+    """Along an axis the one element that is chosen. It is summed by its bits: a sum of floats makes +0 of -0."""
+    if y.dtype.is_floating():
+        bits: tl.constexpr = tl.int64 if y.dtype.primitive_bitwidth == 64 else tl.int32
+        return tl.sum(tl.where(is_chosen, y.to(bits, bitcast=True), 0), axis).to(y.dtype, bitcast=True)
     else:
-        return y
+        return tl.sum(tl.where(is_chosen, y, 0), axis)
+
+
+@triton.jit
+def zero_like(x):
+    """0 with the sign of `x`, also where that is infinite."""
+    bits: tl.constexpr = tl.int64 if x.dtype.primitive_bitwidth == 64 else tl.int32
+    last: tl.constexpr = x.dtype.primitive_bitwidth - 1
+    return ((x.to(bits, bitcast=True) >> last) << last).to(x.dtype, bitcast=True)
+
+
+@triton.jit
+def sign_of(x):
+    """1 with the sign of `x`, of -0 as well."""
+    bits: tl.constexpr = tl.int64 if x.dtype.primitive_bitwidth == 64 else tl.int32
+    return tl.where(x.to(bits, bitcast=True) < 0, -1.0, 1.0).to(x.dtype)
 
 
 @triton.jit
 def last_element(y, WIDTH: tl.constexpr):
     """The last element of a tile of which all threads together hold WIDTH elements side by side."""
     rows: tl.constexpr = y.shape[0] // WIDTH
-    bits = tl.reshape(as_integers(y), [rows, WIDTH])
-    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, bits, 0), 0)
-    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0).to(y.dtype, bitcast=True)
+    y = tl.reshape(y, [rows, WIDTH])
+    last_row = picked(y, tl.arange(0, rows)[:, None] == rows - 1, 0)
+    return picked(last_row, tl.arange(0, WIDTH) == WIDTH - 1, 0)
 
 
 @triton.jit
@@ -34,8 +48,9 @@ def next_carry(y, WIDTH: tl.constexpr):
     """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
 
     A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
-    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
-    of that width within each thread first costs two instructions an element.
+    float32. A NaN shows in the last product; 0 is not ordinary, so that it needs no sign. All threads together hold
+    WIDTH elements side by side: to fold the rows of that width within each thread first costs two instructions an
+    element.
     """
     limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
     rows: tl.constexpr = y.shape[0] // WIDTH
@@ -65,8 +80,7 @@ def all_ordinary(y):
 @triton.jit
 def _pick(y, index):
     """The element of a tile at an index; 0 outside."""
-    bits = as_integers(y)
-    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, bits, 0), 0).to(y.dtype, bitcast=True)
+    return picked(y, tl.arange(0, y.shape[0]) == index, 0)
 
 
 @triton.jit
@@ -103,7 +117,7 @@ def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
     first = _first_unsafe(x, y, carry, is_double)
     alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
     if not is_double:
-        alone = tl.where(tl.abs(alone) < 2.0**-1022, alone * 0, alone)
+        alone = tl.where(tl.abs(alone) < 2.0**-1022, zero_like(alone), alone)
     y = tl.where(offsets == first, alone, y)
     last = tl.minimum(first, PIECE - 1)
     rounded = y if is_double else y.to(tl.float32)
@@ -134,12 +148,20 @@ def loaded_tile(x_ptr, left, inner, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def _signed_zero(x, carry):
+    """0 with the sign that the carry has after a tile."""
+    bits: tl.constexpr = tl.int64 if carry.dtype == tl.float64 else tl.int32
+    signs = tl.xor_sum(x.to(bits, bitcast=True), 0) ^ carry.to(bits, bitcast=True)
+    return zero_like(signs.to(carry.dtype, bitcast=True))
+
+
+@triton.jit
 def _carry_if_it_vanishes(x, carry):
     """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
     size = tl.abs(x)
     halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
     vanishes = (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
-    return tl.where(vanishes, 0.0, float("nan")).to(carry.dtype)
+    return tl.where(vanishes, _signed_zero(x, carry), float("nan"))
 
 
 @triton.jit
@@ -165,7 +187,7 @@ def _carry_if_zeros_end_it(x, carry):
     """
     factors = tl.where(x == 0, 1.0, x)
     y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, factors * carry, factors), 0)
-    return tl.where(all_ordinary(y), 0.0, float("nan")).to(carry.dtype)
+    return tl.where(all_ordinary(y), _signed_zero(x, carry), float("nan"))
 
 
 @triton.jit

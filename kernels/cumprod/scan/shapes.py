@@ -5,18 +5,21 @@ import math
 import torch
 import triton.language as tl
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+TAKEN = {*FLOATS, *INTEGERS}
+"""Dtypes that kernels read."""
+
 
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
     """What torch.cumprod makes of `dtype`: int64 of all integers.
 
     Raises:
-        TypeError: it is neither real nor integer, or an 8-bit float.
+        TypeError: kernels do not read it.
     """
-    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        return dtype
-    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        return torch.int64
-    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
+    if dtype not in TAKEN:
+        raise TypeError(f"the kernels have no products of {dtype}: cumprod has, where torch has")
+    return dtype if dtype in FLOATS else torch.int64
 
 
 def accumulator(dtype: torch.dtype) -> tl.dtype:

@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
+from .ranges import picked
 from .shapes import accumulator
 
 
@@ -19,7 +20,7 @@ def _multiply_rows(x, y_ptr, places, mask, carry):
     x = x.to(carry.dtype)
     y = tl.cumprod(tl.where(row == 0, x * carry[None, :], x), 0)
     tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
-    return tl.sum(tl.where(row == x.shape[0] - 1, y, 0), 0)
+    return picked(y, row == x.shape[0] - 1, 0)
 
 
 @triton.jit

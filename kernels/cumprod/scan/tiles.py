@@ -9,7 +9,7 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, next_carry, scan_carefully
+from .ranges import is_interpreted, last_element, next_carry, picked, scan_carefully, sign_of
 from .shapes import accumulator
 
 
@@ -23,7 +23,7 @@ def _scan_columns(x):
     RUN: tl.constexpr = x.shape[1]
     run = tl.arange(0, RUNS)[:, None]
     y = tl.cumprod(x, 1)
-    ends = tl.cumprod(tl.sum(tl.where(tl.arange(0, RUN)[None, :, None] == RUN - 1, y, 0), 1), 0)
+    ends = tl.cumprod(picked(y, tl.arange(0, RUN)[None, :, None] == RUN - 1, 1), 0)
     previous = tl.maximum(run - 1, 0) + tl.zeros(ends.shape, tl.int32)
     y = y * tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))[:, None, :]
     last = tl.sum(tl.where(run == RUNS - 1, ends, 0), 0)
@@ -49,7 +49,7 @@ def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.co
     column = tl.arange(0, COLUMNS)
     for c in range(COLUMNS):
         if tl.sum(tl.where(column == c, right.to(tl.int32), 0), 0) == 0:
-            carry = tl.sum(tl.where(column == c, exact, 0), 0)
+            carry = picked(exact, column == c, 0)
             last = scan_carefully(x_ptr + c, y_ptr + c, left, inner, carry, PIECE)
             after = tl.where(column == c, last, after)
     return after
@@ -72,8 +72,9 @@ def _code_of(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: t
 def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr):
     """0 for a column that makes 0 of any finite carry whatever the order: nothing grows, and enough factors halve.
 
-    NaN, if it holds an infinity or NaN; 2**1001, if a zero; else 2**1000 with the sign of the product. These three are
-    no factors: the tile itself finds and tells the carry after it, but where that of the tiles before leaves no choice.
+    NaN, if it holds an infinity or NaN; 2**1001, if a zero; else 2**1000. These three are no factors: the tile itself
+    finds and tells the carry after it, but where that of the tiles before leaves no choice. All but NaN have the sign
+    of the product.
     """
     ROWS: tl.constexpr = PIECE // COLUMNS if PIECE > COLUMNS else 1
     row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
@@ -87,12 +88,13 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
         grows |= (size > 1).to(tl.int32)
         strange |= (x * 0 != 0).to(tl.int32)
         zeros |= (x == 0).to(tl.int32)
-        signs ^= (x < 0).to(tl.int32)
+        signs ^= (sign_of(x) < 0).to(tl.int32)
     is_negative, has_zero = tl.xor_sum(signs, 0) == 1, tl.max(zeros, 0) == 1
     enough: tl.constexpr = 2100 if dtype == tl.float64 else 1200
     kills = (tl.max(grows, 0) == 0) & (has_zero | (tl.sum(halvings, 0) >= enough))
-    code = tl.where(has_zero, 2.0**1001, tl.where(is_negative, -(2.0**1000), 2.0**1000))
-    return tl.where(tl.max(strange, 0) == 1, float("nan"), tl.where(kills, 0.0, code)).to(tl.float64)
+    code = tl.where(kills, 0.0, tl.where(has_zero, 2.0**1001, 2.0**1000)).to(tl.float64)
+    code = code * tl.where(is_negative, -1.0, 1.0)
+    return tl.where(tl.max(strange, 0) == 1, float("nan"), code)
 
 
 @triton.jit
@@ -105,27 +107,37 @@ def _judged_columns(exact, product, code, dtype: tl.constexpr):
     is_far = is_far_carry(exact, dtype)
     stays_zero = (exact == 0) & (code == code)
     right = (ordinary & (is_far == 0)) | stays_zero | (exact != exact) | ((code == 0) & (tl.abs(exact) <= 1))
-    after = tl.where(stays_zero, 0.0, exact * tl.where(ordinary, product.to(tl.float64), code))
+    after = tl.where(stays_zero, exact * sign_of(code), exact * tl.where(ordinary, product.to(tl.float64), code))
     is_factor = (tl.abs(code) < 2.0**1000) & ((code == 0) & (tl.abs(exact) == float("inf")) == 0)
     return right, kept(after, dtype), (is_factor == 0) | is_far
 
 
 @triton.jit
 def _with_carry(y, exact, product, code):
-    """A tile's products times its exact carry: of products in float32 in two steps, where one would leave that."""
+    """A tile's products times its exact carry: of products in float32 in two steps, where one would leave that.
+
+    A carry of 0 is multiplied by signs alone. And which columns have lost them: there a segment of the tree is 0, the
+    next one infinite, and both as one NaN.
+    """
     stays_zero = (exact == 0) & (code == code)
     is_doubtful = tl.max((product != product).to(tl.int32)) == 1
     size = tl.abs(exact)
     is_small, is_large = size < 2.0**-62, size > 2.0**62
     near = exact * tl.where(is_small, 2.0**100, tl.where(is_large, 2.0**-100, 1.0))
     step = tl.where(is_small, 2.0**-100, tl.where(is_large, 2.0**100, 1.0))
-    if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
-        exact, near, step = tl.sum(exact, 0), tl.sum(near, 0), tl.sum(step, 0)
-        stays_zero = tl.max(stays_zero.to(tl.int32), 0) == 1
-    y = y * exact if y.dtype == tl.float64 else y * near.to(y.dtype) * step.to(y.dtype)
+    are_lost = tl.zeros(product.shape, tl.int32)
     if is_doubtful:
-        y = tl.where(stays_zero, 0, y)
-    return y
+        are_nan = (y != y).to(tl.int32)
+        last_two = tl.max(are_nan, 0)
+        are_lost = tl.where(stays_zero, tl.max(last_two, 0) if len(y.shape) == 3 else last_two, are_lost)
+    if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
+        one = tl.arange(0, 1) == 0
+        exact, near, step = picked(exact, one, 0), picked(near, one, 0), picked(step, one, 0)
+        stays_zero = tl.max(stays_zero.to(tl.int32), 0) == 1
+    if is_doubtful:
+        y = tl.where(stays_zero, sign_of(y), y)
+    y = y * exact if y.dtype == tl.float64 else y * near.to(y.dtype) * step.to(y.dtype)
+    return y, are_lost
 
 
 @triton.jit
@@ -242,11 +254,13 @@ def _tiles_kernel(
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 tell(words, here, after, tells, 2)
-            y = _with_carry(y, carry, product, code)
+            y, are_lost = _with_carry(y, carry, product, code)
             tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
-            if not all_right:
+            right = right & (are_lost == 0)
+            if tl.min(right.to(tl.int32)) == 0:
                 after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE)
-                tell(words, here, kept(after, ACCUMULATOR), tells, 2)
+                if not all_right:
+                    tell(words, here, kept(after, ACCUMULATOR), tells, 2)
         else:
             if LINES == 0:
                 tell(words, here, carry * product, has_next, 2)

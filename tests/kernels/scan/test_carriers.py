@@ -48,7 +48,7 @@ class Tiles:
 
     def next(self, carry: float, code: float) -> float:
         if (carry == 0 or math.isnan(carry)) and not math.isnan(code):
-            return carry
+            return carry * math.copysign(1.0, code)
         if math.isinf(carry) and 0 < abs(code) <= NO_ZERO:
             return math.copysign(1.0, code) * carry
         return carry * code if abs(code) < NO_ZERO and not math.isinf(carry) else self.after
@@ -115,6 +115,7 @@ def planted(*codes: float) -> list[float]:
 DATA = {
     "factors": Tiles(USUAL),
     "a zero": Tiles(planted(0.0)),
+    "a negative zero": Tiles(planted(-0.0, 2.0, -SOME_ZERO, -0.0)),
     "a zero, then what is no factor": Tiles(planted(0.0, SOME_ZERO, NO_ZERO, 0.0, SOME_ZERO)),
     "a zero, then NaN": Tiles(planted(0.0, 1.0, math.nan, SOME_ZERO), after=math.nan),
     "tiles that come back": Tiles(planted(NO_ZERO, 2.0, SOME_ZERO, -NO_ZERO, 0.5, math.nan), after=3.0),
@@ -148,6 +149,8 @@ def test_every_tile_is_handed_its_carry(variant: ModuleType, dtype: Any, part: i
     for column, name in enumerate(names):
         got = [number(int(word)) for word in words[:, column]]
         assert got == pytest.approx(DATA[name].carries(), rel=1e-13, nan_ok=True), name
+        signs = [math.copysign(1.0, each) for each in got if not math.isnan(each)]
+        assert signs == [math.copysign(1.0, each) for each in DATA[name].carries() if not math.isnan(each)], name
     assert np.array_equal(words, handed_on([DATA[name] for name in names], dtype, seed=2))
 
 
@@ -161,9 +164,13 @@ def test_near_the_end_of_float64_every_tile_finds_its_own(variant: ModuleType) -
 
 
 @pytest.mark.parametrize("variant", ["scan"], indirect=True)
-def test_what_float32_never_comes_back_from_is_0(variant: ModuleType) -> None:
-    words = handed_on([Tiles([2.0**-112] * 9 + [1.0] * 12)], tl.float32, seed=1)
-    assert [number(int(word)) for word in words[:, 0]] == [2.0 ** (-112 * k) for k in range(1, 9)] + [0.0] * 13
+def test_what_is_below_float64_is_0_and_all_above_comes_back(variant: ModuleType) -> None:
+    words = handed_on([Tiles([2.0**-112] * 9 + [2.0**100] * 12)], tl.float32, seed=1)
+    sunk = [2.0 ** (-112 * k) for k in range(1, 10)]
+    risen = [2.0 ** (100 * k - 1008) for k in range(1, 13)]
+    assert [number(int(word)) for word in words[:, 0]] == sunk + risen
+    words = handed_on([Tiles([-(2.0**-112)] * 10 + [1.0] * 11)], tl.float32, seed=1)
+    assert [number(int(word)) for word in words[:, 0]] == [(-(2.0**-112)) ** k for k in range(1, 10)] + [0.0] * 12
 
 
 @pytest.mark.parametrize("variant", ["scan"], indirect=True)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import load
 from packages import get, put
-from subject import compiled, loaded_again, ours, some, the_module
+from subject import compiled, loaded_again, ours, package_again, some, the_module
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -78,20 +79,6 @@ def test_a_dimension_that_there_is_not_is_refused_as_torch_does(
     with pytest.raises(IndexError) as got:
         ours(x, dim)
     assert str(got.value) == str(wanted.value)
-
-
-@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e4m3fn, torch.uint16])
-def test_dtypes_that_it_has_no_products_of_are_refused_by_name(dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3), 0, dtype=dtype)
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3), 0, out=torch.empty(3, dtype=dtype))
-
-
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
-def test_inputs_that_it_has_no_products_of_are_refused_by_name(dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=str(dtype)):
-        ours(torch.ones(3).to(dtype), 0)
 
 
 def doing(cumprod: Callable[..., torch.Tensor], x: torch.Tensor, out: torch.Tensor, **named: Any) -> tuple[Any, ...]:
@@ -339,8 +326,8 @@ def test_it_is_exported_as_one_operator(strict: bool) -> None:
     torch.testing.assert_close(exported.module()(some(2, 3)), torch.cumprod(some(2, 3), 1))
 
 
-def test_copies_of_the_files_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is the same, and one that was edited: each runs what stands in its own files."""
+def test_copies_of_the_file_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is the same, and one that was edited: each runs what stands in its own file."""
     first, same = the_module(), loaded_again(tmp_path / "same")
     edited = loaded_again(tmp_path / "edited", lambda text: text.replace("return call.y", "return -call.y"))
     operators = [str(get(each, "Cumprod")) for each in (first, same, edited)]
@@ -355,9 +342,15 @@ def test_copies_of_the_files_leave_each_other_alone(tmp_path: Path, monkeypatch:
     assert signs == [(1, False), (1, True), (-1, False)]
 
 
-def test_operators_are_named_after_all_of_the_files(tmp_path: Path) -> None:
+def test_operators_are_named_after_all_that_is_in_the_files(tmp_path: Path) -> None:
     """The same name in each process that has the same files: programs that torch exported or kept call it."""
-    alike = loaded_again(tmp_path / "alike")
-    commented = loaded_again(tmp_path / "commented", lambda text: f"{text}# the end\n")
-    names = [get(each, "Cumprod").namespace.rpartition("_")[0] for each in (the_module(), alike, commented)]
-    assert names[0] == names[1] != names[2]
+
+    def commented(text: str) -> str:
+        return f"{text}# the end\n"
+
+    packages = [load("scan"), package_again(tmp_path / "same_files", "forms.py", str)]
+    packages.append(package_again(tmp_path / "another_file", "forms.py", commented))
+    files = [the_module(), loaded_again(tmp_path / "same_file"), loaded_again(tmp_path / "other_file", commented)]
+    names = [get(each, "Cumprod").namespace.rpartition("_")[0] for each in (*packages, *files)]
+    assert (names[0] == names[1], names[3] == names[4]) == (True, True)
+    assert len(set(names)) == 4

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:`torch.jit.\w+` is deprecated:D
 class Kernel:
     """Stands in for a kernel of triton's: its first launch compiles it; what was compiled can be launched by itself."""
 
-    function = 17
+    function, types, more = 17, ("i32", "i64"), 0
 
     def __init__(self) -> None:
         self.bound: list[tuple[Any, ...]] = []
@@ -49,9 +49,9 @@ class Kernel:
 
         def __init__(self, kernel: Kernel, arguments: tuple[Any, ...]) -> None:
             self.kernel, self.metadata, self.function = kernel, kernel.metadata, kernel.function
-            numbers = iter(("i32", "i64"))
+            numbers = iter(kernel.types)
             kinds = ["*" if isinstance(each, torch.Tensor) else next(numbers, "constexpr") for each in arguments]
-            self.src = SimpleNamespace(signature=dict(enumerate(kinds)))
+            self.src = SimpleNamespace(signature=dict(enumerate(kinds + ["constexpr"] * kernel.more)))
 
         def __getitem__(self, grid: tuple[int, int, int]) -> Callable[..., None]:
             return lambda *arguments: self.kernel.launched.append(("with hooks", grid, arguments))
@@ -111,6 +111,33 @@ def test_hooks_are_told_of_a_launch(kernel: Kernel, monkeypatch: pytest.MonkeyPa
     y = followed(inputs[1])
     ((grid, first),) = kernel.bound
     assert kernel.launched == [("with hooks", (*grid, 1, 1), (inputs[1].data_ptr(), y.data_ptr(), *first[2:]))]
+
+
+UNKNOWN: dict[str, Callable[[Kernel], object]] = {
+    "no launcher in torch": lambda kernel: setattr(kernel, "launch", None),
+    "memory for instruments": lambda kernel: setattr(kernel.metadata, "profile_scratch_size", 64),
+    "several blocks a cluster": lambda kernel: setattr(kernel.metadata, "num_ctas", 2),
+    "no number of warps": lambda kernel: delattr(kernel.metadata, "num_warps"),
+    "another type of number": lambda kernel: setattr(kernel, "types", ("i32", "nvTmaDesc")),
+    "a signature of another length": lambda kernel: setattr(kernel, "more", 1),
+}
+
+
+@pytest.mark.parametrize("reason", UNKNOWN)
+def test_triton_launches_what_the_launcher_of_torch_does_not_know(kernel: Kernel, reason: str) -> None:
+    UNKNOWN[reason](kernel)
+    inputs = [on_gpu(some(6, 40, dtype=torch.float32)) for _ in range(2)]
+    _, y = (followed(x) for x in inputs)
+    ((grid, first),) = kernel.bound
+    assert kernel.launched == [("with hooks", (*grid, 1, 1), (inputs[1].data_ptr(), y.data_ptr(), *first[2:]))]
+
+
+def test_scratch_memory_is_a_parameter_where_triton_says_so(kernel: Kernel) -> None:
+    del kernel.metadata.profile_scratch_size
+    for _ in range(2):
+        followed(on_gpu(some(6, 40, dtype=torch.float32)))
+    ((_, kinds, arguments),) = kernel.launched
+    assert (kinds, len(arguments), arguments[-1]) == ("OOilO", 5, None)
 
 
 OTHER_KINDS: dict[str, tuple[Callable[[], torch.Tensor], dict[str, Any]]] = {

@@ -32,13 +32,13 @@ PATHS = sorted(set(paths()))
 
 
 def without(folder: Path, condition: str) -> ModuleType:
-    """A copy of the package that does not find the paths of which a condition holds."""
+    """A copy that does not find the paths of which a condition holds."""
 
     def edit(text: str) -> str:
         assert text.count("if value is missing") == 1
         return text.replace("if value is missing", f"if value is missing or {condition}")
 
-    return loaded_again(folder, edit, "private.py")
+    return loaded_again(folder, edit)
 
 
 def check_first_calls(module: ModuleType) -> None:
