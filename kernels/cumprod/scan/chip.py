@@ -7,8 +7,8 @@ import triton
 
 from .private import shared_memory
 
-H100_PROCESSORS, H100_SHARED_MEMORY = 132, 232448
-"""Streaming multiprocessors, and bytes of shared memory that a program can have."""
+H100_PROCESSORS, H100_SHARED_MEMORY, H100_MEMORY_SPEED = 132, 232448, 3.352e12
+"""Streaming multiprocessors, bytes of shared memory that a program can have, bytes a second of its memory."""
 
 
 def processors(device: torch.device) -> int:
@@ -17,6 +17,15 @@ def processors(device: torch.device) -> int:
         return H100_PROCESSORS
     count: int = torch.cuda.get_device_properties(device).multi_processor_count
     return count
+
+
+def memory_speed(device: torch.device) -> float:
+    """Bytes a second that a GPU's memory moves at most, by its clock and width; 0 if torch does not say."""
+    if device.type != "cuda":
+        return H100_MEMORY_SPEED
+    properties = torch.cuda.get_device_properties(device)
+    kilohertz, bits = (getattr(properties, name, 0) for name in ("memory_clock_rate", "memory_bus_width"))
+    return 2 * 1000.0 * kilohertz * bits / 8  # twice a clock
 
 
 def fitting_block(largest: int, n: int, held: int, device: torch.device) -> int:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 import triton
 
+from .lines import whole_line_vector
+
 Settings = dict[str, int]
 
 
@@ -22,6 +24,34 @@ class Call(NamedTuple):
     """The result's."""
     processors: int
     """Streaming multiprocessors of the GPU."""
+    memory_speed: float = 0.0
+    """Bytes a second of its memory; 0 if that is not known."""
+
+
+def _whole_lines_suits(call: Call) -> bool:
+    """Sequences of 1, 2, 4 or 8, of which 16 bytes of results hold whole ones."""
+    return call.inner == 1 and whole_line_vector(call.outer * call.axis, call.dtype) % call.axis == 0
+
+
+def _lines_suits(call: Call) -> bool:
+    """Sequences that are short, or so many that a thread for each keeps memory at work."""
+    if call.inner == 1:
+        return call.axis < 16
+    if _is_wide(call):
+        return False
+    return call.axis <= 128 or call.outer * call.inner >= 512 * call.processors
+
+
+def _lines_settings(call: Call) -> Settings:
+    """At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn.
+
+    A thread then has so many elements ahead that it has no room for those of further sequences.
+    """
+    size = call.dtype.itemsize
+    if call.axis <= 16:
+        return {"VECTOR": max(1, 128 // (call.axis * size)), "AHEAD": 16, "num_warps": 4}
+    ahead = min(max(8, triton.next_power_of_2(triton.cdiv(256, call.inner * size))), 128 // max(4, size))
+    return {"VECTOR": max(1, 128 // (ahead * size)), "AHEAD": ahead, "num_warps": 4}
 
 
 def _short_suits(call: Call) -> bool:
@@ -41,6 +71,15 @@ def _rows_suits(call: Call) -> bool:
     return call.inner == 1 and (call.axis <= 2**16 or call.outer >= 4 * call.processors)
 
 
+def holds_in_registers(memory_speed: float, processors: int) -> bool:
+    """Whether the next tile of a row is to wait in registers, not in shared memory.
+
+    Of 25e9 bytes a second for each processor (H100), tiles in shared memory take 0.991, and wait less. Of 37e9 (H200)
+    they take 0.76, and those in registers 0.978. Between the two nothing was measured.
+    """
+    return memory_speed / processors > 31e9
+
+
 def _rows_settings(call: Call) -> Settings:
     """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
     if call.dtype.itemsize == 2:
@@ -51,6 +90,8 @@ def _rows_settings(call: Call) -> Settings:
         return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
     if call.axis % 4:
         return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
+    if holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
+        return {"BLOCK": 8192, "num_warps": 16, "num_stages": 1, "HOLD": 1, "registers": 64}
     return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
 
 
@@ -59,10 +100,14 @@ def _strip_programs(call: Call) -> int:
     return call.outer * triton.cdiv(call.inner, 256 * 4 // call.dtype.itemsize)
 
 
+def _is_wide(call: Call) -> bool:
+    """Whether a warp moves whole vectors of neighbours, each of another sequence."""
+    return call.inner > 1 and call.inner >= 512 // call.dtype.itemsize
+
+
 def _strips_suits(call: Call) -> bool:
     """From so many programs on, each of many warps, memory is at work all the time."""
-    is_wide = call.inner > 1 and call.inner >= 512 // call.dtype.itemsize
-    return is_wide and (call.axis <= 256 or _strip_programs(call) >= 3 * call.processors // 4)
+    return _is_wide(call) and (call.axis <= 256 or _strip_programs(call) >= 3 * call.processors // 4)
 
 
 def _strips_settings(call: Call) -> Settings:
@@ -105,6 +150,8 @@ class Rule(NamedTuple):
 
 
 RULES = [
+    Rule("whole_lines", _whole_lines_suits, lambda call: {"num_warps": 4}),  # noqa: ARG005
+    Rule("lines", _lines_suits, _lines_settings),
     Rule("short", _short_suits, _short_settings),
     Rule("rows", _rows_suits, _rows_settings),
     Rule("strips", _strips_suits, _strips_settings),

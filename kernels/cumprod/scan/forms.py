@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from .chip import processors
+from .chip import memory_speed, processors
 from .choose import Call, choice
 from .launches import Task, Work
+from .lines import lines_form, whole_lines_form
 from .rows import rows_form
 from .shapes import lines_of, readable, result_dtype
 from .short import short_form
@@ -19,10 +20,12 @@ FORMS: dict[str, Callable[..., Work]] = {
     "short": short_form,
     "strips": strips_form,
     "tiles": tiles_form,
+    "lines": lines_form,
+    "whole_lines": whole_lines_form,
 }
 """Each takes a task and settings, and returns what is to be launched."""
 
-BESIDE = {"rows", "short"}
+BESIDE = {"rows", "short", "whole_lines"}
 """Forms for sequences whose elements lie beside each other."""
 
 
@@ -43,7 +46,7 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
     outer = y.numel() // (axis * inner)
     if form and (form not in FORMS or (form in BESIDE and inner > 1)):
         raise ValueError(f"form {form!r} is not for elements {inner} apart: take one of {', '.join(FORMS)}")
-    chosen, defaults = choice(Call(outer, axis, inner, y.dtype, processors(x.device)), form)
+    chosen, defaults = choice(Call(outer, axis, inner, y.dtype, processors(x.device), memory_speed(x.device)), form)
     read = readable(x)
     return Prepared(read, y, FORMS[chosen](Task(read, y, outer, axis, inner), **{**defaults, **settings}))
 
@@ -51,8 +54,8 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
 def products(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> torch.Tensor:
     """torch.cumprod(x, dim), the same bits call after call.
 
-    `form` forces one: rows, short (both for elements that lie beside each other), strips or tiles. `settings` replace
-    those that `choice` gives for it.
+    `form` forces one: rows, short or whole_lines (for elements that lie beside each other), strips, tiles or lines.
+    `settings` replace those that `choice` gives for it.
 
     Raises:
         ValueError: there is no such form, or it is not for such a dimension.

@@ -4,8 +4,9 @@ import triton
 import triton.language as tl
 
 from .chip import fitting_block
+from .depths import GONE, ended, next_product, redo
 from .launches import Task, Work, launches_of
-from .ranges import all_ordinary, last_element, loaded_tile, next_carry, scan_carefully, settled
+from .ranges import all_ordinary, last_element, loaded_tile, scan_carefully, settled
 from .shapes import accumulator
 
 
@@ -22,14 +23,13 @@ def _narrow(exact, dtype: tl.constexpr):
 @triton.jit
 def _scan_floats(x, carry, WIDTH: tl.constexpr):
     """The products of a tile, and the next carry: NaN where the products may be wrong."""
-    offsets = tl.arange(0, x.shape[0])
-    if carry == 0:  # it stays 0 of one sign or the other, unless an infinity or NaN comes along
-        y = tl.cumprod(x * tl.where(offsets == 0, carry, tl.abs(carry)), 0)
-        following = last_element(y, WIDTH)
-    else:
-        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
-        following = next_carry(y, WIDTH)
-    return y, following
+    size = tl.abs(carry)
+    if (size == 0) | (
+        size == float("inf")
+    ):  # it stays that, but for its sign, unless an infinity, NaN or 0 comes along
+        x = x * size
+    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
+    return y, next_product(y, carry, WIDTH)
 
 
 @triton.jit
@@ -105,6 +105,125 @@ def _scan_exactly(
 
 
 @triton.jit
+def _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Scan tiles from vector `begun` up to the first that may be wrong, while the next one waits in registers.
+
+    Returns where that tile begins, in vectors, and the carry before it.
+    """
+    offsets = tl.arange(0, BLOCK)
+    is_right = carry == carry
+    here = tl.minimum(vectors - begun, BLOCK // VECTOR) * VECTOR
+    ahead = loaded_tile(x_ptr + tl.cast(begun, tl.int64) * VECTOR, here, 1, BLOCK)
+    for start in range(begun, vectors, BLOCK // VECTOR):  # triton 3.6 fails on a `while` with a tile that ends with it
+        if is_right:
+            skip = tl.cast(start, tl.int64) * VECTOR
+            left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
+            after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
+            x = ahead
+            ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
+            y, following = _scan_tile(x, carry, WIDTH)
+            tl.store(y_ptr + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+            is_right = following == following
+            begun = tl.where(is_right, start + BLOCK // VECTOR, begun)
+            carry = tl.where(is_right, following, carry)
+    return begun, carry
+
+
+@triton.jit
+def _scan_tiles(
+    x_ptr,
+    y_ptr,
+    begun,
+    vectors,
+    carry,
+    exact,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    AGAIN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
+    DEEP: tl.constexpr,
+    ENDS: tl.constexpr,
+):
+    """Scan vectors `begun` to `vectors` from a carry; if that is NaN, from the exact one. Returns the exact one after.
+
+    The loop loads ahead, which forbids it to call `scan_carefully`: a function of its own takes shared memory from the
+    start, where tiles wait. So it only remembers a tile that sinks, and the first that may be wrong; what the former
+    has before it has sunk, and what follows from the latter, is done again. If the sequence
+    does not end here (ENDS), the exact carry is needed of what is not 0 for good.
+    """
+    ACCUMULATOR: tl.constexpr = carry.dtype
+    offsets = tl.arange(0, BLOCK)
+    depth = tl.full((), GONE, tl.float32)
+    sunk_at, carry_before, end, wrong = tl.full((), 0, tl.int32), carry, carry, tl.full((), 0, tl.int32)
+    doubtful, carry_there = tl.where(carry == carry, vectors, begun), carry
+    for start in tl.range(begun, vectors, BLOCK // VECTOR, num_stages=STAGES):
+        skip = tl.cast(start, tl.int64) * VECTOR
+        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
+        x = loaded_tile(x_ptr + skip, left, 1, BLOCK)
+        y, following = _scan_tile(x, carry, WIDTH)
+        tl.store(y_ptr + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
+        if DEEP:
+            is_out = tl.abs(depth) < GONE
+            if ((following != following) & (carry == carry)) | is_out:
+                following, depth, place = ended(x_ptr + skip, left, carry, depth, BLOCK, WIDTH)
+                if following != following:  # what had sunk may come back: from where it did, all is done again
+                    doubtful, carry_there = tl.where(is_out, sunk_at, start), tl.where(is_out, carry_before, carry)
+                    depth = GONE
+                elif is_out == 0:
+                    sunk_at, carry_before, end, wrong = start, carry, tl.abs(following), place
+        elif ACCUMULATOR.is_floating():
+            following = settled(x_ptr + skip, left, 1, carry, following, BLOCK)
+            is_first = (following != following) & (doubtful == vectors)
+            doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
+        carry = following
+    if DEEP and not ENDS:
+        is_out = tl.abs(depth) < GONE
+        doubtful, carry_there = tl.where(is_out, sunk_at, doubtful), tl.where(is_out, carry_before, carry_there)
+    if ACCUMULATOR.is_floating():
+        if wrong != 0:
+            skip = tl.cast(sunk_at, tl.int64) * VECTOR
+            left = tl.minimum(vectors - sunk_at, BLOCK // VECTOR) * VECTOR
+            redo(x_ptr + skip, y_ptr + skip, left, carry_before, end, wrong, BLOCK, WIDTH)
+        known = tl.where(doubtful < vectors, carry_there, carry)
+        exact = tl.where(known == known, known.to(tl.float64), exact)
+        exact = _scan_exactly(x_ptr, y_ptr, doubtful, vectors, 1, exact, ACCUMULATOR, VECTOR, AGAIN, WIDTH)
+    else:
+        exact = carry
+    return exact
+
+
+@triton.jit(noinline=True)
+def _scan_unusual(
+    x_ptr,
+    y_ptr,
+    begun,
+    vectors,
+    carry,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    AGAIN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    DEEP: tl.constexpr,
+):
+    """Scan tiles from vector `begun` on until the carry is one of float32 again. Returns up to where, and the carry.
+
+    It is a function of its own in the machine code as well: it costs its caller no registers. It takes shared memory
+    from the start: nothing may wait there.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory
+    exact = carry.to(tl.float64)
+    is_open = begun < vectors
+    while is_open:
+        until = tl.minimum(vectors, begun + BLOCK // VECTOR)
+        exact = _scan_tiles(x_ptr, y_ptr, begun, until, carry, exact, VECTOR, AGAIN, AGAIN, WIDTH, 1, DEEP, False)
+        carry = _narrow(exact, tl.float32)
+        begun = until
+        is_open = (begun < vectors) & (carry != carry)
+    return begun, carry
+
+
+@triton.jit
 def _rows_kernel(
     x_ptr,
     y_ptr,
@@ -118,18 +237,15 @@ def _rows_kernel(
     AGAIN: tl.constexpr,
     WIDTH: tl.constexpr,
     STAGES: tl.constexpr,
+    HOLD: tl.constexpr,
+    DEEP: tl.constexpr,
 ):
     """One program a sequence of `n` elements, from sequence `begin` on; in WHOLE vectors (`vectors` of them) or not.
 
     Where sequences begin between vectors, what comes before the first whole vector and after the last is scanned apart,
     so that everything between moves in vectors. Counting in vectors proves to the compiler that no mask cuts one.
-
-    The first loop loads ahead, which forbids it to call `scan_carefully`: a function of its own takes shared memory
-    from the start, where tiles wait. So it only remembers the first tile that may be wrong, and what follows from there
-    is done again.
     """
     row = begin + tl.program_id(0).to(tl.int64)
-    offsets = tl.arange(0, BLOCK)
     carry = tl.full((), 1, ACCUMULATOR)
     exact = tl.full((), 1, tl.float64 if ACCUMULATOR.is_floating() else tl.int64)
     if WHOLE:
@@ -141,35 +257,29 @@ def _rows_kernel(
         vectors = (n - before) // VECTOR
         exact = _scan_exactly(x_ptr + origin, y_ptr + origin, 0, before, 1, exact, ACCUMULATOR, 1, 16, 16)
         carry = _narrow(exact, ACCUMULATOR)
-    many = tl.cast(vectors, tl.int64) * VECTOR
-    doubtful, carry_there = vectors, carry
-    for start in tl.range(0, vectors, BLOCK // VECTOR, num_stages=STAGES):
-        skip = tl.cast(start, tl.int64) * VECTOR
-        x = loaded_tile(x_ptr + first + skip, many - skip, 1, BLOCK)
-        y, following = _scan_tile(x, carry, WIDTH)
-        tl.store(y_ptr + first + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < many - skip)
-        if carry.dtype.is_floating():
-            following = settled(x_ptr + first + skip, many - skip, 1, carry, following, BLOCK)
-            is_first = (following != following) & (doubtful == vectors)
-            doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
-        carry = following
-    if carry.dtype.is_floating():
-        known = tl.where(doubtful < vectors, carry_there, carry)
-        exact = tl.where(known == known, known.to(tl.float64), exact)
-        exact = _scan_exactly(
-            x_ptr + first, y_ptr + first, doubtful, vectors, 1, exact, ACCUMULATOR, VECTOR, AGAIN, WIDTH
-        )
+    x_ptr += first
+    y_ptr += first
+    begun = tl.full((), 0, tl.int32)
+    if HOLD:
+        while begun < vectors:
+            begun, carry = _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, WIDTH)
+            if begun < vectors:
+                begun, carry = _scan_unusual(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, AGAIN, WIDTH, DEEP)
     else:
-        exact = carry
+        exact = _scan_tiles(
+            x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, STAGES, DEEP, WHOLE
+        )
     if not WHOLE:
-        place = origin + before + many
+        place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
         _scan_exactly(x_ptr + place, y_ptr + place, 0, after, 1, exact, ACCUMULATOR, 1, 16, 16)
 
 
-def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, registers: int = 0) -> Work:
+def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: int = 0, registers: int = 0) -> Work:
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
+    Up to `num_stages` - 1 tiles wait in shared memory; or, with one stage and `HOLD`, one in registers, if products are
+    float32 and sequences consist of vectors.
     What is scanned again is so in tiles of 64 bytes a thread, or of 16 where sequences begin between vectors: more
     would cost the common path registers. With `registers`, a thread has up to so many.
     """
@@ -179,11 +289,15 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, regist
         vector = 1
     is_whole = axis % vector == 0
     BLOCK = fitting_block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
+    is_single = accumulator(y.dtype) == tl.float32
+    HOLD = int(HOLD and is_whole and is_single)
     if axis <= BLOCK:
-        num_warps, num_stages = max(1, min(num_warps, BLOCK // 512)), 1
+        num_warps, num_stages, HOLD = max(1, min(num_warps, BLOCK // 512)), 1, 0
     width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
-    again = max(width, min(BLOCK, num_warps * (2048 if is_whole else 512) // max(4, y.element_size())))
+    room = 1024 if HOLD else 2048 if is_whole else 512
+    again = max(width, min(BLOCK, num_warps * room // max(4, y.element_size())))
+    is_deep = is_single and 512 * num_warps >= BLOCK  # there are no registers for more than 16 elements a thread
     sizes = (axis, axis // vector if is_whole else 0)
-    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages)
+    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, bool(HOLD), is_deep)
     options = {"maxnreg": registers} if registers and x.is_cuda else {}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def chosen(
         ((32768, 32768), 0, "strips"),
         ((256, 2**20), 0, "strips"),
         ((64, 1024, 4096), 1, "strips"),
-        ((4096, 5, 3), 1, "tiles"),
+        ((4096, 5, 3), 1, "lines"),
     ],
     ids=str,
 )
@@ -123,3 +123,40 @@ def test_any_shape_and_dimension(
     dim = data.draw(st.integers(0, len(shape) - 1))
     x = ratios(shape, dim, dtype, seed=sum(shape))
     assert not verdict(variant.ModelNew(dim)(x), x, dim, tolerance(x, dim))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "memory_speed", "processors", "holds"),
+    [
+        ("H100 SXM", 3.352e12, 132, False),
+        ("H100 PCIe", 2.039e12, 114, False),
+        ("H200", 4.917e12, 132, True),
+        ("A100 80GB", 2.039e12, 108, False),
+        ("B200", 8.184e12, 148, True),
+        ("RTX 4090", 1.008e12, 128, False),
+        ("unknown", 0.0, 100, False),
+    ],
+)
+def test_rows_wait_in_registers_where_memory_is_fast_for_each_processor(
+    variant: ModuleType, gpu: str, memory_speed: float, processors: int, holds: bool
+) -> None:
+    assert get(variant, "holds_in_registers")(memory_speed, processors) == holds
+    call = get(variant, "Call")(32768, 32768, 1, torch.float32, processors, memory_speed)
+    form, settings = get(variant, "choice")(call)
+    assert (form, settings.get("HOLD", 0), settings.get("registers", 0)) == ("rows", holds, 64 * holds)
+
+
+@pytest.mark.parametrize(
+    ("properties", "speed"),
+    [
+        (SimpleNamespace(memory_clock_rate=3201000, memory_bus_width=6144), 4.917e12),
+        (SimpleNamespace(memory_clock_rate=2619000, memory_bus_width=5120), 3.352e12),
+        (SimpleNamespace(memory_bus_width=5120), 0.0),
+        (SimpleNamespace(), 0.0),
+    ],
+)
+def test_the_speed_of_memory_is_what_the_device_reports(
+    variant: ModuleType, properties: SimpleNamespace, speed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert get(variant, "memory_speed")(torch.device("cuda", 0)) == pytest.approx(speed, rel=1e-3)

@@ -1,0 +1,122 @@
+"""Rows that sink, grow, hold zeros or come back: right as a serial product is, and hardly ever scanned carefully."""
+
+from __future__ import annotations
+
+import random
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from conftest import load
+from packages import get, put
+from rightness import SPECIAL_SEGMENTS, tolerance, verdict
+
+SHARED: dict[str, int] = {"BLOCK": 32, "num_warps": 1, "num_stages": 2}
+HELD: dict[str, int] = {"BLOCK": 64, "num_warps": 1, "num_stages": 1, "HOLD": 1}
+LARGER: dict[str, int] = {"BLOCK": 256, "num_warps": 1, "num_stages": 2}
+
+
+@pytest.fixture
+def scan() -> ModuleType:
+    return load("scan")
+
+
+def logs(n: int, rng: random.Random) -> list[float]:
+    """Logarithms of factors to base 2: stretches that sink, grow or stay, steadily or not, near limits or far away."""
+    found: list[float] = []
+    while len(found) < n:
+        length, kind = rng.randint(1, 120), rng.randrange(5)
+        mean = rng.choice([-40, -9, -1, -0.07, 0, 0.07, 1, 9, 40]) if kind < 4 else 0
+        width = (0, 0.05, 1.5, 30, 0)[kind]
+        found += [max(-120, min(120, rng.gauss(mean, width))) for _ in range(length)]
+    return found[:n]
+
+
+def hostile(rows: int, n: int, dtype: torch.dtype, rng: random.Random) -> torch.Tensor:
+    """Rows of such factors with any signs; some hold zeros, or special segments."""
+    x = torch.tensor([logs(n, rng) for _ in range(rows)], dtype=torch.float64).exp2()
+    x *= torch.tensor([rng.choice([1, 1, 1, -1]) for _ in range(rows * n)]).view(rows, n)
+    x = x.clamp(-torch.finfo(dtype).max, torch.finfo(dtype).max).to(dtype)
+    for row in x:
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            segment = torch.tensor(rng.choice([*SPECIAL_SEGMENTS.values(), [0.0], [-0.0]]), dtype=torch.float64)
+            at = rng.randrange(n - len(segment))
+            row[at : at + len(segment)] = segment.to(dtype)
+    return x
+
+
+def assert_right(got: torch.Tensor, x: torch.Tensor, note: object) -> None:
+    """Also the signs of zeros. Not asked is what comes after float64's subnormal numbers: a matter of rounding."""
+    truth = torch.cumprod(x.double(), 1)
+    is_lost = ((truth.abs() < 2.0**-1020) & (truth != 0)).cumsum(1) > 0
+    for row in range(len(x)):
+        kept = (slice(row, row + 1), slice(int((~is_lost[row]).sum())))
+        bad = verdict(got[kept].contiguous(), x[kept].contiguous(), 1, tolerance(x, 1))
+        assert not bad, (note, row, bad)
+    zeros = (got == 0) & (truth == 0) & ~is_lost
+    assert torch.equal(got[zeros].signbit(), truth[zeros].signbit()), note
+
+
+@pytest.mark.parametrize("settings", [SHARED, HELD, LARGER], ids=["shared", "held", "larger"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("n", [700, 701])
+def test_rows_of_hostile_data(scan: ModuleType, settings: dict[str, int], dtype: torch.dtype, n: int) -> None:
+    rng = random.Random(f"{settings}{dtype}{n}")
+    x = hostile(6, n, dtype, rng)
+    assert_right(scan.products(x, 1, form="rows", **settings), x, settings)
+
+
+@pytest.fixture
+def careful(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of what is scanned carefully."""
+    original, lengths = get(scan, "scan_carefully"), []
+
+    def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
+        lengths.append(int(left))
+        return original(x_ptr, y_ptr, left, *others)
+
+    put(monkeypatch, scan, "scan_carefully", noting)
+    return lengths
+
+
+def uniform(low: float, high: float) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.empty(6, 8192).uniform_(low, high, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [
+        (uniform(0, 1), 0),
+        (uniform(0.9, 1), 0),
+        (uniform(1, 2), 0),
+        (uniform(-2, 2), 6 * 1000),
+        (torch.randn(6, 8192, generator=torch.Generator().manual_seed(6)), 6 * 1000),
+        (3 * torch.randn(6, 8192, generator=torch.Generator().manual_seed(7)), 6 * 1000),
+    ],
+    ids=["0 to 1", "0.9 to 1", "1 to 2", "-2 to 2", "normal", "normal times 3"],
+)
+def test_what_sinks_or_grows_is_scanned_carefully_only_before_it_has(
+    scan: ModuleType, careful: list[int], data: torch.Tensor, most: int
+) -> None:
+    """Where all factors shrink, or all grow, not at all."""
+    got = scan.products(data, 1, form="rows", BLOCK=4096, num_warps=8, num_stages=2)
+    assert_right(got, data, most)
+    assert (sum(careful) > 0) == (most > 0)
+    assert sum(careful) <= most
+
+
+@pytest.mark.parametrize("settings", [SHARED, HELD], ids=["shared", "held"])
+@pytest.mark.parametrize("depth", [-200, -900, 200, 900])
+def test_rows_come_back_from_where_they_are_not_gone(scan: ModuleType, settings: dict[str, int], depth: int) -> None:
+    """Sunk for several tiles, but not for good; also in the last elements of a row, which no vector takes."""
+    for n in (400, 403):
+        x = torch.ones(3, n)
+        step = 2.0 ** (depth / 10)
+        x[:, 50:60] = step
+        x[0, 200:210] = x[1, 390:400] = 1 / step
+        x[2, n - 3 :] = 1 / step
+        got = scan.products(x, 1, form="rows", **settings)
+        want = torch.cumprod(x.double(), 1).float()
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=0)
