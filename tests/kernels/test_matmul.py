@@ -107,11 +107,12 @@ def test_empty_products_are_those_of_torch(product: torch.nn.Module, shape: tupl
 
 
 def test_infinities_and_nan_stay_in_their_rows_and_columns(product: torch.nn.Module) -> None:
-    """What is read beyond an edge must not spread them."""
+    """What is read beyond an edge must not spread them. In bfloat16 torch makes NaN of an infinity on some CPUs."""
     for dtype in DTYPES:
         a, b = torch.ones(70, 33, dtype=dtype), torch.ones(33, 90, dtype=dtype)
         a[69, 32], b[32, 89], b[5, 7] = float("inf"), float("-inf"), float("nan")
-        assert torch.equal(product(a, b).nan_to_num(7.5), torch.matmul(a, b).nan_to_num(7.5))
+        expected = torch.matmul(a.double(), b.double()).to(dtype)
+        assert torch.equal(product(a, b).nan_to_num(7.5), expected.nan_to_num(7.5))
 
 
 @pytest.mark.parametrize(
