@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from stallgate.child.bench.compiled import OVER, CompiledAhead
 from stallgate.child.bench.elimination import Elimination
+from stallgate.child.bench.order import OVER, ContenderOrder
 from stallgate.child.sweep.work import note
 from stallgate.measure.process import Spawned, watch
 from stallgate.measure.sweep_compile import COMPILER_ENTRY
@@ -244,11 +244,11 @@ def test_why_it_is_not_compiled(answers: list[dict[str, Any]]) -> None:
 # --- who takes times waits for the compilers --------------------------------------------------------------------------
 
 
-def compiled_ahead(notes: Path, *names: str, patience_s: float = 30.0) -> CompiledAhead:
-    return CompiledAhead({"notes": str(notes), "names": list(names)}, patience_s)
+def order_by(notes: Path, *names: str, patience_s: float = 30.0) -> ContenderOrder:
+    return ContenderOrder({"notes": str(notes), "names": list(names)}, patience_s)
 
 
-def in_turn(ahead: CompiledAhead, *names: str) -> list[str]:
+def in_turn(ahead: ContenderOrder, *names: str) -> list[str]:
     """The names of contenders in the order in which they are taken; a copy has none."""
     left: list[dict[str, Any]] = [{"name": name} if name else {} for name in names]
     taken: list[str] = []
@@ -258,14 +258,14 @@ def in_turn(ahead: CompiledAhead, *names: str) -> list[str]:
 
 
 def test_without_compilers_contenders_are_taken_as_planned() -> None:
-    assert in_turn(CompiledAhead(None), "", "roof", "a", "b") == ["", "roof", "a", "b"]
+    assert in_turn(ContenderOrder(None), "", "roof", "a", "b") == ["", "roof", "a", "b"]
 
 
 def test_what_is_compiled_is_taken_before_what_is_not(tmp_path: Path) -> None:
     """Names come in while it is asked; what nobody compiles waits for nobody."""
     notes, names = tmp_path / "notes", [f"p/v/c{k}/w" for k in range(40)]
     compiled = random.Random(3).sample(names, len(names))
-    ahead = compiled_ahead(notes, *names)
+    ahead = order_by(notes, *names)
     left: list[dict[str, Any]] = [{}, {"name": "p/roof/default/w"}, *({"name": name} for name in names)]
     assert [ahead.take(left), ahead.take(left)] == [{}, {"name": "p/roof/default/w"}]
     taken = []
@@ -278,7 +278,7 @@ def test_what_is_compiled_is_taken_before_what_is_not(tmp_path: Path) -> None:
 
 def test_it_waits_for_the_compilers_and_no_longer(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    ahead = compiled_ahead(notes, "a", "b", "c")
+    ahead = order_by(notes, "a", "b", "c")
     timer = Timer(0.3, lambda: note(notes, "b"))
     begin = time.monotonic()
     timer.start()
@@ -290,5 +290,5 @@ def test_it_waits_for_the_compilers_and_no_longer(tmp_path: Path) -> None:
 
 
 def test_compilers_that_say_nothing_are_not_waited_for(tmp_path: Path) -> None:
-    ahead = compiled_ahead(tmp_path / "notes", "a", "b", patience_s=0.2)
+    ahead = order_by(tmp_path / "notes", "a", "b", patience_s=0.2)
     assert in_turn(ahead, "a", "b") == ["a", "b"]

@@ -21,7 +21,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from stallgate.child import roofs
 from stallgate.child.bench.clock import GpuClock
-from stallgate.child.bench.compiled import CompiledAhead
+from stallgate.child.bench.order import ContenderOrder
 from stallgate.child.bench.pool import Pool
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
@@ -153,7 +153,7 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
         device = Interpreter()
         monkeypatch.setattr(device, "usable", lambda: usable)
         modules = ProjectModules(str(tmp_path), [])
-        TimedRow(plan, row, device, clock, heard, modules, CompiledAhead(None)).measure()  # type: ignore[arg-type]
+        TimedRow(plan, row, device, clock, heard, modules, ContenderOrder(None)).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
     return run
@@ -361,7 +361,7 @@ def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) ->
         row = {"name": "p/w", "problem": "p", **load, "contenders": [COPY, *contenders], "gradient": None}
         clock = MadeUpClock(call_us)
         TimedRow(
-            plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), []), CompiledAhead(None)
+            plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), []), ContenderOrder(None)
         ).measure()  # type: ignore[arg-type]
         return heard.outcomes
 

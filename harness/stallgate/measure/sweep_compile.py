@@ -39,7 +39,7 @@ _MOST_WORKERS = 16
 """More make the process that takes times wait: contexts on a GPU begin one after the other (29 took 5 s)."""
 
 _OVER = "over"
-"""The line of the notes that says that no more will be compiled: ``child/bench/compiled.py`` reads it."""
+"""The line of the notes that says that no more will be compiled: ``child/bench/order.py`` reads it."""
 
 _CONTEXT_MIB = 600
 """GPU memory that a compiling process takes, which computes nothing there: its context and the code that is loaded. An

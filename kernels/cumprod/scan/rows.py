@@ -24,9 +24,8 @@ def _narrow(exact, dtype: tl.constexpr):
 def _scan_floats(x, carry, WIDTH: tl.constexpr):
     """The products of a tile, and the next carry: NaN where the products may be wrong."""
     size = tl.abs(carry)
-    if (size == 0) | (
-        size == float("inf")
-    ):  # it stays that, but for its sign, unless an infinity, NaN or 0 comes along
+    # A carry of 0 or infinity stays that, but for its sign, unless an infinity, NaN or 0 comes along.
+    if (size == 0) | (size == float("inf")):
         x = x * size
     y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
     return y, next_product(y, carry, WIDTH)
@@ -149,8 +148,8 @@ def _scan_tiles(
 
     The loop loads ahead, which forbids it to call `scan_carefully`: a function of its own takes shared memory from the
     start, where tiles wait. So it only remembers a tile that sinks, and the first that may be wrong; what the former
-    has before it has sunk, and what follows from the latter, is done again. If the sequence
-    does not end here (ENDS), the exact carry is needed of what is not 0 for good.
+    has before it has sunk, and what follows from the latter, is done again. If the sequence does not end here (ENDS),
+    the exact carry is needed of what is not 0 for good.
     """
     ACCUMULATOR: tl.constexpr = carry.dtype
     offsets = tl.arange(0, BLOCK)

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import torch
 
 from stallgate.child.bench.clock import Clock, TimedCall
-from stallgate.child.bench.compiled import CompiledAhead
 from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
 from stallgate.child.bench.elimination import Elimination
+from stallgate.child.bench.order import ContenderOrder
 from stallgate.child.bench.pool import Pool
 from stallgate.child.channel import ParentChannel, first_line, printable
 from stallgate.child.device import ComputeDevice
@@ -85,7 +85,7 @@ class TimedRow:
         clock: Clock,
         parent: ParentChannel,
         modules: ProjectModules,
-        compiled: CompiledAhead,
+        order: ContenderOrder,
     ) -> None:
         self._plan = plan
         self._row = row
@@ -95,7 +95,7 @@ class TimedRow:
         self._gradient: dict[str, Any] | None = row["gradient"]
         self._spec: dict[str, Any] = plan["references"][row["problem"]]
         self._modules = modules
-        self._compiled = compiled
+        self._contender_order = order
 
     def fits(self) -> bool:
         """Whether its tensors fit, with two sets of inputs."""
@@ -166,7 +166,7 @@ class TimedRow:
         """The contenders that passed their check, in the order in which their code was there."""
         left: list[dict[str, Any]] = list(self._row["contenders"])
         while left:
-            entrant = self._entrant(self._compiled.take(left))
+            entrant = self._entrant(self._contender_order.take(left))
             if entrant is not None:
                 yield entrant
 

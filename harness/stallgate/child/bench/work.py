@@ -23,7 +23,7 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     parent = ParentChannel(channel)
     try:
         from stallgate.child.bench.clock import GpuClock
-        from stallgate.child.bench.compiled import CompiledAhead
+        from stallgate.child.bench.order import ContenderOrder
         from stallgate.child.bench.row import DeviceLost, TimedRow
         from stallgate.child.device import CannotMeasure, open_device
         from stallgate.child.load import ProjectModules
@@ -42,9 +42,9 @@ def main(plan_path: Path, channel: int, lifeline: int) -> int:
     parent.tell("environment", **device.describe(), **clock.describe())
     modules = ProjectModules(plan["root"], plan["import_paths"])
     modules.install()
-    compiled = CompiledAhead(plan.get("compiled"))
+    order = ContenderOrder(plan.get("compiled"))
     try:
-        measure(TimedRow(plan, row, device, clock, parent, modules, compiled) for row in plan["rows"])
+        measure(TimedRow(plan, row, device, clock, parent, modules, order) for row in plan["rows"])
     except DeviceLost:
         parent.tell("lost")
         return DEVICE_LOST

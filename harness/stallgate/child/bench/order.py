@@ -1,4 +1,4 @@
-"""Contenders whose code is being compiled ahead are taken when it is there: to compile it here as well is lost time."""
+"""The order of a row's contenders: one that is being compiled ahead is taken when its code is there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _PATIENCE_S = 30.0
 _PAUSE_S = 0.02
 
 
-class CompiledAhead:
-    """Which contenders need not be waited for, by the notes of the compilers: a name of a case a line."""
+class ContenderOrder:
+    """Takes contenders in the order in which their code is there: to compile it here as well is lost time.
+
+    The compilers note a name of a case a line.
+    """
 
     def __init__(self, planned: dict[str, Any] | None, patience_s: float = _PATIENCE_S) -> None:
         """Reads nothing yet.
