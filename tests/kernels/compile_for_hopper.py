@@ -54,7 +54,7 @@ class Recorder:
                 "kernel": self.kernel.__name__,
                 "ptx": compiled.asm["ptx"],
                 "ttgir": compiled.asm["ttgir"],
-                "spilled": _spilled(compiled.asm["cubin"]),
+                "spilled": usage(compiled.asm["cubin"], "STACK"),
                 "shared": compiled.metadata.shared,
             }
         )
@@ -63,9 +63,9 @@ class Recorder:
 def _specialised(value: object, is_constexpr: bool) -> tuple[str, bool, bool]:
     """Type of an argument in a signature, whether it is a constant there, whether it is known to divide by 16."""
     if isinstance(value, torch.Tensor):
-        return f"*{_SHORT[value.dtype]}", False, value.data_ptr() % 16 == 0
+        return f"*{TYPES[value.dtype]}", False, value.data_ptr() % 16 == 0
     if isinstance(value, TensorDescriptor):
-        return f"tensordesc<{_SHORT[value.base.dtype]}{value.block_shape}>".replace(" ", ""), False, False
+        return f"tensordesc<{TYPES[value.base.dtype]}{value.block_shape}>".replace(" ", ""), False, False
     if is_constexpr or (isinstance(value, int) and value == 1):
         return "constexpr", True, False
     if isinstance(value, float):
@@ -74,7 +74,7 @@ def _specialised(value: object, is_constexpr: bool) -> tuple[str, bool, bool]:
     return ("i32" if abs(value) < 2**31 else "i64"), False, value % 16 == 0
 
 
-_SHORT = {
+TYPES = {
     torch.float16: "fp16",
     torch.bfloat16: "bf16",
     torch.float32: "fp32",
@@ -87,14 +87,14 @@ _SHORT = {
 }
 
 
-def _spilled(cubin: bytes) -> int:
-    """Bytes of local memory a thread needs."""
+def usage(cubin: bytes, name: str) -> int:
+    """Registers (REG) or bytes of local memory (STACK) that a thread needs."""
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
         told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True)
-    found = re.search(r"STACK:(\d+)", told.stdout + told.stderr)
+    found = re.search(rf"{name}:(\d+)", told.stdout + told.stderr)
     assert found is not None
     return int(found.group(1))
 

@@ -26,7 +26,7 @@ def compiled(cases: list[list[Any]], architectures: list[int]) -> Results:
     """For each case its launch on each architecture; in one process, which takes seconds to start."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     told = subprocess.run(
-        [sys.executable, HERE / "compile_launches.py", PACKAGE, json.dumps(cases), json.dumps(architectures)],
+        [sys.executable, HERE.parent / "compile_launches.py", PACKAGE, json.dumps(cases), json.dumps(architectures)],
         env={**environment, "TRITON_DEFAULT_FP_FUSION": "1"},  # triton 3.9 warns where it is not set
         capture_output=True,
         text=True,

@@ -8,10 +8,7 @@ Prints for each case and architecture what its launches need. Tensors have no me
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import sys
-import tempfile
 import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,20 +17,9 @@ from typing import Any
 
 import torch
 import triton
+from compile_for_hopper import TYPES, usage
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-
-TYPES = {
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-    torch.float32: "fp32",
-    torch.float64: "fp64",
-    torch.uint8: "u8",
-    torch.int8: "i8",
-    torch.int16: "i16",
-    torch.int32: "i32",
-    torch.int64: "i64",
-}
 
 
 def _package(folder: Path) -> ModuleType:
@@ -63,18 +49,6 @@ def _source(kernel: Any, arguments: tuple[Any, ...]) -> ASTSource:
     return ASTSource(kernel, signature=signature, constexprs=constants, attrs=hints)
 
 
-def _usage(cubin: bytes, name: str) -> int:
-    """Registers (REG) or bytes of local memory (STACK) that a thread needs."""
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True)
-    found = re.search(rf"{name}:(\d+)", told.stdout + told.stderr)
-    assert found is not None
-    return int(found.group(1))
-
-
 def _compiled(case: list[Any], architecture: int) -> list[dict[str, Any]]:
     """What each launch of a case needs."""
     shape, dim, dtype, form, settings, options = case
@@ -92,8 +66,8 @@ def _compiled(case: list[Any], architecture: int) -> list[dict[str, Any]]:
                 "kernel": launch.kernel.__name__,
                 "architecture": architecture,
                 "seconds": time.monotonic() - begun,
-                "registers": _usage(compiled.asm["cubin"], "REG"),
-                "spilled": _usage(compiled.asm["cubin"], "STACK"),
+                "registers": usage(compiled.asm["cubin"], "REG"),
+                "spilled": usage(compiled.asm["cubin"], "STACK"),
                 "shared": compiled.metadata.shared,
                 "ptx": compiled.asm["ptx"],
             }
