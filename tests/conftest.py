@@ -264,7 +264,12 @@ WISHES = ("NO_COLOR", "FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "COLUMNS", "GITHUB_
 def environment(**variables: str) -> dict[str, str]:
     """Environment of a command: without ncu, tokens and what a user wishes on its terminal, and with what is given."""
     usual = {name: value for name, value in os.environ.items() if name not in WISHES}
-    return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "harness"), **variables}
+    return {**usual, "PATH": "/usr/bin:/bin", "PYTHONPATH": python_path(), **variables}
+
+
+def python_path() -> str:
+    """The checkout's ``stallgate`` before whatever is on the path already."""
+    return os.pathsep.join(filter(None, [str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]))
 
 
 @pytest.fixture

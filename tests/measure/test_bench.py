@@ -23,9 +23,11 @@ from stallgate.child import roofs
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.order import ContenderOrder
 from stallgate.child.bench.pool import Pool
+from stallgate.child.bench.renewal import Renewal
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
 from stallgate.child.channel import PARENT_GONE
+from stallgate.child.correctness import checksums
 from stallgate.child.device import Interpreter
 from stallgate.child.load import ProjectModules
 from stallgate.child.reference import Reference
@@ -255,6 +257,75 @@ def test_in_a_sweep_what_contenders_are_checked_with_is_made_once(times: Any, mo
     found = times(MadeUpClock(500), *names, elimination=ELIMINATION, in_turn=True)
     assert {name: found[name]["outcome"] for name in outcomes} == outcomes
     assert kept < len(made)
+
+
+class HostClock(MadeUpClock):
+    """A clock by which a call takes what it takes on the host."""
+
+    def time(self, call: Callable[[], object]) -> tuple[float, object]:
+        begun = time.perf_counter()
+        output = call()
+        return 1e6 * (time.perf_counter() - begun) + self.call_us, output
+
+
+KEPT = """known = torch.__dict__.setdefault("known_{name}", {{}})
+        key = {key}
+        if key not in known:
+            __import__("time").sleep(0.005)
+            known[key] = x.cumprod(1)
+        return known[key].clone()"""
+
+
+@pytest.fixture
+def keeper(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Names a contender that keeps its results by what the parameter says of ``x``."""
+    monkeypatch.setitem(BODIES, "keeper", KEPT.format(name=request.node.name, key=request.param))
+    return "keeper"
+
+
+@pytest.mark.parametrize("keeper", ["tuple(x[0, :3].tolist())", "x.sum().item()"], indirect=True)
+def test_whoever_keeps_results_does_the_work_of_every_round(times: Any, keeper: str) -> None:
+    """Only when a call is made again it is quick, and both times are told."""
+    found = times(HostClock(500), "right", keeper, renewed=True)
+    assert {one["outcome"] for one in found.values()} == {"timed"}
+    assert all(len(one["samples_us"]) == len(one["repeated_us"]) == 12 for one in found.values())
+    assert min(found[keeper]["samples_us"]) > 5500 > sorted(found[keeper]["repeated_us"])[6]
+    assert sorted(times(HostClock(500), keeper)[keeper]["samples_us"])[6] < 5500, "it gains where inputs come again"
+    assert not times(HostClock(500), "right")["right"]["repeated_us"]
+
+
+@pytest.mark.parametrize("keeper", ["x.data_ptr()", "id(x)"], indirect=True)
+def test_whoever_keeps_results_by_the_place_of_its_input_is_wrong(times: Any, keeper: str) -> None:
+    assert times(HostClock(500), keeper, renewed=True)[keeper]["outcome"] == "wrong_result"
+
+
+def test_a_graph_has_new_inputs_in_every_round(times: Any) -> None:
+    found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right", renewed=True)
+    calls = GRAPH_CALLS[1]
+    assert found["right"]["samples_us"] == found["right"]["repeated_us"] == [GRAPH_BELOW_US / 2 / calls] * 12
+
+
+def test_inputs_that_take_long_to_make_are_made_for_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 2.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    renewal = Renewal(SimpleNamespace(renew=lambda *_: None), is_on=True)  # type: ignore[arg-type]
+    assert [renewal.affordable(most, 3) for most in (25, 8, 2)] == [10, 8, 2]
+    assert renewal.affordable(25, 3, 64) == 3
+    assert Renewal(None, is_on=False).affordable(25, 3, 64) == 25  # type: ignore[arg-type]
+
+
+def test_inputs_of_another_form_stay_as_they_are() -> None:
+    """A size that is drawn, too: a call that was prepared has the old one."""
+    made = [[torch.ones(3), 3], [torch.zeros(3), 3], [torch.zeros(4), 3], [torch.zeros(3), 4]]
+    pool = Pool({}, None, None, "cpu", lambda seed: made[seed])  # type: ignore[arg-type]
+    pool.inputs, pool.sums = [made[0]], [[0]]
+    kept = made[0][0]
+    for seed in (2, 3):
+        pool.renew(0, seed)
+        assert (pool.inputs[0][0] is kept, kept.tolist(), pool.sums) == (True, [1, 1, 1], [[0]])
+    pool.renew(0, 1)
+    assert (pool.inputs[0][0] is kept, kept.tolist()) == (True, [0, 0, 0])
+    assert pool.sums == [checksums([torch.zeros(3)])]
 
 
 def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from stallgate.measure.device import find_devices
 from stallgate.project.load import load_project
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python_path
 from tests.measure.test_gpu import stallgate
 from tests.measure.test_resume import killed, latest_of, nobody_is_at_work_in
 
@@ -28,10 +28,7 @@ KILLS = [(signal.SIGKILL, 8), (signal.SIGTERM, 16), (signal.SIGKILL, 12)]
 def test_a_run_that_is_killed_three_times_is_whole_in_the_end(tmp_path: Path) -> None:
     for name in ("kernels", "metrics"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]),
-    }
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     begin = ["profile", "cumprod", "--live", "-w", "page", "--samples", "2"]
     for number, (how, steps) in enumerate(KILLS):
         arguments = ["profile", "--resume"] if number else begin

@@ -23,7 +23,7 @@ import pytest
 
 from stallgate.measure.device import find_devices
 from stallgate.runs.sweep import Sweep, load_sweep
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python_path
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_devices(), reason="there is no GPU")]
 
@@ -52,8 +52,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    paths = [str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**os.environ, "PYTHONPATH": python_path()}
 
 
 def swept(project: Path, *arguments: str, environ: dict[str, str] | None = None) -> tuple[Any, Path, float]:

@@ -95,6 +95,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Who is stopped early; None: nobody."""
     in_turn: bool = False
     """Contenders go forwards in one round and backwards in the next, not shuffled."""
+    renewed: bool = False
+    """Whether each round has inputs that no call had before, and each call is made twice."""
     host_calls: int | None = None
     """Calls whose time on the host is taken; None: as many as the child thinks fit."""
     clocks: bool = False
@@ -233,7 +235,7 @@ def bench_plan(
 
 def _sweep_keys(options: BenchOptions) -> dict[str, object]:
     """What a bench leaves out of the plan."""
-    found: dict[str, object] = {"in_turn": True} if options.in_turn else {}
+    found: dict[str, object] = {name: True for name in ("in_turn", "renewed") if getattr(options, name)}
     if options.elimination is not None:
         found["elimination"] = to_builtins(options.elimination)
     if options.host_calls is not None:
@@ -494,4 +496,4 @@ def _entry_of(message: ContenderEnded) -> Entry:
     return Entry(name="", role="peer", **facts)
 
 
-OUTCOME_FACTS = ("outcome", "reason", "method", "calls", "samples_us", "host_us", "note")
+OUTCOME_FACTS = ("outcome", "reason", "method", "calls", "samples_us", "repeated_us", "host_us", "note")

@@ -167,6 +167,7 @@ class ContenderEnded(Message, frozen=True, tag="outcome"):
     method: Method | None = None
     calls: Annotated[int, Meta(ge=1)] = 1
     samples_us: list[Seconds] = []
+    repeated_us: list[Seconds] = []
     host_us: list[Seconds] = []
     note: str = ""
 

@@ -50,6 +50,8 @@ class Entry(FrozenStruct, frozen=True):
     """Calls that one sample is the mean of."""
     samples_us: list[float] = []
     """Time of a call in microseconds, one per round."""
+    repeated_us: list[float] = []
+    """The same of the call made again at once, on the inputs that it just had; recorded where an answer is judged."""
     host_us: list[float] = []
     """Microseconds from a call on the host to its return, without waiting for the GPU."""
     note: str = ""

@@ -80,7 +80,7 @@ REPLAYED = "it returned the result of its previous call"
 CATALOGUE = {
     "replay_identity": Cheat("replay", {"forbidden_name"}),  # its results are wrong where Python gives an id again
     "replay_pointer": Cheat("replay", values=REPLAYED),
-    "replay_fingerprint": Cheat("replay", {"torch_operation"}, counters="time_contradicts_counters"),
+    "replay_fingerprint": Cheat("replay", {"torch_operation"}, counters="replayed_result"),
     "replay_previous": Cheat("fewer calls", values=REPLAYED),
     "first_call": Cheat("work moved", values=REPLAYED),
     "work_in_init": Cheat("work moved", {"work_in_init"}, WRONG),

@@ -21,15 +21,18 @@ def times(before: float, after: float, *, noise: float = 0.002, **more: float | 
     """An honest measurement of a kernel that is limited by the GPU: calls take 3 % more than their kernels."""
     facts = {
         "alone": before,
+        "again": after,
         "before_kernels": before / 1.03,
         "after_kernels": after / 1.03,
         "limit": 50.0,
         "limit_call": 52.0,
         **more,
     }
-    alone = facts.pop("alone")
+    alone, again = facts.pop("alone"), facts.pop("again")
     assert alone is not None
-    return WorkloadTimes("page", rounds(before, noise, 1), rounds(after, noise, 2), rounds(alone, noise, 3), **facts)
+    assert again is not None
+    seeds = enumerate((before, after, again, alone), start=1)
+    return WorkloadTimes("page", *(rounds(middle, noise, seed) for seed, middle in seeds), **facts)
 
 
 def codes(*measured: WorkloadTimes, newly_met: bool = False) -> list[str]:
@@ -57,6 +60,18 @@ def test_a_stage_newly_met_needs_no_gain_and_allows_no_loss() -> None:
 def test_a_gain_on_one_workload_pays_for_no_loss_on_another() -> None:
     assert codes(times(100, 80), times(100, 110)) == ["slower"]
     assert codes(times(100, 80), times(100, 100)) == []
+
+
+def test_a_call_that_is_quicker_when_it_is_made_again_is_refused() -> None:
+    """Whatever the gain on new inputs is: it keeps results."""
+    assert codes(times(5450, 1300, again=710.0)) == ["replayed_result"]
+    assert codes(times(100, 90, again=3.0)) == ["replayed_result"]
+
+
+@pytest.mark.parametrize(("after", "again"), [(90.0, 80.0), (90.0, 100.0), (6.0, 4.5)])
+def test_calls_differ_by_noise_when_they_are_made_again(after: float, again: float) -> None:
+    fast = {"limit": after / 2, "limit_call": after / 2}
+    assert codes(times(100, after, again=again, **fast)) == []
 
 
 def test_a_call_that_is_quicker_than_its_bytes_allow_is_refused() -> None:

@@ -23,7 +23,7 @@ from stallgate.agent.loop.replay import check_replay
 from stallgate.measure.device import find_devices
 from stallgate.runs.journal import load_journal
 from tests.agent.loop.climb import RECORDED, SCAN, rewritten, scan_in_registers
-from tests.conftest import ROOT, command_line
+from tests.conftest import ROOT, command_line, python_path
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_devices(), reason="there is no GPU")]
 
@@ -42,11 +42,10 @@ def project(tmp_path: Path) -> Path:
 def loop(project: Path, *arguments: str) -> Any:
     """What a loop prints as JSON. Its progress is shown as it comes: what is ended by a time limit has told it."""
     begun = time.monotonic()
-    paths = [str(ROOT / "harness"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "stallgate", "loop", *arguments, "--json"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**os.environ, "PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
         text=True,
         timeout=580,

@@ -116,6 +116,7 @@ class AnswerTimer:
             rounds=rounds,
             timeout_s=self._options.timeout_s,
             in_turn=True,
+            renewed=True,
             within=self._isolation.within,
         )
         cases = self._cases(variants)
@@ -218,6 +219,7 @@ class AnswerTimer:
             workload=workload,
             before=_entry(row, adopted.against).samples_us,
             after=_entry(row, adopted.answer).samples_us,
+            again=_entry(row, adopted.answer).repeated_us,
             alone=_entry(same, adopted.against).samples_us,
             before_kernels=self._kernels(judged, adopted.against, workload),
             after_kernels=self._kernels(judged, adopted.answer, workload),

@@ -52,6 +52,17 @@ class Pool:
             self.inputs.append(self.fresh(len(self.inputs) + 1))
             self.sums.append(checksums(tensors_of(self.inputs[-1])))
 
+    def renew(self, place: int, seed: int) -> None:
+        """Inputs of another seed, in the same memory. Where they have another form, a place keeps what it has."""
+        kept, made = self.inputs[place], self.fresh(seed)
+        if not all(map(_is_same_form, kept, made)):
+            return
+        with torch.no_grad():
+            for old, new in zip(tensors_of(kept), tensors_of(made), strict=True):
+                old.copy_(new)
+        self.sums[place] = checksums(tensors_of(kept))
+        self.forget()
+
     def fresh(self, seed: int) -> list[Any]:
         """Inputs of a seed, which the pool does not keep."""
         return self._make(seed)
@@ -96,6 +107,13 @@ class Pool:
 
     def _of_reference(self, seed: int) -> list[Any]:
         return self.reference.inputs(self.row, self._device, seed)
+
+
+def _is_same_form(one: Any, other: Any) -> bool:
+    """Whether the values of one can stand where those of the other do."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return (one.shape, one.stride(), one.dtype) == (other.shape, other.stride(), other.dtype)
+    return type(one) is type(other) and bool(one == other)
 
 
 def tensors_of(inputs: list[Any]) -> list[torch.Tensor]:

@@ -17,6 +17,7 @@ from stallgate.child.bench.contenders import Contender, Copy, GradientContender,
 from stallgate.child.bench.elimination import Elimination
 from stallgate.child.bench.order import ContenderOrder
 from stallgate.child.bench.pool import Pool
+from stallgate.child.bench.renewal import Renewal
 from stallgate.child.channel import ParentChannel, first_line, printable
 from stallgate.child.device import ComputeDevice
 from stallgate.child.load import ProjectModules
@@ -67,6 +68,8 @@ class Entrant:
         self.settings = TorchSettings()
         """Those of torch that it was checked with: its own calls find them again."""
         self.samples_us: list[float] = []
+        self.repeated_us: list[float] = []
+        """The same calls made again at once, where each round has inputs of its own."""
         self.note = ""
 
     def is_due(self, number: int, rounds: int) -> bool:
@@ -115,6 +118,7 @@ class TimedRow:
     def _measure(self) -> None:
         try:
             self._pool = self._filled_pool()
+            self._renewal = Renewal(self._pool, is_on=bool(self._plan.get("renewed")))
             self._tell_row(None if self._row["bytes"] else sum(self._pool.traffic))
         except (Exception, SystemExit) as error:  # noqa: BLE001  (a reference's code can raise anything)
             self._tell_row(None)
@@ -210,6 +214,7 @@ class TimedRow:
         count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
         if self._plan.get("elimination"):
             count = min(count, self._affordable_calls(len(entrants)))
+        count = self._renewal.affordable(count, least, self._plan["rounds"])
         if count < 2:
             return
         self._pool.grow(count)
@@ -248,7 +253,8 @@ class TimedRow:
     # --- round by round ---
 
     def _time(self, entrants: list[Entrant]) -> None:
-        rounds: int = self._plan["rounds"]
+        places = max((entrant.calls for entrant in entrants), default=1)
+        rounds = self._renewal.affordable(self._plan["rounds"], LEAST_ROUNDS, places)
         for entrant in entrants:
             share_us = 1e6 * self._plan["row_budget_s"] / len(entrants)
             affordable = int(share_us / (entrant.call_us * entrant.calls))
@@ -265,6 +271,7 @@ class TimedRow:
                 self._eliminate(elimination, number, entrants)
                 due = [entrant for entrant in entrants if entrant.is_due(number, rounds)]
                 self._order(due, number, shuffled)
+                self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
                 for entrant in due:
                     step = f"round {number + 1} of {rounds}"
                     if not self._attempt(entrant.spec, step, partial(self._sample, entrant, number)):
@@ -289,17 +296,28 @@ class TimedRow:
     def _sample(self, entrant: Entrant, number: int) -> bool:
         """Takes a time; the output of the last is compared."""
         entrant.settings.restore()
-        if entrant.replay is not None:
-            place = entrant.calls - 1
-            took_us, outputs = self._clock.time(entrant.replay)
-            output = outputs[place]  # type: ignore[index]
-        else:
-            place = number % len(self._pool)
-            took_us, output = self._clock.time(entrant.contender.ready(place))
-        entrant.samples_us.append(took_us / entrant.calls)
+        place = self._places(entrant, number)[-1]
+        took_us, output = self._timed(entrant, place)
+        entrant.samples_us.append(took_us)
         if len(entrant.samples_us) == entrant.rounds:
             entrant.contender.compare(output, place)
+        if self._renewal.is_on:
+            entrant.repeated_us.append(self._timed(entrant, place)[0])
         return True
+
+    def _places(self, entrant: Entrant, number: int) -> range:
+        """The inputs that it is called with in a round."""
+        if entrant.replay is not None:
+            return range(entrant.calls)
+        place = number % len(self._pool)
+        return range(place, place + 1)
+
+    def _timed(self, entrant: Entrant, place: int) -> tuple[float, object]:
+        """Microseconds of a call, and the output of the call on an input."""
+        if entrant.replay is None:
+            return self._clock.time(entrant.contender.ready(place))
+        took_us, outputs = self._clock.time(entrant.replay)
+        return took_us / entrant.calls, outputs[place]  # type: ignore[index]
 
     # --- reports to the parent ---
 
@@ -334,6 +352,7 @@ class TimedRow:
             method="events" if entrant.replay is None else "graph",
             calls=entrant.calls,
             samples_us=entrant.samples_us,
+            repeated_us=entrant.repeated_us,
             host_us=entrant.host_us,
             note=entrant.note,
         )

@@ -1,0 +1,47 @@
+"""Inputs that no call had before, for every round: whoever keeps results has to do its work again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+
+from stallgate.child.bench.pool import Pool
+
+_BUDGET_S = 20.0
+"""Seconds of a row that making inputs may take: a file of the project may make them on the host."""
+
+
+class Renewal:
+    """New values in the memory of a pool's inputs, before each round; nothing, where that is not asked for."""
+
+    def __init__(self, pool: Pool, *, is_on: bool) -> None:
+        self.is_on = is_on
+        self._pool = pool
+        self._seeds = random.SystemRandom()  # code that is timed cannot know what comes
+        self._each_s = 0.0
+        if is_on:
+            begun = time.monotonic()
+            self._renew([0])
+            self._each_s = time.monotonic() - begun
+
+    def affordable(self, most: int, least: int, each: int = 1) -> int:
+        """How many rounds, or inputs a round, are made in time.
+
+        Args:
+            most: as many as are wanted.
+            least: as many as there have to be.
+            each: inputs of a round, or rounds of an input.
+        """
+        if not self.is_on:
+            return most
+        return min(most, max(least, int(_BUDGET_S / max(self._each_s * each, 1e-6))))
+
+    def before(self, places: Iterable[int]) -> None:
+        """Renews the inputs that a round uses."""
+        if self.is_on:
+            self._renew(places)
+
+    def _renew(self, places: Iterable[int]) -> None:
+        for place in places:
+            self._pool.renew(place, self._seeds.randrange(1, 2**31))
