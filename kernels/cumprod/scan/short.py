@@ -65,7 +65,8 @@ def _short_kernel(
         if not all_ordinary(y):
             limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
             right = _rows_are_right(x, y, limit)
-            _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows - first, right, ROWS, BLOCK)
+            if tl.min(right.to(tl.int32), 0) == 0:
+                _mend_rows(x, x_ptr, y_ptr, places, mask, n, rows - first, right, ROWS, BLOCK)
 
 
 def short_form(task: Task, *, ROWS: int, num_warps: int) -> Work:
