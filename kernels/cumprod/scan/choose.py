@@ -1,6 +1,6 @@
 """Which form a call takes, with which settings: the first rule that suits it. A new form is a new row of `RULES`.
 
-Settings were measured on H100s.
+Settings were measured on H100s and an H200.
 """
 
 from collections.abc import Callable
@@ -35,19 +35,25 @@ def _whole_lines_suits(call: Call) -> bool:
 
 def _lines_suits(call: Call) -> bool:
     """Sequences that are short, or so many that a thread for each keeps memory at work."""
+    lines = call.outer * call.inner
     if call.inner == 1:
         return call.axis < 16
+    if call.axis <= 32:
+        return True
     if _is_wide(call):
         return False
-    return call.axis <= 128 or call.outer * call.inner >= 512 * call.processors
+    return (call.axis <= 128 and lines >= 4096) or lines >= 512 * call.processors
 
 
 def _lines_settings(call: Call) -> Settings:
-    """At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn.
+    """A sequence a thread, where there are too few to have several each.
 
-    A thread then has so many elements ahead that it has no room for those of further sequences.
+    At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn. A thread
+    then has so many elements ahead that it has no room for those of further sequences.
     """
     size = call.dtype.itemsize
+    if call.axis > 16 and call.outer * call.inner < 4096 * call.processors:
+        return {"VECTOR": max(1, 4 // size), "AHEAD": 16, "num_warps": 4}
     if call.axis <= 16:
         return {"VECTOR": max(1, 128 // (call.axis * size)), "AHEAD": 16, "num_warps": 4}
     ahead = min(max(8, triton.next_power_of_2(triton.cdiv(256, call.inner * size))), 128 // max(4, size))
@@ -68,7 +74,12 @@ def _short_settings(call: Call) -> Settings:
 
 
 def _rows_suits(call: Call) -> bool:
-    return call.inner == 1 and (call.axis <= 2**16 or call.outer >= 4 * call.processors)
+    """As many sequences as processors; or fewer that are short, and would make a few tiles each."""
+    if call.inner > 1:
+        return False
+    if call.axis <= 8192:
+        return call.outer > 4
+    return call.outer >= (call.processors if call.axis <= 2**16 else 4 * call.processors)
 
 
 def holds_in_registers(memory_speed: float, processors: int) -> bool:
@@ -117,22 +128,25 @@ def _strips_settings(call: Call) -> Settings:
     """
     if call.dtype in (torch.float32, torch.float64) and _strip_programs(call) >= 3 * call.processors // 2:
         return {"ROWS": 16, "num_warps": 2, "num_stages": 1}
-    return {"ROWS": 16, "num_warps": 2, "num_stages": 3 if call.axis <= 256 else 6}
+    return {"ROWS": 16, "num_warps": 2, "num_stages": 3 if call.axis <= 256 or call.dtype == torch.int64 else 6}
 
 
 def _tiles_settings(call: Call) -> Settings:
-    """As large a tile as registers have room for, where there is little to do at once.
+    """As large a tile as registers have room for, where there is little to do at once; smaller ones of one sequence,
+    if that has no 64 of them: what takes time is a tile, not all that follow.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
     columns = 16 if call.inner > 1 else 1
     largest = 8192 if call.inner == 1 or call.inner % 4 == 0 else 4096  # less without vectors
+    if call.inner == 1:
+        largest = max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
     return {
-        "BLOCK": largest * 4 // max(4, call.dtype.itemsize),
+        "BLOCK": max(1024, largest * 4 // max(4, call.dtype.itemsize)),
         "COLUMNS": columns,
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),

@@ -43,6 +43,8 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
     axis, inner = lines_of(x.shape, dim)
     if not y.numel():
         return Prepared(x, y, Work([]))
+    if axis == 1:  # each element is a product of its own, wherever the next of its sequence would be
+        inner = 1
     outer = y.numel() // (axis * inner)
     if form and (form not in FORMS or (form in BESIDE and inner > 1)):
         raise ValueError(f"form {form!r} is not for elements {inner} apart: take one of {', '.join(FORMS)}")
