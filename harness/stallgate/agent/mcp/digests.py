@@ -23,6 +23,8 @@ _ROLES = ("candidate", "unknown", "roof", "baseline")
 
 def run_label(run: str) -> str:
     """A run as the tools take it: its name below ``reports/``."""
+    if not run.startswith("/"):
+        return run
     return run.rpartition("/reports/")[2] if "/reports/" in run else run.rpartition("/")[2]
 
 
