@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
+from msgspec.structs import replace
 
 from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.formatting import (
@@ -192,8 +193,7 @@ def _html(
     advice_fault: str,
 ) -> str:
     return template("report.html.j2").render(
-        run=result.run,
-        argument=result.argument,
+        run=replace(result.run, name=result.argument),
         all_advice=f"stallgate advise {shlex.quote(result.argument)}",
         judgement=result.judgement,
         judging=next_command(result.run, result.judgement, result.argument),
