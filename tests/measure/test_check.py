@@ -254,6 +254,16 @@ def draw(rng):
 """
 """A sum in the type of its terms: the interpreter adds the bits of bfloat16."""
 
+ANSWER = f"""
+from torch import nn
+{ADDED.partition("def add(x, y)")[0]}
+class ModelNew(nn.Module):
+    def forward(self, x, y):
+        z = torch.empty_like(x)
+        add_kernel[(1,)](x, y, z, x.numel(), BLOCK=64)
+        return z
+"""
+
 ADDED_PROBLEM = """
 [problems.sum]
 reference = "torch.add"
@@ -277,6 +287,10 @@ def test_who_computes_in_bfloat16_is_not_wrong_for_what_was_drawn(tmp_path: Path
     assert drawn.returncode == 0, drawn.stdout + drawn.stderr
     assert "right       sum/mine on 13 of 13" in drawn.stdout
     assert "no bfloat16 was drawn for sum: Triton's interpreter" in " ".join(drawn.stdout.split())
+    (tmp_path / "answer.py").write_text(ANSWER)
+    answer = check("check", "answer.py", "-w", "main", "--drawn", "6", "--seed", "1", "--right-only")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "note: no bfloat16 was drawn for sum: Triton's interpreter" in " ".join(answer.stdout.split())
     named = check("check", "-w", "half")
     assert named.returncode == 1
     assert "sum was checked in bfloat16, which Triton's interpreter" in " ".join(named.stdout.split())

@@ -230,8 +230,8 @@ def _notes(requests: list[DrawRequest], answers: list[ArgumentsDrawn]) -> list[s
         found.append(f"{drawn}: Triton's interpreter computes in it wrongly; a check on a GPU draws it")
     if kept:
         was = "was" if len(kept) == 1 else "were"
-        checked = f"{listed(list(kept))} {was} checked in {MISCOMPUTED}, which Triton's interpreter gets right only"
-        found.append(f"{checked} where a kernel converts it to float32 first or gives it to tl.dot")
+        checked = f"{listed(list(kept))} {was} checked in {MISCOMPUTED}, which Triton's interpreter gets right for sure"
+        found.append(f"{checked} only where a kernel converts it to float32 first or gives it to tl.dot")
     return found
 
 
