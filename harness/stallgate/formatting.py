@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # --help is to answer at once
     from stallgate.model import Comparison, Status, Verdict
@@ -50,6 +50,30 @@ def counted_verdicts(verdicts: Iterable[tuple[str, str]]) -> str:
 
 
 SIGNS: dict[Comparison, str] = {"at_least": "≥", "above": ">", "at_most": "≤", "below": "<"}
+
+
+class HeldTo(NamedTuple):
+    """A reading beside the bound of its target; pages style the two apart."""
+
+    value: str
+    comma: str
+    bound: str
+
+    def __str__(self) -> str:
+        return f"{self.value}{self.comma} {self.bound}".strip()
+
+
+def held_to(value: str, comparison: Comparison, bound: str, *, met: bool) -> HeldTo:
+    """``0.985 ≥ 0.97`` of a target that is met, else ``0.958, wanted ≥ 0.97``: the sign alone would say what is untrue.
+
+    Args:
+        value: the reading in words; '' where there is none.
+        comparison: how it is held to the bound.
+        bound: in words.
+        met: whether the target is met; not where it is undecided, waived or excused.
+    """
+    limit = f"{SIGNS[comparison]} {bound}"
+    return HeldTo(value, "", limit) if met else HeldTo(value, "," if value else "", f"wanted {limit}")
 
 
 @lru_cache(1024)  # lists say the same few words of ten thousand runs

@@ -242,7 +242,7 @@ class PageView:
         if missed is not None:
             yield Statement(("missed by", *target_of(verdict)), missed[1], where)
         metric = re.search(r'data-metric="(\w+)"', target)
-        value = re.search(r"<p><strong>(.*?)</strong>(?: <span class=\"faint\">(.*?)</span>)?", target)
+        value = re.search(r"<p><strong>(.*?)</strong>,?(?: <span class=\"faint\">(.*?)</span>)?", target)
         if metric is None or value is None:
             return
         if value[2]:

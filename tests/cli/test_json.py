@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -19,6 +20,7 @@ from stallgate.cli.output import JSON_VERSION
 from stallgate.cli.schema import answer_types, json_schema
 from stallgate.errors import DamagedReport, StallgateError, UnknownName, UserFault
 from stallgate.model import Verdict
+from stallgate.runs.folder import find, load
 from stallgate.runs.sweep import (
     SWEEP_FORMAT,
     CounterReading,
@@ -200,6 +202,66 @@ def test_an_answer_is_one_object_of_its_schema(prepared: Stallgate, arguments: t
     found = answer(prepared(*arguments), arguments[0])
     assert "error" not in found, found["error"]
     assert len(found) > len(ENVELOPE)
+
+
+# --- the run ---
+
+OF_A_RUN: dict[str, tuple[str, ...]] = {
+    "gate": ("RUN",),
+    "advise": ("RUN",),
+    "report": ("RUN",),
+    "show": ("run", "RUN"),
+    "prompt": ("cumprod/blocked_scan", "--run", "RUN"),
+}
+MAKING_ONE: dict[str, tuple[str, ...]] = {"profile": ("-w", "square"), "import": ("FILE",), "capture": ("--", "true")}
+ON_A_GPU = {"check"}
+"""Commands whose object has ``run``: of a run that they are given, of one that they make, of one that takes a GPU."""
+
+
+def names_a_run(command: str) -> bool:
+    """Whether an answer of a command has ``run`` as a text; that of a comparison is an object."""
+    fields = [field for kind in answer_types(command)[:-1] for field in msgspec.structs.fields(kind)]
+    return any(field.name == "run" and field.type in (str, str | None) for field in fields)
+
+
+def test_every_command_that_names_a_run_has_a_trial_of_that() -> None:
+    assert {command for command in COMMANDS if names_a_run(command)} == {*OF_A_RUN, *MAKING_ONE, *ON_A_GPU}
+
+
+@pytest.mark.parametrize("command", OF_A_RUN)
+@pytest.mark.parametrize("place", ["of its own name", "renamed", "elsewhere", "a recording"])
+def test_a_run_is_told_as_commands_take_it(
+    stallgate: Stallgate, replayed_square: Path, tree: Path, tmp_path: Path, command: str, place: str
+) -> None:
+    """Not by the name that ``run.json`` has from when it was measured: no folder may be called that."""
+    if place == "a recording" and command == "report":
+        pytest.skip("nothing is drawn into a recording")
+    (recorded,) = tree.glob("reports/recorded/*/cumprod")
+    folder = {
+        "renamed": tree / "reports" / "renamed",
+        "elsewhere": tmp_path / "elsewhere",
+        "a recording": recorded,
+    }.get(place, replayed_square)
+    if not folder.exists():
+        shutil.move(replayed_square, folder)
+    written = (folder if place == "elsewhere" else folder.relative_to(tree / "reports")).as_posix()
+    found = answer(
+        stallgate("--json", command, *(written if word == "RUN" else word for word in OF_A_RUN[command])), command
+    )
+    assert find(tree / "reports", found["run"]) == folder.resolve()
+    if command == "report" and place == "renamed":
+        assert load(folder).name not in (folder / "report.html").read_text(), "its commands name the folder"
+    if command == "gate" and place != "a recording":
+        assert json.loads((folder / "verdicts.json").read_bytes())["run"] == found["run"]
+
+
+@pytest.mark.parametrize("command", MAKING_ONE)
+def test_a_run_that_was_made_is_told_as_commands_take_it(prepared: Stallgate, tree: Path, command: str) -> None:
+    before = set(tree.glob("reports/*"))
+    found = answer(prepared(command, *MAKING_ONE[command]), command)
+    folder = find(tree / "reports", found["run"])
+    assert folder.parent == (tree / "reports").resolve()
+    assert folder not in before
 
 
 @pytest.mark.parametrize("command", COMMANDS)

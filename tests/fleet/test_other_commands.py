@@ -179,6 +179,6 @@ def test_what_is_wrong_on_one_model_is_not_wrong_on_another(tree: Path) -> None:
 def test_whoever_is_wrong_on_one_model_is_wrong(
     capsys: pytest.CaptureFixture[str], ended: tuple[int, ...], status: int
 ) -> None:
-    blank = CheckReport("cuda", "a GPU", False, {}, None, None, [], 0)
+    blank = CheckReport("cuda", "a GPU", False, {}, None, [], None, [], 0)
     assert _shown(*(replace(blank, exit_status=each) for each in ended), as_json=False) == status
     assert capsys.readouterr().out.count("a GPU: whole workloads") == 2

@@ -235,6 +235,67 @@ def test_tuned_kernels_of_bfloat16_can_be_checked_without_a_gpu(tmp_path: Path) 
     assert answers == {"tuned": "right", "half": "wrong"}, done.stdout + done.stderr
 
 
+ADDED = """
+import torch, triton, triton.language as tl
+
+@triton.jit
+def add_kernel(x_ptr, y_ptr, z_ptr, n, BLOCK: tl.constexpr):
+    at = tl.arange(0, BLOCK)
+    tl.store(z_ptr + at, tl.load(x_ptr + at, mask=at < n) + tl.load(y_ptr + at, mask=at < n), mask=at < n)
+
+def add(x, y):
+    z = torch.empty_like(x)
+    add_kernel[(1,)](x, y, z, x.numel(), BLOCK=64)
+    return z
+
+def draw(rng):
+    one = f"{rng.choice(['float32', 'bfloat16'])}[{rng.randrange(1, 64)}]"
+    return {"inputs": [one, one]}
+"""
+"""A sum in the type of its terms: the interpreter adds the bits of bfloat16."""
+
+ANSWER = f"""
+from torch import nn
+{ADDED.partition("def add(x, y)")[0]}
+class ModelNew(nn.Module):
+    def forward(self, x, y):
+        z = torch.empty_like(x)
+        add_kernel[(1,)](x, y, z, x.numel(), BLOCK=64)
+        return z
+"""
+
+ADDED_PROBLEM = """
+[problems.sum]
+reference = "torch.add"
+draw = "sums.py:draw"
+stages = []
+[problems.sum.variants]
+mine = { entry = "sums.py:add" }
+[problems.sum.workloads.main]
+inputs = ["float32[64]", "float32[64]"]
+[problems.sum.workloads.half]
+inputs = ["bfloat16[64]", "bfloat16[64]"]
+"""
+
+
+def test_who_computes_in_bfloat16_is_not_wrong_for_what_was_drawn(tmp_path: Path) -> None:
+    """A workload that the problem names is checked as it is; what may then be wrong is said beside it."""
+    (tmp_path / "stallgate.toml").write_text(ADDED_PROBLEM)
+    (tmp_path / "sums.py").write_text(ADDED)
+    check = command_line(tmp_path)
+    drawn = check("check", "-w", "main", "--drawn", "12", "--seed", "1")
+    assert drawn.returncode == 0, drawn.stdout + drawn.stderr
+    assert "right       sum/mine on 13 of 13" in drawn.stdout
+    assert "no bfloat16 was drawn for sum: Triton's interpreter" in " ".join(drawn.stdout.split())
+    (tmp_path / "answer.py").write_text(ANSWER)
+    answer = check("check", "answer.py", "-w", "main", "--drawn", "6", "--seed", "1", "--right-only")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "note: no bfloat16 was drawn for sum: Triton's interpreter" in " ".join(answer.stdout.split())
+    named = check("check", "-w", "half")
+    assert named.returncode == 1
+    assert "sum was checked in bfloat16, which Triton's interpreter" in " ".join(named.stdout.split())
+
+
 # --- who shares a process ---------------------------------------------------------------------------------------------
 
 

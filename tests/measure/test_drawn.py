@@ -6,6 +6,7 @@ No time here was measured: the timing child is made up.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,14 @@ from typing import Any
 import pytest
 
 from stallgate.errors import BrokenFile
-from stallgate.measure.drawn import drawn_requests, plan_drawn, plan_small, small_request, with_workloads
+from stallgate.measure.drawn import DrawnPlan, drawn_requests, plan_drawn, plan_small, small_request, with_workloads
 from stallgate.measure.plan import Request
-from stallgate.project.load import load_project
+from stallgate.project.load import Project, load_project
 from stallgate.runs.bench import Bench, load_bench
 from stallgate.runs.distribution import spread_of
 from stallgate.runs.drawn import Draw
 from tests import warm
-from tests.conftest import Stallgate, command_line, with_fakes
+from tests.conftest import ROOT, Stallgate, command_line, with_fakes
 from tests.measure.drawing import REFERENCE, drawing_project
 from tests.measure.test_bench import CHILD
 
@@ -119,6 +120,90 @@ def test_a_plan_has_the_drawn_workloads_beside_the_usual_ones_or_alone(tmp_path:
     small = plan_small(project, request, draw, sys.executable, 120)
     assert planned(small) == ["limit on main", "limit on drawn-1-4", "right on main", "right on drawn-1-4"]
     assert small.stand_ins == {"product/other": "main"}
+
+
+# --- what Triton's interpreter computes wrongly -----------------------------------------------------------------------
+
+TYPES = """
+import torch
+def get_init_inputs(**_): return [1]
+def get_inputs(*, device, seed, **arguments):
+    return [torch.ones(arguments["shape"], device=device, dtype={type})]
+def expected(inputs, **_): yield (slice(None),), inputs[0]
+def small_arguments(**arguments): return arguments
+def draw(rng, largest=2**20):
+    return {{"shape": [rng.randrange(1, 9)], **rng.choice({choices})}}
+"""
+"""A problem that draws one of several dtypes."""
+
+NAMED = "getattr(torch, arguments['dtype'])"
+TWO, ONE = ([{"dtype": name} for name in names] for names in (("float32", "bfloat16"), ("bfloat16",)))
+UNNAMED = "torch.bfloat16 if arguments['half'] else torch.float32"
+MANY = Draw(seed=3, numbers=list(range(40)))
+
+
+def typed_project(root: Path, kind: str, choices: object) -> Project:
+    return load_project(drawing_project(root, "right", reference=TYPES.format(type=kind, choices=choices)))
+
+
+def small_of(project: Project, draw: Draw = MANY) -> DrawnPlan:
+    request = Request(subjects=["product/right"])
+    return plan_small(project, request, draw, sys.executable, 120, only_drawn=True)
+
+
+def arguments_of(plan: DrawnPlan, draw: Draw = MANY) -> list[dict[str, Any]]:
+    return [plan.project.problems["product"].workloads[name].arguments for name in draw.names]
+
+
+def test_what_the_interpreter_computes_wrongly_is_not_drawn_for_it(tmp_path: Path) -> None:
+    """A GPU computes in bfloat16, and the workloads that it gets are as ever."""
+    project = typed_project(tmp_path, NAMED, TWO)
+    small = small_of(project)
+    assert {each["dtype"] for each in arguments_of(small)} == {"float32"}
+    assert len({str(each) for each in arguments_of(small)}) > 1, "they are drawn, not one for all"
+    assert [note.partition(":")[0] for note in small.notes] == ["no bfloat16 was drawn for product"]
+    whole = plan_drawn(project, Request(subjects=["product/right"]), MANY, sys.executable, 120, only_drawn=True)
+    assert {each["dtype"] for each in arguments_of(whole)} == {"float32", "bfloat16"}
+    assert whole.notes == []
+
+
+def test_a_draw_that_avoids_a_dtype_is_the_same_again_and_alone(tmp_path: Path) -> None:
+    project = typed_project(tmp_path, NAMED, TWO)
+    once = arguments_of(small_of(project))
+    assert arguments_of(small_of(project)) == once
+    alone = Draw(seed=3, numbers=[17])
+    assert arguments_of(small_of(project, alone), alone) == [once[17]]
+
+
+def test_a_dtype_that_only_the_inputs_show_is_avoided_too(tmp_path: Path) -> None:
+    found = small_of(typed_project(tmp_path, UNNAMED, [{"half": True}, {"half": False}]))
+    assert {each["half"] for each in arguments_of(found)} == {False}
+
+
+def test_a_problem_of_bfloat16_alone_is_checked_in_it_with_a_note(tmp_path: Path) -> None:
+    found = small_of(typed_project(tmp_path, NAMED, ONE))
+    assert {each["dtype"] for each in arguments_of(found)} == {"bfloat16"}
+    (note,) = found.notes
+    assert note.startswith("product was checked in bfloat16")
+    assert "convert" in note
+
+
+def test_nothing_is_said_where_no_bfloat16_would_be_drawn(tmp_path: Path) -> None:
+    assert small_of(typed_project(tmp_path, NAMED, [{"dtype": "float32"}, {"dtype": "float16"}])).notes == []
+
+
+@pytest.mark.parametrize("problem", ["cumprod", "matmul", "rmsnorm"])
+def test_no_problem_here_draws_bfloat16_for_the_interpreter(problem: str) -> None:
+    """For a GPU each does."""
+    project, request = load_project(ROOT), Request(subjects=[problem])
+    draw = Draw(seed=11, numbers=list(range(60)))
+    small = plan_small(project, request, draw, sys.executable, 120, only_drawn=True)
+    whole = plan_drawn(project, request, draw, sys.executable, 120, only_drawn=True)
+    kinds = [
+        {re.search(r"b?float\d+|int64", repr(plan.project.problems[problem].workloads[name]))[0] for name in draw.names}  # type: ignore[index]
+        for plan in (small, whole)
+    ]
+    assert kinds[0] == kinds[1] - {"bfloat16"} != kinds[1]
 
 
 # --- the quantiles ----------------------------------------------------------------------------------------------------

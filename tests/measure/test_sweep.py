@@ -31,7 +31,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.project.space import read_space
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.bench import Entry
-from stallgate.runs.sweep import Sweep, Trial, load_sweep
+from stallgate.runs.sweep import Sweep, Trial, load_sweep, save_sweep
 from tests.conftest import FAKES, Stallgate
 
 SPACE = """
@@ -162,8 +162,9 @@ def sweep(space: Path, with_ncu: Stallgate, tmp_path: Path) -> Any:
         words = (
             arguments if {"--resume", "--show"} & {*arguments} else ("cumprod/blocked_scan", "-w", "square", *arguments)
         )
+        begun_with = ("--python", str(python)) if words is not arguments else ()
         told = {"SWEEP_LOG": str(log), "FAKE_GPU_UUID": "made-up", **variables}
-        return with_ncu("sweep", *words, "--python", str(python), **told)
+        return with_ncu("sweep", *words, *begun_with, **told)
 
     return run
 
@@ -298,6 +299,28 @@ def test_killed_and_resumed_it_is_the_same_set(timed: Any, space: Path, tmp_path
     assert {final.configuration for final in found.finals} >= {"default", "block4096-num_warps8-num_stages4"}
     assert timed("--resume").returncode == 0
     assert only_sweep(space)[1].trials == found.trials
+
+
+def test_a_sweep_is_gone_on_with_by_the_interpreter_that_it_was_begun_with(timed: Any, space: Path) -> None:
+    assert timed(SWEEP_KILL="2").returncode != 0
+    _, begun = only_sweep(space)
+    python = str(begun.python)
+    assert python.endswith("/made_up_python")
+    done = timed("--resume", "--python", sys.executable)
+    assert done.returncode == 2
+    assert f"{begun.name} was begun with {python}, not {sys.executable}" in " ".join(done.stderr.split())
+    assert only_sweep(space)[1] == begun, "nothing was measured with another"
+    assert timed("--resume", "--python", python).returncode == 0
+    assert only_sweep(space)[1].complete
+
+
+def test_an_older_sweep_is_gone_on_with_by_the_interpreter_that_is_given(timed: Any, space: Path) -> None:
+    """It says nowhere but in its arguments what it was begun with."""
+    assert timed(SWEEP_KILL="2").returncode != 0
+    folder, begun = only_sweep(space)
+    save_sweep(folder, replace(begun, python=None))
+    assert timed("--resume", "--python", str(begun.python)).returncode == 0
+    assert only_sweep(space)[1].complete
 
 
 def test_a_sweep_is_not_gone_on_with_after_its_code_changed(timed: Any, space: Path) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from stallgate.compare.since import ChangesSinceLast
 from stallgate.compare.two_runs import Pair, RunComparison, Side
 from stallgate.compare.words import Change
+from stallgate.formatting import HeldTo
 from stallgate.judge.evaluate import JudgedRun, judge
 from stallgate.judge.roof import Roof
 from stallgate.judge.warp_states import waits_in_words
@@ -239,7 +240,7 @@ def test_a_run_that_is_slower_than_last_time_is_not_told_to_stop(repository: Pro
 
 
 def row(*sizes: float) -> JudgedRow:
-    targets = [JudgedTarget("", "", "", "pass", "", "", "", "", size, True, "") for size in sizes]
+    targets = [JudgedTarget("", "", "", "pass", HeldTo("", "", ""), "", "", size, True, "") for size in sizes]
     return JudgedRow("", "", "", "", "", "", "", "", "", targets, "pass")
 
 

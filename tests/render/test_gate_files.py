@@ -50,7 +50,7 @@ VERDICTS = [
 def result(project: Project, verdicts: list[Verdict], folder: Path = Path("run")) -> JudgedRun:
     judgement = Judgement(stages=["memory_access"], verdicts=verdicts, notes=["a note"])
     found = read(run_of(project, usual()), folder=folder)
-    return JudgedRun(**asdict(found), judgement=judgement, roofs={}, gpu_spec=None)
+    return JudgedRun(**asdict(found), argument="run", judgement=judgement, roofs={}, gpu_spec=None)
 
 
 def suite_of(project: Project, verdicts: list[Verdict]) -> Xml.Element:

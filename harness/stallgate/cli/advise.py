@@ -53,6 +53,7 @@ class AdviceFacts(FrozenStruct, frozen=True):
     """The advice on a run."""
 
     run: str
+    """The run as commands take it."""
     kind: RunKind
     cases: list[CaseAdviceFacts]
     missing: list[MissingMetric]
@@ -106,7 +107,7 @@ def _wanted(found: list[CaseAdvice], variants: tuple[str, ...]) -> list[CaseAdvi
 
 def _facts(result: JudgedRun, found: list[CaseAdvice], lacking: list[MissingMetric], limit: int) -> AdviceFacts:
     return AdviceFacts(
-        run=result.run.name,
+        run=result.argument,
         kind=result.run.kind,
         cases=[
             CaseAdviceFacts(

@@ -98,6 +98,7 @@ class GateFacts(FrozenStruct, frozen=True):
     """A run's judgement."""
 
     run: str
+    """The run as commands take it."""
     kind: RunKind
     stages: list[str]
     targets: Targets
@@ -164,7 +165,7 @@ def _first_advice(project: Project, result: JudgedRun) -> list[str]:
 def _facts(result: JudgedRun) -> GateFacts:
     judgement = result.judgement
     return GateFacts(
-        run=result.run.name,
+        run=result.argument,
         kind=result.run.kind,
         stages=judgement.stages,
         targets=judgement.targets,

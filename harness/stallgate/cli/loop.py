@@ -31,7 +31,15 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
-from stallgate.cli.shared import end_on_signals, given_arguments, interpreter, is_given, near, open_project
+from stallgate.cli.shared import (
+    end_on_signals,
+    given_arguments,
+    interpreter,
+    interpreter_again,
+    is_given,
+    near,
+    open_project,
+)
 from stallgate.errors import BadArgument, NoDevice, StallgateError, UnknownName
 from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.ncu import find_ncu
@@ -211,6 +219,7 @@ def _loop_request(project: Project, arguments: LoopArguments) -> LoopRequest:
         limits=limits,
         seed=arguments.seed,
         rehearsal=arguments.rehearse,
+        python=interpreter(arguments.python),
     )
 
 
@@ -253,6 +262,10 @@ def _run(project: Project, folder: Path, arguments: LoopArguments, device: Devic
         raise
 
 
+def _python(journal: Journal, arguments: LoopArguments) -> str:
+    return interpreter_again(journal.python, arguments.python, journal.name)
+
+
 def _measurer(
     project: Project, folder: Path, journal: Journal, arguments: LoopArguments, device: Device | None
 ) -> VersionMeasurer | None:
@@ -266,7 +279,7 @@ def _measurer(
     if device is None:
         raise NoDevice("there is no CUDA device to go on with", "`stallgate loop --replay` shows what was done so far")
     options = MeasureOptions(
-        python=interpreter(arguments.python),
+        python=_python(journal, arguments),
         samples=arguments.samples,
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
@@ -278,7 +291,7 @@ def _measurer(
 
 def _answer_options(arguments: LoopArguments, journal: Journal, device: Device | None) -> AnswerOptions:
     return AnswerOptions(
-        python=interpreter(arguments.python),
+        python=_python(journal, arguments),
         device=None if journal.rehearsal else device,
         workloads=list(arguments.workloads),
         right_only=journal.rehearsal,

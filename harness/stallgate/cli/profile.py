@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from stallgate.cli.shared import (
     planned_cases,
     problems_of,
     subject_name,
+    workers_python,
 )
 from stallgate.errors import BadArgument, StallgateError
 from stallgate.formatting import listed
@@ -263,7 +263,7 @@ def _measure_runs(
 
     planned = [ModelRun(model, folder, run) for model, folder, run in runs]
     try:
-        with fleet.dispatching(project, _workers_python(runs[0][2])) as dispatcher, terminal.ProfileBar() as bar:
+        with fleet.dispatching(project, _python(runs[0][2])) as dispatcher, terminal.ProfileBar() as bar:
             FleetProfiler(project, dispatcher, planned, bar).measure()
     except StallgateError:
         for _, folder, _ in runs:
@@ -272,10 +272,8 @@ def _measure_runs(
         raise
 
 
-def _workers_python(run: Run) -> str | None:
-    """The interpreter that a run was begun with, on workers; None for each worker's own, unless another was named."""
-    python = run.options.python if run.options is not None else ""
-    return python if python not in ("", sys.executable) else None
+def _python(run: Run) -> str:
+    return workers_python(run.options.python) if run.options is not None else ""
 
 
 def _all_finished(project: Project, folders: list[Path], arguments: ProfileArguments) -> int:

@@ -25,7 +25,17 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
-from stallgate.cli.shared import end_on_signals, given_arguments, interpreter, is_given, near, open_project
+from stallgate.cli.shared import (
+    end_on_signals,
+    given_arguments,
+    interpreter,
+    interpreter_again,
+    is_given,
+    near,
+    open_project,
+    refuse_another,
+    workers_python,
+)
 from stallgate.cli.sweep_facts import SweepFacts, sweep_facts
 from stallgate.cli.sweep_found import apply_suggestion, sweep_findings
 from stallgate.errors import BadArgument, BrokenFile, NoDevice, NoRun, StallgateError, UnknownName
@@ -143,7 +153,7 @@ def _on_fleet(project: Project, arguments: SweepArguments) -> int:
         from stallgate.fleet.sweep import FleetSite
 
         planned = [_planned_on(project, arguments, fleet, model) for model in fleet.models]
-        with fleet.dispatching(project, arguments.python) as dispatcher:
+        with fleet.dispatching(project, planned[0].request.python) as dispatcher:
             _measure(project, planned, FleetSite(dispatcher))
     return _concluded(project, [each.folder for each in planned], arguments)
 
@@ -254,6 +264,19 @@ def _python(arguments: SweepArguments) -> str:
     return interpreter(arguments.python) if arguments.on is None else arguments.python or ""
 
 
+def _python_again(begun: Sweep, arguments: SweepArguments) -> str:
+    """The same of a sweep that is gone on with: the interpreter that it was begun with.
+
+    Raises:
+        BadArgument: the user names another, or it is there no longer.
+    """
+    if arguments.on is None:
+        return interpreter_again(begun.python, arguments.python, begun.name)
+    if begun.python and arguments.python is not None:
+        refuse_another(begun.python, arguments.python, begun.name)
+    return arguments.python or workers_python(begun.python or "")
+
+
 def _begun(
     project: Project, arguments: SweepArguments, name: str, devices: list[Device] | None
 ) -> tuple[Path, SweepRequest]:
@@ -272,7 +295,7 @@ def _begun(
     request = SweepRequest(
         problem=begun.problem,
         variant=begun.variant,
-        python=_python(arguments),
+        python=_python_again(begun, arguments),
         devices=devices,
         stage=begun.stage,
         effort=begun.effort,

@@ -24,12 +24,14 @@ from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.runs.conditions import gpus_of, unreplayed
-from stallgate.runs.folder import pretty, write_whole
+from stallgate.runs.folder import as_argument, pretty, write_whole
 
 
 class JudgedRun(ReadRun, frozen=True, kw_only=True, dict=True):
     """A run that was read and judged; `roof_fraction` is of its sound roofs."""
 
+    argument: str
+    """The run as commands take it: ``run.json`` has the name that its folder had when it was measured."""
     judgement: Judgement
     roofs: Roofs
     gpu_spec: GpuSpec | None
@@ -70,7 +72,11 @@ def judge(read: ReadRun, project: Project, stages: list[str], *, today: date, ta
     judging = judge_import if read.run.kind == "imported" else judge_targets
     judgement = judging(replace(grounds, read=complete), stages)
     return JudgedRun(
-        **asdict(complete), judgement=judgement, roofs=grounds.roofs, gpu_spec=_gpu_spec(project, complete.run)
+        **asdict(complete),
+        argument=as_argument(project.reports, complete.folder),
+        judgement=judgement,
+        roofs=grounds.roofs,
+        gpu_spec=_gpu_spec(project, complete.run),
     )
 
 
@@ -108,7 +114,7 @@ def asked_status(result: JudgedRun) -> ExitStatus:
         if able.part and not able.whole:
             can = f"; with --targets absolute {listed(able.part)} can judge a part of it"
         raise BadArgument(
-            f"{result.run.name} is imported, and no stage says what to ask of it",
+            f"{result.argument} is imported, and no stage says what to ask of it",
             f'name one with --stage, or for all imports in stallgate.toml: [imports] stages = ["NAME"]{can}',
         )
     return status
@@ -146,7 +152,7 @@ def _file_name(case: str) -> str:
 def verdicts(result: JudgedRun) -> dict[str, object]:
     """The judgement as JSON has it."""
     return {
-        "run": result.run.name,
+        "run": result.argument,
         "kind": result.run.kind,
         "exit_status": result.judgement.exit_status,
         "stages": result.judgement.stages,

@@ -77,6 +77,8 @@ class CheckReport(FrozenStruct, frozen=True, tag_field="what", tag="variants"):
     """``problem/workload`` that is left out -> the workload that is the same once both are small."""
     seed: int | None
     """Of the drawn workloads; None where there are none."""
+    notes: list[str]
+    """What has to be known of the workloads, a sentence each: a dtype that was not drawn."""
     environment: Described | None
     variants: list[CheckedVariant]
     exit_status: int
@@ -101,6 +103,7 @@ def report_of(checked: Checked, plan: DrawnPlan, draw: Draw | None, gpu: str | N
         small=gpu is None,
         stand_ins=plan.stand_ins,
         seed=draw.seed if draw is not None else None,
+        notes=plan.notes,
         environment=checked.environment,
         variants=[_variant(plan, draw, results) for results in groups.values()],
         exit_status=checked.status,

@@ -13,6 +13,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, NotMeasured
+from stallgate.formatting import listed
 from stallgate.measure.child_plan import as_json, child_workload, project_places, references
 from stallgate.measure.messages import ArgumentsDrawn, Unable, Unreadable, drawer_message
 from stallgate.measure.plan import Request, plan_cases
@@ -24,6 +25,11 @@ from stallgate.runs.drawn import Draw, drawn_name
 
 SMALL_ELEMENTS = 2**14
 """Elements of a drawn workload in Triton's interpreter, which takes a second for a million."""
+
+MISCOMPUTED = "bfloat16"
+"""What Triton's interpreter adds, multiplies and compares as the integers that its bits are, and converts wrongly from
+float64, from integers and where it is subnormal: whatever a kernel does with it may come out wrong. Of a kernel that
+converts it to float32 before all else, only subnormal numbers do. Seen with triton 3.9."""
 
 DRAWER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "draw" / "__main__.py"
 
@@ -45,6 +51,8 @@ class DrawRequest(FrozenStruct, frozen=True):
     """Of the workload that a small one stands for."""
     needs: bool = False
     """Whether its bytes matter; without a ``needs`` in the reference it takes a second to derive them."""
+    avoid: str = ""
+    """A dtype that is drawn only if the problem draws no other."""
 
     @property
     def name(self) -> str:
@@ -52,17 +60,25 @@ class DrawRequest(FrozenStruct, frozen=True):
 
 
 def drawn_requests(
-    draw: Draw, problems: Iterable[str], *, largest: int | None = None, needs: bool = False
+    draw: Draw, problems: Iterable[str], *, largest: int | None = None, needs: bool = False, avoid: str = ""
 ) -> list[DrawRequest]:
     """One for each number and problem: the same seed and number give the same arguments, on every machine."""
     return [
-        DrawRequest(problem, drawn_name(draw.seed, number), "draw", f"{draw.seed}/{number}", largest, needs=needs)
+        DrawRequest(
+            problem,
+            drawn_name(draw.seed, number),
+            "draw",
+            key=f"{draw.seed}/{number}",
+            largest=largest,
+            needs=needs,
+            avoid=avoid,
+        )
         for problem in problems
         for number in draw.numbers
     ]
 
 
-def small_request(problem: str, workload: Workload) -> DrawRequest:
+def small_request(problem: str, workload: Workload, *, avoid: str = "") -> DrawRequest:
     """A request for a small workload of the same kind, which takes its name."""
     return DrawRequest(
         problem,
@@ -71,6 +87,7 @@ def small_request(problem: str, workload: Workload) -> DrawRequest:
         arguments=workload.arguments,
         inputs=workload.inputs,
         direction=workload.direction,
+        avoid=avoid,
     )
 
 
@@ -87,8 +104,12 @@ def with_workloads(project: Project, requests: list[DrawRequest], python: str, t
         BrokenFile: a problem cannot draw, or raises an exception.
         NotMeasured: the drawing child cannot work, or ended before its time.
     """
+    return _with_answers(project, requests, _answers(project, requests, python, timeout_s))
+
+
+def _with_answers(project: Project, requests: list[DrawRequest], answers: list[ArgumentsDrawn]) -> Project:
     problems = dict(project.problems)
-    for request, answer in zip(requests, _answers(project, requests, python, timeout_s), strict=True):
+    for request, answer in zip(requests, answers, strict=True):
         if answer.fault:
             raise _refused(project, request, answer.fault)
         problem = problems[request.problem]
@@ -133,6 +154,8 @@ class DrawnPlan(FrozenStruct, frozen=True):
     cases: list[Case]
     stand_ins: dict[str, str] = {}
     """``problem/workload`` that is left out -> the workload that is the same once both are small."""
+    notes: list[str] = []
+    """What has to be known of the workloads, a sentence each."""
 
 
 def plan_drawn(
@@ -183,14 +206,33 @@ def plan_small(
     """
     named = [] if only_drawn else plan_cases(project, request)
     whole = dict.fromkeys((case.problem, case.workload) for case in named)
-    requests = [small_request(problem, project.problems[problem].workloads[name]) for problem, name in whole]
+    requests = [
+        small_request(problem, project.problems[problem].workloads[name], avoid=MISCOMPUTED) for problem, name in whole
+    ]
     if draw is not None:
-        requests += drawn_requests(draw, _problems(project, request), largest=largest)
-    small = with_workloads(project, requests, python, timeout_s)
+        requests += drawn_requests(draw, _problems(project, request), largest=largest, avoid=MISCOMPUTED)
+    answers = _answers(project, requests, python, timeout_s)
+    small = _with_answers(project, requests, answers)
     stand_ins = _stand_ins(small, list(whole))
     cases = [case for case in named if f"{case.problem}/{case.workload}" not in stand_ins]
     drawn = _drawn_cases(small, request, draw) if draw is not None else []
-    return DrawnPlan(small, _roofs_first(small, [*cases, *drawn]), stand_ins)
+    return DrawnPlan(small, _roofs_first(small, [*cases, *drawn]), stand_ins, _notes(requests, answers))
+
+
+def _notes(requests: list[DrawRequest], answers: list[ArgumentsDrawn]) -> list[str]:
+    """What of bfloat16 was avoided, and what was not."""
+    both = list(zip(requests, answers, strict=True))
+    avoided = dict.fromkeys(request.problem for request, answer in both if answer.avoided)
+    kept = dict.fromkeys(request.problem for request, answer in both if answer.kept)
+    found = []
+    if avoided:
+        drawn = f"no {MISCOMPUTED} was drawn for {listed(list(avoided))}"
+        found.append(f"{drawn}: Triton's interpreter computes in it wrongly; a check on a GPU draws it")
+    if kept:
+        was = "was" if len(kept) == 1 else "were"
+        checked = f"{listed(list(kept))} {was} checked in {MISCOMPUTED}, which Triton's interpreter gets right for sure"
+        found.append(f"{checked} only where a kernel converts it to float32 first or gives it to tl.dot")
+    return found
 
 
 def _problems(project: Project, request: Request) -> list[str]:

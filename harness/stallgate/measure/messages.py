@@ -189,6 +189,10 @@ class ArgumentsDrawn(Message, frozen=True, tag="drawn"):
     bytes: Count = 0
     """That a call with them has to move."""
     flops: Count = 0
+    avoided: bool = False
+    """Whether they were drawn again, to do without the dtype that the request avoids."""
+    kept: bool = False
+    """Whether they have that dtype."""
 
 
 DrawerMessage = ArgumentsDrawn | Unable | End

@@ -103,6 +103,7 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
         yardsticks=[each for workload in workloads for each in _yardsticks(project, request.problem, workload)],
         devices=[device.index for device in request.devices],
         gpu=request.devices[0].name if request.devices else "",
+        python=request.python,
         enumerated=enumerated,
         notes=_notes(space, card, request),
     )

@@ -24,7 +24,6 @@ from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import View
 from stallgate.render.what_limits import limit_in_words, memory_path, waiting_in_words
 from stallgate.runs.conditions import problems_in, provenance
-from stallgate.runs.folder import as_argument
 
 MOST_JUDGED_ROWS = 3
 """Rows of the first screen; the tables below have all."""
@@ -75,7 +74,7 @@ def first_screen(
         scale=bar_scale(rows),
         more=max(0, len(cases) - len(rows)) if not imported else 0,
         unjudged=_unjudged(views, [case.case for _, case, _ in cases]),
-        step=next_step(result, as_argument(project.reports, result.folder), views, since, advised),
+        step=next_step(result, result.argument, views, since, advised),
     )
 
 

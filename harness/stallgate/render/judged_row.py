@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from stallgate.formatting import SIGNS
+from stallgate.formatting import HeldTo, held_to
 from stallgate.judge.headroom import headroom, value_and_bound
 from stallgate.model import FrozenStruct, Status, Verdict
 
@@ -21,8 +21,8 @@ class JudgedTarget(FrozenStruct, frozen=True):
     metric: str
     mark: str
     status: Status
-    value: str
-    bound: str
+    told: HeldTo
+    """Empty parts where there is no value or no bound."""
     of: str
     """Whose speed a fraction is of, or ''."""
     distance: str
@@ -37,14 +37,15 @@ class JudgedTarget(FrozenStruct, frozen=True):
 def judged_target(verdict: Verdict, *, title: str, mark: str, of: str, why: str) -> JudgedTarget:
     """A target with its distance, from the verdict on it; what else is said of it differs from page to page."""
     room, (value, bound) = headroom(verdict), value_and_bound(verdict)
-    sign = SIGNS[verdict.comparison] if verdict.comparison is not None and bound else ""
+    told = HeldTo(value, "", bound)
+    if verdict.comparison is not None and bound:
+        told = held_to(value, verdict.comparison, bound, met=verdict.status == "pass")
     return JudgedTarget(
         title=title,
         metric=verdict.metric or "",
         mark=mark,
         status=verdict.status,
-        value=value,
-        bound=f"{sign} {bound}".strip(),
+        told=told,
         of=of if bound else "",
         distance=room.words if room is not None else "",
         size=room.size if room is not None else 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from math import exp, log
 
-from stallgate.formatting import SIGNS, beside, percent, rounded, without_controls
+from stallgate.formatting import beside, held_to, percent, rounded, without_controls
 from stallgate.render.sweep_words import microseconds
 from stallgate.runs.journal import Journal, KeptGain, KeptObjection, LoopTarget, LoopTry, LoopVersion, TryOutcome
 from stallgate.runs.ladder import RungState, is_met
@@ -110,12 +110,13 @@ def objection_text(objection: KeptObjection) -> str:
 
 
 def target_text(target: LoopTarget) -> str:
-    """A target and its reading: ``✓ roof_fraction on square 0.985 ≥ 0.97``."""
+    """A target and its reading: ``✓ roof_fraction on square 0.985 ≥ 0.97``, ``✗ … 0.958, wanted ≥ 0.97``."""
     mark = _MARKS.get(target.status, "○")
     if target.value is None or target.comparison is None or target.bound is None:
         return f"{mark} {target.metric} on {target.workload} not measured"
     value, bound = beside(target.value, target.bound, target.unit)
-    return f"{mark} {target.metric} on {target.workload} {value} {SIGNS[target.comparison]} {bound}"
+    told = held_to(value, target.comparison, bound, met=target.status == "pass")
+    return f"{mark} {target.metric} on {target.workload} {told}"
 
 
 def times_text(version: LoopVersion) -> str:

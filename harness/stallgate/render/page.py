@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
+from msgspec.structs import replace
 
 from stallgate.compare.since import ChangesSinceLast, since_last
 from stallgate.formatting import (
@@ -46,7 +47,7 @@ from stallgate.render.template import template
 from stallgate.render.verdict_words import stage_label
 from stallgate.render.view import MOST_ROWS, View
 from stallgate.runs.conditions import joined_environment, problems_in, settings_of
-from stallgate.runs.folder import as_argument, attempts_of, pretty, write_whole
+from stallgate.runs.folder import attempts_of, pretty, write_whole
 from stallgate.runs.naming import place_name
 
 MOST_PICTURED = 12
@@ -192,9 +193,10 @@ def _html(
     advice_fault: str,
 ) -> str:
     return template("report.html.j2").render(
-        run=result.run,
+        run=replace(result.run, name=result.argument),
+        all_advice=f"stallgate advise {shlex.quote(result.argument)}",
         judgement=result.judgement,
-        judging=next_command(result.run, result.judgement, as_argument(project.reports, result.folder)),
+        judging=next_command(result.run, result.judgement, result.argument),
         headline=(screen.word.style, screen.word.words),
         screen=screen,
         most_rows=MOST_ROWS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from stallgate.formatting import SIGNS, listed, rounded, spaced
+from stallgate.formatting import beside, held_to, listed, rounded, spaced
 from stallgate.judge.headroom import distance
 from stallgate.judge.suggestion import Standing, SweepResult, TargetAnswer, TargetCheck, TargetsStyle
 from stallgate.judge.sweep_times import Gain, TimeSpan
@@ -191,18 +191,18 @@ def _targets_line(sweep: Sweep, result: SweepResult, standing: Standing) -> str:
 
 
 def check_text(check: TargetCheck, *, with_workload: bool = False) -> str:
-    """A target and its reading: ``✓ memory_dependency_stall 7.68 % < 20``; with the distance where it is missed."""
+    """A target and its reading: ``✓ memory_dependency_stall 7.68 % < 20 %``; with the distance where it is missed."""
     where = f" on {check.workload}" if with_workload else ""
     if check.value is None or check.comparison is None or check.bound is None:
         return f"{ANSWER_MARKS[check.answer]} {check.metric}{where} not measured"
-    found = metric_text(check.value, check.unit)
-    bound = f"{SIGNS[check.comparison]} {rounded(check.bound)}"
+    value, bound = beside(check.value, check.bound, check.unit)
+    told = held_to(value, check.comparison, bound, met=check.answer == "met")
     off = ""
     if check.answer == "missed":
         off = f" (missed by {distance(check.value, check.bound, check)})"
     elif check.answer in ("undecided", "excused"):
         off = f" ({check.answer})"
-    return f"{ANSWER_MARKS[check.answer]} {check.metric}{where} {found} {bound}{off}"
+    return f"{ANSWER_MARKS[check.answer]} {check.metric}{where} {told}{off}"
 
 
 def ties_line(result: SweepResult) -> list[str]:

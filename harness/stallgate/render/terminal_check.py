@@ -27,6 +27,8 @@ def show_check(found: CheckReport) -> None:
     hang(out, styled(""), f"{where}{drawn}", 2, "yellow" if found.small else "")
     for left_out, same in found.stand_ins.items():
         out.print(styled(f"  {left_out} is the same as {same} once it is small", "dim"), soft_wrap=True)
+    for note in found.notes:
+        hang(out, styled("  "), note, 2, "dim")
     for variant in found.variants:
         _checked_variant(variant, found)
 

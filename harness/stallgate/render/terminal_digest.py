@@ -13,7 +13,6 @@ from stallgate.render.terminal_gate import show_answer
 from stallgate.render.terminal_text import hang, out, show_next, styled
 from stallgate.render.verdict_words import title_of, verdict_in_words
 from stallgate.render.what_limits import CasesRead, limit_in_words, memory_path, waiting_in_words
-from stallgate.runs.folder import as_argument
 
 if TYPE_CHECKING:
     from stallgate.judge.evaluate import JudgedRun
@@ -46,7 +45,7 @@ def show_digest(result: JudgedRun, project: Project) -> None:
             _explain(result, project, case)
     for note in found.notes:
         hang(out, styled(""), note, 2, "yellow")
-    show_next(*next_command(result.run, found, as_argument(project.reports, result.folder)))
+    show_next(*next_command(result.run, found, result.argument))
     show_answer(found)
 
 

@@ -13,7 +13,6 @@ from stallgate.render.next_command import next_command
 from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
 from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
-from stallgate.runs.folder import as_argument
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -54,7 +53,7 @@ def show_judgement(result: JudgedRun, project: Project, *, every: bool = False, 
     _remarks(found)
     for line in advice:
         hang(out, styled("advice", "bold"), f" {line}", 2)
-    show_next(*next_command(run, found, as_argument(project.reports, result.folder)))
+    show_next(*next_command(run, found, result.argument))
     show_answer(found)
 
 

@@ -18,7 +18,6 @@ from stallgate.render.terminal_digest import show_digest
 from stallgate.render.terminal_gate import show_conclusion
 from stallgate.render.terminal_program import show_program
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.runs.folder import as_argument
 from stallgate.runs.naming import case_names, noun_of, place_name
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def show_run(result: JudgedRun, project: Project) -> None:
     if result.run.kind != "imported":
         show_digest(result, project)
     else:
-        show_next(*next_command(result.run, result.judgement, as_argument(project.reports, result.folder)))
+        show_next(*next_command(result.run, result.judgement, result.argument))
 
 
 def show_cases(run: Run, summaries: Summaries, project: Project, judged: Judgement) -> None:

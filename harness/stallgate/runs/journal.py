@@ -258,6 +258,8 @@ class Journal(FrozenStruct, frozen=True):
     evidence: list[LoopEvidence] = []
     rehearsal: bool = False
     """Whether answers are checked without a GPU: none of them can become the best."""
+    python: str = ""
+    """The interpreter that has torch and triton; '' in loops of an older stallgate."""
     stop: LoopStop | None = None
     """None: it is not over."""
     applied: str = ""

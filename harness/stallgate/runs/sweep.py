@@ -161,6 +161,8 @@ class Sweep(FrozenStruct, frozen=True):
     """Indices of the GPUs that the trials were split over."""
     gpu: str = ""
     """Their model, known before anything is measured; '' in sweeps of an older stallgate."""
+    python: str | None = None
+    """The interpreter that has torch and triton; '': each fleet worker's own. None in sweeps of an older stallgate."""
     enumerated: bool = True
     """False: the space is larger than a sweep tries whole, and its configurations were suggested by Optuna."""
     notes: list[str] = []

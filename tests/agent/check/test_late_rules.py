@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 
 ANSWER = (Path(__file__).parents[1] / "loop" / "recorded_answers" / "1.1-repair.md").read_text()
 GPU = Device(0, "GPU-0", "NVIDIA H100 80GB HBM3", "580", "9.0", 80000.0, 80000.0)
-RIGHT = CheckReport("cuda", GPU.name, False, {}, None, None, [], 0)
+RIGHT = CheckReport("cuda", GPU.name, False, {}, None, [], None, [], 0)
 SLOWER = Objection(part="better", code="slower", text="it takes more time")
 READ = {"waves": 7.76, "bytes_per_sector_loaded": 4.0, "bytes_per_sector_stored": 4.0, "traffic": 1.0}
 

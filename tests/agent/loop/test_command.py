@@ -155,6 +155,22 @@ def test_a_rehearsal_checks_answers_in_the_interpreter(doubling: Path, tmp_path:
     assert json.loads(again.stdout)["tries"] == told["tries"], "a loop that is over is only shown"
 
 
+def test_a_loop_is_gone_on_with_by_the_interpreter_that_it_was_begun_with(doubling: Path, tmp_path: Path) -> None:
+    run, begun = in_this_process(doubling), ("loop", "double/small", "--rehearse", "--rounds", "1", "--command", "true")
+    run(*begun)
+    folder = newest(doubling)
+    journal = load_journal(folder)
+    assert journal.python == sys.executable
+    gone = tmp_path / "gone"
+    save_journal(folder, replace(journal, stop=None, rounds=[], python=str(gone)))
+    done = run("loop", "--resume")
+    assert done.returncode == 2
+    assert f"there is no interpreter {gone}" in " ".join(done.stderr.split())
+    done = run("loop", "--resume", "--python", sys.executable)
+    assert done.returncode == 2
+    assert f"{folder.name} was begun with {gone}, not {sys.executable}" in " ".join(done.stderr.split())
+
+
 # --- replayed, and applied --------------------------------------------------------------------------------------------
 
 

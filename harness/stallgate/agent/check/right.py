@@ -100,6 +100,7 @@ def _plan(adopted: Adopted, options: RightOptions) -> tuple[DrawnPlan, list[str]
         notes = [f"{adopted.problem} draws no workloads: only those that it names were checked"]
     if options.device is None:
         notes.append("checked in Triton's interpreter on small inputs: it shows no races, nor what only a GPU does")
+    notes += plan.notes
     mine = [case for case in plan.cases if case.variant == adopted.answer]
     return replace(plan, cases=mine), notes
 
@@ -121,6 +122,7 @@ def _nothing(plan: DrawnPlan, options: RightOptions) -> CheckReport:
         small=options.device is None,
         stand_ins=plan.stand_ins,
         seed=options.draw.seed if options.draw is not None else None,
+        notes=plan.notes,
         environment=None,
         variants=[],
         exit_status=1,

@@ -38,6 +38,8 @@ class LoopRequest(FrozenStruct, frozen=True):
     limits: LoopLimits = LoopLimits()
     seed: int = 0
     rehearsal: bool = False
+    python: str = ""
+    """The interpreter that has torch and triton."""
 
 
 def check_loop_request(project: Project, request: LoopRequest) -> list[str]:
@@ -104,6 +106,7 @@ def new_journal(
         versions=[start],
         evidence=evidence,
         rehearsal=request.rehearsal,
+        python=request.python,
     )
 
 

@@ -23,6 +23,8 @@ _ROLES = ("candidate", "unknown", "roof", "baseline")
 
 def run_label(run: str) -> str:
     """A run as the tools take it: its name below ``reports/``."""
+    if not run.startswith("/"):
+        return run
     return run.rpartition("/reports/")[2] if "/reports/" in run else run.rpartition("/")[2]
 
 
@@ -201,7 +203,7 @@ def check_digest(facts: Facts) -> Facts:
     where = "the GPU" if facts["device"] == "cuda" else "Triton's interpreter on small inputs: no races, no speed"
     return {
         "checked_on": where,
-        **_present(seed=facts["seed"]),
+        **_present(seed=facts["seed"], notes=[_short(note) for note in facts["notes"]]),
         "variants": [_checked_line(each) for each in wrong_first],
     }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,9 @@ import torch
 from stallgate.child.inputs import written
 from stallgate.child.load import ProjectModules
 from stallgate.child.reference import Reference
+
+REDRAWS = 50
+"""Draws after a first one of a dtype that is to be avoided. A problem that has it in all of them has hardly another."""
 
 
 class CannotDraw(Exception):
@@ -33,21 +38,16 @@ class Drawer:
         A request of the kind ``draw`` has a ``key``, which decides on the random numbers, and the ``largest`` number of
         elements, or None. One of the kind ``small`` has the ``arguments`` and ``inputs`` of a workload.
 
+        Where a request has ``avoid``, a dtype, the answer says whether that was ``avoided``, or is in it (``kept``).
+
         Raises:
             CannotDraw: there is nothing to draw with.
         """
         reference = self._reference(request["problem"])
         if request["kind"] == "small":
-            return _made_small(reference, request)
-        drawn = _drawn(self._draw(request["problem"], reference), request)
-        if not isinstance(drawn, dict):
-            raise CannotDraw(f"draw(rng) returned {type(drawn).__name__}, not a dict")
-        if reference.has_inputs:
-            return _with_needs(reference, drawn, request)
-        inputs = drawn.get("inputs")
-        if not isinstance(inputs, list):
-            raise CannotDraw('draw(rng) has to return {"inputs": [...]}')
-        return {"inputs": inputs}
+            small = _made_small(reference, request)
+            return {**small, "kept": _has(request["avoid"], reference, small)}
+        return _drawn(self._draw(request["problem"], reference), reference, request)
 
     def _draw(self, problem: str, reference: Reference) -> Callable[..., Any]:
         entry = self._specs[problem]["draw"]
@@ -83,10 +83,59 @@ def _with_needs(reference: Reference, arguments: Any, request: dict[str, Any]) -
     return {"arguments": arguments, **(_needs(reference, arguments) if request["needs"] else {})}
 
 
-def _drawn(draw: Callable[..., Any], request: dict[str, Any]) -> Any:
-    """What depends on the key alone: Python draws alike on every machine."""
+def _drawn(draw: Callable[..., Any], reference: Reference, request: dict[str, Any]) -> dict[str, object]:
+    """The first draw that does without the dtype that is to be avoided; the very first if none does.
+
+    All depends on the key alone: Python draws alike on every machine.
+    """
     limit = {"largest": request["largest"]} if request["largest"] is not None and _takes(draw, "largest") else {}
-    return draw(random.Random(request["key"]), **limit)
+    rng = random.Random(request["key"])
+    first = found = _checked(draw(rng, **limit), reference)
+    redraws = 0
+    while (kept := _has(request["avoid"], reference, found)) and redraws < REDRAWS:
+        found = _checked(draw(rng, **limit), reference)
+        redraws += 1
+    found = first if kept else found
+    needs = _needs(reference, found["arguments"]) if request["needs"] and reference.has_inputs else {}
+    return {**found, **needs, "avoided": redraws > 0 and not kept, "kept": kept}
+
+
+def _checked(drawn: Any, reference: Reference) -> dict[str, Any]:
+    """What was drawn, as ``arguments`` of the reference or as ``inputs``.
+
+    Raises:
+        CannotDraw: it is neither.
+    """
+    if not isinstance(drawn, dict):
+        raise CannotDraw(f"draw(rng) returned {type(drawn).__name__}, not a dict")
+    if reference.has_inputs:
+        return {"arguments": drawn}
+    if not isinstance(drawn.get("inputs"), list):
+        raise CannotDraw('draw(rng) has to return {"inputs": [...]}')
+    return {"inputs": drawn["inputs"]}
+
+
+_SHORT = {"bfloat16": "bf16"}
+
+
+def _has(dtype: str, reference: Reference, found: dict[str, Any]) -> bool:
+    """Whether a workload is of a dtype: its arguments or inputs name it, or a tensor that is made of them has it."""
+    if not dtype:
+        return False
+    names = f"{dtype}|{_SHORT.get(dtype, dtype)}"
+    if re.search(rf"\b(?:{names})\b", json.dumps([found.get("arguments"), found.get("inputs")]), re.IGNORECASE):
+        return True
+    return reference.has_inputs and dtype in _dtypes(reference, found["arguments"])
+
+
+def _dtypes(reference: Reference, arguments: dict[str, Any]) -> set[str]:
+    """Of the inputs; of none where they cannot be made, which their check will say."""
+    case: dict[str, Any] = {"arguments": arguments, "inputs": [], "direction": "forward"}
+    try:
+        made = reference.inputs(case, "cpu", 0)
+    except Exception:  # noqa: BLE001  (a reference's code can raise anything)
+        return set()
+    return {str(each.dtype).removeprefix("torch.") for each in made if isinstance(each, torch.Tensor)}
 
 
 def _takes(function: Callable[..., object], name: str) -> bool:
