@@ -123,11 +123,16 @@ def _strips_settings(call: Call) -> Settings:
 def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once.
 
+    A thread has 64 registers of elements, of 128 in all: four programs a processor. Integers, which take several
+    instructions each, and what is not moved in vectors get half as many; columns without vectors, whose rows have an
+    address each, and three programs a processor.
+
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
     columns = 16 if call.inner > 1 else 1
-    largest = 8192 if call.inner == 1 or call.inner % 4 == 0 else 4096  # less without vectors
+    has_vectors = (call.axis if call.inner == 1 else call.inner) % 4 == 0
+    largest = 8192 if has_vectors and call.dtype != torch.int64 else 4096
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
@@ -137,7 +142,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128,
+        "registers": 128 if has_vectors or call.inner == 1 else 168,
     }
 
 

@@ -6,7 +6,7 @@ import triton.language as tl
 from .chip import fitting_block
 from .depths import GONE, ended, next_product, redo
 from .launches import Task, Work, launches_of
-from .ranges import all_ordinary, last_element, loaded_tile, scan_carefully, settled
+from .ranges import all_ordinary, is_interpreted, last_element, loaded_tile, scan_carefully, settled
 from .shapes import accumulator
 
 
@@ -298,5 +298,5 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: 
     is_deep = is_single and 512 * num_warps >= BLOCK  # there are no registers for more than 16 elements a thread
     sizes = (axis, axis // vector if is_whole else 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, bool(HOLD), is_deep)
-    options = {"maxnreg": registers} if registers and x.is_cuda else {}
+    options = {"maxnreg": registers} if registers and not is_interpreted() else {}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **options))
