@@ -46,6 +46,14 @@ class Drawn(NamedTuple):
     """products, gradient, forward or adjoint: the last two are linear recurrences without a third tensor."""
 
 
+NAMED = [
+    *(Drawn((32768, n), 1, dtype, "products") for n in (3000, 8195, 32768, 32771) for dtype in DTYPES),
+    *(Drawn((64, 2**24), 1, dtype, "products") for dtype in DTYPES),
+    *(Drawn((2**20, n), 0, dtype, "products") for n in (3, 8, 16, 31, 32, 64) for dtype in DTYPES),
+]
+"""Calls of forms that few drawn ones take: long rows; tiles with and without carriers."""
+
+
 def _length(chance: random.Random, logarithm: float) -> int:
     """About 2**logarithm: whole vectors in half of all cases, a power of two in a quarter."""
     step = chance.choice([0, 16, 4, 1])

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import triton
-from chips import CHIPS, Chip, Drawn, drawn
+from chips import CHIPS, NAMED, Chip, Drawn, drawn
 from compile_for_hopper import usage
 from compile_launches import package, source_of
 from triton.backends.compiler import GPUTarget
@@ -90,7 +90,7 @@ def main(
 ) -> None:
     package(Path(folder))
     wanted = json.loads(architectures) if architectures else sorted({chip.architecture for chip in CHIPS})
-    found = reachable(drawn(int(seed), int(calls)), wanted)
+    found = reachable([*NAMED, *drawn(int(seed), int(calls))], wanted)
     keys = sorted(found)
     print(len(keys), "kinds", file=sys.stderr)
     random.Random(int(seed)).shuffle(keys)

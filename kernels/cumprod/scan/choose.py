@@ -26,6 +26,8 @@ class Call(NamedTuple):
     """Streaming multiprocessors of the GPU."""
     memory_speed: float = 0.0
     """Bytes a second of its memory; 0 if that is not known."""
+    program_memory: int = 232448
+    """Bytes of shared memory that a program can have."""
 
 
 def _whole_lines_suits(call: Call) -> bool:
@@ -81,17 +83,22 @@ def holds_in_registers(memory_speed: float, processors: int) -> bool:
 
 
 def _rows_settings(call: Call) -> Settings:
-    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
+    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each.
+
+    Where 16 warps have no room for three large tiles twice, or sequences begin between vectors, three programs a
+    processor have small ones. Limits of registers are not to be reached: without any, some compilers keep to 128, and
+    spill.
+    """
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
+        return {"BLOCK": 16384, "num_warps": 8, "num_stages": 1, "registers": 255}
     if call.dtype == torch.int64:
         return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
     if call.dtype == torch.float64:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
-    if call.axis % 4:
-        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
-    if holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
-        return {"BLOCK": 8192, "num_warps": 16, "num_stages": 1, "HOLD": 1, "registers": 64}
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "registers": 255}
+    if call.axis % 4 == 0 and holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "HOLD": 1, "registers": 80}
+    if call.axis > 8192 and (call.axis % 4 or call.program_memory < 2 * 3 * 8192 * 4):
+        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4, "registers": 168}
     return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
 
 
@@ -123,9 +130,9 @@ def _strips_settings(call: Call) -> Settings:
 def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once.
 
-    A thread has 64 registers of elements, of 128 in all: four programs a processor. Integers, which take several
-    instructions each, and what is not moved in vectors get half as many; columns without vectors, whose rows have an
-    address each, and three programs a processor.
+    A thread has 64 registers of elements, of 128 in all: four programs a processor; or of 168 and three, for columns,
+    whose rows have an address each. Half as many elements where products take several instructions each (integers), or
+    where there are no vectors.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
@@ -142,7 +149,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128 if has_vectors or call.inner == 1 else 168,
+        "registers": 128 if call.inner == 1 or call.dtype == torch.int64 else 168,
     }
 
 
@@ -202,8 +209,12 @@ def _linear_strips_settings(call: Call) -> Settings:
     """
     widest = 32 * (16 // call.dtype.itemsize)
     columns = min(widest, triton.next_power_of_2(call.inner))
-    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(call.axis)))
+    is_half = call.dtype.itemsize == 2  # a thread has twice as many of them beside each other
+    rows = min(4 * min(widest, 128) // columns, max(8, triton.next_power_of_2(call.axis)))
+    num_stages = 4
+    if columns == widest:
+        rows, num_stages = (4, 7) if is_half else (8, 4)
     programs = call.outer * triton.cdiv(call.inner, columns)
     wanted, most = triton.cdiv(16 * call.processors, programs), triton.cdiv(call.axis, 8 * rows)
     chunks = 1 if programs >= call.processors else min(wanted, most)
-    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": num_stages}

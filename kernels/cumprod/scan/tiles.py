@@ -248,7 +248,7 @@ def _tiles_kernel(
 
     A tile may be a WHOLE sequence. Else it tells its code, and takes the carry of those before it from one of the
     `carriers`, programs of their own that began before all others; without any, from the tile before. What is told are
-    words behind LEAD others, of which the first counts tickets, and all others are 0.
+    words behind LEAD others, of which the first counts tickets.
     """
     ticket = begin + tl.program_id(0).to(tl.int64) if WHOLE else tl.atomic_add(told_ptr, 1, sem="relaxed").to(tl.int32)
     words_ptr = told_ptr + LEAD
@@ -279,7 +279,8 @@ def _tiles_kernel(
         else:
             code = product
         t = tile % tiles
-        nothing = tl.load(told_ptr + 1, volatile=True).to(tl.int32)  # 0, which the compiler cannot know
+        nothing = tl.minimum(total, 0)  # 0, which the compiler cannot know: places that are kept from the load on
+        # would cost as many registers as the tile
         words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
         here = t * COLUMNS + tl.arange(0, COLUMNS)
         has_next = here < (tiles - 1) * COLUMNS
@@ -293,10 +294,6 @@ def _tiles_kernel(
         if COLUMNS > 1:  # nothing is loaded, which the compiler cannot know
             like = _first_rows(x_ptr + origin, inner, width * (tile < 0).to(tl.int32), BLOCK // RUN, RUN, COLUMNS)
             y = y * _laid_out(before, like)
-        # Places are found once more: kept from the load on, they would cost a tile's registers.
-        _, places, mask, _, _ = _tile_place(
-            tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-        )
         if is_float:
             right, after, is_teller = _judged_columns(carry, product, code, ACCUMULATOR)
             tells = has_next & is_teller if LINES > 0 else has_next
@@ -304,6 +301,9 @@ def _tiles_kernel(
             if all_right:
                 tell(words, here, after, tells, 2)
             y, are_lost = _with_carry(y, carry, product, code, like)
+            _, places, mask, _, _ = _tile_place(
+                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            )
             tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
             right = right & (are_lost == 0)
             if tl.min(right.to(tl.int32)) == 0:
@@ -314,6 +314,9 @@ def _tiles_kernel(
             if LINES == 0:
                 tell(words, here, carry * product, has_next, 2)
             y = y * (_across_runs(carry, like) if COLUMNS > 1 else tl.sum(carry, 0))
+            _, places, mask, _, _ = _tile_place(
+                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            )
             tl.store(y_ptr + origin + places, y, mask=mask)
 
 
