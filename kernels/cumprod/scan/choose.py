@@ -132,14 +132,15 @@ def _tiles_settings(call: Call) -> Settings:
 
     A thread has 64 registers of elements, of 128 in all: four programs a processor; or of 168 and three, for columns,
     whose rows have an address each. Half as many elements where products take several instructions each (integers), or
-    where there are no vectors.
+    where there are no vectors; integers without any have 168 registers all the same.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
     columns = 16 if call.inner > 1 else 1
     has_vectors = (call.axis if call.inner == 1 else call.inner) % 4 == 0
-    largest = 8192 if has_vectors and call.dtype != torch.int64 else 4096
+    is_integer = call.dtype == torch.int64
+    largest = 8192 if has_vectors and not is_integer else 4096
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
@@ -149,7 +150,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128 if call.inner == 1 or call.dtype == torch.int64 else 168,
+        "registers": 128 if (has_vectors if is_integer else call.inner == 1) else 168,
     }
 
 
@@ -205,15 +206,17 @@ def gradient_choice(call: Call) -> tuple[str, Settings]:
 def _linear_strips_settings(call: Call) -> Settings:
     """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
 
-    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice. Of half types a thread
+    has twice as many columns, and without vectors an address for each element: then it has half as many rows, and loads
+    twice as many stages ahead.
     """
     widest = 32 * (16 // call.dtype.itemsize)
     columns = min(widest, triton.next_power_of_2(call.inner))
-    is_half = call.dtype.itemsize == 2  # a thread has twice as many of them beside each other
     rows = min(4 * min(widest, 128) // columns, max(8, triton.next_power_of_2(call.axis)))
     num_stages = 4
+    is_full = call.dtype.itemsize == 2 or (call.dtype.itemsize == 4 and call.inner % 4 != 0)
     if columns == widest:
-        rows, num_stages = (4, 7) if is_half else (8, 4)
+        rows, num_stages = (4, 7) if is_full else (8, 4)
     programs = call.outer * triton.cdiv(call.inner, columns)
     wanted, most = triton.cdiv(16 * call.processors, programs), triton.cdiv(call.axis, 8 * rows)
     chunks = 1 if programs >= call.processors else min(wanted, most)

@@ -6,7 +6,7 @@ import triton.language as tl
 from .chip import fitting_block, processors
 from .depths import GONE, ended, next_product, redo
 from .launches import Task, Work, launches_of
-from .ranges import all_ordinary, is_interpreted, last_element, loaded_tile, scan_carefully, settled
+from .ranges import all_ordinary, last_element, limited, loaded_tile, scan_carefully, settled
 from .shapes import accumulator
 
 
@@ -178,10 +178,7 @@ def _scan_tiles(
         elif ACCUMULATOR.is_floating():
             following = settled(x_ptr + skip, left, 1, carry, following, BLOCK)
             doubtful = tl.where((following != following) & (doubtful == vectors), start, doubtful)
-        if ACCUMULATOR.is_floating():
-            carry = tl.where(doubtful == vectors, following, carry)
-        else:
-            carry = following
+        carry = tl.where(doubtful == vectors, following, carry)
     if DEEP and not ENDS:
         is_out = tl.abs(depth) < GONE
         doubtful, carry = tl.where(is_out, sunk_at, doubtful), tl.where(is_out, carry_before, carry)
@@ -248,9 +245,7 @@ def _rest_of_rows_kernel(
                 begun, carry = ((word >> 32) - 1).to(tl.int32), word.to(tl.int32).to(tl.float32, bitcast=True)
                 exact = carry.to(tl.float64)
                 x_row, y_row = x_ptr + place, y_ptr + place
-                _scan_tiles(
-                    x_row, y_row, begun, vectors, carry, exact, VECTOR, BLOCK, BLOCK, WIDTH, 1, True, True
-                )
+                _scan_tiles(x_row, y_row, begun, vectors, carry, exact, VECTOR, BLOCK, BLOCK, WIDTH, 1, True, True)
 
 
 @triton.jit
@@ -321,12 +316,9 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: 
     is_deep = is_single and 512 * num_warps >= BLOCK  # there are no registers for more than 16 elements a thread
     sizes = (axis, axis // vector if is_whole else 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, is_deep)
-    return Work(launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **_limited(registers)))
-
-
-def _limited(registers: int) -> dict[str, int]:
-    """The compiler's option for so many registers a thread, which triton's interpreter has not; none for 0."""
-    return {"maxnreg": registers} if registers and not is_interpreted() else {}
+    return Work(
+        launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **limited(registers, num_warps))
+    )
 
 
 def _width(task: Task, block: int, num_warps: int, vector: int) -> int:
@@ -341,7 +333,9 @@ def _held_rows(task: Task, vector: int, block: int, num_warps: int, registers: i
     """
     outer, vectors = task.outer, task.axis // vector
     constants = (vector, block, _width(task, block, num_warps, vector))
-    held = launches_of(_held_rows_kernel, outer, (vectors,), constants, num_warps=num_warps, **_limited(registers))
+    held = launches_of(
+        _held_rows_kernel, outer, (vectors,), constants, num_warps=num_warps, **limited(registers, num_warps)
+    )
     rows = triton.next_power_of_2(triton.cdiv(outer, 8 * processors(task.x.device)))
     block, num_warps = block // 2, max(1, num_warps // 2)
     constants = (vector, block, _width(task, block, num_warps, vector), rows)

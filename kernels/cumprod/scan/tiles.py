@@ -9,7 +9,7 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, next_carry, picked, scan_carefully, sign_of
+from .ranges import is_interpreted, last_element, limited, next_carry, picked, scan_carefully, sign_of
 from .shapes import accumulator
 
 
@@ -17,8 +17,8 @@ from .shapes import accumulator
 def _across_runs(of_columns, like):
     """What is known of each column, for each of the runs that lie beside each other (1, runs * columns).
 
-    It is laid out like `like`, which is not 1 anywhere. Otherwise triton would lay a whole tile out like the few columns
-    that it is multiplied by, through shared memory and twice the registers.
+    It is laid out like `like`, which is 1 nowhere. Otherwise triton would lay a whole tile out like the few columns
+    that it is multiplied by, through shared memory and with twice the registers.
     """
     COLUMNS: tl.constexpr = of_columns.shape[0]
     runs = tl.broadcast_to(of_columns[None, :], [like.shape[1] // COLUMNS, COLUMNS])
@@ -27,7 +27,7 @@ def _across_runs(of_columns, like):
 
 @triton.jit
 def _laid_out(x, like):
-    """`x` as it is, in the layout of `like`, which is not 1 anywhere."""
+    """`x` as it is, in the layout of `like`, which is 1 nowhere."""
     return tl.where(like == 1, x * 0, x)
 
 
@@ -115,7 +115,7 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
     ROWS: tl.constexpr = PIECE // 2 // COLUMNS if PIECE // 2 > COLUMNS else 1
     row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
     halvings = tl.zeros((ROWS, COLUMNS), tl.int32)
-    marks = halvings  # 1: grows, 2: infinite or NaN, 4: a zero, 8: an odd number of signs; few registers beside a tile's
+    marks = halvings  # 1: grows; 2: infinite or NaN; 4: a zero; 8: an odd number of signs
     for done in range(0, left, ROWS):
         mask = (done + row < left) & (column < width)
         x = tl.load(x_ptr + (done + row).to(tl.int64) * inner + column, mask=mask, other=1.0).to(dtype)
@@ -348,9 +348,11 @@ def tiles_form(
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
     shape = (of_products, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(1024, rows))
     constants = (*shape, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
-    options = {} if is_serial else {"maxnreg": registers}
     programs = carriers + tiles * sequences
-    return Work(launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **options), words)
+    return Work(
+        launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **limited(registers, num_warps)),
+        words,
+    )
 
 
 def _lines_a_carrier(wanted: int, lines: int, device: torch.device) -> int:

@@ -112,9 +112,7 @@ def rows(shape: list[int], dtype: str, settings: dict[str, int]) -> list[Any]:
 
 
 SHARED = rows([32768, 32768], "float32", {"BLOCK": 8192, "num_warps": 16, "num_stages": 4})
-HELD = rows(
-    [32768, 32768], "float32", {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "HOLD": 1, "registers": 80}
-)
+HELD = rows([32768, 32768], "float32", {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "HOLD": 1, "registers": 80})
 
 
 def test_rows_load_ahead_into_shared_memory_or_registers() -> None:
