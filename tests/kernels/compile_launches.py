@@ -22,7 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 
-def _package(folder: Path) -> ModuleType:
+def package(folder: Path) -> ModuleType:
     spec = spec_from_file_location("scan", folder / "__init__.py", submodule_search_locations=[str(folder)])
     assert spec is not None
     assert spec.loader is not None
@@ -32,7 +32,7 @@ def _package(folder: Path) -> ModuleType:
     return module
 
 
-def _source(kernel: Any, arguments: tuple[Any, ...]) -> ASTSource:
+def source_of(kernel: Any, arguments: tuple[Any, ...]) -> ASTSource:
     """The kernel specialised as triton would: a 1 is a constant, and what divides by 16 is known to."""
     signature, constants, hints = {}, {}, {}
     for place, (parameter, value) in enumerate(zip(kernel.params, arguments, strict=True)):
@@ -57,7 +57,7 @@ def _compiled(case: list[Any], architecture: int) -> list[dict[str, Any]]:
     words = [torch.empty(call.work.words, dtype=torch.int64, device="meta")] if call.work.words else []
     results = []
     for launch in call.work.launches[:1]:
-        source = _source(launch.kernel, (call.x, call.y, *words, *launch.numbers))
+        source = source_of(launch.kernel, (call.x, call.y, *words, *launch.numbers))
         begun = time.monotonic()
         target = GPUTarget("cuda", architecture, 32)
         compiled = triton.compile(source, target=target, options={**launch.options, **options})
@@ -76,7 +76,7 @@ def _compiled(case: list[Any], architecture: int) -> list[dict[str, Any]]:
 
 
 def main(folder: str, cases: str, architectures: str) -> None:
-    _package(Path(folder))
+    package(Path(folder))
     targets = json.loads(architectures)
     print(json.dumps([[each for target in targets for each in _compiled(case, target)] for case in json.loads(cases)]))
 

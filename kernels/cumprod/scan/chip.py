@@ -28,10 +28,14 @@ def memory_speed(device: torch.device) -> float:
     return 2 * 1000.0 * kilohertz * bits / 8  # twice a clock
 
 
+def program_memory(device: torch.device) -> int:
+    """Bytes of shared memory that a program can have."""
+    return shared_memory(device) if device.type == "cuda" else H100_SHARED_MEMORY
+
+
 def fitting_block(largest: int, n: int, held: int, device: torch.device) -> int:
     """Elements of a tile: a power of two, enough for a sequence of `n`, at most `largest`, and such that shared memory
     has room for tiles of which an element each takes `held` bytes.
     """
-    room = shared_memory(device) if device.type == "cuda" else H100_SHARED_MEMORY
-    fitting = 2 ** int(math.log2(room // max(held, 1)))
+    fitting = 2 ** int(math.log2(program_memory(device) // max(held, 1)))
     return max(16, min(largest, fitting, triton.next_power_of_2(n)))

@@ -26,6 +26,8 @@ class Call(NamedTuple):
     """Streaming multiprocessors of the GPU."""
     memory_speed: float = 0.0
     """Bytes a second of its memory; 0 if that is not known."""
+    program_memory: int = 232448
+    """Bytes of shared memory that a program can have."""
 
 
 def _whole_lines_suits(call: Call) -> bool:
@@ -92,17 +94,22 @@ def holds_in_registers(memory_speed: float, processors: int) -> bool:
 
 
 def _rows_settings(call: Call) -> Settings:
-    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
+    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each.
+
+    Where 16 warps have no room for three large tiles twice, or sequences begin between vectors, three programs a
+    processor have small ones. Limits of registers are not to be reached: without any, some compilers keep to 128, and
+    spill.
+    """
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
+        return {"BLOCK": 16384, "num_warps": 8, "num_stages": 1, "registers": 255}
     if call.dtype == torch.int64:
         return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
     if call.dtype == torch.float64:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
-    if call.axis % 4:
-        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
-    if holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
-        return {"BLOCK": 8192, "num_warps": 16, "num_stages": 1, "HOLD": 1, "registers": 64}
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "registers": 255}
+    if call.axis % 4 == 0 and holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
+        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "HOLD": 1, "registers": 80}
+    if call.axis > 8192 and (call.axis % 4 or call.program_memory < 2 * 3 * 8192 * 4):
+        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4, "registers": 168}
     return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
 
 
@@ -135,11 +142,17 @@ def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once; smaller ones of one sequence,
     if that has no 64 of them: what takes time is a tile, not all that follow.
 
+    A thread has 64 registers of elements, of 128 in all: four programs a processor; or of 168 and three, for columns,
+    whose rows have an address each. Half as many elements where products take several instructions each (integers), or
+    where there are no vectors; integers without any have 168 registers all the same.
+
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
     columns = 16 if call.inner > 1 else 1
-    largest = 8192 if call.inner == 1 or call.inner % 4 == 0 else 4096  # less without vectors
+    has_vectors = (call.axis if call.inner == 1 else call.inner) % 4 == 0
+    is_integer = call.dtype == torch.int64
+    largest = 8192 if has_vectors and not is_integer else 4096
     if call.inner == 1:
         largest = max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
     sequences = call.outer * triton.cdiv(call.inner, columns)
@@ -151,7 +164,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128,
+        "registers": 128 if (has_vectors if is_integer else call.inner == 1) else 168,
     }
 
 
@@ -207,12 +220,18 @@ def gradient_choice(call: Call) -> tuple[str, Settings]:
 def _linear_strips_settings(call: Call) -> Settings:
     """One warp with a vector a thread, or several elements of a sequence beside each other where that is narrow.
 
-    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice.
+    What a program loads ahead keeps memory at work, so that a strip or two a processor suffice. Of half types a thread
+    has twice as many columns, and without vectors an address for each element: then it has half as many rows, and loads
+    twice as many stages ahead.
     """
     widest = 32 * (16 // call.dtype.itemsize)
     columns = min(widest, triton.next_power_of_2(call.inner))
-    rows = 8 if columns == widest else min(4 * widest // columns, max(8, triton.next_power_of_2(call.axis)))
+    rows = min(4 * min(widest, 128) // columns, max(8, triton.next_power_of_2(call.axis)))
+    num_stages = 4
+    is_full = call.dtype.itemsize == 2 or (call.dtype.itemsize == 4 and call.inner % 4 != 0)
+    if columns == widest:
+        rows, num_stages = (4, 7) if is_full else (8, 4)
     programs = call.outer * triton.cdiv(call.inner, columns)
     wanted, most = triton.cdiv(16 * call.processors, programs), triton.cdiv(call.axis, 8 * rows)
     chunks = 1 if programs >= call.processors else min(wanted, most)
-    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": 4}
+    return {"ROWS": rows, "COLUMNS": columns, "chunks": chunks, "num_warps": 1, "num_stages": num_stages}

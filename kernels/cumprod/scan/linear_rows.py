@@ -5,6 +5,7 @@ import triton.language as tl
 
 from .launches import Launch, launches_of
 from .maps import bounded_product, entering_states, joint_map, last_along, loaded_maps, read, run_maps, write
+from .ranges import limited
 
 
 @triton.jit
@@ -91,6 +92,10 @@ def _linear_rows_kernel(
         tl.store(states_ptr + chunk_place, state, mask=row < rows - first)
 
 
+ODD_REGISTERS = 168
+"""Of a thread, at most, where sequences begin between vectors."""
+
+
 def linear_rows_form(
     itemsize: int,
     lines: tuple[int, int, int],
@@ -102,7 +107,10 @@ def linear_rows_form(
     num_warps: int,
     num_stages: int,
 ) -> list[Launch]:
-    """`ROWS` sequences a program, in tiles of `BLOCK` elements of each (both are powers of two)."""
+    """`ROWS` sequences a program, in tiles of `BLOCK` elements of each (both are powers of two).
+
+    Where sequences begin between vectors, some compilers spill rather than take registers, unless told a limit.
+    """
     outer, axis, _ = lines
     vector = 16 // itemsize
     is_whole = axis % vector == 0
@@ -110,4 +118,11 @@ def linear_rows_form(
     sizes = (outer, axis // vector if is_whole else axis, total, chunks, triton.cdiv(total, chunks))
     constants = (*flags, vector, is_whole, ROWS, BLOCK, num_stages)
     programs = triton.cdiv(outer, ROWS) * chunks
-    return launches_of(_linear_rows_kernel, programs, sizes, constants, num_warps=num_warps)
+    return launches_of(
+        _linear_rows_kernel,
+        programs,
+        sizes,
+        constants,
+        num_warps=num_warps,
+        **limited(0 if is_whole else ODD_REGISTERS, num_warps),
+    )

@@ -7,6 +7,7 @@ import triton.language as tl
 
 from .launches import Launch, launches_of
 from .maps import bounded_product, joint_map, last_along, read, write
+from .ranges import limited
 
 
 @triton.jit
@@ -90,4 +91,5 @@ def linear_strips_form(
     strips = triton.cdiv(inner, COLUMNS)
     sizes = (strips, axis, inner // vector, chunks, triton.cdiv(axis, ROWS * chunks))
     constants = (*flags, vector, ROWS, COLUMNS, num_stages)
-    return launches_of(_linear_strips_kernel, outer * chunks * strips, sizes, constants, num_warps=num_warps)
+    options = limited(0 if vector > 1 else 255, num_warps)  # some compilers spill rather than take registers
+    return launches_of(_linear_strips_kernel, outer * chunks * strips, sizes, constants, num_warps=num_warps, **options)

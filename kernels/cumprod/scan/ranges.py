@@ -211,3 +211,11 @@ def settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
 def is_interpreted() -> bool:
     """Whether triton interprets the kernels: they then run on the CPU."""
     return not isinstance(scan_carefully, triton.JITFunction)
+
+
+def limited(registers: int, num_warps: int) -> dict[str, int]:
+    """The compiler's option for up to so many registers a thread; none for 0, and in triton's interpreter.
+
+    A multiprocessor has 65536, of which all warps of a program need theirs.
+    """
+    return {"maxnreg": min(registers, 2048 // num_warps)} if registers and not is_interpreted() else {}

@@ -3,10 +3,10 @@
 import triton
 import triton.language as tl
 
-from .chip import fitting_block
+from .chip import fitting_block, processors
 from .depths import GONE, ended, next_product, redo
 from .launches import Task, Work, launches_of
-from .ranges import all_ordinary, last_element, loaded_tile, scan_carefully, settled
+from .ranges import all_ordinary, last_element, limited, loaded_tile, scan_carefully, settled
 from .shapes import accumulator
 
 
@@ -128,6 +128,10 @@ def _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR: tl.constexpr, BLOCK:
     return begun, carry
 
 
+BEYOND = tl.constexpr(2**16)
+"""A place in a tile times this is one from which on products are infinite, not 0: no tile has as many elements."""
+
+
 @triton.jit
 def _scan_tiles(
     x_ptr,
@@ -154,8 +158,8 @@ def _scan_tiles(
     ACCUMULATOR: tl.constexpr = carry.dtype
     offsets = tl.arange(0, BLOCK)
     depth = tl.full((), GONE, tl.float32)
-    sunk_at, carry_before, end, wrong = tl.full((), 0, tl.int32), carry, carry, tl.full((), 0, tl.int32)
-    doubtful, carry_there = tl.where(carry == carry, vectors, begun), carry
+    sunk_at, carry_before, wrong = tl.full((), 0, tl.int32), carry, tl.full((), 0, tl.int32)
+    doubtful = tl.where(carry == carry, vectors, begun)
     for start in tl.range(begun, vectors, BLOCK // VECTOR, num_stages=STAGES):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
@@ -164,62 +168,84 @@ def _scan_tiles(
         tl.store(y_ptr + skip + offsets, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
         if DEEP:
             is_out = tl.abs(depth) < GONE
-            if ((following != following) & (carry == carry)) | is_out:
+            if ((following != following) & (doubtful == vectors)) | is_out:
                 following, depth, place = ended(x_ptr + skip, left, carry, depth, BLOCK, WIDTH)
                 if following != following:  # what had sunk may come back: from where it did, all is done again
-                    doubtful, carry_there = tl.where(is_out, sunk_at, start), tl.where(is_out, carry_before, carry)
+                    doubtful, carry = tl.where(is_out, sunk_at, start), tl.where(is_out, carry_before, carry)
                     depth = GONE
                 elif is_out == 0:
-                    sunk_at, carry_before, end, wrong = start, carry, tl.abs(following), place
+                    sunk_at, carry_before, wrong = start, carry, tl.where(following == 0, place, place * BEYOND)
         elif ACCUMULATOR.is_floating():
             following = settled(x_ptr + skip, left, 1, carry, following, BLOCK)
-            is_first = (following != following) & (doubtful == vectors)
-            doubtful, carry_there = tl.where(is_first, start, doubtful), tl.where(is_first, carry, carry_there)
-        carry = following
+            doubtful = tl.where((following != following) & (doubtful == vectors), start, doubtful)
+        carry = tl.where(doubtful == vectors, following, carry)
     if DEEP and not ENDS:
         is_out = tl.abs(depth) < GONE
-        doubtful, carry_there = tl.where(is_out, sunk_at, doubtful), tl.where(is_out, carry_before, carry_there)
+        doubtful, carry = tl.where(is_out, sunk_at, doubtful), tl.where(is_out, carry_before, carry)
     if ACCUMULATOR.is_floating():
         if wrong != 0:
             skip = tl.cast(sunk_at, tl.int64) * VECTOR
             left = tl.minimum(vectors - sunk_at, BLOCK // VECTOR) * VECTOR
+            is_infinite = tl.abs(wrong) >= BEYOND
+            end, wrong = tl.where(is_infinite, float("inf"), 0.0), tl.where(is_infinite, wrong // BEYOND, wrong)
             redo(x_ptr + skip, y_ptr + skip, left, carry_before, end, wrong, BLOCK, WIDTH)
-        known = tl.where(doubtful < vectors, carry_there, carry)
-        exact = tl.where(known == known, known.to(tl.float64), exact)
+        exact = tl.where(carry == carry, carry.to(tl.float64), exact)
         exact = _scan_exactly(x_ptr, y_ptr, doubtful, vectors, 1, exact, ACCUMULATOR, VECTOR, AGAIN, WIDTH)
     else:
         exact = carry
     return exact
 
 
-@triton.jit(noinline=True)
-def _scan_unusual(
+@triton.jit
+def _held_rows_kernel(
     x_ptr,
     y_ptr,
-    begun,
+    told_ptr,
+    begin,
     vectors,
-    carry,
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
-    AGAIN: tl.constexpr,
     WIDTH: tl.constexpr,
-    DEEP: tl.constexpr,
 ):
-    """Scan tiles from vector `begun` on until the carry is one of float32 again. Returns up to where, and the carry.
+    """One program a sequence of float32 products, from sequence `begin` on, up to the first tile that may be wrong.
 
-    It is a function of its own in the machine code as well: it costs its caller no registers. It takes shared memory
-    from the start: nothing may wait there.
+    From there on `_rest_of_rows_kernel` goes on, which is told where that is, and the carry: in a word a sequence,
+    which stays 0 where nothing is left to do.
     """
-    tl.debug_barrier()  # what was stored there before is in memory
-    exact = carry.to(tl.float64)
-    is_open = begun < vectors
-    while is_open:
-        until = tl.minimum(vectors, begun + BLOCK // VECTOR)
-        exact = _scan_tiles(x_ptr, y_ptr, begun, until, carry, exact, VECTOR, AGAIN, AGAIN, WIDTH, 1, DEEP, False)
-        carry = _narrow(exact, tl.float32)
-        begun = until
-        is_open = (begun < vectors) & (carry != carry)
-    return begun, carry
+    row = begin + tl.program_id(0).to(tl.int64)
+    place = row * vectors * VECTOR
+    begun, carry = tl.full((), 0, tl.int32), tl.full((), 1, tl.float32)
+    begun, carry = _scan_held(x_ptr + place, y_ptr + place, begun, vectors, carry, VECTOR, BLOCK, WIDTH)
+    bits = carry.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF
+    tl.store(told_ptr + row, ((begun.to(tl.int64) + 1) << 32) | bits, mask=begun < vectors)
+
+
+@triton.jit
+def _rest_of_rows_kernel(
+    x_ptr,
+    y_ptr,
+    told_ptr,
+    begin,
+    rows,
+    vectors,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """One program ROWS of the `rows` sequences that `_held_rows_kernel` was at: what that left of each."""
+    first = (begin + tl.program_id(0).to(tl.int64)) * ROWS
+    row = tl.arange(0, ROWS)
+    told = tl.load(told_ptr + first + row, mask=row < rows - first, other=0)
+    if tl.max((told != 0).to(tl.int32), 0) == 1:
+        for r in range(ROWS):
+            word = tl.sum(tl.where(row == r, told, 0), 0)
+            if word != 0:
+                place = (first + r) * vectors * VECTOR
+                begun, carry = ((word >> 32) - 1).to(tl.int32), word.to(tl.int32).to(tl.float32, bitcast=True)
+                exact = carry.to(tl.float64)
+                x_row, y_row = x_ptr + place, y_ptr + place
+                _scan_tiles(x_row, y_row, begun, vectors, carry, exact, VECTOR, BLOCK, BLOCK, WIDTH, 1, True, True)
 
 
 @triton.jit
@@ -236,7 +262,6 @@ def _rows_kernel(
     AGAIN: tl.constexpr,
     WIDTH: tl.constexpr,
     STAGES: tl.constexpr,
-    HOLD: tl.constexpr,
     DEEP: tl.constexpr,
 ):
     """One program a sequence of `n` elements, from sequence `begin` on; in WHOLE vectors (`vectors` of them) or not.
@@ -259,15 +284,7 @@ def _rows_kernel(
     x_ptr += first
     y_ptr += first
     begun = tl.full((), 0, tl.int32)
-    if HOLD:
-        while begun < vectors:
-            begun, carry = _scan_held(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, WIDTH)
-            if begun < vectors:
-                begun, carry = _scan_unusual(x_ptr, y_ptr, begun, vectors, carry, VECTOR, BLOCK, AGAIN, WIDTH, DEEP)
-    else:
-        exact = _scan_tiles(
-            x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, STAGES, DEEP, WHOLE
-        )
+    exact = _scan_tiles(x_ptr, y_ptr, begun, vectors, carry, exact, VECTOR, BLOCK, AGAIN, WIDTH, STAGES, DEEP, WHOLE)
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
@@ -278,25 +295,50 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, num_stages: int, HOLD: 
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
     Up to `num_stages` - 1 tiles wait in shared memory; or, with one stage and `HOLD`, one in registers, if products are
-    float32 and sequences consist of vectors.
+    float32 and sequences consist of vectors. A thread has up to so many `registers`.
     What is scanned again is so in tiles of 64 bytes a thread, or of 16 where sequences begin between vectors: more
-    would cost the common path registers. With `registers`, a thread has up to so many.
+    would cost the common path registers.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
     if x.data_ptr() % 16:
         vector = 1
     is_whole = axis % vector == 0
-    BLOCK = fitting_block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
     is_single = accumulator(y.dtype) == tl.float32
-    HOLD = int(HOLD and is_whole and is_single)
+    if HOLD and is_whole and is_single and axis > BLOCK:
+        return _held_rows(task, vector, BLOCK, num_warps, registers)
+    BLOCK = fitting_block(BLOCK, axis, (num_stages - 1) * y.element_size(), x.device)
     if axis <= BLOCK:
-        num_warps, num_stages, HOLD = max(1, min(num_warps, BLOCK // 512)), 1, 0
-    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
-    room = 1024 if HOLD else 2048 if is_whole else 512
+        num_warps, num_stages = max(1, min(num_warps, BLOCK // 512)), 1
+    width = _width(task, BLOCK, num_warps, vector)
+    room = 2048 if is_whole else 512
     again = max(width, min(BLOCK, num_warps * room // max(4, y.element_size())))
     is_deep = is_single and 512 * num_warps >= BLOCK  # there are no registers for more than 16 elements a thread
     sizes = (axis, axis // vector if is_whole else 0)
-    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, bool(HOLD), is_deep)
-    options = {"maxnreg": registers} if registers and x.is_cuda else {}
-    return Work(launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **options))
+    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, again, width, num_stages, is_deep)
+    return Work(
+        launches_of(_rows_kernel, outer, sizes, constants, num_warps=num_warps, **limited(registers, num_warps))
+    )
+
+
+def _width(task: Task, block: int, num_warps: int, vector: int) -> int:
+    """Elements that all threads hold side by side."""
+    return min(block, 32 * num_warps * min(vector, 16 // task.x.element_size()))
+
+
+def _held_rows(task: Task, vector: int, block: int, num_warps: int, registers: int) -> Work:
+    """Sequences of whole vectors in tiles of which the next waits in registers, and what that leaves.
+
+    The latter are few programs, which mostly find nothing to do, with half the tile and as many elements a thread.
+    """
+    outer, vectors = task.outer, task.axis // vector
+    constants = (vector, block, _width(task, block, num_warps, vector))
+    held = launches_of(
+        _held_rows_kernel, outer, (vectors,), constants, num_warps=num_warps, **limited(registers, num_warps)
+    )
+    rows = triton.next_power_of_2(triton.cdiv(outer, 8 * processors(task.x.device)))
+    block, num_warps = block // 2, max(1, num_warps // 2)
+    constants = (vector, block, _width(task, block, num_warps, vector), rows)
+    programs = triton.cdiv(outer, rows)
+    rest = launches_of(_rest_of_rows_kernel, programs, (outer, vectors), constants, num_warps=num_warps)
+    return Work(held + rest, outer)

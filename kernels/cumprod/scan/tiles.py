@@ -9,30 +9,60 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, next_carry, picked, scan_carefully, sign_of
+from .ranges import is_interpreted, last_element, limited, next_carry, picked, scan_carefully, sign_of
 from .shapes import accumulator
 
 
 @triton.jit
-def _scan_columns(x):
-    """The products of a tile (runs, run, columns) down its columns, and the last ones: NaN where some may be wrong.
+def _across_runs(of_columns, like):
+    """What is known of each column, for each of the runs that lie beside each other (1, runs * columns).
 
-    A thread holds whole runs. Their products are multiplied through shared memory, and each run by those before it.
+    It is laid out like `like`, which is 1 nowhere. Otherwise triton would lay a whole tile out like the few columns
+    that it is multiplied by, through shared memory and with twice the registers.
     """
-    RUNS: tl.constexpr = x.shape[0]
-    RUN: tl.constexpr = x.shape[1]
+    COLUMNS: tl.constexpr = of_columns.shape[0]
+    runs = tl.broadcast_to(of_columns[None, :], [like.shape[1] // COLUMNS, COLUMNS])
+    return _laid_out(tl.reshape(runs, like.shape), like)
+
+
+@triton.jit
+def _laid_out(x, like):
+    """`x` as it is, in the layout of `like`, which is 1 nowhere."""
+    return tl.where(like == 1, x * 0, x)
+
+
+@triton.jit
+def _first_rows(x_ptr, inner, width, BESIDE: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr):
+    """The first of each run's elements, beside each other (1, runs * columns), laid out as the tile is; 0 beyond."""
+    beside = tl.arange(0, BESIDE)[None, :]
+    places = beside // COLUMNS * RUN * inner + beside % COLUMNS
+    return tl.load(x_ptr + places, mask=beside % COLUMNS < width, other=0)
+
+
+@triton.jit
+def _scan_columns(x, COLUMNS: tl.constexpr):
+    """The products of the runs of a tile (run, runs * columns) down its columns; those of all runs before each; and the
+    last ones of the columns: NaN where some may be wrong.
+
+    A thread holds whole runs: the second dimension alone takes all threads, in whatever order triton lays out others.
+    Products of runs are multiplied through shared memory.
+    """
+    RUN: tl.constexpr = x.shape[0]
+    RUNS: tl.constexpr = x.shape[1] // COLUMNS
     run = tl.arange(0, RUNS)[:, None]
-    y = tl.cumprod(x, 1)
-    ends = tl.cumprod(picked(y, tl.arange(0, RUN)[None, :, None] == RUN - 1, 1), 0)
+    y = tl.cumprod(x, 0)
+    ends = tl.reshape(picked(y, tl.arange(0, RUN)[:, None] == RUN - 1, 0), [RUNS, COLUMNS])
+    ends = tl.cumprod(ends, 0)
     previous = tl.maximum(run - 1, 0) + tl.zeros(ends.shape, tl.int32)
-    y = y * tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))[:, None, :]
+    before = tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))
     last = tl.sum(tl.where(run == RUNS - 1, ends, 0), 0)
     if x.dtype.is_floating():
         limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
-        size = tl.abs(y)
-        ordinary = (tl.min(size, 1) >= 1 / limit) & (tl.max(size, 1) <= limit)
+        least = tl.reshape(tl.min(tl.abs(y), 0), [RUNS, COLUMNS]) * tl.abs(before)
+        most = tl.reshape(tl.max(tl.abs(y), 0), [RUNS, COLUMNS]) * tl.abs(before)
+        ordinary = (least >= 1 / limit) & (most <= limit)
         last = tl.where(tl.min(ordinary.to(tl.int32), 0) == 1, last, float("nan"))
-    return y, last
+    return y, tl.reshape(before, [1, RUNS * COLUMNS]), last
 
 
 @triton.jit
@@ -56,6 +86,12 @@ def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.co
 
 
 @triton.jit
+def _either(a, b):
+    """Bits that one of two has, as tl.reduce asks for it."""
+    return a | b
+
+
+@triton.jit
 def _code_of(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: tl.constexpr, LIMIT: tl.constexpr):
     """What a tile tells of each of its columns as a factor for carries, from the product that a scan found.
 
@@ -76,25 +112,25 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
     finds and tells the carry after it, but where that of the tiles before leaves no choice. All but NaN have the sign
     of the product.
     """
-    ROWS: tl.constexpr = PIECE // COLUMNS if PIECE > COLUMNS else 1
+    ROWS: tl.constexpr = PIECE // 2 // COLUMNS if PIECE // 2 > COLUMNS else 1
     row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
     halvings = tl.zeros((ROWS, COLUMNS), tl.int32)
-    grows, strange, zeros, signs = halvings, halvings, halvings, halvings
+    marks = halvings  # 1: grows; 2: infinite or NaN; 4: a zero; 8: an odd number of signs
     for done in range(0, left, ROWS):
         mask = (done + row < left) & (column < width)
         x = tl.load(x_ptr + (done + row).to(tl.int64) * inner + column, mask=mask, other=1.0).to(dtype)
         size = tl.abs(x)
         halvings += (size <= 0.5).to(tl.int32)
-        grows |= (size > 1).to(tl.int32)
-        strange |= (x * 0 != 0).to(tl.int32)
-        zeros |= (x == 0).to(tl.int32)
-        signs ^= (sign_of(x) < 0).to(tl.int32)
-    is_negative, has_zero = tl.xor_sum(signs, 0) == 1, tl.max(zeros, 0) == 1
+        marks |= tl.where(size > 1, 1, 0) | tl.where(x * 0 != 0, 2, 0) | tl.where(x == 0, 4, 0)
+        marks ^= tl.where(sign_of(x) < 0, 8, 0)
+    is_negative = (tl.xor_sum(marks, 0) & 8) != 0
+    marks = tl.reduce(marks, 0, _either)
+    has_zero = (marks & 4) != 0
     enough: tl.constexpr = 2100 if dtype == tl.float64 else 1200
-    kills = (tl.max(grows, 0) == 0) & (has_zero | (tl.sum(halvings, 0) >= enough))
+    kills = ((marks & 1) == 0) & (has_zero | (tl.sum(halvings, 0) >= enough))
     code = tl.where(kills, 0.0, tl.where(has_zero, 2.0**1001, 2.0**1000)).to(tl.float64)
     code = code * tl.where(is_negative, -1.0, 1.0)
-    return tl.where(tl.max(strange, 0) == 1, float("nan"), code)
+    return tl.where((marks & 2) != 0, float("nan"), code)
 
 
 @triton.jit
@@ -113,7 +149,7 @@ def _judged_columns(exact, product, code, dtype: tl.constexpr):
 
 
 @triton.jit
-def _with_carry(y, exact, product, code):
+def _with_carry(y, exact, product, code, like):
     """A tile's products times its exact carry: of products in float32 in two steps, where one would leave that.
 
     A carry of 0 is multiplied by signs alone. And which columns have lost them: there a segment of the tree is 0, the
@@ -127,13 +163,17 @@ def _with_carry(y, exact, product, code):
     step = tl.where(is_small, 2.0**-100, tl.where(is_large, 2.0**100, 1.0))
     are_lost = tl.zeros(product.shape, tl.int32)
     if is_doubtful:
-        are_nan = (y != y).to(tl.int32)
-        last_two = tl.max(are_nan, 0)
-        are_lost = tl.where(stays_zero, tl.max(last_two, 0) if len(y.shape) == 3 else last_two, are_lost)
+        are_nan = tl.max((y != y).to(tl.int32), 0)
+        if len(y.shape) == 2:
+            are_nan = tl.max(tl.reshape(are_nan, [y.shape[1] // exact.shape[0], exact.shape[0]]), 0)
+        are_lost = tl.where(stays_zero, are_nan, are_lost)
     if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
         one = tl.arange(0, 1) == 0
         exact, near, step = picked(exact, one, 0), picked(near, one, 0), picked(step, one, 0)
         stays_zero = tl.max(stays_zero.to(tl.int32), 0) == 1
+    else:
+        exact, near, step = _across_runs(exact, like), _across_runs(near, like), _across_runs(step, like)
+        stays_zero = _across_runs(stays_zero.to(tl.int32), like) == 1
     if is_doubtful:
         y = tl.where(stays_zero, sign_of(y), y)
     y = y * exact if y.dtype == tl.float64 else y * near.to(y.dtype) * step.to(y.dtype)
@@ -141,8 +181,7 @@ def _with_carry(y, exact, product, code):
 
 
 @triton.jit
-def _load_tile(
-    x_ptr,
+def _tile_place(
     tile,
     tiles,
     vectors,
@@ -153,7 +192,7 @@ def _load_tile(
     COLUMNS: tl.constexpr,
     RUN: tl.constexpr,
 ):
-    """A tile, 1 beyond its sequence; where it begins, its places from there, the mask, and how long and wide it is.
+    """Where a tile begins, its places from there, which of them are inside, and how long and wide it is.
 
     What is counted in vectors proves to the compiler that no mask cuts one.
     """
@@ -172,12 +211,12 @@ def _load_tile(
         origin = (sequence // strips * vectors + t * (BLOCK // COLUMNS)) * inner + column
         left = tl.minimum(vectors - t * (BLOCK // COLUMNS), BLOCK // COLUMNS).to(tl.int32)
         width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS).to(tl.int32) * VECTOR
-        row = tl.arange(0, BLOCK // COLUMNS // RUN)[:, None, None] * RUN + tl.arange(0, RUN)[None, :, None]
-        across = tl.arange(0, COLUMNS)[None, None, :]
+        beside = tl.arange(0, BLOCK // RUN)[None, :]
+        row = beside // COLUMNS * RUN + tl.arange(0, RUN)[:, None]
+        across = beside % COLUMNS
         places = row * inner + across
         mask = (row < left) & (across < width)
-    x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last")
-    return x, origin, places, mask, left, width
+    return origin, places, mask, left, width
 
 
 @triton.jit
@@ -225,20 +264,23 @@ def _tiles_kernel(
     else:
         ticket -= carriers
         tile = ticket % sequences * tiles + ticket // sequences
-        x, origin, places, mask, left, width = _load_tile(
-            x_ptr, tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+        origin, places, mask, left, width = _tile_place(
+            tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
         )
+        x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last")
         inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
         if COLUMNS == 1:
             y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
         else:
-            y, product = _scan_columns(x.to(ACCUMULATOR))
+            y, before, product = _scan_columns(x.to(ACCUMULATOR), COLUMNS)
         if is_float:
             limit: tl.constexpr = 2.0 ** (640 // WINDOW)
             code = _code_of(x_ptr + origin, left, inner, width, product, COLUMNS, PIECE, limit)
         else:
             code = product
         t = tile % tiles
+        nothing = tl.minimum(total, 0)  # 0, which the compiler cannot know: places that are kept from the load on
+        # would cost as many registers as the tile
         words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
         here = t * COLUMNS + tl.arange(0, COLUMNS)
         has_next = here < (tiles - 1) * COLUMNS
@@ -248,13 +290,20 @@ def _tiles_kernel(
         if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if t > 0:
                 carry = awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR)
+        like = code
+        if COLUMNS > 1:  # nothing is loaded, which the compiler cannot know
+            like = _first_rows(x_ptr + origin, inner, width * (tile < 0).to(tl.int32), BLOCK // RUN, RUN, COLUMNS)
+            y = y * _laid_out(before, like)
         if is_float:
             right, after, is_teller = _judged_columns(carry, product, code, ACCUMULATOR)
             tells = has_next & is_teller if LINES > 0 else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 tell(words, here, after, tells, 2)
-            y, are_lost = _with_carry(y, carry, product, code)
+            y, are_lost = _with_carry(y, carry, product, code, like)
+            _, places, mask, _, _ = _tile_place(
+                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            )
             tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
             right = right & (are_lost == 0)
             if tl.min(right.to(tl.int32)) == 0:
@@ -264,7 +313,11 @@ def _tiles_kernel(
         else:
             if LINES == 0:
                 tell(words, here, carry * product, has_next, 2)
-            tl.store(y_ptr + origin + places, y * (carry if COLUMNS > 1 else tl.sum(carry, 0)), mask=mask)
+            y = y * (_across_runs(carry, like) if COLUMNS > 1 else tl.sum(carry, 0))
+            _, places, mask, _, _ = _tile_place(
+                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            )
+            tl.store(y_ptr + origin + places, y, mask=mask)
 
 
 def tiles_form(
@@ -295,9 +348,11 @@ def tiles_form(
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
     shape = (of_products, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(1024, rows))
     constants = (*shape, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
-    options = {"maxnreg": registers} if x.is_cuda else {}
     programs = carriers + tiles * sequences
-    return Work(launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **options), words)
+    return Work(
+        launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **limited(registers, num_warps)),
+        words,
+    )
 
 
 def _lines_a_carrier(wanted: int, lines: int, device: torch.device) -> int:

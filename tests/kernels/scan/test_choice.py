@@ -142,7 +142,7 @@ def test_rows_wait_in_registers_where_memory_is_fast_for_each_processor(
     assert get(variant, "holds_in_registers")(memory_speed, processors) == holds
     call = get(variant, "Call")(32768, 32768, 1, torch.float32, processors, memory_speed)
     form, settings = get(variant, "choice")(call)
-    assert (form, settings.get("HOLD", 0), settings.get("registers", 0)) == ("rows", holds, 64 * holds)
+    assert (form, settings.get("HOLD", 0), settings.get("registers", 0)) == ("rows", holds, 80 * holds)
 
 
 @pytest.mark.parametrize(
