@@ -82,28 +82,13 @@ def _rows_suits(call: Call) -> bool:
     return call.outer >= (call.processors if call.axis <= 2**16 else 4 * call.processors)
 
 
-def holds_in_registers(memory_speed: float, processors: int) -> bool:
-    """Whether the next tile of a row is to wait in registers, not in shared memory.
-
-    Of 25e9 bytes a second for each processor (H100), tiles in shared memory take 0.991, and wait less. Of 37e9 (H200)
-    they take 0.76, and those in registers 0.978. Between the two nothing was measured.
-    """
-    return memory_speed / processors > 31e9
-
-
 def _rows_settings(call: Call) -> Settings:
-    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each."""
+    """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 16384, "num_warps": 4, "num_stages": 1}
-    if call.dtype == torch.int64:
-        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
-    if call.dtype == torch.float64:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1}
-    if call.axis % 4:
-        return {"BLOCK": 8192, "num_warps": 8, "num_stages": 4, "registers": 128}
-    if holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
-        return {"BLOCK": 8192, "num_warps": 16, "num_stages": 1, "HOLD": 1, "registers": 64}
-    return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
+        return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+    if call.dtype == torch.int64 or call.dtype == torch.float64:
+        return {"BLOCK": 512, "num_warps": 4, "registers": 255}
+    return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
 
 
 def _strip_programs(call: Call) -> int:
