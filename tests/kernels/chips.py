@@ -13,24 +13,22 @@ class Chip(NamedTuple):
     name: str
     architecture: int
     processors: int
-    memory_speed: float
-    """Bytes a second."""
     shared: int
     """Bytes of shared memory that a program can have; a multiprocessor has 1 KiB more for each that it runs."""
 
 
 CHIPS = [
-    Chip("A100", 80, 108, 2.039e12, 166912),
-    Chip("A30", 80, 56, 0.933e12, 166912),
-    Chip("RTX 3090", 86, 82, 0.936e12, 101376),
-    Chip("RTX 3050", 86, 20, 0.224e12, 101376),
-    Chip("RTX 4090", 89, 128, 1.008e12, 101376),
-    Chip("L4", 89, 58, 0.300e12, 101376),
-    Chip("H100", 90, 132, 3.352e12, 232448),
-    Chip("H200", 90, 132, 4.917e12, 232448),
-    Chip("B200", 100, 148, 8.184e12, 232448),
-    Chip("RTX 5090", 120, 170, 1.792e12, 101376),
-    Chip("RTX 5060", 120, 30, 0.448e12, 101376),
+    Chip("A100", 80, 108, 166912),
+    Chip("A30", 80, 56, 166912),
+    Chip("RTX 3090", 86, 82, 101376),
+    Chip("RTX 3050", 86, 20, 101376),
+    Chip("RTX 4090", 89, 128, 101376),
+    Chip("L4", 89, 58, 101376),
+    Chip("H100", 90, 132, 232448),
+    Chip("H200", 90, 132, 232448),
+    Chip("B200", 100, 148, 232448),
+    Chip("RTX 5090", 120, 170, 101376),
+    Chip("RTX 5060", 120, 30, 101376),
 ]
 
 DTYPES = ["float16", "bfloat16", "float32", "float64", "int32", "int64"]

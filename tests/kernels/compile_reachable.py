@@ -44,8 +44,7 @@ def launches(call: Drawn) -> Iterator[tuple[Any, tuple[Any, ...]]]:
 def on(chip: Chip) -> None:
     """From here on the package chooses as on this GPU, in the place of the one that it takes without any."""
     module = sys.modules["scan.chip"]
-    module.H100_PROCESSORS, module.H100_MEMORY_SPEED = chip.processors, chip.memory_speed
-    module.H100_SHARED_MEMORY = chip.shared
+    module.H100_PROCESSORS, module.H100_SHARED_MEMORY = chip.processors, chip.shared
 
 
 def reachable(calls: list[Drawn], architectures: list[int]) -> dict[Any, tuple[Any, Any, int, Drawn, str]]:

@@ -30,7 +30,7 @@ SMALL = {
     "naive_serial": Small({}, is_tiled=False),
     "blocked_scan": Small({"BLOCK": 32, "num_warps": 1, "num_stages": 2}),
     "two_pass_scan": Small({"BLOCK": 32, "num_warps": 1, "TILE": 2}),
-    "scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2}, is_for_neighbours=True),
+    "scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1}, is_for_neighbours=True),
     "scan/short": Small({"form": "short", "ROWS": 2, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
     "scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
     "scan/tiles": Small(

@@ -24,10 +24,8 @@ class Call(NamedTuple):
     """The result's."""
     processors: int
     """Streaming multiprocessors of the GPU."""
-    memory_speed: float = 0.0
-    """Bytes a second of its memory; 0 if that is not known."""
     program_memory: int = 232448
-    """Bytes of shared memory that a program can have."""
+    """Bytes of shared memory that a program can have; those of an H100."""
 
 
 def _whole_lines_suits(call: Call) -> bool:
@@ -67,12 +65,15 @@ def _short_suits(call: Call) -> bool:
 
 
 def _short_settings(call: Call) -> Settings:
-    """At least 1024 elements a program, 16 a thread; fewer where there would be fewer programs than processors."""
+    """At least 1024 elements a program; fewer where there would be fewer programs than processors. A thread has 16; or
+    half as many without vectors, where each of them is a group of its own.
+    """
     block = triton.next_power_of_2(call.axis)
     rows = max(1, max(1024, 2 * block) // block)
     while rows > 1 and triton.cdiv(call.outer, rows) < call.processors:
         rows //= 2
-    return {"ROWS": rows, "num_warps": max(1, min(8, rows * block // 512))}
+    of_warp, most = (512, 8) if call.axis % 4 == 0 else (256, 16)
+    return {"ROWS": rows, "num_warps": max(1, min(most, rows * block // of_warp))}
 
 
 def _rows_suits(call: Call) -> bool:
@@ -84,33 +85,13 @@ def _rows_suits(call: Call) -> bool:
     return call.outer >= (call.processors if call.axis <= 2**16 else 4 * call.processors)
 
 
-def holds_in_registers(memory_speed: float, processors: int) -> bool:
-    """Whether the next tile of a row is to wait in registers, not in shared memory.
-
-    Of 25e9 bytes a second for each processor (H100), tiles in shared memory take 0.991, and wait less. Of 37e9 (H200)
-    they take 0.76, and those in registers 0.978. Between the two nothing was measured.
-    """
-    return memory_speed / processors > 31e9
-
-
 def _rows_settings(call: Call) -> Settings:
-    """Half types and float64 are never loaded ahead, and wide integers are multiplied in several steps each.
-
-    Where 16 warps have no room for three large tiles twice, or sequences begin between vectors, three programs a
-    processor have small ones. Limits of registers are not to be reached: without any, some compilers keep to 128, and
-    spill.
-    """
+    """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 16384, "num_warps": 8, "num_stages": 1, "registers": 255}
-    if call.dtype == torch.int64:
-        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4}
-    if call.dtype == torch.float64:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "registers": 255}
-    if call.axis % 4 == 0 and holds_in_registers(call.memory_speed, call.processors) and call.axis > 8192:
-        return {"BLOCK": 4096, "num_warps": 8, "num_stages": 1, "HOLD": 1, "registers": 80}
-    if call.axis > 8192 and (call.axis % 4 or call.program_memory < 2 * 3 * 8192 * 4):
-        return {"BLOCK": 2048, "num_warps": 4, "num_stages": 4, "registers": 168}
-    return {"BLOCK": 8192, "num_warps": 16, "num_stages": 4 if call.outer >= 4 * call.processors else 3}
+        return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+    if call.dtype == torch.int64 or call.dtype == torch.float64:
+        return {"BLOCK": 512, "num_warps": 4, "registers": 255}
+    return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
 
 
 def _strip_programs(call: Call) -> int:
@@ -131,11 +112,12 @@ def _strips_suits(call: Call) -> bool:
 def _strips_settings(call: Call) -> Settings:
     """Two programs a processor keep memory at work from registers, where those have room for rows that wait.
 
-    A single one has to load further ahead.
+    A single one has to load further ahead, where shared memory has room for two such programs.
     """
     if call.dtype in (torch.float32, torch.float64) and _strip_programs(call) >= 3 * call.processors // 2:
         return {"ROWS": 16, "num_warps": 2, "num_stages": 1}
-    return {"ROWS": 16, "num_warps": 2, "num_stages": 3 if call.axis <= 256 or call.dtype == torch.int64 else 6}
+    is_far = call.axis > 256 and call.dtype != torch.int64 and call.program_memory >= 2**17
+    return {"ROWS": 16, "num_warps": 2, "num_stages": 6 if is_far else 3}
 
 
 def _tiles_settings(call: Call) -> Settings:

@@ -63,21 +63,6 @@ def next_carry(y, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def all_ordinary(y):
-    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
-
-    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
-    """
-    if y.dtype == tl.float64:
-        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
-        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
-    else:
-        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
-        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
-    return is_ordinary
-
-
-@triton.jit
 def _pick(y, index):
     """The element of a tile at an index; 0 outside."""
     return picked(y, tl.arange(0, y.shape[0]) == index, 0)
@@ -145,67 +130,6 @@ def loaded_tile(x_ptr, left, inner, BLOCK: tl.constexpr):
     """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
     offsets = tl.arange(0, BLOCK)
     return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
-
-
-@triton.jit
-def _signed_zero(x, carry):
-    """0 with the sign that the carry has after a tile."""
-    bits: tl.constexpr = tl.int64 if carry.dtype == tl.float64 else tl.int32
-    signs = tl.xor_sum(x.to(bits, bitcast=True), 0) ^ carry.to(bits, bitcast=True)
-    return zero_like(signs.to(carry.dtype, bitcast=True))
-
-
-@triton.jit
-def _carry_if_it_vanishes(x, carry):
-    """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
-    size = tl.abs(x)
-    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
-    vanishes = (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
-    return tl.where(vanishes, _signed_zero(x, carry), float("nan"))
-
-
-@triton.jit
-def _carry_if_it_explodes(x, carry):
-    """Infinity if a tile makes that of the carry for good, in any order: nothing shrinks, all make 2**1024; or NaN.
-
-    The logarithm of 1 + t to base 2 is at least t, for t from 0 to 1. 16 more than 1024 leave room for rounding. What
-    is infinite already need not grow.
-    """
-    size = tl.abs(x)
-    doublings = tl.sum(tl.where(size >= 1, tl.minimum(size - 1, 1.0), float("-inf")), 0)
-    explodes = (tl.abs(carry) >= 1) & (doublings >= tl.where(tl.abs(carry) == float("inf"), 0.0, 1040.0))
-    is_negative = tl.sum((x < 0).to(tl.int32), 0) % 2 == 1
-    infinite = tl.where(is_negative, -carry, carry) * float("inf")
-    return tl.where(explodes, infinite, float("nan")).to(carry.dtype)
-
-
-@triton.jit
-def _carry_if_zeros_end_it(x, carry):
-    """0 if all products of a tile would be ordinary but for its zeros, which then meet no infinite segment; or NaN.
-
-    Where there is no zero they are not ordinary: nobody would ask.
-    """
-    factors = tl.where(x == 0, 1.0, x)
-    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, factors * carry, factors), 0)
-    return tl.where(all_ordinary(y), _signed_zero(x, carry), float("nan"))
-
-
-@triton.jit
-def settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
-    """The next carry of a tile whose products may be wrong (NaN) where they are right after all; as it is elsewhere.
-
-    It loads the tile again for each question: to keep every tile until its products are known would cost too many
-    registers, and so would to keep this one. Asked before they are stored, it would hold them back until every warp
-    knows the carry. After a carry of NaN nothing is right.
-    """
-    if following != following:  # noqa: SIM102  (of every tile; the rest of few)
-        if carry == carry:
-            following = _carry_if_it_vanishes(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-            if following != following:
-                following = _carry_if_it_explodes(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-            if following != following:
-                following = _carry_if_zeros_end_it(loaded_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-    return following
 
 
 def is_interpreted() -> bool:

@@ -11,7 +11,7 @@ import torch
 from rightness import ratios
 
 FORMS: dict[str, dict[str, Any]] = {
-    "rows": {"form": "rows", "BLOCK": 32, "num_warps": 1, "num_stages": 2},
+    "rows": {"form": "rows", "BLOCK": 32, "num_warps": 1},
     "short": {"form": "short", "ROWS": 2, "num_warps": 1},
     "strips": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1},
     "strips ahead": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 3},
