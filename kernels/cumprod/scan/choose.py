@@ -37,7 +37,7 @@ def _lines_suits(call: Call) -> bool:
     """Sequences that are short, or so many that a thread for each keeps memory at work."""
     lines = call.outer * call.inner
     if call.inner == 1:
-        return call.axis < 16
+        return call.axis < 8
     if call.axis <= 32:
         return True
     if _is_wide(call):
@@ -48,6 +48,9 @@ def _lines_suits(call: Call) -> bool:
 def _lines_settings(call: Call) -> Settings:
     """A sequence a thread, where there are too few to have several each.
 
+    Neighbours that are longer than a sector of 32 bytes share cache lines, which a program of four warps would lose
+    before it is through with them: programs of theirs have one.
+
     At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn. A thread
     then has so many elements ahead that it has no room for those of further sequences.
     """
@@ -55,7 +58,8 @@ def _lines_settings(call: Call) -> Settings:
     if call.axis > 16 and call.outer * call.inner < 4096 * call.processors:
         return {"VECTOR": max(1, 4 // size), "AHEAD": 16, "num_warps": 4}
     if call.axis <= 16:
-        return {"VECTOR": max(1, 128 // (call.axis * size)), "AHEAD": 16, "num_warps": 4}
+        num_warps = 1 if call.inner == 1 and call.axis * size >= 32 else 4
+        return {"VECTOR": max(1, 128 // (call.axis * size)), "AHEAD": 16, "num_warps": num_warps}
     ahead = min(max(8, triton.next_power_of_2(triton.cdiv(256, call.inner * size))), 128 // max(4, size))
     return {"VECTOR": max(1, 128 // (ahead * size)), "AHEAD": ahead, "num_warps": 4}
 

@@ -96,7 +96,7 @@ def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
     is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
     offsets = tl.arange(0, PIECE)
     places = offsets.to(tl.int64) * inner
-    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
+    x = tl.load(x_ptr + places, mask=offsets < left, other=1.0).to(tl.float64)
     signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
     y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
     first = _first_unsafe(x, y, carry, is_double)

@@ -1,4 +1,7 @@
-"""Many long sequences, each side by side in memory: one program a sequence, tile by tile, loading ahead to registers."""
+"""Many long sequences, each side by side in memory: one program a sequence, tile by tile.
+
+The next tile is on its way to registers while a tile is scanned.
+"""
 
 import triton
 import triton.language as tl
@@ -83,17 +86,13 @@ def _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl
 
 
 @triton.jit
-def _scan_edge(x_ptr, y_ptr, left, carry, ACCUMULATOR: tl.constexpr):
-    """Scan a few elements that fill no vector. Takes and returns an exact carry."""
-    if ACCUMULATOR.is_floating():
-        carry = scan_carefully(x_ptr, y_ptr, left, 1, carry, 16)
-    else:
-        offsets = tl.arange(0, 16)
-        x = loaded_tile(x_ptr, left, 1, 16).to(ACCUMULATOR)
-        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
-        tl.store(y_ptr + offsets, y, mask=offsets < left)
-        carry = last_element(y, 16)
-    return carry
+def _scan_few(x_ptr, y_ptr, left, carry, WIDTH: tl.constexpr):
+    """Scan up to WIDTH integers that fill no vector. Takes and returns the carry."""
+    offsets = tl.arange(0, WIDTH)
+    x = loaded_tile(x_ptr, left, 1, WIDTH).to(carry.dtype)
+    y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+    tl.store(y_ptr + offsets, y, mask=offsets < left)
+    return last_element(y, WIDTH)
 
 
 @triton.jit
@@ -116,7 +115,7 @@ def _rows_kernel(
     so that everything between moves in vectors. Counting in vectors proves to the compiler that no mask cuts one.
     """
     row = begin + tl.program_id(0).to(tl.int64)
-    exact = tl.full((), 1, tl.float64 if ACCUMULATOR.is_floating() else tl.int64)
+    m, e, carry = tl.full((), 1, ACCUMULATOR), tl.full((), 0, tl.float32), tl.full((), 1, tl.int64)
     if WHOLE:
         first = row * vectors * VECTOR
     else:
@@ -124,19 +123,23 @@ def _rows_kernel(
         first = (origin + VECTOR - 1) // VECTOR * VECTOR
         before = tl.minimum(first - origin, n).to(tl.int32)
         vectors = (n - before) // VECTOR
-        exact = _scan_edge(x_ptr + origin, y_ptr + origin, before, exact, ACCUMULATOR)
+        if ACCUMULATOR.is_floating():
+            m, e = _scan_unusual(x_ptr + origin, y_ptr + origin, before, m, e, 16, 1)
+        else:
+            carry = _scan_few(x_ptr + origin, y_ptr + origin, before, carry, 16)
     x_ptr += first
     y_ptr += first
     if ACCUMULATOR.is_floating():
-        m, e = parted_carry(exact, ACCUMULATOR)
         m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, WIDTH)
-        exact = exact_carry(m, e)
     else:
-        exact = _scan_integers(x_ptr, y_ptr, vectors, exact, VECTOR, BLOCK, WIDTH)
+        carry = _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR, BLOCK, WIDTH)
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
-        _scan_edge(x_ptr + place, y_ptr + place, after, exact, ACCUMULATOR)
+        if ACCUMULATOR.is_floating():
+            _scan_unusual(x_ptr + place, y_ptr + place, after, m, e, 16, 1)
+        else:
+            _scan_few(x_ptr + place, y_ptr + place, after, carry, 16)
 
 
 def rows_form(task: Task, *, BLOCK: int, num_warps: int, registers: int) -> Work:

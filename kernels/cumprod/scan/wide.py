@@ -1,7 +1,7 @@
 """Products whose exponents are numbers of their own, so that no order of multiplication can leave their range.
 
-A tree multiplies segments on their own, which can leave float32 or float64 where no product of the sequence does. Here a
-thread multiplies the few elements that it holds side by side, a group, as they are; the products of groups go on as
+A tree multiplies segments on their own, which can leave float32 or float64 where no product of the sequence does. Here
+a thread multiplies the few elements that it holds side by side, a group, as they are; the products of groups go on as
 mantissa and exponent. The exponent of a product of zeros is far below all others.
 """
 
@@ -38,7 +38,7 @@ def parted(x):
 
 @triton.jit
 def parted_carry(carry, dtype: tl.constexpr):
-    """Mantissa, in a type, and exponent of an exact carry, whatever it is: 0 and infinite ones are those of exponents."""
+    """Mantissa, in a type, and exponent of an exact carry: of 0 and infinity the exponent is infinite."""
     size = tl.abs(carry)
     is_small = (size < 2.0**-1022) & (size > 0)
     m, e = parted(tl.where(is_small, carry * 2.0**60, carry))
