@@ -95,6 +95,8 @@ class BenchOptions(FrozenStruct, frozen=True):
     """Who is stopped early; None: nobody."""
     in_turn: bool = False
     """Contenders go forwards in one round and backwards in the next, not shuffled."""
+    peers: bool = True
+    """Whether the problem's peers are timed beside its cases."""
     renewed: bool = False
     """Whether each round has inputs that no call had before, and each call is made twice."""
     host_calls: int | None = None
@@ -120,7 +122,7 @@ class BenchWatcher(Protocol):
 
 
 def new_bench(project: Project, cases: list[Case], options: BenchOptions, arguments: list[str]) -> Bench:
-    """A bench as it is planned: a row for each workload, with the copy, its cases and the problem's peers.
+    """A bench as it is planned: a row for each workload, with the copy, its cases and, if asked for, peers.
 
     Raises:
         BadArgument: a gradient is wanted of a problem that does not say what is right, or of integers.
@@ -185,7 +187,8 @@ def _row(project: Project, options: BenchOptions, cases: list[Case]) -> BenchRow
     ]
     if options.gradient is not None:
         entries = [entry for entry in entries if entry.role != "roof"]
-    peers = [Entry(name=path.stem, role="peer") for path in peer_files(project.root, problem)]
+    files = peer_files(project.root, problem) if options.peers else []
+    peers = [Entry(name=path.stem, role="peer") for path in files]
     return BenchRow(
         problem=problem,
         workload=project.problems[problem].workloads[workload],

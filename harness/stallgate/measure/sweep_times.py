@@ -114,6 +114,7 @@ class SweepTimer:
             grace_s=self._request.grace_s,
             elimination=elimination,
             host_calls=_HOST_CALLS,
+            peers=False,
         )
 
     def _time_share(self, device: Device, share: list[Trial], options: BenchOptions, watcher: BenchWatcher) -> None:
@@ -125,11 +126,9 @@ class SweepTimer:
     def _bench(
         self, device: Device, cases: list[Case], options: BenchOptions, folder: Path, timer: FinishedTimer
     ) -> None:
-        """One bench without peers, in a folder of its own below the sweep's."""
+        """One bench, in a folder of its own below the sweep's."""
         project = swept_project(self._project, self._book.sweep)
-        bench = new_bench(project, cases, options, [])
-        rows = [replace(row, entries=[each for each in row.entries if each.role != "peer"]) for row in bench.rows]
-        bench = replace(bench, rows=rows, row_budget_s=_FINAL_BUDGET_S)
+        bench = replace(new_bench(project, cases, options, []), row_budget_s=_FINAL_BUDGET_S)
         found = self._site.take_times(project, bench, options, device, folder, timer)
         if found.environment is not None:
             self._book.describe(found.environment)

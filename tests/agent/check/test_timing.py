@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -28,9 +29,16 @@ TIMES = {"copy_roof": 2850.0, "naive_serial": 21400.0, "blocked_scan": 2850.0, "
 
 
 class Replayed(AnswerTimer):
-    """Its benches are made up, its profile is the recording."""
+    """Its benches are planned, and then made up; its profile is the recording."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.contenders: list[set[str]] = []
+        """Names of each bench's contenders."""
 
     def _timed(self, name: str, variants: list[str], rounds: int) -> Bench:
+        (row,) = self._planned(variants, self._bench_options(rounds)).rows
+        self.contenders.append({entry.name for entry in row.entries})
         load = self._project.problems["cumprod"].workloads["square"]
         entries = [entry(variant, rounds) for variant in ["copy_roof", *variants]]
         return Bench(
@@ -83,7 +91,10 @@ def timed(answer: str, against: str, stage: str | None, tmp_path: Path) -> Timed
     options = TimingOptions("python", GPU, stage, ["square"], 11, 3, 60.0, [])
     limits = default_limits(on_gpu=True)
     with isolation(limits, []) as isolated:
-        return Replayed(adopted, options, isolated, limits, tmp_path, _Quiet()).measure()
+        timer = Replayed(adopted, options, isolated, limits, tmp_path, _Quiet())
+        found = timer.measure()
+    assert timer.contenders == [{"copy", "copy_roof", against}, {"copy", "copy_roof", against, answer}]
+    return found
 
 
 def test_a_problem_without_a_stage_has_answers_that_are_better(tmp_path: Path) -> None:

@@ -111,19 +111,26 @@ class AnswerTimer:
     # --- times --------------------------------------------------------------------------------------------------------
 
     def _timed(self, name: str, variants: list[str], rounds: int) -> Bench:
-        options = BenchOptions(
+        options = self._bench_options(rounds)
+        planned = self._planned(variants, options)
+        folder = self._folder / name
+        folder.mkdir()
+        return Bencher(self._project, planned, options, self._options.device, self._watcher).measure(folder)
+
+    def _bench_options(self, rounds: int) -> BenchOptions:
+        """Peers say nothing of an answer, and some take long to compile."""
+        return BenchOptions(
             python=self._options.python,
             rounds=rounds,
             timeout_s=self._options.timeout_s,
             in_turn=True,
+            peers=False,
             renewed=True,
             within=self._isolation.within,
         )
-        cases = self._cases(variants)
-        folder = self._folder / name
-        folder.mkdir()
-        planned = new_bench(self._project, cases, options, self._options.arguments)
-        return Bencher(self._project, planned, options, self._options.device, self._watcher).measure(folder)
+
+    def _planned(self, variants: list[str], options: BenchOptions) -> Bench:
+        return new_bench(self._project, self._cases(variants), options, self._options.arguments)
 
     def _cases(self, variants: list[str]) -> list[Case]:
         """The default configurations of the roofs and of some variants, the roofs first."""
