@@ -7,33 +7,9 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import last_element, limited, loaded_tile, scan_carefully
+from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
-from .wide import exact_carry, parted_carry, scanned, signs_after
-
-
-@triton.jit
-def _scan_unusual(x_ptr, y_ptr, left, m, e, PIECE: tl.constexpr, GROUP: tl.constexpr):
-    """Scan `left` elements from memory in pieces that may hold zeros, or one by one. Takes and returns the carry.
-
-    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
-    """
-    tl.debug_barrier()  # what was stored there before is in memory
-    offsets = tl.arange(0, PIECE)
-    for done in range(0, left, PIECE):
-        x = loaded_tile(x_ptr + done, left - done, 1, PIECE).to(m.dtype)
-        if tl.abs(e) == float("inf"):
-            x = signs_after(x, e)
-        y, m_after, e_after, is_right = scanned(x[None, :], m[None], e[None], GROUP, True)
-        if tl.min(is_right.to(tl.int32), 0) == 1:
-            products = tl.reshape(y, [PIECE]).to(y_ptr.dtype.element_ty)
-            tl.store(y_ptr + done + offsets, products, mask=offsets < left - done)
-            m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
-        else:
-            here = tl.minimum(left - done, PIECE)
-            carry = scan_carefully(x_ptr + done, y_ptr + done, here, 1, exact_carry(m, e), min(PIECE, 128))
-            m, e = parted_carry(carry, m.dtype)
-    return m, e
+from .wide import scan_again, scanned, signs_after
 
 
 @triton.jit
@@ -64,7 +40,7 @@ def _scan_floats(
         if tl.min(is_right.to(tl.int32), 0) == 1:
             m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
         else:
-            m, e = _scan_unusual(x_ptr + skip, y_ptr + skip, left, m, e, WIDTH, GROUP)
+            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, GROUP)
     return m, e
 
 
@@ -124,7 +100,7 @@ def _rows_kernel(
         before = tl.minimum(first - origin, n).to(tl.int32)
         vectors = (n - before) // VECTOR
         if ACCUMULATOR.is_floating():
-            m, e = _scan_unusual(x_ptr + origin, y_ptr + origin, before, m, e, 16, 1)
+            m, e = scan_again(x_ptr + origin, y_ptr + origin, before, 1, m, e, 16, 1)
         else:
             carry = _scan_few(x_ptr + origin, y_ptr + origin, before, carry, 16)
     x_ptr += first
@@ -137,7 +113,7 @@ def _rows_kernel(
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
         if ACCUMULATOR.is_floating():
-            _scan_unusual(x_ptr + place, y_ptr + place, after, m, e, 16, 1)
+            scan_again(x_ptr + place, y_ptr + place, after, 1, m, e, 16, 1)
         else:
             _scan_few(x_ptr + place, y_ptr + place, after, carry, 16)
 

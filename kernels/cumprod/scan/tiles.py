@@ -9,8 +9,9 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, limited, next_carry, picked, scan_carefully, sign_of
+from .ranges import is_interpreted, last_element, limited, next_carry, picked, sign_of
 from .shapes import accumulator
+from .wide import scan_from
 
 
 @triton.jit
@@ -74,13 +75,24 @@ def _scan_line(x, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _mend_columns(x_ptr, y_ptr, left, inner, exact, after, right, COLUMNS: tl.constexpr, PIECE: tl.constexpr):
+def _mend_columns(
+    x_ptr,
+    y_ptr,
+    left,
+    inner,
+    exact,
+    after,
+    right,
+    COLUMNS: tl.constexpr,
+    PIECE: tl.constexpr,
+    dtype: tl.constexpr,
+):
     """Do the columns of a tile again that are not right, from their exact carries. Returns the exact carries after."""
     column = tl.arange(0, COLUMNS)
     for c in range(COLUMNS):
         if tl.sum(tl.where(column == c, right.to(tl.int32), 0), 0) == 0:
             carry = picked(exact, column == c, 0)
-            last = scan_carefully(x_ptr + c, y_ptr + c, left, inner, carry, PIECE)
+            last = scan_from(x_ptr + c, y_ptr + c, left, inner, carry, PIECE, min(4, PIECE), dtype)
             after = tl.where(column == c, last, after)
     return after
 
@@ -307,7 +319,9 @@ def _tiles_kernel(
             tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
             right = right & (are_lost == 0)
             if tl.min(right.to(tl.int32)) == 0:
-                after = _mend_columns(x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE)
+                after = _mend_columns(
+                    x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR
+                )
                 if not all_right:
                     tell(words, here, kept(after, ACCUMULATOR), tells, 2)
         else:
@@ -346,7 +360,7 @@ def tiles_form(
     of_products = accumulator(y.dtype)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
-    shape = (of_products, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(1024, rows))
+    shape = (of_products, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(512, rows))
     constants = (*shape, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
     programs = carriers + tiles * sequences
     return Work(

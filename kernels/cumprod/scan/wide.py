@@ -8,7 +8,7 @@ mantissa and exponent. The exponent of a product of zeros is far below all other
 import triton
 import triton.language as tl
 
-from .ranges import picked, sign_of, zero_like
+from .ranges import loaded_tile, picked, scan_carefully, sign_of, zero_like
 
 DEAD = tl.constexpr(-(2.0**20))
 """The exponent of 0. Sums of some of them stay exact in float32, and far below those of what is not 0."""
@@ -141,3 +141,39 @@ def signs_after(x, carry_e):
     """What follows a carry of 0 or infinity: the signs of elements, NaN for those that make NaN of it."""
     with_carry = x * tl.where(carry_e > 0, float("inf"), 0.0).to(x.dtype)
     return tl.where(with_carry == with_carry, sign_of(x), float("nan")).to(x.dtype)
+
+
+@triton.jit
+def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.constexpr):
+    """Scan `left` elements, `inner` apart, from memory: in pieces that may hold zeros, else one by one.
+
+    Takes and returns the parts of the carry.
+    """
+    tl.debug_barrier()  # what was stored there before is in memory
+    offsets = tl.arange(0, PIECE)
+    for done in range(0, left, PIECE):
+        skip = tl.cast(done, tl.int64) * inner
+        x = loaded_tile(x_ptr + skip, left - done, inner, PIECE).to(m.dtype)
+        if tl.abs(e) == float("inf"):
+            x = signs_after(x, e)
+        y, m_after, e_after, is_right = scanned(x[None, :], m[None], e[None], GROUP, True)
+        if tl.min(is_right.to(tl.int32), 0) == 1:
+            products = tl.reshape(y, [PIECE]).to(y_ptr.dtype.element_ty)
+            tl.store(y_ptr + skip + offsets.to(tl.int64) * inner, products, mask=offsets < left - done)
+            m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
+        else:
+            here = tl.minimum(left - done, PIECE)
+            carry = scan_carefully(x_ptr + skip, y_ptr + skip, here, inner, exact_carry(m, e), min(PIECE, 128))
+            m, e = parted_carry(carry, m.dtype)
+    return m, e
+
+
+@triton.jit(noinline=True)
+def scan_from(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr, GROUP: tl.constexpr, dtype: tl.constexpr):
+    """The same from an exact carry; products are of a type. Returns the exact carry after them.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    m, e = parted_carry(carry, dtype)
+    m, e = scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE, GROUP)
+    return exact_carry(m, e)
