@@ -127,7 +127,9 @@ def scanned(x, carry_m, carry_e, GROUP: tl.constexpr, ZEROS: tl.constexpr):
     m_end, e_end = joined(carry_m, carry_e, m_end, tl.sum(tl.where(at_end, e_to, 0.0), 1))
     e_end = tl.where(e_end < DEAD / 2, float("-inf"), e_end)
     reach = tl.where(is_dead | (e_before == float("inf")), 0.0, e_before)
-    stays = tl.max(tl.abs(reach), 1) <= 960
+    # So far from float64's limits that the products within a group, up to 2**200 or 2**60 either way, stay there too.
+    inside: tl.constexpr = 820 if x.dtype == tl.float64 else 960
+    stays = tl.max(tl.abs(reach), 1) <= inside
     is_right = tl.min(is_fair.to(tl.int32), 1) == 1
     if tl.min(stays.to(tl.int32), 0) == 0:
         leaves = _left_for_good(reach, e_end, x.dtype)

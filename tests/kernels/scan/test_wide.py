@@ -125,3 +125,16 @@ def test_rows_come_back_from_where_they_are_not_gone(scan: ModuleType, settings:
         got = scan.products(x, 1, **settings)
         want = torch.cumprod(x.double(), 1).float()
         torch.testing.assert_close(got, want, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("form", ["rows", "tiles"])
+@pytest.mark.parametrize("peak", [64, 150, 199])
+@pytest.mark.parametrize("level", [-959, -830, 830, 959])
+def test_what_leaves_float64_within_a_group_stays_away(scan: ModuleType, form: str, level: int, peak: int) -> None:
+    """Neighbours that lead out of float64 and back: a serial product is 0 or infinite from there on."""
+    x = torch.ones(2, 64, dtype=torch.float64)
+    direction = 1 if level > 0 else -1
+    x[:, 2:8] = 2.0 ** (level / 6)
+    x[:, 24], x[:, 25] = 2.0 ** (direction * peak), 2.0 ** (-direction * peak)
+    others = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64} if form == "tiles" else {}
+    assert_right(scan.products(x, 1, form=form, BLOCK=16, num_warps=1, **others), x, level)
