@@ -75,6 +75,18 @@ def _factors(m, e):
 
 
 @triton.jit
+def _quotient(a, b):
+    """a / b of mantissas, exact where their type holds that: float32's own division is off by up to two places."""
+    if a.dtype == tl.float64:
+        quotient = a / b
+    else:
+        inverse = 1.0 / b
+        quotient = a * inverse
+        quotient = tl.fma(tl.fma(-quotient, b, a), inverse, quotient)
+    return quotient
+
+
+@triton.jit
 def _total_of(p, x, ZEROS: tl.constexpr):
     """Mantissa and exponent of each group's product, and whether every product on the way there is far from a limit."""
     GROUP: tl.constexpr = p.shape[2]
@@ -116,7 +128,7 @@ def scanned(x, carry_m, carry_e, GROUP: tl.constexpr, ZEROS: tl.constexpr):
     m, e, is_fair = _total_of(p, x, ZEROS)
     m_to, e_to = tl.associative_scan((m, e), 1, joined)
     # The product before a group: that with it, over its own.
-    m_before, e_before = joined(carry_m[:, None], carry_e[:, None], m_to / m, e_to - e)
+    m_before, e_before = joined(carry_m[:, None], carry_e[:, None], _quotient(m_to, m), e_to - e)
     is_dead = e_before < DEAD / 2
     near, far = _factors(m_before, e_before)
     y = (p * near[:, :, None]) * far[:, :, None]

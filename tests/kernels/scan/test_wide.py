@@ -138,3 +138,19 @@ def test_what_leaves_float64_within_a_group_stays_away(scan: ModuleType, form: s
     x[:, 24], x[:, 25] = 2.0 ** (direction * peak), 2.0 ** (-direction * peak)
     others = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64} if form == "tiles" else {}
     assert_right(scan.products(x, 1, form=form, BLOCK=16, num_warps=1, **others), x, level)
+
+
+@pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE], ids=["small", "large", "whole"])
+def test_whole_numbers_are_exact(scan: ModuleType, settings: dict[str, Any]) -> None:
+    """As torch's are, as long as float32 holds those of the next few as well: a level before a group is a quotient."""
+    rng = random.Random(3)
+    x = torch.ones(8, 500)
+    for row in x:
+        row[0] = rng.randrange(1, 2**24)
+        for place in rng.sample(range(1, 500), 8):
+            row[place] = rng.choice([2, 3, 5, 7])
+    x[4:, 0] = 1
+    got, want = scan.products(x, 1, **settings), torch.cumprod(x.double(), 1)
+    assert torch.equal(got[:, 0], x[:, 0])
+    is_whole = want.roll(-3, 1)[:, :-3] < 2**24
+    assert torch.equal(got[:, :-3][is_whole].double(), want[:, :-3][is_whole])
