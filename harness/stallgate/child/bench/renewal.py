@@ -20,9 +20,11 @@ class Renewal:
         self._pool = pool
         self._seeds = random.SystemRandom()  # code that is timed cannot know what comes
         self._each_s = 0.0
+        self.keeps_form = True
+        """Whether inputs of another seed fit where those of a graph are; a size or a number may depend on the seed."""
         if is_on:
             begun = time.monotonic()
-            self._renew([0])
+            self.keeps_form = self._renew([0])
             self._each_s = time.monotonic() - begun
 
     def affordable(self, most: int, least: int, each: int = 1) -> int:
@@ -42,6 +44,7 @@ class Renewal:
         if self.is_on:
             self._renew(places)
 
-    def _renew(self, places: Iterable[int]) -> None:
-        for place in places:
-            self._pool.renew(place, self._seeds.randrange(1, 2**31))
+    def _renew(self, places: Iterable[int]) -> bool:
+        """Whether all of them kept their form."""
+        kept = [self._pool.renew(place, self._seeds.randrange(1, 2**31)) for place in places]
+        return all(kept)

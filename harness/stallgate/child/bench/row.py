@@ -16,9 +16,10 @@ from stallgate.child.bench.clock import Clock, TimedCall
 from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
 from stallgate.child.bench.elimination import Elimination
 from stallgate.child.bench.order import ContenderOrder
-from stallgate.child.bench.pool import Pool
+from stallgate.child.bench.pool import Pool, tensors_of
 from stallgate.child.bench.renewal import Renewal
 from stallgate.child.channel import ParentChannel, first_line, printable
+from stallgate.child.correctness import shares_memory
 from stallgate.child.device import ComputeDevice
 from stallgate.child.load import ProjectModules
 from stallgate.child.referee_client import Skip, Wrong
@@ -210,6 +211,10 @@ class TimedRow:
 
     def _arm(self, entrants: list[Entrant]) -> None:
         """Captures a graph of each entrant. One that cannot be captured is timed call by call, with a note."""
+        if not self._renewal.keeps_form:
+            for entrant in entrants:
+                entrant.note = "single calls: the form of its inputs depends on the seed"
+            return
         least, most = GRAPH_CALLS
         count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
         if self._plan.get("elimination"):
@@ -218,6 +223,7 @@ class TimedRow:
         if count < 2:
             return
         self._pool.grow(count)
+        self._pool.is_fixed = True
         for entrant in entrants:
             self._step(entrant.spec, "graph")
             if not entrant.contender.is_repeatable:
@@ -244,8 +250,9 @@ class TimedRow:
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
         """A graph whose replay repeats the work. Its output is compared: work on another stream is not captured."""
         replay = self._clock.graph([contender.ready(place) for place in range(count)])
-        for output in replay():
-            if isinstance(output, torch.Tensor):
+        inputs = tensors_of(self._pool.inputs)  # a gradient may be one that was given
+        for output in tensors_of(replay()):
+            if not any(shares_memory(output, each) for each in inputs):
                 output.zero_()
         contender.compare(replay()[-1], count - 1)
         return replay
@@ -271,13 +278,25 @@ class TimedRow:
                 self._eliminate(elimination, number, entrants)
                 due = [entrant for entrant in entrants if entrant.is_due(number, rounds)]
                 self._order(due, number, shuffled)
-                self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
+                self._renew(due, number, entrants)
                 for entrant in due:
                     step = f"round {number + 1} of {rounds}"
                     if not self._attempt(entrant.spec, step, partial(self._sample, entrant, number)):
                         entrants.remove(entrant)
         for entrant in entrants:
             self._conclude(entrant)
+
+    def _renew(self, due: list[Entrant], number: int, entrants: list[Entrant]) -> None:
+        """Renews the inputs of a round. If that fails, it is nobody's fault, and nobody has a time."""
+        try:
+            self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
+        except (Exception, SystemExit) as error:  # a reference's code can raise anything
+            for entrant in entrants:
+                self._fail(entrant.spec, error)
+            if not self._device.usable():
+                raise DeviceLost from error
+            entrants.clear()
+            due.clear()
 
     def _order(self, due: list[Entrant], number: int, shuffled: random.Random) -> None:
         """Shuffles those who are due; in turn, they go forwards in one round and backwards in the next."""
