@@ -98,6 +98,7 @@ BODIES = {
     "wrong": "return x.cumprod(1) * 1.001",
     "raising": "raise ValueError('no such thing')",
     "later": "return x.cumprod(1) * (1 if self.calls < 20 else 2)",
+    "between": "return x.cumprod(1) * (2 if 55 < self.calls < 75 else 1)",
     "peer": "return x\nimport no_such_library",
     "way_back_is_wrong": "return x.cumprod(1) + 0.5 * (x - x.detach())",
     "no_way_back": "return x.detach().cumprod(1)",
@@ -299,6 +300,11 @@ def test_whoever_keeps_results_does_the_work_of_every_round(times: Any, keeper: 
 @pytest.mark.parametrize("keeper", ["x.data_ptr()", "id(x)"], indirect=True)
 def test_whoever_keeps_results_by_the_place_of_its_input_is_wrong(times: Any, keeper: str) -> None:
     assert times(HostClock(500), keeper, renewed=True)[keeper]["outcome"] == "wrong_result"
+
+
+def test_whoever_is_right_in_its_first_and_last_rounds_only_is_found(times: Any) -> None:
+    found = times(MadeUpClock(500), "right", "between", renewed=True)
+    assert (found["right"]["outcome"], found["between"]["outcome"]) == ("timed", "wrong_result")
 
 
 def test_a_graph_has_new_inputs_in_every_round(times: Any) -> None:

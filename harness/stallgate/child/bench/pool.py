@@ -119,6 +119,11 @@ class Pool:
         self._first = self._right = None
 
     @property
+    def is_of_one_form(self) -> bool:
+        """Whether the values of each place could stand in every other."""
+        return all(_is_same_form(self._own[0], each) for each in self._own)
+
+    @property
     def bytes_each(self) -> int:
         """Bytes of one call's inputs; at least 1."""
         return max(1, int(sum(tensor.nbytes for tensor in tensors_of(self.inputs[0]))))

@@ -12,6 +12,10 @@ _BUDGET_S = 20.0
 """Seconds of a row that making inputs may take: a file of the project may make them on the host."""
 
 
+_COMPARED = 3
+"""Rounds of a contender whose outputs are compared, beside its last: it cannot know which."""
+
+
 class Renewal:
     """New values in the memory of a pool's inputs, before each round; nothing, where that is not asked for."""
 
@@ -24,7 +28,7 @@ class Renewal:
         """Whether inputs of another seed fit where those of a graph are; a size or a number may depend on the seed."""
         if is_on:
             begun = time.monotonic()
-            self.keeps_form = self._renew([0])
+            self.keeps_form = self._renew([0]) and pool.is_of_one_form
             self._each_s = time.monotonic() - begun
 
     def affordable(self, most: int, least: int, each: int = 1) -> int:
@@ -38,6 +42,11 @@ class Renewal:
         if not self.is_on:
             return most
         return min(most, max(least, int(_BUDGET_S / max(self._each_s * each, 1e-6))))
+
+    def compared(self, rounds: int) -> set[int]:
+        """Which of a contender's rounds have their outputs compared: the last, and some at random."""
+        others = self._seeds.sample(range(rounds - 1), min(_COMPARED, rounds - 1)) if self.is_on else []
+        return {rounds - 1, *others}
 
     def before(self, places: Iterable[int]) -> None:
         """Renews the inputs that a round uses."""

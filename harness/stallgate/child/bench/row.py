@@ -66,6 +66,8 @@ class Entrant:
         self.replay: Callable[[], list[object]] | None = None
         self.calls = 1
         self.rounds = 0
+        self.compared: set[int] = set()
+        """The rounds of its own whose outputs are compared."""
         self.settings = TorchSettings()
         """Those of torch that it was checked with: its own calls find them again."""
         self.samples_us: list[float] = []
@@ -270,6 +272,8 @@ class TimedRow:
         if elimination.is_on:
             for entrant in entrants:
                 entrant.rounds = rounds
+        for entrant in entrants:
+            entrant.compared = self._renewal.compared(entrant.rounds)
         shuffled = random.Random(0)
         with _no_collection():
             for number in range(rounds):
@@ -313,12 +317,12 @@ class TimedRow:
             self._conclude(entrant, outcome="stopped", reason=reason)
 
     def _sample(self, entrant: Entrant, number: int) -> bool:
-        """Takes a time; the output of the last is compared."""
+        """Takes a time; the output of the last is compared, and of some others where inputs are renewed."""
         entrant.settings.restore()
         place = self._places(entrant, number)[-1]
         took_us, output = self._timed(entrant, place)
         entrant.samples_us.append(took_us)
-        if len(entrant.samples_us) == entrant.rounds:
+        if len(entrant.samples_us) - 1 in entrant.compared:
             entrant.contender.compare(output, place)
         if self._renewal.is_on:
             entrant.repeated_us.append(self._timed(entrant, place)[0])
