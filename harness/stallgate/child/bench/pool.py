@@ -69,7 +69,6 @@ class Pool:
         """
         made = self.fresh(seed)
         start = len(made) - self.reference.cotangents_of(self.row) if self.row.get("direction") == "backward" else 0
-        made[:start] = self._own[place][:start]
         is_same = _is_same_form(self._own[place], made)
         if is_same:
             self._restore(place)
