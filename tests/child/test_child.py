@@ -43,7 +43,7 @@ class ModelNew(nn.Module):
     def __init__(self, dim, **configuration):
         super().__init__()
         self.dim, self.configuration, self.calls = dim, configuration, 0
-    def forward(self, x):
+    def forward(self, x, *_):
         self.calls += 1
         {body}
 """

@@ -22,7 +22,7 @@ from triton.runtime.interpreter import InterpretedFunction
 from stallgate.child import roofs
 from stallgate.child.bench.clock import GpuClock
 from stallgate.child.bench.order import ContenderOrder
-from stallgate.child.bench.pool import Pool
+from stallgate.child.bench.pool import Pool, tensors_of
 from stallgate.child.bench.renewal import Renewal
 from stallgate.child.bench.row import GRAPH_BELOW_US, GRAPH_CALLS, LEAST_ROUNDS, DeviceLost, TimedRow
 from stallgate.child.bench.work import measure
@@ -73,7 +73,8 @@ class MadeUpClock:
         def replay() -> list[Any]:
             if self.kind == "whole":
                 for output, call in zip(outputs, calls, strict=True):
-                    output.copy_(call())
+                    for old, new in zip(tensors_of([output]), tensors_of([call()]), strict=True):
+                        old.copy_(new)
             return outputs
 
         return replay
@@ -97,6 +98,7 @@ BODIES = {
     "wrong": "return x.cumprod(1) * 1.001",
     "raising": "raise ValueError('no such thing')",
     "later": "return x.cumprod(1) * (1 if self.calls < 20 else 2)",
+    "between": "return x.cumprod(1) * (2 if 55 < self.calls < 75 else 1)",
     "peer": "return x\nimport no_such_library",
     "way_back_is_wrong": "return x.cumprod(1) + 0.5 * (x - x.detach())",
     "no_way_back": "return x.detach().cumprod(1)",
@@ -132,10 +134,11 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Call
         usable: bool = True,
         gradient: str | None = None,
         zeros: int = 0,
+        truth_text: str = REFERENCE,
         **changes: Any,
     ) -> Any:
         reference = tmp_path / "reference.py"
-        reference.write_text(REFERENCE)
+        reference.write_text(truth_text)
         truth = tmp_path / "gradient.py"
         truth.write_text(GRADIENT)
         contenders = [{**case_of(tmp_path, name, BODIES[name]), "label": name} for name in names]
@@ -299,6 +302,11 @@ def test_whoever_keeps_results_by_the_place_of_its_input_is_wrong(times: Any, ke
     assert times(HostClock(500), keeper, renewed=True)[keeper]["outcome"] == "wrong_result"
 
 
+def test_whoever_is_right_in_its_first_and_last_rounds_only_is_found(times: Any) -> None:
+    found = times(MadeUpClock(500), "right", "between", renewed=True)
+    assert (found["right"]["outcome"], found["between"]["outcome"]) == ("timed", "wrong_result")
+
+
 def test_a_graph_has_new_inputs_in_every_round(times: Any) -> None:
     found = times(MadeUpClock(GRAPH_BELOW_US / 2), "right", renewed=True)
     calls = GRAPH_CALLS[1]
@@ -314,18 +322,117 @@ def test_inputs_that_take_long_to_make_are_made_for_fewer_rounds(monkeypatch: py
     assert Renewal(None, is_on=False).affordable(25, 3, 64) == 25  # type: ignore[arg-type]
 
 
-def test_inputs_of_another_form_stay_as_they_are() -> None:
-    """A size that is drawn, too: a call that was prepared has the old one."""
+FORMED = """
+import numpy
+import torch
+def get_init_inputs(**_): return [1]
+def get_inputs(*, shape, device, seed, **_):
+    x = torch.rand(shape, generator=torch.Generator(device).manual_seed(seed)) + 0.5
+    return {made}
+def expected(inputs, **_): return [[((), inputs[0].detach().double().cumprod(1).to({dtype}))]]
+def tolerance(**_): return 1e-2
+"""
+
+FORMS = {
+    "expanded": "[x[:, :1].expand(shape)]",
+    "one row for all": "[x[:1].expand(shape)]",
+    "overlapping": "[x.flatten().unfold(0, 8, 4)[:5]]",
+    "transposed": "[x.t().contiguous().t()]",
+    "views of one tensor": "list(torch.cat([x, x + 1], 1).split(8, 1))",
+    "one tensor twice": "[x, x]",
+    "half": "[x.half()]",
+    "tensors in a list": "[x, [x + 1, x + 2], {'a': (x, 3)}]",
+    "an array": "[x, numpy.ones(3) * (seed + 1)]",
+    "not a number": "[x, float('nan')]",
+    "a gradient": "[x.requires_grad_()]",
+    "made for inference": "torch.inference_mode()(lambda: [x.clone()])()",
+    "a number of the seed": "[x, seed]",
+    "a size of the seed": "[x[:, : 4 + seed % 4]]",
+    "no elements": "[x[:, :0]]",
+}
+
+
+@pytest.mark.parametrize("call_us", [500, GRAPH_BELOW_US / 2])
+@pytest.mark.parametrize("made", FORMS.values(), ids=FORMS)
+def test_inputs_of_every_form_are_renewed(times: Any, monkeypatch: pytest.MonkeyPatch, made: str, call_us: int) -> None:
+    values: list[tuple[float, ...]] = []
+    sample = TimedRow._sample
+
+    def noted(row: TimedRow, entrant: Any, number: int) -> bool:
+        if entrant.spec["role"] != "copy":
+            x = row._pool.inputs[row._places(entrant, number)[-1]][0]
+            values.append(tuple(x.flatten()[:3].tolist()))
+        return sample(row, entrant, number)
+
+    monkeypatch.setattr(TimedRow, "_sample", noted)
+    text = FORMED.replace("{made}", made).replace("{dtype}", "inputs[0].dtype")
+    found = times(MadeUpClock(call_us), "right", renewed=True, truth_text=text)
+    assert (found["right"]["outcome"], found["right"]["reason"]) == TIMED
+    assert len(set(values)) == (1 if "[:, :0]" in made else 12)
+
+
+@pytest.mark.parametrize("call_us", [500, GRAPH_BELOW_US / 2])
+def test_a_backward_pass_has_new_gradients_in_every_round(times_kind: Any, call_us: float) -> None:
+    """In a graph, what its forward pass kept is that of the inputs before."""
+    workload = {"direction": "backward"}
+    inputs = ["float32[6,50]", -1]
+    found = times_kind("softmax", inputs, "softmax", workload=workload, call_us=call_us, renewed=True)
+    assert reasons(found)["softmax"] == TIMED
+    assert found["softmax"]["method"] == ("events" if call_us == 500 else "graph")
+
+
+TAMPERING = {
+    "its shape": "x.unsqueeze_(0).squeeze_(0).t_()",
+    "its memory": "x.data = x.t().contiguous().t()",
+}
+
+
+@pytest.mark.parametrize("body", TAMPERING.values(), ids=TAMPERING)
+def test_whoever_changes_the_object_of_an_input_has_it_renewed(body: str) -> None:
+    """While it is warmed up nothing is compared; the values are new all the same, and the object is as it was."""
+    pool = Pool({}, None, None, "cpu", lambda seed: [torch.full((2, 3), float(seed)), [seed > 9]])  # type: ignore[arg-type]
+    pool.grow(1)
+    x, members = pool.inputs[0]
+    exec(body, {"x": x})
+    members.append("more")
+    assert pool.renew(0, 7)
+    assert (pool.inputs[0][0] is x, x.stride(), x.tolist()) == (True, (3, 1), [[7.0] * 3] * 2)
+    assert pool.inputs[0][1] == [False]
+
+
+def test_inputs_of_another_form_take_the_place_of_those_that_no_graph_holds() -> None:
     made = [[torch.ones(3), 3], [torch.zeros(3), 3], [torch.zeros(4), 3], [torch.zeros(3), 4]]
-    pool = Pool({}, None, None, "cpu", lambda seed: made[seed])  # type: ignore[arg-type]
-    pool.inputs, pool.sums = [made[0]], [[0]]
-    kept = made[0][0]
+    pool = Pool({}, None, None, "cpu", lambda seed: made[seed % 4])  # type: ignore[arg-type]
+    pool.grow(1)
+    kept = pool.inputs[0][0]
+    assert pool.renew(0, 4)
+    assert (pool.inputs[0][0] is kept, kept.tolist()) == (True, [1, 1, 1])
+    assert pool.sums == [checksums([torch.ones(3)])]
+    pool.is_fixed = True
     for seed in (2, 3):
-        pool.renew(0, seed)
-        assert (pool.inputs[0][0] is kept, kept.tolist(), pool.sums) == (True, [1, 1, 1], [[0]])
-    pool.renew(0, 1)
-    assert (pool.inputs[0][0] is kept, kept.tolist()) == (True, [0, 0, 0])
-    assert pool.sums == [checksums([torch.zeros(3)])]
+        assert not pool.renew(0, seed)
+        assert (pool.inputs[0][0] is kept, kept.tolist()) == (True, [1, 1, 1])
+    pool.is_fixed = False
+    for seed in (2, 3):
+        assert not pool.renew(0, seed)
+        assert pool.inputs[0] is made[seed]
+        assert pool.sums == [checksums([made[seed][0]])]
+
+
+FAILING = """
+CALLS = []
+made = get_inputs
+def get_inputs(**given):
+    CALLS.append(0)
+    if len(CALLS) > 15: raise MemoryError("no room for more")
+    return made(**given)
+"""
+
+
+def test_inputs_that_cannot_be_renewed_leave_everybody_without_a_time(times: Any) -> None:
+    found = times(MadeUpClock(500), "right", "other", renewed=True, truth_text=REFERENCE + FAILING)
+    assert {(one["outcome"], one["reason"]) for one in found.values()} == {("crashed", "MemoryError: no room for more")}
+    assert len(found) == 3
 
 
 def test_a_peer_whose_library_is_not_there_is_absent(times: Any) -> None:
@@ -421,16 +528,24 @@ def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) ->
     path = tmp_path / "kind.py"
     path.write_text(KIND)
 
-    def run(reference: str, inputs: list[object], *names: str, call_us: float = 500, **changes: Any) -> Outcomes:
+    def run(
+        reference: str,
+        inputs: list[object],
+        *names: str,
+        call_us: float = 500,
+        graph: str = "whole",
+        renewed: bool = False,
+        **changes: Any,
+    ) -> Outcomes:
         load = {**plain_case(*inputs), "bytes": None, **changes.pop("workload", {})}
         contenders = [{"label": "roof", **load, "role": "roof", "ceiling": "bytes", "entry": ROOF, "tunables": {}}]
         contenders += [
             {"label": name, **load, "entry": entry_of(path, attribute=name), "tunables": {}} for name in names
         ]
         spec = reference_of(path, entry=entry_of(path, attribute=reference), specials="library", **changes)
-        plan = {"references": {"p": spec}, "run_limit_s": 20.0, "rounds": 12, "row_budget_s": 4.0}
+        plan = {"references": {"p": spec}, "run_limit_s": 20.0, "rounds": 12, "row_budget_s": 4.0, "renewed": renewed}
         row = {"name": "p/w", "problem": "p", **load, "contenders": [COPY, *contenders], "gradient": None}
-        clock = MadeUpClock(call_us)
+        clock = MadeUpClock(call_us, graph)
         TimedRow(
             plan, row, Interpreter(), clock, heard, ProjectModules(str(tmp_path), []), ContenderOrder(None)
         ).measure()  # type: ignore[arg-type]
@@ -477,6 +592,19 @@ def test_several_outputs_are_all_compared(times_kind: Any) -> None:
     assert (told["roof"], told["pair"], told["pair_of_views"]) == (TIMED, TIMED, TIMED)
     assert "expected float32[6, 50]" in told["reversed_pair"][1]
     assert told["view"] == ("wrong_result", "its output shares memory with its input")
+
+
+@pytest.mark.parametrize("kind", ["whole", "empty"])
+def test_a_graph_that_writes_none_of_several_outputs_is_not_believed(times_kind: Any, kind: str) -> None:
+    pair = times_kind("pair", ["float32[6,50]"], "pair", call_us=GRAPH_BELOW_US / 2, graph=kind)["pair"]
+    assert (pair["outcome"], pair["method"]) == ("timed", "graph" if kind == "whole" else "events")
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_graph_may_give_on_the_gradient_that_was_given(times_kind: Any, renewed: bool) -> None:
+    inputs, workload = ["float32[6,50]", "float32[6,50]"], {"direction": "backward"}
+    found = times_kind("total", inputs, "total", workload=workload, call_us=GRAPH_BELOW_US / 2, renewed=renewed)
+    assert (reasons(found)["total"], found["total"]["method"]) == (TIMED, "graph")
 
 
 def test_the_backward_pass_is_timed_alone(times_kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:

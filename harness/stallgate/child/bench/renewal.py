@@ -12,6 +12,10 @@ _BUDGET_S = 20.0
 """Seconds of a row that making inputs may take: a file of the project may make them on the host."""
 
 
+_COMPARED = 3
+"""Rounds of a contender whose outputs are compared, beside its last: it cannot know which."""
+
+
 class Renewal:
     """New values in the memory of a pool's inputs, before each round; nothing, where that is not asked for."""
 
@@ -20,9 +24,11 @@ class Renewal:
         self._pool = pool
         self._seeds = random.SystemRandom()  # code that is timed cannot know what comes
         self._each_s = 0.0
+        self.keeps_form = True
+        """Whether inputs of another seed fit where those of a graph are; a size or a number may depend on the seed."""
         if is_on:
             begun = time.monotonic()
-            self._renew([0])
+            self.keeps_form = self._renew([0]) and pool.is_of_one_form
             self._each_s = time.monotonic() - begun
 
     def affordable(self, most: int, least: int, each: int = 1) -> int:
@@ -37,11 +43,17 @@ class Renewal:
             return most
         return min(most, max(least, int(_BUDGET_S / max(self._each_s * each, 1e-6))))
 
+    def compared(self, rounds: int) -> set[int]:
+        """Which of a contender's rounds have their outputs compared: the last, and some at random."""
+        others = self._seeds.sample(range(rounds - 1), min(_COMPARED, rounds - 1)) if self.is_on else []
+        return {rounds - 1, *others}
+
     def before(self, places: Iterable[int]) -> None:
         """Renews the inputs that a round uses."""
         if self.is_on:
             self._renew(places)
 
-    def _renew(self, places: Iterable[int]) -> None:
-        for place in places:
-            self._pool.renew(place, self._seeds.randrange(1, 2**31))
+    def _renew(self, places: Iterable[int]) -> bool:
+        """Whether all of them kept their form."""
+        kept = [self._pool.renew(place, self._seeds.randrange(1, 2**31)) for place in places]
+        return all(kept)

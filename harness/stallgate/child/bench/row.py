@@ -16,9 +16,10 @@ from stallgate.child.bench.clock import Clock, TimedCall
 from stallgate.child.bench.contenders import Contender, Copy, GradientContender, Implementation
 from stallgate.child.bench.elimination import Elimination
 from stallgate.child.bench.order import ContenderOrder
-from stallgate.child.bench.pool import Pool
+from stallgate.child.bench.pool import Pool, tensors_of
 from stallgate.child.bench.renewal import Renewal
 from stallgate.child.channel import ParentChannel, first_line, printable
+from stallgate.child.correctness import shares_memory
 from stallgate.child.device import ComputeDevice
 from stallgate.child.load import ProjectModules
 from stallgate.child.referee_client import Skip, Wrong
@@ -65,6 +66,8 @@ class Entrant:
         self.replay: Callable[[], list[object]] | None = None
         self.calls = 1
         self.rounds = 0
+        self.compared: set[int] = set()
+        """The rounds of its own whose outputs are compared."""
         self.settings = TorchSettings()
         """Those of torch that it was checked with: its own calls find them again."""
         self.samples_us: list[float] = []
@@ -210,6 +213,10 @@ class TimedRow:
 
     def _arm(self, entrants: list[Entrant]) -> None:
         """Captures a graph of each entrant. One that cannot be captured is timed call by call, with a note."""
+        if not self._renewal.keeps_form:
+            for entrant in entrants:
+                entrant.note = "single calls: the form of its inputs depends on the seed"
+            return
         least, most = GRAPH_CALLS
         count = max(least, min(most, GRAPH_BYTES // self._row["bytes"]))
         if self._plan.get("elimination"):
@@ -218,6 +225,7 @@ class TimedRow:
         if count < 2:
             return
         self._pool.grow(count)
+        self._pool.is_fixed = True
         for entrant in entrants:
             self._step(entrant.spec, "graph")
             if not entrant.contender.is_repeatable:
@@ -244,8 +252,9 @@ class TimedRow:
     def _captured(self, contender: Contender, count: int) -> Callable[[], list[object]]:
         """A graph whose replay repeats the work. Its output is compared: work on another stream is not captured."""
         replay = self._clock.graph([contender.ready(place) for place in range(count)])
-        for output in replay():
-            if isinstance(output, torch.Tensor):
+        inputs = tensors_of(self._pool.inputs)  # a gradient may be one that was given
+        for output in tensors_of(replay()):
+            if not any(shares_memory(output, each) for each in inputs):
                 output.zero_()
         contender.compare(replay()[-1], count - 1)
         return replay
@@ -263,6 +272,8 @@ class TimedRow:
         if elimination.is_on:
             for entrant in entrants:
                 entrant.rounds = rounds
+        for entrant in entrants:
+            entrant.compared = self._renewal.compared(entrant.rounds)
         shuffled = random.Random(0)
         with _no_collection():
             for number in range(rounds):
@@ -271,13 +282,25 @@ class TimedRow:
                 self._eliminate(elimination, number, entrants)
                 due = [entrant for entrant in entrants if entrant.is_due(number, rounds)]
                 self._order(due, number, shuffled)
-                self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
+                self._renew(due, number, entrants)
                 for entrant in due:
                     step = f"round {number + 1} of {rounds}"
                     if not self._attempt(entrant.spec, step, partial(self._sample, entrant, number)):
                         entrants.remove(entrant)
         for entrant in entrants:
             self._conclude(entrant)
+
+    def _renew(self, due: list[Entrant], number: int, entrants: list[Entrant]) -> None:
+        """Renews the inputs of a round. If that fails, it is nobody's fault, and nobody has a time."""
+        try:
+            self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
+        except (Exception, SystemExit) as error:  # a reference's code can raise anything
+            for entrant in entrants:
+                self._fail(entrant.spec, error)
+            if not self._device.usable():
+                raise DeviceLost from error
+            entrants.clear()
+            due.clear()
 
     def _order(self, due: list[Entrant], number: int, shuffled: random.Random) -> None:
         """Shuffles those who are due; in turn, they go forwards in one round and backwards in the next."""
@@ -294,12 +317,12 @@ class TimedRow:
             self._conclude(entrant, outcome="stopped", reason=reason)
 
     def _sample(self, entrant: Entrant, number: int) -> bool:
-        """Takes a time; the output of the last is compared."""
+        """Takes a time; the output of the last is compared, and of some others where inputs are renewed."""
         entrant.settings.restore()
         place = self._places(entrant, number)[-1]
         took_us, output = self._timed(entrant, place)
         entrant.samples_us.append(took_us)
-        if len(entrant.samples_us) == entrant.rounds:
+        if len(entrant.samples_us) - 1 in entrant.compared:
             entrant.contender.compare(output, place)
         if self._renewal.is_on:
             entrant.repeated_us.append(self._timed(entrant, place)[0])
