@@ -1,8 +1,8 @@
-"""Tiles whose products may leave their type: the questions that find them, and the careful scan that mends them.
+"""Tiles whose products may leave their type: what tells them (`next_carry`), and the scan that mends them.
 
-A tile is scanned as a tree, which multiplies segments on their own: they can leave the range of the type where no
-prefix does. Each form finds the tiles in which that may be, and does those again as a serial product would
-(`scan_carefully`).
+A tree multiplies segments on their own: they can leave the range of the type where no prefix does. What may be wrong is
+done again as a serial product would (`scan_carefully`). Here as well is what forms share: elements picked from tiles,
+signs, loads, limits of registers.
 """
 
 import triton

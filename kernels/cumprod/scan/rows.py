@@ -45,8 +45,15 @@ def _scan_floats(
 
 
 @triton.jit
+def _integer_products(x, carry, WIDTH: tl.constexpr):
+    """The products of a tile of integers, which wrap around, in any order alike; and the last."""
+    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
+    return y, last_element(y, WIDTH)
+
+
+@triton.jit
 def _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """The same of integers, whose products wrap around, in any order alike."""
+    """The same of integers."""
     offsets = tl.arange(0, BLOCK)
     ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
     for start in range(0, vectors, BLOCK // VECTOR):
@@ -55,9 +62,8 @@ def _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = ahead.to(carry.dtype)
         ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+        y, carry = _integer_products(x, carry, WIDTH)
         tl.store(y_ptr + skip + offsets, y, mask=offsets < left)
-        carry = last_element(y, WIDTH)
     return carry
 
 
@@ -65,10 +71,9 @@ def _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl
 def _scan_few(x_ptr, y_ptr, left, carry, WIDTH: tl.constexpr):
     """Scan up to WIDTH integers that fill no vector. Takes and returns the carry."""
     offsets = tl.arange(0, WIDTH)
-    x = loaded_tile(x_ptr, left, 1, WIDTH).to(carry.dtype)
-    y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
+    y, carry = _integer_products(loaded_tile(x_ptr, left, 1, WIDTH).to(carry.dtype), carry, WIDTH)
     tl.store(y_ptr + offsets, y, mask=offsets < left)
-    return last_element(y, WIDTH)
+    return carry
 
 
 @triton.jit

@@ -103,7 +103,7 @@ def _total_of(p, x, ZEROS: tl.constexpr):
 @triton.jit
 def _left_for_good(e, end, dtype: tl.constexpr):
     """Of each row whether the exponents before groups leave float64 and stay outside: of results that are 0 or infinite
-    long before.
+    long before. At the end they have to be further out than float64's least, 2**-1074, by what a group can be.
     """
     GROUPS: tl.constexpr = e.shape[1]
     group = tl.arange(0, GROUPS)[None, :]

@@ -22,7 +22,7 @@ _SLOWED = 1.15
 """How much slower the replaced version may be beside the answer than it is alone."""
 
 _REPLAYED = 0.85
-"""How much less time a call may take when it is made again on the same inputs; caches are cleared before each."""
+"""Share of its time that a call takes at least when it is made again on the same inputs: caches are cleared before."""
 
 _NOISE_US = 2.0
 """What calls differ by in any case: events are no finer."""

@@ -11,7 +11,6 @@ from stallgate.child.bench.pool import Pool
 _BUDGET_S = 20.0
 """Seconds of a row that making inputs may take: a file of the project may make them on the host."""
 
-
 _COMPARED = 3
 """Rounds of a contender whose outputs are compared, beside its last: it cannot know which."""
 
@@ -28,7 +27,7 @@ class Renewal:
         """Whether inputs of another seed fit where those of a graph are; a size or a number may depend on the seed."""
         if is_on:
             begun = time.monotonic()
-            self.keeps_form = self._renew([0]) and pool.is_of_one_form
+            self.keeps_form = self.renew([0]) and pool.is_of_one_form
             self._each_s = time.monotonic() - begun
 
     def affordable(self, most: int, least: int, each: int = 1) -> int:
@@ -48,12 +47,9 @@ class Renewal:
         others = self._seeds.sample(range(rounds - 1), min(_COMPARED, rounds - 1)) if self.is_on else []
         return {rounds - 1, *others}
 
-    def before(self, places: Iterable[int]) -> None:
-        """Renews the inputs that a round uses."""
-        if self.is_on:
-            self._renew(places)
-
-    def _renew(self, places: Iterable[int]) -> bool:
-        """Whether all of them kept their form."""
+    def renew(self, places: Iterable[int]) -> bool:
+        """Renews the inputs that a round uses. Returns whether all of them kept their form."""
+        if not self.is_on:
+            return True
         kept = [self._pool.renew(place, self._seeds.randrange(1, 2**31)) for place in places]
         return all(kept)

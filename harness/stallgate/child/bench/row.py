@@ -293,7 +293,7 @@ class TimedRow:
     def _renew(self, due: list[Entrant], number: int, entrants: list[Entrant]) -> None:
         """Renews the inputs of a round. If that fails, it is nobody's fault, and nobody has a time."""
         try:
-            self._renewal.before({place for entrant in due for place in self._places(entrant, number)})
+            self._renewal.renew({place for entrant in due for place in self._places(entrant, number)})
         except (Exception, SystemExit) as error:  # a reference's code can raise anything
             for entrant in entrants:
                 self._fail(entrant.spec, error)
