@@ -263,9 +263,9 @@ def test_an_interpreter_without_torch_says_so(tmp_path: Path) -> None:
     assert "cannot import torch" in message.reason
 
 
-@pytest.mark.parametrize(("entry", "last"), [(CHILD_ENTRY, b'"step"'), (REFEREE, b"{")], ids=["child", "referee"])
+@pytest.mark.parametrize(("entry", "last"), [(CHILD_ENTRY, b'"id"'), (REFEREE, b'"ready"')], ids=["child", "referee"])
 def test_it_ends_with_whoever_started_it(tmp_path: Path, entry: Path, last: bytes) -> None:
-    """In the middle of its work, and without a word from the starter, who may have been killed."""
+    """While it waits for a word from the starter, who may have been killed: for an answer, or for a request."""
     write_plan(tmp_path, [case_of(tmp_path, "sleeping", "import time; time.sleep(60)")])
     process = Spawned(
         [sys.executable, str(entry), str(tmp_path / "plan.json")],

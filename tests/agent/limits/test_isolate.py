@@ -289,9 +289,11 @@ def test_what_the_system_does_not_allow_is_said(tmp_path: Path) -> None:
 def test_it_ends_with_stallgate(tmp_path: Path) -> None:
     """However stallgate ends: the keeper hears of it."""
     with isolation(LIMITS, interpreter_places(sys.executable), namespaces=False) as limited:
-        code = f"import time; MARK = {MARK!r}; time.sleep(60)"
+        code = f"import time; MARK = {MARK!r}; print('at work', flush=True); time.sleep(60)"
         child = Spawned([*limited.within, sys.executable, "-c", code], os.environ, tmp_path / "log", 1.0)
-        time.sleep(1.0)
+        end = time.monotonic() + 60
+        while "at work" not in (tmp_path / "log").read_text() and time.monotonic() < end:
+            time.sleep(0.05)
         child.channel.close()
         child.process.wait(10)
         assert msgspec.json.decode((limited._folder / "kept.jsonl").read_bytes())["asked_to_end"]
