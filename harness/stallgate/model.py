@@ -765,6 +765,9 @@ class Attempt(FrozenStruct, frozen=True):
 Samples = Annotated[int, Meta(ge=1, le=100)]
 """Profiled calls of a case."""
 
+TimeLimit = Annotated[float, Meta(ge=0)]
+"""In seconds."""
+
 
 class Settings(FrozenStruct, frozen=True):
     """How a run was measured."""
@@ -783,9 +786,9 @@ class MeasureOptions(FrozenStruct, frozen=True):
     python: str
     """The interpreter that has torch and triton; empty: on each worker of a fleet its own."""
     samples: Samples = 5
-    timeout_s: float = 120.0
+    timeout_s: TimeLimit = 120.0
     """Seconds that a step of the child may take before its case is given up."""
-    grace_s: float = 10.0
+    grace_s: TimeLimit = 10.0
     """Seconds that ncu may take to write its report after it was told to end."""
     metrics: list[str] | None = None
     """Short names; None for the whole catalogue."""

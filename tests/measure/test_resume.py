@@ -77,8 +77,8 @@ def test_a_name_of_an_attempt_is_used_once(own: Stallgate, tree: Path, latest: C
 
 
 REFUSED: list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]] = [
-    (("--resume", "latest", "--samples", "3"), {}, ("--samples is not allowed", "without --resume")),
-    (("cumprod", "--resume"), {}, ("PROBLEM[/VARIANT] is not allowed",)),
+    (("--resume", "latest", "--samples", "3"), {}, ("was begun with --samples 5, not 3", "without --resume")),
+    (("cumprod", "--resume"), {}, (f"was begun with {', '.join(SHORT[:2])}, not cumprod",)),
     (("--resume",), {"FAKE_GPU_NAME": "NVIDIA H100"}, ("NVIDIA H200 then, NVIDIA H100 now", "start a new run")),
     (("--resume", "nonesuch"), {}, ("no run is named 'nonesuch'",)),
 ]

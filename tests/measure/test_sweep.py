@@ -308,7 +308,7 @@ def test_a_sweep_is_gone_on_with_by_the_interpreter_that_it_was_begun_with(timed
     assert python.endswith("/made_up_python")
     done = timed("--resume", "--python", sys.executable)
     assert done.returncode == 2
-    assert f"{begun.name} was begun with {python}, not {sys.executable}" in " ".join(done.stderr.split())
+    assert f"{begun.name} was begun with --python {python}, not {sys.executable}" in " ".join(done.stderr.split())
     assert only_sweep(space)[1] == begun, "nothing was measured with another"
     assert timed("--resume", "--python", python).returncode == 0
     assert only_sweep(space)[1].complete

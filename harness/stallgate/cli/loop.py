@@ -31,11 +31,11 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
+from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
     interpreter,
-    interpreter_again,
     is_given,
     near,
     open_project,
@@ -49,7 +49,7 @@ from stallgate.project.load import Project
 from stallgate.render.loop_words import loop_status
 from stallgate.render.terminal_loop import LoopLines, show_loop, show_written
 from stallgate.runs.folder import LATEST, new_folder, refuse_recording
-from stallgate.runs.journal import Journal, LoopLimits, find_loop, load_journal, save_journal
+from stallgate.runs.journal import Journal, LoopLimits, LoopOptions, find_loop, load_journal, save_journal
 
 
 class LoopArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +79,34 @@ class LoopArguments(msgspec.Struct, frozen=True, kw_only=True):
     device: int | None
     root: Path | None
     as_json: bool
+
+
+_FATES: Fates = {
+    "subject": "kept",
+    "command": "kept",
+    "stages": "kept",
+    "rounds": "kept",
+    "width": "kept",
+    "patience": "kept",
+    "seed": "kept",
+    "answer_bytes": "kept",
+    "budget": "kept",
+    "gpu": "kept",
+    "workloads": "kept",
+    "samples": "kept",
+    "rehearse": "kept",
+    "python": "kept",
+    "evidence": "fixed",
+    "answer_timeout": "anew",
+    "timeout": "anew",
+    "grace": "anew",
+    "device": "anew",
+    "apply": "again",
+    "resume": "now",
+    "replay": "now",
+    "root": "now",
+    "as_json": "now",
+}
 
 
 @click.command(
@@ -121,7 +149,7 @@ class LoopArguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--samples", type=click.IntRange(1, 100), default=5, show_default=True, help="Profiled calls per case.")
 @click.option("--evidence", multiple=True, metavar="LOOP", help="Import what an earlier loop found. Repeatable.")
 @click.option("--rehearse", is_flag=True, help="Without a GPU: answers are only checked, and none becomes the best.")
-@click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[LOOP]", help="Go on with a loop (the latest).")
+@click.option("--resume", cls=ResumeOption, fates=_FATES, metavar="[LOOP]", help="Go on with a loop (the latest).")
 @click.option(
     "--replay",
     is_flag=False,
@@ -145,8 +173,11 @@ def loop_command(**given: Any) -> int:
     project = open_project(arguments.root)
     if arguments.replay is not None:
         return _replayed(project, arguments, arguments.replay)
-    device = _device(arguments)
-    folder = _new(project, arguments) if arguments.resume is None else _begun(project, arguments.resume)
+    if arguments.resume is not None:
+        arguments, folder, device = _begun(project, arguments, arguments.resume)
+    else:
+        device = _device(arguments)
+        folder = _new(project, arguments, device)
     _run(project, folder, arguments, device)
     return _loop_concluded(project, folder, arguments)
 
@@ -160,21 +191,22 @@ def _device(arguments: LoopArguments) -> Device | None:
     Raises:
         NoDevice: there is none.
     """
-    devices = find_devices()
-    begun_rehearsal = arguments.resume is not None and not arguments.rehearse
     if arguments.rehearse:
         return None
-    if not devices and not begun_rehearsal:
+    devices = find_devices()
+    if not devices and arguments.resume is None:
         raise NoDevice(
             "there is no CUDA device, and answers cannot be timed without one",
             "--rehearse tries the answerer without a GPU; --replay shows an earlier loop",
         )
-    return choose(devices, arguments.device) if devices else None
+    if not devices:
+        raise NoDevice("there is no CUDA device to go on with", "`stallgate loop --replay` shows what was done so far")
+    return choose(devices, arguments.device)
 
 
-def _new(project: Project, arguments: LoopArguments) -> Path:
+def _new(project: Project, arguments: LoopArguments, device: Device | None) -> Path:
     """The folder of a new loop, with its journal."""
-    request = _loop_request(project, arguments)
+    request = _loop_request(project, arguments, device)
     check_loop_request(project, request)
     earlier = [(place, load_journal(place)) for place in (find_loop(project.reports, n) for n in arguments.evidence)]
     _answerer(request.command, request.limits)
@@ -191,7 +223,7 @@ def _new(project: Project, arguments: LoopArguments) -> Path:
     return folder
 
 
-def _loop_request(project: Project, arguments: LoopArguments) -> LoopRequest:
+def _loop_request(project: Project, arguments: LoopArguments, device: Device | None) -> LoopRequest:
     if arguments.subject is None:
         raise BadArgument("name what to loop on", "stallgate loop PROBLEM/VARIANT --command 'CMD'")
     if arguments.command is None:
@@ -200,41 +232,113 @@ def _loop_request(project: Project, arguments: LoopArguments) -> LoopRequest:
     if not variant:
         known = project.problem(problem).variants
         raise UnknownName("variant", arguments.subject, [f"{problem}/{name}" for name in known])
+    return LoopRequest(
+        problem=problem,
+        variant=variant,
+        command=_split(arguments.command),
+        stages=list(arguments.stages),
+        limits=_limits(arguments),
+        seed=arguments.seed,
+        rehearsal=arguments.rehearse,
+        python=interpreter(arguments.python),
+        options=_loop_options(arguments, device),
+    )
+
+
+def _split(command: str) -> list[str]:
     try:
-        words = shlex.split(arguments.command)
+        return shlex.split(command)
     except ValueError as error:
         raise BadArgument(f"--command cannot be split into words: {error}", "close its quotes") from None
-    limits = LoopLimits(
+
+
+def _limits(arguments: LoopArguments) -> LoopLimits:
+    return LoopLimits(
         rounds=arguments.rounds,
         width=arguments.width,
         patience=arguments.patience,
         answer_timeout_s=arguments.answer_timeout,
         answer_bytes=arguments.answer_bytes,
     )
-    return LoopRequest(
-        problem=problem,
-        variant=variant,
-        command=words,
-        stages=list(arguments.stages),
-        limits=limits,
-        seed=arguments.seed,
-        rehearsal=arguments.rehearse,
-        python=interpreter(arguments.python),
+
+
+def _loop_options(arguments: LoopArguments, device: Device | None) -> LoopOptions:
+    return LoopOptions(
+        workloads=list(dict.fromkeys(arguments.workloads)),
+        samples=arguments.samples,
+        timeout_s=arguments.timeout,
+        grace_s=arguments.grace,
+        device=device.index if device is not None else None,
+        budget=arguments.budget,
+        gpu=arguments.gpu,
     )
 
 
-def _begun(project: Project, name: str) -> Path:
-    """The folder of a loop that is gone on with."""
-    for option in ("subject", "command", "stages", "rounds", "width", "patience", "seed", "evidence", "rehearse"):
-        if is_given(option):
-            raise BadArgument(
-                f"{option} is not allowed with --resume, which goes on as the loop was begun", "leave it out"
-            )
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def _begun(project: Project, arguments: LoopArguments, name: str) -> tuple[LoopArguments, Path, Device | None]:
+    """What a loop that is gone on with was begun with, its folder, and its GPU. One that is over needs none."""
     folder = find_loop(project.reports, None if name == LATEST else name)
     journal = load_journal(folder)
-    if journal.stop is None:
-        check_loop_resumable(project, journal)
-    return folder
+    arguments = _as_begun(arguments, journal)
+    if journal.stop is not None:
+        return arguments, folder, None
+    device = _device(arguments)
+    check_loop_resumable(project, journal, device.name if device is not None else None)
+    interpreter(arguments.python)  # refuses one that is gone before anything is changed
+    options = _loop_options(arguments, device)
+    save_journal(folder, msgspec.structs.replace(journal, options=options, limits=_limits(arguments)))
+    return arguments, folder, device
+
+
+def _as_begun(arguments: LoopArguments, begun: Journal) -> LoopArguments:
+    """The arguments of a loop that is gone on with.
+
+    Raises:
+        BadArgument: an option is given with another value than it was begun with.
+    """
+    if is_given("python"):
+        arguments = msgspec.structs.replace(arguments, python=interpreter(arguments.python))
+    if arguments.command is not None:
+        arguments = msgspec.structs.replace(arguments, command=shlex.join(_split(arguments.command)))
+    limits, options = begun.limits, _options_begun(begun)
+    known: dict[str, object] = {
+        "subject": f"{begun.problem}/{begun.variant}",
+        "command": shlex.join(begun.command),
+        "stages": tuple(begun.stages),
+        "rounds": limits.rounds,
+        "width": limits.width,
+        "patience": limits.patience,
+        "answer_timeout": limits.answer_timeout_s,
+        "answer_bytes": limits.answer_bytes,
+        "seed": begun.seed,
+        "rehearse": begun.rehearsal,
+        "workloads": tuple(options.workloads),
+        "samples": options.samples,
+        "timeout": options.timeout_s,
+        "grace": options.grace_s,
+        "device": options.device,
+        "budget": options.budget,
+        "gpu": options.gpu,
+    }
+    return as_begun(arguments, _FATES, known | ({"python": begun.python} if begun.python else {}), begun.name)
+
+
+def _options_begun(begun: Journal) -> LoopOptions:
+    """How a loop was begun; one of an older stallgate says that in its arguments alone."""
+    if begun.options is not None:
+        return begun.options
+    given, usual = given_then(begun.arguments), LoopOptions()
+    return LoopOptions(
+        workloads=list(given.get("workloads", ())),
+        samples=given.get("samples", usual.samples),
+        timeout_s=given.get("timeout", usual.timeout_s),
+        grace_s=given.get("grace", usual.grace_s),
+        device=given.get("device"),
+        budget=given.get("budget"),
+        gpu=given.get("gpu"),
+    )
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -251,8 +355,8 @@ def _run(project: Project, folder: Path, arguments: LoopArguments, device: Devic
         return
     end_on_signals()
     lines = LoopLines()
-    measurer = _measurer(project, folder, journal, arguments, device)
-    options = WorkshopOptions(_answer_options(arguments, journal, device), arguments.budget, arguments.gpu)
+    measurer = _measurer(project, folder, arguments, device)
+    options = WorkshopOptions(_answer_options(arguments, device), arguments.budget, arguments.gpu)
     workshop = HouseWorkshop(project, folder, journal, options, measurer, lines)
     try:
         Looper(folder, journal, workshop, _answerer(journal.command, journal.limits), lines).run()
@@ -262,24 +366,14 @@ def _run(project: Project, folder: Path, arguments: LoopArguments, device: Devic
         raise
 
 
-def _python(journal: Journal, arguments: LoopArguments) -> str:
-    return interpreter_again(journal.python, arguments.python, journal.name)
-
-
 def _measurer(
-    project: Project, folder: Path, journal: Journal, arguments: LoopArguments, device: Device | None
+    project: Project, folder: Path, arguments: LoopArguments, device: Device | None
 ) -> VersionMeasurer | None:
-    """What measures versions; None in a rehearsal.
-
-    Raises:
-        NoDevice: the loop was begun with a GPU, and there is none.
-    """
-    if journal.rehearsal:
-        return None
+    """What measures versions; None in a rehearsal."""
     if device is None:
-        raise NoDevice("there is no CUDA device to go on with", "`stallgate loop --replay` shows what was done so far")
+        return None
     options = MeasureOptions(
-        python=_python(journal, arguments),
+        python=interpreter(arguments.python),
         samples=arguments.samples,
         timeout_s=arguments.timeout,
         grace_s=arguments.grace,
@@ -289,12 +383,13 @@ def _measurer(
     return VersionMeasurer(project, folder, machine, options, list(arguments.workloads))
 
 
-def _answer_options(arguments: LoopArguments, journal: Journal, device: Device | None) -> AnswerOptions:
+def _answer_options(arguments: LoopArguments, device: Device | None) -> AnswerOptions:
     return AnswerOptions(
-        python=_python(journal, arguments),
-        device=None if journal.rehearsal else device,
+        python=interpreter(arguments.python),
+        device=device,
         workloads=list(arguments.workloads),
-        right_only=journal.rehearsal,
+        right_only=arguments.rehearse,
+        samples=arguments.samples,
         timeout_s=arguments.timeout,
     )
 

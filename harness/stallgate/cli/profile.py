@@ -28,6 +28,7 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import print_result
+from stallgate.cli.resumed import Fates, ResumeOption, as_begun
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -40,7 +41,7 @@ from stallgate.cli.shared import (
     subject_name,
     workers_python,
 )
-from stallgate.errors import BadArgument, StallgateError
+from stallgate.errors import StallgateError
 from stallgate.formatting import listed
 from stallgate.measure.attempt import Machine
 from stallgate.measure.chip import unmeasurable
@@ -48,13 +49,13 @@ from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.plan import judging_stages
 from stallgate.measure.profile import Profiler, chip_of, machine_of, new_run, subject_of
-from stallgate.measure.resume import options_of, resumable
+from stallgate.measure.resume import options_of, resumable, with_options
 from stallgate.model import Case, MeasureOptions, Run, Selection
 from stallgate.project.catalogue import collected
 from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.runs.conditions import gpus_of
-from stallgate.runs.folder import LATEST, create_folder, find, load, save, whole_run
+from stallgate.runs.folder import LATEST, as_argument, create_folder, find, load, save, whole_run
 from stallgate.runs.packing import LARGEST_RECORDING
 from stallgate.runs.recording import find_recordings, record, replay
 
@@ -103,6 +104,31 @@ class ProfileFacts(RunFacts, frozen=True):
     """Of a fleet: the runs of its other GPU models."""
 
 
+_FATES: Fates = {
+    "subjects": "kept",
+    "workloads": "kept",
+    "samples": "kept",
+    "metrics": "kept",
+    "detail": "kept",
+    "isolate": "kept",
+    "python": "kept",
+    "configurations": "fixed",
+    "timeout": "anew",
+    "grace": "anew",
+    "device": "anew",
+    "record": "anew",
+    "page": "anew",
+    "on": "again",
+    "gpu": "again",
+    "each_model": "again",
+    "wait": "again",
+    "live": "now",
+    "resume": "now",
+    "root": "now",
+    "as_json": "now",
+}
+
+
 @click.command(
     "profile",
     epilog=examples("stallgate profile cumprod/blocked_scan -w square", "stallgate profile --samples 15 --report"),
@@ -124,8 +150,8 @@ class ProfileFacts(RunFacts, frozen=True):
 @click.option("--report", "page", is_flag=True, help="Also draw report.html and PNGs.")
 @click.option(
     "--resume",
-    is_flag=False,
-    flag_value=LATEST,
+    cls=ResumeOption,
+    fates=_FATES,
     metavar="[RUN]",
     help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
 )
@@ -297,21 +323,21 @@ def _all_finished(project: Project, folders: list[Path], arguments: ProfileArgum
 
 def _resumed(project: Project, arguments: ProfileArguments, name: str) -> int:
     """Finishes a run with the options that it was started with."""
-    _refuse_beside_resume()
     folder = find(project.reports, None if name == LATEST else name)
     run = load(folder)
-    begun = options_of(run)
+    arguments = _as_begun(arguments, run, as_argument(project.reports, folder))
     if arguments.on is not None:
-        return _resumed_on_fleet(project, folder, run, arguments)
-    machine = machine_of(project, choose(find_devices(), begun.device), find_ncu())
-    page, record = arguments.page or begun.report, arguments.record or begun.record
+        return _resumed_on_fleet(project, folder, _with_limits(run, arguments), arguments)
+    run = _with_limits(run, msgspec.structs.replace(arguments, python=interpreter(arguments.python)))
+    machine = machine_of(project, choose(find_devices(), arguments.device), find_ncu())
     end_on_signals()
     _measure(project, folder, resumable(project, folder, run, machine), machine, arguments)
-    return _finished(project, folder, msgspec.structs.replace(arguments, page=page, record=record))
+    return _finished(project, folder, arguments)
 
 
 def _resumed_on_fleet(project: Project, folder: Path, run: Run, arguments: ProfileArguments) -> int:
     """Finishes a run on the GPUs of a fleet that are of its model."""
+    refuse_beside_fleet("device", "live")
     end_on_signals()
     with opened_fleet(project, of_its_model(arguments, next(iter(gpus_of(run)), None))) as fleet:
         (model,) = fleet.models
@@ -320,13 +346,41 @@ def _resumed_on_fleet(project: Project, folder: Path, run: Run, arguments: Profi
     return _finished(project, folder, arguments)
 
 
-def _refuse_beside_resume() -> None:
-    """Refuses arguments that would change what the resumed run measures."""
-    shown = {"subjects": "PROBLEM[/VARIANT]", "workloads": "--workload", "configurations": "--configuration"}
-    options = ("samples", "metrics", "detail", "isolate", "timeout", "grace", "python", "device")
-    for name, argument in (shown | {option: f"--{option}" for option in options}).items():
-        if is_given(name):
-            raise BadArgument(
-                f"{argument} is not allowed with --resume, which uses the options that the run was started with",
-                "leave it out, or start a new run without --resume",
-            )
+def _as_begun(arguments: ProfileArguments, run: Run, name: str) -> ProfileArguments:
+    """The arguments of a run that is gone on with.
+
+    Raises:
+        BadArgument: it was not measured here, or an option is given with another value than it was begun with.
+    """
+    options = options_of(run, name)
+    if is_given("python") and arguments.on is None:
+        arguments = msgspec.structs.replace(arguments, python=interpreter(arguments.python))
+    begun: dict[str, object] = {
+        "subjects": tuple(run.selection.subjects),
+        "workloads": tuple(run.selection.workloads),
+        "samples": options.samples,
+        "metrics": ",".join(options.metrics) if options.metrics is not None else None,
+        "detail": options.detail,
+        "isolate": options.isolate,
+        "timeout": options.timeout_s,
+        "grace": options.grace_s,
+        "device": options.device,
+        "record": options.record,
+        "page": options.report,
+    }
+    return as_begun(arguments, _FATES, begun | ({"python": options.python} if options.python else {}), name)
+
+
+def _with_limits(run: Run, arguments: ProfileArguments) -> Run:
+    """A run with what may be given anew when it is gone on with."""
+    assert run.options is not None
+    options = msgspec.structs.replace(
+        run.options,
+        python=arguments.python or "",
+        timeout_s=arguments.timeout,
+        grace_s=arguments.grace,
+        device=arguments.device,
+        report=arguments.page,
+        record=arguments.record,
+    )
+    return with_options(run, options)

@@ -128,33 +128,6 @@ def interpreter(python: str | None) -> str:
     return str(Path(found).absolute())  # who goes on with it later may be in another folder
 
 
-def interpreter_again(begun: str | None, given: str | None, name: str) -> str:
-    """The interpreter to go on with: the one that a sweep or a loop was begun with.
-
-    Args:
-        begun: its path; None or '' where that is not known here.
-        given: what the user names now.
-        name: of the sweep or the loop.
-
-    Raises:
-        BadArgument: the user names another, or it is there no longer.
-    """
-    if not begun or given is None:
-        return interpreter(begun or given)
-    refuse_another(begun, interpreter(given), name)
-    return begun
-
-
-def refuse_another(begun: str, given: str, name: str) -> None:
-    """Refuses to go on with another interpreter.
-
-    Raises:
-        BadArgument: it is another.
-    """
-    if given != begun:
-        raise BadArgument(f"{name} was begun with {begun}, not {given}", "leave out --python, which is known")
-
-
 def workers_python(begun: str) -> str:
     """The interpreter that something was begun with, on the workers of a fleet; '' for each worker's own.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
@@ -25,15 +25,14 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
+from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
     interpreter,
-    interpreter_again,
     is_given,
     near,
     open_project,
-    refuse_another,
     workers_python,
 )
 from stallgate.cli.sweep_facts import SweepFacts, sweep_facts
@@ -46,7 +45,7 @@ from stallgate.measure.device import Device, choose, find_devices
 from stallgate.measure.sweep import Sweeper, machines_of
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_counters import counter_folder, with_counters
-from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, swept_project
+from stallgate.measure.sweep_plan import SweepRequest, check_resumable, gone_on, new_sweep, swept_project
 from stallgate.measure.sweep_search import check_searchable
 from stallgate.measure.sweep_site import SweepSite, ThisMachine
 from stallgate.measure.sweep_times import side_by_side
@@ -54,7 +53,7 @@ from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.sweep_terminal import show_applied, show_sweep
 from stallgate.runs.folder import LATEST, new_folder
-from stallgate.runs.sweep import Effort, Sweep, find_sweep, load_sweep, save_sweep
+from stallgate.runs.sweep import Effort, Profiled, Sweep, SweepOptions, find_sweep, load_sweep, save_sweep
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,7 +68,7 @@ class SweepArguments(FleetOptions, frozen=True, kw_only=True):
     effort: Effort
     seconds: float | None
     seed: int
-    counters: Literal["front", "all"]
+    counters: Profiled
     devices: str | None
     resume: str | None
     show: str | None
@@ -87,6 +86,31 @@ class FleetSweepFacts(SweepFacts, frozen=True):
 
     others: list[SweepFacts] = []
     """Of a fleet: the sweeps of its other GPU models."""
+
+
+_FATES: Fates = {
+    "subject": "kept",
+    "workloads": "kept",
+    "stage": "kept",
+    "effort": "kept",
+    "seconds": "kept",
+    "seed": "kept",
+    "counters": "kept",
+    "against": "kept",
+    "python": "kept",
+    "devices": "anew",
+    "timeout": "anew",
+    "grace": "anew",
+    "on": "again",
+    "gpu": "again",
+    "each_model": "again",
+    "wait": "again",
+    "apply": "again",
+    "resume": "now",
+    "show": "now",
+    "root": "now",
+    "as_json": "now",
+}
 
 
 @click.command(
@@ -109,7 +133,7 @@ class FleetSweepFacts(SweepFacts, frozen=True):
 @click.option("--devices", metavar="INDEX,...", help="GPUs that share the trials; default: one.")
 @fleet_options
 @click.option(
-    "--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
+    "--resume", cls=ResumeOption, fates=_FATES, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
 )
 @click.option("--show", is_flag=False, flag_value="", metavar="[SWEEP]", help="Only show a sweep that was made before.")
 @click.option(
@@ -133,6 +157,8 @@ def sweep_command(**given: Any) -> int:
         if arguments.subject is not None:
             raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
         return _concluded(project, [find_sweep(project.reports, arguments.show or None)], arguments)
+    if arguments.resume is not None:
+        arguments = _as_begun(arguments, load_sweep(_folder_begun(project, arguments.resume)))
     if arguments.on is not None:
         return _on_fleet(project, arguments)
     folder, request = _to_be_measured(project, arguments, None)
@@ -259,53 +285,64 @@ def _no_device() -> NoDevice:
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-def _python(arguments: SweepArguments) -> str:
-    """The interpreter that has torch and triton; empty for that of each worker of a fleet."""
-    return interpreter(arguments.python) if arguments.on is None else arguments.python or ""
-
-
-def _python_again(begun: Sweep, arguments: SweepArguments) -> str:
-    """The same of a sweep that is gone on with: the interpreter that it was begun with.
+def _as_begun(arguments: SweepArguments, begun: Sweep) -> SweepArguments:
+    """The arguments of a sweep that is gone on with.
 
     Raises:
-        BadArgument: the user names another, or it is there no longer.
+        BadArgument: an option is given with another value than it was begun with.
     """
+    if is_given("python") and arguments.on is None:
+        arguments = msgspec.structs.replace(arguments, python=interpreter(arguments.python))
+    options = _options_begun(begun)
+    known: dict[str, object] = {
+        "subject": f"{begun.problem}/{begun.variant}",
+        "workloads": tuple(dict.fromkeys(trial.workload for trial in begun.trials)),
+        "stage": begun.stage,
+        "effort": begun.effort,
+        "seconds": begun.seconds,
+        "seed": begun.seed,
+        "counters": options.counters,
+        "against": options.against,
+        "devices": ",".join(map(str, options.devices)),
+        "timeout": options.timeout_s,
+        "grace": options.grace_s,
+    }
+    return as_begun(arguments, _FATES, known | ({"python": begun.python} if begun.python else {}), begun.name)
+
+
+def _options_begun(begun: Sweep) -> SweepOptions:
+    """How a sweep was begun; one of an older stallgate says that in its arguments alone."""
+    if begun.options is not None:
+        return begun.options
+    given = given_then(begun.arguments)
+    return SweepOptions(
+        counters=given.get("counters", "front"),
+        against=given.get("against", ""),
+        timeout_s=given.get("timeout", SweepOptions().timeout_s),
+        grace_s=given.get("grace", SweepOptions().grace_s),
+        devices=begun.devices,
+    )
+
+
+def _python(arguments: SweepArguments) -> str:
+    """The interpreter that has torch and triton; empty for that of each worker of a fleet."""
     if arguments.on is None:
-        return interpreter_again(begun.python, arguments.python, begun.name)
-    if begun.python and arguments.python is not None:
-        refuse_another(begun.python, arguments.python, begun.name)
-    return arguments.python or workers_python(begun.python or "")
+        return interpreter(arguments.python)
+    return arguments.python or "" if is_given("python") else workers_python(arguments.python or "")
 
 
 def _begun(
     project: Project, arguments: SweepArguments, name: str, devices: list[Device] | None
 ) -> tuple[Path, SweepRequest]:
-    """The folder of an interrupted sweep, and what it was begun with."""
-    for option in ("subject", "workloads", "stage", "effort", "seconds", "seed", "counters"):
-        if is_given(option):
-            raise BadArgument(
-                f"{option} is not allowed with --resume, which goes on as the sweep was begun", "leave it out"
-            )
+    """The folder of an interrupted sweep, and what is measured of it."""
     folder = _folder_begun(project, name)
     begun = load_sweep(folder)
-    devices = devices or _devices(arguments.devices or ",".join(map(str, begun.devices)))
+    devices = devices or _devices(arguments.devices or None)
     if not devices:
         raise _no_device()
     check_resumable(project, begun, devices)
-    request = SweepRequest(
-        problem=begun.problem,
-        variant=begun.variant,
-        python=_python_again(begun, arguments),
-        devices=devices,
-        stage=begun.stage,
-        effort=begun.effort,
-        seconds=begun.seconds,
-        seed=begun.seed,
-        counters="all" if {"all", "--counters=all"} & set(begun.arguments) else "front",
-        against=arguments.against,
-        timeout_s=arguments.timeout,
-        grace_s=arguments.grace,
-    )
+    request = _request(project, arguments, devices)
+    save_sweep(folder, gone_on(msgspec.structs.replace(begun, options=_options_begun(begun)), request))
     return folder, request
 
 

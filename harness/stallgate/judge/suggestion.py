@@ -195,8 +195,9 @@ def sweep_result(project: Project, sweep: Sweep, *, against: str = "") -> SweepR
     Args:
         project: the project; where it has the stage or the problem no more, no target is judged.
         sweep: what was measured.
-        against: the metric beside time; default: the stage's stall.
+        against: the metric beside time; default: the one that the sweep was begun with, or the stage's stall.
     """
+    against = against or sweep.against
     if sweep.stage is None or sweep.stage not in project.stages:
         return judge_sweep(sweep, sweep_terms(project.catalogue, [], sweep, [], against=against))
     stages = project.with_included([sweep.stage])

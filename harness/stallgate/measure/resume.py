@@ -16,7 +16,7 @@ from stallgate.model import DETAIL, Attempt, Case, CaseResult, MeasureOptions, R
 from stallgate.project.commit import commit_of
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, stale_because
-from stallgate.runs.folder import remove_parts
+from stallgate.runs.folder import as_argument, remove_parts
 
 ENDED = ("profiled", "wrong_result", "crashed", "timed_out", "skipped")
 """Outcomes that measuring the same code again would only repeat."""
@@ -38,7 +38,7 @@ def resumable(project: Project, folder: Path, run: Run, machine: Machine, *, sam
         BadArgument: the run cannot be gone on with: it was not measured live, under other conditions, or of cases
             that the project does not have any more.
     """
-    _refuse_other(project, run, machine, same_host=same_host)
+    _refuse_other(project, replace(run, name=as_argument(project.reports, folder)), machine, same_host=same_host)
     evidence = gather(folder, run, project.catalogue)
     changed = changes(run, project)
     results = [_kept_or_planned(project, result, evidence.faults, changed) for result in run.cases]
@@ -70,14 +70,28 @@ def _without_details_of(run: Run, again: set[Case], detailed: set[Case]) -> list
     return [attempt for attempt in run.attempts if attempt.kind != "detail" or not again & detailed]
 
 
-def options_of(run: Run) -> MeasureOptions:
+def with_options(run: Run, options: MeasureOptions) -> Run:
+    """A run that goes on by other options; cases that ran out of time are planned again if they have more now."""
+    assert run.options is not None
+    cases = run.cases
+    if options.timeout_s > run.options.timeout_s:
+        cases = [CaseResult(case=r.case, role=r.role) if r.outcome == "timed_out" else r for r in cases]
+    settings = replace(run.settings, timeout_s=options.timeout_s) if run.settings is not None else None
+    return replace(run, options=options, settings=settings, cases=cases)
+
+
+def options_of(run: Run, name: str) -> MeasureOptions:
     """What was asked for when a run was begun.
+
+    Args:
+        run: as it stands.
+        name: what commands call it.
 
     Raises:
         BadArgument: the run was not measured here.
     """
     if run.kind != "live" or run.options is None:
-        raise BadArgument(f"{run.name} was not measured here: there is nothing to resume", "start a new run")
+        raise BadArgument(f"{name} was not measured here: there is nothing to resume", "start a new run")
     return run.options
 
 

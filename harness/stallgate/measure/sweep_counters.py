@@ -14,7 +14,7 @@ from stallgate.extract.table import Summaries
 from stallgate.measure.attempt import Machine
 from stallgate.measure.device import Device
 from stallgate.measure.profile import Watcher, new_run
-from stallgate.measure.resume import resumable
+from stallgate.measure.resume import options_of, resumable, with_options
 from stallgate.measure.sweep_book import SweepBook
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
 from stallgate.measure.sweep_site import SweepSite
@@ -92,11 +92,16 @@ class SweepProfiler:
             begun = load(folder)
         except NoRun:
             return with_swept(sweep, new_run(project, cases, self._options(machine.device), machine, sweep.arguments))
+        begun = with_options(begun, self._again(options_of(begun, sweep.name)))
         run = with_swept(sweep, resumable(project, folder, begun, machine, same_host=self._site.is_here))
         known = {result.case for result in run.cases}
         roles = project.problem(sweep.problem).variants
         more = [CaseResult(case=case, role=roles[case.variant].role) for case in cases if case not in known]
         return replace(run, cases=[*run.cases, *more])
+
+    def _again(self, begun: MeasureOptions) -> MeasureOptions:
+        """The options of a run that is gone on with: time limits are those of now."""
+        return replace(begun, timeout_s=self._request.timeout_s, grace_s=self._request.grace_s)
 
     def _options(self, device: Device) -> MeasureOptions:
         return MeasureOptions(

@@ -28,7 +28,7 @@ from stallgate.project.space import (
     unknown_numbers,
 )
 from stallgate.runs.folder import now
-from stallgate.runs.sweep import SWEEP_FORMAT, Effort, Sweep, SweepSpace, Trial, Yardstick
+from stallgate.runs.sweep import SWEEP_FORMAT, Effort, Profiled, Sweep, SweepOptions, SweepSpace, Trial, Yardstick
 
 MOST_ENUMERATED = 400
 """Most trials of a space that is tried whole."""
@@ -55,7 +55,7 @@ class SweepRequest(FrozenStruct, frozen=True):
     effort: Effort = "quick"
     seconds: float | None = None
     seed: int = 0
-    counters: Literal["front", "all"] = "front"
+    counters: Profiled = "front"
     against: str = ""
     """A metric that counters of all include beside the stage's."""
     timeout_s: float = 120.0
@@ -74,8 +74,7 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
         UnknownName: a problem, variant, workload or stage that does not exist.
         BadArgument: nothing says what to try, or the variant does not take it.
     """
-    variant = swept_variant(project, request.problem, request.variant)
-    stage = stage_of(project, request.problem, request.stage)
+    variant, stage = swept_variant(project, request.problem, request.variant), _stage_of(project, request)
     space = space_of(project.root, variant, stage)
     workloads = _workloads(project, request)
     default = default_tunables(project.root, variant, space)
@@ -104,9 +103,41 @@ def new_sweep(project: Project, request: SweepRequest, arguments: list[str]) -> 
         devices=[device.index for device in request.devices],
         gpu=request.devices[0].name if request.devices else "",
         python=request.python,
+        options=sweep_options(request),
         enumerated=enumerated,
         notes=_notes(space, card, request),
     )
+
+
+def sweep_options(request: SweepRequest) -> SweepOptions:
+    """What a sweep keeps of a request beside what it is of."""
+    return SweepOptions(
+        counters=request.counters,
+        against=request.against,
+        timeout_s=request.timeout_s,
+        grace_s=request.grace_s,
+        devices=[device.index for device in request.devices],
+    )
+
+
+def gone_on(sweep: Sweep, request: SweepRequest) -> Sweep:
+    """A sweep as it is gone on with: trials that ran out of time are planned again where they have more now."""
+    options = sweep_options(request)
+    trials = sweep.trials
+    if sweep.options is not None and options.timeout_s > sweep.options.timeout_s:
+        trials = [planned_again(trial) if trial.state == "timed_out" else trial for trial in trials]
+    return replace(
+        sweep,
+        options=options,
+        devices=list(dict.fromkeys([*sweep.devices, *options.devices])),
+        trials=trials,
+        complete=sweep.complete and trials == sweep.trials,
+    )
+
+
+def planned_again(trial: Trial) -> Trial:
+    """A trial of which nothing is known but what it is of."""
+    return Trial(configuration=trial.configuration, tunables=trial.tunables, workload=trial.workload)
 
 
 def swept_variant(project: Project, problem: str, name: str) -> Variant:
@@ -121,9 +152,9 @@ def swept_variant(project: Project, problem: str, name: str) -> Variant:
     return known[name]
 
 
-def stage_of(project: Project, problem: str, name: str | None) -> Stage | None:
+def _stage_of(project: Project, request: SweepRequest) -> Stage | None:
     """The stage of a sweep: the one that is named, else the problem's first; None where it has none."""
-    names = [name] if name is not None else project.problem(problem).stages
+    names = [request.stage] if request.stage is not None else project.problem(request.problem).stages
     return project.stage(names[0]) if names else None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile, NoRun
-from stallgate.model import Comparison, FrozenStruct
+from stallgate.model import Comparison, FrozenStruct, Samples, TimeLimit
 from stallgate.project.digests import file_digest
 from stallgate.project.paths import inside
 from stallgate.runs.folder import find_holding, pretty, read_versioned, write_whole
@@ -231,6 +231,25 @@ class LoopLimits(FrozenStruct, frozen=True):
     answer_bytes: int = 1_000_000
 
 
+class LoopOptions(FrozenStruct, frozen=True):
+    """How a loop measures and asks, so that it can be gone on with."""
+
+    workloads: list[str] = []
+    """Empty: those that its stages judge."""
+    samples: Samples = 5
+    """Profiled calls of a case."""
+    timeout_s: TimeLimit = 120.0
+    """What a step of the child may take."""
+    grace_s: TimeLimit = 10.0
+    """What ncu may take to write its report after it was told to end."""
+    device: int | None = None
+    """Index of the GPU; None in a rehearsal."""
+    budget: int | None = None
+    """Tokens of a prompt; None: any number."""
+    gpu: str | None = None
+    """The card that the code is to run on; None: the GPU that is measured."""
+
+
 class Journal(FrozenStruct, frozen=True):
     """The content of ``journal.json``."""
 
@@ -260,6 +279,8 @@ class Journal(FrozenStruct, frozen=True):
     """Whether answers are checked without a GPU: none of them can become the best."""
     python: str = ""
     """The interpreter that has torch and triton; '' in loops of an older stallgate."""
+    options: LoopOptions | None = None
+    """None in loops of an older stallgate."""
     stop: LoopStop | None = None
     """None: it is not over."""
     applied: str = ""
@@ -268,6 +289,11 @@ class Journal(FrozenStruct, frozen=True):
     @property
     def best(self) -> LoopVersion:
         return self.versions[-1]
+
+    @property
+    def measured_on(self) -> str | None:
+        """The GPU model of its readings; None where there is none yet."""
+        return next((each.reading.gpu for each in self.versions if each.reading is not None), None)
 
     def tries(self) -> Iterator[LoopTry]:
         """All tries, in the order in which they were begun."""

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from stallgate.errors import NoRun
-from stallgate.model import CeilingKind, FrozenStruct
+from stallgate.model import CeilingKind, FrozenStruct, TimeLimit
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
 from stallgate.runs.clocks import ClockState
 from stallgate.runs.folder import SWEEP_FILE, find_holding, pretty, read_versioned, write_whole
@@ -36,6 +36,9 @@ TrialState = Literal[
 be the best. timed: all rounds. profiled: timed, and its counters were collected."""
 
 Effort = Literal["quick", "full"]
+
+Profiled = Literal["front", "all"]
+"""Whose counters are collected: of the trials near the best time, or of all."""
 
 
 class SweepSpace(FrozenStruct, frozen=True):
@@ -126,6 +129,20 @@ class Final(FrozenStruct, frozen=True):
         return median(self.samples_us) if self.samples_us else None
 
 
+class SweepOptions(FrozenStruct, frozen=True):
+    """How a sweep measures, so that it can be gone on with."""
+
+    counters: Profiled = "front"
+    against: str = ""
+    """The metric that is weighed against time; '': the stage's stall."""
+    timeout_s: TimeLimit = 120.0
+    """What a step of a child may take."""
+    grace_s: TimeLimit = 10.0
+    """What ncu may take to write its report after it was told to end."""
+    devices: list[int] = []
+    """Indices of the GPUs that it was gone on with last."""
+
+
 class Sweep(FrozenStruct, frozen=True):
     """The content of ``sweep.json``."""
 
@@ -163,11 +180,18 @@ class Sweep(FrozenStruct, frozen=True):
     """Their model, known before anything is measured; '' in sweeps of an older stallgate."""
     python: str | None = None
     """The interpreter that has torch and triton; '': each fleet worker's own. None in sweeps of an older stallgate."""
+    options: SweepOptions | None = None
+    """None in sweeps of an older stallgate."""
     enumerated: bool = True
     """False: the space is larger than a sweep tries whole, and its configurations were suggested by Optuna."""
     notes: list[str] = []
     """Remarks that a reader of the result needs."""
     complete: bool = False
+
+    @property
+    def against(self) -> str:
+        """The metric that it was begun to weigh against time; '': the stage's stall."""
+        return self.options.against if self.options is not None else ""
 
     @property
     def model(self) -> str | None:

@@ -168,7 +168,7 @@ def test_a_loop_is_gone_on_with_by_the_interpreter_that_it_was_begun_with(doubli
     assert f"there is no interpreter {gone}" in " ".join(done.stderr.split())
     done = run("loop", "--resume", "--python", sys.executable)
     assert done.returncode == 2
-    assert f"{folder.name} was begun with {gone}, not {sys.executable}" in " ".join(done.stderr.split())
+    assert f"{folder.name} was begun with --python {gone}, not {sys.executable}" in " ".join(done.stderr.split())
 
 
 # --- replayed, and applied --------------------------------------------------------------------------------------------

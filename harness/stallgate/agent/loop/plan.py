@@ -21,6 +21,7 @@ from stallgate.runs.journal import (
     Journal,
     LoopEvidence,
     LoopLimits,
+    LoopOptions,
     LoopVersion,
     keep_text,
 )
@@ -40,13 +41,15 @@ class LoopRequest(FrozenStruct, frozen=True):
     rehearsal: bool = False
     python: str = ""
     """The interpreter that has torch and triton."""
+    options: LoopOptions = LoopOptions()
 
 
 def check_loop_request(project: Project, request: LoopRequest) -> list[str]:
     """The stages of a loop, in order.
 
     Raises:
-        UserFault: the problem, the variant or a stage does not exist or is broken; or the variant cannot be a start.
+        UserFault: the problem, the variant, a workload or a stage does not exist or is broken; or the variant cannot be
+            a start.
     """
     variant = looped_variant(project, request.problem, request.variant)
     if variant.role == "roof":
@@ -56,6 +59,10 @@ def check_loop_request(project: Project, request: LoopRequest) -> list[str]:
             f"{variant.name} is of an installed package: there is no code to change",
             "name a variant whose file is the project's",
         )
+    known = project.problem(request.problem).workloads
+    for name in request.options.workloads:
+        if name not in known:
+            raise UnknownName("workload", name, known)
     names = list(dict.fromkeys(request.stages or project.stages_of(request.problem)))
     if not names:
         raise BadArgument(f"{request.problem} has no stage", "name one with --stage")
@@ -107,6 +114,7 @@ def new_journal(
         evidence=evidence,
         rehearsal=request.rehearsal,
         python=request.python,
+        options=request.options,
     )
 
 
@@ -119,8 +127,13 @@ def loop_digests(project: Project, problem: str, variant: str) -> dict[str, str]
     return {name: digest for name, digest in found.items() if name in kept or name.startswith("the ")}
 
 
-def check_loop_resumable(project: Project, journal: Journal) -> None:
-    """Refuses to go on with a loop of other code.
+def check_loop_resumable(project: Project, journal: Journal, gpu: str | None) -> None:
+    """Refuses to go on with a loop of other code, or on another GPU model.
+
+    Args:
+        project: the code as it is now.
+        journal: the loop's.
+        gpu: the model to go on with; None in a rehearsal.
 
     Raises:
         BadArgument: what was found and what would be found could not be compared.
@@ -133,6 +146,9 @@ def check_loop_resumable(project: Project, journal: Journal) -> None:
             f"{word} has changed since {journal.name} was begun",
             f"begin a new loop, with --evidence {journal.name} to keep what it found",
         )
+    begun = journal.measured_on
+    if gpu is not None and begun is not None and gpu != begun:
+        raise BadArgument(f"{journal.name} was begun on {begun}, not {gpu}", "name a GPU of that model with --device")
 
 
 def project_with(project: Project, folder: Path, journal: Journal, version: LoopVersion) -> Project:
