@@ -58,7 +58,7 @@ def test_what_has_to_be_mended_comes_before_what_is_missed(repository: Project, 
 
 def test_a_cut_run_is_finished_before_a_miss_is_worked_on(repository: Project) -> None:
     run = run_of(repository, usual(), complete=False)
-    assert next_command(run, judgement(verdict("missed")), "run").command == "stallgate profile --resume"
+    assert next_command(run, judgement(verdict("missed")), "run").command == "stallgate profile --resume run"
 
 
 OPEN = {

@@ -28,6 +28,7 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
+from stallgate.cli.resumed import refuse_others
 from stallgate.cli.shared import (
     draw_of,
     end_on_signals,
@@ -127,8 +128,7 @@ def bench_command(**given: Any) -> int:
 
 def _shown_before(project: Project, arguments: BenchArguments, name: str) -> int:
     """Shows an earlier bench."""
-    if arguments.subjects:
-        raise BadArgument("--show always shows a whole bench", "remove the other arguments")
+    refuse_others(("show", "root", "as_json"), "--show always shows a whole bench")
     folder = find_bench(project.reports, name or None)
     found = _show(folder, as_json=arguments.as_json)
     ended = status(load_bench(folder))

@@ -31,7 +31,7 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
-from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then
+from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then, refuse_others
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -48,8 +48,16 @@ from stallgate.model import MeasureOptions
 from stallgate.project.load import Project
 from stallgate.render.loop_words import loop_status
 from stallgate.render.terminal_loop import LoopLines, show_loop, show_written
-from stallgate.runs.folder import LATEST, new_folder, refuse_recording
-from stallgate.runs.journal import Journal, LoopLimits, LoopOptions, find_loop, load_journal, save_journal
+from stallgate.runs.folder import LATEST, as_argument, new_folder, refuse_recording
+from stallgate.runs.journal import (
+    Journal,
+    LoopLimits,
+    LoopOptions,
+    find_loop,
+    journal_called,
+    load_journal,
+    save_journal,
+)
 
 
 class LoopArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +216,10 @@ def _new(project: Project, arguments: LoopArguments, device: Device | None) -> P
     """The folder of a new loop, with its journal."""
     request = _loop_request(project, arguments, device)
     check_loop_request(project, request)
-    earlier = [(place, load_journal(place)) for place in (find_loop(project.reports, n) for n in arguments.evidence)]
+    earlier = [
+        (place, journal_called(project.reports, place))
+        for place in (find_loop(project.reports, n) for n in arguments.evidence)
+    ]
     _answerer(request.command, request.limits)
     folder = new_folder(project.reports, f"loop-{request.problem}")
     try:
@@ -280,15 +291,17 @@ def _loop_options(arguments: LoopArguments, device: Device | None) -> LoopOption
 def _begun(project: Project, arguments: LoopArguments, name: str) -> tuple[LoopArguments, Path, Device | None]:
     """What a loop that is gone on with was begun with, its folder, and its GPU. One that is over needs none."""
     folder = find_loop(project.reports, None if name == LATEST else name)
-    journal = load_journal(folder)
+    journal = journal_called(project.reports, folder)
     arguments = _as_begun(arguments, journal)
     if journal.stop is not None:
         return arguments, folder, None
+    if not folder.resolve().is_relative_to(project.root.resolve()):
+        raise BadArgument(f"{folder} is not in the project's folder {project.root}", "move it under reports/")
     device = _device(arguments)
     check_loop_resumable(project, journal, device.name if device is not None else None)
     interpreter(arguments.python)  # refuses one that is gone before anything is changed
     options = _loop_options(arguments, device)
-    save_journal(folder, msgspec.structs.replace(journal, options=options, limits=_limits(arguments)))
+    save_journal(folder, msgspec.structs.replace(load_journal(folder), options=options, limits=_limits(arguments)))
     return arguments, folder, device
 
 
@@ -362,7 +375,8 @@ def _run(project: Project, folder: Path, arguments: LoopArguments, device: Devic
         Looper(folder, journal, workshop, _answerer(journal.command, journal.limits), lines).run()
     except StallgateError:
         found_so_far(loop_facts(load_journal(folder), folder))
-        click.echo(f"what was done so far is in {near(folder)}; `stallgate loop --resume` goes on", err=True)
+        again = f"`stallgate loop --resume {shlex.quote(as_argument(project.reports, folder))}` goes on"
+        click.echo(f"what was done so far is in {near(folder)}; {again}", err=True)
         raise
 
 
@@ -399,9 +413,7 @@ def _answer_options(arguments: LoopArguments, device: Device | None) -> AnswerOp
 
 def _replayed(project: Project, arguments: LoopArguments, name: str) -> int:
     """Goes through a loop again, and draws it."""
-    for option in ("subject", "command", "resume", "rehearse"):
-        if is_given(option):
-            raise BadArgument("--replay always shows a whole loop", f"remove {option}")
+    refuse_others(("replay", "apply", "root", "as_json"), "--replay always shows a whole loop")
     folder = find_loop(project.reports, None if name == LATEST else name)
     refuse_recording(project.reports, folder)
     check_replay(folder, load_journal(folder))
@@ -421,7 +433,7 @@ def _loop_concluded(project: Project, folder: Path, arguments: LoopArguments) ->
     status = loop_status(journal)
     if arguments.as_json:
         return print_result("loop", loop_facts(journal, folder, page, applied), status)
-    show_loop(journal, Path(near(page)), with_tries=arguments.replay is not None)
+    show_loop(journal_called(project.reports, folder), Path(near(page)), with_tries=arguments.replay is not None)
     if applied is not None:
         show_written(applied.file, applied.hint)
     elif arguments.apply:

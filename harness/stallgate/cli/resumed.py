@@ -5,7 +5,7 @@ A command has a table of all its parameters. What shapes the result is kept in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import click
@@ -78,6 +78,22 @@ def as_begun(arguments: _Arguments, fates: Fates, begun: Mapping[str, object], n
     return msgspec.structs.replace(arguments, **known)
 
 
+def refuse_others(allowed: Collection[str], message: str) -> None:
+    """Refuses options that would change nothing.
+
+    Args:
+        allowed: the parameters that may be given.
+        message: what is said of any other.
+
+    Raises:
+        BadArgument: another is given.
+    """
+    context = click.get_current_context()
+    others = [each.name for each in context.command.params if each.name not in allowed and is_given(each.name or "")]
+    if others:
+        raise BadArgument(message, f"remove {listed([_shown(name or '') for name in others])}")
+
+
 def _refusal(message: str) -> BadArgument:
     return BadArgument(message, "leave it out: what it was begun with is known; or begin anew, without --resume")
 
@@ -112,7 +128,7 @@ def _word(ctx: click.Context, name: str) -> str:
     parameter = next(each for each in ctx.command.params if each.name == name)
     if isinstance(parameter, click.Option):
         return max(parameter.opts, key=len)
-    return (parameter.metavar or name).strip("[].")
+    return (parameter.metavar or name).removeprefix("[").removesuffix("...").removesuffix("]")
 
 
 # --- what an older stallgate did not keep -----------------------------------------------------------------------------

@@ -48,7 +48,7 @@ from stallgate.runs.folder import LATEST, RECORDED, SWEEP_FILE
 from stallgate.runs.journal import StopCode
 from stallgate.runs.outlines import StoredJudgement, StoredVerdict
 from stallgate.runs.store import Store
-from stallgate.runs.sweep import load_sweep
+from stallgate.runs.sweep import sweep_called
 
 _LISTED = 50
 """Runs that a terminal lists unless it is told otherwise: nobody reads more, and a table of 10,000 takes seconds."""
@@ -281,7 +281,7 @@ def _swept(project: Project, folder: Path, *, as_json: bool) -> SweepFindings | 
     """Shows what the sweep of a run's folder found; None where the run is of no sweep."""
     if not (folder / SWEEP_FILE).is_file():
         return None
-    sweep = load_sweep(folder)
+    sweep = sweep_called(project.reports, folder)
     found = sweep_result(project, sweep)
     if not as_json:
         show_sweep(project, sweep, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -25,7 +26,7 @@ from stallgate.cli.options import (
     workload_option,
 )
 from stallgate.cli.output import found_so_far, print_result
-from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then
+from stallgate.cli.resumed import Fates, ResumeOption, as_begun, given_then, refuse_others
 from stallgate.cli.shared import (
     end_on_signals,
     given_arguments,
@@ -53,7 +54,7 @@ from stallgate.project.load import Project
 from stallgate.render import terminal
 from stallgate.render.sweep_terminal import show_applied, show_sweep
 from stallgate.runs.folder import LATEST, new_folder
-from stallgate.runs.sweep import Effort, Profiled, Sweep, SweepOptions, find_sweep, load_sweep, save_sweep
+from stallgate.runs.sweep import Effort, Profiled, Sweep, SweepOptions, find_sweep, load_sweep, save_sweep, sweep_called
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -154,11 +155,10 @@ def sweep_command(**given: Any) -> int:
     refuse_without_fleet(arguments)
     project = open_project(arguments.root)
     if arguments.show is not None:
-        if arguments.subject is not None:
-            raise BadArgument("--show always shows a whole sweep", "remove the other arguments")
+        refuse_others(("show", "against", "apply", "root", "as_json"), "--show always shows a whole sweep")
         return _concluded(project, [find_sweep(project.reports, arguments.show or None)], arguments)
     if arguments.resume is not None:
-        arguments = _as_begun(arguments, load_sweep(_folder_begun(project, arguments.resume)))
+        arguments = _as_begun(arguments, sweep_called(project.reports, _folder_begun(project, arguments.resume)))
     if arguments.on is not None:
         return _on_fleet(project, arguments)
     folder, request = _to_be_measured(project, arguments, None)
@@ -336,13 +336,14 @@ def _begun(
 ) -> tuple[Path, SweepRequest]:
     """The folder of an interrupted sweep, and what is measured of it."""
     folder = _folder_begun(project, name)
-    begun = load_sweep(folder)
+    begun = sweep_called(project.reports, folder)
     devices = devices or _devices(arguments.devices or None)
     if not devices:
         raise _no_device()
     check_resumable(project, begun, devices)
     request = _request(project, arguments, devices)
-    save_sweep(folder, gone_on(msgspec.structs.replace(begun, options=_options_begun(begun)), request))
+    known = msgspec.structs.replace(load_sweep(folder), options=_options_begun(begun))
+    save_sweep(folder, gone_on(known, request))
     return folder, request
 
 
@@ -409,13 +410,13 @@ def _measure(project: Project, planned: list[_Planned], site: SweepSite) -> None
 
 def _tell_so_far(project: Project, folders: list[Path]) -> None:
     """What is known of sweeps of which one at least was cut short, and how to go on."""
-    found = [load_sweep(folder) for folder in folders]
+    found = [sweep_called(project.reports, folder) for folder in folders]
     units = _units(project)
     found_so_far(_together([sweep_facts(each, folder, units) for each, folder in zip(found, folders, strict=True)]))
     for each, folder in zip(found, folders, strict=True):
         if not each.complete:
-            goes_on = "`stallgate sweep --resume" + (f" {each.name}`" if len(found) > 1 else "`")
-            click.echo(f"what was measured so far is in {near(folder)}; {goes_on} goes on", err=True)
+            goes_on = f"`stallgate sweep --resume {shlex.quote(each.name)}` goes on"
+            click.echo(f"what was measured so far is in {near(folder)}; {goes_on}", err=True)
 
 
 def _together(found: list[SweepFacts]) -> FleetSweepFacts:
@@ -448,7 +449,7 @@ def _concluded(project: Project, folders: list[Path], arguments: SweepArguments)
 
 def _shown(project: Project, folder: Path, arguments: SweepArguments) -> SweepFacts:
     """Shows a sweep, draws its page, applies the suggestion."""
-    found = load_sweep(folder)
+    found = sweep_called(project.reports, folder)
     result = sweep_result(project, found, against=arguments.against)
     pages = draw_swept(project, folder, against=arguments.against)
     units = _units(project)

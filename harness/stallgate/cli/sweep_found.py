@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from stallgate.cli.facts import MetricValue
 from stallgate.errors import BadArgument
 from stallgate.judge.sensitivity import TunableEffect
@@ -145,7 +147,10 @@ def apply_suggestion(project: Project, sweep: Sweep, result: SweepResult) -> lis
         BrokenFile: the variant changed since the sweep, or a value is no literal in its file. No file was written.
     """
     if not sweep.complete:
-        raise BadArgument(f"{sweep.name} is not complete", "finish it with `stallgate sweep --resume`, then apply it")
+        raise BadArgument(
+            f"{sweep.name} is not complete",
+            f"finish it with `stallgate sweep --resume {shlex.quote(sweep.name)}`, then apply it",
+        )
     suggested = result.suggested
     if suggested is None or suggested.configuration == "default":
         return []

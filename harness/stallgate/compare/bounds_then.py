@@ -12,6 +12,7 @@ from stallgate.judge.bounds import terms_of
 from stallgate.model import Comparison, Stage, Target
 from stallgate.project.decode import LARGEST_JSON, decode_json, read_bounded
 from stallgate.project.load import Project
+from stallgate.runs.folder import as_argument
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -41,9 +42,9 @@ def changed_bounds(project: Project, folder: Path, stages: Sequence[str]) -> lis
         folder: the run's; without a ``verdicts.json`` that can be read, nothing is known of then.
         stages: the stages to look at; those that they include too.
     """
-    then = _then(folder / "verdicts.json")
+    then, name = _then(folder / "verdicts.json"), as_argument(project.reports, folder)
     return [
-        f"the bound of {target.metric.name} in {stage.name} changed since {folder.name} was judged: "
+        f"the bound of {target.metric.name} in {stage.name} changed since {name} was judged: "
         f"{_in_words(before, target)} then, {_in_words(now, target)} now; both runs are held to the one of now"
         for stage in project.with_included(stages)
         for target in stage.targets

@@ -21,7 +21,7 @@ from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
 from stallgate.project.staleness import changes, dependencies_of, stale_because
 from stallgate.runs.conditions import joined_environment
-from stallgate.runs.folder import RECORDED, load
+from stallgate.runs.folder import RECORDED, as_argument, load
 from stallgate.runs.outlines import CaseOutline, MeasurementTime, outlined_folder
 
 _NOT_TRIED: tuple[Outcome, ...] = ("planned", "skipped")
@@ -154,6 +154,8 @@ class _Candidate(NamedTuple):
     """A measurement that may be the newest one of its GPU model."""
 
     folder: Path
+    run: str
+    """The run as commands take it."""
     case: CaseOutline
     kind: Literal["live", "recorded"]
     time: MeasurementTime
@@ -189,23 +191,25 @@ class _Known:
         """Adds the cases of a run. Imported runs have none: their code and conditions are not known."""
         if stored.outline is None or stored.outline.kind == "imported":
             return
+        run = as_argument(self._project.reports, stored.folder)
         kind: Literal["live", "recorded"] = "recorded" if stored.outline.replays else "live"
         for found in stored.cases:
             if found.case in wanted and self._counts(found):
                 time = stored.outline.measured.get(found.case.problem, stored.outline.time)
                 summaries = {name: of[found.case] for name, of in stored.summaries.items() if found.case in of}
-                self._found.setdefault(found.case, []).append(_Candidate(stored.folder, found, kind, time, summaries))
+                candidate = _Candidate(stored.folder, run, found, kind, time, summaries)
+                self._found.setdefault(found.case, []).append(candidate)
 
     def add_recording(self, folder: Path, wanted: set[Case]) -> None:
         """Adds the cases of a recording that can be read."""
         listed_run, cases = outlined_folder(folder)
         if listed_run.outline is None:
             return
+        run = as_argument(self._project.reports, folder)
         for found in cases:
             if found.case in wanted and self._counts(found):
-                self._found.setdefault(found.case, []).append(
-                    _Candidate(folder, found, "recorded", listed_run.outline.time, None)
-                )
+                candidate = _Candidate(folder, run, found, "recorded", listed_run.outline.time, None)
+                self._found.setdefault(found.case, []).append(candidate)
 
     def _counts(self, found: CaseOutline) -> bool:
         known = found.circumstances is not None and bool(found.circumstances.conditions.gpu)
@@ -245,7 +249,7 @@ class _Known:
         usable = self._summaries(found) if found.case.outcome == "profiled" else {}
         return OnModel(
             gpu=found.gpu,
-            run=found.folder.relative_to(self._project.reports).as_posix(),
+            run=found.run,
             kind=found.kind,
             time=found.time,
             outcome=found.case.outcome,
@@ -298,7 +302,7 @@ def _of_other_workloads(found: list[_Candidate], mine: list[_Candidate], workloa
     """The models that only another workload of the same name was measured on."""
     for gpu, each in _newest(found).items():
         if gpu not in {one.gpu for one in mine}:
-            yield f"{gpu}: {each.folder.name} measured another {workload} than the tree's"
+            yield f"{gpu}: {each.run} measured another {workload} than the tree's"
 
 
 def _under_other_controls(found: list[_Candidate], chosen: dict[str, _Candidate]) -> Iterator[str]:
@@ -306,7 +310,7 @@ def _under_other_controls(found: list[_Candidate], chosen: dict[str, _Candidate]
     for gpu, each in _newest(found).items():
         if gpu not in chosen:
             clock, cache = each.controls
-            yield f"{gpu}: {each.folder.name} measured under clock control {clock} and cache control {cache}"
+            yield f"{gpu}: {each.run} measured under clock control {clock} and cache control {cache}"
 
 
 def _unread(mine: list[_Candidate], chosen: dict[str, _Candidate]) -> Iterator[str]:

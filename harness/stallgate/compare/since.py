@@ -23,7 +23,7 @@ from stallgate.formatting import is_text
 from stallgate.judge.evaluate import JudgedRun, evaluate
 from stallgate.model import Case, CaseResult, FrozenStruct, Run
 from stallgate.project.load import Project
-from stallgate.runs.folder import RECORDED, load
+from stallgate.runs.folder import RECORDED, as_argument, load
 from stallgate.runs.outlines import MeasurementTime, time_of
 from stallgate.runs.store import Store
 
@@ -115,7 +115,7 @@ def _first(project: Project, mine: MeasuredRun, problem: str) -> str:
         return f"this is the first run of {problem}"
     time = time_of(mine.run, problem)
     same = sorted(
-        stored.folder.name
+        as_argument(project.reports, stored.folder)
         for stored, measured in _measuring(project, problem)
         if stored.folder.name != mine.folder.name and measured == time
     )
@@ -167,7 +167,8 @@ def _bases(
     for stored in _earlier(project, mine, problem):
         run = _loaded(stored.folder)
         base = _from_table(project, stored.folder, run, metrics) if run is not None else None
-        yield stored.folder.name, _of_problem(base, problem) if base is not None else None
+        name = as_argument(project.reports, stored.folder)
+        yield name, _of_problem(base, problem) if base is not None else None
     if mine.run.kind == "live":
         for path in sorted(project.reports.glob(f"{RECORDED}/*/{problem}/run.json")):
             yield from _recording(project, path.parent, mine.run, problem)
@@ -220,4 +221,4 @@ def _recording(project: Project, folder: Path, mine: Run, problem: str) -> Itera
         base = evaluate(project, folder, [], only_judge=True)
     except StallgateError:
         return
-    yield folder.relative_to(project.reports).as_posix(), _of_problem(base, problem)
+    yield as_argument(project.reports, folder), _of_problem(base, problem)

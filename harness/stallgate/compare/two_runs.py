@@ -63,6 +63,7 @@ from stallgate.project.catalogue import DURATION, ROOF_FRACTION, is_measured
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
 from stallgate.runs.conditions import TITLES, conditions, environments, gpus_of, problems_in, provenance, settings_of
+from stallgate.runs.folder import as_argument
 from stallgate.runs.naming import case_names
 
 _HEADLINES = 3
@@ -142,6 +143,7 @@ class Side(FrozenStruct, frozen=True):
     """One of the two runs, for a reader."""
 
     name: str
+    """The run as commands take it."""
     provenance: str
 
 
@@ -226,8 +228,8 @@ def compare(
     sides = _Sides(project, base, run, main, stages, same_conditions=same_conditions)
     pairs = [sides.pair(case) for case in sides.cases]
     return RunComparison(
-        base=_side(base),
-        run=_side(run),
+        base=_side(project, base),
+        run=_side(project, run),
         finding=imports_finding(pairs) if sides.imported else times_finding(pairs, main, is_part=is_part),
         obstacles=sides.differing,
         notes=[*_notes(sides, pairs), *_bounds_then(project, base, run, stages)],
@@ -241,8 +243,8 @@ def compare(
     )
 
 
-def _side(measured: MeasuredRun) -> Side:
-    return Side(name=measured.folder.name, provenance=provenance(measured.run))
+def _side(project: Project, measured: MeasuredRun) -> Side:
+    return Side(name=as_argument(project.reports, measured.folder), provenance=provenance(measured.run))
 
 
 def _bounds_then(project: Project, base: MeasuredRun, run: MeasuredRun, stages: Sequence[str] | None) -> list[str]:

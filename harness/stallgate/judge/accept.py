@@ -99,13 +99,13 @@ def _check_runs(results: list[JudgedRun]) -> None:
         )
     for result in results:
         if result.run.kind == "imported":
-            name = result.folder.name
+            name = result.argument
             raise BadArgument(f"{name} is an imported run; the code it measured is unknown", "profile with stallgate")
     measurements = [(result, measurements_of(result) | _readings(result)) for result in results]
     for (one, mine), (other, others) in combinations(measurements, 2):
         if mine & others:
             raise BadArgument(
-                f"{one.folder.name} and {other.folder.name} hold the same measurement",
+                f"{one.argument} and {other.argument} hold the same measurement",
                 "replays of one recording have no spread: name runs that were measured separately",
             )
 
@@ -143,11 +143,11 @@ def _gated(result: JudgedRun) -> list[Case]:
 def _check_case(result: JudgedRun, case: Case) -> None:
     again = "profile the same cases with the code that is here"
     if case not in _gated(result):
-        raise NotMeasured(f"{result.folder.name} did not measure {case.name}; another run did", again)
+        raise NotMeasured(f"{result.argument} did not measure {case.name}; another run did", again)
     about = (case.problem, case.variant, case.workload)
     for verdict in result.judgement.verdicts:
         if verdict.stage is None and (verdict.problem, verdict.variant, verdict.workload) == about:
-            raise NotMeasured(f"{result.folder.name}: {case.name}: {verdict.sentence}", again)
+            raise NotMeasured(f"{result.argument}: {case.name}: {verdict.sentence}", again)
 
 
 def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
@@ -157,7 +157,7 @@ def _conditions(results: list[JudgedRun], cases: list[Case]) -> Conditions:
         NotMeasured: they differ, or are not known.
     """
     found = {
-        conditions(result.run, measured): result.folder.name
+        conditions(result.run, measured): result.argument
         for result in results
         for measured in result.run.cases
         if measured.case in cases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -41,7 +42,7 @@ from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
 from stallgate.project.paths import inside
 from stallgate.project.staleness import changed_files
-from stallgate.runs.folder import now, save
+from stallgate.runs.folder import SWEEP_FILE, as_argument, now, save
 
 
 class Watcher(Protocol):
@@ -237,11 +238,16 @@ class Profiler:
         if kind == "samples":
             self._hold(performed.attempt)
         if performed.interrupted:
-            raise NotMeasured(
-                "interrupted",
-                f"what was measured so far is in {self._folder}; `stallgate profile --resume` measures the rest",
-            )
+            raise NotMeasured("interrupted", f"what was measured so far is in {self._folder}{self._goes_on()}")
         return performed
+
+    def _goes_on(self) -> str:
+        """What measures the rest; a run that is part of a sweep or a loop is finished by that."""
+        reports = self._project.reports.resolve()
+        if self._folder.resolve().parent != reports or (self._folder / SWEEP_FILE).is_file():
+            return ""
+        name = shlex.quote(as_argument(reports, self._folder))
+        return f"; `stallgate profile --resume {name}` measures the rest"
 
     def _settle(self, task: Task, outcomes: Outcomes) -> None:
         """Writes down the outcomes that are known by now. One may be taken back later, and is written again then."""

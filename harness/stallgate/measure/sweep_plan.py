@@ -254,6 +254,7 @@ def check_resumable(project: Project, sweep: Sweep, devices: Iterable[Device]) -
     space = space_of(project.root, variant, project.stage(sweep.stage) if sweep.stage is not None else None)
     current = sweep_digests(project, sweep.problem, sweep.variant, space)
     changed = [name for name in {**sweep.digests, **current} if sweep.digests.get(name) != current.get(name)]
+    changed += [f"workload {t.workload}" for t in sweep.trials if f"workload {t.workload}" not in current]
     if changed:
         raise BadArgument(f"{changed[0]} has changed since {sweep.name} was begun", "start a new sweep")
     for device in devices:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
@@ -16,13 +16,14 @@ from markupsafe import Markup
 from stallgate.compare.history import Measurement, Series, StoredRun, series_of, stored_runs, targeted_metrics
 from stallgate.compare.steps import Step, steps_of
 from stallgate.compare.words import compare_metric
-from stallgate.formatting import counted_verdicts, number, quantity, rounded
+from stallgate.formatting import counted_verdicts, is_text, number, quantity, rounded
 from stallgate.judge.bounds import bound_now
 from stallgate.model import Case, FrozenStruct, Metric, Role, Status
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.commit import forge_of, subjects_of
 from stallgate.project.digests import workload_digest
 from stallgate.project.load import Project
+from stallgate.project.paths import slug
 from stallgate.render.compare_page import COMPARED
 from stallgate.render.figures import Dot, FigureRow, Limit
 from stallgate.render.gpu_models import model_sections
@@ -33,7 +34,7 @@ from stallgate.render.sweep import SWEEP_PAGE
 from stallgate.render.sweep_listing import SWEEP_ANSWERS, SweepListed, sweeps_listed, with_folders
 from stallgate.render.template import template
 from stallgate.render.trend_figure import Stretch, Trend, Trends, trends_figure
-from stallgate.runs.folder import write_whole
+from stallgate.runs.folder import RECORDED, as_argument, write_whole
 from stallgate.runs.outlines import Circumstances, MeasurementTime
 from stallgate.runs.store import Store
 
@@ -152,12 +153,13 @@ def write_index(project: Project) -> Path:
     places = dict.fromkeys((line.key.case.problem, line.key.case.workload) for line in drawn)
     commits = _Commits(project.root, runs)
     sweeps, loops = sweeps_listed(store, project), loops_listed(store)
+    names = _names_of_pages(project, runs)
     listed = [
         _swept(sweeps[stored.folder], stored, commits, store.files(stored.folder))
         if stored.folder in sweeps
         else _looped(loops[stored.folder], stored, commits, store.files(stored.folder))
         if stored.folder in loops
-        else _listed(stored, commits, store.files(stored.folder))
+        else _listed(stored, commits, store.files(stored.folder), names)
         for stored in with_folders(runs, [*sweeps, *loops])
     ]
     html = template("index.html.j2").render(
@@ -208,13 +210,20 @@ def _facets(runs: list[RunEntry]) -> list[tuple[str, str, list[str]]]:
     return [(key, name, sorted(set(found))) for key, (name, found) in values.items()]
 
 
-def _listed(stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:
+def _names_of_pages(project: Project, runs: Sequence[StoredRun]) -> dict[str, str]:
+    """What the file of a comparison says of the earlier run -> that run as commands take it."""
+    recordings = sorted(path.parent for path in project.reports.glob(f"{RECORDED}/*/*/run.json"))
+    names = [stored.folder.name for stored in runs] + [as_argument(project.reports, path) for path in recordings]
+    return {slug(name): name for name in names if is_text(name)}
+
+
+def _listed(stored: StoredRun, commits: _Commits, files: Collection[str], names: Mapping[str, str]) -> RunEntry:
     status = (stored.answer or "") if stored.judgement is not None else "not_measured"
     return RunEntry(
         name=stored.folder.name,
         page=_place(stored.folder, "report.html", files),
         compared=[
-            (Path(name).stem.removeprefix(COMPARED), _place(stored.folder, name, files))
+            (_base_of(name, names), _place(stored.folder, name, files))
             for name in sorted(files)
             if name.startswith(COMPARED) and name.endswith(".html")
         ],
@@ -224,6 +233,12 @@ def _listed(stored: StoredRun, commits: _Commits, files: Collection[str]) -> Run
         gaps=stored.gaps,
         **_facts(stored, commits),
     )
+
+
+def _base_of(page: str, names: Mapping[str, str]) -> str:
+    """The earlier run of a comparison by the name of its file."""
+    known = Path(page).stem.removeprefix(COMPARED)
+    return names.get(known, known)
 
 
 def _swept(listed: SweepListed, stored: StoredRun, commits: _Commits, files: Collection[str]) -> RunEntry:

@@ -33,7 +33,7 @@ def junit(result: JudgedRun) -> bytes:
     if not tests:
         tests = [_told("error", "no_verdict", "; ".join(judged.notes), classname="stallgate", name="the run is judged")]
     attributes = {
-        "name": f"stallgate {_clean(result.run.name)}",
+        "name": f"stallgate {_clean(result.argument)}",
         "timestamp": result.run.created.removesuffix("Z"),
         "tests": str(len(tests)),
         "failures": str(_count(tests, "failure")),

@@ -39,7 +39,7 @@ from stallgate.runs.journal import (
     LoopTarget,
     LoopTry,
     LoopVersion,
-    load_journal,
+    journal_called,
     read_kept,
 )
 from stallgate.runs.ladder import Rung, ladder
@@ -127,7 +127,7 @@ class VersionRow(FrozenStruct, frozen=True):
 def draw_loop(project: Project, folder: Path) -> Path:
     """Draws the loop of a folder; the path of its page."""
     page = folder / LOOP_PAGE
-    write_whole(page, loop_html(project, folder, load_journal(folder)).encode())
+    write_whole(page, loop_html(project, folder, journal_called(project.reports, folder)).encode())
     return page
 
 

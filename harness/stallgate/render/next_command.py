@@ -66,7 +66,7 @@ def _step(run: Run, found: Judgement, name: str) -> NextCommand:
     if mended is not None:
         return _STEPS.get(mended.reason, _look)(mended)
     if run.kind == "live" and not run.complete:
-        return NextCommand("finish the run", "stallgate profile --resume")
+        return _finish(run, name)
     open_verdicts = [verdict for verdict in found.verdicts if verdict.status in ("fail", "undecided", "not_measured")]
     for verdict in sorted(open_verdicts, key=lambda verdict: _ORDER.index(verdict.status)):
         return _STEPS.get(verdict.reason, _look)(verdict)
@@ -97,6 +97,12 @@ def _judges_a_part(found: Judgement) -> bool:
     return any(v.reason in ("no_roof", "no_baseline") for v in found.verdicts) and bool(
         set(found.stages) & set(found.able.part)
     )
+
+
+def _finish(run: Run, name: str) -> NextCommand:
+    if any(subject.swept for subject in run.subjects.values()):
+        return NextCommand("finish the sweep", f"stallgate sweep --resume {shlex.quote(name)}")
+    return NextCommand("finish the run", f"stallgate profile --resume {shlex.quote(name)}")
 
 
 def _gate(name: str, stages: list[str], targets: Targets = "all") -> str:

@@ -35,7 +35,7 @@ from stallgate.render.sweep_words import (
 )
 from stallgate.render.template import template
 from stallgate.runs.folder import SWEEP_FILE, write_whole
-from stallgate.runs.sweep import Sweep, Trial, TrialState, load_sweep
+from stallgate.runs.sweep import Sweep, Trial, TrialState, sweep_called
 
 SWEEP_PAGE = "sweep.html"
 SWEEP_PICTURE = "sweep.png"
@@ -48,7 +48,7 @@ def draw_sweep(project: Project, folder: Path, *, against: str = "") -> list[Pat
     """Draws the sweep of a folder; the paths of its files, the page first. Nothing where the folder has none."""
     if not (folder / SWEEP_FILE).is_file():
         return []
-    sweep = load_sweep(folder)
+    sweep = sweep_called(project.reports, folder)
     result = sweep_result(project, sweep, against=against)
     page = folder / SWEEP_PAGE
     write_whole(page, sweep_html(project, sweep, result).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 
 from stallgate.formatting import beside, held_to, listed, rounded, spaced
@@ -240,7 +241,8 @@ def share_text(share: float) -> str:
 
 def remarks_on(sweep: Sweep, result: SweepResult) -> list[str]:
     """What a reader of the result has to know."""
-    found = [] if sweep.complete else ["This sweep is not complete: `stallgate sweep --resume` goes on with it."]
+    again = f"`stallgate sweep --resume {shlex.quote(sweep.name)}`"
+    found = [] if sweep.complete else [f"This sweep is not complete: {again} goes on with it."]
     if result.default is None and result.standings:
         found.append("The default was not timed on every workload.")
     if not sweep.enumerated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -87,7 +88,7 @@ def show_loop(journal: Journal, page: Path, *, with_tries: bool) -> None:
     if journal.stop is not None:
         _say(out, f"  {journal.stop.sentence}")
     else:
-        _say(out, f"  Not over: `stallgate loop --resume {journal.name}` goes on.", "yellow")
+        _say(out, f"  Not over: `stallgate loop --resume {shlex.quote(journal.name)}` goes on.", "yellow")
     for rung in ladder(journal):
         numbers = ", ".join(str(each.number) for each in rung.rounds)
         _say(out, f"  {rung.stage}: {rung_words(rung.state)}{f' (rounds {numbers})' if numbers else ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -157,7 +158,9 @@ def load(folder: Path) -> Run:
     """
     path = folder / "run.json"
     if not path.is_file() and (folder / SWEEP_FILE).is_file():
-        raise NoRun(f"{folder} is a sweep without counters", f"`stallgate sweep --show {folder.name}` shows it")
+        raise NoRun(
+            f"{folder} is a sweep without counters", f"`stallgate sweep --show {shlex.quote(str(folder))}` shows it"
+        )
     if not path.is_file():
         raise NoRun(f"{folder} has no run.json", "name a run's folder, or make a run with `stallgate profile`")
     again = RECORD_AGAIN if RECORDED in folder.parts else "profile again"

@@ -17,7 +17,7 @@ from stallgate.errors import BrokenFile, NoRun
 from stallgate.model import Comparison, FrozenStruct, Samples, TimeLimit
 from stallgate.project.digests import file_digest
 from stallgate.project.paths import inside
-from stallgate.runs.folder import find_holding, pretty, read_versioned, write_whole
+from stallgate.runs.folder import as_argument, find_holding, pretty, read_versioned, write_whole
 
 JOURNAL_FORMAT = 1
 """Version of ``journal.json``. History: 1, the first."""
@@ -348,6 +348,15 @@ def load_journal(folder: Path) -> Journal:
     journal = read_versioned(path, Journal, JOURNAL_FORMAT, again="begin a new loop")
     _check_journal(path, journal)
     return replace(journal, name=folder.resolve().name)
+
+
+def journal_called(reports: Path, folder: Path) -> Journal:
+    """The journal of a folder, by the name that commands take: a path where the folder is not in ``reports/``.
+
+    Raises:
+        NoRun, OtherFormat, BrokenFile: as ``load_journal`` does.
+    """
+    return replace(load_journal(folder), name=as_argument(reports, folder))
 
 
 def _check_journal(path: Path, journal: Journal) -> None:

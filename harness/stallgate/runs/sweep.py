@@ -12,7 +12,7 @@ from stallgate.errors import NoRun
 from stallgate.model import CeilingKind, FrozenStruct, TimeLimit
 from stallgate.runs.bench import BenchEnvironment, BenchOutcome, ContenderRole
 from stallgate.runs.clocks import ClockState
-from stallgate.runs.folder import SWEEP_FILE, find_holding, pretty, read_versioned, write_whole
+from stallgate.runs.folder import SWEEP_FILE, as_argument, find_holding, pretty, read_versioned, write_whole
 
 SWEEP_FORMAT = 1
 """Version of ``sweep.json``. History: 1, the first."""
@@ -220,6 +220,15 @@ def load_sweep(folder: Path) -> Sweep:
         raise NoRun(f"{folder} has no {SWEEP_FILE}", "name the folder of a sweep; `stallgate sweep` makes one")
     found = read_versioned(path, Sweep, SWEEP_FORMAT, again="sweep again")
     return replace(found, name=folder.resolve().name)
+
+
+def sweep_called(reports: Path, folder: Path) -> Sweep:
+    """The sweep of a folder, by the name that commands take: a path where the folder is not in ``reports/``.
+
+    Raises:
+        NoRun, OtherFormat, BrokenFile: as ``load_sweep`` does.
+    """
+    return replace(load_sweep(folder), name=as_argument(reports, folder))
 
 
 def find_sweep(reports: Path, name: str | None) -> Path:

@@ -10,6 +10,7 @@ others in their places.
 from __future__ import annotations
 
 import random
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, assert_never
@@ -214,7 +215,8 @@ class Looper:
                 self.step()
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted; the journal of {self.journal.name} is whole", "`stallgate loop --resume` goes on"
+                f"interrupted; the journal of {self.journal.name} is whole",
+                f"`stallgate loop --resume {shlex.quote(self.journal.name)}` goes on",
             ) from None
         return self.journal
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -122,7 +123,8 @@ class HouseWorkshop:
         ]
         if not report.accepted and not objections:
             why = next((step.why for step in report.steps if step.state == "not_judged"), "it was not said why")
-            raise NotMeasured(f"an answer could not be judged: {why}", "`stallgate loop --resume` goes on")
+            again = f"`stallgate loop --resume {shlex.quote(self._journal.name)}` goes on"
+            raise NotMeasured(f"an answer could not be judged: {why}", again)
         return CheckedAnswer(
             accepted=report.accepted,
             objections=objections,
