@@ -471,3 +471,49 @@ def test_damaged_options_are_named_and_nothing_is_measured(
     assert "Traceback" not in done.stderr
     assert len(commands.measured) == 1
     assert path.read_bytes() == before
+
+
+def test_a_trial_on_a_workload_that_is_not_there_is_not_measured(commands: Commands) -> None:
+    folder = commands.begun("sweep")
+    begun = load_sweep(folder)
+    save_sweep(folder, replace(begun, trials=[*begun.trials, replace(begun.trials[0], workload="none")]))
+    done = commands("sweep", "--resume")
+    assert done.returncode == 2
+    said(done, "workload none has changed since")
+
+
+def test_a_loop_outside_the_project_is_not_gone_on_with(commands: Commands, tmp_path: Path) -> None:
+    """Its versions are files, and what is measured lies in the project."""
+    moved = commands.begun("loop").rename(tmp_path / "moved")
+    done = commands("loop", "--resume", str(moved))
+    assert done.returncode == 2
+    said(done, f"{moved} is not in the project's folder", "move it under reports/")
+    assert len(commands.measured) == 1
+
+
+def test_a_run_of_reports_and_a_replay_are_not_gone_on_with(commands: Commands) -> None:
+    folder = commands.begun("profile")
+    save(folder, replace(load(folder), kind="recorded", name="as it was called"))
+    done = commands("profile", "--resume", "--timeout", "9")
+    assert done.returncode == 2
+    said(done, f"{folder.name} was not measured here")
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        ("sweep --show -w line --against registers", "--workload"),
+        ("sweep --show x --resume", "--resume"),
+        ("sweep double/small --show", "PROBLEM/VARIANT"),
+        ("loop --replay --samples 9 --apply", "--samples"),
+        ("loop --replay --resume", "--resume"),
+        ("bench --show --rounds 5 -w line", "--workload and --rounds"),
+        ("bench double --show", "PROBLEM[/VARIANT]"),
+    ],
+)
+def test_what_is_only_shown_takes_no_option_that_would_change_nothing(
+    commands: Commands, words: str, others: str
+) -> None:
+    done = commands(*words.split())
+    assert done.returncode == 2
+    said(done, "always shows a whole", f"remove {others}")

@@ -71,7 +71,7 @@ def result(
     run: Run = replace(run_of(project, results, settings=SETTINGS, attempts=[attempt()]), **changes)
     usable = [r.case for r in results if r.outcome == "profiled" and r.case.name not in (faults or {})]
     summaries: Summaries = {(c, m): s for c in usable for m, s in (NUMBERS | (numbers or {})).items()}
-    return MeasuredRun(folder=Path(name), run=run, faults=faults or {}, summaries=summaries)
+    return MeasuredRun(folder=project.reports / name, run=run, faults=faults or {}, summaries=summaries)
 
 
 def with_digest(project: Project, key: str, digest: str = "other") -> dict[str, Any]:

@@ -31,7 +31,7 @@ from stallgate.project.load import Project, load_project
 from stallgate.project.space import read_space
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.bench import Entry
-from stallgate.runs.sweep import Sweep, Trial, load_sweep, save_sweep
+from stallgate.runs.sweep import Sweep, SweepOptions, Trial, load_sweep, save_sweep
 from tests.conftest import FAKES, Stallgate
 
 SPACE = """
@@ -283,12 +283,18 @@ def test_who_is_wrong_or_takes_the_process_along_is_a_result(timed: Any, space: 
 
 
 def test_killed_and_resumed_it_is_the_same_set(timed: Any, space: Path, tmp_path: Path) -> None:
-    """Killed after the 2nd, the 6th and the 9th outcome; what has an outcome is not timed again."""
-    arguments: tuple[str, ...] = ()
+    """Killed after the 2nd, the 6th and the 9th outcome; what has an outcome is not timed again.
+
+    Its folder is renamed each time, and it is given another limit of time.
+    """
+    arguments: tuple[str, ...] = ("--counters", "all", "--against", "stall_barrier", "--grace", "3")
     for count in ("2", "6", "9"):
         assert timed(*arguments, SWEEP_KILL=count).returncode != 0
-        arguments = ("--resume",)
-        assert not only_sweep(space)[1].complete
+        folder, begun = only_sweep(space)
+        assert not begun.complete
+        renamed = folder.rename(folder.with_name(f"killed after {count}"))
+        arguments = ("--resume", renamed.name, "--timeout", f"20{count}")
+    assert only_sweep(space)[1].options == SweepOptions("all", "stall_barrier", 206.0, 3.0, [0])
     done = timed("--resume")
     assert done.returncode == 0, done.stderr
     _, found = only_sweep(space)

@@ -363,7 +363,7 @@ def _answerer(command: list[str], limits: LoopLimits) -> ProgramAnswerer:
 
 def _run(project: Project, folder: Path, arguments: LoopArguments, device: Device | None) -> None:
     """Goes on until a reason to stop. If it is cut short, the page shows what there is."""
-    journal = load_journal(folder)
+    journal = journal_called(project.reports, folder)
     if journal.stop is not None:
         return
     end_on_signals()

@@ -153,7 +153,8 @@ _FATES: Fates = {
     cls=ResumeOption,
     fates=_FATES,
     metavar="[RUN]",
-    help="Finish an interrupted run (default: the latest): measure what is missing or stale.",
+    help="Finish an interrupted run (default: the latest): measure what is missing or stale, and with a longer "
+    "--timeout what ran out of time.",
 )
 @root_option
 @json_option(ProfileFacts)

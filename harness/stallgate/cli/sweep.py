@@ -134,7 +134,11 @@ _FATES: Fates = {
 @click.option("--devices", metavar="INDEX,...", help="GPUs that share the trials; default: one.")
 @fleet_options
 @click.option(
-    "--resume", cls=ResumeOption, fates=_FATES, metavar="[SWEEP]", help="Finish an interrupted sweep (the latest)."
+    "--resume",
+    cls=ResumeOption,
+    fates=_FATES,
+    metavar="[SWEEP]",
+    help="Finish an interrupted sweep (the latest); with a longer --timeout, also what ran out of time.",
 )
 @click.option("--show", is_flag=False, flag_value="", metavar="[SWEEP]", help="Only show a sweep that was made before.")
 @click.option(
