@@ -9,6 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -438,6 +439,25 @@ def test_a_sweep_that_was_gone_on_with_elsewhere_names_all_its_gpus(commands: Co
     assert found.devices == [1, 2, 0]
     assert found.options is not None
     assert found.options.devices == [0]
+
+
+def test_a_fleet_goes_on_with_a_run_as_it_was_begun(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forgot --report and --record."""
+    folder = commands.begun("profile")
+    fleet = SimpleNamespace(models=["NVIDIA H200"], machine_of=lambda *_: commands._machine(None, GPUS[0], Path("ncu")))
+    finished: list[Any] = []
+    monkeypatch.setattr(profile_cli, "opened_fleet", lambda *_: nullcontext(fleet))
+    monkeypatch.setattr(profile_cli, "_measure_runs", lambda _project, _fleet, runs, _arguments: finished.extend(runs))
+    monkeypatch.setattr(profile_cli, "_finished", lambda *given: finished.append(given[2]) or 0)
+    done = commands("profile", "--resume", "--on", "local", "--timeout", "99")
+    assert done.returncode == 0, done.stderr
+    (_, place, run), arguments = finished
+    assert place == folder
+    assert run.options == replace(load(folder).options, timeout_s=99.0)
+    assert (arguments.page, arguments.record) == (True, True)
+    done = commands("profile", "--resume", "--on", "local", "--live")
+    assert done.returncode == 2
+    said(done, "--live is not allowed here with --on")
 
 
 # --- damaged ----------------------------------------------------------------------------------------------------------
