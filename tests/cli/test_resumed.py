@@ -502,6 +502,12 @@ def test_a_trial_on_a_workload_that_is_not_there_is_not_measured(commands: Comma
     said(done, "workload none has changed since")
 
 
+def test_answers_are_profiled_as_often_as_versions(commands: Commands) -> None:
+    commands.begun("loop")
+    ((workshop, _, (options, *_)),) = commands.measured
+    assert (workshop.answer.samples, options.samples) == (9, 9)
+
+
 def test_a_loop_outside_the_project_is_not_gone_on_with(commands: Commands, tmp_path: Path) -> None:
     """Its versions are files, and what is measured lies in the project."""
     moved = commands.begun("loop").rename(tmp_path / "moved")
