@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from stallgate.measure.device import find_devices
 from stallgate.runs.sweep import Sweep, load_sweep
 from tests.fleet.daemons import fleet_by_hand
-from tests.measure.test_gpu_sweep import best_us, environment, has_run, project_in, states, swept
+from tests.measure.test_gpu_sweep import environment, has_run, project_in, states, swept
 from tests.measure.test_sweep import _without_sweep
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(len(find_devices()) < 2, reason="there are not two GPUs")]
@@ -33,6 +34,9 @@ constraints = [
 ]
 """
 """Half as many again as the variant's own. On a fleet the process that takes times also compiles."""
+
+THREE = ("square", "square_f16", "square_bf16")
+"""Workloads. What a sweep does once, before and after its trials, is the less the more of them there are."""
 
 MOST_OF_ONE = 0.6
 """The part of one GPU's time that two may take."""
@@ -53,8 +57,16 @@ class FleetSweep(NamedTuple):
         return {attempt["environment"]["uuid"] for run in runs for attempt in run["attempts"]}
 
     @property
-    def table(self) -> dict[str, str]:
-        return {trial.configuration: has_run(trial.state) for trial in self.found.trials}
+    def table(self) -> dict[tuple[str, str], str]:
+        """Of each trial, by workload and configuration, how far it got."""
+        return {(trial.workload, trial.configuration): has_run(trial.state) for trial in self.found.trials}
+
+    def best_us(self) -> dict[str, float]:
+        """Of each workload the shortest time of a call."""
+        times: dict[str, list[float]] = {}
+        for final in self.found.finals:
+            times.setdefault(final.workload, []).append(median(final.samples_us))
+        return {workload: min(found) for workload, found in times.items()}
 
 
 def swept_by(workers: int, tmp_path: Path) -> FleetSweep:
@@ -65,7 +77,7 @@ def swept_by(workers: int, tmp_path: Path) -> FleetSweep:
     path.write_text(_without_sweep(path) + SPACE)
     around = {**environment(), "TRITON_CACHE_DIR": str(place / "cache")}
     with fleet_by_hand(place / "dask", workers, around) as address:
-        words = ("cumprod/blocked_scan", "-w", "square", "--on", address)
+        words = ("cumprod/blocked_scan", *(f"-w{workload}" for workload in THREE), "--on", address)
         _, folder, seconds = swept(project, *words, "--python", sys.executable)
     return FleetSweep(load_sweep(folder), folder, seconds)
 
@@ -74,10 +86,10 @@ def test_two_workers_take_at_most_six_tenths_of_the_time_of_one(tmp_path: Path) 
     two, one = swept_by(2, tmp_path), swept_by(1, tmp_path)
     for each in (one, two):
         counted = states(each.found)
-        print(f"{len(each.gpus)} GPUs: {each.seconds:.1f} s, {dict(counted)}, best {best_us(each.found):.1f} us")
+        print(f"{len(each.gpus)} GPUs: {each.seconds:.1f} s, {dict(counted)}, best in us: {each.best_us()}")
     print(f"one GPU {one.seconds:.1f} s, two {two.seconds:.1f} s: {two.seconds / one.seconds:.2f}")
     assert (len(one.gpus), len(two.gpus)) == (1, 2)
     assert {trial.device for trial in two.found.trials if trial.samples_us} == {0, 1}
     assert one.table == two.table
-    assert best_us(one.found) == pytest.approx(best_us(two.found), rel=0.05)
+    assert one.best_us() == pytest.approx(two.best_us(), rel=0.05)
     assert two.seconds <= MOST_OF_ONE * one.seconds
