@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,12 @@ def within(tree: Path, *, read_only: bool = False) -> Server[Any]:
     return agent_server(Forked(tree), agent_tools(read_only=read_only))  # type: ignore[arg-type]
 
 
+def in_a_thread(task: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+    """Runs a task in a thread of its own: in this one, a browser that tests of pages opened may still have its loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(anyio.run, task, *given).result()
+
+
 def drive(
     served: StdioServerParameters | Server[Any], talk: Callable[[Session], Awaitable[None]], mode: str = "auto"
 ) -> None:
@@ -110,7 +117,7 @@ def drive(
             async with Client(line, mode=mode) as client:
                 await talk(Session(client))
 
-    anyio.run(main)
+    in_a_thread(main)
 
 
 def contents(tree: Path) -> dict[str, str]:
@@ -410,7 +417,7 @@ def test_a_server_that_is_ended_ends_what_it_started(hanging: tuple[StdioServerP
     assert process.stdin is not None
     process.stdin.write("".join(json.dumps(each) + "\n" for each in (hello, call)).encode())
     process.stdin.flush()
-    found = anyio.run(wait_for, pids)
+    found = in_a_thread(wait_for, pids)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(60) == -signal.SIGTERM
     process.stdin.close()
