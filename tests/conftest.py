@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import hypothesis
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from stallgate.project.load import Project, load_project
+from tests import warm
 from tests.forked import origin
 from tests.shared import Shared, shared
 from tests.small_recording import JUDGED, SMALL, narrow
@@ -28,6 +30,9 @@ __all__ = ["shared"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "tests" / "fakes"
+
+hypothesis.settings.register_profile("stallgate", deadline=None)  # a machine with other work is slow
+hypothesis.settings.load_profile("stallgate")
 
 Stallgate = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -145,6 +150,12 @@ def signals() -> Iterator[None]:
     yield
     for each, handler in before.items():
         signal.signal(each, handler)
+
+
+@pytest.fixture
+def warm_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children that this process starts are forks as well (`warm.py`), and not Pythons that import torch."""
+    monkeypatch.setattr(subprocess, "Popen", warm.starting_at(warm.address()))
 
 
 @pytest.fixture
@@ -279,8 +290,13 @@ def with_ncu(stallgate: Stallgate, recording: Path, tmp_path: Path) -> Stallgate
 
 
 def with_fakes(stallgate: Stallgate, recording: Path, bin_folder: Path) -> Stallgate:
-    """``stallgate`` beside the fakes, which are put into a folder of their own and play a recording."""
+    """``stallgate`` beside the fakes, which are put into a folder of their own and play a recording.
+
+    Temporary files have a folder beside it: locks of GPUs are there, and no test waits for the GPU of another one.
+    """
     bin_folder.mkdir()
+    temporary = bin_folder.with_name(f"{bin_folder.name}-tmp")
+    temporary.mkdir()
     for fake in FAKES.iterdir():
         wrapper = bin_folder / fake.name
         wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" "$@"\n')
@@ -291,7 +307,13 @@ def with_fakes(stallgate: Stallgate, recording: Path, bin_folder: Path) -> Stall
             arguments = (*arguments, "--python", str(bin_folder / "python"))
         return stallgate(
             *arguments,
-            **{"PATH": f"{bin_folder}:/usr/bin:/bin", "FAKE_NCU_RECORDING": str(recording), **variables},
+            **{
+                "PATH": f"{bin_folder}:/usr/bin:/bin",
+                "TMPDIR": str(temporary),
+                "FAKE_NCU_RECORDING": str(recording),
+                "FAKE_NCU_CHILDREN": warm.address().removeprefix("\0"),
+                **variables,
+            },
         )
 
     return run

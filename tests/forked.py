@@ -1,9 +1,11 @@
-"""``stallgate`` in processes that begin with its libraries loaded, which is most of what a command costs.
+"""``stallgate`` in processes that begin with its modules and libraries loaded, which is most of what a command costs.
 
-Each worker of a session has one process that loads them, and none of stallgate's own modules; every command is a fork
-of it, and as much a process of its own as any: with its streams, its working directory, its environment and its exit
-status. Only what Python settles when it starts is not its own: what ``PYTHON...`` variables say and which signals are
-ignored.
+Each worker of a session has one process that loads them; every command is a fork of it, and as much a process of its
+own as any: with its streams, its working directory, its environment and its exit status. Only what Python settles when
+it starts is not its own: what ``PYTHON...`` variables say and which signals are ignored. What a command imports, and
+that it can, is tested in processes that Python starts (``cli/test_start.py``).
+
+What another process answers the same way every time is asked once: what triton has, and what stands in a report.
 """
 
 from __future__ import annotations
@@ -17,31 +19,35 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
+
+import msgspec
 
 from tests import warm
 
-LIBRARIES = (
-    "click",
-    "csv",
+LATE = (
+    "PIL.PngImagePlugin",
+    "click.shell_completion",
+    "encodings.idna",
     "http.server",
-    "jinja2",
     "matplotlib.backends.backend_agg",
-    "msgspec",
-    "numpy",
-    "rich.console",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
     "rich.progress",
-    "rich.table",
-    "statistics",
-    "tomllib",
+    "sqlite3",
     "webbrowser",
     "xml.etree.ElementTree",
-    "zstandard",
 )
+"""What functions import that not every command calls."""
+
+APART = ("__main__", "agent.mcp", "child", "extract.reader", "fleet", "plugin")
+"""Modules of processes of their own, and those for which a library has to be installed."""
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_MESSAGE = 1 << 17
@@ -52,9 +58,10 @@ class Origin:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._remembered = TemporaryDirectory()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forked", str(theirs.fileno()), self._remembered.name],
                 cwd=ROOT,
                 env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # a process with threads is not to be forked
                 pass_fds=[theirs.fileno()],
@@ -80,6 +87,7 @@ class Origin:
     def close(self) -> None:
         self._ours.close()
         self._process.wait()
+        self._remembered.cleanup()
 
 
 @cache
@@ -95,10 +103,13 @@ def origin() -> Origin:
 # --- within the process that is forked --------------------------------------------------------------------------------
 
 
-def serve(asked: socket.socket) -> None:
+def serve(asked: socket.socket, remembered: Path) -> None:
     """Forks a command for each message, until nobody is there to ask for one."""
-    for name in LIBRARIES:
+    for name in (*LATE, *own_modules()):
         import_module(name)
+    _compile_templates()
+    _ask_once(remembered)
+    _read_once(remembered)
     gc.freeze()  # or every command, at its end, would look through what it was born with
     while True:
         message, descriptors, *_ = socket.recv_fds(asked, LONGEST_MESSAGE, 2)
@@ -111,6 +122,60 @@ def serve(asked: socket.socket) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         asked.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+
+
+def _compile_templates() -> None:
+    """Pages are drawn of templates, which take half a second to compile."""
+    from stallgate.render.template import template
+
+    for path in (ROOT / "harness/stallgate/render/templates").glob("*.html.j2"):
+        template(path.name)
+
+
+def _ask_once(folder: Path) -> None:
+    """What triton and torch have is asked once for all commands: it takes seconds, and is the same every time."""
+    from stallgate.agent.form import triton_names
+
+    asked = triton_names._asked
+
+    def remembered(python: str, program: str, kind: type[Any]) -> Any:
+        path = folder / sha256(program.encode()).hexdigest()
+        if python != sys.executable:
+            return asked(python, program, kind)
+        if not path.exists():
+            path.write_bytes(msgspec.json.encode(asked(python, program, kind)))
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+
+    triton_names._asked = remembered
+
+
+def _read_once(folder: Path) -> None:
+    """A report with the same bytes is read once for all commands, as far as the same is asked of it."""
+    from stallgate.extract import launches
+
+    read = launches._answer
+
+    def remembered(report: Path, arguments: list[str]) -> dict[str, Any]:
+        try:
+            content = report.read_bytes()
+        except OSError:
+            return read(report, arguments)
+        path = folder / sha256(b"\0".join([content, *map(str.encode, arguments)])).hexdigest()
+        if not path.exists():
+            path.write_bytes(json.dumps(read(report, arguments)).encode())
+        answer: dict[str, Any] = json.loads(path.read_bytes())
+        return answer
+
+    launches._answer = remembered
+
+
+def own_modules() -> Iterator[str]:
+    """Stallgate's modules, by name."""
+    harness = ROOT / "harness"
+    for path in sorted((harness / "stallgate").rglob("*.py")):
+        name = ".".join(path.relative_to(harness).with_suffix("").parts).removesuffix(".__init__")
+        if not f"{name}.".startswith(tuple(f"stallgate.{each}." for each in APART)):
+            yield name
 
 
 def command(
@@ -132,8 +197,9 @@ def command(
     sys.path[0] = folder
     sys.argv[1:] = arguments
     subprocess.Popen = warm.starting_at(children)  # type: ignore[misc]
-    runpy.run_module("stallgate", run_name="__main__", alter_sys=True)
+    with warm.ended_at_once():
+        runpy.run_module("stallgate", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))

@@ -4,6 +4,9 @@ Each worker of a session has one process that imports torch, and none of stallga
 starts by its script (`stallgate/child/**/__main__.py`) is a fork of it: a process of its own, in a session of its own,
 with the descriptors, working directory, environment and exit status that it would have had. Everything else that is
 started is started as always: other interpreters, ncu, children of `own_process`, and all of them where there is a GPU.
+
+A child that interprets kernels is a fork of a second process, which has imported triton for its interpreter as well:
+the quick one (`kernels/quick.py`), in which kernels take a third of their time.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -136,7 +140,8 @@ class ForkedChild:
 
 
 def serve(listening: socket.socket, lifeline: int) -> None:
-    """Forks a child for each connection, until the worker is gone."""
+    """Forks a child for each connection, or has it forked where triton is imported, until the worker is gone."""
+    interpreting: socket.socket | None = None
     while lifeline not in select.select([listening, lifeline], [], [])[0]:
         line, _ = listening.accept()
         message, descriptors, *_ = socket.recv_fds(line, LONGEST_MESSAGE, MOST_DESCRIPTORS)
@@ -144,12 +149,43 @@ def serve(listening: socket.socket, lifeline: int) -> None:
             import torch  # noqa: F401
 
             gc.freeze()  # or every child, at its end, would look through what it was born with
-        if os.fork() == 0:
-            begin(line, json.loads(message), descriptors)
+        told = json.loads(message)
+        if told[2].get("TRITON_INTERPRET") == "1":
+            interpreting = interpreting or interpreter(listening)
+            socket.send_fds(interpreting, [message], [line.fileno(), *descriptors])
+        elif os.fork() == 0:
+            begin(line, told, descriptors)
         for each in (line.detach(), *descriptors):
             os.close(each)
         _reap()
     _reap()
+
+
+def interpreter(listening: socket.socket) -> socket.socket:
+    """A line to a fork of this process that interprets kernels; what comes over it becomes a child there."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() != 0:
+        theirs.close()
+        return ours
+    for each in (listening, ours):
+        each.close()
+    os.environ["TRITON_INTERPRET"] = "1"  # triton asks when it is imported
+    sys.path.insert(1, str(Path(__file__).parent / "kernels"))
+    from quick import quick_interpreter
+
+    sys.path.pop(1)
+    quick = quick_interpreter()
+    quick.__enter__()
+    gc.freeze()
+    while True:
+        message, descriptors, *_ = socket.recv_fds(theirs, LONGEST_MESSAGE, MOST_DESCRIPTORS + 1)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            begin(socket.socket(fileno=descriptors[0]), json.loads(message), descriptors[1:])
+        for each in descriptors:
+            os.close(each)
+        _reap()
 
 
 def _reap() -> None:
@@ -186,8 +222,27 @@ def become(
     sys.argv[:] = arguments
     paths = environment.get("PYTHONPATH", "")
     sys.path[:1] = [str(Path(arguments[0]).parent), *filter(None, paths.split(os.pathsep))]
-    runpy.run_path(arguments[0], run_name="__main__")
-    sys.exit(0)
+    with ended_at_once():
+        runpy.run_path(arguments[0], run_name="__main__")
+        sys.exit(0)
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Ends this process at the exit within, but does not take all modules down, which takes longest of an exit.
+
+    What is registered for the end is called as always. An exit with a text to say is left to Python.
+    """
+    try:
+        yield
+    except SystemExit as leaving:
+        if not isinstance(leaving.code, int | None):
+            raise
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit((leaving.code or 0) & 0xFF)
 
 
 def _take(numbers: list[int], descriptors: list[int]) -> None:

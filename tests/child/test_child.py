@@ -71,7 +71,7 @@ VARIANTS = {
         "skipped",
         "does not fit in GPU memory: tried",
     ),
-    "slow": ("__import__('time').sleep(0.3); return x.cumprod(1)", "skipped", "over the limit of 0.2 s"),
+    "slow": ("__import__('time').sleep(1.1); return x.cumprod(1)", "skipped", "over the limit of 1 s"),
     "broken": ("return (", "crashed", "SyntaxError"),
     "aliasing": ("x.cumprod(1); return x[:]", "wrong_result", "its output shares memory with its input"),
     "lazy": (
@@ -163,7 +163,7 @@ def write_plan(folder: Path, cases: list[dict[str, Any]], **changes: Any) -> Non
         references[problem] = reference_of(path)
     plan = {
         "device": "cpu",
-        "run_limit_s": 0.2,
+        "run_limit_s": 1.0,
         **places_of(folder),
         "references": references,
         "cases": cases,

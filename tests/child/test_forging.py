@@ -135,13 +135,17 @@ def test_whoever_changes_what_compares_is_wrong_all_the_same(patched: Talk, name
         assert "elements are wrong" in found.reason
 
 
-@pytest.mark.parametrize("text", ["'\\ud800 broken'", "'x' * 10**7", "'\\x00\\n\\n'"])
-def test_what_an_exception_says_can_be_anything(tmp_path: Path, text: str) -> None:
-    write_plan(tmp_path, [case_of(tmp_path, "raising", f"raise ValueError({text})")])
-    (found,) = talk(tmp_path, tmp_path / "plan.json").finished.values()
-    assert found.outcome == "crashed"
-    assert found.reason.startswith("ValueError: ")
-    assert len(found.reason) < 400
+def test_what_an_exception_says_can_be_anything(tmp_path: Path) -> None:
+    texts = ("'\\ud800 broken'", "'x' * 10**7", "'\\x00\\n\\n'")
+    write_plan(
+        tmp_path, [case_of(tmp_path, f"raising_{n}", f"raise ValueError({text})") for n, text in enumerate(texts)]
+    )
+    finished = talk(tmp_path, tmp_path / "plan.json").finished.values()
+    assert len(finished) == len(texts)
+    for found in finished:
+        assert found.outcome == "crashed"
+        assert found.reason.startswith("ValueError: ")
+        assert len(found.reason) < 400
 
 
 def test_who_kills_the_referee_has_crashed(tmp_path: Path) -> None:
@@ -166,6 +170,6 @@ def test_who_never_stops_talking_is_ended(tmp_path: Path) -> None:
     path = Path(begin["entry"]["path"])
     path.write_text(f"{FINDS_THE_LINE}\n{path.read_text()}")
     write_plan(tmp_path, [{**begin, "entry": entry_of(path)}])
-    found = talk(tmp_path, tmp_path / "plan.json", timeout_s=6)
+    found = talk(tmp_path, tmp_path / "plan.json", timeout_s=15)  # for a start on a busy machine as well
     assert [each.outcome for each in found.finished.values()] == ["timed_out"]
     assert json.dumps(found.said).count("unreadable") <= 100

@@ -93,7 +93,7 @@ def run(number):
     except TookTooLong:
         say(f"over {number}")
 
-Workers(9, run, lambda number: say(f"lost {number}"), limit_s=1).work(int(sys.argv[1]))
+Workers(9, run, lambda number: say(f"lost {number}"), limit_s=3).work(int(sys.argv[1]))
 say("end")
 """
 

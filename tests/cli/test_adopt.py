@@ -18,7 +18,11 @@ from tests.installed import Installed, installed
 
 __all__ = ["installed"]
 
-KERNEL = ("--kernel", "mykernels.softmax:softmax", "--reference", "torch.softmax", "--input", "float32[8192,4096]")
+SOFTMAX = ("--kernel", "mykernels.softmax:softmax", "--reference", "torch.softmax", "--input")
+KERNEL = (*SOFTMAX, "float32[8192,4096]")
+FEW_ROWS = (*SOFTMAX, "float32[16,4096]")
+"""The kernel has a program a row, and the interpreter takes one after the other."""
+
 MOST_LINES = 30
 """Lines of their own that a repository has after adopting stallgate."""
 
@@ -88,7 +92,7 @@ def test_a_repository_adopts_a_kernel_with_one_command(installed: Installed, rep
 
 def test_an_adopted_kernel_is_right_in_the_interpreter(installed: Installed, repository_of_theirs: Path) -> None:
     root = repository_of_theirs
-    installed.answer(root, "init", *KERNEL)
+    installed.answer(root, "init", *FEW_ROWS)
     found = {each["variant"]: each["answer"] for each in installed.answer(root, "check")["variants"]}
     assert found == dict.fromkeys(("softmax", "torch", "copy"), "right")
     kernel = root / "src" / "mykernels" / "rows.py"

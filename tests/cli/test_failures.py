@@ -144,7 +144,7 @@ def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
     done = with_ncu(
         "profile",
         "--timeout",
-        "2",
+        "5",
         "--grace",
         "1",
         FAKE_NCU="hang_deaf",
@@ -153,7 +153,7 @@ def test_a_hang_is_ended_within_the_limit_with_everything_it_started(
     )
     assert time.monotonic() - begin < 60
     assert done.returncode == 3
-    said(done, "timed out", "within 2 s")
+    said(done, "timed out", "within 5 s")
     assert outcomes(latest)["blocked_scan/square"] == "timed_out"
     assert outcomes(latest)["naive_serial/page"] == "profiled"
     assert all(gone(int(pid)) for pid in pids.read_text().split())
@@ -175,7 +175,7 @@ def test_an_interrupt_keeps_what_was_measured(
     with_ncu = with_fakes(own_process, recording, tmp_path / "bin")
 
     def interrupt() -> None:
-        for _ in range(300):
+        for _ in range(1000):
             if pids.is_file() and pids.read_text():
                 break
             time.sleep(0.1)

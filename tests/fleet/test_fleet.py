@@ -80,7 +80,7 @@ def nothing_is_lost_or_doubled(folder: Path) -> None:
 
 def nothing_is_left(tmp: Path) -> None:
     """No process that knows the folder. Of files there are locks, and what the next profile on a GPU removes."""
-    for _ in range(50):
+    for _ in range(200):
         if not processes_in(tmp):
             break
         time.sleep(0.1)

@@ -180,6 +180,7 @@ def uncut(made_up: Any, small_fleet: FleetTree, tmp_path: Path) -> Sweep:
     return found
 
 
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_was_cut_short_while_one_gpu_had_times_ends_with_the_same_table(
     uncut: Sweep, made_up: Any, small_fleet: FleetTree, tmp_path: Path, number: int
@@ -241,6 +242,7 @@ def is_gone_on_with(made_up: Any, small_fleet: FleetTree, uncut: Sweep, **variab
     nothing_is_left(small_fleet.tmp)
 
 
+@pytest.mark.usefixtures("signals")
 def test_a_sweep_of_each_model_that_was_interrupted_leaves_nothing_and_is_gone_on_with_one_by_one(
     made_up: Any, small_fleet: FleetTree, tmp_path: Path
 ) -> None:
@@ -262,6 +264,7 @@ def test_a_sweep_of_each_model_that_was_interrupted_leaves_nothing_and_is_gone_o
     nothing_is_left(small_fleet.tmp)
 
 
+@pytest.mark.usefixtures("signals")
 def test_a_sweep_is_gone_on_with_on_the_model_that_it_was_begun_on(
     made_up: Any, small_fleet: FleetTree, tmp_path: Path
 ) -> None:

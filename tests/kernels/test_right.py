@@ -464,7 +464,7 @@ anywhere = given(
     seed=st.integers(0, 99),
 )
 drawn = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 
 

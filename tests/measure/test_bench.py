@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +43,7 @@ from stallgate.runs.bench import Bench, BenchEnvironment, BenchRow, Entry, load_
 from tests.child.plans import entry_of, plain_case, reference_of, workload_of
 from tests.child.test_child import REFERENCE, case_of
 from tests.conftest import ROOT, Stallgate
+from tests.kernels.quick import quick_interpreter
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -522,7 +523,7 @@ ROOF = {"path": "", "digest": "", "module": "stallgate", "attribute": "copy", "k
 
 
 @pytest.fixture
-def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Callable[..., Outcomes]:
+def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Iterator[Callable[..., Outcomes]]:
     """Times functions of a file, beside the built-in roof; gives outcomes by name."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     path = tmp_path / "kind.py"
@@ -551,7 +552,8 @@ def times_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) ->
         ).measure()  # type: ignore[arg-type]
         return heard.outcomes
 
-    return run
+    with quick_interpreter():  # the roof is a kernel, and called in every round
+        yield run
 
 
 @pytest.fixture(autouse=True)

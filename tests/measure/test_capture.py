@@ -216,7 +216,14 @@ def test_a_program_without_a_kernel(capture: Capture) -> None:
 
 
 def alive(path: Path) -> list[int]:
-    """Those of the processes whose numbers a file has that still run."""
+    """Those of the processes whose numbers a file has that still run, a while after they were ended."""
+    end = time.monotonic() + 20
+    while (found := _running(path)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def _running(path: Path) -> list[int]:
     found = []
     for word in path.read_text().split():
         with suppress(OSError):
@@ -229,11 +236,11 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(capture: 
     started = tmp_path / "started"
     script = f"printf 6 > $LAUNCHED; setsid sleep 300 & echo $! >> {started}; echo $$ >> {started}; sleep 300"
     begun = time.monotonic()
-    found = capture.facts(script, "--timeout", "1", "--grace", "5")
-    assert time.monotonic() - begun < 30
+    found = capture.facts(script, "--timeout", "4", "--grace", "5")
+    assert time.monotonic() - begun < 100
     assert found["status"] == 0
     assert found["program"]["exit_status"] is None
-    assert found["program"]["failures"][0] == "while the times were taken: it did not end within 1 s (--timeout)"
+    assert found["program"]["failures"][0] == "while the times were taken: it did not end within 4 s (--timeout)"
     assert sum(kernel["launches"] for kernel in found["program"]["kernels"]) == 6
     assert len(started.read_text().split()) == 4
     assert alive(started) == []
@@ -243,10 +250,10 @@ def test_a_program_and_an_ncu_that_ignore_signals_are_ended(capture: Capture, tm
     started = tmp_path / "started"
     script = f"trap '' INT TERM; echo $$ >> {started}; while true; do sleep 1; done"
     begun = time.monotonic()
-    found = capture.facts(script, "--timeout", "1", "--grace", "0.3", FAKE_NCU="deaf")
-    assert time.monotonic() - begun < 20
+    found = capture.facts(script, "--timeout", "4", "--grace", "0.3", FAKE_NCU="deaf")
+    assert time.monotonic() - begun < 100
     assert found["status"] == 3
-    assert found["error"]["message"] == "ncu timed no kernel of sh: it did not end within 1 s (--timeout)"
+    assert found["error"]["message"] == "ncu timed no kernel of sh: it did not end within 4 s (--timeout)"
     assert alive(started) == []
 
 
@@ -254,7 +261,7 @@ def test_what_a_program_leaves_behind_is_ended_and_not_waited_for(capture: Captu
     started = tmp_path / "started"
     begun = time.monotonic()
     done = capture(f"setsid sleep 300 & echo $! >> {started}")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 100
     assert done.returncode == 0
     assert alive(started) == []
 
@@ -274,7 +281,6 @@ def test_an_interrupt_keeps_what_was_measured(
         text=True,
     )
     wait_for(lambda: started.is_file() and len(started.read_text().splitlines()) == run)
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     found = json.loads(process.communicate(timeout=60)[0])
     assert found["status"] == process.returncode == 3

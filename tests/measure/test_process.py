@@ -22,7 +22,7 @@ def say(text): line.sendall(text + b'\\n')
 """
 
 
-def run(tmp_path: Path, script: str, timeout_s: float = 20, grace_s: float = 10) -> tuple[Ended, list[bytes]]:
+def run(tmp_path: Path, script: str, timeout_s: float = 60, grace_s: float = 10) -> tuple[Ended, list[bytes]]:
     """Runs a script; a line that begins with ``junk`` is no progress."""
     heard: list[bytes] = []
 
@@ -59,8 +59,8 @@ def test_silence_ends_the_whole_group(tmp_path: Path) -> None:
         "say(str(child.pid).encode())\ntime.sleep(60)"
     )
     begin = time.monotonic()
-    ended, heard = run(tmp_path, script, timeout_s=1.0)
-    assert time.monotonic() - begin < 8
+    ended, heard = run(tmp_path, script, timeout_s=3.0)
+    assert time.monotonic() - begin < 50
     assert ended.timed_out
     assert ended.exit_status is None
     assert gone(int(heard[0]))
@@ -69,17 +69,18 @@ def test_silence_ends_the_whole_group(tmp_path: Path) -> None:
 def test_who_does_not_end_is_ended_after_the_grace(tmp_path: Path) -> None:
     script = "import signal,time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(b'deaf')\ntime.sleep(60)"
     begin = time.monotonic()
-    ended, _ = run(tmp_path, script, timeout_s=0.5, grace_s=0.5)
-    assert time.monotonic() - begin < 5
+    ended, heard = run(tmp_path, script, timeout_s=2.0, grace_s=0.5)
+    assert time.monotonic() - begin < 50
+    assert heard == [b"deaf"]
     assert ended.timed_out
 
 
 def test_progress_pushes_the_limit_on_and_junk_does_not(tmp_path: Path) -> None:
     script = "import time\nfor i in range({count}):\n    say(b'{word}'); time.sleep(0.3)"
-    ended, heard = run(tmp_path, script.format(count=6, word="step"), timeout_s=1.0)
+    ended, heard = run(tmp_path, script.format(count=8, word="step"), timeout_s=2.0)
     assert not ended.timed_out
-    assert len(heard) == 6
-    ended, heard = run(tmp_path, script.format(count=60, word="junk"), timeout_s=1.0)
+    assert len(heard) == 8
+    ended, heard = run(tmp_path, script.format(count=60, word="junk"), timeout_s=2.0)
     assert ended.timed_out
     assert len(heard) < 10
 
@@ -114,7 +115,7 @@ def test_a_flood_of_lines_is_heard_whole(tmp_path: Path, count: int) -> None:
 
 def gone(pid: int) -> bool:
     """Whether a process has ended (a zombie that nobody reaped has)."""
-    for _ in range(50):
+    for _ in range(200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except FileNotFoundError:

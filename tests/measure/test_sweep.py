@@ -43,7 +43,7 @@ constraints = ["BLOCK * 4 * (num_stages - 1) <= 90_000"]
 """
 
 CHILD = f"""
-import json, os, signal, socket, sys, time
+import fcntl, json, os, signal, socket, sys, termios, time
 from types import SimpleNamespace
 from pathlib import Path
 entry, plan_path = sys.argv[1:3]
@@ -56,6 +56,10 @@ if entry.endswith("bench/__main__.py"):
 plan = json.load(open(plan_path))
 def tell(event, **facts):
     line.sendall(json.dumps({{"event": event, **facts}}).encode() + b"\\n")
+def wait_until_known():
+    while int.from_bytes(fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)), sys.byteorder):  # bytes that nobody has read
+        time.sleep(0.01)
+    time.sleep(0.5)
 if entry.endswith("child/sweep/__main__.py"):
     for number, case in enumerate(plan["cases"]):
         tell("compiling", number=number)
@@ -96,7 +100,7 @@ for row in plan["rows"]:
         if os.environ.get("SWEEP_TAKES") == contender["label"]:
             from stallgate.child.parent_watchdog import end_with_parent
             end_with_parent(int(sys.argv[4]))
-            time.sleep(0.5)  # what was told before is known by then
+            wait_until_known()
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(600)
         if os.environ.get("SWEEP_LOST") == os.environ["CUDA_VISIBLE_DEVICES"][-1] and tunables:
@@ -113,7 +117,7 @@ for row in plan["rows"]:
             print("concluded", file=file)
         limit = os.environ.get("SWEEP_KILL")
         if limit and sum("concluded" in each for each in log.read_text().splitlines()) > int(limit):
-            time.sleep(0.5)  # what was told before is written down by then
+            wait_until_known()
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(30)
         tell("outcome", row=row["name"], contender=entrant.spec["label"], outcome=outcome, reason=reason,

@@ -66,7 +66,7 @@ class Answer:
     """What the server said."""
 
     def __init__(self, server: Server, path: str, method: str = "GET", host: str | None = "localhost") -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
         connection.putrequest(method, path, skip_host=True)
         if host is not None:
             connection.putheader("Host", host)
@@ -352,7 +352,7 @@ def test_a_server_that_cannot_compare_says_so(server: Server) -> None:
 
 
 def test_a_page_from_elsewhere_cannot_have_runs_compared(comparing: Server) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", comparing.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", comparing.server_port, timeout=60)
     connection.request(
         "GET", "/_compare?before=first&after=second+run", headers={"Host": "localhost", "Sec-Fetch-Site": "cross-site"}
     )

@@ -21,6 +21,8 @@ from tests.agent.check.cheating import CATALOGUE, CHEATS, cheated_project
 from tests.agent.form.answering import ANSWERS
 from tests.conftest import Stallgate, command_line, in_this_process
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 GOOD = ANSWERS / "good"
 LIMITS = replace(default_limits(on_gpu=False), memory=2**30, processes=32)
 OPTIONS = AnswerOptions(

@@ -57,7 +57,7 @@ def kept(folder: Path, code: str, *, namespaces: bool, limits: Limits = LIMITS, 
 def nothing_is_left() -> Iterator[None]:
     """After each test no process of it runs, and no control group is there."""
     yield
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while left := running():
         assert time.monotonic() < end, left
         time.sleep(0.05)
@@ -134,7 +134,7 @@ def test_it_gets_lines_and_memory_that_is_lent_to_it(tmp_path: Path, namespaces:
 
     with isolation(LIMITS, interpreter_places(sys.executable), namespaces=namespaces) as limited:
         child = Spawned([*limited.within, sys.executable, "-c", code], os.environ, tmp_path / "log", 1.0)
-        watch(child, 20.0, hear)
+        watch(child, 60.0, hear)
     os.close(lent)
     assert said == [b"ready", b"lent to you"], (tmp_path / "log").read_text()
 
@@ -163,7 +163,7 @@ def test_too_many_processes_are_ended_together(tmp_path: Path, namespaces: bool)
     )
     found = kept(tmp_path, code, namespaces=namespaces)
     assert found.kept.exceeded == "processes"
-    assert found.ended.seconds < 10
+    assert found.ended.seconds < LIMITS.wall_s
 
 
 @both
@@ -203,7 +203,7 @@ def test_an_allocation_that_no_machine_has_is_refused_to_it(tmp_path: Path, name
 def test_too_much_time_ends_it(tmp_path: Path, namespaces: bool) -> None:
     found = kept(tmp_path, "time.sleep(60)", namespaces=namespaces, limits=replace(LIMITS, wall_s=1.0))
     assert found.kept.exceeded == "time"
-    assert found.ended.seconds < 8
+    assert found.ended.seconds < LIMITS.wall_s
 
 
 @both
@@ -211,7 +211,7 @@ def test_a_file_that_is_too_large_ends_it(tmp_path: Path, namespaces: bool) -> N
     code = "file = open(os.environ['TMPDIR'] + '/large', 'wb')\nwhile True: file.write(b'x' * 2**16)"
     found = kept(tmp_path, code, namespaces=namespaces)
     assert found.ended.exit_status != 0
-    assert found.ended.seconds < 10
+    assert found.ended.seconds < LIMITS.wall_s
 
 
 @both
@@ -295,5 +295,5 @@ def test_it_ends_with_stallgate(tmp_path: Path) -> None:
         while "at work" not in (tmp_path / "log").read_text() and time.monotonic() < end:
             time.sleep(0.05)
         child.channel.close()
-        child.process.wait(10)
+        child.process.wait(60)
         assert msgspec.json.decode((limited._folder / "kept.jsonl").read_bytes())["asked_to_end"]

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 ANSWERERS = ROOT / "examples" / "answerers"
 
 
-def asked(tmp_path: Path, program: str, *, timeout_s: float = 20, most: int = 10_000, width: int = 1) -> list[Answered]:
+def asked(tmp_path: Path, program: str, *, timeout_s: float = 60, most: int = 10_000, width: int = 1) -> list[Answered]:
     prompt = tmp_path / "prompt.md"
     prompt.write_text("the prompt\n" * 10_000)
     questions = [AnswererQuestion(prompt, {"STALLGATE_ANSWER": str(number)}) for number in range(1, width + 1)]
@@ -64,9 +64,9 @@ def test_what_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
         f"open({str(note)!r}, 'w').write(str(p.pid)); print('half', flush=True); time.sleep(600)"
     )
     begun = time.monotonic()
-    (found,) = asked(tmp_path, program, timeout_s=3)
+    (found,) = asked(tmp_path, program, timeout_s=5)
     assert (found.outcome, found.text, found.status) == ("timed_out", b"half\n", None)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 60
     assert is_gone(int(note.read_text()))
 
 
@@ -75,7 +75,7 @@ def test_what_leaves_its_output_open_does_not_hold_the_loop_up(tmp_path: Path) -
     begun = time.monotonic()
     (found,) = asked(tmp_path, program)
     assert (found.outcome, found.text) == ("answered", b"done\n")
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 50
 
 
 def is_gone(pid: int) -> bool:

@@ -70,8 +70,10 @@ def fault(variant: ModuleType, seed: int) -> str:
     return f"seed {seed}: {x.dtype} {shape} dim {dim} {given}: {found}" if found else ""
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(100 * part, marks=pytest.mark.long) for part in range(1, 20))])
-def test_nothing_hostile_comes_out_wrong(first: int) -> None:
-    """100 cases; 2,000 in the night."""
-    faults = [fault(load("scan"), seed) for seed in range(first, first + 100)]
+@pytest.mark.parametrize(
+    ("first", "count"), [(0, 40), *(pytest.param(100 * part, 100, marks=pytest.mark.long) for part in range(20))]
+)
+def test_nothing_hostile_comes_out_wrong(first: int, count: int) -> None:
+    """40 cases; 2,000 in the night."""
+    faults = [fault(load("scan"), seed) for seed in range(first, first + count)]
     assert [each for each in faults if each] == []

@@ -68,8 +68,13 @@ def wrong_signs(got: torch.Tensor, x: torch.Tensor) -> list[tuple[int, ...]]:
 
 @each_form
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
-def test_every_sign_is_the_product_of_the_signs(variant: ModuleType, form: str, dtype: torch.dtype) -> None:
-    for seed, n in ((1, 5), (2, 31), (3, 64), (4, 150)):
+@pytest.mark.parametrize(
+    "lengths", [(5, 31, 100), pytest.param((64, 150, 33), marks=pytest.mark.long)], ids=["some", "more"]
+)
+def test_every_sign_is_the_product_of_the_signs(
+    variant: ModuleType, form: str, dtype: torch.dtype, lengths: tuple[int, ...]
+) -> None:
+    for seed, n in enumerate(lengths, start=1):
         x = drawn(seed, n, dtype)
         got = scanned(variant, form, x)
         assert not wrong_signs(got, x), (seed, wrong_signs(got, x)[:3])

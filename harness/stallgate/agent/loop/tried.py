@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from stallgate.errors import BadArgument
 from stallgate.model import FrozenStruct
-from stallgate.project.code_changes import code_difference
+from stallgate.project.code_changes import CodeDifference, code_difference
 from stallgate.project.digests import REFERENCE_KEY
 from stallgate.runs.journal import (
     AnswererOutcome,
@@ -154,11 +155,17 @@ def change_of(folder: Path, journal: Journal, round_: LoopRound, found: LoopTry)
     if found.source is None:
         return "an answer without code"
     before, after = read_kept(folder, base.source), read_kept(folder, found.source)
-    difference = code_difference({"a.py": before}, {"a.py": after})
+    difference = _difference(before, after)
     named = [each.sentence for each in difference.changes[:_MOST_CHANGES]]
     named = [each if len(each) <= _LONGEST_CHANGE else f"{each[: _LONGEST_CHANGE - 1]}…" for each in named]
     more = len(difference.changes) - len(named)
     return "; ".join([*named, *([f"{more} more"] if more > 0 else [])]) or "nothing that a rule knows"
+
+
+@lru_cache(maxsize=256)
+def _difference(before: str, after: str) -> CodeDifference:
+    """Kept, because it takes seconds and every prompt of a loop tells all changes so far."""
+    return code_difference({"a.py": before}, {"a.py": after})
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------------
