@@ -92,10 +92,10 @@ def _rows_suits(call: Call) -> bool:
 def _rows_settings(call: Call) -> Settings:
     """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+        return {"BLOCK": 2048, "PARTS": 1, "num_warps": 4, "registers": 128}
     if call.dtype == torch.int64 or call.dtype == torch.float64:
-        return {"BLOCK": 512, "num_warps": 4, "registers": 255}
-    return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+        return {"BLOCK": 512, "PARTS": 2, "num_warps": 4, "registers": 255}
+    return {"BLOCK": 2048, "PARTS": 2, "num_warps": 4, "registers": 128}
 
 
 def _strip_programs(call: Call) -> int:
