@@ -150,7 +150,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128 if (has_vectors if is_integer else call.inner == 1) else 168,
+        "registers": 128 if (has_vectors if is_integer else call.inner == 1 and call.dtype != torch.float64) else 168,
     }
 
 

@@ -9,7 +9,7 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
-from .wide import scan_again, scanned, scanned_halves, signs_after
+from .wide import loaded_groups, scan_again, scanned, scanned_halves, signs_after, whole_tile
 
 
 @triton.jit
@@ -18,14 +18,6 @@ def _followed(x, carry_e):
     if tl.abs(carry_e) == float("inf"):
         x = signs_after(x, carry_e)
     return x
-
-
-@triton.jit
-def _loaded_groups(x_ptr, left, at: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr):
-    """PART elements, from `at` on, of each group of a tile of `left` elements (1, groups, elements); 1 beyond them."""
-    places = tl.arange(0, BLOCK // GROUP)[:, None] * GROUP + at + tl.arange(0, PART)[None, :]
-    x = tl.load(x_ptr + places, mask=places < left, other=1.0, eviction_policy="evict_last")
-    return tl.reshape(x, [1, BLOCK // GROUP, PART])
 
 
 @triton.jit
@@ -47,23 +39,24 @@ def _scan_floats(
     """
     offsets = tl.arange(0, BLOCK)
     left = tl.minimum(vectors, BLOCK // VECTOR) * VECTOR
-    ahead = _loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART)
+    ahead = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART)
     if GROUP > PART:
-        ahead_behind = _loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART)
+        ahead_behind = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = _followed(ahead.to(m.dtype), e)
-        ahead = _loaded_groups(x_ptr + skip + BLOCK, after, 0, BLOCK, GROUP, PART)
+        ahead = loaded_groups(x_ptr + skip + BLOCK, after, 0, BLOCK, GROUP, PART)
         if GROUP > PART:
             x_behind = _followed(ahead_behind.to(m.dtype), e)
-            ahead_behind = _loaded_groups(x_ptr + skip + BLOCK, after, PART, BLOCK, GROUP, PART)
+            ahead_behind = loaded_groups(x_ptr + skip + BLOCK, after, PART, BLOCK, GROUP, PART)
             y, y_behind, m_after, e_after, is_right = scanned_halves(x, x_behind, m[None], e[None])
-            y = tl.permute(tl.join(y, y_behind), (0, 1, 3, 2))
         else:
             y, m_after, e_after, is_right = scanned(x, m[None], e[None], False)
-        tl.store(y_ptr + skip + offsets, tl.reshape(y, [BLOCK]).to(y_ptr.dtype.element_ty), mask=offsets < left)
+            y_behind = y
+        y = whole_tile(y, y_behind, BLOCK).to(y_ptr.dtype.element_ty)
+        tl.store(y_ptr + skip + offsets, y, mask=offsets < left)
         if tl.min(is_right.to(tl.int32), 0) == 1:
             m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
         else:

@@ -9,17 +9,28 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, is_far_carry, kept, tell, without_mark
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, limited, next_carry, picked, sign_of
+from .ranges import is_interpreted, last_element, limited, picked, sign_of
 from .shapes import accumulator
-from .wide import scan_from
+from .wide import (
+    before_groups,
+    exact_carry,
+    is_fair_group,
+    joined,
+    last_of,
+    left_for_good,
+    loaded_groups,
+    parted,
+    parted_carry,
+    scan_from,
+    two_factors,
+    whole_tile,
+)
 
 
 @triton.jit
 def _across_runs(of_columns, like):
-    """What is known of each column, for each of the runs that lie beside each other (1, runs * columns).
-
-    It is laid out like `like`, which is 1 nowhere. Otherwise triton would lay a whole tile out like the few columns
-    that it is multiplied by, through shared memory and with twice the registers.
+    """What is known of each column, for each of the runs that lie beside each other (1, runs * columns), in the layout
+    of `like`.
     """
     COLUMNS: tl.constexpr = of_columns.shape[0]
     runs = tl.broadcast_to(of_columns[None, :], [like.shape[1] // COLUMNS, COLUMNS])
@@ -27,8 +38,18 @@ def _across_runs(of_columns, like):
 
 
 @triton.jit
+def _beside(of_runs, like):
+    """What is known of runs (columns, runs), as they lie beside each other (1, runs * columns)."""
+    return tl.reshape(tl.trans(of_runs), like.shape)
+
+
+@triton.jit
 def _laid_out(x, like):
-    """`x` as it is, in the layout of `like`, which is 1 nowhere."""
+    """`x` as it is, in the layout of `like`, which is 1 nowhere.
+
+    Otherwise triton would lay a whole tile out like the few columns that it is multiplied by, through shared memory and
+    with twice the registers.
+    """
     return tl.where(like == 1, x * 0, x)
 
 
@@ -41,9 +62,9 @@ def _first_rows(x_ptr, inner, width, BESIDE: tl.constexpr, RUN: tl.constexpr, CO
 
 
 @triton.jit
-def _scan_columns(x, COLUMNS: tl.constexpr):
-    """The products of the runs of a tile (run, runs * columns) down its columns; those of all runs before each; and the
-    last ones of the columns: NaN where some may be wrong.
+def _integer_columns(x, COLUMNS: tl.constexpr):
+    """The products of the runs of a tile (run, runs * columns) of integers down its columns; those of all runs before
+    each; and the last ones of the columns.
 
     A thread holds whole runs: the second dimension alone takes all threads, in whatever order triton lays out others.
     Products of runs are multiplied through shared memory.
@@ -57,21 +78,64 @@ def _scan_columns(x, COLUMNS: tl.constexpr):
     previous = tl.maximum(run - 1, 0) + tl.zeros(ends.shape, tl.int32)
     before = tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))
     last = tl.sum(tl.where(run == RUNS - 1, ends, 0), 0)
-    if x.dtype.is_floating():
-        limit: tl.constexpr = 2.0**510 if x.dtype == tl.float64 else 2.0**62
-        least = tl.reshape(tl.min(tl.abs(y), 0), [RUNS, COLUMNS]) * tl.abs(before)
-        most = tl.reshape(tl.max(tl.abs(y), 0), [RUNS, COLUMNS]) * tl.abs(before)
-        ordinary = (least >= 1 / limit) & (most <= limit)
-        last = tl.where(tl.min(ordinary.to(tl.int32), 0) == 1, last, float("nan"))
     return y, tl.reshape(before, [1, RUNS * COLUMNS]), last
 
 
 @triton.jit
-def _scan_line(x, WIDTH: tl.constexpr):
-    """The products of a tile (elements,), and the last one, in a tile of one: NaN where some may be wrong."""
-    y = tl.cumprod(x, 0)
-    last = next_carry(y, WIDTH) if x.dtype.is_floating() else last_element(y, WIDTH)
-    return y, last + tl.zeros((1,), x.dtype)
+def _line_products(
+    x_ptr, left, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr, ACCUMULATOR: tl.constexpr
+):
+    """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups), and
+    whether all are far from a limit.
+    """
+    p = tl.cumprod(loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR), 2)
+    p_behind = p
+    is_fair = is_fair_group(p)
+    if GROUP > PART:
+        x_behind = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART).to(ACCUMULATOR)
+        p_behind = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
+        is_fair = is_fair & is_fair_group(p_behind)
+    return p, p_behind, last_of(p_behind), is_fair
+
+
+@triton.jit
+def _column_products(x, COLUMNS: tl.constexpr):
+    """The same of a tile (run, runs * columns), of which a thread holds whole runs; they are the groups."""
+    RUN: tl.constexpr = x.shape[0]
+    RUNS: tl.constexpr = x.shape[1] // COLUMNS
+    p = tl.cumprod(x, 0)
+    totals = picked(p, tl.arange(0, RUN)[:, None] == RUN - 1, 0)
+    is_fair = is_fair_group(tl.reshape(tl.trans(p), [1, RUNS * COLUMNS, RUN]))
+    return p, _by_column(totals, COLUMNS), _by_column(is_fair.to(tl.int32), COLUMNS) == 1
+
+
+@triton.jit
+def _by_column(of_runs, COLUMNS: tl.constexpr):
+    """What is known of runs beside each other, as (columns, runs)."""
+    return tl.trans(tl.reshape(of_runs, [of_runs.numel // COLUMNS, COLUMNS]))
+
+
+@triton.jit
+def _largest_and_smallest(most, least, other_most, other_least):
+    """Of two ranges the one around both."""
+    return tl.maximum(most, other_most), tl.minimum(least, other_least)
+
+
+@triton.jit
+def _tile_of_groups(totals, is_fair):
+    """Of a tile's groups (columns, groups), before its carry is known, the products before each, in parts; and of each
+    column the product, in parts, the largest and the smallest exponent before a group, and whether it is fair: all
+    products within its groups are far from a limit.
+    """
+    COLUMNS: tl.constexpr = totals.shape[0]
+    one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
+    m, e = parted(totals)
+    m_before, e_before, m_runs, e_runs = before_groups(m, e, one, zero)
+    most = tl.where(is_fair & (totals == totals), e_before, float("inf"))
+    most, least = tl.reduce((most, e_before), 1, _largest_and_smallest)
+    at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
+    m_end, e_end = picked(m_runs, at_end, 1), tl.sum(tl.where(at_end, e_runs, 0.0), 1)
+    return m_before, e_before, m_end, e_end, most, least, most < float("inf")
 
 
 @triton.jit
@@ -104,15 +168,19 @@ def _either(a, b):
 
 
 @triton.jit
-def _code_of(x_ptr, left, inner, width, product, COLUMNS: tl.constexpr, PIECE: tl.constexpr, LIMIT: tl.constexpr):
-    """What a tile tells of each of its columns as a factor for carries, from the product that a scan found.
+def _code_of(
+    x_ptr, left, inner, width, m, e, most, is_fair, COLUMNS: tl.constexpr, PIECE: tl.constexpr, LIMIT: tl.constexpr
+):
+    """What a tile tells of each of its columns as a factor for carries: its product, within 2**LIMIT either way.
 
-    The product, if that is within LIMIT either way; else it follows from the elements in memory.
+    0 for a column that makes 0 of any carry that is not far, whatever the order. Else 2**1000, which is no factor. Of
+    columns that are not fair it follows from the elements in memory.
     """
-    code = product.to(tl.float64)
-    usual = (tl.abs(code) >= 1 / LIMIT) & (tl.abs(code) <= LIMIT)
-    if tl.min(usual.to(tl.int32)) == 0:
-        code = tl.where(usual, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, product.dtype))
+    kills = (e <= -2100) & (most <= 10)
+    code = tl.where(kills, 0.0, 2.0**1000).to(tl.float64) * sign_of(m).to(tl.float64)
+    code = tl.where(tl.abs(e) < LIMIT, exact_carry(m, e), code)
+    if tl.min(is_fair.to(tl.int32)) == 0:
+        code = tl.where(is_fair, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, m.dtype))
     return without_mark(code)
 
 
@@ -146,50 +214,73 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
 
 
 @triton.jit
-def _judged_columns(exact, product, code, dtype: tl.constexpr):
-    """Of each column whether its carry times its products is right, and then the carry after it; and who tells that.
-
-    The tile does (1) where its code is no factor for such a carry.
-    """
-    ordinary = product == product
-    is_far = is_far_carry(exact, dtype)
+def _carry_after(exact, code, m, e):
+    """The exact carry after a column whose product is m * 2**e; of a carry of 0, from the sign of its code."""
+    near, far = two_factors(exact * m.to(tl.float64), e)
     stays_zero = (exact == 0) & (code == code)
-    right = (ordinary & (is_far == 0)) | stays_zero | (exact != exact) | ((code == 0) & (tl.abs(exact) <= 1))
-    after = tl.where(stays_zero, exact * sign_of(code), exact * tl.where(ordinary, product.to(tl.float64), code))
-    is_factor = (tl.abs(code) < 2.0**1000) & ((code == 0) & (tl.abs(exact) == float("inf")) == 0)
-    return right, kept(after, dtype), (is_factor == 0) | is_far
+    return tl.where(stays_zero, exact * sign_of(code), near * far)
 
 
 @triton.jit
-def _with_carry(y, exact, product, code, like):
-    """A tile's products times its exact carry: of products in float32 in two steps, where one would leave that.
+def _judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.constexpr):
+    """Of each column whether its exact carry times its products is right, and then the carry after it; and who tells
+    that. The tile does (1) where its code is no factor for such a carry.
 
-    A carry of 0 is multiplied by signs alone. And which columns have lost them: there a segment of the tree is 0, the
-    next one infinite, and both as one NaN.
+    Right is what stays within float64, and what leaves it for good.
     """
+    inside: tl.constexpr = 820 if dtype == tl.float64 else 900
+    _, carry_e = parted_carry(exact, dtype)
+    is_gone = (tl.abs(carry_e) == float("inf")) | (exact != exact)
+    stays = is_fair & (is_gone | ((carry_e + most <= inside) & (carry_e + least >= -inside)))
     stays_zero = (exact == 0) & (code == code)
-    is_doubtful = tl.max((product != product).to(tl.int32)) == 1
-    size = tl.abs(exact)
-    is_small, is_large = size < 2.0**-62, size > 2.0**62
-    near = exact * tl.where(is_small, 2.0**100, tl.where(is_large, 2.0**-100, 1.0))
-    step = tl.where(is_small, 2.0**-100, tl.where(is_large, 2.0**100, 1.0))
-    are_lost = tl.zeros(product.shape, tl.int32)
-    if is_doubtful:
-        are_nan = tl.max((y != y).to(tl.int32), 0)
-        if len(y.shape) == 2:
-            are_nan = tl.max(tl.reshape(are_nan, [y.shape[1] // exact.shape[0], exact.shape[0]]), 0)
-        are_lost = tl.where(stays_zero, are_nan, are_lost)
-    if len(y.shape) == 1:  # as scalars, lest the elements be laid out like the one column
-        one = tl.arange(0, 1) == 0
-        exact, near, step = picked(exact, one, 0), picked(near, one, 0), picked(step, one, 0)
-        stays_zero = tl.max(stays_zero.to(tl.int32), 0) == 1
+    right = stays | stays_zero | (exact != exact)
+    after = _carry_after(exact, code, m, e)
+    if tl.min(right.to(tl.int32)) == 0:
+        end = tl.where(is_gone, 0.0, carry_e) + e
+        leaves = is_fair & (right == 0) & left_for_good(e_before + carry_e[:, None], end, dtype)
+        limit = tl.where(end < 0, 0.0, float("inf")).to(tl.float64)
+        after = tl.where(leaves, limit * sign_of(exact) * sign_of(m).to(tl.float64), after)
+        right = right | leaves
+    is_factor = (tl.abs(code) < 2.0**1000) & ((code == 0) & (tl.abs(exact) == float("inf")) == 0)
+    return right, kept(after, dtype), (is_factor == 0) | is_far_carry(exact, dtype)
+
+
+@triton.jit
+def _lost_signs(p, p_behind, stays_zero, COLUMNS: tl.constexpr):
+    """Which columns have lost the signs that a carry of 0 is multiplied by: a product within a group is 0, the next
+    factor infinite, and both as one NaN.
+    """
+    are_nan = (p != p).to(tl.int32) | (p_behind != p_behind).to(tl.int32)
+    if COLUMNS == 1:
+        are_nan = tl.max(tl.max(are_nan, 2), 1)
     else:
-        exact, near, step = _across_runs(exact, like), _across_runs(near, like), _across_runs(step, like)
-        stays_zero = _across_runs(stays_zero.to(tl.int32), like) == 1
-    if is_doubtful:
-        y = tl.where(stays_zero, sign_of(y), y)
-    y = y * exact if y.dtype == tl.float64 else y * near.to(y.dtype) * step.to(y.dtype)
-    return y, are_lost
+        are_nan = tl.max(_by_column(tl.max(are_nan, 0), COLUMNS), 1)
+    return stays_zero & (are_nan == 1)
+
+
+@triton.jit
+def _signs_where(is_sign, p, like):
+    """Products; of columns where they are asked for, 1 with their signs."""
+    if is_sign.shape[0] == 1:
+        of_all = tl.max(is_sign.to(tl.int32), 0) == 1
+    else:
+        of_all = _across_runs(is_sign.to(tl.int32), like) == 1
+    return tl.where(of_all, sign_of(p), p)
+
+
+@triton.jit
+def _with_carry(p, p_behind, m_before, e_before, exact, like):
+    """A tile's products times what is before their groups (columns, groups), and times its exact carry."""
+    m, e = parted_carry(exact, p.dtype)
+    if exact.shape[0] == 1:  # as scalars, lest the elements be laid out like the one column
+        m, e = joined(tl.sum(m, 0), tl.sum(e, 0), m_before, e_before)
+        near, far = two_factors(m, e)
+        near, far = near[:, :, None], far[:, :, None]
+    else:
+        m, e = joined(m[:, None], e[:, None], m_before, e_before)
+        near, far = two_factors(m, e)
+        near, far = _laid_out(_beside(near, like), like), _laid_out(_beside(far, like), like)
+    return (p * near) * far, (p_behind * near) * far
 
 
 @triton.jit
@@ -249,6 +340,8 @@ def _tiles_kernel(
     COLUMNS: tl.constexpr,
     RUN: tl.constexpr,
     SLOTS: tl.constexpr,
+    GROUP: tl.constexpr,
+    PART: tl.constexpr,
     WIDTH: tl.constexpr,
     PIECE: tl.constexpr,
     LEAD: tl.constexpr,
@@ -279,17 +372,23 @@ def _tiles_kernel(
         origin, places, mask, left, width = _tile_place(
             tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
         )
-        x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last")
         inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
-        if COLUMNS == 1:
-            y, product = _scan_line(x.to(ACCUMULATOR), WIDTH)
-        else:
-            y, before, product = _scan_columns(x.to(ACCUMULATOR), COLUMNS)
+        if COLUMNS > 1 or not is_float:
+            x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
         if is_float:
-            limit: tl.constexpr = 2.0 ** (640 // WINDOW)
-            code = _code_of(x_ptr + origin, left, inner, width, product, COLUMNS, PIECE, limit)
+            if COLUMNS == 1:
+                p, p_behind, totals, is_fair = _line_products(x_ptr + origin, left, BLOCK, GROUP, PART, ACCUMULATOR)
+            else:
+                p, totals, is_fair = _column_products(x, COLUMNS)
+                p_behind = p
+            m_before, e_before, m, e, most, least, is_fair = _tile_of_groups(totals, is_fair)
+            limit: tl.constexpr = 640 // WINDOW
+            code = _code_of(x_ptr + origin, left, inner, width, m, e, most, is_fair, COLUMNS, PIECE, limit)
+        elif COLUMNS == 1:
+            y = tl.cumprod(x, 0)
+            code = last_element(y, WIDTH) + tl.zeros((1,), ACCUMULATOR)
         else:
-            code = product
+            y, before, code = _integer_columns(x, COLUMNS)
         t = tile % tiles
         nothing = tl.minimum(total, 0)  # 0, which the compiler cannot know: places that are kept from the load on
         # would cost as many registers as the tile
@@ -298,40 +397,45 @@ def _tiles_kernel(
         has_next = here < (tiles - 1) * COLUMNS
         if LINES > 0:
             tell(words, here, code, has_next, 1)
+        like = code
+        if COLUMNS > 1:  # nothing is loaded, which the compiler cannot know
+            like = _first_rows(x_ptr + origin, inner, width * (tile < 0).to(tl.int32), BLOCK // RUN, RUN, COLUMNS)
+            if not is_float:
+                y = y * _laid_out(before, like)
         carry = tl.full((COLUMNS,), 1, code.dtype)
         if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if t > 0:
                 carry = awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR)
-        like = code
-        if COLUMNS > 1:  # nothing is loaded, which the compiler cannot know
-            like = _first_rows(x_ptr + origin, inner, width * (tile < 0).to(tl.int32), BLOCK // RUN, RUN, COLUMNS)
-            y = y * _laid_out(before, like)
         if is_float:
-            right, after, is_teller = _judged_columns(carry, product, code, ACCUMULATOR)
+            right, after, is_teller = _judged_columns(
+                e_before, m, e, most, least, is_fair, carry, code, ACCUMULATOR
+            )
             tells = has_next & is_teller if LINES > 0 else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 tell(words, here, after, tells, 2)
-            y, are_lost = _with_carry(y, carry, product, code, like)
-            _, places, mask, _, _ = _tile_place(
-                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-            )
-            tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
-            right = right & (are_lost == 0)
+            is_sign = (carry == 0) & (code == code) & (is_fair == 0)
+            if tl.max(is_sign.to(tl.int32)) == 1:
+                right = right & (_lost_signs(p, p_behind, is_sign, COLUMNS) == 0)
+                p, p_behind = _signs_where(is_sign, p, like), _signs_where(is_sign, p_behind, like)
+            y, y_behind = _with_carry(p, p_behind, m_before, e_before, carry, like)
+            if COLUMNS == 1:
+                y = whole_tile(y, y_behind, BLOCK)
+        else:
+            if LINES == 0:
+                tell(words, here, carry * code, has_next, 2)
+            y = y * (_across_runs(carry, like) if COLUMNS > 1 else tl.sum(carry, 0))
+        _, places, mask, _, _ = _tile_place(
+            tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+        )
+        tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
+        if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if tl.min(right.to(tl.int32)) == 0:
                 after = _mend_columns(
                     x_ptr + origin, y_ptr + origin, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR
                 )
                 if not all_right:
                     tell(words, here, kept(after, ACCUMULATOR), tells, 2)
-        else:
-            if LINES == 0:
-                tell(words, here, carry * product, has_next, 2)
-            y = y * (_across_runs(carry, like) if COLUMNS > 1 else tl.sum(carry, 0))
-            _, places, mask, _, _ = _tile_place(
-                tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-            )
-            tl.store(y_ptr + origin + places, y, mask=mask)
 
 
 def tiles_form(
@@ -358,9 +462,10 @@ def tiles_form(
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1
     slots = 1 if is_serial else max(1, threads // columns)
     of_products = accumulator(y.dtype)
+    group = min(2 * held, rows)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
-    shape = (of_products, vector, rows * columns, columns, run, slots, min(rows, threads * held), min(512, rows))
+    shape = (of_products, vector, rows * columns, columns, run, slots, group, min(held, rows), min(rows, threads * held), min(512, rows))
     constants = (*shape, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
     programs = carriers + tiles * sequences
     return Work(

@@ -57,12 +57,12 @@ def parted_carry(carry, dtype: tl.constexpr):
 @triton.jit
 def exact_carry(m, e):
     """m * 2**e in float64; 0 or infinity, with its sign, where it has left that."""
-    near, far = _factors(m.to(tl.float64), e)
+    near, far = two_factors(m.to(tl.float64), e)
     return near * far
 
 
 @triton.jit
-def _factors(m, e):
+def two_factors(m, e):
     """m * 2**e, with m from 1 to 4, as a product of two numbers. Exponents may be infinite."""
     if m.dtype == tl.float64:
         whole = tl.minimum(tl.maximum(e, -2040.0), 2040.0).to(tl.int64)
@@ -98,21 +98,21 @@ def _kept(m_bits, e, is_right, other_m_bits, other_e, other_is_right):
 
 
 @triton.jit
-def _last_of(p):
+def last_of(p):
     """The last of each group's products (rows, groups, elements)."""
     return picked(p, tl.arange(0, p.shape[2])[None, None, :] == p.shape[2] - 1, 2)
 
 
 @triton.jit
-def _is_fair(p):
+def is_fair_group(p):
     """Whether every product within a group is far from a limit of its type. NaN may be."""
-    limit: tl.constexpr = 2.0**200 if p.dtype == tl.float64 else 2.0**120
+    limit: tl.constexpr = 2.0**200 if p.dtype == tl.float64 else 2.0**96
     size = tl.abs(p)
     return (tl.min(size, 2) >= 1 / limit) & (tl.max(size, 2) <= limit)
 
 
 @triton.jit
-def _before_groups(m, e, carry_m, carry_e):
+def before_groups(m, e, carry_m, carry_e):
     """The product before each group (rows, groups), its mantissa from 1 to 4; and those up to the end of each run (rows,
     runs), without the carry.
     """
@@ -137,7 +137,7 @@ def _before_groups(m, e, carry_m, carry_e):
 
 
 @triton.jit
-def _left_for_good(e, end, dtype: tl.constexpr):
+def left_for_good(e, end, dtype: tl.constexpr):
     """Of each row whether the exponents before groups leave float64 and stay outside: of results that are 0 or infinite
     long before. At the end they have to be further out than float64's least, 2**-1074, by what a group can be.
     """
@@ -160,12 +160,12 @@ def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
     m, e = parted(totals)
     e += zeros_e
     is_fair = is_fair & (totals == totals)
-    m_before, e_before, m_runs, e_runs = _before_groups(m, e, carry_m, carry_e)
+    m_before, e_before, m_runs, e_runs = before_groups(m, e, carry_m, carry_e)
     RUNS: tl.constexpr = m_runs.shape[1]
-    near, far = _factors(m_before, e_before)
+    near, far = two_factors(m_before, e_before)
     is_gone = (e_before < DEAD / 2) | (e_before == float("inf"))
     reach = tl.where(is_gone, 0.0, e_before)
-    # So far from float64's limits that the products within a group, up to 2**200 or 2**120 either way, stay there too.
+    # So far from float64's limits that the products within a group, up to 2**200 or 2**96 either way, stay there too.
     inside: tl.constexpr = 820 if m.dtype == tl.float64 else 900
     is_plain = (is_fair & (tl.abs(reach) <= inside)).to(tl.int32)
     is_plain = tl.min(tl.reshape(is_plain, [ROWS, RUNS, totals.shape[1] // RUNS]), 2)
@@ -177,11 +177,27 @@ def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
     e_end = tl.where(e_end < DEAD / 2, float("-inf"), e_end)
     is_right = is_plain == 1
     if tl.min(is_plain, 0) == 0:
-        leaves = _left_for_good(reach, e_end, m.dtype)
+        leaves = left_for_good(reach, e_end, m.dtype)
         stays = tl.max(tl.abs(reach), 1) <= inside
         is_right = (tl.min(is_fair.to(tl.int32), 1) == 1) & (stays | leaves)
         e_end = tl.where(leaves, e_end * float("inf"), e_end)
     return near[:, :, None], far[:, :, None], m_end, e_end, is_right
+
+
+@triton.jit
+def loaded_groups(x_ptr, left, at: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr):
+    """PART elements, from `at` on, of each group of a tile of `left` elements (1, groups, elements); 1 beyond them."""
+    places = tl.arange(0, BLOCK // GROUP)[:, None] * GROUP + at + tl.arange(0, PART)[None, :]
+    x = tl.load(x_ptr + places, mask=places < left, other=1.0, eviction_policy="evict_last")
+    return tl.reshape(x, [1, BLOCK // GROUP, PART])
+
+
+@triton.jit
+def whole_tile(y, y_behind, BLOCK: tl.constexpr):
+    """A tile (elements,) of groups (1, groups, elements), or of their two halves."""
+    if BLOCK > y.shape[1] * y.shape[2]:
+        y = tl.permute(tl.join(y, y_behind), (0, 1, 3, 2))
+    return tl.reshape(y, [BLOCK])
 
 
 @triton.jit
@@ -195,7 +211,7 @@ def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
     is_zero = x == 0
     p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
     zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
-    near, far, m_end, e_end, is_right = _factors_of_groups(_last_of(p), zeros_e, _is_fair(p), carry_m, carry_e)
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, is_fair_group(p), carry_m, carry_e)
     y = (p * near) * far
     if ZEROS:
         y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
@@ -209,9 +225,9 @@ def scanned_halves(x, x_behind, carry_m, carry_e):
     Groups are twice as long as what a thread loads at once, and there are half as many.
     """
     p = tl.cumprod(x, 2)
-    q = tl.cumprod(x_behind, 2) * _last_of(p)[:, :, None]
+    q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
     near, far, m_end, e_end, is_right = _factors_of_groups(
-        _last_of(q), 0.0, _is_fair(p) & _is_fair(q), carry_m, carry_e
+        last_of(q), 0.0, is_fair_group(p) & is_fair_group(q), carry_m, carry_e
     )
     return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
