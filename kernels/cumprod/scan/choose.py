@@ -140,6 +140,7 @@ def _tiles_settings(call: Call) -> Settings:
     is_integer = call.dtype == torch.int64
     largest = 8192 if has_vectors and not is_integer else 4096
     if call.inner == 1:
+        largest = min(largest, 4096) if call.dtype == torch.float64 else largest
         largest = max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
@@ -150,7 +151,7 @@ def _tiles_settings(call: Call) -> Settings:
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128 if (has_vectors if is_integer else call.inner == 1 and call.dtype != torch.float64) else 168,
+        "registers": 128 if (has_vectors if is_integer else call.inner == 1) else 168,
     }
 
 

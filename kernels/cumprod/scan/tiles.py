@@ -12,9 +12,10 @@ from .launches import Task, Work, launches_of
 from .ranges import is_interpreted, last_element, limited, picked, sign_of
 from .shapes import accumulator
 from .wide import (
+    DEAD,
+    are_fair,
     before_groups,
     exact_carry,
-    is_fair_group,
     joined,
     last_of,
     left_for_good,
@@ -82,31 +83,50 @@ def _integer_columns(x, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def _line_products(
-    x_ptr, left, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr, ACCUMULATOR: tl.constexpr
-):
-    """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups), and
-    whether all are far from a limit.
-    """
-    p = tl.cumprod(loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR), 2)
-    p_behind = p
-    is_fair = is_fair_group(p)
-    if GROUP > PART:
-        x_behind = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART).to(ACCUMULATOR)
-        p_behind = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
-        is_fair = is_fair & is_fair_group(p_behind)
-    return p, p_behind, last_of(p_behind), is_fair
+def _are_fair(p, zeros, axis: tl.constexpr):
+    """Whether products along an axis are far from a limit until the first zero, and 0 from then on."""
+    as_expected = tl.min(((p == 0) == (zeros > 0)).to(tl.int32), axis) == 1
+    return as_expected & are_fair(tl.where(zeros > 0, tl.full((), 1, p.dtype), tl.abs(p)), axis)
 
 
 @triton.jit
-def _column_products(x, COLUMNS: tl.constexpr):
+def _line_products(
+    x_ptr,
+    left,
+    BLOCK: tl.constexpr,
+    GROUP: tl.constexpr,
+    PART: tl.constexpr,
+    ACCUMULATOR: tl.constexpr,
+    ZEROS: tl.constexpr,
+):
+    """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups),
+    whether all are far from a limit, and how many zeros there are: none, unless they are looked for.
+    """
+    x = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR)
+    p = tl.cumprod(x, 2)
+    p_behind = p
+    zeros = tl.cumsum((x == 0).to(tl.int32), 2) if ZEROS else tl.zeros(p.shape, tl.int32)
+    is_fair = _are_fair(p, zeros, 2) if ZEROS else are_fair(tl.abs(p), 2)
+    if GROUP > PART:
+        x = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART).to(ACCUMULATOR)
+        p_behind = tl.cumprod(x, 2) * last_of(p)[:, :, None]
+        if ZEROS:
+            zeros = tl.cumsum((x == 0).to(tl.int32), 2) + tl.max(zeros, 2)[:, :, None]
+        is_fair = is_fair & (_are_fair(p_behind, zeros, 2) if ZEROS else are_fair(tl.abs(p_behind), 2))
+    totals = last_of(p_behind)
+    return p, p_behind, totals, is_fair & (totals == totals), tl.max(zeros, 2)
+
+
+@triton.jit
+def _column_products(x, COLUMNS: tl.constexpr, ZEROS: tl.constexpr):
     """The same of a tile (run, runs * columns), of which a thread holds whole runs; they are the groups."""
     RUN: tl.constexpr = x.shape[0]
-    RUNS: tl.constexpr = x.shape[1] // COLUMNS
     p = tl.cumprod(x, 0)
     totals = picked(p, tl.arange(0, RUN)[:, None] == RUN - 1, 0)
-    is_fair = is_fair_group(tl.reshape(tl.trans(p), [1, RUNS * COLUMNS, RUN]))
-    return p, _by_column(totals, COLUMNS), _by_column(is_fair.to(tl.int32), COLUMNS) == 1
+    zeros = tl.cumsum((x == 0).to(tl.int32), 0) if ZEROS else tl.zeros(p.shape, tl.int32)
+    is_fair = (_are_fair(p, zeros, 0) if ZEROS else are_fair(tl.abs(p), 0)) & (totals == totals)
+    is_fair = _by_column(is_fair.to(tl.int32), COLUMNS) == 1
+    return p, _by_column(totals, COLUMNS), is_fair, _by_column(tl.max(zeros, 0), COLUMNS)
 
 
 @triton.jit
@@ -122,7 +142,7 @@ def _largest_and_smallest(most, least, other_most, other_least):
 
 
 @triton.jit
-def _tile_of_groups(totals, is_fair):
+def _tile_of_groups(totals, is_fair, zeros):
     """Of a tile's groups (columns, groups), before its carry is known, the products before each, in parts; and of each
     column the product, in parts, the largest and the smallest exponent before a group, and whether it is fair: all
     products within its groups are far from a limit.
@@ -130,9 +150,10 @@ def _tile_of_groups(totals, is_fair):
     COLUMNS: tl.constexpr = totals.shape[0]
     one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
     m, e = parted(totals)
-    m_before, e_before, m_runs, e_runs = before_groups(m, e, one, zero)
-    most = tl.where(is_fair & (totals == totals), e_before, float("inf"))
-    most, least = tl.reduce((most, e_before), 1, _largest_and_smallest)
+    m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(zeros > 0, DEAD, 0.0), one, zero)
+    most = tl.where(is_fair, e_before, float("inf"))
+    least = tl.where(e_before < DEAD / 2, 0.0, e_before)
+    most, least = tl.reduce((most, least), 1, _largest_and_smallest)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
     m_end, e_end = picked(m_runs, at_end, 1), tl.sum(tl.where(at_end, e_runs, 0.0), 1)
     return m_before, e_before, m_end, e_end, most, least, most < float("inf")
@@ -230,14 +251,14 @@ def _judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl
     """
     inside: tl.constexpr = 820 if dtype == tl.float64 else 900
     _, carry_e = parted_carry(exact, dtype)
-    is_gone = (tl.abs(carry_e) == float("inf")) | (exact != exact)
-    stays = is_fair & (is_gone | ((carry_e + most <= inside) & (carry_e + least >= -inside)))
     stays_zero = (exact == 0) & (code == code)
-    right = stays | stays_zero | (exact != exact)
+    stays_infinite = is_fair & (tl.abs(exact) == float("inf")) & (e > DEAD / 2)
+    stays = is_fair & (carry_e + most <= inside) & (carry_e + least >= -inside)
+    right = stays | stays_zero | stays_infinite | (exact != exact)
     after = _carry_after(exact, code, m, e)
     if tl.min(right.to(tl.int32)) == 0:
-        end = tl.where(is_gone, 0.0, carry_e) + e
-        leaves = is_fair & (right == 0) & left_for_good(e_before + carry_e[:, None], end, dtype)
+        end = carry_e + e
+        leaves = is_fair & (right == 0) & (tl.abs(carry_e) < float("inf")) & left_for_good(e_before + carry_e[:, None], end, dtype)
         limit = tl.where(end < 0, 0.0, float("inf")).to(tl.float64)
         after = tl.where(leaves, limit * sign_of(exact) * sign_of(m).to(tl.float64), after)
         right = right | leaves
@@ -368,6 +389,8 @@ def _tiles_kernel(
                 hand_on_integers(words_ptr, first, sequences * COLUMNS, tiles, COLUMNS, LINES, WINDOW)
     else:
         ticket -= carriers
+        nothing = tl.minimum(total, 0)  # 0, which the compiler cannot know: places that are kept from the load on
+        # would cost as many registers as the tile
         tile = ticket % sequences * tiles + ticket // sequences
         origin, places, mask, left, width = _tile_place(
             tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
@@ -377,11 +400,23 @@ def _tiles_kernel(
             x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
         if is_float:
             if COLUMNS == 1:
-                p, p_behind, totals, is_fair = _line_products(x_ptr + origin, left, BLOCK, GROUP, PART, ACCUMULATOR)
+                p, p_behind, totals, is_fair, zeros = _line_products(
+                    x_ptr + origin, left, BLOCK, GROUP, PART, ACCUMULATOR, False
+                )
+                if tl.min(is_fair.to(tl.int32)) == 0:
+                    p, p_behind, totals, is_fair, zeros = _line_products(
+                        x_ptr + origin + nothing, left, BLOCK, GROUP, PART, ACCUMULATOR, True
+                    )
             else:
-                p, totals, is_fair = _column_products(x, COLUMNS)
+                p, totals, is_fair, zeros = _column_products(x, COLUMNS, False)
+                if tl.min(is_fair.to(tl.int32)) == 0:
+                    _, places, mask, _, _ = _tile_place(
+                        tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+                    )
+                    x = tl.load(x_ptr + origin + places, mask=mask, other=1.0).to(ACCUMULATOR)
+                    p, totals, is_fair, zeros = _column_products(x, COLUMNS, True)
                 p_behind = p
-            m_before, e_before, m, e, most, least, is_fair = _tile_of_groups(totals, is_fair)
+            m_before, e_before, m, e, most, least, is_fair = _tile_of_groups(totals, is_fair, zeros)
             limit: tl.constexpr = 640 // WINDOW
             code = _code_of(x_ptr + origin, left, inner, width, m, e, most, is_fair, COLUMNS, PIECE, limit)
         elif COLUMNS == 1:
@@ -390,8 +425,6 @@ def _tiles_kernel(
         else:
             y, before, code = _integer_columns(x, COLUMNS)
         t = tile % tiles
-        nothing = tl.minimum(total, 0)  # 0, which the compiler cannot know: places that are kept from the load on
-        # would cost as many registers as the tile
         words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
         here = t * COLUMNS + tl.arange(0, COLUMNS)
         has_next = here < (tiles - 1) * COLUMNS

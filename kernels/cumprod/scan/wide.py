@@ -104,11 +104,10 @@ def last_of(p):
 
 
 @triton.jit
-def is_fair_group(p):
-    """Whether every product within a group is far from a limit of its type. NaN may be."""
-    limit: tl.constexpr = 2.0**200 if p.dtype == tl.float64 else 2.0**96
-    size = tl.abs(p)
-    return (tl.min(size, 2) >= 1 / limit) & (tl.max(size, 2) <= limit)
+def are_fair(sizes, axis: tl.constexpr):
+    """Whether along an axis all sizes of products are far from the limits of their type. NaN may be among them."""
+    limit: tl.constexpr = 2.0**200 if sizes.dtype == tl.float64 else 2.0**96
+    return (tl.min(sizes, axis) >= 1 / limit) & (tl.max(sizes, axis) <= limit)
 
 
 @triton.jit
@@ -211,7 +210,7 @@ def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
     is_zero = x == 0
     p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
     zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
-    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, is_fair_group(p), carry_m, carry_e)
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, are_fair(tl.abs(p), 2), carry_m, carry_e)
     y = (p * near) * far
     if ZEROS:
         y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
@@ -227,7 +226,7 @@ def scanned_halves(x, x_behind, carry_m, carry_e):
     p = tl.cumprod(x, 2)
     q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
     near, far, m_end, e_end, is_right = _factors_of_groups(
-        last_of(q), 0.0, is_fair_group(p) & is_fair_group(q), carry_m, carry_e
+        last_of(q), 0.0, are_fair(tl.abs(p), 2) & are_fair(tl.abs(q), 2), carry_m, carry_e
     )
     return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
