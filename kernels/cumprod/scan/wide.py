@@ -104,16 +104,22 @@ def last_of(p):
 
 
 @triton.jit
-def are_fair(sizes, axis: tl.constexpr):
-    """Whether along an axis all sizes of products are far from the limits of their type. NaN may be among them."""
-    limit: tl.constexpr = 2.0**200 if sizes.dtype == tl.float64 else 2.0**96
-    return (tl.min(sizes, axis) >= 1 / limit) & (tl.max(sizes, axis) <= limit)
+def are_fair(smallest, largest):
+    """Whether products of these sizes are far from the limits of their type."""
+    limit: tl.constexpr = 2.0**200 if smallest.dtype == tl.float64 else 2.0**96
+    return (smallest >= 1 / limit) & (largest <= limit)
+
+
+@triton.jit
+def _fair_groups(p):
+    """Of groups of products (rows, groups, elements) whether all are far from a limit. NaN may be among them."""
+    return are_fair(tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2))
 
 
 @triton.jit
 def before_groups(m, e, carry_m, carry_e):
-    """The product before each group (rows, groups), its mantissa from 1 to 4; and those up to the end of each run (rows,
-    runs), without the carry.
+    """The product before each group (rows, groups), its mantissa from 1 to 4; and those up to the end of each run
+    (rows, runs), without the carry.
     """
     ROWS: tl.constexpr = m.shape[0]
     GROUPS: tl.constexpr = m.shape[1]
@@ -194,7 +200,7 @@ def loaded_groups(x_ptr, left, at: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.
 @triton.jit
 def whole_tile(y, y_behind, BLOCK: tl.constexpr):
     """A tile (elements,) of groups (1, groups, elements), or of their two halves."""
-    if BLOCK > y.shape[1] * y.shape[2]:
+    if y.shape[1] * y.shape[2] < BLOCK:
         y = tl.permute(tl.join(y, y_behind), (0, 1, 3, 2))
     return tl.reshape(y, [BLOCK])
 
@@ -210,7 +216,7 @@ def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
     is_zero = x == 0
     p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
     zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
-    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, are_fair(tl.abs(p), 2), carry_m, carry_e)
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, _fair_groups(p), carry_m, carry_e)
     y = (p * near) * far
     if ZEROS:
         y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
@@ -226,7 +232,7 @@ def scanned_halves(x, x_behind, carry_m, carry_e):
     p = tl.cumprod(x, 2)
     q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
     near, far, m_end, e_end, is_right = _factors_of_groups(
-        last_of(q), 0.0, are_fair(tl.abs(p), 2) & are_fair(tl.abs(q), 2), carry_m, carry_e
+        last_of(q), 0.0, _fair_groups(p) & _fair_groups(q), carry_m, carry_e
     )
     return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
