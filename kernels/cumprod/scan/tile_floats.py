@@ -51,7 +51,7 @@ def _beside(of_runs, like):
 
 
 @triton.jit
-def _by_column(of_runs, COLUMNS: tl.constexpr):
+def by_column(of_runs, COLUMNS: tl.constexpr):
     """What is known of runs beside each other, as (columns, runs)."""
     return tl.trans(tl.reshape(of_runs, [of_runs.numel // COLUMNS, COLUMNS]))
 
@@ -77,7 +77,7 @@ def line_products(
     ZEROS: tl.constexpr,
 ):
     """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups),
-    the smallest and the largest size of each group, and how many zeros it has: none, unless they are looked for.
+    the smallest and the largest size of each group, and whether it has a zero: none, unless they are looked for.
     """
     x = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR)
     p = tl.cumprod(x, 2)
@@ -93,19 +93,37 @@ def line_products(
         else:
             others = tl.min(tl.abs(p_behind), 2), tl.max(tl.abs(p_behind), 2)
         smallest, largest = tl.minimum(smallest, others[0]), tl.maximum(largest, others[1])
-    return p, p_behind, last_of(p_behind), smallest, largest, tl.max(zeros, 2)
+    return p, p_behind, last_of(p_behind), smallest, largest, tl.max(zeros, 2) > 0
 
 
 @triton.jit
-def column_products(x, COLUMNS: tl.constexpr, ZEROS: tl.constexpr):
+def column_products(x, COLUMNS: tl.constexpr):
     """The same of a tile (run, runs * columns), of which a thread holds whole runs; they are the groups."""
     RUN: tl.constexpr = x.shape[0]
     p = tl.cumprod(x, 0)
     totals = picked(p, tl.arange(0, RUN)[:, None] == RUN - 1, 0)
-    zeros = tl.cumsum((x == 0).to(tl.int32), 0) if ZEROS else tl.zeros(p.shape, tl.int32)
-    smallest, largest = _sizes(p, zeros, 0) if ZEROS else (tl.min(tl.abs(p), 0), tl.max(tl.abs(p), 0))
-    smallest, largest = _by_column(smallest, COLUMNS), _by_column(largest, COLUMNS)
-    return p, _by_column(totals, COLUMNS), smallest, largest, _by_column(tl.max(zeros, 0), COLUMNS)
+    smallest, largest = tl.min(tl.abs(p), 0), tl.max(tl.abs(p), 0)
+    return p, by_column(totals, COLUMNS), by_column(smallest, COLUMNS), by_column(largest, COLUMNS)
+
+
+@triton.jit
+def sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
+    """Of groups whose elements are `step` apart and begin at `x_ptrs`, with `left` of them each, the smallest and the
+    largest size of their products until the first zero, and whether there is one (1, groups).
+
+    The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. One element of each group
+    at a time needs few registers.
+    """
+    product = tl.full(left.shape, 1, ACCUMULATOR)
+    smallest, largest, has_zero = product, product, left < 0
+    for k in range(GROUP):
+        x = tl.load(x_ptrs + k * step, mask=k < left, other=1.0).to(ACCUMULATOR)
+        product *= x
+        has_zero |= x == 0
+        size = tl.where(has_zero, tl.full((), 1, ACCUMULATOR), tl.abs(product))
+        size = tl.where((product == 0) == has_zero, size, float("inf"))
+        smallest, largest = tl.minimum(smallest, size), tl.maximum(largest, size)
+    return smallest, largest, has_zero
 
 
 @triton.jit
@@ -121,7 +139,7 @@ def _largest_and_smallest(most, least, other_most, other_least):
 
 
 @triton.jit
-def tile_of_groups(totals, smallest, largest, zeros):
+def tile_of_groups(totals, smallest, largest, has_zero):
     """Of a tile's groups (columns, groups), before its carry is known, the products before each, in parts; and of each
     column the product, in parts, the exponents of its largest and of its smallest product, and whether all of its
     groups are fair. After a zero there is no smallest one.
@@ -129,7 +147,7 @@ def tile_of_groups(totals, smallest, largest, zeros):
     COLUMNS: tl.constexpr = totals.shape[0]
     one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
     m, e = parted(totals)
-    m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(zeros > 0, DEAD, 0.0), one, zero)
+    m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(has_zero, DEAD, 0.0), one, zero)
     _, most = parted(largest)
     _, least = parted(smallest)
     most = tl.where(are_fair(smallest, largest) & (totals == totals), e_before + most, float("inf"))
@@ -244,7 +262,7 @@ def lost_signs(p, p_behind, stays_zero, COLUMNS: tl.constexpr):
     factor infinite, and both as one NaN.
     """
     are_nan = (p != p).to(tl.int32) | (p_behind != p_behind).to(tl.int32)
-    are_nan = tl.max(are_nan, 2) if COLUMNS == 1 else _by_column(tl.max(are_nan, 0), COLUMNS)
+    are_nan = tl.max(are_nan, 2) if COLUMNS == 1 else by_column(tl.max(are_nan, 0), COLUMNS)
     are_nan = tl.max(are_nan, 1)
     return stays_zero & (are_nan == 1)
 

@@ -14,6 +14,7 @@ from .shapes import accumulator
 from .tile_floats import (
     across_runs,
     all_fair,
+    by_column,
     code_of,
     column_products,
     judged_columns,
@@ -21,6 +22,7 @@ from .tile_floats import (
     line_products,
     lost_signs,
     signs_where,
+    sizes_before_zeros,
     tile_of_groups,
     with_carry,
 )
@@ -174,23 +176,34 @@ def _tiles_kernel(
             x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
         if is_float:
             if COLUMNS == 1:
-                p, p_behind, totals, smallest, largest, zeros = line_products(
+                p, p_behind, totals, smallest, largest, has_zero = line_products(
                     x_ptr + origin, left, BLOCK, GROUP, PART, ACCUMULATOR, False
                 )
                 if not all_fair(totals, smallest, largest):
-                    p, p_behind, totals, smallest, largest, zeros = line_products(
+                    p, p_behind, totals, smallest, largest, has_zero = line_products(
                         x_ptr + origin + nothing, left, BLOCK, GROUP, PART, ACCUMULATOR, True
                     )
             else:
-                p, totals, smallest, largest, zeros = column_products(x, COLUMNS, False)
+                p, totals, smallest, largest = column_products(x, COLUMNS)
+                has_zero = smallest < 0
                 if not all_fair(totals, smallest, largest):
+                    beside = tl.arange(0, BLOCK // RUN)[None, :]
+                    smallest, largest, has_zero = sizes_before_zeros(
+                        x_ptr + origin + beside // COLUMNS * RUN * inner + beside % COLUMNS,
+                        tl.where(beside % COLUMNS < width, left - beside // COLUMNS * RUN, 0),
+                        inner,
+                        RUN,
+                        ACCUMULATOR,
+                    )
+                    smallest, largest = by_column(smallest, COLUMNS), by_column(largest, COLUMNS)
+                    has_zero = by_column(has_zero.to(tl.int32), COLUMNS) == 1
                     _, places, mask, _, _ = _tile_place(
                         tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
                     )
                     x = tl.load(x_ptr + origin + places, mask=mask, other=1.0).to(ACCUMULATOR)
-                    p, totals, smallest, largest, zeros = column_products(x, COLUMNS, True)
+                    p, totals, _, _ = column_products(x, COLUMNS)
                 p_behind = p
-            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(totals, smallest, largest, zeros)
+            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(totals, smallest, largest, has_zero)
             limit: tl.constexpr = 640 // WINDOW
             code = code_of(x_ptr + origin, left, inner, width, m, e, most, least, is_fair, COLUMNS, PIECE, limit)
         elif COLUMNS == 1:
