@@ -41,9 +41,9 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
     if inner == 1 and axis <= 16384:
         yield "short", {"form": "short"}
     if inner == 1 and axis >= 64:
-        for block, warps, registers in ((1024, 4, 64), (2048, 4, 80), (2048, 4, 128), (4096, 4, 128)):
-            settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
-            yield f"rows {block} {warps} {registers}", {"form": "rows", **settings}
+        for block, parts, registers in ((2048, 1, 128), (2048, 2, 80), (2048, 2, 96), (2048, 2, 128), (4096, 2, 128)):
+            settings = {"BLOCK": block, "PARTS": parts, "registers": registers}
+            yield f"rows {block} {parts} {registers}", {"form": "rows", **settings}
     if inner > 1 and axis <= 2**20:
         for rows, stages in ((16, 1), (16, 3), (8, 3)):
             yield f"strips {rows} {stages}", {"form": "strips", "ROWS": rows, "num_stages": stages}

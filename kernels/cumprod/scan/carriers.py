@@ -27,23 +27,25 @@ def kept(carry, dtype: tl.constexpr):
 
 
 @triton.jit
-def is_far_carry(carry, dtype: tl.constexpr):
-    """Whether a carry is so near to the ends of float64 that every tile after it is done as a serial product would."""
+def _is_beyond(carry, LIMIT: tl.constexpr):
+    """Whether a carry that is neither 0, infinite nor NaN is not within 2**LIMIT either way."""
     size = tl.abs(carry)
-    largest: tl.constexpr = 2.0**430 if dtype == tl.float64 else 2.0**900
-    is_far = (size > largest) & (size < float("inf"))
-    if dtype == tl.float64:
-        is_far = is_far | ((size < 2.0**-430) & (size > 0))
-    return is_far
+    return ((size > 2.0**LIMIT) & (size < float("inf"))) | ((size < 2.0**-LIMIT) & (size > 0))
+
+
+@triton.jit
+def is_far_carry(carry, dtype: tl.constexpr):
+    """Whether a carry is so near to the ends of float64 that each tile after it finds and tells its own."""
+    return _is_beyond(carry, 430 if dtype == tl.float64 else 900)
 
 
 @triton.jit
 def _may_get_far(carries, dtype: tl.constexpr):
-    """Whether a window of codes can lead from any of the carries to a far one."""
+    """Whether a window of codes, within 2**640 either way, can lead from any of the carries to a far one."""
     if dtype == tl.float64:
         return True
     else:
-        return tl.max((tl.abs(carries) > 2.0**260).to(tl.int32), 0) == 1
+        return tl.max(_is_beyond(carries, 260).to(tl.int32), 0) == 1
 
 
 @triton.jit

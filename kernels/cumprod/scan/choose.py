@@ -92,10 +92,10 @@ def _rows_suits(call: Call) -> bool:
 def _rows_settings(call: Call) -> Settings:
     """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+        return {"BLOCK": 2048, "PARTS": 1, "num_warps": 4, "registers": 128}
     if call.dtype == torch.int64 or call.dtype == torch.float64:
-        return {"BLOCK": 512, "num_warps": 4, "registers": 255}
-    return {"BLOCK": 2048, "num_warps": 4, "registers": 128}
+        return {"BLOCK": 512, "PARTS": 2, "num_warps": 4, "registers": 255}
+    return {"BLOCK": 2048, "PARTS": 2, "num_warps": 4, "registers": 96 if call.axis % 4 == 0 else 128}
 
 
 def _strip_programs(call: Call) -> int:
@@ -124,33 +124,43 @@ def _strips_settings(call: Call) -> Settings:
     return {"ROWS": 16, "num_warps": 2, "num_stages": 6 if is_far else 3}
 
 
-def _tiles_settings(call: Call) -> Settings:
-    """As large a tile as registers have room for, where there is little to do at once; smaller ones of one sequence,
-    if that has no 64 of them: what takes time is a tile, not all that follow.
+def _largest_tile(call: Call, *, has_vectors: bool) -> int:
+    """Elements of a tile, of which a thread has 64 registers; where products take several instructions each (integers),
+    or where there are no vectors, half as many.
 
-    A thread has 64 registers of elements, of 128 in all: four programs a processor; or of 168 and three, for columns,
-    whose rows have an address each. Half as many elements where products take several instructions each (integers), or
-    where there are no vectors; integers without any have 168 registers all the same.
+    Half as many also of float64, whose exponents take as many registers again; and of columns of half types, or on GPUs
+    of small multiprocessors, where some compilers spill. One sequence has smaller tiles, if it has no 64 of them: what
+    takes time is a tile, not all that follow.
+    """
+    largest = 8192 if has_vectors and call.dtype != torch.int64 else 4096
+    if call.inner > 1:
+        return 4096 if call.dtype.itemsize == 2 or call.program_memory < 2**17 else largest
+    if call.dtype == torch.float64:
+        largest = 4096
+    return max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
+
+
+def _tiles_settings(call: Call) -> Settings:
+    """As large a tile as registers have room for, where there is little to do at once.
+
+    A thread has 128 registers in all: four programs a processor; or 168 and three, for columns, whose rows have an
+    address each, and where there are no vectors.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
     Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
     """
     columns = 16 if call.inner > 1 else 1
     has_vectors = (call.axis if call.inner == 1 else call.inner) % 4 == 0
-    is_integer = call.dtype == torch.int64
-    largest = 8192 if has_vectors and not is_integer else 4096
-    if call.inner == 1:
-        largest = max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
     return {
-        "BLOCK": max(1024, largest * 4 // max(4, call.dtype.itemsize)),
+        "BLOCK": max(1024, _largest_tile(call, has_vectors=has_vectors) * 4 // max(4, call.dtype.itemsize)),
         "COLUMNS": columns,
         "LINES": lines,
         "WINDOW": max(1, 128 // max(1, lines)),
         "num_warps": 4,
-        "registers": 128 if (has_vectors if is_integer else call.inner == 1) else 168,
+        "registers": 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168,
     }
 
 

@@ -1,7 +1,4 @@
-"""Tiles whose products may leave their type: what tells them (`next_carry`), and the scan that mends them.
-
-A tree multiplies segments on their own: they can leave the range of the type where no prefix does. What may be wrong is
-done again as a serial product would (`scan_carefully`). Here as well is what forms share: elements picked from tiles,
+"""The scan that goes as a serial product would (`scan_carefully`), and what forms share: elements picked from tiles,
 signs, loads, limits of registers.
 """
 
@@ -41,25 +38,6 @@ def last_element(y, WIDTH: tl.constexpr):
     y = tl.reshape(y, [rows, WIDTH])
     last_row = picked(y, tl.arange(0, rows)[:, None] == rows - 1, 0)
     return picked(last_row, tl.arange(0, WIDTH) == WIDTH - 1, 0)
-
-
-@triton.jit
-def next_carry(y, WIDTH: tl.constexpr):
-    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
-
-    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
-    float32. A NaN shows in the last product; 0 is not ordinary, so that it needs no sign. All threads together hold
-    WIDTH elements side by side: to fold the rows of that width within each thread first costs two instructions an
-    element.
-    """
-    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
-    rows: tl.constexpr = y.shape[0] // WIDTH
-    y = tl.reshape(y, [rows, WIDTH])
-    size = tl.abs(y)
-    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
-    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
-    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
-    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
 
 
 @triton.jit

@@ -9,7 +9,15 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
-from .wide import scan_again, scanned, signs_after
+from .wide import loaded_groups, scan_again, scanned, scanned_halves, signs_after, whole_tile
+
+
+@triton.jit
+def _followed(x, carry_e):
+    """Elements as they are; after a carry of 0 or infinity, what they make of its sign."""
+    if tl.abs(carry_e) == float("inf"):
+        x = signs_after(x, carry_e)
+    return x
 
 
 @triton.jit
@@ -22,25 +30,37 @@ def _scan_floats(
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
     GROUP: tl.constexpr,
+    PART: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    """Scan `vectors` vectors of a sequence, while the next tile waits in registers. Takes and returns the carry."""
+    """Scan `vectors` vectors of a sequence, while the next tile waits in registers. Takes and returns the carry.
+
+    A thread multiplies groups of GROUP elements, of which it loads PART at once: all, or a half.
+    """
     offsets = tl.arange(0, BLOCK)
-    ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
+    left = tl.minimum(vectors, BLOCK // VECTOR) * VECTOR
+    ahead = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART)
+    if GROUP > PART:
+        ahead_behind = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
-        x = ahead.to(m.dtype)
-        ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        if tl.abs(e) == float("inf"):
-            x = signs_after(x, e)
-        y, m_after, e_after, is_right = scanned(x[None, :], m[None], e[None], GROUP, False)
-        tl.store(y_ptr + skip + offsets, tl.reshape(y, [BLOCK]).to(y_ptr.dtype.element_ty), mask=offsets < left)
+        x = _followed(ahead.to(m.dtype), e)
+        ahead = loaded_groups(x_ptr + skip + BLOCK, after, 0, BLOCK, GROUP, PART)
+        if GROUP > PART:
+            x_behind = _followed(ahead_behind.to(m.dtype), e)
+            ahead_behind = loaded_groups(x_ptr + skip + BLOCK, after, PART, BLOCK, GROUP, PART)
+            y, y_behind, m_after, e_after, is_right = scanned_halves(x, x_behind, m[None], e[None])
+        else:
+            y, m_after, e_after, is_right = scanned(x, m[None], e[None], False)
+            y_behind = y
+        y = whole_tile(y, y_behind, BLOCK).to(y_ptr.dtype.element_ty)
+        tl.store(y_ptr + skip + offsets, y, mask=offsets < left)
         if tl.min(is_right.to(tl.int32), 0) == 1:
             m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
         else:
-            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, GROUP)
+            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, PART)
     return m, e
 
 
@@ -88,6 +108,7 @@ def _rows_kernel(
     WHOLE: tl.constexpr,
     BLOCK: tl.constexpr,
     GROUP: tl.constexpr,
+    PART: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
     """One program a sequence of `n` elements, from sequence `begin` on; in WHOLE vectors (`vectors` of them) or not.
@@ -111,7 +132,7 @@ def _rows_kernel(
     x_ptr += first
     y_ptr += first
     if ACCUMULATOR.is_floating():
-        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, WIDTH)
+        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, PART, WIDTH)
     else:
         carry = _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR, BLOCK, WIDTH)
     if not WHOLE:
@@ -123,10 +144,11 @@ def _rows_kernel(
             _scan_few(x_ptr + place, y_ptr + place, after, carry, 16)
 
 
-def rows_form(task: Task, *, BLOCK: int, num_warps: int, registers: int) -> Work:
+def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: int) -> Work:
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
-    The next tile waits in registers, of which a thread has up to so many.
+    The next tile waits in registers, of which a thread has up to so many. Of floats it multiplies `PARTS` vectors, 1 or
+    2, as they are.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
@@ -135,9 +157,9 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, registers: int) -> Work
     is_whole = axis % vector == 0
     BLOCK = max(16, min(BLOCK, triton.next_power_of_2(axis)))
     num_warps = max(1, min(num_warps, BLOCK // 512))
-    group = 16 // x.element_size()  # what a thread loads at once
-    width = min(BLOCK, 32 * num_warps * min(vector, group))
+    part = 16 // x.element_size()  # what a thread loads at once
+    width = min(BLOCK, 32 * num_warps * min(vector, part))
     sizes = (axis, axis // vector if is_whole else 0)
-    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(group, BLOCK), width)
+    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(PARTS * part, BLOCK), part, width)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, **options))

@@ -44,10 +44,11 @@ def _short_kernel(
     x = tl.load(x_ptr + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
     if x.dtype.is_floating():
         m, e = tl.full((ROWS,), 1, ACCUMULATOR), tl.full((ROWS,), 0, tl.float32)
-        y, _, _, is_right = scanned(x, m, e, GROUP, False)
+        x = tl.reshape(x, [ROWS, BLOCK // GROUP, GROUP])
+        y, _, _, is_right = scanned(x, m, e, False)
         if tl.min(is_right.to(tl.int32), 0) == 0:
-            y, _, _, is_right = scanned(x, m, e, GROUP, True)
-        tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=mask)
+            y, _, _, is_right = scanned(x, m, e, True)
+        tl.store(y_ptr + places, tl.reshape(y, [ROWS, BLOCK]).to(y_ptr.dtype.element_ty), mask=mask)
         if tl.min(is_right.to(tl.int32), 0) == 0:
             _mend_rows(x_ptr, y_ptr, n, rows - first, is_right, ROWS, min(BLOCK, 512))
     else:

@@ -3,6 +3,9 @@
 A tree multiplies segments on their own, which can leave float32 or float64 where no product of the sequence does. Here
 a thread multiplies the few elements that it holds side by side, a group, as they are; the products of groups go on as
 mantissa and exponent. The exponent of a product of zeros is far below all others.
+
+Of 32 groups, a run, the mantissas are multiplied as they are: their product is less than 2**32. Only then it is parted
+anew, so that most of the tree is one multiplication and one addition a step.
 """
 
 import triton
@@ -54,100 +57,184 @@ def parted_carry(carry, dtype: tl.constexpr):
 @triton.jit
 def exact_carry(m, e):
     """m * 2**e in float64; 0 or infinity, with its sign, where it has left that."""
-    near, far = _factors(m.to(tl.float64), e)
+    near, far = two_factors(m.to(tl.float64), e)
     return near * far
 
 
 @triton.jit
-def _factors(m, e):
-    """m * 2**e as a product of two numbers. Exponents may be infinite."""
+def two_factors(m, e):
+    """m * 2**e, with m from 1 to 4, as a product of two numbers. Exponents may be infinite."""
     if m.dtype == tl.float64:
         whole = tl.minimum(tl.maximum(e, -2040.0), 2040.0).to(tl.int64)
         near = tl.minimum(tl.maximum(whole, -1020), 1020)
         first = ((near + 1023) << 52).to(tl.float64, bitcast=True)
         second = ((whole - near + 1023) << 52).to(tl.float64, bitcast=True)
     else:
-        whole = tl.minimum(tl.maximum(e, -252.0), 252.0).to(tl.int32)
-        near = tl.minimum(tl.maximum(whole, -126), 126)
+        whole = tl.minimum(tl.maximum(e, -250.0), 250.0).to(tl.int32)
+        near = tl.minimum(tl.maximum(whole, -125), 125)
         first = ((near + 127) << 23).to(tl.float32, bitcast=True)
         second = ((whole - near + 127) << 23).to(tl.float32, bitcast=True)
     return m * first, second
 
 
 @triton.jit
-def _quotient(a, b):
-    """a / b of mantissas, exact where their type holds that: float32's own division is off by up to two places."""
-    if a.dtype == tl.float64:
-        quotient = a / b
-    else:
-        inverse = 1.0 / b
-        quotient = a * inverse
-        quotient = tl.fma(tl.fma(-quotient, b, a), inverse, quotient)
-    return quotient
+def _multiplied(m, e, other_m, other_e):
+    """The product of m * 2**e and other_m * 2**other_e; its mantissa grows."""
+    return m * other_m, e + other_e
 
 
 @triton.jit
-def _total_of(p, x, ZEROS: tl.constexpr):
-    """Mantissa and exponent of each group's product, and whether every product on the way there is far from a limit."""
-    GROUP: tl.constexpr = p.shape[2]
-    limit: tl.constexpr = 2.0**200 if p.dtype == tl.float64 else 2.0**60
-    size = tl.abs(p)
-    total = picked(p, tl.arange(0, GROUP)[None, None, :] == GROUP - 1, 2)
-    is_fair = (tl.min(size, 2) >= 1 / limit) & (tl.max(size, 2) <= limit) & (total == total)
-    m, e = parted(total)
-    if ZEROS:
-        e += tl.where(tl.min(tl.abs(x), 2) == 0, DEAD, 0.0)
-    return m, e, is_fair
+def _joined_runs(m_before, e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+    """The products before the last of several runs, and with it."""
+    m_before, e_before = joined(m, e, other_m_before, other_e_before)
+    m, e = joined(m, e, other_m, other_e)
+    return m_before, e_before, m, e
 
 
 @triton.jit
-def _left_for_good(e, end, dtype: tl.constexpr):
+def _kept(m_bits, e, is_right, other_m_bits, other_e, other_is_right):
+    """Of two the mantissa's bits and the exponent that are not 0; and whether both are right."""
+    return m_bits | other_m_bits, e + other_e, is_right & other_is_right
+
+
+@triton.jit
+def last_of(p):
+    """The last of each group's products (rows, groups, elements)."""
+    return picked(p, tl.arange(0, p.shape[2])[None, None, :] == p.shape[2] - 1, 2)
+
+
+@triton.jit
+def are_fair(smallest, largest):
+    """Whether products of these sizes are far from the limits of their type."""
+    limit: tl.constexpr = 2.0**200 if smallest.dtype == tl.float64 else 2.0**96
+    return (smallest >= 1 / limit) & (largest <= limit)
+
+
+@triton.jit
+def _fair_groups(p):
+    """Of groups of products (rows, groups, elements) whether all are far from a limit. NaN may be among them."""
+    return are_fair(tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2))
+
+
+@triton.jit
+def before_groups(m, e, carry_m, carry_e):
+    """The product before each group (rows, groups), its mantissa from 1 to 4; and those up to the end of each run
+    (rows, runs), without the carry.
+    """
+    ROWS: tl.constexpr = m.shape[0]
+    GROUPS: tl.constexpr = m.shape[1]
+    RUN: tl.constexpr = min(GROUPS, 32)
+    m, e = tl.reshape(m, [ROWS, GROUPS // RUN, RUN]), tl.reshape(e, [ROWS, GROUPS // RUN, RUN])
+    m_to, e_to = tl.associative_scan((m, e), 2, _multiplied)
+    group = tl.arange(0, RUN)[None, None, :]
+    at_end = group == RUN - 1
+    m_run, more = parted(picked(m_to, at_end, 2))
+    e_run = tl.sum(tl.where(at_end, e_to, 0.0), 2) + more
+    m_before_run, e_before_run, m_runs, e_runs = tl.associative_scan(
+        (m_run * 0 + 1, e_run * 0, m_run, e_run), 1, _joined_runs
+    )
+    m_before_run, e_before_run = joined(carry_m[:, None], carry_e[:, None], m_before_run, e_before_run)
+    previous = tl.maximum(group - 1, 0) + tl.zeros(m.shape, tl.int32)
+    m_before, more = parted(tl.where(group == 0, tl.full((), 1, m.dtype), tl.gather(m_to, previous, 2)))
+    e_before = tl.where(group == 0, 0.0, tl.gather(e_to, previous, 2)) + more
+    m_before, e_before = m_before * m_before_run[:, :, None], e_before + e_before_run[:, :, None]
+    return tl.reshape(m_before, [ROWS, GROUPS]), tl.reshape(e_before, [ROWS, GROUPS]), m_runs, e_runs
+
+
+@triton.jit
+def left_for_good(e, end, dtype: tl.constexpr):
     """Of each row whether the exponents before groups leave float64 and stay outside: of results that are 0 or infinite
     long before. At the end they have to be further out than float64's least, 2**-1074, by what a group can be.
     """
     GROUPS: tl.constexpr = e.shape[1]
     group = tl.arange(0, GROUPS)[None, :]
-    is_out = tl.abs(e) > 960
+    is_out = tl.abs(e) > 900
     first = tl.min(tl.where(is_out, group, GROUPS), 1)
     last_inside = tl.max(tl.where(is_out, -1, group), 1)
-    return (last_inside < first) & (tl.abs(end) >= 1140) & (dtype != tl.float64)
+    return (last_inside < first) & (tl.abs(end) >= 1200) & (dtype != tl.float64)
 
 
 @triton.jit
-def scanned(x, carry_m, carry_e, GROUP: tl.constexpr, ZEROS: tl.constexpr):
-    """The products of rows (rows, elements) from carries (rows,), and the carries after them, in parts.
+def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
+    """Of each group (rows, groups) what is before it, as a product of two numbers; the carries after the rows, in
+    parts; and of each row whether that is right, of its groups as well.
+
+    Groups are given by their products, by what is to be added to their exponents, and by whether they are fair.
+    """
+    ROWS: tl.constexpr = totals.shape[0]
+    m, e = parted(totals)
+    e += zeros_e
+    is_fair = is_fair & (totals == totals)
+    m_before, e_before, m_runs, e_runs = before_groups(m, e, carry_m, carry_e)
+    RUNS: tl.constexpr = m_runs.shape[1]
+    near, far = two_factors(m_before, e_before)
+    is_gone = (e_before < DEAD / 2) | (e_before == float("inf"))
+    reach = tl.where(is_gone, 0.0, e_before)
+    # So far from float64's limits that the products within a group, up to 2**200 or 2**96 either way, stay there too.
+    inside: tl.constexpr = 820 if m.dtype == tl.float64 else 900
+    is_plain = (is_fair & (tl.abs(reach) <= inside)).to(tl.int32)
+    is_plain = tl.min(tl.reshape(is_plain, [ROWS, RUNS, totals.shape[1] // RUNS]), 2)
+    at_end = tl.arange(0, RUNS)[None, :] == RUNS - 1
+    bits: tl.constexpr = tl.int64 if m.dtype == tl.float64 else tl.int32
+    m_bits, e_end = tl.where(at_end, m_runs.to(bits, bitcast=True), 0), tl.where(at_end, e_runs, 0.0)
+    m_bits, e_end, is_plain = tl.reduce((m_bits, e_end, is_plain), 1, _kept)
+    m_end, e_end = joined(carry_m, carry_e, m_bits.to(m.dtype, bitcast=True), e_end)
+    e_end = tl.where(e_end < DEAD / 2, float("-inf"), e_end)
+    is_right = is_plain == 1
+    if tl.min(is_plain, 0) == 0:
+        leaves = left_for_good(reach, e_end, m.dtype)
+        stays = tl.max(tl.abs(reach), 1) <= inside
+        is_right = (tl.min(is_fair.to(tl.int32), 1) == 1) & (stays | leaves)
+        e_end = tl.where(leaves, e_end * float("inf"), e_end)
+    return near[:, :, None], far[:, :, None], m_end, e_end, is_right
+
+
+@triton.jit
+def loaded_groups(x_ptr, left, at: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr):
+    """PART elements, from `at` on, of each group of a tile of `left` elements (1, groups, elements); 1 beyond them."""
+    places = tl.arange(0, BLOCK // GROUP)[:, None] * GROUP + at + tl.arange(0, PART)[None, :]
+    x = tl.load(x_ptr + places, mask=places < left, other=1.0, eviction_policy="evict_last")
+    return tl.reshape(x, [1, BLOCK // GROUP, PART])
+
+
+@triton.jit
+def whole_tile(y, y_behind, BLOCK: tl.constexpr):
+    """A tile (elements,) of groups (1, groups, elements), or of their two halves."""
+    if y.shape[1] * y.shape[2] < BLOCK:
+        y = tl.permute(tl.join(y, y_behind), (0, 1, 3, 2))
+    return tl.reshape(y, [BLOCK])
+
+
+@triton.jit
+def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
+    """The products of rows (rows, groups, elements) from carries (rows,), and the carries after them, in parts.
 
     And of each row whether that is right. It is not where a group's own products come near the limits of their type,
     holds an infinity, NaN or, without ZEROS, a zero; nor where the row's products leave float64 and may come back: a
     serial product would not. An exponent that leaves float64 for good becomes infinite.
     """
-    ROWS: tl.constexpr = x.shape[0]
-    GROUPS: tl.constexpr = x.shape[1] // GROUP
-    x = tl.reshape(x, [ROWS, GROUPS, GROUP])
-    p = tl.cumprod(tl.where(x == 0, sign_of(x), x) if ZEROS else x, 2)
-    m, e, is_fair = _total_of(p, x, ZEROS)
-    m_to, e_to = tl.associative_scan((m, e), 1, joined)
-    # The product before a group: that with it, over its own.
-    m_before, e_before = joined(carry_m[:, None], carry_e[:, None], _quotient(m_to, m), e_to - e)
-    is_dead = e_before < DEAD / 2
-    near, far = _factors(m_before, e_before)
-    y = (p * near[:, :, None]) * far[:, :, None]
+    is_zero = x == 0
+    p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
+    zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, _fair_groups(p), carry_m, carry_e)
+    y = (p * near) * far
     if ZEROS:
-        y = tl.where((tl.cumsum((x == 0).to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
-    at_end = tl.arange(0, GROUPS)[None, :] == GROUPS - 1
-    m_end = picked(m_to, at_end, 1)
-    m_end, e_end = joined(carry_m, carry_e, m_end, tl.sum(tl.where(at_end, e_to, 0.0), 1))
-    e_end = tl.where(e_end < DEAD / 2, float("-inf"), e_end)
-    reach = tl.where(is_dead | (e_before == float("inf")), 0.0, e_before)
-    # So far from float64's limits that the products within a group, up to 2**200 or 2**60 either way, stay there too.
-    inside: tl.constexpr = 820 if x.dtype == tl.float64 else 960
-    stays = tl.max(tl.abs(reach), 1) <= inside
-    is_right = tl.min(is_fair.to(tl.int32), 1) == 1
-    if tl.min(stays.to(tl.int32), 0) == 0:
-        leaves = _left_for_good(reach, e_end, x.dtype)
-        is_right = is_right & (stays | leaves)
-        e_end = tl.where(leaves, e_end * float("inf"), e_end)
-    return tl.reshape(y, [ROWS, GROUPS * GROUP]), m_end, e_end, is_right
+        y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
+    return y, m_end, e_end, is_right
+
+
+@triton.jit
+def scanned_halves(x, x_behind, carry_m, carry_e):
+    """`scanned` without zeros, of groups whose elements come in two tiles, the one half behind the other.
+
+    Groups are twice as long as what a thread loads at once, and there are half as many.
+    """
+    p = tl.cumprod(x, 2)
+    q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
+    near, far, m_end, e_end, is_right = _factors_of_groups(
+        last_of(q), 0.0, _fair_groups(p) & _fair_groups(q), carry_m, carry_e
+    )
+    return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
 
 @triton.jit
@@ -170,7 +257,7 @@ def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.c
         x = loaded_tile(x_ptr + skip, left - done, inner, PIECE).to(m.dtype)
         if tl.abs(e) == float("inf"):
             x = signs_after(x, e)
-        y, m_after, e_after, is_right = scanned(x[None, :], m[None], e[None], GROUP, True)
+        y, m_after, e_after, is_right = scanned(tl.reshape(x, [1, PIECE // GROUP, GROUP]), m[None], e[None], True)
         if tl.min(is_right.to(tl.int32), 0) == 1:
             products = tl.reshape(y, [PIECE]).to(y_ptr.dtype.element_ty)
             tl.store(y_ptr + skip + offsets.to(tl.int64) * inner, products, mask=offsets < left - done)

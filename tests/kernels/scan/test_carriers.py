@@ -42,7 +42,7 @@ class Tiles:
         self.is_double = is_double
 
     def is_teller(self, carry: float, code: float) -> bool:
-        near = (2.0**-430, 2.0**430) if self.is_double else (0.0, 2.0**900)
+        near = (2.0**-430, 2.0**430) if self.is_double else (2.0**-900, 2.0**900)
         is_far = 0 < abs(carry) < math.inf and not near[0] <= abs(carry) <= near[1]
         return not abs(code) < NO_ZERO or (code == 0 and math.isinf(carry)) or is_far
 
