@@ -216,7 +216,7 @@ def beyond_32_bits(variant: ModuleType) -> str:
 
 
 def whole_numbers(variant: ModuleType) -> str:
-    """Products are exact as long as float32 holds those of the next few, and the first of a row is its first factor."""
+    """Products are exact as long as float32 holds them, and the first of a row is its first factor."""
     for n in (12, 300, 9000):
         x = torch.ones(64, n)
         places = torch.randint(0, n, (64, 10), generator=torch.Generator().manual_seed(n))
@@ -225,7 +225,7 @@ def whole_numbers(variant: ModuleType) -> str:
         x[:, 0] = torch.rand(64, generator=torch.Generator().manual_seed(n)).mul(2**8).floor() + 1
         want = torch.cumprod(x.double(), 1)
         got = variant.ModelNew(1)(x.cuda()).cpu()
-        bad = (got != want)[:, :-3] & (want.roll(-3, 1)[:, :-3] < 2**24)
+        bad = (got != want) & (want < 2**24)
         if bad.any() or not torch.equal(got[:, 0], x[:, 0]):
             return f"{int(bad.sum())} of {bad.numel()} products of whole numbers are not exact, along {n}"
     return ""

@@ -15,6 +15,8 @@ from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 SMALL: dict[str, Any] = {"form": "rows", "BLOCK": 64, "num_warps": 1}
 LARGE: dict[str, Any] = {"form": "rows", "BLOCK": 256, "num_warps": 1}
 WHOLE: dict[str, Any] = {"form": "short", "ROWS": 2, "num_warps": 1}
+TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64}
+TILES |= {"num_warps": 1}
 
 
 @pytest.fixture
@@ -80,23 +82,35 @@ def careful(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lengths
 
 
+@pytest.fixture
+def again(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of what is scanned again from memory, in wide products or carefully."""
+    original, lengths = get(scan, "scan_again"), []
+
+    def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
+        lengths.append(int(left))
+        return original(x_ptr, y_ptr, left, *others)
+
+    put(monkeypatch, scan, "scan_again", noting)
+    return lengths
+
+
 def uniform(low: float, high: float) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     return torch.empty(6, 8192).uniform_(low, high, generator=generator)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        uniform(0, 1),
-        uniform(0.9, 1),
-        uniform(1, 2),
-        uniform(-2, 2),
-        torch.randn(6, 8192, generator=torch.Generator().manual_seed(6)),
-        uniform(0, 1) * (uniform(-0.01, 1) > 0),
-    ],
-    ids=["0 to 1", "0.9 to 1", "1 to 2", "-2 to 2", "normal", "with zeros"],
-)
+COMMON = {
+    "0 to 1": uniform(0, 1),
+    "0.9 to 1": uniform(0.9, 1),
+    "1 to 2": uniform(1, 2),
+    "-2 to 2": uniform(-2, 2),
+    "normal": torch.randn(6, 8192, generator=torch.Generator().manual_seed(6)),
+    "with zeros": uniform(0, 1) * (uniform(-0.01, 1) > 0),
+}
+
+
+@pytest.mark.parametrize("data", COMMON.values(), ids=COMMON)
 def test_common_data_are_hardly_scanned_one_by_one(scan: ModuleType, careful: list[int], data: torch.Tensor) -> None:
     """At most a piece of each row is: that in which its products leave float64, where it does not show that they stay
     outside.
@@ -104,6 +118,33 @@ def test_common_data_are_hardly_scanned_one_by_one(scan: ModuleType, careful: li
     got = scan.products(data, 1, form="rows", BLOCK=2048, num_warps=4)
     assert_right(got, data, len(careful))
     assert sum(careful) <= len(data) * 512
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4])
+@pytest.mark.parametrize("data", COMMON.values(), ids=COMMON)
+def test_of_common_data_a_tile_of_each_column_is_scanned_again(
+    scan: ModuleType, again: list[int], data: torch.Tensor, columns: int
+) -> None:
+    """At most: that in which its products leave float64, where it does not show that they stay outside."""
+    settings = {"form": "tiles", "COLUMNS": columns, "LINES": 0, "WINDOW": 1, "num_warps": 4, "registers": 128}
+    if columns == 1:
+        got = scan.products(data, 1, BLOCK=2048, **settings)
+    else:
+        got = scan.products(data.mT.contiguous(), 0, BLOCK=2048 * columns, **settings).mT
+    assert_right(got, data, len(again))
+    assert sum(again) <= len(data) * 2048
+
+
+@pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE, TILES], ids=["small", "large", "whole", "tiles"])
+@pytest.mark.parametrize("depth", [-240, -400, -800])
+def test_a_group_may_rise_far_below(scan: ModuleType, settings: dict[str, Any], depth: int) -> None:
+    """What is before a group counts as it is, however small, also where its products are large."""
+    x = torch.ones(2, 300)
+    x[:, 20:30] = 2.0 ** (depth / 10)
+    x[0, 200:204] = 2.0**22
+    x[1, 201:203] = 2.0**55
+    x[1, 203] = 2.0**-110
+    assert_right(scan.products(x, 1, **settings), x, depth)
 
 
 def test_neighbours_whose_own_product_leaves_the_range_are(scan: ModuleType, careful: list[int]) -> None:
@@ -140,9 +181,9 @@ def test_what_leaves_float64_within_a_group_stays_away(scan: ModuleType, form: s
     assert_right(scan.products(x, 1, form=form, BLOCK=16, num_warps=1, **others), x, level)
 
 
-@pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE], ids=["small", "large", "whole"])
+@pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE, TILES], ids=["small", "large", "whole", "tiles"])
 def test_whole_numbers_are_exact(scan: ModuleType, settings: dict[str, Any]) -> None:
-    """As torch's are, as long as float32 holds those of the next few as well: a level before a group is a quotient."""
+    """As torch's are, as long as float32 holds them."""
     rng = random.Random(3)
     x = torch.ones(8, 500)
     for row in x:
@@ -152,5 +193,5 @@ def test_whole_numbers_are_exact(scan: ModuleType, settings: dict[str, Any]) -> 
     x[4:, 0] = 1
     got, want = scan.products(x, 1, **settings), torch.cumprod(x.double(), 1)
     assert torch.equal(got[:, 0], x[:, 0])
-    is_whole = want.roll(-3, 1)[:, :-3] < 2**24
-    assert torch.equal(got[:, :-3][is_whole].double(), want[:, :-3][is_whole])
+    is_whole = want < 2**24
+    assert torch.equal(got[is_whole].double(), want[is_whole])
