@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from .carriers import is_far_carry, kept, without_mark
-from .ranges import picked, sign_of
+from .ranges import picked, sign_of, zero_like
 from .wide import (
     DEAD,
     are_fair,
@@ -129,7 +129,13 @@ def sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.
 @triton.jit
 def all_fair(totals, smallest, largest):
     """Whether all groups of a tile are fair: their products are far from the limits of their type."""
-    return tl.min((are_fair(smallest, largest) & (totals == totals)).to(tl.int32)) == 1
+    return tl.min(_fair_groups(totals, smallest, largest).to(tl.int32)) == 1
+
+
+@triton.jit
+def _fair_groups(totals, smallest, largest):
+    """Which groups of a tile (columns, groups) are fair. Those of columns are multiplied serially."""
+    return are_fair(smallest, largest, totals.shape[0] > 1) & (totals == totals)
 
 
 @triton.jit
@@ -150,7 +156,7 @@ def tile_of_groups(totals, smallest, largest, has_zero):
     m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(has_zero, DEAD, 0.0), one, zero)
     _, most = parted(largest)
     _, least = parted(smallest)
-    most = tl.where(are_fair(smallest, largest) & (totals == totals), e_before + most, float("inf"))
+    most = tl.where(_fair_groups(totals, smallest, largest), e_before + most, float("inf"))
     least = tl.where(e_before < DEAD / 2, 0.0, e_before + least)
     most, least = tl.reduce((most, least), 1, _largest_and_smallest)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
@@ -186,8 +192,7 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
     is_negative = (tl.xor_sum(marks, 0) & 8) != 0
     marks = tl.reduce(marks, 0, _either)
     has_zero = (marks & 4) != 0
-    enough: tl.constexpr = 2100 if dtype == tl.float64 else 1200
-    kills = ((marks & 1) == 0) & (has_zero | (tl.sum(halvings, 0) >= enough))
+    kills = ((marks & 1) == 0) & (has_zero | (tl.sum(halvings, 0) >= 2100))
     code = tl.where(kills, 0.0, tl.where(has_zero, 2.0**1001, 2.0**1000)).to(tl.float64)
     code = code * tl.where(is_negative, -1.0, 1.0)
     return tl.where((marks & 2) != 0, float("nan"), code)
@@ -211,11 +216,12 @@ def code_of(
     """What a tile tells of each of its columns as a factor for carries: its product, if that is within 2**LIMIT either
     way, and if no product on the way there can take a carry that is not far out of float64.
 
-    0 for a column that makes 0 of all such carries. Else 2**1000, which is no factor. Of columns that are not fair it
-    follows from the elements in memory.
+    0 for a column that makes 0 of all such carries. Else 2**1000, which is no factor; 2**1001, if there is a zero. Of
+    columns that are not fair it follows from the elements in memory.
     """
     reach: tl.constexpr = 580 if m.dtype == tl.float64 else 110
-    code = tl.where((e <= -2100) & (most <= reach), 0.0, 2.0**1000).to(tl.float64) * sign_of(m).to(tl.float64)
+    code = tl.where(e < DEAD / 2, 2.0**1001, 2.0**1000).to(tl.float64)
+    code = tl.where((e <= -2100) & (most <= reach), 0.0, code) * sign_of(m).to(tl.float64)
     is_factor = (tl.abs(e) < LIMIT) & (most <= reach) & (least >= -reach)
     code = tl.where(is_factor, exact_carry(m, e), code)
     if tl.min(is_fair.to(tl.int32)) == 0:
@@ -227,8 +233,9 @@ def code_of(
 def _carry_after(exact, code, m, e):
     """The exact carry after a column whose product is m * 2**e; of a carry of 0, from the sign of its code."""
     near, far = two_factors(exact * m.to(tl.float64), e)
+    becomes_zero = (e < DEAD / 2) & (tl.abs(exact) < float("inf"))
     stays_zero = (exact == 0) & (code == code)
-    return tl.where(stays_zero, exact * sign_of(code), near * far)
+    return tl.where(stays_zero, exact * sign_of(code), tl.where(becomes_zero, zero_like(near), near * far))
 
 
 @triton.jit
@@ -247,8 +254,9 @@ def judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.
     after = _carry_after(exact, code, m, e)
     if tl.min(right.to(tl.int32)) == 0:
         end = carry_e + e
-        leaves = is_fair & (right == 0) & left_for_good(e_before + carry_e[:, None], end, dtype)
-        leaves = leaves & (tl.abs(carry_e) < float("inf"))
+        reach = tl.where(e_before < DEAD / 2, 0.0, e_before + carry_e[:, None])
+        leaves = is_fair & (right == 0) & left_for_good(reach, end, dtype)
+        leaves = leaves & (end > DEAD / 2) & (tl.abs(carry_e) < float("inf"))  # not by a zero: it may be NaN
         limit = tl.where(end < 0, 0.0, float("inf")).to(tl.float64)
         after = tl.where(leaves, limit * sign_of(exact) * sign_of(m).to(tl.float64), after)
         right = right | leaves

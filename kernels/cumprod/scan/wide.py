@@ -13,8 +13,8 @@ import triton.language as tl
 
 from .ranges import loaded_tile, picked, scan_carefully, sign_of, zero_like
 
-DEAD = tl.constexpr(-(2.0**20))
-"""The exponent of 0. Sums of some of them stay exact in float32, and far below those of what is not 0."""
+DEAD = tl.constexpr(-(2.0**22))
+"""The exponent of 0: whatever grows beside it in a tile, their sum stays below half of this."""
 
 
 @triton.jit
@@ -104,16 +104,20 @@ def last_of(p):
 
 
 @triton.jit
-def are_fair(smallest, largest):
-    """Whether products of these sizes are far from the limits of their type."""
-    limit: tl.constexpr = 2.0**200 if smallest.dtype == tl.float64 else 2.0**96
+def are_fair(smallest, largest, SERIAL: tl.constexpr):
+    """Whether products within a group, of these sizes, are far from the limits of their type.
+
+    Where a group is not multiplied serially, but in halves or as a tree, segments of it are multiplied on their own:
+    their products are quotients of two of these, and have to be far from a limit too.
+    """
+    limit: tl.constexpr = 2.0**200 if smallest.dtype == tl.float64 else (2.0**96 if SERIAL else 2.0**62)
     return (smallest >= 1 / limit) & (largest <= limit)
 
 
 @triton.jit
 def _fair_groups(p):
     """Of groups of products (rows, groups, elements) whether all are far from a limit. NaN may be among them."""
-    return are_fair(tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2))
+    return are_fair(tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2), False)
 
 
 @triton.jit
@@ -183,6 +187,7 @@ def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
     is_right = is_plain == 1
     if tl.min(is_plain, 0) == 0:
         leaves = left_for_good(reach, e_end, m.dtype)
+        leaves = leaves & ((e_end > float("-inf")) | (tl.abs(carry_e) == float("inf")))  # not by a zero: it may be NaN
         stays = tl.max(tl.abs(reach), 1) <= inside
         is_right = (tl.min(is_fair.to(tl.int32), 1) == 1) & (stays | leaves)
         e_end = tl.where(leaves, e_end * float("inf"), e_end)

@@ -195,3 +195,92 @@ def test_whole_numbers_are_exact(scan: ModuleType, settings: dict[str, Any]) -> 
     assert torch.equal(got[:, 0], x[:, 0])
     is_whole = want < 2**24
     assert torch.equal(got[is_whole].double(), want[is_whole])
+
+
+def ones_but(n: int, *changes: tuple[slice | int, float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A row of ones, but for what is changed."""
+    x = torch.ones(1, n, dtype=dtype)
+    for place, value in changes:
+        x[:, place] = value
+    return x
+
+
+GROWN = torch.rand(1, 4096, generator=torch.Generator().manual_seed(1)) * 2 + 1
+"""Of which the product overflows."""
+
+
+@pytest.mark.parametrize(
+    ("x", "settings"),
+    [
+        (GROWN * (torch.arange(4096) != 3000), {**TILES, "BLOCK": 4096, "num_warps": 4, "registers": 128}),
+        (ones_but(512, (slice(120), 2.0**10), (150, 0.0)), {**TILES, "BLOCK": 256}),
+        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), {**SMALL, "PARTS": 1}),
+        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), {**SMALL, "PARTS": 2}),
+        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), WHOLE),
+        (ones_but(128, (slice(60), 2.0**20), (63, 0.0)), TILES),
+        (
+            ones_but(16383, (slice(2), 3e300), (8192, 0.0), (slice(8193, 16382), 2.0**99), dtype=torch.float64),
+            {**TILES, "BLOCK": 8192},
+        ),
+    ],
+    ids=["common", "in a later tile", "rows", "rows in halves", "short", "tiles", "what grows around it"],
+)
+def test_a_zero_after_an_overflow_is_nan(scan: ModuleType, x: torch.Tensor, settings: dict[str, Any]) -> None:
+    assert_right(scan.products(x, 1, **settings), x, settings)
+
+
+def test_a_zero_after_an_overflow_is_nan_down_columns_too(scan: ModuleType) -> None:
+    x = ones_but(64, (slice(40), 2.0**30), (50, 0.0)).mT.repeat(1, 2)
+    got = scan.products(x, 0, **{**TILES, "BLOCK": 128})
+    assert_right(got.mT, x.mT.contiguous(), "columns")
+
+
+@pytest.mark.parametrize(
+    "settings", [SMALL, {**SMALL, "PARTS": 1}, WHOLE, TILES], ids=["halves", "whole", "short", "tiles"]
+)
+@pytest.mark.parametrize("peak", [61, 90, 95])
+@pytest.mark.parametrize("at", [(2, 3), (4, 5), (3, 5), (9, 10)])
+def test_a_segment_of_a_group_may_sink(
+    scan: ModuleType, settings: dict[str, Any], peak: int, at: tuple[int, int]
+) -> None:
+    """Further than any product does, where a group is multiplied in halves, or as a tree."""
+    x = ones_but(64, (0, 2.0**peak), (8, 2.0 ** (peak - 20)), (at[0], 1.01 * 2.0**-75), (at[1], 1.23456 * 2.0**-75))
+    assert_right(scan.products(x, 1, **settings), x, settings)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        ones_but(48, (0, 2.0**1010), (20, 0.0), (40, 2.0**1000), dtype=torch.float64),
+        ones_but(128, (slice(9), 2.0**112), (9, 2.0**15), (16, 2.0**-20), (24, 0.0), (slice(48, None), 2.0**25)),
+    ],
+    ids=["float64", "float32"],
+)
+def test_nothing_comes_back_from_a_zero(scan: ModuleType, x: torch.Tensor) -> None:
+    assert_right(scan.products(x, 1, **{**TILES, "BLOCK": 16}), x, "large before the zero")
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        (ones_but(64, (0, 2.0**60), (4, 2.0**60), (8, 0.0)), 2.0**1001),
+        (ones_but(2048, (slice(1200), 0.5), (slice(1300, 1303), 2.0**-40)), 2.0**1000),
+        (ones_but(4096, (slice(2200), 0.5), (slice(2300, 2303), 2.0**-40)), 0.0),
+        (ones_but(2048, (slice(2000), 0.25)), 0.0),
+        (ones_but(64, (0, 0.0), (2, 2.0**120)), 0.0),
+    ],
+    ids=["a zero after a peak", "too little for any carry", "enough, with an unfair group", "enough", "a zero first"],
+)
+def test_what_a_tile_tells_holds_for_every_carry(
+    scan: ModuleType, monkeypatch: pytest.MonkeyPatch, x: torch.Tensor, told: float
+) -> None:
+    """2**1000 is no factor, and neither is 2**1001, with a zero; 0 makes 0 of every carry up to 2**900."""
+    original, codes = get(scan, "code_of"), []
+
+    def noting(*arguments: Any) -> Any:
+        codes.append(original(*arguments))
+        return codes[-1]
+
+    put(monkeypatch, scan, "code_of", noting)
+    scan.products(x, 1, **{**TILES, "BLOCK": x.shape[1]})
+    assert [abs(float(code.handle.data[0])) for code in codes] == [told]
