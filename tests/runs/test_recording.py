@@ -206,4 +206,4 @@ def test_a_sweep_without_counters_is_no_run_and_says_how_it_is_shown(stallgate: 
     done = stallgate("gate", "mine-sweep")
     assert done.returncode == 3
     assert "is a sweep without counters" in done.stderr
-    assert "stallgate sweep --show mine-sweep" in " ".join(done.stderr.split())
+    assert f"stallgate sweep --show {tree / 'reports/mine-sweep'}" in " ".join(done.stderr.split())

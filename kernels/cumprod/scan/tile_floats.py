@@ -57,13 +57,16 @@ def by_column(of_runs, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def _sizes(p, zeros, axis: tl.constexpr):
-    """The smallest and the largest size of products along an axis until the first zero. The largest is infinite, if not
-    all are 0 from then on.
-    """
-    size = tl.where(zeros > 0, tl.full((), 1, p.dtype), tl.abs(p))
-    size = tl.where((p == 0) == (zeros > 0), size, float("inf"))
-    return tl.min(size, axis), tl.max(size, axis)
+def _bits_of_zeros(x):
+    """Of groups (1, groups, elements) a bit for each element that is 0 (1, groups)."""
+    return tl.sum(tl.where(x == 0, 1, 0) << tl.arange(0, x.shape[2])[None, None, :], 2)
+
+
+@triton.jit
+def _sizes(p, ZEROS: tl.constexpr):
+    """The smallest and the largest size of products in each group; with ZEROS, of those that are not 0."""
+    size = tl.where(p == 0, tl.full((), 1, p.dtype), tl.abs(p)) if ZEROS else tl.abs(p)
+    return tl.min(size, 2), tl.max(size, 2)
 
 
 @triton.jit
@@ -78,22 +81,27 @@ def line_products(
 ):
     """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups),
     the smallest and the largest size of each group, and whether it has a zero: none, unless they are looked for.
+
+    If they are, sizes are those before the first zero. The largest is infinite, if not all are 0 from there on, or
+    others are.
     """
     x = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR)
     p = tl.cumprod(x, 2)
     p_behind = p
-    zeros = tl.cumsum((x == 0).to(tl.int32), 2) if ZEROS else tl.zeros(p.shape, tl.int32)
-    smallest, largest = _sizes(p, zeros, 2) if ZEROS else (tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2))
+    smallest, largest = _sizes(p, ZEROS)
+    zeros = _bits_of_zeros(x) if ZEROS else tl.zeros(smallest.shape, tl.int32)
+    sunk = _bits_of_zeros(p) if ZEROS else zeros
     if GROUP > PART:
         x = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART).to(ACCUMULATOR)
         p_behind = tl.cumprod(x, 2) * last_of(p)[:, :, None]
-        if ZEROS:
-            zeros = tl.cumsum((x == 0).to(tl.int32), 2) + tl.max(zeros, 2)[:, :, None]
-            others = _sizes(p_behind, zeros, 2)
-        else:
-            others = tl.min(tl.abs(p_behind), 2), tl.max(tl.abs(p_behind), 2)
+        others = _sizes(p_behind, ZEROS)
         smallest, largest = tl.minimum(smallest, others[0]), tl.maximum(largest, others[1])
-    return p, p_behind, last_of(p_behind), smallest, largest, tl.max(zeros, 2) > 0
+        if ZEROS:
+            zeros, sunk = zeros | (_bits_of_zeros(x) << PART), sunk | (_bits_of_zeros(p_behind) << PART)
+    if ZEROS:
+        from_first = -(zeros & -zeros) & (2**GROUP - 1)
+        largest = tl.where(sunk == from_first, largest, float("inf"))
+    return p, p_behind, last_of(p_behind), smallest, largest, zeros != 0
 
 
 @triton.jit
