@@ -39,7 +39,8 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
         for vector, ahead in ((1, 8), (1, 16), (4, 4), (4, 8)):
             yield f"lines {vector} {ahead}", {"form": "lines", "VECTOR": vector, "AHEAD": ahead}
     if inner == 1 and axis <= 16384:
-        yield "short", {"form": "short"}
+        for registers in (96, 128, 152, 255):
+            yield f"short {registers}", {"form": "short", "registers": registers}
     if inner == 1 and axis >= 64:
         for block, parts, registers in ((2048, 1, 128), (2048, 2, 80), (2048, 2, 96), (2048, 2, 128), (4096, 2, 128)):
             settings = {"BLOCK": block, "PARTS": parts, "registers": registers}

@@ -55,12 +55,12 @@ def _short_kernel(
         tl.store(y_ptr + places, tl.cumprod(x, 1), mask=mask)
 
 
-def short_form(task: Task, *, ROWS: int, num_warps: int) -> Work:
-    """`ROWS` whole sequences a program (a power of two)."""
+def short_form(task: Task, *, ROWS: int, num_warps: int, registers: int) -> Work:
+    """`ROWS` whole sequences a program (a power of two); a thread has up to so many registers."""
     x, y, outer, axis, _ = task
     vector = math.gcd(axis, 16)
     block = max(16, triton.next_power_of_2(axis))
     constants = (accumulator(y.dtype), vector, ROWS, block, min(vector, 16 // x.element_size()))
     sizes = (outer, axis // vector)
-    options = {"num_warps": num_warps, **limited(255, num_warps)}  # without a limit some compilers rather spill
+    options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_short_kernel, triton.cdiv(outer, ROWS), sizes, constants, **options))
