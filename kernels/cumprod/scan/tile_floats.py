@@ -137,11 +137,11 @@ def sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.
 @triton.jit
 def all_fair(totals, smallest, largest):
     """Whether all groups of a tile are fair: their products are far from the limits of their type."""
-    return tl.min(_fair_groups(totals, smallest, largest).to(tl.int32)) == 1
+    return tl.min(_are_fair_groups(totals, smallest, largest).to(tl.int32)) == 1
 
 
 @triton.jit
-def _fair_groups(totals, smallest, largest):
+def _are_fair_groups(totals, smallest, largest):
     """Which groups of a tile (columns, groups) are fair. Those of columns are multiplied serially."""
     return are_fair(smallest, largest, totals.shape[0] > 1) & (totals == totals)
 
@@ -164,7 +164,7 @@ def tile_of_groups(totals, smallest, largest, has_zero):
     m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(has_zero, DEAD, 0.0), one, zero)
     _, most = parted(largest)
     _, least = parted(smallest)
-    most = tl.where(_fair_groups(totals, smallest, largest), e_before + most, float("inf"))
+    most = tl.where(_are_fair_groups(totals, smallest, largest), e_before + most, float("inf"))
     least = tl.where(e_before < DEAD / 2, 0.0, e_before + least)
     most, least = tl.reduce((most, least), 1, _largest_and_smallest)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
