@@ -335,7 +335,7 @@ def _as_begun(arguments: LoopArguments, begun: Journal) -> LoopArguments:
         "budget": options.budget,
         "gpu": options.gpu,
     }
-    return as_begun(arguments, _FATES, known | ({"python": begun.python} if begun.python else {}), begun.name)
+    return as_begun(arguments, _FATES, known, begun.name, python=begun.python)
 
 
 def _options_begun(begun: Journal) -> LoopOptions:

@@ -369,7 +369,7 @@ def _as_begun(arguments: ProfileArguments, run: Run, name: str) -> ProfileArgume
         "record": options.record,
         "page": options.report,
     }
-    return as_begun(arguments, _FATES, begun | ({"python": options.python} if options.python else {}), name)
+    return as_begun(arguments, _FATES, begun, name, python=options.python)
 
 
 def _with_limits(run: Run, arguments: ProfileArguments) -> Run:

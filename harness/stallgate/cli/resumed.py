@@ -50,7 +50,9 @@ class ResumeOption(click.Option):
         return listed([_word(ctx, name) for name, found in self.fates.items() if found == fate])
 
 
-def as_begun(arguments: _Arguments, fates: Fates, begun: Mapping[str, object], name: str) -> _Arguments:
+def as_begun(
+    arguments: _Arguments, fates: Fates, begun: Mapping[str, object], name: str, *, python: str | None
+) -> _Arguments:
     """The arguments of something that is gone on with: as it was begun, except for what may be given anew.
 
     Args:
@@ -59,11 +61,14 @@ def as_begun(arguments: _Arguments, fates: Fates, begun: Mapping[str, object], n
         begun: parameter -> the value that it was begun with. Of one that is missing nothing is known: what is given
             now is taken.
         name: what is gone on with.
+        python: the interpreter that it was begun with; None or '' where that is not known.
 
     Raises:
         BadArgument: an option is given with another value.
     """
     known: dict[str, object] = {}
+    if python:
+        begun = {**begun, "python": python}
     for option, fate in fates.items():
         given = is_given(option)
         if fate == "fixed" and given:

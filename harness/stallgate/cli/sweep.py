@@ -311,7 +311,7 @@ def _as_begun(arguments: SweepArguments, begun: Sweep) -> SweepArguments:
         "timeout": options.timeout_s,
         "grace": options.grace_s,
     }
-    return as_begun(arguments, _FATES, known | ({"python": begun.python} if begun.python else {}), begun.name)
+    return as_begun(arguments, _FATES, known, begun.name, python=begun.python)
 
 
 def _options_begun(begun: Sweep) -> SweepOptions:

@@ -197,11 +197,6 @@ def _tiles_kernel(
                     )
                     smallest, largest = by_column(smallest, COLUMNS), by_column(largest, COLUMNS)
                     has_zero = by_column(has_zero.to(tl.int32), COLUMNS) == 1
-                    _, places, mask, _, _ = _tile_place(
-                        tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
-                    )
-                    x = tl.load(x_ptr + origin + places, mask=mask, other=1.0).to(ACCUMULATOR)
-                    p, totals, _, _ = column_products(x, COLUMNS)
                 p_behind = p
             m_before, e_before, m, e, most, least, is_fair = tile_of_groups(totals, smallest, largest, has_zero)
             limit: tl.constexpr = 640 // WINDOW

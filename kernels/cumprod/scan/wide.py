@@ -174,7 +174,7 @@ def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
     near, far = two_factors(m_before, e_before)
     is_gone = (e_before < DEAD / 2) | (e_before == float("inf"))
     reach = tl.where(is_gone, 0.0, e_before)
-    # So far from float64's limits that the products within a group, up to 2**200 or 2**96 either way, stay there too.
+    # So far from float64's limits that the products within a group, up to 2**200 or 2**62 either way, stay there too.
     inside: tl.constexpr = 820 if m.dtype == tl.float64 else 900
     is_plain = (is_fair & (tl.abs(reach) <= inside)).to(tl.int32)
     is_plain = tl.min(tl.reshape(is_plain, [ROWS, RUNS, totals.shape[1] // RUNS]), 2)

@@ -15,8 +15,8 @@ from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 SMALL: dict[str, Any] = {"form": "rows", "BLOCK": 64, "num_warps": 1}
 LARGE: dict[str, Any] = {"form": "rows", "BLOCK": 256, "num_warps": 1}
 WHOLE: dict[str, Any] = {"form": "short", "ROWS": 2, "num_warps": 1}
-TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64}
-TILES |= {"num_warps": 1}
+WITHOUT_CARRIERS: dict[str, Any] = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64}
+TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "num_warps": 1, **WITHOUT_CARRIERS}
 
 
 @pytest.fixture
@@ -69,30 +69,28 @@ def test_rows_of_hostile_data(scan: ModuleType, settings: dict[str, Any], dtype:
     assert_right(scan.products(x, 1, **settings), x, settings)
 
 
-@pytest.fixture
-def careful(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lengths of what is scanned carefully."""
-    original, lengths = get(scan, "scan_carefully"), []
+def lengths_noted(scan: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
+    """Lengths of what a function of the package is asked to scan, from here on."""
+    original, lengths = get(scan, name), []
 
     def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
         lengths.append(int(left))
         return original(x_ptr, y_ptr, left, *others)
 
-    put(monkeypatch, scan, "scan_carefully", noting)
+    put(monkeypatch, scan, name, noting)
     return lengths
+
+
+@pytest.fixture
+def careful(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of what is scanned carefully."""
+    return lengths_noted(scan, monkeypatch, "scan_carefully")
 
 
 @pytest.fixture
 def again(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of what is scanned again from memory, in wide products or carefully."""
-    original, lengths = get(scan, "scan_again"), []
-
-    def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
-        lengths.append(int(left))
-        return original(x_ptr, y_ptr, left, *others)
-
-    put(monkeypatch, scan, "scan_again", noting)
-    return lengths
+    return lengths_noted(scan, monkeypatch, "scan_again")
 
 
 def uniform(low: float, high: float) -> torch.Tensor:
@@ -126,11 +124,9 @@ def test_of_common_data_a_tile_of_each_column_is_scanned_again(
     scan: ModuleType, again: list[int], data: torch.Tensor, columns: int
 ) -> None:
     """At most: that in which its products leave float64, where it does not show that they stay outside."""
-    settings = {"form": "tiles", "COLUMNS": columns, "LINES": 0, "WINDOW": 1, "num_warps": 4, "registers": 128}
-    if columns == 1:
-        got = scan.products(data, 1, BLOCK=2048, **settings)
-    else:
-        got = scan.products(data.mT.contiguous(), 0, BLOCK=2048 * columns, **settings).mT
+    settings = {**TILES, "BLOCK": 2048 * columns, "COLUMNS": columns, "num_warps": 4}
+    down = columns > 1
+    got = scan.products(data.mT.contiguous(), 0, **settings).mT if down else scan.products(data, 1, **settings)
     assert_right(got, data, len(again))
     assert sum(again) <= len(data) * 2048
 
@@ -177,7 +173,7 @@ def test_what_leaves_float64_within_a_group_stays_away(scan: ModuleType, form: s
     direction = 1 if level > 0 else -1
     x[:, 2:8] = 2.0 ** (level / 6)
     x[:, 24], x[:, 25] = 2.0 ** (direction * peak), 2.0 ** (-direction * peak)
-    others = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "registers": 64} if form == "tiles" else {}
+    others = WITHOUT_CARRIERS if form == "tiles" else {}
     assert_right(scan.products(x, 1, form=form, BLOCK=16, num_warps=1, **others), x, level)
 
 
