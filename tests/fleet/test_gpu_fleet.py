@@ -35,8 +35,9 @@ constraints = [
 """
 """Half as many again as the variant's own. On a fleet the process that takes times also compiles."""
 
-THREE = ("square", "square_f16", "square_bf16")
-"""Workloads. What a sweep does once, before and after its trials, is the less the more of them there are."""
+TWO = ("square", "square_f64")
+"""Workloads. What a sweep does once, before and after its trials, is the less the more of them there are; with a third
+there would be more trials than are tried whole."""
 
 MOST_OF_ONE = 0.6
 """The part of one GPU's time that two may take."""
@@ -77,7 +78,7 @@ def swept_by(workers: int, tmp_path: Path) -> FleetSweep:
     path.write_text(_without_sweep(path) + SPACE)
     around = {**environment(), "TRITON_CACHE_DIR": str(place / "cache")}
     with fleet_by_hand(place / "dask", workers, around) as address:
-        words = ("cumprod/blocked_scan", *(f"-w{workload}" for workload in THREE), "--on", address)
+        words = ("cumprod/blocked_scan", *(f"-w{workload}" for workload in TWO), "--on", address)
         _, folder, seconds = swept(project, *words, "--python", sys.executable)
     return FleetSweep(load_sweep(folder), folder, seconds)
 
