@@ -1,7 +1,7 @@
 """A tile of floats: its products before its carry is known, what it tells of them, and its products with the carry.
 
 Products are mantissa and exponent: no data lead them out of range, but within a group of elements that a thread
-multiplies as they are. Columns of a tile are rows here: (columns, groups).
+multiplies as they are. Tiles are turned: (element, group, unit).
 """
 
 import triton
@@ -9,15 +9,13 @@ import triton.language as tl
 
 from .carriers import is_far_carry, kept, without_mark
 from .ranges import picked, sign_of, zero_like
+from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in
 from .wide import (
     DEAD,
-    are_fair,
     before_groups,
     exact_carry,
     joined,
-    last_of,
     left_for_good,
-    loaded_groups,
     parted,
     parted_carry,
     two_factors,
@@ -25,93 +23,29 @@ from .wide import (
 
 
 @triton.jit
-def laid_out(x, like):
-    """`x` as it is, in the layout of `like`, which is 1 nowhere.
+def _product_and_largest(product, largest, factor, other):
+    """A product, and the largest size of its factors."""
+    return product * factor, tl.maximum(tl.abs(largest), tl.abs(other))
 
-    Otherwise triton would lay a whole tile out like the few columns that it is multiplied by, through shared memory and
-    with twice the registers.
+
+@triton.jit
+def group_products(x):
+    """The products within groups of a turned tile; of each group (group, unit) the last one, bounds of the exponents of
+    the smallest and of the largest, and whether it is fair: its products are far from the limits of their type.
+
+    Both bounds follow from the largest factor and the last product. No product is larger than so many of the largest
+    factor, and none so small that those after it could not have led to the last.
     """
-    return tl.where(like == 1, x * 0, x)
-
-
-@triton.jit
-def across_runs(of_columns, like):
-    """What is known of each column, for each of the runs that lie beside each other (1, runs * columns), in the layout
-    of `like`.
-    """
-    COLUMNS: tl.constexpr = of_columns.shape[0]
-    runs = tl.broadcast_to(of_columns[None, :], [like.shape[1] // COLUMNS, COLUMNS])
-    return laid_out(tl.reshape(runs, like.shape), like)
-
-
-@triton.jit
-def _beside(of_runs, like):
-    """What is known of runs (columns, runs), as they lie beside each other (1, runs * columns)."""
-    return tl.reshape(tl.trans(of_runs), like.shape)
-
-
-@triton.jit
-def by_column(of_runs, COLUMNS: tl.constexpr):
-    """What is known of runs beside each other, as (columns, runs)."""
-    return tl.trans(tl.reshape(of_runs, [of_runs.numel // COLUMNS, COLUMNS]))
-
-
-@triton.jit
-def _bits_of_zeros(x):
-    """Of groups (1, groups, elements) a bit for each element that is 0 (1, groups)."""
-    return tl.sum(tl.where(x == 0, 1, 0) << tl.arange(0, x.shape[2])[None, None, :], 2)
-
-
-@triton.jit
-def _sizes(p, ZEROS: tl.constexpr):
-    """The smallest and the largest size of products in each group; with ZEROS, of those that are not 0."""
-    size = tl.where(p == 0, tl.full((), 1, p.dtype), tl.abs(p)) if ZEROS else tl.abs(p)
-    return tl.min(size, 2), tl.max(size, 2)
-
-
-@triton.jit
-def line_products(
-    x_ptr,
-    left,
-    BLOCK: tl.constexpr,
-    GROUP: tl.constexpr,
-    PART: tl.constexpr,
-    ACCUMULATOR: tl.constexpr,
-    ZEROS: tl.constexpr,
-):
-    """The products within groups of a line, in one or two halves (1, groups, elements); their last ones (1, groups),
-    the smallest and the largest size of each group, and whether it has a zero: none, unless they are looked for.
-
-    If they are, sizes are those before the first zero. The largest is infinite, if not all are 0 from there on, or
-    others are.
-    """
-    x = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART).to(ACCUMULATOR)
-    p = tl.cumprod(x, 2)
-    p_behind = p
-    smallest, largest = _sizes(p, ZEROS)
-    zeros = _bits_of_zeros(x) if ZEROS else tl.zeros(smallest.shape, tl.int32)
-    sunk = _bits_of_zeros(p) if ZEROS else zeros
-    if GROUP > PART:
-        x = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART).to(ACCUMULATOR)
-        p_behind = tl.cumprod(x, 2) * last_of(p)[:, :, None]
-        others = _sizes(p_behind, ZEROS)
-        smallest, largest = tl.minimum(smallest, others[0]), tl.maximum(largest, others[1])
-        if ZEROS:
-            zeros, sunk = zeros | (_bits_of_zeros(x) << PART), sunk | (_bits_of_zeros(p_behind) << PART)
-    if ZEROS:
-        from_first = -(zeros & -zeros) & (2**GROUP - 1)
-        largest = tl.where(sunk == from_first, largest, float("inf"))
-    return p, p_behind, last_of(p_behind), smallest, largest, zeros != 0
-
-
-@triton.jit
-def column_products(x, COLUMNS: tl.constexpr):
-    """The same of a tile (run, runs * columns), of which a thread holds whole runs; they are the groups."""
-    RUN: tl.constexpr = x.shape[0]
-    p = tl.cumprod(x, 0)
-    totals = picked(p, tl.arange(0, RUN)[:, None] == RUN - 1, 0)
-    smallest, largest = tl.min(tl.abs(p), 0), tl.max(tl.abs(p), 0)
-    return p, by_column(totals, COLUMNS), by_column(smallest, COLUMNS), by_column(largest, COLUMNS)
+    p, largest = tl.associative_scan((x, x), 0, _product_and_largest)  # in one scan, lest one of them is not turned
+    totals = last_in(p)
+    _, end = parted(totals)
+    _, grows = parted(last_in(largest))
+    grows = tl.maximum(grows + 1, 0.0)
+    COUNT: tl.constexpr = x.shape[0]
+    steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
+    least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
+    low, high = end - (COUNT - 1) * grows, COUNT * grows
+    return p, totals, low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
 
 
 @triton.jit
@@ -135,38 +69,56 @@ def sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.
 
 
 @triton.jit
-def all_fair(totals, smallest, largest):
-    """Whether all groups of a tile are fair: their products are far from the limits of their type."""
-    return tl.min(_are_fair_groups(totals, smallest, largest).to(tl.int32)) == 1
-
-
-@triton.jit
-def _are_fair_groups(totals, smallest, largest):
-    """Which groups of a tile (columns, groups) are fair. Those of columns are multiplied serially."""
-    return are_fair(smallest, largest, totals.shape[0] > 1) & (totals == totals)
-
-
-@triton.jit
-def _largest_and_smallest(most, least, other_most, other_least):
-    """Of two ranges the one around both."""
-    return tl.maximum(most, other_most), tl.minimum(least, other_least)
-
-
-@triton.jit
-def tile_of_groups(totals, smallest, largest, has_zero):
-    """Of a tile's groups (columns, groups), before its carry is known, the products before each, in parts; and of each
-    column the product, in parts, the exponents of its largest and of its smallest product, and whether all of its
-    groups are fair. After a zero there is no smallest one.
+def looked_at(
+    x_ptr,
+    left,
+    width,
+    inner,
+    like,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    ACCUMULATOR: tl.constexpr,
+):
+    """Of each group (group, unit) of a tile in memory the exponents of its smallest and of its largest product until
+    its first zero, whether these are far from the limits of their type, and whether there is a zero.
     """
-    COLUMNS: tl.constexpr = totals.shape[0]
-    one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
+    unit = tl.arange(0, like.numel)[None, :]
+    row = (unit // COLUMNS * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
+    column = unit % COLUMNS
+    inside = tl.where(column < width, left - row, 0)
+    smallest, largest, has_zero = sizes_before_zeros(x_ptr + row * inner + column, inside, inner, ELEMENTS, ACCUMULATOR)
+    limit: tl.constexpr = 2.0**200 if tl.float64 == ACCUMULATOR else 2.0**96
+    _, low = parted(smallest)
+    _, high = parted(largest)
+    return low, high, (smallest >= 1 / limit) & (largest <= limit), has_zero
+
+
+@triton.jit
+def _multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+    """The products before the last of several groups, and with it; their mantissas grow."""
+    return m * other_m_before, e + other_e_before, m * other_m, e + other_e
+
+
+@triton.jit
+def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr):
+    """Of a tile's groups (group, unit), before its carry is known, the products of their column before each, in parts;
+    and of each column the product, in parts, the exponents of its largest and of its smallest product, and whether all
+    of its groups are fair. After a zero there is no smallest one.
+    """
     m, e = parted(totals)
-    m_before, e_before, m_runs, e_runs = before_groups(m, e + tl.where(has_zero, DEAD, 0.0), one, zero)
-    _, most = parted(largest)
-    _, least = parted(smallest)
-    most = tl.where(_are_fair_groups(totals, smallest, largest), e_before + most, float("inf"))
-    least = tl.where(e_before < DEAD / 2, 0.0, e_before + least)
-    most, least = tl.reduce((most, least), 1, _largest_and_smallest)
+    e += tl.where(has_zero, DEAD, 0.0)
+    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, _multiplied_from)
+    m, more = parted(last_in(m))
+    at_end = tl.arange(0, e.shape[0])[:, None] == e.shape[0] - 1
+    e = tl.sum(tl.where(at_end, e, 0.0), 0) + more
+    one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
+    m_units, e_units, m_runs, e_runs = before_groups(by_column(m, COLUMNS), by_column(e, COLUMNS), one, zero)
+    m_before, more = parted(m_within * by_unit(m_units, like))
+    e_before = e_within + by_unit(e_units, like) + more
+    most = tl.max(tl.where(is_fair, e_before + high, float("inf")), 0)
+    least = tl.min(tl.where(e_before < DEAD / 2, 0.0, e_before + low), 0)
+    most, least = tl.max(by_column(most, COLUMNS), 1), tl.min(by_column(least, COLUMNS), 1)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
     m_end, e_end = picked(m_runs, at_end, 1), tl.sum(tl.where(at_end, e_runs, 0.0), 1)
     return m_before, e_before, m_end, e_end, most, least, most < float("inf")
@@ -262,7 +214,8 @@ def judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.
     after = _carry_after(exact, code, m, e)
     if tl.min(right.to(tl.int32)) == 0:
         end = carry_e + e
-        reach = tl.where(e_before < DEAD / 2, 0.0, e_before + carry_e[:, None])
+        reach = groups_by_column(e_before, exact.shape[0])
+        reach = tl.where(reach < DEAD / 2, 0.0, reach + carry_e[:, None])
         leaves = is_fair & (right == 0) & left_for_good(reach, end, dtype)
         leaves = leaves & (end > DEAD / 2) & (tl.abs(carry_e) < float("inf"))  # not by a zero: it may be NaN
         limit = tl.where(end < 0, 0.0, float("inf")).to(tl.float64)
@@ -273,36 +226,24 @@ def judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.
 
 
 @triton.jit
-def lost_signs(p, p_behind, stays_zero, COLUMNS: tl.constexpr):
+def lost_signs(p, stays_zero, COLUMNS: tl.constexpr):
     """Which columns have lost the signs that a carry of 0 is multiplied by: a product within a group is 0, the next
     factor infinite, and both as one NaN.
     """
-    are_nan = (p != p).to(tl.int32) | (p_behind != p_behind).to(tl.int32)
-    are_nan = tl.max(are_nan, 2) if COLUMNS == 1 else by_column(tl.max(are_nan, 0), COLUMNS)
-    are_nan = tl.max(are_nan, 1)
-    return stays_zero & (are_nan == 1)
+    are_nan = tl.max(tl.max((p != p).to(tl.int32), 0), 0)
+    return stays_zero & (tl.max(by_column(are_nan, COLUMNS), 1) == 1)
 
 
 @triton.jit
 def signs_where(is_sign, p, like):
-    """Products; of columns where they are asked for, 1 with their signs."""
-    if is_sign.shape[0] == 1:
-        of_all = tl.max(is_sign.to(tl.int32), 0) == 1
-    else:
-        of_all = across_runs(is_sign.to(tl.int32), like) == 1
-    return tl.where(of_all, sign_of(p), p)
+    """Products, or where they are asked for, 1 with their signs."""
+    return tl.where((across_units(is_sign.to(tl.int32), like) == 1)[None, :, :], sign_of(p), p)
 
 
 @triton.jit
-def with_carry(p, p_behind, m_before, e_before, exact, like):
-    """A tile's products times what is before their groups (columns, groups), and times its exact carry."""
+def with_carry(p, m_before, e_before, exact, like):
+    """A tile's products times what is before their groups (group, unit), and times its exact carry (columns,)."""
     m, e = parted_carry(exact, p.dtype)
-    if exact.shape[0] == 1:  # as scalars, lest the elements be laid out like the one column
-        m, e = joined(tl.sum(m, 0), tl.sum(e, 0), m_before, e_before)
-        near, far = two_factors(m, e)
-        near, far = near[:, :, None], far[:, :, None]
-    else:
-        m, e = joined(m[:, None], e[:, None], m_before, e_before)
-        near, far = two_factors(m, e)
-        near, far = laid_out(_beside(near, like), like), laid_out(_beside(far, like), like)
-    return (p * near) * far, (p_behind * near) * far
+    m, e = joined(across_units(m, like), across_units(e, like), m_before, e_before)
+    near, far = two_factors(m, e)
+    return (p * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]

@@ -9,52 +9,20 @@ import triton.language as tl
 from .carriers import awaited_carry, hand_on, hand_on_integers, kept, tell
 from .chip import processors
 from .launches import Task, Work, launches_of
-from .ranges import is_interpreted, last_element, limited, picked
+from .ranges import is_interpreted, limited, picked
 from .shapes import accumulator
 from .tile_floats import (
-    across_runs,
-    all_fair,
-    by_column,
     code_of,
-    column_products,
+    group_products,
     judged_columns,
-    laid_out,
-    line_products,
+    looked_at,
     lost_signs,
     signs_where,
-    sizes_before_zeros,
     tile_of_groups,
     with_carry,
 )
-from .wide import scan_from, whole_tile
-
-
-@triton.jit
-def _first_rows(x_ptr, inner, width, BESIDE: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr):
-    """The first of each run's elements, beside each other (1, runs * columns), laid out as the tile is; 0 beyond."""
-    beside = tl.arange(0, BESIDE)[None, :]
-    places = beside // COLUMNS * RUN * inner + beside % COLUMNS
-    return tl.load(x_ptr + places, mask=beside % COLUMNS < width, other=0)
-
-
-@triton.jit
-def _integer_columns(x, COLUMNS: tl.constexpr):
-    """The products of the runs of a tile (run, runs * columns) of integers down its columns; those of all runs before
-    each; and the last ones of the columns.
-
-    A thread holds whole runs: the second dimension alone takes all threads, in whatever order triton lays out others.
-    Products of runs are multiplied through shared memory.
-    """
-    RUN: tl.constexpr = x.shape[0]
-    RUNS: tl.constexpr = x.shape[1] // COLUMNS
-    run = tl.arange(0, RUNS)[:, None]
-    y = tl.cumprod(x, 0)
-    ends = tl.reshape(picked(y, tl.arange(0, RUN)[:, None] == RUN - 1, 0), [RUNS, COLUMNS])
-    ends = tl.cumprod(ends, 0)
-    previous = tl.maximum(run - 1, 0) + tl.zeros(ends.shape, tl.int32)
-    before = tl.where(run == 0, tl.full((), 1, x.dtype), tl.gather(ends, previous, 0))
-    last = tl.sum(tl.where(run == RUNS - 1, ends, 0), 0)
-    return y, tl.reshape(before, [1, RUNS * COLUMNS]), last
+from .turned import across_units, integer_tile, turned, turned_back, units_beside
+from .wide import scan_from
 
 
 @triton.jit
@@ -90,32 +58,31 @@ def _tile_place(
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
-    RUN: tl.constexpr,
+    FLAT: tl.constexpr,
 ):
     """Where a tile begins, its places from there, which of them are inside, and how long and wide it is.
 
-    What is counted in vectors proves to the compiler that no mask cuts one.
+    What is counted in vectors proves to the compiler that no mask cuts one: all elements of a tile that is FLAT, which
+    has all columns, else its columns.
     """
     sequence = (tile // tiles).to(tl.int64)
     t = (tile % tiles).to(tl.int64)
-    column = sequence % strips * COLUMNS
-    if COLUMNS == 1:
-        n = tl.cast(vectors, tl.int64) * VECTOR
-        origin = sequence * n + t * BLOCK
-        left = tl.minimum(vectors - t * (BLOCK // VECTOR), BLOCK // VECTOR).to(tl.int32) * VECTOR
-        places = tl.arange(0, BLOCK)
-        width = 1
-        mask = places < left
+    places = tl.arange(0, BLOCK)
+    if FLAT:
+        origin = sequence * vectors * VECTOR + t * BLOCK
+        inside = tl.minimum(vectors - t * (BLOCK // VECTOR), BLOCK // VECTOR).to(tl.int32) * VECTOR
+        left = inside // COLUMNS
+        width = COLUMNS
+        mask = places < inside
     else:
         inner = tl.cast(inner_vectors, tl.int64) * VECTOR
+        column = sequence % strips * COLUMNS
         origin = (sequence // strips * vectors + t * (BLOCK // COLUMNS)) * inner + column
         left = tl.minimum(vectors - t * (BLOCK // COLUMNS), BLOCK // COLUMNS).to(tl.int32)
-        width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS).to(tl.int32) * VECTOR
-        beside = tl.arange(0, BLOCK // RUN)[None, :]
-        row = beside // COLUMNS * RUN + tl.arange(0, RUN)[:, None]
-        across = beside % COLUMNS
-        places = row * inner + across
+        width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS // VECTOR).to(tl.int32) * VECTOR
+        row, across = places // COLUMNS, places % COLUMNS
         mask = (row < left) & (across < width)
+        places = row * inner + across
     return origin, places, mask, left, width
 
 
@@ -135,11 +102,10 @@ def _tiles_kernel(
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
-    RUN: tl.constexpr,
+    FLAT: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
     SLOTS: tl.constexpr,
-    GROUP: tl.constexpr,
-    PART: tl.constexpr,
-    WIDTH: tl.constexpr,
     PIECE: tl.constexpr,
     LEAD: tl.constexpr,
     WHOLE: tl.constexpr,
@@ -169,54 +135,35 @@ def _tiles_kernel(
         # would cost as many registers as the tile
         tile = ticket % sequences * tiles + ticket // sequences
         origin, places, mask, left, width = _tile_place(
-            tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            tile, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT
         )
-        inner = tl.cast(inner_vectors, tl.int64) * (1 if COLUMNS == 1 else VECTOR)
-        if COLUMNS > 1 or not is_float:
-            x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
+        inner = tl.cast(COLUMNS, tl.int64) if FLAT else tl.cast(inner_vectors, tl.int64) * VECTOR
+        UNITS: tl.constexpr = BLOCK // (ELEMENTS * GROUPS)
+        units = units_beside(x_ptr, UNITS, nothing)
+        like = tl.max(units, 0)
+        x = tl.load(x_ptr + origin + places, mask=mask, other=1.0, eviction_policy="evict_last")
+        x = turned(x, units, ELEMENTS, GROUPS, COLUMNS).to(ACCUMULATOR)
         if is_float:
-            if COLUMNS == 1:
-                p, p_behind, totals, smallest, largest, has_zero = line_products(
-                    x_ptr + origin, left, BLOCK, GROUP, PART, ACCUMULATOR, False
+            y, totals, low, high, is_group_fair = group_products(x)
+            has_zero = low > float("inf")
+            if tl.min(tl.min(is_group_fair.to(tl.int32), 0), 0) == 0:
+                low, high, is_group_fair, has_zero = looked_at(
+                    x_ptr + origin, left, width, inner, like, ELEMENTS, GROUPS, COLUMNS, ACCUMULATOR
                 )
-                if not all_fair(totals, smallest, largest):
-                    p, p_behind, totals, smallest, largest, has_zero = line_products(
-                        x_ptr + origin + nothing, left, BLOCK, GROUP, PART, ACCUMULATOR, True
-                    )
-            else:
-                p, totals, smallest, largest = column_products(x, COLUMNS)
-                has_zero = smallest < 0
-                if not all_fair(totals, smallest, largest):
-                    beside = tl.arange(0, BLOCK // RUN)[None, :]
-                    smallest, largest, has_zero = sizes_before_zeros(
-                        x_ptr + origin + beside // COLUMNS * RUN * inner + beside % COLUMNS,
-                        tl.where(beside % COLUMNS < width, left - beside // COLUMNS * RUN, 0),
-                        inner,
-                        RUN,
-                        ACCUMULATOR,
-                    )
-                    smallest, largest = by_column(smallest, COLUMNS), by_column(largest, COLUMNS)
-                    has_zero = by_column(has_zero.to(tl.int32), COLUMNS) == 1
-                p_behind = p
-            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(totals, smallest, largest, has_zero)
+                is_group_fair = is_group_fair & (totals == totals)
+            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
+                totals, low, high, is_group_fair, has_zero, like, COLUMNS
+            )
             limit: tl.constexpr = 640 // WINDOW
             code = code_of(x_ptr + origin, left, inner, width, m, e, most, least, is_fair, COLUMNS, PIECE, limit)
-        elif COLUMNS == 1:
-            y = tl.cumprod(x, 0)
-            code = last_element(y, WIDTH) + tl.zeros((1,), ACCUMULATOR)
         else:
-            y, before, code = _integer_columns(x, COLUMNS)
+            y, before, code = integer_tile(x, like, COLUMNS)
         t = tile % tiles
         words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
         here = t * COLUMNS + tl.arange(0, COLUMNS)
         has_next = here < (tiles - 1) * COLUMNS
         if LINES > 0:
             tell(words, here, code, has_next, 1)
-        like = code
-        if COLUMNS > 1:  # nothing is loaded, which the compiler cannot know
-            like = _first_rows(x_ptr + origin, inner, width * (tile < 0).to(tl.int32), BLOCK // RUN, RUN, COLUMNS)
-            if not is_float:
-                y = y * laid_out(before, like)
         carry = tl.full((COLUMNS,), 1, code.dtype)
         if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if t > 0:
@@ -229,19 +176,18 @@ def _tiles_kernel(
                 tell(words, here, after, tells, 2)
             is_sign = (carry == 0) & (code == code) & (is_fair == 0)
             if tl.max(is_sign.to(tl.int32)) == 1:
-                right = right & (lost_signs(p, p_behind, is_sign, COLUMNS) == 0)
-                p, p_behind = signs_where(is_sign, p, like), signs_where(is_sign, p_behind, like)
-            y, y_behind = with_carry(p, p_behind, m_before, e_before, carry, like)
-            if COLUMNS == 1:
-                y = whole_tile(y, y_behind, BLOCK)
+                right = right & (lost_signs(y, is_sign, COLUMNS) == 0)
+                y = signs_where(is_sign, y, like)
+            y = with_carry(y, m_before, e_before, carry, like)
         else:
             if LINES == 0:
                 tell(words, here, carry * code, has_next, 2)
-            y = y * (across_runs(carry, like) if COLUMNS > 1 else tl.sum(carry, 0))
+            y = y * (before * across_units(carry, like))[None, :, :]
         _, places, mask, _, _ = _tile_place(
-            tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, RUN
+            tile + nothing, tiles, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT
         )
-        tl.store(y_ptr + origin + places, y.to(y_ptr.dtype.element_ty), mask=mask, eviction_policy="evict_first")
+        y = turned_back(y.to(y_ptr.dtype.element_ty), COLUMNS)
+        tl.store(y_ptr + origin + places, y, mask=mask, eviction_policy="evict_first")
         if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if tl.min(right.to(tl.int32)) == 0:
                 after = _mend_columns(
@@ -261,14 +207,17 @@ def tiles_form(
     lines there are no carriers. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
-    vector = math.gcd(axis if inner == 1 else inner, 16)
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
     rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
-    threads, held = 32 * num_warps, min(vector, 16 // x.element_size())  # elements side by side in a thread
-    run = max(1, rows // max(1, threads * min(held, columns) // columns))
+    is_flat = columns == inner
+    vector = math.gcd(axis * inner, 16) if is_flat else math.gcd(inner, columns)
+    threads = 32 * num_warps
+    held = max(2, rows * columns // threads)  # elements of a thread
+    elements = min(16, held, rows)
+    groups = max(1, min(held, rows) // elements)
     strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
     sequences = outer * strips
-    counted = (axis // vector, 1) if inner == 1 else (axis, inner // vector)
+    counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
     LINES = 0 if tiles == 1 or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
@@ -277,7 +226,7 @@ def tiles_form(
     of_products = accumulator(y.dtype)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
-    layout = (run, slots, min(2 * held, rows), min(held, rows), min(rows, threads * held), min(512, rows))
+    layout = (is_flat, elements, groups, slots, min(512, rows))
     constants = (of_products, vector, rows * columns, columns, *layout, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
     programs = carriers + tiles * sequences
     return Work(

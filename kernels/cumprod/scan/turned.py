@@ -1,0 +1,104 @@
+"""Tiles turned through shared memory: from the order of memory to where a thread holds neighbours of a sequence.
+
+A turned tile is (element, group, unit). A unit is what a thread holds of one column: groups of elements that follow
+each other. Units lie beside each other as columns do; the columns' next units follow. Then most of a tree is multiplied
+within threads, and only the units of a column are multiplied across them.
+"""
+
+import triton
+import triton.language as tl
+
+from .ranges import picked
+
+
+@triton.jit
+def units_beside(x_ptr, UNITS: tl.constexpr, nothing):
+    """Nothing that is loaded (1, 1, units): it is 1 nowhere, and laid out as turned tiles shall be.
+
+    `nothing` is 0, which the compiler must not know.
+    """
+    unit = tl.arange(0, UNITS)[None, None, :]
+    return tl.load(x_ptr + unit, mask=unit < nothing, other=0)
+
+
+@triton.jit
+def laid_out(x, like):
+    """`x` as it is, in the layout of `like`, which is 1 nowhere."""
+    return tl.where(like == 1, tl.zeros_like(x), x)
+
+
+@triton.jit
+def turned(x, like, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr, COLUMNS: tl.constexpr):
+    """A tile in the order of memory, rows of COLUMNS elements, as (element, group, unit)."""
+    runs: tl.constexpr = x.numel // (ELEMENTS * GROUPS * COLUMNS)
+    x = tl.permute(tl.reshape(x, [runs, GROUPS, ELEMENTS, COLUMNS]), (2, 1, 0, 3))
+    x = tl.reshape(x, [ELEMENTS, GROUPS, runs * COLUMNS])
+    return tl.where(like == 1, like, x)
+
+
+@triton.jit
+def turned_back(y, COLUMNS: tl.constexpr):
+    """A turned tile in the order of memory (elements,)."""
+    elements: tl.constexpr = y.shape[0]
+    groups: tl.constexpr = y.shape[1]
+    runs: tl.constexpr = y.shape[2] // COLUMNS
+    y = tl.permute(tl.reshape(y, [elements, groups, runs, COLUMNS]), (2, 1, 0, 3))
+    return tl.reshape(y, [y.numel])
+
+
+@triton.jit
+def by_column(of_units, COLUMNS: tl.constexpr):
+    """What is known of units (units,), as (columns, runs)."""
+    return tl.trans(tl.reshape(of_units, [of_units.numel // COLUMNS, COLUMNS]))
+
+
+@triton.jit
+def by_unit(of_runs, like):
+    """What is known of units (columns, runs), as they lie beside each other (1, units), in the layout of `like`."""
+    return laid_out(tl.reshape(tl.trans(of_runs), like.shape), like)
+
+
+@triton.jit
+def across_units(of_columns, like):
+    """What is known of each column, for each of its units (1, units), in the layout of `like`."""
+    columns: tl.constexpr = of_columns.shape[0]
+    runs = tl.broadcast_to(of_columns[None, :], [like.numel // columns, columns])
+    return laid_out(tl.reshape(runs, like.shape), like)
+
+
+@triton.jit
+def groups_by_column(of_groups, COLUMNS: tl.constexpr):
+    """What is known of groups (group, unit), as (columns, groups) in the order of the elements."""
+    groups: tl.constexpr = of_groups.shape[0]
+    runs: tl.constexpr = of_groups.shape[1] // COLUMNS
+    x = tl.permute(tl.reshape(of_groups, [groups, runs, COLUMNS]), (2, 1, 0))
+    return tl.reshape(x, [COLUMNS, runs * groups])
+
+
+@triton.jit
+def last_in(y):
+    """The last along the first axis."""
+    if len(y.shape) == 3:
+        return picked(y, tl.arange(0, y.shape[0])[:, None, None] == y.shape[0] - 1, 0)
+    else:
+        return picked(y, tl.arange(0, y.shape[0])[:, None] == y.shape[0] - 1, 0)
+
+
+@triton.jit
+def _raw_with_before(_before, m, other_before, other):
+    """The products before the last of several groups, and with it."""
+    return m * other_before, m * other
+
+
+@triton.jit
+def integer_tile(x, like, COLUMNS: tl.constexpr):
+    """The products of a turned tile of integers within its groups; those of its column before each group (group, unit);
+    and the last ones of its columns. They wrap around, in any order alike.
+    """
+    y = tl.cumprod(x, 0)
+    ends = last_in(y)
+    before, to_end = tl.associative_scan((ends * 0 + 1, ends), 0, _raw_with_before)
+    runs = by_column(last_in(to_end), COLUMNS)
+    before_runs, to_end = tl.associative_scan((runs * 0 + 1, runs), 1, _raw_with_before)
+    at_end = tl.arange(0, runs.shape[1])[None, :] == runs.shape[1] - 1
+    return y, before * by_unit(before_runs, like), picked(to_end, at_end, 1)
