@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 
 from .ranges import picked, sign_of, zero_like
+from .wide import exact_carry, parted
 
 
 @triton.jit
@@ -37,15 +38,6 @@ def _is_beyond(carry, LIMIT: tl.constexpr):
 def is_far_carry(carry, dtype: tl.constexpr):
     """Whether a carry is so near to the ends of float64 that each tile after it finds and tells its own."""
     return _is_beyond(carry, 430 if dtype == tl.float64 else 900)
-
-
-@triton.jit
-def _may_get_far(carries, dtype: tl.constexpr):
-    """Whether a window of codes, within 2**640 either way, can lead from any of the carries to a far one."""
-    if dtype == tl.float64:
-        return True
-    else:
-        return tl.max(_is_beyond(carries, 260).to(tl.int32), 0) == 1
 
 
 @triton.jit
@@ -109,6 +101,27 @@ def _factors_of(codes, carry, dtype: tl.constexpr):
 
 
 @triton.jit
+def _mantissa_and_exponent(x):
+    """The parts of a float64; of 0, infinity and NaN it is the mantissa itself."""
+    m, e = parted(x)
+    is_usual = (x * 0 == 0) & (x != 0)
+    return tl.where(is_usual, m, x), tl.where(is_usual, e, 0.0)
+
+
+@triton.jit
+def carries_after(factors, carry):
+    """Carries (lines,) times the products of factors (window, lines) so far: up to 512 of them, which may be NaN."""
+    first = tl.arange(0, factors.shape[0])[:, None] == 0
+    m, e = _mantissa_and_exponent(factors)
+    m_carry, e_carry = _mantissa_and_exponent(carry)
+    m = tl.where(first & (carry == carry)[None, :], m * m_carry[None, :], m)
+    e = tl.where(first, e + e_carry[None, :], e)
+    m, more = _mantissa_and_exponent(tl.cumprod(m, 0))
+    e = tl.cumsum(e, 0) + more
+    return tl.where((m * 0 == 0) & (m != 0), exact_carry(m, e), m)
+
+
+@triton.jit
 def hand_on(
     words_ptr,
     first,
@@ -131,7 +144,6 @@ def hand_on(
     line = first + tl.arange(0, LINES)[None, :]
     words_ptr += (line // COLUMNS).to(tl.int64) * tiles * COLUMNS + line % COLUMNS
     carry = tl.full((LINES,), 1, tl.float64)
-    is_high = dtype == tl.float64  # whether a window can end far; no window of codes goes further than 2**640
     mask = (row < tiles - 1) & (line < lines)
     seen = tl.load(words_ptr + row * COLUMNS, mask=mask, other=told_one, volatile=True)
     for start in range(0, tiles - 1, WINDOW):
@@ -142,13 +154,11 @@ def hand_on(
         while is_open == 1:
             codes = tl.where((seen & 1) == 1, (seen & -4).to(tl.float64, bitcast=True), float("nan"))
             factors = tl.where(mask & (row >= begin[None, :]), _factors_of(codes, carry, dtype), 1.0)
-            is_nan = (carry != carry)[None, :]
-            after = tl.cumprod(tl.where((row == 0) & (is_nan == 0), factors * carry[None, :], factors), 0)
+            after = carries_after(factors, carry)
             fresh = (after == after) & ((seen & 2) == 0)
-            after = tl.where(is_nan, float("nan"), kept(after, dtype))
-            if is_high:
-                first_far = tl.min(tl.where(is_far_carry(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
-                fresh = fresh & (row <= first_far[None, :])
+            after = tl.where((carry != carry)[None, :], float("nan"), kept(after, dtype))
+            first_far = tl.min(tl.where(is_far_carry(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
+            fresh = fresh & (row <= first_far[None, :])
             tell(words_ptr, places, after, fresh, 2)
             seen = tl.where(fresh, seen | 2, seen)
             by_tile = (seen & 3) == 2
@@ -157,13 +167,11 @@ def hand_on(
                 latest = tl.max(tl.where(by_tile, row, -1), 0)
                 told = picked((seen & -4).to(tl.float64, bitcast=True), by_tile & (row == latest[None, :]), 0)
                 carry = tl.where(latest >= 0, told, carry)
-                is_high = _may_get_far(carry, dtype)
                 begin = tl.maximum(begin, latest + 1)
                 seen = tl.where(by_tile, seen | 1, seen)
             elif state & 2:
                 is_open = 0
                 carry = picked(after, row == WINDOW - 1, 0)
-                is_high = _may_get_far(carry, dtype)
                 ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
                 seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)
             else:

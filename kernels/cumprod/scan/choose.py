@@ -129,20 +129,15 @@ def _strips_settings(call: Call) -> Settings:
     return {"ROWS": 16, "num_warps": 2, "num_stages": 6 if is_far else 3}
 
 
-def _largest_tile(call: Call, *, has_vectors: bool) -> int:
-    """Elements of a tile, of which a thread has 64 registers; where products take several instructions each (integers),
-    or where there are no vectors, half as many.
-
-    Half as many also of float64, whose exponents take as many registers again; and of columns of half types, or on GPUs
-    of small multiprocessors, where some compilers spill. One sequence has smaller tiles, if it has no 64 of them: what
-    takes time is a tile, not all that follow.
+def _largest_tile(call: Call) -> int:
+    """Bytes of a tile: 64 elements of 4 bytes a thread; fewer on GPUs of small multiprocessors, where some compilers
+    spill columns. One sequence has smaller tiles, if it has no 64 of them: what takes time is a tile, not all that
+    follow.
     """
-    largest = 8192 if has_vectors and call.dtype != torch.int64 else 4096
     if call.inner > 1:
-        return 4096 if call.dtype.itemsize == 2 or call.program_memory < 2**17 else largest
-    if call.dtype == torch.float64:
-        largest = 4096
-    return max(1024, min(largest, triton.next_power_of_2(triton.cdiv(call.outer * call.axis, 64))))
+        return 2**14 if call.program_memory < 2**17 else 2**15
+    whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * call.dtype.itemsize, 64))
+    return max(2**12, min(2**15, whole))
 
 
 def _tiles_settings(call: Call) -> Settings:
@@ -152,18 +147,20 @@ def _tiles_settings(call: Call) -> Settings:
     address each, and where there are no vectors.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
-    Carriers are an eighth of the processors at most, so that all of them run at once, beside others.
+    Carriers are an eighth of the processors at most, so that all of them run at once, beside others. They have no more
+    lines than there are.
     """
-    columns = 16 if call.inner > 1 else 1
-    has_vectors = (call.axis if call.inner == 1 else call.inner) % 4 == 0
+    columns = min(16, triton.next_power_of_2(call.inner))
+    is_flat = columns == call.inner
+    has_vectors = (call.axis * call.inner if is_flat else call.inner) % 4 == 0
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
-    lines = 0 if sequences >= call.processors else max(lines, min(8, columns))
+    lines = 0 if sequences >= call.processors else max(lines, min(4, columns))
     return {
-        "BLOCK": max(1024, _largest_tile(call, has_vectors=has_vectors) * 4 // max(4, call.dtype.itemsize)),
-        "COLUMNS": columns,
+        "BLOCK": max(1024, _largest_tile(call) // max(4, call.dtype.itemsize)),
+        "COLUMNS": max(2, columns),
         "LINES": lines,
-        "WINDOW": max(1, 128 // max(1, lines)),
+        "WINDOW": max(1, 256 // max(1, lines)),
         "num_warps": 4,
         "registers": 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168,
     }

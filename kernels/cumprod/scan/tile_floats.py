@@ -171,10 +171,9 @@ def code_of(
     is_fair,
     COLUMNS: tl.constexpr,
     PIECE: tl.constexpr,
-    LIMIT: tl.constexpr,
 ):
-    """What a tile tells of each of its columns as a factor for carries: its product, if that is within 2**LIMIT either
-    way, and if no product on the way there can take a carry that is not far out of float64.
+    """What a tile tells of each of its columns as a factor for carries: its product, if no product on the way there can
+    take a carry that is not far out of float64.
 
     0 for a column that makes 0 of all such carries. Else 2**1000, which is no factor; 2**1001, if there is a zero. Of
     columns that are not fair it follows from the elements in memory.
@@ -182,7 +181,7 @@ def code_of(
     reach: tl.constexpr = 580 if m.dtype == tl.float64 else 110
     code = tl.where(e < DEAD / 2, 2.0**1001, 2.0**1000).to(tl.float64)
     code = tl.where((e <= -2100) & (most <= reach), 0.0, code) * sign_of(m).to(tl.float64)
-    is_factor = (tl.abs(e) < LIMIT) & (most <= reach) & (least >= -reach)
+    is_factor = (most <= reach) & (least >= -reach)
     code = tl.where(is_factor, exact_carry(m, e), code)
     if tl.min(is_fair.to(tl.int32)) == 0:
         code = tl.where(is_fair, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, m.dtype))
@@ -199,13 +198,33 @@ def _carry_after(exact, code, m, e):
 
 
 @triton.jit
-def judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.constexpr):
+def _stays_or_sinks(p, e_before, carry_e, like):
+    """Of each column of fair groups whether its products stay within float64, and whether they sink below it for good:
+    from the first group on that does, all are 0 in float32, whatever a serial product would make of them.
+    """
+    size = tl.abs(p)
+    _, low = parted(tl.min(tl.where(size == 0, tl.full((), 1, p.dtype), size), 0))
+    _, high = parted(tl.max(size, 0))
+    is_gone = e_before < DEAD / 2
+    e = e_before + across_units(carry_e, like)
+    low = groups_by_column(tl.where(is_gone, 0.0, e + low), carry_e.shape[0])
+    high = groups_by_column(tl.where(is_gone, float("-inf"), e + high), carry_e.shape[0])
+    group = tl.arange(0, low.shape[1])[None, :]
+    first = tl.min(tl.where(low < -1025, group, low.shape[1]), 1)
+    peak, after = tl.max(high, 1), tl.max(tl.where(group >= first[:, None], high, float("-inf")), 1)
+    stays = (first == low.shape[1]) & (peak <= 1015)
+    return stays, (first < low.shape[1]) & (peak <= 1015) & (after <= -160) & (p.dtype != tl.float64)
+
+
+@triton.jit
+def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like):
     """Of each column whether its exact carry times its products is right, and then the carry after it; and who tells
     that. The tile does (1) where its code is no factor for such a carry.
 
     Right is what stays within float64, and what leaves it for good.
     """
     inside: tl.constexpr = 1015  # products are up to four times what their exponents say
+    dtype: tl.constexpr = p.dtype
     _, carry_e = parted_carry(exact, dtype)
     stays_zero = (exact == 0) & (code == code)
     stays_infinite = is_fair & (tl.abs(exact) == float("inf")) & (e > DEAD / 2)
@@ -216,6 +235,11 @@ def judged_columns(e_before, m, e, most, least, is_fair, exact, code, dtype: tl.
         end = carry_e + e
         reach = groups_by_column(e_before, exact.shape[0])
         reach = tl.where(reach < DEAD / 2, 0.0, reach + carry_e[:, None])
+        stays, sinks = _stays_or_sinks(p, e_before, carry_e, like)
+        right = right | (is_fair & stays & (dtype != tl.float64))
+        sinks = is_fair & sinks & (right == 0) & (tl.abs(carry_e) < float("inf"))
+        after = tl.where(sinks, zero_like(after), after)
+        right = right | sinks
         leaves = is_fair & (right == 0) & left_for_good(reach, end, dtype)
         leaves = leaves & (end > DEAD / 2) & (tl.abs(carry_e) < float("inf"))  # not by a zero: it may be NaN
         limit = tl.where(end < 0, 0.0, float("inf")).to(tl.float64)

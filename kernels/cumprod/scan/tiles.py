@@ -154,8 +154,7 @@ def _tiles_kernel(
             m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
                 totals, low, high, is_group_fair, has_zero, like, COLUMNS
             )
-            limit: tl.constexpr = 640 // WINDOW
-            code = code_of(x_ptr + origin, left, inner, width, m, e, most, least, is_fair, COLUMNS, PIECE, limit)
+            code = code_of(x_ptr + origin, left, inner, width, m, e, most, least, is_fair, COLUMNS, PIECE)
         else:
             y, before, code = integer_tile(x, like, COLUMNS)
         t = tile % tiles
@@ -169,7 +168,7 @@ def _tiles_kernel(
             if t > 0:
                 carry = awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR)
         if is_float:
-            right, after, is_teller = judged_columns(e_before, m, e, most, least, is_fair, carry, code, ACCUMULATOR)
+            right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like)
             tells = has_next & is_teller if LINES > 0 else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
