@@ -9,7 +9,7 @@ import triton.language as tl
 
 from .carriers import is_far_carry, kept, without_mark
 from .ranges import picked, sign_of, zero_like
-from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in
+from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in, plain
 from .wide import (
     DEAD,
     before_groups,
@@ -101,6 +101,12 @@ def _multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before,
 
 
 @triton.jit
+def _largest_and_smallest(most, least, other_most, other_least):
+    """Of two ranges the one around both."""
+    return tl.maximum(most, other_most), tl.minimum(least, other_least)
+
+
+@triton.jit
 def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr):
     """Of a tile's groups (group, unit), before its carry is known, the products of their column before each, in parts;
     and of each column the product, in parts, the exponents of its largest and of its smallest product, and whether all
@@ -118,10 +124,12 @@ def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.const
     e_before = e_within + by_unit(e_units, like) + more
     most = tl.max(tl.where(is_fair, e_before + high, float("inf")), 0)
     least = tl.min(tl.where(e_before < DEAD / 2, 0.0, e_before + low), 0)
-    most, least = tl.max(by_column(most, COLUMNS), 1), tl.min(by_column(least, COLUMNS), 1)
+    most, least = by_column(most, COLUMNS), by_column(least, COLUMNS)
+    most, least = tl.reduce((most, least), 1, _largest_and_smallest)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
     m_end, e_end = picked(m_runs, at_end, 1), tl.sum(tl.where(at_end, e_runs, 0.0), 1)
-    return m_before, e_before, m_end, e_end, most, least, most < float("inf")
+    most = plain(most)
+    return m_before, e_before, plain(m_end), plain(e_end), most, plain(least), most < float("inf")
 
 
 @triton.jit

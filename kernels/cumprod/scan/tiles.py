@@ -21,7 +21,7 @@ from .tile_floats import (
     tile_of_groups,
     with_carry,
 )
-from .turned import across_units, integer_tile, turned, turned_back, units_beside
+from .turned import across_units, integer_tile, plain, turned, turned_back, units_beside
 from .wide import scan_from
 
 
@@ -145,15 +145,16 @@ def _tiles_kernel(
         x = turned(x, units, ELEMENTS, GROUPS, COLUMNS).to(ACCUMULATOR)
         if is_float:
             y, totals, low, high, is_group_fair = group_products(x)
-            has_zero = low > float("inf")
-            if tl.min(tl.min(is_group_fair.to(tl.int32), 0), 0) == 0:
+            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
+                totals, low, high, is_group_fair, low > float("inf"), like, COLUMNS
+            )
+            if tl.min(is_fair.to(tl.int32), 0) == 0:
                 low, high, is_group_fair, has_zero = looked_at(
                     x_ptr + origin, left, width, inner, like, ELEMENTS, GROUPS, COLUMNS, ACCUMULATOR
                 )
-                is_group_fair = is_group_fair & (totals == totals)
-            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-                totals, low, high, is_group_fair, has_zero, like, COLUMNS
-            )
+                m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
+                    totals, low, high, is_group_fair & (totals == totals), has_zero, like, COLUMNS
+                )
             code = code_of(x_ptr + origin, left, inner, width, m, e, most, least, is_fair, COLUMNS, PIECE)
         else:
             y, before, code = integer_tile(x, like, COLUMNS)
@@ -166,7 +167,7 @@ def _tiles_kernel(
         carry = tl.full((COLUMNS,), 1, code.dtype)
         if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if t > 0:
-                carry = awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR)
+                carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
         if is_float:
             right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like)
             tells = has_next & is_teller if LINES > 0 else has_next

@@ -67,6 +67,21 @@ def across_units(of_columns, like):
 
 
 @triton.jit
+def _only(a, b):
+    """Of one element nothing is asked."""
+    return a
+
+
+@triton.jit
+def plain(of_columns):
+    """What is known of columns; of a single one without a layout, which would cost a barrier to change."""
+    if of_columns.shape[0] == 1:
+        return tl.full((1,), tl.reduce(of_columns, 0, _only), of_columns.dtype)
+    else:
+        return of_columns
+
+
+@triton.jit
 def groups_by_column(of_groups, COLUMNS: tl.constexpr):
     """What is known of groups (group, unit), as (columns, groups) in the order of the elements."""
     groups: tl.constexpr = of_groups.shape[0]
