@@ -217,15 +217,14 @@ def _multiplied_and_added(product, count, other_product, other_count):
 
 
 @triton.jit
-def _words_before(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr):
-    """The words (window, columns) of the tiles before tile t; behind them, codes of 1.
+def _loaded_again(words_ptrs, words):
+    """Words, of which those that are not there are loaded again.
 
     They are as many as there are threads, or more, so that each is loaded by one thread alone. Several threads could
     see it at different times, of which a reduction would ask one, while others go on with what they have.
     """
-    code_of_one: tl.constexpr = 0x3FF0000000000001
-    row, column = tl.arange(0, WINDOW)[:, None], tl.arange(0, COLUMNS)[None, :]
-    return tl.load(words_ptr + row * COLUMNS + column, mask=(row < t) & (column >= 0), other=code_of_one, volatile=True)
+    is_missing = (words & 3) == 0
+    return tl.where(is_missing, tl.load(words_ptrs, mask=is_missing, other=0, volatile=True), words)
 
 
 @triton.jit
@@ -272,13 +271,8 @@ def _carry_after_told(words, t, dtype: tl.constexpr):
 
 
 @triton.jit
-def _product_of_integers(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr):
-    """The products (columns,) of the codes, of int64, before tile t, and how many are not there."""
-    row, column = tl.arange(0, WINDOW)[:, None], tl.arange(0, COLUMNS)[None, :]
-    mask = (row < t) & (column >= 0)
-    words_ptr += 2 * (row * COLUMNS + column)
-    lower = tl.load(words_ptr, mask=mask, other=0x100000001, volatile=True)
-    upper = tl.load(words_ptr + 1, mask=mask, other=1, volatile=True)
+def _product_of_integers(lower, upper):
+    """The products (columns,) of codes of int64, given by their words, and how many are not there."""
     codes = ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
     products, missing = tl.reduce((codes, 1 - (lower & upper & 1).to(tl.int32)), 0, _multiplied_and_added)
     return products, tl.max(missing)
@@ -295,16 +289,26 @@ def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype
 
     WINDOW * COLUMNS words are no fewer than threads; a window has up to 512 tiles.
     """
+    places = tl.arange(0, WINDOW)[:, None] * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    is_before = places < t * COLUMNS
     if dtype.is_floating():
         near: tl.constexpr = 420 if dtype == tl.float64 else 890
-        carry, reach = _product_of_codes(_words_before(words_ptr, t, COLUMNS, WINDOW))
+        code_of_one: tl.constexpr = 0x3FF0000000000001
+        words = _loaded_again(words_ptr + places, tl.where(is_before, 0, code_of_one))
+        carry, reach = _product_of_codes(words)
         while reach >= MISSING:
-            carry, reach = _product_of_codes(_words_before(words_ptr, t, COLUMNS, WINDOW))
+            words = _loaded_again(words_ptr + places, words)
+            carry, reach = _product_of_codes(words)
         is_open = (reach > near).to(tl.int32)
         while is_open == 1:
-            carry, is_open = _carry_after_told(_words_before(words_ptr, t, COLUMNS, WINDOW), t, dtype)
+            words = tl.load(words_ptr + places, mask=is_before, other=code_of_one, volatile=True)
+            carry, is_open = _carry_after_told(words, t, dtype)
     else:
-        carry, missing = _product_of_integers(words_ptr, t, COLUMNS, WINDOW)
+        lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001))
+        upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)))
+        carry, missing = _product_of_integers(lower, upper)
         while missing > 0:
-            carry, missing = _product_of_integers(words_ptr, t, COLUMNS, WINDOW)
+            lower = _loaded_again(words_ptr + 2 * places, lower)
+            upper = _loaded_again(words_ptr + 2 * places + 1, upper)
+            carry, missing = _product_of_integers(lower, upper)
     return carry

@@ -40,7 +40,8 @@ def _look_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexp
 
 def _glance_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
     """What `found_carry` makes of words that are all there; and whether that is all it waits for."""
-    words = _words_before(words_ptr, t, width, window)  # type: ignore[name-defined]  # noqa: F821
+    places = tl.arange(0, window)[:, None] * width + tl.arange(0, width)[None, :]
+    words = tl.load(words_ptr + places, mask=places < t * width, other=0x3FF0000000000001)
     carry, is_open = _carry_after_told(words, t, dtype)  # type: ignore[name-defined]  # noqa: F821
     tl.store(out_ptr + tl.arange(0, width), carry)
     tl.store(out_ptr + width, is_open.to(tl.float64))
@@ -48,7 +49,7 @@ def _glance_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.conste
 
 @pytest.fixture(autouse=True)
 def _of_the_package(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("found_carry", "_words_before", "_carry_after_told"):
+    for name in ("found_carry", "_carry_after_told"):
         monkeypatch.setitem(globals(), name, get(scan, name))
     monkeypatch.setattr("test_carriers.hand_on", get(scan, "hand_on"), raising=False)
 
