@@ -264,8 +264,8 @@ def tiles_form(
 
     A carrier looks at `WINDOW` tiles of each of its `LINES` columns, or sequences, at a time; or at more, for a thread
     needs words of its own: of several that look at the same one, only the first is asked whether it is there. With 0
-    lines there are no carriers; nor where there are so few tiles that each can look at all before it, up to `LOOK`.
-    Other numbers are powers of two; a thread has up to `registers`.
+    lines there are no carriers; nor where there are so few tiles that each can look at all before it, up to `LOOK`, or
+    512. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     vector = math.gcd(axis if inner == 1 else inner, 16)
@@ -277,7 +277,7 @@ def tiles_form(
     sequences = outer * strips
     counted = (axis // vector, 1) if inner == 1 else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    LOOK = max(triton.next_power_of_2(tiles - 1), threads // columns) if 1 < tiles <= LOOK + 1 else 0
+    LOOK = max(triton.next_power_of_2(tiles - 1), threads // columns) if 1 < tiles <= min(LOOK, 512) + 1 else 0
     LINES = 0 if tiles == 1 or LOOK or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1

@@ -301,6 +301,39 @@ def test_as_many_tiles_as_it_looks_at_and_more(scan: ModuleType, tiles: int) -> 
     assert (look >= tiles - 1) if tiles <= 129 else (look == 0)
 
 
+def marks(scan: ModuleType, x: torch.Tensor) -> list[int]:
+    """Of the words that tiles of 16 elements leave behind, the marks."""
+    x, y, work = get(scan, "prepared")(x, 0, **{**LOOKING, "BLOCK": 16, "COLUMNS": 1})
+    words = torch.zeros(work.words, dtype=torch.int64)
+    work.launches[0].run(x, y, words)
+    told: list[int] = (words[get(scan, "LINE_OF_WORDS") :] & 3).tolist()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({}, [CODE] * 5),
+        ({40: 0.0}, [CODE, CODE, CODE, CODE, CODE]),
+        ({40: math.inf}, [CODE, CODE, CARRY, CODE, CODE]),
+        ({0: 1e30, 1: 1e30, 2: 1e-30, 17: 0.0, 33: 1e15}, [CARRY, CODE, CODE, CODE, CODE]),
+    ],
+    ids=["ones", "a zero, and nothing grows", "infinity", "a peak"],
+)
+def test_a_tile_tells_a_carry_only_where_its_code_is_no_factor(
+    scan: ModuleType, numbers: dict[int, float], told: list[int]
+) -> None:
+    """The last one tells nothing."""
+    x = torch.ones(16 * 6)
+    for place, factor in numbers.items():
+        x[place] = factor
+    assert marks(scan, x) == [*told, 0]
+
+
+def test_integers_tell_codes(scan: ModuleType) -> None:
+    assert marks(scan, torch.full((16 * 4,), 3)) == [CODE] * 6 + [0] * 2
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "look"),
     [
