@@ -198,6 +198,35 @@ def test_whoever_comes_first_all_find_the_same_bits(dtype: Any, part: int) -> No
     assert all(np.array_equal(work.words, works[0].words) for work in works)
 
 
+def drawn_codes(draw: random.Random, reach: float) -> list[float]:
+    """Factors that drift, and codes that are none, seldom or often."""
+    share, drift = draw.choice([0, 0.05, 0.3, 0.6]), draw.choice([0, -60, 60, 110, -110, 5])
+    others = [0.0, -0.0, NO_ZERO, -NO_ZERO, SOME_ZERO, -SOME_ZERO, math.nan]
+    factors = [draw.choice([1, -1]) * 2.0 ** max(-reach, min(reach, draw.gauss(drift, 30))) for _ in range(21)]
+    return [draw.choice(others) if draw.random() < share else factor for factor in factors]
+
+
+@pytest.mark.parametrize(
+    ("first", "cases"), [(0, 4), *(pytest.param(100 + 40 * part, 40, marks=pytest.mark.long) for part in range(5))]
+)
+def test_whatever_the_codes_all_find_the_same_bits(first: int, cases: int) -> None:
+    for seed in range(first, first + cases):
+        draw = random.Random(seed)
+        is_double = draw.random() < 0.5
+        dtype, reach = (tl.float64, 581) if is_double else (tl.float32, 112)
+        after = [0.0, -0.0, 1.0, -3.0, 2.0**890, 2.0**-899, 2.0**950, 2.0**-1000, math.inf, -math.inf, math.nan]
+        columns = [Tiles(drawn_codes(draw, reach), draw.choice(after), is_double=is_double) for _ in range(COLUMNS)]
+        works = [Work(columns, dtype, order) for order in range(2)]
+        for work in works:
+            work.run()
+        assert np.array_equal(works[0].words, works[1].words), seed
+        for tile in range(1, works[0].tiles):
+            assert bits(works[0].found[tile]) == bits(works[1].found[tile]), (seed, tile)
+            for column, before, got in zip(columns, works[0].found[tile - 1], works[0].found[tile], strict=True):
+                want = column.next(before, column.codes[tile - 1])
+                assert got == pytest.approx(want, rel=1e-12, abs=1e-300, nan_ok=True), (seed, tile)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_tile_waits_for_what_is_to_come(part: int) -> None:
     """Words arrive while it looks; from then on it has what those find that come later."""
