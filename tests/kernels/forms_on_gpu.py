@@ -64,7 +64,12 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
             yield f"tiles {block}", {"form": "tiles", "BLOCK": block}
         for columns in (4, 8, 32) if inner > 4 else ():
             yield f"tiles of {columns} columns", {"form": "tiles", "COLUMNS": columns}
-        yield "tiles without carriers", {"form": "tiles", "LINES": 0, "WINDOW": 1}
+        yield "tiles with carriers", {"form": "tiles", "LOOK": 0}
+        yield "tiles without carriers", {"form": "tiles", "LINES": 0, "WINDOW": 1, "LOOK": 0}
+        for block, warps in ((512, 2), (1024, 4), (2048, 4), (4096, 4), (4096, 8), (8192, 4)) if inner == 1 else ():
+            settings = {"form": "tiles", "BLOCK": block, "num_warps": warps, "registers": 128 if warps == 8 else 168}
+            if axis <= 257 * block:  # else none looks
+                yield f"tiles {block} that look, {warps} warps", {**settings, "LOOK": 256}
 
 
 class Timer:

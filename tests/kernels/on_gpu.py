@@ -99,11 +99,15 @@ def _vanishing() -> Iterator[Case]:
 
 
 TILES: dict[str, int | str] = {"form": "tiles", "BLOCK": 256, "COLUMNS": 8, "num_warps": 1, "registers": 128}
+NONE_LOOKS: dict[str, dict[str, int | str]] = {"scan": {"LOOK": 0}}
+"""By variants whose tiles can look for their carry themselves, the setting with which they do not."""
+
 FORMS: dict[str, dict[str, dict[str, int | str]]] = {
     name: {
         "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4, **({} if name == "scan" else {"num_stages": 3})},
-        "tiles": {**TILES, "LINES": 8, "WINDOW": 16},
-        "tiles without carriers": {**TILES, "LINES": 0, "WINDOW": 1},
+        "tiles": {**TILES, "LINES": 8, "WINDOW": 16, **NONE_LOOKS.get(name, {})},
+        "tiles without carriers": {**TILES, "LINES": 0, "WINDOW": 1, **NONE_LOOKS.get(name, {})},
+        **({"tiles that look": {**TILES, "LINES": 0, "WINDOW": 1, "LOOK": 128}} if name in NONE_LOOKS else {}),
         "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
         "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
     }
@@ -132,15 +136,41 @@ def _long() -> Iterator[Case]:
     yield "many columns that sink", torch.cat([sinking[:, :100000]] * 20).mT.contiguous(), 0
 
 
-def under_load(variant: ModuleType, lines: int, repeats: int = 200) -> str:
-    """Where programs wait for each other: sizes in turn, another stream busy, results the same to the last bit."""
-    busy, there = torch.cuda.Stream(), torch.empty(2**26, device="cuda")
+Inputs = list[tuple[torch.Tensor, int]]
+
+
+def _many_tiles() -> Inputs:
     sizes = (
         [((2**22 + 17 * k,), 0) for k in range(4)] + [((3, 2**20 + 4 * k), 1) for k in range(3)] + [((2**15, 24), 0)]
     )
-    inputs = [(ratios(shape, dim, torch.float32, seed=k), dim) for k, (shape, dim) in enumerate(sizes)]
+    return [(ratios(shape, dim, torch.float32, seed=k), dim) for k, (shape, dim) in enumerate(sizes)]
+
+
+def _few_tiles() -> Inputs:
+    """Also such as sink, grow or hold a zero, whose carries some tiles tell."""
+    sizes = [((2**17 + 17 * k,), 0) for k in range(3)] + [((3, 2**18), 1), ((2**13, 24), 0), ((2**14, 2), 0)]
+    near_1 = [(ratios(shape, dim, torch.float32, seed=k), dim) for k, (shape, dim) in enumerate(sizes)]
+    generator = torch.Generator().manual_seed(16)
+    drawn = [torch.rand(shape, generator=generator) for shape in ((2**17,), (2, 2**17), (2**13, 16))]
+    sinking = [(x * 0.2 + 0.9, x.ndim - 1 if x.shape[0] < 3 else 0) for x in drawn]
+    with_zero = near_1[0][0].clone()
+    with_zero[2**16] = 0
+    return [*near_1, *sinking, *((x + 0.1, dim) for x, dim in sinking), (with_zero, 0)]
+
+
+def loads(name: str) -> Iterator[tuple[str, dict[str, int | str], Inputs]]:
+    """By who hands tiles their carry: settings, and inputs."""
+    others = NONE_LOOKS.get(name, {})
+    yield "without carriers", {"LINES": 0, "WINDOW": 1, **others}, _many_tiles()
+    yield "with carriers", others, _many_tiles()
+    if others:
+        yield "that look", {"LOOK": 128}, _few_tiles()
+
+
+def under_load(variant: ModuleType, own: dict[str, int | str], inputs: Inputs, repeats: int = 200) -> str:
+    """Where programs wait for each other: sizes in turn, another stream busy, results the same to the last bit."""
+    busy, there = torch.cuda.Stream(), torch.empty(2**26, device="cuda")
     on_device = [x.cuda() for x, _ in inputs]
-    own = {} if lines else {"LINES": 0, "WINDOW": 1}
 
     def scanned(k: int) -> torch.Tensor:
         dim = inputs[k][1]
@@ -256,9 +286,9 @@ def faults(name: str, parts: int, part: int) -> list[str]:
         checked["more than 2**31 elements"] = beyond_32_bits(variant)
         checked["whole numbers"] = whole_numbers(variant)
     if name in FORMS:
-        for lines in (0, 1):
-            if part == parts - 1 - lines:
-                checked[f"tiles {'with' if lines else 'without'} carriers under load"] = under_load(variant, lines)
+        for place, (whose, own, inputs) in enumerate(loads(name)):
+            if part == parts - 1 - place:
+                checked[f"tiles {whose} under load"] = under_load(variant, own, inputs)
     return [f"{name}: {case}: {found}" for case, found in checked.items() if found]
 
 

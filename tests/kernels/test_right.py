@@ -34,7 +34,7 @@ SMALL = {
     "scan/short": Small({"form": "short", "ROWS": 2, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
     "scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
     "scan/tiles": Small(
-        {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "num_warps": 1, "registers": 64}
+        {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "LOOK": 0, "num_warps": 1, "registers": 0}
     ),
 }
 KERNELS = list(SMALL)

@@ -1,13 +1,14 @@
 """How tiles hand each other their carry: words of 64 bits in memory, and programs that multiply them, the carriers.
 
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
+Where there are few tiles, each looks at the codes of all before it (`found_carry`), and there are no carriers.
 """
 
 import triton
 import triton.language as tl
 
 from .ranges import picked, sign_of, zero_like
-from .wide import exact_carry, parted
+from .wide import DEAD, exact_carry, joined, parted
 
 
 @triton.jit
@@ -210,3 +211,111 @@ def hand_on_integers(words_ptr, first, lines, tiles, COLUMNS: tl.constexpr, LINE
             else:
                 again = tl.load(words_ptr[:, :, None] + halves, mask=(seen & 1) == 0, other=0, volatile=True)
                 seen = tl.where((seen & 1) == 0, again, seen)
+
+
+MISSING, TOLD = tl.constexpr(2**21), tl.constexpr(2**11)
+"""What a word counts in `_product_of_codes` that is not there, or is a carry: more than a code, or all that are."""
+
+
+@triton.jit
+def _multiplied_and_added(product, count, other_product, other_count):
+    """Products, and counts with them."""
+    return product * other_product, count + other_count
+
+
+@triton.jit
+def _loaded_again(words_ptrs, words):
+    """Words, of which those that are not there are loaded again.
+
+    They are as many as there are threads, or more, so that each is loaded by one thread alone. Several threads could
+    see it at different times, of which a reduction would ask one, while others go on with what they have.
+    """
+    is_missing = (words & 3) == 0
+    return tl.where(is_missing, tl.load(words_ptrs, mask=is_missing, other=0, volatile=True), words)
+
+
+@triton.jit
+def _product_of_codes(words):
+    """The products (columns,) of words, and how far from 1 those of any of them can be at most, as a power of 2.
+
+    It is more than any limit, if a code is 0 or no factor; more than TOLD, if a tile told a carry; than MISSING, if a
+    word is not there.
+    """
+    e = ((words >> 52) & 0x7FF).to(tl.int32) - 1023
+    reach = tl.where(e < 0, -e, e + 1)
+    reach = tl.where((words & 3) == 1, reach, tl.where((words & 3) == 0, MISSING, TOLD))
+    products, reach = tl.reduce(((words & -4).to(tl.float64, bitcast=True), reach), 0, _multiplied_and_added)
+    return products, tl.max(reach)
+
+
+@triton.jit
+def _carry_after_told(words, t, dtype: tl.constexpr):
+    """The carries (columns,) before tile t from words (window, columns), some of which tiles told as carries; and 1, if
+    that takes words that are still to come, else 0.
+
+    Factors are those behind the latest carry told. In which place of the tree each is, only their tiles decide.
+    """
+    row = tl.arange(0, words.shape[0])[:, None]
+    numbers = (words & -4).to(tl.float64, bitcast=True)
+    by_tile = (words & 2) != 0
+    latest = tl.max(tl.where(by_tile, row, -1), 0)
+    told = picked(numbers, by_tile & (row == latest[None, :]), 0)
+    carry = tl.where(latest >= 0, told, 1.0)
+    is_behind = (row > latest[None, :]) & (row < t)
+    factors = tl.where(is_behind, _factors_of(numbers, carry, dtype), 1.0)
+    is_infinite = tl.abs(carry) == float("inf")
+    is_to_come = is_behind & ((factors != factors) | ((factors == 0) & is_infinite[None, :]))
+    is_usual = (carry != 0) & (carry == carry) & (is_infinite == 0)
+    factors = tl.where((row == 0) & is_usual[None, :], factors * carry[None, :], factors)
+    m, e = parted(factors)
+    m, e = tl.where(factors == 0, sign_of(factors), m), tl.where(factors == 0, DEAD, e)
+    m, e = tl.associative_scan((m, e), 0, joined)
+    after = exact_carry(m, e)
+    is_to_come = is_to_come | (is_behind & (row < t - 1) & is_far_carry(after, dtype))
+    last = picked(after, row == t - 1, 0)
+    last = tl.where(is_usual, last, carry * last)
+    return tl.where(latest == t - 1, carry, last), tl.max(is_to_come.to(tl.int32))
+
+
+@triton.jit
+def _product_of_integers(lower, upper):
+    """The products (columns,) of codes of int64, given by their words, and how many are not there."""
+    codes = ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
+    products, missing = tl.reduce((codes, 1 - (lower & upper & 1).to(tl.int32)), 0, _multiplied_and_added)
+    return products, tl.max(missing)
+
+
+@triton.jit
+def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype: tl.constexpr):
+    """The exact carries (columns,) before tile t, of up to WINDOW, by the tile itself: float64, or int64.
+
+    It waits for the codes of all tiles before it; and for a carry where a code is no factor, as `hand_on` does. Which
+    these are, follows from the codes and the carries told alone, and so does the result, to the last bit: whoever looks
+    sees the same, at whatever time. Usually codes are so near to 1 that no product of them can be far: if those before
+    a tile are, so are those before each tile before it, and none of these tells a carry.
+
+    WINDOW * COLUMNS words are no fewer than threads; a window has up to 512 tiles.
+    """
+    places = tl.arange(0, WINDOW)[:, None] * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    is_before = places < t * COLUMNS
+    if dtype.is_floating():
+        near: tl.constexpr = 420 if dtype == tl.float64 else 890
+        code_of_one: tl.constexpr = 0x3FF0000000000001
+        words = _loaded_again(words_ptr + places, tl.where(is_before, 0, code_of_one))
+        carry, reach = _product_of_codes(words)
+        while reach >= MISSING:
+            words = _loaded_again(words_ptr + places, words)
+            carry, reach = _product_of_codes(words)
+        is_open = (reach > near).to(tl.int32)
+        while is_open == 1:
+            words = tl.load(words_ptr + places, mask=is_before, other=code_of_one, volatile=True)
+            carry, is_open = _carry_after_told(words, t, dtype)
+    else:
+        lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001))
+        upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)))
+        carry, missing = _product_of_integers(lower, upper)
+        while missing > 0:
+            lower = _loaded_again(words_ptr + 2 * places, lower)
+            upper = _loaded_again(words_ptr + 2 * places + 1, upper)
+            carry, missing = _product_of_integers(lower, upper)
+    return carry

@@ -153,17 +153,35 @@ def _tiles_settings(call: Call) -> Settings:
     columns = min(16, triton.next_power_of_2(call.inner))
     is_flat = columns == call.inner
     has_vectors = (call.axis * call.inner if is_flat else call.inner) % 4 == 0
+    block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
     sequences = call.outer * triton.cdiv(call.inner, columns)
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(4, columns))
+    registers = 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168
+    look = _look(call, block, columns)
     return {
-        "BLOCK": max(1024, _largest_tile(call) // max(4, call.dtype.itemsize)),
+        "BLOCK": block,
         "COLUMNS": max(2, columns),
         "LINES": lines,
         "WINDOW": max(1, 256 // max(1, lines)),
+        "LOOK": look,
         "num_warps": 4,
-        "registers": 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168,
+        "registers": (168 if call.inner == 1 else 255) if look else registers,
     }
+
+
+def _look(call: Call, block: int, columns: int) -> int:
+    """At how many tiles before it a tile looks, where it finds its carry itself: all of them run at once, and have few
+    before them. Else 0.
+
+    What it looks at are up to four words a thread, which have registers enough, as few programs share a processor:
+    three, or two of columns.
+    """
+    tiles = triton.cdiv(call.axis, block // columns)
+    programs = call.outer * triton.cdiv(call.inner, columns) * tiles
+    look = min(128, 512 // columns)
+    suits = tiles <= look and programs <= (3 if call.inner == 1 else 2) * call.processors
+    return look if suits else 0
 
 
 class Rule(NamedTuple):

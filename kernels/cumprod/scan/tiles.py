@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .carriers import awaited_carry, hand_on, hand_on_integers, kept, tell
+from .carriers import awaited_carry, found_carry, hand_on, hand_on_integers, kept, tell
 from .chip import processors
 from .launches import Task, Work, launches_of
 from .ranges import is_interpreted, limited, picked
@@ -111,12 +111,14 @@ def _tiles_kernel(
     WHOLE: tl.constexpr,
     LINES: tl.constexpr,
     WINDOW: tl.constexpr,
+    LOOK: tl.constexpr,
 ):
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and takes the carry of those before it from one of the
-    `carriers`, programs of their own that began before all others; without any, from the tile before. What is told are
-    words behind LEAD others, of which the first counts tickets.
+    `carriers`, programs of their own that began before all others; or looks at the codes of up to LOOK tiles before it;
+    without either, it takes the carry from the tile before. What is told are words behind LEAD others, of which the
+    first counts tickets.
     """
     ticket = begin + tl.program_id(0).to(tl.int64) if WHOLE else tl.atomic_add(told_ptr, 1, sem="relaxed").to(tl.int32)
     words_ptr = told_ptr + LEAD
@@ -162,15 +164,19 @@ def _tiles_kernel(
         words = words_ptr + (tile // tiles).to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
         here = t * COLUMNS + tl.arange(0, COLUMNS)
         has_next = here < (tiles - 1) * COLUMNS
-        if LINES > 0:
+        tells_code: tl.constexpr = LINES + LOOK > 0
+        if tells_code:
             tell(words, here, code, has_next, 1)
         carry = tl.full((COLUMNS,), 1, code.dtype)
         if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
             if t > 0:
-                carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
+                if LOOK > 0:
+                    carry = plain(found_carry(words, t, COLUMNS, LOOK, ACCUMULATOR))
+                else:
+                    carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
         if is_float:
             right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like)
-            tells = has_next & is_teller if LINES > 0 else has_next
+            tells = has_next & is_teller if tells_code else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 tell(words, here, after, tells, 2)
@@ -180,7 +186,7 @@ def _tiles_kernel(
                 y = signs_where(is_sign, y, like)
             y = with_carry(y, m_before, e_before, carry, like)
         else:
-            if LINES == 0:
+            if not tells_code:
                 tell(words, here, carry * code, has_next, 2)
             y = y * (before * across_units(carry, like))[None, :, :]
         _, places, mask, _, _ = _tile_place(
@@ -198,13 +204,14 @@ def _tiles_kernel(
 
 
 def tiles_form(
-    task: Task, *, BLOCK: int, COLUMNS: int, LINES: int, WINDOW: int, num_warps: int, registers: int
+    task: Task, *, BLOCK: int, COLUMNS: int, LINES: int, WINDOW: int, LOOK: int, num_warps: int, registers: int
 ) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side.
 
     A carrier looks at `WINDOW` tiles of each of its `LINES` columns, or sequences, at a time; or at more, for a thread
     needs words of its own: of several that look at the same one, only the first is asked whether it is there. With 0
-    lines there are no carriers. Other numbers are powers of two; a thread has up to `registers`.
+    lines there are no carriers; nor where there are so few tiles that each can look at all before it, up to `LOOK`, or
+    512. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
@@ -219,7 +226,8 @@ def tiles_form(
     sequences = outer * strips
     counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    LINES = 0 if tiles == 1 or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
+    LOOK = max(triton.next_power_of_2(tiles - 1), threads // columns) if 1 < tiles <= min(LOOK, 512) + 1 else 0
+    LINES = 0 if tiles == 1 or LOOK or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1
     slots = 1 if is_serial else max(1, threads // columns)
@@ -227,7 +235,7 @@ def tiles_form(
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
     sizes = (carriers, tiles * sequences, tiles, *counted, strips)
     layout = (is_flat, elements, groups, slots, min(512, rows))
-    constants = (of_products, vector, rows * columns, columns, *layout, LINE_OF_WORDS, tiles == 1, LINES, WINDOW)
+    constants = (of_products, vector, rows * columns, columns, *layout, LINE_OF_WORDS, tiles == 1, LINES, WINDOW, LOOK)
     programs = carriers + tiles * sequences
     return Work(
         launches_of(_tiles_kernel, programs, sizes, constants, num_warps=num_warps, **limited(registers, num_warps)),

@@ -1,0 +1,387 @@
+"""Tiles that find their carry themselves, from the words of all tiles before them, whenever these come.
+
+In triton's interpreter programs run one after the other. Here words are prepared instead: as tiles leave them that work
+in any order, each as far as it can be.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from itertools import count
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import triton
+import triton.language as tl
+from conftest import load
+from numpy.typing import NDArray
+from packages import get, put
+from rightness import ratios, tolerance, verdict
+from test_carriers import CARRY, CODE, COLUMNS, DATA, NO_ZERO, SOME_ZERO, Tiles, handed_on, number, planted, word
+from test_wide import assert_right, hostile
+
+WINDOW = 32
+Words = NDArray[np.int64]
+
+
+@pytest.fixture
+def scan() -> ModuleType:
+    return load("scan")
+
+
+def _look_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
+    tl.store(out_ptr + tl.arange(0, width), found_carry(words_ptr, t, width, window, dtype))  # type: ignore[name-defined]  # noqa: F821
+
+
+def _glance_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
+    """What `found_carry` makes of words that are all there; and whether that is all it waits for."""
+    places = tl.arange(0, window)[:, None] * width + tl.arange(0, width)[None, :]
+    words = tl.load(words_ptr + places, mask=places < t * width, other=0x3FF0000000000001)
+    carry, is_open = _carry_after_told(words, t, dtype)  # type: ignore[name-defined]  # noqa: F821
+    tl.store(out_ptr + tl.arange(0, width), carry)
+    tl.store(out_ptr + width, is_open.to(tl.float64))
+
+
+@pytest.fixture(autouse=True)
+def _of_the_package(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("found_carry", "_carry_after_told"):
+        monkeypatch.setitem(globals(), name, get(scan, name))
+    monkeypatch.setattr("test_carriers.hand_on", get(scan, "hand_on"), raising=False)
+
+
+def looked(words: Words, t: int, dtype: Any) -> NDArray[Any]:
+    """The carries before tile t, which waits for words that another thread may write."""
+    out = torch.zeros(words.shape[1], dtype=torch.int64 if dtype == tl.int64 else torch.float64)
+    given = torch.from_numpy(words)
+    triton.jit(_look_kernel)[(1,)](given, out, t, words.shape[1], WINDOW, dtype)
+    return out.numpy()
+
+
+def glanced(words: Words, t: int, dtype: Any) -> list[float] | None:
+    """The carries before tile t, if the words that are there say them; found as where a tile told one."""
+    if not (words[:t] & 3).all():
+        return None
+    out = torch.zeros(COLUMNS + 1, dtype=torch.float64)
+    triton.jit(_glance_kernel)[(1,)](torch.from_numpy(words), out, t, COLUMNS, WINDOW, dtype)
+    *carries, is_open = out.tolist()
+    return None if is_open else carries
+
+
+def filled(columns: list[Tiles]) -> list[Tiles]:
+    return columns + [Tiles([1.0] * len(columns[0].codes))] * (COLUMNS - len(columns))
+
+
+def at_last(columns: list[Tiles]) -> Words:
+    """The words that tiles leave behind."""
+    words = np.zeros((len(columns[0].codes), len(columns)), np.int64)
+    for place, column in enumerate(columns):
+        for tile, (code, after) in enumerate(zip(column.codes, column.carries(), strict=True)):
+            before = column.carries()[tile - 1] if tile else 1.0
+            is_teller = column.is_teller(before, code)
+            words[tile, place] = word(after, CARRY) if is_teller else word(code, CODE)
+    return words
+
+
+def bits(numbers: Any) -> list[int]:
+    """Of NaN one value, whatever it holds."""
+    given = np.asarray(numbers, np.float64)
+    return np.where(np.isnan(given), 1, given.view(np.int64)).tolist()  # type: ignore[no-any-return]
+
+
+def assert_same(got: Any, want: list[float], note: object) -> None:
+    assert list(got) == pytest.approx(want, rel=1e-13, nan_ok=True), note
+    signs = [[math.copysign(1.0, each) for each in of if not math.isnan(each)] for of in (got, want)]
+    assert signs[0] == signs[1], note
+
+
+MORE = {
+    "far, and back": Tiles([2.0**100] * 10 + [2.0**-100] * 11, after=2.0**700),
+    "far down, and 0": Tiles([-(2.0**-110)] * 8 + [2.0**-100, 1.0, *[2.0**-3] * 11]),
+    "as far as goes": Tiles([2.0**112] * 8 + [1.5] + [2.0**-112] * 12),
+    "0 of any carry, after infinity": Tiles(planted(NO_ZERO, -2.0, 0.0, 3.0, SOME_ZERO), after=-math.inf),
+    "up and down": Tiles([(2.0**109 if k % 3 == 1 else 1.1 * 2.0**-54) for k in range(21)]),
+    "NaN, and others": Tiles(planted(math.nan, NO_ZERO, math.nan, 0.0, SOME_ZERO, 2.0), after=math.nan),
+    "near the limit, with a zero": Tiles([2.0**90] * 9 + [0.5, 0.0] + [2.0] * 10),
+    "all tell": Tiles([NO_ZERO] * 21, after=0.7),
+}
+ALL = {**DATA, **MORE}
+PARTS = range(math.ceil(len(ALL) / COLUMNS))
+
+
+def part_of(part: int, *, is_double: bool = False) -> list[Tiles]:
+    chosen = list(ALL.values())[part * COLUMNS : (part + 1) * COLUMNS]
+    return filled([Tiles(each.codes, each.after, is_double=is_double) for each in chosen])
+
+
+@pytest.mark.parametrize("dtype", [tl.float32, tl.float64], ids=str)
+@pytest.mark.parametrize("part", PARTS)
+def test_every_tile_finds_its_carry(dtype: Any, part: int) -> None:
+    columns = part_of(part, is_double=dtype == tl.float64)
+    words = at_last(columns)
+    for t in range(1, len(words) + 1):
+        want = [column.carries()[t - 1] for column in columns]
+        assert_same(looked(words, t, dtype), want, t)
+
+
+@pytest.mark.parametrize("part", range(math.ceil(len(DATA) / COLUMNS)))
+def test_it_is_that_which_a_carrier_would_hand_on(part: int) -> None:
+    columns = filled(list(DATA.values())[part * COLUMNS : (part + 1) * COLUMNS])
+    handed = handed_on(columns, tl.float32, seed=4)
+    for t in (1, 7, 15, 21):
+        assert_same(looked(at_last(columns), t, tl.float32), [number(int(each)) for each in handed[t - 1]], t)
+
+
+class Work:
+    """Tiles that run in some order: each tells its codes, finds its carries when it can, and tells what it has to."""
+
+    def __init__(self, columns: list[Tiles], dtype: Any, seed: int) -> None:
+        self.columns, self.dtype, self.draw = columns, dtype, random.Random(seed)
+        self.tiles = len(columns[0].codes)
+        self.words = np.zeros((self.tiles, COLUMNS), np.int64)
+        self.silent = list(range(self.tiles))
+        self.searching: list[int] = []
+        self.to_tell: list[tuple[int, int, int]] = []
+        self.found: dict[int, list[float]] = {}
+        self.writes: list[tuple[int, int, int]] = []
+        """Words as they came: tile, column, word."""
+
+    def write(self, tile: int, column: int, value: int) -> None:
+        self.words[tile, column] = value
+        self.writes.append((tile, column, value))
+
+    def look(self, tile: int) -> bool:
+        """Whether a tile finds its carries by now, which it then tells soon where it has to."""
+        carries = glanced(self.words, tile, self.dtype) if tile else [1.0] * COLUMNS
+        if carries is None:
+            return False
+        self.found[tile] = carries
+        for place, (column, carry) in enumerate(zip(self.columns, carries, strict=True)):
+            if column.is_teller(carry, column.codes[tile]):
+                self.to_tell.append((tile, place, word(column.next(carry, column.codes[tile]), CARRY)))
+        return True
+
+    def run(self) -> None:
+        """To the end; a look in four is one that a tile needs not, and may be in vain."""
+        while self.silent or self.searching or self.to_tell:
+            if self.to_tell and self.draw.random() < 0.5:
+                self.write(*self.to_tell.pop(self.draw.randrange(len(self.to_tell))))
+            elif self.silent and self.draw.random() < 0.7:
+                tile = self.silent.pop(self.draw.randrange(min(8, len(self.silent))))
+                for place, column in enumerate(self.columns):
+                    self.write(tile, place, word(column.codes[tile], CODE))
+                self.searching.append(tile)
+            else:
+                done = [tile for tile in self.searching if self.look(tile)]
+                assert done or self.silent or self.to_tell, "tiles wait for each other"
+                self.searching = [tile for tile in self.searching if tile not in done]
+
+
+@pytest.mark.parametrize("dtype", [tl.float32, tl.float64], ids=str)
+@pytest.mark.parametrize("part", PARTS)
+def test_whoever_comes_first_all_find_the_same_bits(dtype: Any, part: int) -> None:
+    """And none waits for a word that nobody tells."""
+    columns = part_of(part, is_double=dtype == tl.float64)
+    works = [Work(columns, dtype, seed) for seed in range(3)]
+    for work in works:
+        work.run()
+        for tile in range(1, work.tiles):
+            assert_same(work.found[tile], [column.carries()[tile - 1] for column in columns], tile)
+            assert bits(work.found[tile]) == bits(works[0].found[tile])
+            again = glanced(work.words, tile, dtype)
+            assert again is not None
+            assert bits(again) == bits(work.found[tile])
+    assert all(np.array_equal(work.words, works[0].words) for work in works)
+
+
+def drawn_codes(draw: random.Random, reach: float) -> list[float]:
+    """Factors that drift, and codes that are none, seldom or often."""
+    share, drift = draw.choice([0, 0.05, 0.3, 0.6]), draw.choice([0, -60, 60, 110, -110, 5])
+    others = [0.0, -0.0, NO_ZERO, -NO_ZERO, SOME_ZERO, -SOME_ZERO, math.nan]
+    factors = [draw.choice([1, -1]) * 2.0 ** max(-reach, min(reach, draw.gauss(drift, 30))) for _ in range(21)]
+    return [draw.choice(others) if draw.random() < share else factor for factor in factors]
+
+
+@pytest.mark.parametrize(
+    ("first", "cases"), [(0, 4), *(pytest.param(100 + 40 * part, 40, marks=pytest.mark.long) for part in range(5))]
+)
+def test_whatever_the_codes_all_find_the_same_bits(first: int, cases: int) -> None:
+    for seed in range(first, first + cases):
+        draw = random.Random(seed)
+        is_double = draw.random() < 0.5
+        dtype, reach = (tl.float64, 581) if is_double else (tl.float32, 112)
+        after = [0.0, -0.0, 1.0, -3.0, 2.0**890, 2.0**-899, 2.0**950, 2.0**-1000, math.inf, -math.inf, math.nan]
+        columns = [Tiles(drawn_codes(draw, reach), draw.choice(after), is_double=is_double) for _ in range(COLUMNS)]
+        works = [Work(columns, dtype, order) for order in range(2)]
+        for work in works:
+            work.run()
+        assert np.array_equal(works[0].words, works[1].words), seed
+        for tile in range(1, works[0].tiles):
+            assert bits(works[0].found[tile]) == bits(works[1].found[tile]), (seed, tile)
+            for column, before, got in zip(columns, works[0].found[tile - 1], works[0].found[tile], strict=True):
+                want = column.next(before, column.codes[tile - 1])
+                assert got == pytest.approx(want, rel=1e-12, abs=1e-300, nan_ok=True), (seed, tile)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_tile_waits_for_what_is_to_come(part: int) -> None:
+    """Words arrive while it looks; from then on it has what those find that come later."""
+    columns = part_of(part)
+    work = Work(columns, tl.float32, seed=part)
+    work.run()
+    for t in (5, 12, 20):
+        words = np.zeros_like(work.words)
+
+        def arrive(words: Words = words) -> None:
+            for tile, place, value in work.writes:
+                words[tile, place] = value
+
+        thread = threading.Thread(target=arrive, daemon=True)
+        thread.start()
+        got = looked(words, t, tl.float32)
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        assert bits(got) == bits(looked(work.words, t, tl.float32))
+
+
+def test_codes_near_1_take_no_second_look(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only those that can lead far do."""
+    original, seen = get(scan, "_carry_after_told"), count()
+
+    def noting(*arguments: Any) -> Any:
+        next(seen)
+        return original(*arguments)
+
+    put(monkeypatch, scan, "_carry_after_told", noting)
+    near, far = (np.array([[word(2.0**step, CODE)]] * 31) for step in (26, 28))
+    assert (looked(near, 31, tl.float32).tolist(), next(seen)) == ([2.0 ** (26 * 31)], 0)
+    assert (looked(far, 31, tl.float32).tolist(), next(seen)) == ([2.0 ** (28 * 31)], 2)
+
+
+def integer_words(codes: NDArray[np.int64]) -> Words:
+    """Two words a code (tiles, columns), its lower and its upper half."""
+    halves = np.stack([codes << 32, (codes >> 32) << 32], axis=2) | CODE
+    return np.ascontiguousarray(halves.reshape(len(codes), -1))
+
+
+def looked_at_integers(words: Words, t: int) -> NDArray[Any]:
+    out = torch.zeros(COLUMNS, dtype=torch.int64)
+    triton.jit(_look_kernel)[(1,)](torch.from_numpy(words), out, t, COLUMNS, WINDOW, tl.int64)
+    return out.numpy()
+
+
+def test_integers_wrap_around_and_come_in_halves() -> None:
+    draw = np.random.default_rng(1)
+    codes = draw.integers(-(2**62), 2**62, (21, COLUMNS)) | 1
+    whole = integer_words(codes)
+    want = np.multiply.accumulate(codes, axis=0)
+    for t in (1, 5, 21):
+        assert looked_at_integers(whole, t).tolist() == want[t - 1].tolist()
+    words, order = np.zeros_like(whole), draw.permutation(whole.size)
+
+    def arrive() -> None:
+        for place in order:
+            words.flat[place] = whole.flat[place]
+
+    thread = threading.Thread(target=arrive, daemon=True)
+    thread.start()
+    assert looked_at_integers(words, 21).tolist() == want[20].tolist()
+    thread.join(timeout=60)
+
+
+LOOKING: dict[str, Any] = {"form": "tiles", "LINES": 0, "WINDOW": 1, "LOOK": 128, "num_warps": 1, "registers": 64}
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64], ids=str)
+def test_hostile_data(scan: ModuleType, dtype: torch.dtype, columns: int) -> None:
+    """As a serial product."""
+    x = hostile(4, 701, dtype, random.Random(f"{dtype}{columns}"))
+    settings = {**LOOKING, "BLOCK": 32 * columns, "COLUMNS": columns}
+    if columns == 1:
+        got = scan.products(x, 1, **settings)
+    else:
+        got = scan.products(x.mT.contiguous(), 0, **settings).mT.contiguous()
+    assert_right(got, x, settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.bool], ids=str)
+@pytest.mark.parametrize("shape", [(2, 700), (700, 3)], ids=str)
+def test_integers(scan: ModuleType, shape: tuple[int, int], dtype: torch.dtype) -> None:
+    x = torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    x = x if dtype == torch.bool else x | 1
+    dim = 1 if shape[0] == 2 else 0
+    got = scan.products(x, dim, **{**LOOKING, "BLOCK": 32, "COLUMNS": 2})
+    assert torch.equal(got, torch.cumprod(x, dim))
+
+
+@pytest.mark.parametrize("tiles", [2, 3, 64, 128, 129, 130])
+def test_as_many_tiles_as_it_looks_at_and_more(scan: ModuleType, tiles: int) -> None:
+    """A tile looks at up to 128 before it; of more tiles none does."""
+    x = ratios((16 * tiles,), 0, torch.float32, seed=tiles)
+    given = {**LOOKING, "BLOCK": 16, "COLUMNS": 1}
+    assert not verdict(scan.products(x, 0, **given), x, 0, tolerance(x, 0))
+    (launch,) = get(scan, "prepared")(x, 0, **given).work.launches
+    look = launch.numbers[-1]
+    assert (look >= tiles - 1) if tiles <= 129 else (look == 0)
+
+
+def marks(scan: ModuleType, x: torch.Tensor) -> list[int]:
+    """Of the words that tiles of 16 elements leave behind, the marks."""
+    x, y, work = get(scan, "prepared")(x, 0, **{**LOOKING, "BLOCK": 16, "COLUMNS": 1})
+    words = torch.zeros(work.words, dtype=torch.int64)
+    work.launches[0].run(x, y, words)
+    told: list[int] = (words[get(scan, "LINE_OF_WORDS") :] & 3).tolist()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({}, [CODE] * 5),
+        ({40: 0.0}, [CODE, CODE, CODE, CODE, CODE]),
+        ({40: math.inf}, [CODE, CODE, CARRY, CODE, CODE]),
+        ({0: 1e30, 1: 1e30, 2: 1e-30, 17: 0.0, 33: 1e15}, [CARRY, CODE, CODE, CODE, CODE]),
+    ],
+    ids=["ones", "a zero, and nothing grows", "infinity", "a peak"],
+)
+def test_a_tile_tells_a_carry_only_where_its_code_is_no_factor(
+    scan: ModuleType, numbers: dict[int, float], told: list[int]
+) -> None:
+    """The last one tells nothing."""
+    x = torch.ones(16 * 6)
+    for place, factor in numbers.items():
+        x[place] = factor
+    assert marks(scan, x) == [*told, 0]
+
+
+def test_integers_tell_codes(scan: ModuleType) -> None:
+    assert marks(scan, torch.full((16 * 4,), 3)) == [CODE] * 6 + [0] * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "look"),
+    [
+        ((1, 60614, 1), torch.float32, 128),
+        ((1, 2**20, 1), torch.float32, 128),
+        ((1, 2**21, 1), torch.float32, 0),
+        ((3, 2**20, 1), torch.float32, 128),
+        ((4, 2**20, 1), torch.float32, 0),
+        ((1, 2**18, 1), torch.float64, 128),
+        ((1, 16384, 16), torch.float32, 32),
+        ((1, 32768, 16), torch.float32, 0),
+        ((9, 16384, 16), torch.float32, 0),
+        ((1, 16384, 2), torch.float32, 128),
+    ],
+    ids=str,
+)
+def test_few_tiles_look_which_all_run_at_once(
+    scan: ModuleType, shape: tuple[int, int, int], dtype: torch.dtype, look: int
+) -> None:
+    """On an H100."""
+    chosen = get(scan, "choice")(get(scan, "Call")(*shape, dtype, 132), "tiles")[1]
+    assert chosen["LOOK"] == look
