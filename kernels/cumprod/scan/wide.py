@@ -309,6 +309,7 @@ def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.c
             here = tl.minimum(left - done, PIECE)
             carry = scan_carefully(x_ptr + skip, y_ptr + skip, here, inner, exact_carry(m, e), min(PIECE, 128))
             m, e = parted_carry(carry, m.dtype)
+            e = tl.where(m == m, e, float("-inf"))  # NaN for good: like 0 it asks for signs only
     return m, e
 
 

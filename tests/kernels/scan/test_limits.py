@@ -244,3 +244,19 @@ def test_zeros_among_what_decays_are_settled_in_pieces(scan: ModuleType, monkeyp
     x *= uniform(-0.001, 1, *x.shape, seed=7) > 0
     assert_serial(scan.products(x, 1, form="rows"), x, "zeros")
     assert careful == []
+
+
+@pytest.mark.parametrize("name", ["0 to 1", "1 to 2", "-2 to 2"])
+def test_what_comes_after_nan_is_not_scanned_one_by_one(
+    scan: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Zeros neither, nor what grows."""
+    careful, again = (lengths_noted(scan, monkeypatch, each) for each in ("scan_carefully", "scan_again"))
+    x = COMMON[name][:2, :8192].clone()
+    x[0, 100], x[1, 100] = math.nan, -math.inf
+    x[1, 200] = x[:, 3000] = x[:, 5000] = 0.0
+    got = scan.products(x, 1, form="rows")
+    assert_serial(got, x, name)
+    assert got[:, 200:].isnan().all()
+    assert careful == [512, 512]
+    assert again == [2048, 2048]
