@@ -17,7 +17,7 @@ from rightness import SUBNORMAL_STEPS, tolerance
 FORMS: dict[str, dict[str, Any]] = {
     "rows": {"form": "rows", "BLOCK": 64, "num_warps": 1},
     "rows of single vectors": {"form": "rows", "BLOCK": 64, "PARTS": 1, "num_warps": 1},
-    "larger tiles": {"form": "rows", "BLOCK": 256, "num_warps": 1},
+    "larger tiles": {"form": "rows", "BLOCK": 512, "num_warps": 1},
     "short": {"form": "short", "ROWS": 2, "num_warps": 1},
 }
 each_form = pytest.mark.parametrize("settings", FORMS.values(), ids=FORMS)
@@ -131,6 +131,36 @@ def test_within_a_group_too(scan: ModuleType, settings: dict[str, Any], levels: 
     x = torch.stack(rows).float()
     x = torch.cat([x, with_some_zeros(x.clone(), 122)])
     assert_serial(scan.products(x, 1, **settings), x, "peaks")
+
+
+@each_form
+def test_results_say_what_has_left(scan: ModuleType, settings: dict[str, Any]) -> None:
+    """Not where exponents are, but that nothing between the limits of the results' type comes after."""
+    levels = [
+        (-1100, -180),
+        (-1100, -155),
+        (-1100, -140),
+        (-1100, -110),
+        (1100, 180),
+        (1100, 135),
+        (1100, 120),
+        (1100, 60),
+    ]
+    x = torch.stack([through(560, (170, far), (350, near)) for far, near in levels])
+    assert_serial(scan.products(x, 1, **settings), x, "out and back within a tile")
+
+
+@each_form
+@pytest.mark.parametrize("level", [-1000, 1000])
+def test_what_a_group_has_after_its_zero_counts_for_nothing(
+    scan: ModuleType, settings: dict[str, Any], level: int
+) -> None:
+    """It would leave float64 otherwise; just at the end of a tile, so that nothing else says that all is 0."""
+    step = 2.0 ** (20 if level > 0 else -20)
+    x = torch.stack([through(576, (400, level))] * 4)
+    for row, value in enumerate([0.0, -0.0, 1.0, step]):
+        x[row, 509:512] = torch.tensor([value, step, step])
+    assert_serial(scan.products(x, 1, **settings), x, level)
 
 
 @each_form
