@@ -115,9 +115,9 @@ def are_fair(smallest, largest, SERIAL: tl.constexpr):
 
 
 @triton.jit
-def _fair_groups(p):
-    """Of groups of products (rows, groups, elements) whether all are far from a limit. NaN may be among them."""
-    return are_fair(tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2), False)
+def _group_sizes(p):
+    """Of groups of products (rows, groups, elements) the smallest and the largest size. NaN may be among them."""
+    return tl.min(tl.abs(p), 2), tl.max(tl.abs(p), 2)
 
 
 @triton.jit
@@ -159,24 +159,62 @@ def left_for_good(e, end, dtype: tl.constexpr):
 
 
 @triton.jit
-def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
+def _outermost(first, high, low, most, other_first, other_high, other_low, other_most):
+    """Of two parts of a row the first of its places, the last ones, and the largest exponent."""
+    return (
+        tl.minimum(first, other_first),
+        tl.maximum(high, other_high),
+        tl.maximum(low, other_low),
+        tl.maximum(most, other_most),
+    )
+
+
+@triton.jit
+def _judged_rows(m_before, e_before, e, smallest, largest, is_fair):
+    """Of each row of float32 whether its results are those of a serial product in float64, where what is below 2**-1022
+    is 0 for good, and from 2**1024 on infinite; whether it ends as such a 0; and whether as such an infinity.
+
+    Of each group is given what is before it, its exponent, and the sizes of its products. Right is a row that stays
+    inside. So is one that sinks below, if from that group on all products are too small for any type of results, or 0;
+    and one that grows beyond, if from that group on all are too large, and none is 0. A product that is within rounding
+    of 2**-1022 counts as either.
+    """
+    GROUPS: tl.constexpr = e.shape[1]
+    group = tl.arange(0, GROUPS)[None, :]
+    _, least = parted(m_before * smallest)
+    _, most = parted(m_before * largest)
+    is_gone = (e_before < DEAD / 2) | (e_before == float("inf"))
+    least, most = e_before + least, tl.where(is_gone, float("-inf"), e_before + most)
+    stays = is_fair & (is_gone | ((least >= -1022) & (most <= 1022)))
+    is_high = (most > -160) | (is_fair == 0)
+    is_low = (least < 130) | (e_before + e < DEAD / 2) | (is_fair == 0)
+    first, last_high, last_low, most = tl.reduce(
+        (tl.where(stays, GROUPS, group), tl.where(is_high, group, -1), tl.where(is_low, group, -1), most), 1, _outermost
+    )
+    sinks = (first < GROUPS) & (last_high < first)
+    grows = (first < GROUPS) & (last_low < first) & (most >= 1025)
+    return (first == GROUPS) | sinks | grows, sinks, grows
+
+
+@triton.jit
+def _factors_of_groups(totals, zeros_e, smallest, largest, carry_m, carry_e):
     """Of each group (rows, groups) what is before it, as a product of two numbers; the carries after the rows, in
     parts; and of each row whether that is right, of its groups as well.
 
-    Groups are given by their products, by what is to be added to their exponents, and by whether they are fair.
+    Groups are given by their products, by what is to be added to their exponents, and by the sizes of the smallest and
+    the largest product within.
     """
     ROWS: tl.constexpr = totals.shape[0]
     m, e = parted(totals)
     e += zeros_e
-    is_fair = is_fair & (totals == totals)
+    is_fair = are_fair(smallest, largest, False) & (totals == totals)
     m_before, e_before, m_runs, e_runs = before_groups(m, e, carry_m, carry_e)
     RUNS: tl.constexpr = m_runs.shape[1]
     near, far = two_factors(m_before, e_before)
     is_gone = (e_before < DEAD / 2) | (e_before == float("inf"))
-    reach = tl.where(is_gone, 0.0, e_before)
     # So far from float64's limits that the products within a group, up to 2**200 or 2**62 either way, stay there too.
-    inside: tl.constexpr = 820 if m.dtype == tl.float64 else 900
-    is_plain = (is_fair & (tl.abs(reach) <= inside)).to(tl.int32)
+    inside: tl.constexpr = 820 if m.dtype == tl.float64 else 955
+    is_plain = (is_fair & (is_gone | (tl.abs(e_before) <= inside))).to(tl.int32)
     is_plain = tl.min(tl.reshape(is_plain, [ROWS, RUNS, totals.shape[1] // RUNS]), 2)
     at_end = tl.arange(0, RUNS)[None, :] == RUNS - 1
     bits: tl.constexpr = tl.int64 if m.dtype == tl.float64 else tl.int32
@@ -185,12 +223,10 @@ def _factors_of_groups(totals, zeros_e, is_fair, carry_m, carry_e):
     m_end, e_end = joined(carry_m, carry_e, m_bits.to(m.dtype, bitcast=True), e_end)
     e_end = tl.where(e_end < DEAD / 2, float("-inf"), e_end)
     is_right = is_plain == 1
-    if tl.min(is_plain, 0) == 0:
-        leaves = left_for_good(reach, e_end, m.dtype)
-        leaves = leaves & ((e_end > float("-inf")) | (tl.abs(carry_e) == float("inf")))  # not by a zero: it may be NaN
-        stays = tl.max(tl.abs(reach), 1) <= inside
-        is_right = (tl.min(is_fair.to(tl.int32), 1) == 1) & (stays | leaves)
-        e_end = tl.where(leaves, e_end * float("inf"), e_end)
+    if m.dtype != tl.float64:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if tl.min(is_plain, 0) == 0:
+            is_right, sinks, grows = _judged_rows(m_before, e_before, e, smallest, largest, is_fair)
+            e_end = tl.where(sinks, float("-inf"), tl.where(grows, float("inf"), e_end))
     return near[:, :, None], far[:, :, None], m_end, e_end, is_right
 
 
@@ -221,7 +257,8 @@ def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
     is_zero = x == 0
     p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
     zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
-    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, _fair_groups(p), carry_m, carry_e)
+    smallest, largest = _group_sizes(p)
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, smallest, largest, carry_m, carry_e)
     y = (p * near) * far
     if ZEROS:
         y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
@@ -236,9 +273,10 @@ def scanned_halves(x, x_behind, carry_m, carry_e):
     """
     p = tl.cumprod(x, 2)
     q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
-    near, far, m_end, e_end, is_right = _factors_of_groups(
-        last_of(q), 0.0, _fair_groups(p) & _fair_groups(q), carry_m, carry_e
-    )
+    smallest, largest = _group_sizes(p)
+    others = _group_sizes(q)
+    smallest, largest = tl.minimum(smallest, others[0]), tl.maximum(largest, others[1])
+    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(q), 0.0, smallest, largest, carry_m, carry_e)
     return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
 
@@ -271,6 +309,7 @@ def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.c
             here = tl.minimum(left - done, PIECE)
             carry = scan_carefully(x_ptr + skip, y_ptr + skip, here, inner, exact_carry(m, e), min(PIECE, 128))
             m, e = parted_carry(carry, m.dtype)
+            e = tl.where(m == m, e, float("-inf"))  # NaN for good: like 0 it asks for signs only
     return m, e
 
 
