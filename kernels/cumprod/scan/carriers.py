@@ -224,14 +224,17 @@ def _multiplied_and_added(product, count, other_product, other_count):
 
 
 @triton.jit
-def _loaded_again(words_ptrs, words):
-    """Words, of which those that are not there are loaded again.
+def _loaded_again(words_ptrs, words, is_carry):
+    """Words, of which those that are not there are loaded again. Where a carry is awaited, no code counts; the carry
+    gets a code's mark.
 
     They are as many as there are threads, or more, so that each is loaded by one thread alone. Several threads could
     see it at different times, of which a reduction would ask one, while others go on with what they have.
     """
     is_missing = (words & 3) == 0
-    return tl.where(is_missing, tl.load(words_ptrs, mask=is_missing, other=0, volatile=True), words)
+    loaded = tl.load(words_ptrs, mask=is_missing, other=0, volatile=True)
+    loaded = tl.where(is_carry, tl.where((loaded & 2) != 0, (loaded & -4) | 1, 0), loaded)
+    return tl.where(is_missing, loaded, words)
 
 
 @triton.jit
@@ -286,36 +289,47 @@ def _product_of_integers(lower, upper):
 
 
 @triton.jit
-def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype: tl.constexpr):
-    """The exact carries (columns,) before tile t, of up to WINDOW, by the tile itself: float64, or int64.
+def ends_window(t, WINDOW: tl.constexpr):
+    """Whether a tile is the last of its window, and always tells the carry after it."""
+    return t % WINDOW == WINDOW - 1
 
-    It waits for the codes of all tiles before it; and for a carry where a code is no factor, as `hand_on` does. Which
-    these are, follows from the codes and the carries told alone, and so does the result, to the last bit: whoever looks
-    sees the same, at whatever time. Usually codes are so near to 1 that no product of them can be far: if those before
-    a tile are, so are those before each tile before it, and none of these tells a carry.
+
+@triton.jit
+def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype: tl.constexpr):
+    """The exact carries (columns,) before tile t by the tile itself: float64, or int64.
+
+    Of WINDOW tiles each waits for the carry after the window before, and for the codes of those of its own window
+    before it; and for a carry where a code is no factor, as `hand_on` does. Which these are, follows from the codes and
+    the carries told alone, and so does the result, to the last bit: whoever looks sees the same, at whatever time.
+    Usually codes are so near to 1 that no product of them can be far: if those before a tile are, so are those before
+    each tile before it, and none of these tells a carry.
 
     WINDOW * COLUMNS words are no fewer than threads; a window has up to 512 tiles.
     """
-    places = tl.arange(0, WINDOW)[:, None] * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    is_before = places < t * COLUMNS
+    first = tl.maximum(t // WINDOW * WINDOW - 1, 0)
+    words_ptr += first * COLUMNS * (1 if dtype.is_floating() else 2)
+    row = tl.arange(0, WINDOW)[:, None]
+    places = row * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    is_before = places < (t - first) * COLUMNS
+    is_carry = (row == 0) & (first > 0)
     if dtype.is_floating():
         near: tl.constexpr = 420 if dtype == tl.float64 else 890
         code_of_one: tl.constexpr = 0x3FF0000000000001
-        words = _loaded_again(words_ptr + places, tl.where(is_before, 0, code_of_one))
+        words = _loaded_again(words_ptr + places, tl.where(is_before, 0, code_of_one), is_carry)
         carry, reach = _product_of_codes(words)
         while reach >= MISSING:
-            words = _loaded_again(words_ptr + places, words)
+            words = _loaded_again(words_ptr + places, words, is_carry)
             carry, reach = _product_of_codes(words)
         is_open = (reach > near).to(tl.int32)
         while is_open == 1:
             words = tl.load(words_ptr + places, mask=is_before, other=code_of_one, volatile=True)
-            carry, is_open = _carry_after_told(words, t, dtype)
+            carry, is_open = _carry_after_told(words, t - first, dtype)
     else:
-        lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001))
-        upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)))
+        lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001), is_carry)
+        upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)), is_carry)
         carry, missing = _product_of_integers(lower, upper)
         while missing > 0:
-            lower = _loaded_again(words_ptr + 2 * places, lower)
-            upper = _loaded_again(words_ptr + 2 * places + 1, upper)
+            lower = _loaded_again(words_ptr + 2 * places, lower, is_carry)
+            upper = _loaded_again(words_ptr + 2 * places + 1, upper, is_carry)
             carry, missing = _product_of_integers(lower, upper)
     return carry

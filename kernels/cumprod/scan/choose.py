@@ -158,7 +158,7 @@ def _tiles_settings(call: Call) -> Settings:
     lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
     lines = 0 if sequences >= call.processors else max(lines, min(4, columns))
     registers = 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168
-    look = _look(call, block, columns)
+    look = _look(columns) if lines else 0
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
@@ -170,18 +170,9 @@ def _tiles_settings(call: Call) -> Settings:
     }
 
 
-def _look(call: Call, block: int, columns: int) -> int:
-    """At how many tiles before it a tile looks, where it finds its carry itself: all of them run at once, and have few
-    before them. Else 0.
-
-    What it looks at are up to four words a thread, which have registers enough, as few programs share a processor:
-    three, or two of columns.
-    """
-    tiles = triton.cdiv(call.axis, block // columns)
-    programs = call.outer * triton.cdiv(call.inner, columns) * tiles
-    look = min(128, 512 // columns)
-    suits = tiles <= look and programs <= (3 if call.inner == 1 else 2) * call.processors
-    return look if suits else 0
+def _look(columns: int) -> int:
+    """At how many tiles before it a tile looks: up to four words a thread."""
+    return min(128, 512 // columns)
 
 
 class Rule(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .carriers import awaited_carry, found_carry, hand_on, hand_on_integers, kept, tell
+from .carriers import awaited_carry, ends_window, found_carry, hand_on, hand_on_integers, kept, tell
 from .chip import processors
 from .launches import Task, Work, launches_of
 from .ranges import is_interpreted, limited, picked
@@ -176,6 +176,8 @@ def _tiles_kernel(
                     carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
         if is_float:
             right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like)
+            if LOOK > 0:
+                is_teller = is_teller | ends_window(here // COLUMNS, LOOK)
             tells = has_next & is_teller if tells_code else has_next
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
@@ -186,7 +188,9 @@ def _tiles_kernel(
                 y = signs_where(is_sign, y, like)
             y = with_carry(y, m_before, e_before, carry, like)
         else:
-            if not tells_code:
+            if LOOK > 0:
+                tell(words, here, carry * code, has_next & ends_window(here // COLUMNS, LOOK), 2)
+            elif LINES == 0:
                 tell(words, here, carry * code, has_next, 2)
             y = y * (before * across_units(carry, like))[None, :, :]
         _, places, mask, _, _ = _tile_place(
@@ -226,7 +230,7 @@ def tiles_form(
     sequences = outer * strips
     counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    LOOK = max(triton.next_power_of_2(tiles - 1), threads // columns) if 1 < tiles <= min(LOOK, 512) + 1 else 0
+    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // columns) if LOOK and tiles > 1 else 0
     LINES = 0 if tiles == 1 or LOOK or is_serial else _lines_a_carrier(LINES, sequences * columns, x.device)
     carriers = triton.cdiv(sequences * columns, LINES) if LINES else 0
     WINDOW = max(WINDOW, threads // LINES) if LINES else 1

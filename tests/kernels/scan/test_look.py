@@ -321,13 +321,13 @@ def test_integers(scan: ModuleType, shape: tuple[int, int], dtype: torch.dtype) 
 
 @pytest.mark.parametrize("tiles", [2, 3, 64, 128, 129, 130])
 def test_as_many_tiles_as_it_looks_at_and_more(scan: ModuleType, tiles: int) -> None:
-    """A tile looks at up to 128 before it; of more tiles none does."""
+    """A tile looks at up to 128 before it, of which the first has told a carry if there are more."""
     x = ratios((16 * tiles,), 0, torch.float32, seed=tiles)
     given = {**LOOKING, "BLOCK": 16, "COLUMNS": 1}
     assert not verdict(scan.products(x, 0, **given), x, 0, tolerance(x, 0))
     (launch,) = get(scan, "prepared")(x, 0, **given).work.launches
     look = launch.numbers[-1]
-    assert (look >= tiles - 1) if tiles <= 129 else (look == 0)
+    assert look == max(32, min(128, triton.next_power_of_2(tiles)))
 
 
 def marks(scan: ModuleType, x: torch.Tensor) -> list[int]:
@@ -363,25 +363,36 @@ def test_integers_tell_codes(scan: ModuleType) -> None:
     assert marks(scan, torch.full((16 * 4,), 3)) == [CODE] * 6 + [0] * 2
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64], ids=str)
+def test_the_last_tile_of_a_window_tells_a_carry(scan: ModuleType, dtype: torch.dtype) -> None:
+    tiles, words = 300, 1 if dtype.is_floating_point else 2
+    told = marks(scan, torch.ones(16 * tiles, dtype=dtype))
+    ends = {tile for tile in range(tiles - 1) if tile % 128 == 127}
+    assert told == [mark for tile in range(tiles) for mark in [mark_of(tile, tiles, ends)] * words]
+
+
+def mark_of(tile: int, tiles: int, ends: set[int]) -> int:
+    if tile == tiles - 1:
+        return 0
+    return CARRY if tile in ends else CODE
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "look"),
     [
         ((1, 60614, 1), torch.float32, 128),
-        ((1, 2**20, 1), torch.float32, 128),
-        ((1, 2**21, 1), torch.float32, 0),
-        ((3, 2**20, 1), torch.float32, 128),
-        ((4, 2**20, 1), torch.float32, 0),
+        ((1, 2**29, 1), torch.float32, 128),
+        ((131, 2**20, 1), torch.float32, 128),
+        ((132, 2**20, 1), torch.float32, 0),
         ((1, 2**18, 1), torch.float64, 128),
         ((1, 16384, 16), torch.float32, 32),
-        ((1, 32768, 16), torch.float32, 0),
-        ((9, 16384, 16), torch.float32, 0),
-        ((1, 16384, 2), torch.float32, 128),
+        ((1, 2**20, 3), torch.int64, 128),
     ],
     ids=str,
 )
-def test_few_tiles_look_which_all_run_at_once(
+def test_tiles_look_where_there_are_few_sequences(
     scan: ModuleType, shape: tuple[int, int, int], dtype: torch.dtype, look: int
 ) -> None:
-    """On an H100."""
+    """On an H100. Where there are many, each tile hands its carry to the next."""
     chosen = get(scan, "choice")(get(scan, "Call")(*shape, dtype, 132), "tiles")[1]
     assert chosen["LOOK"] == look
