@@ -9,7 +9,9 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
-from .wide import loaded_groups, scan_again, scanned, scanned_halves, signs_after, whole_tile
+from .tile_floats import group_products, tile_of_groups
+from .turned import laid_out, turned, turned_back, units_beside
+from .wide import joined, loaded_groups, scan_again, scanned, scanned_halves, signs_after, two_factors, whole_tile
 
 
 @triton.jit
@@ -65,6 +67,58 @@ def _scan_floats(
 
 
 @triton.jit
+def _turned_products(x, m, e, like):
+    """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
+    right: whether all groups are fair, and all products far from the limits of float64.
+    """
+    y, totals, low, high, is_fair = group_products(x)
+    m_before, e_before, m_tile, e_tile, most, least, is_fair = tile_of_groups(
+        totals, low, high, is_fair, low > float("inf"), like, 1
+    )
+    near, far = two_factors(*joined(m, e, m_before, e_before))
+    y = (y * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]
+    inside: tl.constexpr = 1015  # products are up to four times what their exponents say
+    stays = (e + most <= inside) & (e + least >= -inside)
+    is_right = is_fair & (stays | (tl.abs(e + tl.zeros_like(most)) == float("inf")))
+    m, e = joined(m, e, m_tile, e_tile)
+    return y, tl.max(m, 0), tl.max(e, 0), tl.min(is_right.to(tl.int32), 0)
+
+
+@triton.jit
+def _scan_turned(
+    x_ptr,
+    y_ptr,
+    vectors,
+    m,
+    e,
+    nothing,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    """The same, but tiles are turned through shared memory. `nothing` is 0, which the compiler must not know."""
+    offsets = tl.arange(0, BLOCK)
+    units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
+    like = tl.max(units, 0)
+    ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
+    for start in range(0, vectors, BLOCK // VECTOR):
+        skip = tl.cast(start, tl.int64) * VECTOR
+        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
+        after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
+        x = _followed(turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype), e)
+        ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
+        y, m_after, e_after, is_right = _turned_products(x, m, e, like)
+        tl.store(y_ptr + skip + offsets, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
+        if is_right == 1:
+            m, e = m_after, e_after
+        else:
+            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, 4)
+    return m, e
+
+
+@triton.jit
 def _integer_products(x, carry, WIDTH: tl.constexpr):
     """The products of a tile of integers, which wrap around, in any order alike; and the last."""
     y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
@@ -110,6 +164,8 @@ def _rows_kernel(
     GROUP: tl.constexpr,
     PART: tl.constexpr,
     WIDTH: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
 ):
     """One program a sequence of `n` elements, from sequence `begin` on; in WHOLE vectors (`vectors` of them) or not.
 
@@ -131,7 +187,10 @@ def _rows_kernel(
             carry = _scan_few(x_ptr + origin, y_ptr + origin, before, carry, 16)
     x_ptr += first
     y_ptr += first
-    if ACCUMULATOR.is_floating():
+    if ELEMENTS > 0:
+        nothing = tl.minimum(n, 0)
+        m, e = _scan_turned(x_ptr, y_ptr, vectors, m, e, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS, WIDTH)
+    elif ACCUMULATOR.is_floating():
         m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, PART, WIDTH)
     else:
         carry = _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR, BLOCK, WIDTH)
@@ -148,7 +207,7 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
     The next tile waits in registers, of which a thread has up to so many. Of floats it multiplies `PARTS` vectors, 1 or
-    2, as they are.
+    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
@@ -160,6 +219,8 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     part = 16 // x.element_size()  # what a thread loads at once
     width = min(BLOCK, 32 * num_warps * min(vector, part))
     sizes = (axis, axis // vector if is_whole else 0)
-    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(PARTS * part, BLOCK), part, width)
+    held = BLOCK // (32 * num_warps)  # elements of a thread
+    layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 and y.dtype.is_floating_point else (0, 0)
+    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(max(PARTS, 1) * part, BLOCK), part, width, *layout)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, **options))

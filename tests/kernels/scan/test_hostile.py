@@ -30,7 +30,7 @@ def settings(draw: random.Random, inner: int) -> dict[str, Any]:
         forms.append({"form": "rows", "BLOCK": block, "num_warps": 1})
         forms.append({"form": "short", "ROWS": draw.choice([1, 2, 4]), "num_warps": 1})
     chosen = draw.choice(forms)
-    return {**chosen, "LOOK": draw.choice([0, 128])} if "LINES" in chosen else chosen
+    return {**chosen, "LOOK": draw.choice([0, 32, 128])} if "LINES" in chosen else chosen
 
 
 def data(draw: random.Random, shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
