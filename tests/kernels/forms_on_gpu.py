@@ -48,10 +48,9 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
         for vector, ahead in ((1, 8), (1, 16), (4, 4), (4, 8)):
             yield f"lines {vector} {ahead}", {"form": "lines", "VECTOR": vector, "AHEAD": ahead}
     if inner == 1 and axis <= 16384:
-        for registers in (96, 128, 152, 255):
-            yield f"short {registers}", {"form": "short", "registers": registers}
-        for warps, registers in ((2, 255), (4, 255), (8, 255), (16, 128)):
-            yield f"short of {warps} warps", {"form": "short", "num_warps": warps, "registers": registers}
+        for block, warps, registers in ((2048, 2, 128), (2048, 4, 128), (4096, 4, 128), (4096, 8, 128), (8192, 8, 128)):
+            settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
+            yield f"short {block} of {warps} warps", {"form": "short", **settings}
     if inner == 1 and axis >= 64:
         for block, parts, registers in ((2048, 1, 128), (2048, 2, 80), (2048, 2, 96), (2048, 2, 128), (4096, 2, 128)):
             settings = {"BLOCK": block, "PARTS": parts, "registers": registers}
