@@ -34,7 +34,7 @@ def centred(x):
 
 @triton.jit
 def factors_before(m, e):
-    """m * 2**e, its mantissa near 1, as a product of two numbers; 0 or infinity, where no group leads back from there."""
+    """m * 2**e, its mantissa near 1, as a product of two numbers; 0 or infinity, where no group leads back."""
     if m.dtype == tl.float64:
         e = tl.minimum(tl.maximum(e, -2040), 2040)
         near = tl.minimum(tl.maximum(e, -1020), 1020)

@@ -1,4 +1,4 @@
-"""Sequences of up to a few thousand elements that follow each other in memory: one program a tile of whole sequences."""
+"""Sequences of up to a few thousand elements that follow each other: one program a tile of whole sequences."""
 
 import math
 
