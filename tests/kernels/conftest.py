@@ -110,6 +110,7 @@ def _tree_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
     while reach < length:
         before = [np.roll(part, reach, scan.axis) for part in parts]
         joined = scan.combine_fn.fn(*tensors(before), *tensors(parts))
+        joined = joined if isinstance(joined, tuple) else (joined,)
         parts = [np.where(place < reach, part, one.handle.data) for part, one in zip(parts, joined, strict=True)]
         reach *= 2
     return tensors(parts)

@@ -48,28 +48,32 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
         for vector, ahead in ((1, 8), (1, 16), (4, 4), (4, 8)):
             yield f"lines {vector} {ahead}", {"form": "lines", "VECTOR": vector, "AHEAD": ahead}
     if inner == 1 and axis <= 16384:
-        for registers in (96, 128, 152, 255):
-            yield f"short {registers}", {"form": "short", "registers": registers}
-        for warps, registers in ((2, 255), (4, 255), (8, 255), (16, 128)):
-            yield f"short of {warps} warps", {"form": "short", "num_warps": warps, "registers": registers}
+        for block, warps, registers in ((2048, 2, 128), (2048, 4, 128), (4096, 4, 128), (4096, 8, 128), (8192, 8, 128)):
+            settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
+            yield f"short {block} of {warps} warps", {"form": "short", **settings}
     if inner == 1 and axis >= 64:
-        for block, parts, registers in ((2048, 1, 128), (2048, 2, 80), (2048, 2, 96), (2048, 2, 128), (4096, 2, 128)):
+        for block, parts, registers in ((2048, 1, 128), (2048, 2, 96), (2048, 0, 128), (4096, 0, 128)):
             settings = {"BLOCK": block, "PARTS": parts, "registers": registers}
             yield f"rows {block} {parts} {registers}", {"form": "rows", **settings}
     if inner > 1 and axis <= 2**20:
         for rows, stages in ((16, 1), (16, 3), (8, 3)):
             yield f"strips {rows} {stages}", {"form": "strips", "ROWS": rows, "num_stages": stages}
     if axis >= 64:
-        for block in (512, 1024, 2048, 4096, 8192):
-            yield f"tiles {block}", {"form": "tiles", "BLOCK": block}
-        for columns in (4, 8, 32) if inner > 4 else ():
-            yield f"tiles of {columns} columns", {"form": "tiles", "COLUMNS": columns}
-        yield "tiles with carriers", {"form": "tiles", "LOOK": 0}
-        yield "tiles without carriers", {"form": "tiles", "LINES": 0, "WINDOW": 1, "LOOK": 0}
-        for block, warps in ((512, 2), (1024, 4), (2048, 4), (4096, 4), (4096, 8), (8192, 4)) if inner == 1 else ():
-            settings = {"form": "tiles", "BLOCK": block, "num_warps": warps, "registers": 128 if warps == 8 else 168}
-            if axis <= 257 * block:  # else none looks
-                yield f"tiles {block} that look, {warps} warps", {**settings, "LOOK": 256}
+        yield from _tiles(inner)
+
+
+def _tiles(inner: int) -> Iterator[tuple[str, Settings]]:
+    """Tiles that look, that are handed their carry by carriers, and by each other."""
+    for columns in (4, 8, 32) if inner > 4 else ():
+        yield f"tiles of {columns} columns", {"form": "tiles", "COLUMNS": columns}
+    for registers in (128, 168, 255) if inner > 1 else (96, 128, 168):
+        for look in (16, 32, 64) if inner > 1 else (64, 128, 256):
+            settings = {"form": "tiles", "LOOK": look, "registers": registers}
+            yield f"tiles that look at {look}, {registers} registers", settings
+    for block in (512, 1024, 2048, 4096, 8192):
+        yield f"tiles {block}", {"form": "tiles", "BLOCK": block}
+    yield "tiles with carriers", {"form": "tiles", "LOOK": 0, "WINDOW": 64, "LINES": 1, "registers": 128}
+    yield "tiles without carriers", {"form": "tiles", "LINES": 0, "WINDOW": 1, "LOOK": 0, "registers": 128}
 
 
 class Timer:

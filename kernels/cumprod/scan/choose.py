@@ -69,20 +69,18 @@ def _short_suits(call: Call) -> bool:
 
 
 def _short_settings(call: Call) -> Settings:
-    """At least 1024 elements a program; fewer where there would be fewer programs than processors. A thread has 16; or
-    half as many without vectors, where each of them is a group of its own.
+    """Tiles of which a thread has 32 elements, of 64 bits 16; or smaller ones, where there would be fewer programs than
+    processors: then a thread has 16, and 8 of the smallest.
 
-    What common data run through takes 55 registers; what mends others takes up to 205, if it may, or a few bytes of a
-    stack below 152.
+    A thread has 128 registers: 16 warps a multiprocessor.
     """
-    block = triton.next_power_of_2(call.axis)
-    rows = max(1, max(1024, 2 * block) // block)
-    while rows > 1 and triton.cdiv(call.outer, rows) < call.processors:
-        rows //= 2
-    of_warp, most = (512, 8) if call.axis % 4 == 0 else (256, 16)
-    num_warps = max(1, min(most, rows * block // of_warp))
-    registers = 255 if call.dtype == torch.float64 else 128 if num_warps <= 2 else 152
-    return {"ROWS": rows, "num_warps": num_warps, "registers": registers}
+    of_thread = 16 if call.dtype.itemsize == 8 else 32
+    block, least = 128 * of_thread, max(256, triton.next_power_of_2(call.axis))
+    while block > least and triton.cdiv(call.outer, block // call.axis) < 2 * call.processors:
+        block, of_thread = block // 2, 16
+    block = max(block, least)
+    num_warps = min(16, max(1, block // (32 * of_thread)))
+    return {"BLOCK": block, "num_warps": num_warps, "registers": 128}
 
 
 def _rows_suits(call: Call) -> bool:

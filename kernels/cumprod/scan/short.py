@@ -1,4 +1,4 @@
-"""Sequences of up to a few thousand elements, each side by side in memory: one program a tile of whole sequences."""
+"""Sequences of up to a few thousand elements that follow each other: one program a tile of whole sequences."""
 
 import math
 
@@ -6,18 +6,94 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import limited, scan_carefully
+from .ranges import limited
+from .segments import (
+    FLAG,
+    GONE,
+    before_segments,
+    centred,
+    factors_before,
+    in_order,
+    integer_segments,
+    segment_products,
+    segments_looked_at,
+    starts_of_elements,
+    starts_of_groups,
+    unsound_groups,
+)
 from .shapes import accumulator
-from .wide import scanned
+from .turned import turned, turned_back, units_beside
+from .wide import scan_from
+
+
+@triton.jit(noinline=True)
+def _serial_rows(x_ptr, y_ptr, n, rows, ROWS: tl.constexpr):
+    """Do short rows again, a thread each, one factor after the other in float64."""
+    tl.debug_barrier()  # what was stored there before is in memory
+    for done in range(0, rows, ROWS):
+        row = done + tl.arange(0, ROWS)
+        product = tl.full((ROWS,), 1, tl.float64)
+        for k in range(n):
+            x = tl.load(x_ptr + row * n + k, mask=row < rows, other=1.0)
+            product *= x.to(tl.float64)
+            rounded = product if y_ptr.dtype.element_ty == tl.float64 else product.to(tl.float32)
+            tl.store(y_ptr + row * n + k, rounded.to(y_ptr.dtype.element_ty), mask=row < rows)
 
 
 @triton.jit
-def _mend_rows(x_ptr, y_ptr, n, rows, is_right, ROWS: tl.constexpr, PIECE: tl.constexpr):
-    """Do rows that are not right again, one by one."""
-    tl.debug_barrier()  # what was stored there before is in memory
-    for row in range(tl.minimum(rows, ROWS).to(tl.int32)):
-        if tl.sum(tl.where(tl.arange(0, ROWS) == row, is_right.to(tl.int32), 0), 0) == 0:
-            scan_carefully(x_ptr + row * n, y_ptr + row * n, n, 1, tl.full((), 1, tl.float64), PIECE)
+def _next_row(unsound, first, last, row):
+    """From a row on the next one that has a part in an unsound group."""
+    return tl.min(tl.where(unsound & (last >= row), tl.maximum(first, row), 2**30), 0)
+
+
+@triton.jit
+def _mend_rows(
+    x_ptr,
+    y_ptr,
+    n,
+    rows,
+    unsound,
+    row_of_group,
+    first,
+    ELEMENTS: tl.constexpr,
+    ROWS: tl.constexpr,
+    PIECE: tl.constexpr,
+    dtype: tl.constexpr,
+):
+    """Do rows again that have a part in an unsound group: one by one, or all at once, if they are of so few elements
+    that a piece is none.
+    """
+    if PIECE == 0:
+        if tl.max(unsound.to(tl.int32), 0) == 1:
+            _serial_rows(x_ptr, y_ptr, n, rows, ROWS)
+    else:
+        last = row_of_group + (first < ELEMENTS).to(tl.int32)
+        row = _next_row(unsound, row_of_group, last, 0)
+        while row < rows:
+            scan_from(x_ptr + row * n, y_ptr + row * n, n, 1, tl.full((), 1, tl.float64), PIECE, 4, dtype)
+            row = _next_row(unsound, row_of_group, last, row + 1)
+
+
+@triton.jit
+def _loaded_rows(x_ptr, places, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
+    """The elements inside, in whole vectors but for the last ones of all, where those are fewer; 1 beyond them."""
+    whole = inside // VECTOR * VECTOR
+    x = tl.load(x_ptr + places, mask=places < whole, other=1.0, eviction_policy="evict_last")
+    if not EVEN:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if whole < inside:
+            rest = tl.load(x_ptr + places, mask=(places >= whole) & (places < inside), other=1.0)
+            x = tl.where(places < whole, x, rest)
+    return x
+
+
+@triton.jit
+def _store_rows(y_ptr, places, y, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
+    """Store the elements inside likewise."""
+    whole = inside // VECTOR * VECTOR
+    tl.store(y_ptr + places, y, mask=places < whole, eviction_policy="evict_first")
+    if not EVEN:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if whole < inside:
+            tl.store(y_ptr + places, y, mask=(places >= whole) & (places < inside))
 
 
 @triton.jit
@@ -25,42 +101,104 @@ def _short_kernel(
     x_ptr,
     y_ptr,
     begin,
-    rows,
+    total,
     vectors,
+    n,
+    reciprocal,
+    pattern,
     ACCUMULATOR: tl.constexpr,
     VECTOR: tl.constexpr,
-    ROWS: tl.constexpr,
+    EVEN: tl.constexpr,
     BLOCK: tl.constexpr,
-    GROUP: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    ROWS: tl.constexpr,
+    PIECE: tl.constexpr,
 ):
-    """One program ROWS sequences of vectors * VECTOR elements each, of `rows` in all, from program `begin` on."""
-    first = (begin + tl.program_id(0).to(tl.int64)) * ROWS
-    n = vectors * VECTOR
-    x_ptr += first * n
-    y_ptr += first * n
-    row, offsets = tl.arange(0, ROWS)[:, None], tl.arange(0, BLOCK)[None, :]
-    places = row * n + offsets
-    mask = (row < rows - first) & (offsets < n)
-    x = tl.load(x_ptr + places, mask=mask, other=1.0, eviction_policy="evict_last").to(ACCUMULATOR)
-    if x.dtype.is_floating():
-        m, e = tl.full((ROWS,), 1, ACCUMULATOR), tl.full((ROWS,), 0, tl.float32)
-        x = tl.reshape(x, [ROWS, BLOCK // GROUP, GROUP])
-        y, _, _, is_right = scanned(x, m, e, False)
-        if tl.min(is_right.to(tl.int32), 0) == 0:
-            y, _, _, is_right = scanned(x, m, e, True)
-        tl.store(y_ptr + places, tl.reshape(y, [ROWS, BLOCK]).to(y_ptr.dtype.element_ty), mask=mask)
-        if tl.min(is_right.to(tl.int32), 0) == 0:
-            _mend_rows(x_ptr, y_ptr, n, rows - first, is_right, ROWS, min(BLOCK, 512))
+    """One program `vectors` of the `total` elements, which are whole sequences of n, from program `begin` on.
+
+    A sequence may start within any group. What is before a group is a factor of its elements up to there.
+    """
+    nothing = tl.minimum(total, 0).to(tl.int32)  # 0, which the compiler cannot know: see tiles
+    origin = (begin + tl.program_id(0).to(tl.int64)) * vectors * VECTOR
+    x_ptr += origin
+    y_ptr += origin
+    inside = tl.minimum(total - origin, vectors * VECTOR).to(tl.int32)
+    units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
+    x = turned(_loaded_rows(x_ptr, tl.arange(0, BLOCK), inside, VECTOR, EVEN), units, ELEMENTS, GROUPS, 1)
+    x = x.to(ACCUMULATOR)
+    unit = tl.arange(0, BLOCK // (ELEMENTS * GROUPS))[None, :]
+    row, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
+    is_start = starts_of_elements(first, pattern, ELEMENTS)
+    flags = tl.where(first < ELEMENTS, FLAG, 0)
+    is_before = tl.arange(0, ELEMENTS)[:, None, None] < first[None, :, :]
+    is_float: tl.constexpr = ACCUMULATOR.is_floating()
+    if is_float:
+        p, ends, low, high, is_fair, can_rise = segment_products(x, is_start)
+        m, e = centred(ends)
+        m, e = before_segments(m, e + flags + tl.where(ends == 0, GONE, 0))
+        near, far = factors_before(m, e)
+        y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
     else:
-        tl.store(y_ptr + places, tl.cumprod(x, 1), mask=mask)
+        p, ends = integer_segments(x, is_start)
+        before, _ = before_segments(ends, flags)
+        y = tl.where(is_before, p * before[None, :, :], p)
+    y = turned_back(y.to(y_ptr.dtype.element_ty), 1)
+    _store_rows(y_ptr, tl.arange(0, BLOCK) + nothing, y, inside, VECTOR, EVEN)
+    if is_float:
+        reach = tl.where(first == 0, 0, e)
+        is_plain = is_fair & ((reach + low >= -1022) | (reach <= GONE // 2)) & (reach + high <= 1020)
+        if tl.min(tl.min(is_plain.to(tl.int32), 0), 0) == 0:
+            has_zero = ends == 0
+            is_calm = is_fair & (reach + high <= 1020)
+            if tl.min(tl.min(is_calm.to(tl.int32), 0), 0) == 0:
+                x = _loaded_rows(x_ptr, tl.arange(0, BLOCK) + nothing, inside, VECTOR, EVEN)
+                x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
+                is_start = starts_of_elements(first, pattern, ELEMENTS)
+                smallest, largest, is_fair_alone, has_zero = segments_looked_at(x, is_start)
+                low, high = tl.where(is_fair, low, smallest), tl.where(is_fair, high, largest)
+                is_fair = is_fair | is_fair_alone
+            kinds = is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | (can_rise.to(tl.int32) << 2)
+            to_start = in_order(first)
+            unsound = unsound_groups(
+                in_order(e), in_order(low), in_order(high), in_order(kinds), to_start, ELEMENTS, ACCUMULATOR
+            )
+            rows = inside // n
+            _mend_rows(x_ptr, y_ptr, n, rows, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, ACCUMULATOR)
 
 
-def short_form(task: Task, *, ROWS: int, num_warps: int, registers: int) -> Work:
-    """`ROWS` whole sequences a program (a power of two); a thread has up to so many registers."""
+def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) -> Work:
+    """In tiles of as many whole sequences as have room in `BLOCK` elements, or of one that has not.
+
+    Both numbers are powers of two; a thread has up to so many registers.
+    """
     x, y, outer, axis, _ = task
-    vector = math.gcd(axis, 16)
-    block = max(16, triton.next_power_of_2(axis))
-    constants = (accumulator(y.dtype), vector, ROWS, block, min(vector, 16 // x.element_size()))
-    sizes = (outer, axis // vector)
+    block = max(BLOCK, triton.next_power_of_2(axis))
+    rows, vector = _rows_and_vector(axis, block, 16 // x.element_size())
+    held = min(block, max(4, block // (32 * num_warps), triton.next_power_of_2(triton.cdiv(axis, 236))))
+    elements = min(16, held)
+    pattern = sum(1 << start for start in range(0, elements, axis))
+    total = outer * axis
+    piece = 0 if axis <= SERIAL else min(512, triton.next_power_of_2(axis))
+    tile = (block, elements, held // elements, 32 * num_warps, piece)
+    constants = (accumulator(y.dtype), vector, total % vector == 0, *tile)
+    sizes = (total, rows * axis // vector, axis, triton.cdiv(2**30, axis), pattern)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
-    return Work(launches_of(_short_kernel, triton.cdiv(outer, ROWS), sizes, constants, **options))
+    return Work(launches_of(_short_kernel, triton.cdiv(outer, rows), sizes, constants, **options))
+
+
+def _rows_and_vector(axis: int, block: int, widest: int) -> tuple[int, int]:
+    """Sequences of a tile, and elements of a vector: tiles begin with whole ones. Vectors are as wide as leaves three
+    quarters of the sequences that have room.
+    """
+    most, vector = block // axis, widest
+    while True:
+        step = vector // math.gcd(vector, axis)
+        rows = most // step * step
+        if vector == 1 or 4 * rows >= 3 * most:
+            return rows, vector
+        vector //= 2
+
+
+SERIAL = 64
+"""Sequences of so many elements are done again one factor after the other, each by a thread."""

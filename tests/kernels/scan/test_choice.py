@@ -53,8 +53,8 @@ def test_the_form_follows_the_shape(variant: ModuleType, shape: tuple[int, ...],
 
 
 def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> None:
-    many, few = (chosen(variant, outer, 64, 1)[1]["ROWS"] for outer in (2**22, 200))
-    assert (many, few) == (16, 1)
+    many, few = (chosen(variant, outer, 64, 1)[1]["BLOCK"] for outer in (2**22, 200))
+    assert (many, few) == (4096, 256)
 
 
 @pytest.mark.parametrize("num_stages", [1, 2])

@@ -12,7 +12,7 @@ from rightness import ratios
 
 FORMS: dict[str, dict[str, Any]] = {
     "rows": {"form": "rows", "BLOCK": 32, "num_warps": 1},
-    "short": {"form": "short", "ROWS": 2, "num_warps": 1},
+    "short": {"form": "short", "BLOCK": 64, "num_warps": 1},
     "strips": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1},
     "strips ahead": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 3},
     "tiles": {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "num_warps": 1, "registers": 64},

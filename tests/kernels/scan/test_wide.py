@@ -14,7 +14,7 @@ from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 
 SMALL: dict[str, Any] = {"form": "rows", "BLOCK": 64, "num_warps": 1}
 LARGE: dict[str, Any] = {"form": "rows", "BLOCK": 256, "num_warps": 1}
-WHOLE: dict[str, Any] = {"form": "short", "ROWS": 2, "num_warps": 1}
+WHOLE: dict[str, Any] = {"form": "short", "BLOCK": 64, "num_warps": 1}
 WITHOUT_CARRIERS: dict[str, Any] = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "LOOK": 0, "registers": 64}
 TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "num_warps": 1, **WITHOUT_CARRIERS}
 

@@ -1,0 +1,220 @@
+"""Sequences that follow each other in a tile, which may begin anywhere in it: products that start anew where one does.
+
+Tiles are turned: (element, group, unit). What follows a group of them is known by mantissa and exponent. An exponent
+has a flag, FLAG, where a sequence starts within what it is the exponent of: what was before is no factor then.
+"""
+
+import triton
+import triton.language as tl
+
+from .turned import last_in
+
+FLAG = tl.constexpr(2**29)
+"""What a start adds to an exponent. Those without are within FLAG / 2 either way."""
+
+GONE = tl.constexpr(-(2**18))
+"""The exponent of 0: whatever grows behind it in a tile, their sum stays below half of this."""
+
+
+@triton.jit
+def centred(x):
+    """Mantissa, from sqrt(1/2) to sqrt(2), and exponent of normal numbers; those of 0 are its sign and one as well.
+
+    So the mantissas of up to 250 segments can be multiplied as they are.
+    """
+    if x.dtype == tl.float64:
+        bits = x.to(tl.int64, bitcast=True)
+        e = ((bits & 0x7FFFFFFFFFFFFFFF) - 0x3FE6A09E667F3BCD) >> 52
+        return (bits - (e << 52)).to(tl.float64, bitcast=True), e.to(tl.int32)
+    else:
+        bits = x.to(tl.int32, bitcast=True)
+        e = ((bits & 0x7FFFFFFF) - 0x3F3504F3) >> 23
+        return (bits - (e << 23)).to(tl.float32, bitcast=True), e
+
+
+@triton.jit
+def factors_before(m, e):
+    """m * 2**e, its mantissa near 1, as a product of two numbers; 0 or infinity, where no group leads back."""
+    if m.dtype == tl.float64:
+        e = tl.minimum(tl.maximum(e, -2040), 2040)
+        near = tl.minimum(tl.maximum(e, -1020), 1020)
+        first = ((near + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
+        second = ((e - near + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
+    else:
+        e = tl.minimum(tl.maximum(e, -250), 250)
+        near = tl.minimum(tl.maximum(e, -125), 125)
+        first = ((near + 127) << 23).to(tl.float32, bitcast=True)
+        second = ((e - near + 127) << 23).to(tl.float32, bitcast=True)
+    return m * first, second
+
+
+@triton.jit
+def starts_of_groups(unit, n, reciprocal, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr):
+    """Of each group (group, unit) the sequence that it begins in, and how many elements there are to the next start.
+
+    `reciprocal` is 2**30 / n rounded up: right for places below 2**15.
+    """
+    place = (unit * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
+    sequence = tl.umulhi(place * 4, tl.zeros_like(place) + reciprocal)
+    done = place - sequence * n
+    return sequence, tl.where(done == 0, 0, n - done)
+
+
+@triton.jit
+def starts_of_elements(first, pattern, ELEMENTS: tl.constexpr):
+    """1 for elements that start a sequence. `pattern` has a bit for each start, if the first of all is one."""
+    bits = (tl.zeros_like(first) + pattern) << tl.minimum(first, ELEMENTS)
+    return (bits[None, :, :] >> tl.arange(0, ELEMENTS)[:, None, None]) & 1
+
+
+@triton.jit
+def _product_from_start(is_start, p, whole, largest, other_is_start, q, other, other_largest):
+    """Products since the last start and in all, and the largest size of their factors."""
+    return (
+        is_start | other_is_start,
+        tl.where(other_is_start != 0, q, p * q),
+        whole * other,
+        tl.maximum(tl.abs(largest), tl.abs(other_largest)),
+    )
+
+
+@triton.jit
+def segment_products(x, is_start):
+    """The products within groups of a turned tile, anew from each start; of each group (group, unit) the last one,
+    bounds of the exponents of the smallest that is not 0 and of the largest, whether it is fair, and whether one of its
+    factors exceeds 1.
+
+    Fair is a group whose products, those of any of its segments, are far from the limits of their type: they follow
+    from the largest factor, and from the product of all that are not 0.
+    """
+    factors = tl.where(x == 0, tl.full((), 1, x.dtype), x)
+    _, p, whole, largest = tl.associative_scan((is_start, x, factors, x), 0, _product_from_start)
+    largest = last_in(largest)
+    _, end = centred(last_in(whole))
+    _, grows = centred(largest)
+    grows = tl.maximum(grows + 1, 0)
+    COUNT: tl.constexpr = x.shape[0]
+    steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
+    least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
+    low, high = end - 1 - grows * (COUNT - 1), grows * COUNT
+    is_fair = (grows <= steepest) & (low >= least) & (end < COUNT * steepest)
+    return p, last_in(p), low, high, is_fair, largest > 1
+
+
+@triton.jit
+def _integer_from_start(is_start, p, other_is_start, q):
+    """Products since the last start. They wrap around."""
+    return is_start | other_is_start, tl.where(other_is_start != 0, q, p * q)
+
+
+@triton.jit
+def integer_segments(x, is_start):
+    """The products within groups of a turned tile, anew from each start, and the last ones."""
+    _, p = tl.associative_scan((is_start, x), 0, _integer_from_start)
+    return p, last_in(p)
+
+
+@triton.jit
+def _followed_by(m, e, other_m, other_e):
+    """The product of two segments; of the second only, where a sequence starts in it."""
+    is_anew = other_e > FLAG // 2
+    return tl.where(is_anew, other_m, m * other_m), tl.where(is_anew, other_e, e + other_e)
+
+
+@triton.jit
+def _groups_from_start(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+    """The products before the last of several groups, and with it."""
+    m_before, e_before = _followed_by(m, e, other_m_before, other_e_before)
+    m, e = _followed_by(m, e, other_m, other_e)
+    return m_before, e_before, m, e
+
+
+@triton.jit
+def _one_further(of_units):
+    """Of each unit what is known of the one before it; of the first that of itself."""
+    unit = tl.arange(0, of_units.numel) + tl.zeros(of_units.shape, tl.int32)
+    return tl.gather(of_units, tl.maximum(unit - 1, 0), 0)
+
+
+@triton.jit
+def before_segments(m, e):
+    """The product before each group (group, unit) of its sequence, from those of groups, with flags; without.
+
+    It is of no meaning where the group is the first of a sequence. Integers have exponents for their flags.
+    """
+    GROUPS: tl.constexpr = m.shape[0]
+    is_float: tl.constexpr = m.dtype.is_floating()
+    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, _groups_from_start)
+    m, e = last_in(m), last_in(e)
+    if is_float:
+        m, more = centred(m)
+        e += more
+    m, e = tl.associative_scan((m, e), 0, _followed_by)
+    m, e = _one_further(m), _one_further(e)
+    if is_float:
+        m, more = centred(m)
+        e += more
+    m, e = m[None, :], e[None, :]
+    if GROUPS > 1:
+        m, e = _followed_by(m, e, m_within, e_within)
+    return m, tl.where(e > FLAG // 2, e - FLAG, e)
+
+
+@triton.jit
+def in_order(of_groups):
+    """What is known of groups (group, unit), one after the other."""
+    return tl.reshape(tl.trans(of_groups), [of_groups.numel])
+
+
+@triton.jit
+def _either_from_start(marks, other):
+    """Marks since the last start, which is one itself (4)."""
+    return tl.where((other & 4) != 0, other, marks | other)
+
+
+@triton.jit
+def unsound_groups(e, low, high, kinds, first, ELEMENTS: tl.constexpr, dtype: tl.constexpr):
+    """Which groups (groups, in order) are not fair, or lead their sequence back from where a serial product is 0 or
+    infinite for good. Of float64 all that may rise from subnormal numbers, and all that overflow.
+
+    Of a kind is a group that is fair (1), has a zero (2), or a factor that exceeds 1 (4).
+    """
+    e = tl.where(first == 0, 0, e)
+    is_live = e > GONE // 2
+    is_low, is_high = is_live & (e + low < -1022), e + high > 1020
+    marks = tl.where(first < ELEMENTS, 4, is_low.to(tl.int32) | (is_high.to(tl.int32) << 1))
+    marks = tl.where(first == 0, 0, _one_further(tl.associative_scan(marks, 0, _either_from_start)))
+    was_low, was_high = (marks & 1) != 0, (marks & 2) != 0
+    unsound = ((kinds & 1) == 0) | (((kinds & 2) != 0) & (was_high | is_high))
+    if dtype == tl.float64:
+        return unsound | is_high | ((was_low | is_low) & is_live & ((kinds & 4) != 0))
+    else:
+        return unsound | (was_low & is_live & (e + high > -160)) | (was_high & (e + low < 140))
+
+
+@triton.jit
+def _from_start_with_zeros(is_start, p, has_zero, other_is_start, q, other_has_zero):
+    """Products since the last start, and whether a factor of theirs is 0."""
+    is_anew = other_is_start != 0
+    return (
+        is_start | other_is_start,
+        tl.where(is_anew, q, p * q),
+        tl.where(is_anew, other_has_zero, has_zero | other_has_zero),
+    )
+
+
+@triton.jit
+def segments_looked_at(x, is_start):
+    """Of each group (group, unit) of a turned tile exponents of its smallest product that is not 0, and of its largest;
+    whether they are far from the limits of their type, so that what is 0 comes from a factor that is 0; and whether
+    there is one.
+    """
+    _, p, has_zero = tl.associative_scan((is_start, x, (x == 0).to(tl.int32)), 0, _from_start_with_zeros)
+    is_strange = (p != p) | ((p == 0) != (has_zero != 0))
+    size = tl.where(has_zero != 0, tl.full((), 1, x.dtype), tl.abs(p))
+    smallest, largest = tl.min(size, 0), tl.max(size, 0)
+    limit: tl.constexpr = 2.0**200 if x.dtype == tl.float64 else 2.0**62
+    is_fair = (smallest >= 1 / limit) & (largest <= limit) & (tl.max(is_strange.to(tl.int32), 0) == 0)
+    _, low = centred(smallest)
+    _, high = centred(largest)
+    return low - 1, high + 1, is_fair, tl.max(has_zero, 0) == 1
