@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from .turned import last_in
+from .wide import parted
 
 FLAG = tl.constexpr(2**29)
 """What a start adds to an exponent. Those without are within FLAG / 2 either way."""
@@ -49,6 +50,12 @@ def factors_before(m, e):
 
 
 @triton.jit
+def factor_before(m, e):
+    """m * 2**e, its mantissa near 1, as one number: enough for results in float16, whatever fair groups make of it."""
+    return m * ((tl.minimum(tl.maximum(e, -126), 126) + 127) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
 def starts_of_groups(unit, n, reciprocal, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr):
     """Of each group (group, unit) the sequence that it begins in, and how many elements there are to the next start.
 
@@ -80,25 +87,28 @@ def _product_from_start(is_start, p, whole, largest, other_is_start, q, other, o
 
 @triton.jit
 def segment_products(x, is_start):
-    """The products within groups of a turned tile, anew from each start; of each group (group, unit) the last one,
-    bounds of the exponents of the smallest that is not 0 and of the largest, whether it is fair, and whether one of its
-    factors exceeds 1.
-
-    Fair is a group whose products, those of any of its segments, are far from the limits of their type: they follow
-    from the largest factor, and from the product of all that are not 0.
+    """The products within groups of a turned tile, anew from each start; of each group (group, unit) the last one, and
+    the exponent of the product of all its factors that are not 0; and of each unit (1, unit) the largest factor.
     """
     factors = tl.where(x == 0, tl.full((), 1, x.dtype), x)
     _, p, whole, largest = tl.associative_scan((is_start, x, factors, x), 0, _product_from_start)
-    largest = last_in(largest)
     _, end = centred(last_in(whole))
-    _, grows = centred(largest)
-    grows = tl.maximum(grows + 1, 0)
-    COUNT: tl.constexpr = x.shape[0]
-    steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
-    least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
-    low, high = end - 1 - grows * (COUNT - 1), grows * COUNT
-    is_fair = (grows <= steepest) & (low >= least) & (end < COUNT * steepest)
-    return p, last_in(p), low, high, is_fair, largest > 1
+    return p, last_in(p), end, tl.max(last_in(largest), 0)[None, :]
+
+
+@triton.jit
+def bounds_of_groups(end, largest, COUNT: tl.constexpr):
+    """Bounds of the exponents of groups' smallest products that are not 0, and of the largest; and which groups are
+    fair: their products, those of any segment, are far from the limits of their type.
+
+    They follow from the largest of COUNT factors and from the product of all that are not 0.
+    """
+    steepest: tl.constexpr = 12 if largest.dtype == tl.float64 else 6
+    least: tl.constexpr = -1000 if largest.dtype == tl.float64 else -110
+    _, grows = parted(largest)
+    grows = tl.maximum(grows.to(tl.int32) + 1, 0)
+    low = end - 1 - grows * (COUNT - 1)
+    return low, grows * COUNT, (grows <= steepest) & (low >= least) & (end < steepest * COUNT)
 
 
 @triton.jit
@@ -158,6 +168,16 @@ def before_segments(m, e):
     if GROUPS > 1:
         m, e = _followed_by(m, e, m_within, e_within)
     return m, tl.where(e > FLAG // 2, e - FLAG, e)
+
+
+@triton.jit
+def are_plain(e, end, largest, first, COUNT: tl.constexpr):
+    """Of which units (unit,) all groups are fair, and all products within float64, or after a zero."""
+    low, high, is_fair = bounds_of_groups(tl.min(end, 0)[None, :], largest, COUNT)
+    _, _, is_fair_above = bounds_of_groups(tl.max(end, 0)[None, :], largest, COUNT)
+    reach = tl.where((first == 0) | (e <= GONE // 2), 0, e)
+    is_within = (tl.min(reach, 0)[None, :] + low >= -1022) & (tl.max(reach, 0)[None, :] + high <= 1020)
+    return tl.min((is_fair & is_fair_above & is_within).to(tl.int32), 0)
 
 
 @triton.jit

@@ -10,8 +10,11 @@ from .ranges import limited
 from .segments import (
     FLAG,
     GONE,
+    are_plain,
     before_segments,
+    bounds_of_groups,
     centred,
+    factor_before,
     factors_before,
     in_order,
     integer_segments,
@@ -119,14 +122,16 @@ def _short_kernel(
 
     A sequence may start within any group. What is before a group is a factor of its elements up to there.
     """
-    nothing = tl.minimum(total, 0).to(tl.int32)  # 0, which the compiler cannot know: see tiles
+    nothing = tl.minimum(total, 0).to(tl.int32)  # 0, which the compiler cannot know: what is kept from the load on
+    # would cost registers
     origin = (begin + tl.program_id(0).to(tl.int64)) * vectors * VECTOR
     x_ptr += origin
     y_ptr += origin
     inside = tl.minimum(total - origin, vectors * VECTOR).to(tl.int32)
-    units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
-    x = turned(_loaded_rows(x_ptr, tl.arange(0, BLOCK), inside, VECTOR, EVEN), units, ELEMENTS, GROUPS, 1)
-    x = x.to(ACCUMULATOR)
+    x = _loaded_rows(x_ptr, tl.arange(0, BLOCK), inside, VECTOR, EVEN)
+    # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
+    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // (ELEMENTS * GROUPS), nothing)
+    x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
     unit = tl.arange(0, BLOCK // (ELEMENTS * GROUPS))[None, :]
     row, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
     is_start = starts_of_elements(first, pattern, ELEMENTS)
@@ -134,37 +139,41 @@ def _short_kernel(
     is_before = tl.arange(0, ELEMENTS)[:, None, None] < first[None, :, :]
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     if is_float:
-        p, ends, low, high, is_fair, can_rise = segment_products(x, is_start)
+        p, ends, end, largest = segment_products(x, is_start)
         m, e = centred(ends)
         m, e = before_segments(m, e + flags + tl.where(ends == 0, GONE, 0))
-        near, far = factors_before(m, e)
-        y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
+        if y_ptr.dtype.element_ty == tl.float16:
+            y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
+        else:
+            near, far = factors_before(m, e)
+            y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
     else:
         p, ends = integer_segments(x, is_start)
         before, _ = before_segments(ends, flags)
         y = tl.where(is_before, p * before[None, :, :], p)
     y = turned_back(y.to(y_ptr.dtype.element_ty), 1)
-    _store_rows(y_ptr, tl.arange(0, BLOCK) + nothing, y, inside, VECTOR, EVEN)
+    _store_rows(y_ptr, tl.arange(0, BLOCK), y, inside + nothing, VECTOR, EVEN)
     if is_float:
-        reach = tl.where(first == 0, 0, e)
-        is_plain = is_fair & ((reach + low >= -1022) | (reach <= GONE // 2)) & (reach + high <= 1020)
-        if tl.min(tl.min(is_plain.to(tl.int32), 0), 0) == 0:
+        if tl.min(are_plain(e, end, largest, first, ELEMENTS).to(tl.int32), 0) == 0:
             has_zero = ends == 0
-            is_calm = is_fair & (reach + high <= 1020)
+            low, high, is_fair = bounds_of_groups(end, largest + tl.zeros(end.shape, ACCUMULATOR), ELEMENTS)
+            is_calm = is_fair & (e + high <= 1020)
             if tl.min(tl.min(is_calm.to(tl.int32), 0), 0) == 0:
-                x = _loaded_rows(x_ptr, tl.arange(0, BLOCK) + nothing, inside, VECTOR, EVEN)
+                x = _loaded_rows(x_ptr, tl.arange(0, BLOCK), inside + nothing, VECTOR, EVEN)
                 x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
                 is_start = starts_of_elements(first, pattern, ELEMENTS)
-                smallest, largest, is_fair_alone, has_zero = segments_looked_at(x, is_start)
-                low, high = tl.where(is_fair, low, smallest), tl.where(is_fair, high, largest)
+                smallest, greatest, is_fair_alone, has_zero = segments_looked_at(x, is_start)
+                low, high = tl.where(is_fair, low, smallest), tl.where(is_fair, high, greatest)
                 is_fair = is_fair | is_fair_alone
-            kinds = is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | (can_rise.to(tl.int32) << 2)
+            kinds = is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | ((largest > 1).to(tl.int32) << 2)
             to_start = in_order(first)
             unsound = unsound_groups(
                 in_order(e), in_order(low), in_order(high), in_order(kinds), to_start, ELEMENTS, ACCUMULATOR
             )
             rows = inside // n
-            _mend_rows(x_ptr, y_ptr, n, rows, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, ACCUMULATOR)
+            _mend_rows(
+                x_ptr, y_ptr, n, rows, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, ACCUMULATOR
+            )
 
 
 def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) -> Work:
