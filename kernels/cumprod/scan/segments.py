@@ -171,13 +171,11 @@ def before_segments(m, e):
 
 
 @triton.jit
-def are_plain(e, end, largest, first, COUNT: tl.constexpr):
-    """Of which units (unit,) all groups are fair, and all products within float64, or after a zero."""
-    low, high, is_fair = bounds_of_groups(tl.min(end, 0)[None, :], largest, COUNT)
-    _, _, is_fair_above = bounds_of_groups(tl.max(end, 0)[None, :], largest, COUNT)
+def are_plain(e, low, high, is_fair, first):
+    """1 for units (unit,) of which all groups are fair, and all products within float64, or after a zero."""
     reach = tl.where((first == 0) | (e <= GONE // 2), 0, e)
-    is_within = (tl.min(reach, 0)[None, :] + low >= -1022) & (tl.max(reach, 0)[None, :] + high <= 1020)
-    return tl.min((is_fair & is_fair_above & is_within).to(tl.int32), 0)
+    is_plain = is_fair & (reach + low >= -1022) & (reach + high <= 1020)
+    return tl.min(is_plain.to(tl.int32), 0)
 
 
 @triton.jit

@@ -190,7 +190,9 @@ def _short_kernel(
     if is_float:
         p, ends, end, largest = segment_products(x, is_start)
         m, e = _flagged_parts(ends, first, ELEMENTS)
-        m, e = before_segments(m, e)
+        # What is known of factors is asked for here, so that they are not kept in registers beside the products.
+        low, high, is_fair = bounds_of_groups(end, largest, ELEMENTS)
+        m, e = before_segments(m, e + tl.where(is_fair, 0, nothing))
         if y_ptr.dtype.element_ty == tl.float16:
             y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
         else:
@@ -203,11 +205,10 @@ def _short_kernel(
     y = turned_back(y.to(y_ptr.dtype.element_ty), 1)
     _store_rows(y_ptr, y, inside + nothing, VECTOR, EVEN)
     if is_float:
-        if tl.min(are_plain(e, end, largest, first, ELEMENTS).to(tl.int32), 0) == 0:
-            low, high, is_fair = bounds_of_groups(end, largest + tl.zeros(end.shape, ACCUMULATOR), ELEMENTS)
+        if tl.min(are_plain(e, low, high, is_fair, first), 0) == 0:
             kinds = in_order(kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest))
             to_start = in_order(first)
-            unsound = unsound_groups(in_order(e), in_order(low), in_order(high), kinds, to_start, ELEMENTS, ACCUMULATOR)
+            unsound = unsound_groups(in_order(e), in_order(low), in_order(high + low * 0), kinds, to_start, ELEMENTS, ACCUMULATOR)
             if tl.max(unsound.to(tl.int32), 0) == 1:
                 _mend_tile(
                     x_ptr,
