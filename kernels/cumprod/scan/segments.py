@@ -215,7 +215,9 @@ def unsound_groups(e, low, high, kinds, first, ELEMENTS: tl.constexpr, dtype: tl
 
 
 @triton.jit
-def groups_looked_at(x_ptr, inside, unit, first, pattern, COUNT: tl.constexpr, GROUPS: tl.constexpr, dtype: tl.constexpr):
+def groups_looked_at(
+    x_ptr, inside, unit, first, pattern, COUNT: tl.constexpr, GROUPS: tl.constexpr, dtype: tl.constexpr
+):
     """Of each group (group, unit) in memory the last product, bounds of the exponents of the smallest that is not 0 and
     of the largest, and its kind. One element of each group at a time needs few registers.
 

@@ -95,21 +95,31 @@ def _loaded_rows(x_ptr, inside, BLOCK: tl.constexpr, VECTOR: tl.constexpr, EVEN:
 
 
 @triton.jit
+def _store_rest(y_ptr, y, whole, inside, VECTOR: tl.constexpr):
+    """Store the elements of a turned tile that no whole vector takes, which are all in one vector.
+
+    Of 64 bits the compiler is given that vector: for as many addresses as elements it has no registers.
+    """
+    if y.dtype.primitive_bitwidth == 64:
+        vectors = tl.reshape(turned_back(y, 1), [y.numel // VECTOR, VECTOR])
+        y = picked(vectors, tl.arange(0, y.numel // VECTOR)[:, None] == whole // VECTOR, 0)
+        places = whole + tl.arange(0, VECTOR)
+        tl.store(y_ptr + places, y, mask=places < inside)
+    else:
+        group = tl.arange(0, y.shape[2])[None, :] * y.shape[1] + tl.arange(0, y.shape[1])[:, None]
+        places = group[None, :, :] * y.shape[0] + tl.arange(0, y.shape[0])[:, None, None]
+        tl.store(y_ptr + places, y, mask=(places >= whole) & (places < inside))
+
+
+@triton.jit
 def _store_rows(y_ptr, y, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
-    """Store the elements inside likewise."""
-    BLOCK: tl.constexpr = y.numel
-    places = tl.arange(0, BLOCK)
+    """Store the elements inside of a turned tile likewise."""
+    places = tl.arange(0, y.numel)
     whole = inside // VECTOR * VECTOR
-    tl.store(y_ptr + places, y, mask=places < whole, eviction_policy="evict_first")
     if not EVEN:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if whole < inside:
-            is_last = tl.arange(0, BLOCK // VECTOR)[:, None] == whole // VECTOR
-            vectors = tl.reshape(y, [BLOCK // VECTOR, VECTOR])
-            if y.dtype.primitive_bitwidth == 16:
-                vectors = vectors.to(tl.float32)
-            rest = tl.arange(0, VECTOR)
-            y_rest = picked(vectors, is_last, 0).to(y.dtype)
-            tl.store(y_ptr + whole + rest, y_rest, mask=rest < inside - whole)
+            _store_rest(y_ptr, y, whole, inside, VECTOR)
+    tl.store(y_ptr + places, turned_back(y, 1), mask=places < whole, eviction_policy="evict_first")
 
 
 @triton.jit
@@ -202,13 +212,14 @@ def _short_kernel(
         p, ends = integer_segments(x, is_start)
         before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
-    y = turned_back(y.to(y_ptr.dtype.element_ty), 1)
-    _store_rows(y_ptr, y, inside + nothing, VECTOR, EVEN)
+    _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
     if is_float:
         if tl.min(are_plain(e, low, high, is_fair, first), 0) == 0:
             kinds = in_order(kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest))
             to_start = in_order(first)
-            unsound = unsound_groups(in_order(e), in_order(low), in_order(high + low * 0), kinds, to_start, ELEMENTS, ACCUMULATOR)
+            unsound = unsound_groups(
+                in_order(e), in_order(low), in_order(high + low * 0), kinds, to_start, ELEMENTS, ACCUMULATOR
+            )
             if tl.max(unsound.to(tl.int32), 0) == 1:
                 _mend_tile(
                     x_ptr,
@@ -238,7 +249,7 @@ def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) ->
     elements = min(16, held)
     pattern = sum(1 << start for start in range(0, elements, axis))
     total = outer * axis
-    piece = 0 if axis <= SERIAL else min(512, triton.next_power_of_2(axis))
+    piece = 0 if axis <= SERIAL else min(512, 128 * num_warps, triton.next_power_of_2(axis))
     tile = (block, elements, held // elements, 32 * num_warps, piece)
     constants = (accumulator(y.dtype), vector, total % vector == 0, *tile)
     sizes = (total, rows * axis // vector, axis, triton.cdiv(2**30, axis), pattern)
