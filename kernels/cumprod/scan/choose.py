@@ -69,12 +69,12 @@ def _short_suits(call: Call) -> bool:
 
 
 def _short_settings(call: Call) -> Settings:
-    """Tiles of which a thread has 32 elements, of 64 bits 16; or smaller ones, where there would be fewer programs than
-    processors: then a thread has 16, and 8 of the smallest.
+    """Tiles of which a thread has 32 elements, of 64 bits half and of 16 bits twice as many; or smaller ones, where there
+    would be fewer programs than processors: then a thread has 16, and 8 of the smallest.
 
     A thread has 128 registers: 16 warps a multiprocessor.
     """
-    of_thread = 16 if call.dtype.itemsize == 8 else 32
+    of_thread = 128 // call.dtype.itemsize
     block, least = 128 * of_thread, max(256, triton.next_power_of_2(call.axis))
     while block > least and triton.cdiv(call.outer, block // call.axis) < 2 * call.processors:
         block, of_thread = block // 2, 16

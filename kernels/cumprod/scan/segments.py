@@ -171,13 +171,11 @@ def before_segments(m, e):
 
 
 @triton.jit
-def are_plain(e, end, largest, first, COUNT: tl.constexpr):
-    """Of which units (unit,) all groups are fair, and all products within float64, or after a zero."""
-    low, high, is_fair = bounds_of_groups(tl.min(end, 0)[None, :], largest, COUNT)
-    _, _, is_fair_above = bounds_of_groups(tl.max(end, 0)[None, :], largest, COUNT)
+def are_plain(e, low, high, is_fair, first):
+    """1 for units (unit,) of which all groups are fair, and all products within float64, or after a zero."""
     reach = tl.where((first == 0) | (e <= GONE // 2), 0, e)
-    is_within = (tl.min(reach, 0)[None, :] + low >= -1022) & (tl.max(reach, 0)[None, :] + high <= 1020)
-    return tl.min((is_fair & is_fair_above & is_within).to(tl.int32), 0)
+    is_plain = is_fair & (reach + low >= -1022) & (reach + high <= 1020)
+    return tl.min(is_plain.to(tl.int32), 0)
 
 
 @triton.jit
@@ -193,11 +191,15 @@ def _either_from_start(marks, other):
 
 
 @triton.jit
+def kinds_of_groups(is_fair, has_zero, largest):
+    """What `unsound_groups` asks of groups: whether they are fair (1), may have a zero (2), or a factor above 1 (4)."""
+    return is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | ((largest > 1).to(tl.int32) << 2)
+
+
+@triton.jit
 def unsound_groups(e, low, high, kinds, first, ELEMENTS: tl.constexpr, dtype: tl.constexpr):
     """Which groups (groups, in order) are not fair, or lead their sequence back from where a serial product is 0 or
     infinite for good. Of float64 all that may rise from subnormal numbers, and all that overflow.
-
-    Of a kind is a group that is fair (1), has a zero (2), or a factor that exceeds 1 (4).
     """
     e = tl.where(first == 0, 0, e)
     is_live = e > GONE // 2
@@ -213,28 +215,35 @@ def unsound_groups(e, low, high, kinds, first, ELEMENTS: tl.constexpr, dtype: tl
 
 
 @triton.jit
-def _from_start_with_zeros(is_start, p, has_zero, other_is_start, q, other_has_zero):
-    """Products since the last start, and whether a factor of theirs is 0."""
-    is_anew = other_is_start != 0
-    return (
-        is_start | other_is_start,
-        tl.where(is_anew, q, p * q),
-        tl.where(is_anew, other_has_zero, has_zero | other_has_zero),
-    )
+def groups_looked_at(
+    x_ptr, inside, unit, first, pattern, COUNT: tl.constexpr, GROUPS: tl.constexpr, dtype: tl.constexpr
+):
+    """Of each group (group, unit) in memory the last product, bounds of the exponents of the smallest that is not 0 and
+    of the largest, and its kind. One element of each group at a time needs few registers.
 
-
-@triton.jit
-def segments_looked_at(x, is_start):
-    """Of each group (group, unit) of a turned tile exponents of its smallest product that is not 0, and of its largest;
-    whether they are far from the limits of their type, so that what is 0 comes from a factor that is 0; and whether
-    there is one.
+    Products that are 0 before there is a zero, or not 0 behind one, are not fair. Others are, if none of their segments
+    can come near the limits of their type.
     """
-    _, p, has_zero = tl.associative_scan((is_start, x, (x == 0).to(tl.int32)), 0, _from_start_with_zeros)
-    is_strange = (p != p) | ((p == 0) != (has_zero != 0))
-    size = tl.where(has_zero != 0, tl.full((), 1, x.dtype), tl.abs(p))
-    smallest, largest = tl.min(size, 0), tl.max(size, 0)
-    limit: tl.constexpr = 2.0**200 if x.dtype == tl.float64 else 2.0**62
-    is_fair = (smallest >= 1 / limit) & (largest <= limit) & (tl.max(is_strange.to(tl.int32), 0) == 0)
+    place = (unit * GROUPS + tl.arange(0, GROUPS)[:, None]) * COUNT
+    starts = (tl.zeros_like(first) + pattern) << tl.minimum(first, COUNT)
+    product = tl.full(first.shape, 1, dtype)
+    smallest, largest, factor = product, product, product
+    had_zero, has_zero, is_strange = first < 0, first < 0, first < 0
+    for k in range(COUNT):
+        x = tl.load(x_ptr + place + k, mask=place + k < inside, other=1.0).to(dtype)
+        is_start = ((starts >> k) & 1) == 1
+        product = tl.where(is_start, x, product * x)
+        had_zero = (had_zero & (is_start == 0)) | (x == 0)
+        has_zero |= x == 0
+        is_strange |= (product != product) | ((product == 0) != had_zero)
+        size = tl.where(had_zero, tl.full((), 1, dtype), tl.abs(product))
+        smallest, largest = tl.minimum(smallest, size), tl.maximum(largest, size)
+        factor = tl.maximum(factor, tl.abs(x))
     _, low = centred(smallest)
     _, high = centred(largest)
-    return low - 1, high + 1, is_fair, tl.max(has_zero, 0) == 1
+    low, high = low - 1, high + 1
+    least: tl.constexpr = -960 if dtype == tl.float64 else -110
+    most: tl.constexpr = 200 if dtype == tl.float64 else 100
+    widest: tl.constexpr = 1000 if dtype == tl.float64 else 120
+    is_fair = (low >= least) & (high <= most) & (high - low <= widest) & (is_strange == 0)
+    return product, low, high, kinds_of_groups(is_fair, has_zero, factor)

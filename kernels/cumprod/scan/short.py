@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import limited
+from .ranges import limited, picked
 from .segments import (
     FLAG,
     GONE,
@@ -16,10 +16,11 @@ from .segments import (
     centred,
     factor_before,
     factors_before,
+    groups_looked_at,
     in_order,
     integer_segments,
+    kinds_of_groups,
     segment_products,
-    segments_looked_at,
     starts_of_elements,
     starts_of_groups,
     unsound_groups,
@@ -78,25 +79,83 @@ def _mend_rows(
 
 
 @triton.jit
-def _loaded_rows(x_ptr, places, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
+def _loaded_rows(x_ptr, inside, BLOCK: tl.constexpr, VECTOR: tl.constexpr, EVEN: tl.constexpr):
     """The elements inside, in whole vectors but for the last ones of all, where those are fewer; 1 beyond them."""
+    places = tl.arange(0, BLOCK)
     whole = inside // VECTOR * VECTOR
     x = tl.load(x_ptr + places, mask=places < whole, other=1.0, eviction_policy="evict_last")
     if not EVEN:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if whole < inside:
-            rest = tl.load(x_ptr + places, mask=(places >= whole) & (places < inside), other=1.0)
-            x = tl.where(places < whole, x, rest)
+            rest = tl.arange(0, VECTOR)
+            rest = tl.load(x_ptr + whole + rest, mask=rest < inside - whole, other=1.0)
+            is_last = tl.arange(0, BLOCK // VECTOR)[:, None] == whole // VECTOR
+            x = tl.where(is_last, rest[None, :], tl.reshape(x, [BLOCK // VECTOR, VECTOR]))
+            x = tl.reshape(x, [BLOCK])
     return x
 
 
 @triton.jit
-def _store_rows(y_ptr, places, y, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
-    """Store the elements inside likewise."""
+def _store_rest(y_ptr, y, whole, inside, VECTOR: tl.constexpr):
+    """Store the elements of a turned tile that no whole vector takes, which are all in one vector.
+
+    Of 64 bits the compiler is given that vector: for as many addresses as elements it has no registers.
+    """
+    if y.dtype.primitive_bitwidth == 64:
+        vectors = tl.reshape(turned_back(y, 1), [y.numel // VECTOR, VECTOR])
+        y = picked(vectors, tl.arange(0, y.numel // VECTOR)[:, None] == whole // VECTOR, 0)
+        places = whole + tl.arange(0, VECTOR)
+        tl.store(y_ptr + places, y, mask=places < inside)
+    else:
+        group = tl.arange(0, y.shape[2])[None, :] * y.shape[1] + tl.arange(0, y.shape[1])[:, None]
+        places = group[None, :, :] * y.shape[0] + tl.arange(0, y.shape[0])[:, None, None]
+        tl.store(y_ptr + places, y, mask=(places >= whole) & (places < inside))
+
+
+@triton.jit
+def _store_rows(y_ptr, y, inside, VECTOR: tl.constexpr, EVEN: tl.constexpr):
+    """Store the elements inside of a turned tile likewise."""
+    places = tl.arange(0, y.numel)
     whole = inside // VECTOR * VECTOR
-    tl.store(y_ptr + places, y, mask=places < whole, eviction_policy="evict_first")
     if not EVEN:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if whole < inside:
-            tl.store(y_ptr + places, y, mask=(places >= whole) & (places < inside))
+            _store_rest(y_ptr, y, whole, inside, VECTOR)
+    tl.store(y_ptr + places, turned_back(y, 1), mask=places < whole, eviction_policy="evict_first")
+
+
+@triton.jit
+def _flagged_parts(ends, first, ELEMENTS: tl.constexpr):
+    """The last products of groups (group, unit) as mantissa and exponent, which has a flag where a sequence starts."""
+    m, e = centred(ends)
+    return m, e + tl.where(first < ELEMENTS, FLAG, 0) + tl.where(ends == 0, GONE, 0)
+
+
+@triton.jit(noinline=True)
+def _mend_tile(
+    x_ptr,
+    y_ptr,
+    inside,
+    n,
+    reciprocal,
+    pattern,
+    UNITS: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    ROWS: tl.constexpr,
+    PIECE: tl.constexpr,
+    dtype: tl.constexpr,
+):
+    """Look at a tile again, group by group, and do the sequences again that are not right.
+
+    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
+    """
+    unit = tl.arange(0, UNITS)[None, :]
+    row, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
+    ends, low, high, kinds = groups_looked_at(x_ptr, inside, unit, first, pattern, ELEMENTS, GROUPS, dtype)
+    m, e = _flagged_parts(ends, first, ELEMENTS)
+    _, e = before_segments(m, e)
+    to_start = in_order(first)
+    unsound = unsound_groups(in_order(e), in_order(low), in_order(high), in_order(kinds), to_start, ELEMENTS, dtype)
+    _mend_rows(x_ptr, y_ptr, n, inside // n, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, dtype)
 
 
 @triton.jit
@@ -128,20 +187,22 @@ def _short_kernel(
     x_ptr += origin
     y_ptr += origin
     inside = tl.minimum(total - origin, vectors * VECTOR).to(tl.int32)
-    x = _loaded_rows(x_ptr, tl.arange(0, BLOCK), inside, VECTOR, EVEN)
+    x = _loaded_rows(x_ptr, inside, BLOCK, VECTOR, EVEN)
     # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
-    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // (ELEMENTS * GROUPS), nothing)
+    UNITS: tl.constexpr = BLOCK // (ELEMENTS * GROUPS)
+    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
     x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
-    unit = tl.arange(0, BLOCK // (ELEMENTS * GROUPS))[None, :]
-    row, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
+    unit = tl.arange(0, UNITS)[None, :]
+    _, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
     is_start = starts_of_elements(first, pattern, ELEMENTS)
-    flags = tl.where(first < ELEMENTS, FLAG, 0)
     is_before = tl.arange(0, ELEMENTS)[:, None, None] < first[None, :, :]
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     if is_float:
         p, ends, end, largest = segment_products(x, is_start)
-        m, e = centred(ends)
-        m, e = before_segments(m, e + flags + tl.where(ends == 0, GONE, 0))
+        m, e = _flagged_parts(ends, first, ELEMENTS)
+        # What is known of factors is asked for here, so that they are not kept in registers beside the products.
+        low, high, is_fair = bounds_of_groups(end, largest, ELEMENTS)
+        m, e = before_segments(m, e + tl.where(is_fair, 0, nothing))
         if y_ptr.dtype.element_ty == tl.float16:
             y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
         else:
@@ -149,31 +210,31 @@ def _short_kernel(
             y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
     else:
         p, ends = integer_segments(x, is_start)
-        before, _ = before_segments(ends, flags)
+        before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
-    y = turned_back(y.to(y_ptr.dtype.element_ty), 1)
-    _store_rows(y_ptr, tl.arange(0, BLOCK), y, inside + nothing, VECTOR, EVEN)
+    _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
     if is_float:
-        if tl.min(are_plain(e, end, largest, first, ELEMENTS).to(tl.int32), 0) == 0:
-            has_zero = ends == 0
-            low, high, is_fair = bounds_of_groups(end, largest + tl.zeros(end.shape, ACCUMULATOR), ELEMENTS)
-            is_calm = is_fair & (e + high <= 1020)
-            if tl.min(tl.min(is_calm.to(tl.int32), 0), 0) == 0:
-                x = _loaded_rows(x_ptr, tl.arange(0, BLOCK), inside + nothing, VECTOR, EVEN)
-                x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
-                is_start = starts_of_elements(first, pattern, ELEMENTS)
-                smallest, greatest, is_fair_alone, has_zero = segments_looked_at(x, is_start)
-                low, high = tl.where(is_fair, low, smallest), tl.where(is_fair, high, greatest)
-                is_fair = is_fair | is_fair_alone
-            kinds = is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | ((largest > 1).to(tl.int32) << 2)
+        if tl.min(are_plain(e, low, high, is_fair, first), 0) == 0:
+            kinds = in_order(kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest))
             to_start = in_order(first)
             unsound = unsound_groups(
-                in_order(e), in_order(low), in_order(high), in_order(kinds), to_start, ELEMENTS, ACCUMULATOR
+                in_order(e), in_order(low), in_order(high + low * 0), kinds, to_start, ELEMENTS, ACCUMULATOR
             )
-            rows = inside // n
-            _mend_rows(
-                x_ptr, y_ptr, n, rows, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, ACCUMULATOR
-            )
+            if tl.max(unsound.to(tl.int32), 0) == 1:
+                _mend_tile(
+                    x_ptr,
+                    y_ptr,
+                    inside,
+                    n,
+                    reciprocal,
+                    pattern,
+                    UNITS,
+                    ELEMENTS,
+                    GROUPS,
+                    ROWS,
+                    PIECE,
+                    ACCUMULATOR,
+                )
 
 
 def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) -> Work:
@@ -188,7 +249,7 @@ def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) ->
     elements = min(16, held)
     pattern = sum(1 << start for start in range(0, elements, axis))
     total = outer * axis
-    piece = 0 if axis <= SERIAL else min(512, triton.next_power_of_2(axis))
+    piece = 0 if axis <= SERIAL else min(512, 128 * num_warps, triton.next_power_of_2(axis))
     tile = (block, elements, held // elements, 32 * num_warps, piece)
     constants = (accumulator(y.dtype), vector, total % vector == 0, *tile)
     sizes = (total, rows * axis // vector, axis, triton.cdiv(2**30, axis), pattern)
