@@ -95,7 +95,7 @@ def _rows_suits(call: Call) -> bool:
 def _rows_settings(call: Call) -> Settings:
     """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 2048, "PARTS": 1, "num_warps": 4, "registers": 128}
+        return {"BLOCK": 4096, "PARTS": 0, "num_warps": 4, "registers": 128}
     if call.dtype == torch.int64 or call.dtype == torch.float64:
         return {"BLOCK": 512, "PARTS": 2, "num_warps": 4, "registers": 255}
     return {"BLOCK": 2048, "PARTS": 2, "num_warps": 4, "registers": 96 if call.axis % 4 == 0 else 128}
@@ -142,35 +142,41 @@ def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once.
 
     A thread has 128 registers in all: four programs a processor; or 168 and three, for columns, whose rows have an
-    address each, and where there are no vectors.
+    address each. What looks at several columns has more.
 
-    Where there are as many sequences as processors, each step from tile to tile has time enough without carriers.
-    Carriers are an eighth of the processors at most, so that all of them run at once, beside others. They have no more
-    lines than there are.
+    Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look, or
+    have carriers: an eighth of the processors at most, so that all of them run at once, beside others. They have no
+    more lines than there are.
     """
     columns = min(16, triton.next_power_of_2(call.inner))
-    is_flat = columns == call.inner
-    has_vectors = (call.axis * call.inner if is_flat else call.inner) % 4 == 0
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
     sequences = call.outer * triton.cdiv(call.inner, columns)
-    lines = triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors))
-    lines = 0 if sequences >= call.processors else max(lines, min(4, columns))
-    registers = 128 if has_vectors and (call.dtype == torch.int64 or call.inner == 1) else 168
-    look = _look(columns) if lines else 0
+    are_few = sequences < call.processors
+    lines = max(triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors)), min(4, columns))
+    look, registers = (_look(call, block, columns), 255) if are_few else (0, 168)
+    if call.inner == 1 or (columns == call.inner and call.dtype == torch.int64):
+        registers = 128
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
-        "LINES": lines,
-        "WINDOW": max(1, 256 // max(1, lines)),
+        "LINES": lines if are_few else 0,
+        "WINDOW": 128 // lines if are_few else 1,
         "LOOK": look,
         "num_warps": 4,
-        "registers": (168 if call.inner == 1 else 255) if look else registers,
+        "registers": registers if look else min(registers, 168),
     }
 
 
-def _look(columns: int) -> int:
-    """At how many tiles before it a tile looks: up to four words a thread."""
-    return min(128, 512 // columns)
+def _look(call: Call, block: int, columns: int) -> int:
+    """At how many tiles before it a tile looks: up to four words a thread. 0 of wide columns, for which a thread needs
+    so many registers that carriers are faster; unless there are so few tiles that all run at once.
+    """
+    look = min(128, 512 // columns)
+    if columns == call.inner and columns <= 8:
+        return look
+    tiles = triton.cdiv(call.axis, block // columns)
+    programs = call.outer * triton.cdiv(call.inner, columns) * tiles
+    return look if tiles <= look and programs <= 2 * call.processors else 0
 
 
 class Rule(NamedTuple):

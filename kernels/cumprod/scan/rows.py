@@ -10,8 +10,18 @@ from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
 from .tile_floats import group_products, tile_of_groups
-from .turned import laid_out, turned, turned_back, units_beside
-from .wide import joined, loaded_groups, scan_again, scanned, scanned_halves, signs_after, two_factors, whole_tile
+from .turned import groups_by_column, laid_out, turned, turned_back, units_beside
+from .wide import (
+    joined,
+    judged_rows,
+    loaded_groups,
+    scan_again,
+    scanned,
+    scanned_halves,
+    signs_after,
+    two_factors,
+    whole_tile,
+)
 
 
 @triton.jit
@@ -67,21 +77,32 @@ def _scan_floats(
 
 
 @triton.jit
-def _turned_products(x, m, e, like):
+def _turned_products(p, m, e, groups, like):
     """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
-    right: whether all groups are fair, and all products far from the limits of float64.
+    right (1): whether all groups are fair, and all products are far from the limits of float64, or leave it for good.
+
+    `groups` is what `group_products` says of them.
     """
-    y, totals, low, high, is_fair = group_products(x)
+    totals, low, high, is_fair = groups
     m_before, e_before, m_tile, e_tile, most, least, is_fair = tile_of_groups(
         totals, low, high, is_fair, low > float("inf"), like, 1
     )
-    near, far = two_factors(*joined(m, e, m_before, e_before))
-    y = (y * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]
+    m_before, e_before = joined(m, e, m_before, e_before)
+    m_end, e_end = joined(m, e, m_tile, e_tile)
+    near, far = two_factors(m_before, e_before)
     inside: tl.constexpr = 1015  # products are up to four times what their exponents say
     stays = (e + most <= inside) & (e + least >= -inside)
     is_right = is_fair & (stays | (tl.abs(e + tl.zeros_like(most)) == float("inf")))
-    m, e = joined(m, e, m_tile, e_tile)
-    return y, tl.max(m, 0), tl.max(e, 0), tl.min(is_right.to(tl.int32), 0)
+    if tl.min(is_right.to(tl.int32), 0) == 0:
+        size = tl.abs(p)
+        m_groups, e_groups = groups_by_column(m_before, 1), groups_by_column(e_before, 1)
+        smallest, largest = groups_by_column(tl.min(size, 0), 1), groups_by_column(tl.max(size, 0), 1)
+        are_fair = (smallest >= 0) & is_fair[:, None]
+        is_judged, sinks, grows = judged_rows(m_groups, e_groups, smallest * 0, smallest, largest, are_fair)
+        is_right = is_right | (is_judged & (p.dtype != tl.float64))
+        e_end = tl.where(sinks, float("-inf"), tl.where(grows, float("inf"), e_end))
+    y = (p * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]
+    return y, tl.max(m_end, 0), tl.max(e_end, 0), tl.min(is_right.to(tl.int32), 0)
 
 
 @triton.jit
@@ -109,7 +130,8 @@ def _scan_turned(
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = _followed(turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype), e)
         ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        y, m_after, e_after, is_right = _turned_products(x, m, e, like)
+        p, totals, low, high, is_fair = group_products(x)
+        y, m_after, e_after, is_right = _turned_products(p, m, e, (totals, low, high, is_fair), like)
         tl.store(y_ptr + skip + offsets, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
         if is_right == 1:
             m, e = m_after, e_after

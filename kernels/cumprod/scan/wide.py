@@ -170,7 +170,7 @@ def _outermost(first, high, low, most, other_first, other_high, other_low, other
 
 
 @triton.jit
-def _judged_rows(m_before, e_before, e, smallest, largest, is_fair):
+def judged_rows(m_before, e_before, e, smallest, largest, is_fair):
     """Of each row of float32 whether its results are those of a serial product in float64, where what is below 2**-1022
     is 0 for good, and from 2**1024 on infinite; whether it ends as such a 0; and whether as such an infinity.
 
@@ -225,7 +225,7 @@ def _factors_of_groups(totals, zeros_e, smallest, largest, carry_m, carry_e):
     is_right = is_plain == 1
     if m.dtype != tl.float64:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if tl.min(is_plain, 0) == 0:
-            is_right, sinks, grows = _judged_rows(m_before, e_before, e, smallest, largest, is_fair)
+            is_right, sinks, grows = judged_rows(m_before, e_before, e, smallest, largest, is_fair)
             e_end = tl.where(sinks, float("-inf"), tl.where(grows, float("inf"), e_end))
     return near[:, :, None], far[:, :, None], m_end, e_end, is_right
 
