@@ -213,7 +213,7 @@ def _short_kernel(
         before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
     _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
-    if is_float:
+    if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if tl.min(are_plain(e, low, high, is_fair, first), 0) == 0:
             kinds = in_order(kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest))
             to_start = in_order(first)
