@@ -37,7 +37,7 @@ def _lines_suits(call: Call) -> bool:
     """Sequences that are short, or so many that a thread for each keeps memory at work."""
     lines = call.outer * call.inner
     if call.inner == 1:
-        return call.axis < 8
+        return call.axis < 5
     if call.axis <= 32:
         return True
     if _is_wide(call):

@@ -177,6 +177,50 @@ def test_a_zero_after_an_overflow_within_float64_is_nan(scan: ModuleType, n: int
     assert not verdict(got, x, 1, tolerance(x, 1))
 
 
+def ones_but(*changes: tuple[slice | int, float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Three rows, of which the second is ones but for what is changed."""
+    x = torch.ones(3, 301, dtype=dtype)
+    for place, value in changes:
+        x[1, place] = value
+    return x
+
+
+TRAPS = {
+    "overflow and back": ones_but((slice(20, 70), 2.0**30), (slice(70, 120), 2.0**-30)),
+    "underflow and back": ones_but((slice(20, 70), 2.0**-30), (slice(70, 120), 2.0**30)),
+    "back from subnormal": ones_but((slice(20, 55), 2.0**-30), (slice(70, 105), 1.2345 * 2.0**30)),
+    "overflow and zero in a group": ones_but((slice(1, 35), 2.0**30), (slice(35, 46), 2.0**5.5), (46, 0.0)),
+    "overflow and zero in the next": ones_but((slice(1, 36), 2.0**30), (62, 0.0)),
+    "NaN": ones_but((50, math.nan)),
+    "zero, then infinity": ones_but((50, 0.0), (52, math.inf), (90, -2.0)),
+    "a tiny factor": ones_but((50, 2.0**-90), (51, 2.0**-90), (100, 2.0**100), (101, 2.0**80)),
+    "in float64, over and back in a group": ones_but(
+        (slice(2, 8), 2.0**160), (40, 2.0**80), (41, 2.0**-80), dtype=torch.float64
+    ),
+    "in float64, under and back in a group": ones_but(
+        (slice(2, 8), 2.0**-175), (40, 2.0**-90), (41, 2.0**90), dtype=torch.float64
+    ),
+    "in float64, rises from subnormal": ones_but(
+        (slice(2, 8), 2.0**-175), (40, 1.2345 * 2.0**-10), (90, 2.0**9), dtype=torch.float64
+    ),
+    "in float64, overflow and back": ones_but(
+        (slice(20, 60), 2.0**30), (slice(60, 100), 2.0**-30), dtype=torch.float64
+    ),
+}
+
+
+@pytest.mark.parametrize("x", TRAPS.values(), ids=TRAPS)
+@pytest.mark.parametrize("block", [512, 1024])
+def test_what_a_wide_product_would_get_wrong_is_done_again(
+    scan: ModuleType, again: list[str], x: torch.Tensor, block: int
+) -> None:
+    """With 16 elements a thread, which are a group, or with 32."""
+    got = short(scan, x, BLOCK=block)
+    assert not verdict(got, x, 1, tolerance(x, 1))
+    assert not signs_differ(got, x)
+    assert again == ["scan_from"]
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float16, torch.float32, torch.float64], ids=str)
 def test_tiles_begin_with_whole_vectors(scan: ModuleType, dtype: torch.dtype) -> None:
     """Of at least three quarters of the sequences that have room."""
