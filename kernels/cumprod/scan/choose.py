@@ -37,7 +37,7 @@ def _lines_suits(call: Call) -> bool:
     """Sequences that are short, or so many that a thread for each keeps memory at work."""
     lines = call.outer * call.inner
     if call.inner == 1:
-        return call.axis < 8
+        return call.axis < 5
     if call.axis <= 32:
         return True
     if _is_wide(call):
@@ -69,8 +69,8 @@ def _short_suits(call: Call) -> bool:
 
 
 def _short_settings(call: Call) -> Settings:
-    """Tiles of which a thread has 32 elements, of 64 bits half and of 16 bits twice as many; or smaller ones, where there
-    would be fewer programs than processors: then a thread has 16, and 8 of the smallest.
+    """Tiles of which a thread has 32 elements, of 64 bits half and of 16 bits twice as many; or smaller ones, where
+    there would be few programs for all processors: then a thread has 16, and 8 of the smallest.
 
     A thread has 128 registers: 16 warps a multiprocessor.
     """

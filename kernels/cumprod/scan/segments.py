@@ -191,6 +191,20 @@ def _either_from_start(marks, other):
 
 
 @triton.jit
+def _groups_either_from_start(_before, marks, other_before, other):
+    """Marks before the last of several groups, and with it."""
+    return _either_from_start(marks, other_before), _either_from_start(marks, other)
+
+
+@triton.jit
+def _marks_before(marks):
+    """Of each group (group, unit) the marks since the last start before it."""
+    within, to_end = tl.associative_scan((marks * 0, marks), 0, _groups_either_from_start)
+    of_units = tl.associative_scan(last_in(to_end), 0, _either_from_start)
+    return _either_from_start(_one_further(of_units)[None, :], within)
+
+
+@triton.jit
 def kinds_of_groups(is_fair, has_zero, largest):
     """What `unsound_groups` asks of groups: whether they are fair (1), may have a zero (2), or a factor above 1 (4)."""
     return is_fair.to(tl.int32) | (has_zero.to(tl.int32) << 1) | ((largest > 1).to(tl.int32) << 2)
@@ -198,15 +212,14 @@ def kinds_of_groups(is_fair, has_zero, largest):
 
 @triton.jit
 def unsound_groups(e, low, high, kinds, first, ELEMENTS: tl.constexpr, dtype: tl.constexpr):
-    """Which groups (groups, in order) are not fair, or lead their sequence back from where a serial product is 0 or
-    infinite for good. Of float64 all that may rise from subnormal numbers, and all that overflow.
+    """Which groups (group, unit) are not fair, or lead their sequence back from where a serial product is 0 or infinite
+    for good. Of float64 all that may rise from subnormal numbers, and all that overflow.
     """
     e = tl.where(first == 0, 0, e)
     is_live = e > GONE // 2
     is_low, is_high = is_live & (e + low < -1022), e + high > 1020
-    marks = tl.where(first < ELEMENTS, 4, is_low.to(tl.int32) | (is_high.to(tl.int32) << 1))
-    marks = tl.where(first == 0, 0, _one_further(tl.associative_scan(marks, 0, _either_from_start)))
-    was_low, was_high = (marks & 1) != 0, (marks & 2) != 0
+    marks = _marks_before(tl.where(first < ELEMENTS, 4, is_low.to(tl.int32) | (is_high.to(tl.int32) << 1)))
+    was_low, was_high = (first > 0) & ((marks & 1) != 0), (first > 0) & ((marks & 2) != 0)
     unsound = ((kinds & 1) == 0) | (((kinds & 2) != 0) & (was_high | is_high))
     if dtype == tl.float64:
         return unsound | is_high | ((was_low | is_low) & is_live & ((kinds & 4) != 0))

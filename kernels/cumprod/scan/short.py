@@ -153,9 +153,9 @@ def _mend_tile(
     ends, low, high, kinds = groups_looked_at(x_ptr, inside, unit, first, pattern, ELEMENTS, GROUPS, dtype)
     m, e = _flagged_parts(ends, first, ELEMENTS)
     _, e = before_segments(m, e)
-    to_start = in_order(first)
-    unsound = unsound_groups(in_order(e), in_order(low), in_order(high), in_order(kinds), to_start, ELEMENTS, dtype)
-    _mend_rows(x_ptr, y_ptr, n, inside // n, unsound, in_order(row), to_start, ELEMENTS, ROWS, PIECE, dtype)
+    unsound = in_order(unsound_groups(e, low, high, kinds, first, ELEMENTS, dtype).to(tl.int32)) == 1
+    rows = inside // n
+    _mend_rows(x_ptr, y_ptr, n, rows, unsound, in_order(row), in_order(first), ELEMENTS, ROWS, PIECE, dtype)
 
 
 @triton.jit
@@ -213,14 +213,11 @@ def _short_kernel(
         before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
     _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
-    if is_float:
+    if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if tl.min(are_plain(e, low, high, is_fair, first), 0) == 0:
-            kinds = in_order(kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest))
-            to_start = in_order(first)
-            unsound = unsound_groups(
-                in_order(e), in_order(low), in_order(high + low * 0), kinds, to_start, ELEMENTS, ACCUMULATOR
-            )
-            if tl.max(unsound.to(tl.int32), 0) == 1:
+            kinds = kinds_of_groups(is_fair, (ends == 0) | (first < ELEMENTS), largest)
+            unsound = unsound_groups(e, low, high, kinds, first, ELEMENTS, ACCUMULATOR)
+            if tl.max(tl.max(unsound.to(tl.int32), 0), 0) == 1:
                 _mend_tile(
                     x_ptr,
                     y_ptr,

@@ -177,6 +177,54 @@ def test_a_zero_after_an_overflow_within_float64_is_nan(scan: ModuleType, n: int
     assert not verdict(got, x, 1, tolerance(x, 1))
 
 
+def ones_but(*changes: tuple[slice | int, float], n: int = 301, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Three rows, of which the second is ones but for what is changed."""
+    x = torch.ones(3, n, dtype=dtype)
+    for place, value in changes:
+        x[1, place] = value
+    return x
+
+
+ONE_A_GROUP = slice(2, 98, 16)
+DOUBLE = torch.float64
+TRAPS = {
+    "overflow and back": ones_but((slice(20, 260), 2.0**5), (slice(270, 500), 2.0**-5), n=701),
+    "underflow and back": ones_but((slice(20, 260), 2.0**-5), (slice(270, 500), 2.0**5), n=701),
+    "back from subnormal": ones_but((slice(20, 230), 2.0**-5), (slice(240, 440), 1.2345 * 2.0**5), n=701),
+    "overflow, then zero at the end": ones_but((slice(485, 700), 2.0**5), (700, 0.0), n=701),
+    "overflow, then zero": ones_but((slice(100, 315), 2.0**5), (400, 0.0), n=701),
+    "NaN": ones_but((50, math.nan)),
+    "zero, then infinity": ones_but((50, 0.0), (52, math.inf), (90, -2.0)),
+    "a tiny factor": ones_but((50, 2.0**-90), (51, 2.0**-90), (100, 2.0**100), (101, 2.0**80)),
+    "subnormal in a group": ones_but((50, 1.1 * 2.0**-70), (51, 1.2345 * 2.0**-70), (52, 2.0**100), (53, 2.0**40)),
+    "in float64, over and back in a group": ones_but(
+        (ONE_A_GROUP, 2.0**160), (140, 2.0**80), (141, 2.0**-80), dtype=DOUBLE
+    ),
+    "in float64, under and back in a group": ones_but(
+        (ONE_A_GROUP, 2.0**-175), (140, 2.0**-90), (141, 2.0**90), dtype=DOUBLE
+    ),
+    "in float64, rises from subnormal": ones_but(
+        (ONE_A_GROUP, 2.0**-175), (140, 1.2345 * 2.0**-10), (190, 2.0**9), dtype=DOUBLE
+    ),
+    "in float64, through subnormal in a group": ones_but(
+        (ONE_A_GROUP, 2.0**-165), (140, 1.3 * 2.0**-60), (141, 1.2 * 2.0**59), dtype=DOUBLE
+    ),
+    "in float64, overflow and back": ones_but((slice(20, 120), 2.0**11), (slice(130, 230), 2.0**-11), dtype=DOUBLE),
+}
+
+
+@pytest.mark.parametrize("x", TRAPS.values(), ids=TRAPS)
+@pytest.mark.parametrize("block", [512, 1024])
+def test_what_a_wide_product_would_get_wrong_is_done_again(
+    scan: ModuleType, again: list[str], x: torch.Tensor, block: int
+) -> None:
+    """With 16 elements a thread, which are a group, or with 32."""
+    got = short(scan, x, BLOCK=block)
+    assert not verdict(got, x, 1, tolerance(x, 1))
+    assert not signs_differ(got, x)
+    assert again == ["scan_from"]
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float16, torch.float32, torch.float64], ids=str)
 def test_tiles_begin_with_whole_vectors(scan: ModuleType, dtype: torch.dtype) -> None:
     """Of at least three quarters of the sequences that have room."""
