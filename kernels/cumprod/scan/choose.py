@@ -128,12 +128,14 @@ def _strips_settings(call: Call) -> Settings:
 
 
 def _largest_tile(call: Call) -> int:
-    """Bytes of a tile: 64 elements of 4 bytes a thread; fewer on GPUs of small multiprocessors, where some compilers
-    spill columns. One sequence has smaller tiles, if it has no 64 of them: what takes time is a tile, not all that
-    follow.
+    """Bytes of a tile: 64 elements of 4 bytes a thread. Half as many of columns without vectors, whose elements have an
+    address each, and on GPUs of small multiprocessors, where some compilers spill columns. One sequence has smaller
+    tiles, if it has no 64 of them: what takes time is a tile, not all that follow.
     """
     if call.inner > 1:
-        return 2**14 if call.program_memory < 2**17 else 2**15
+        has_vectors = call.inner % 4 == 0 or (call.inner == 2 and call.axis % 2 == 0)
+        largest = 2**15 if call.program_memory >= 2**17 else 2**14
+        return largest if has_vectors else largest // (4 if call.dtype.itemsize == 2 else 2)
     whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * call.dtype.itemsize, 64))
     return max(2**12, min(2**15, whole))
 
@@ -153,9 +155,9 @@ def _tiles_settings(call: Call) -> Settings:
     sequences = call.outer * triton.cdiv(call.inner, columns)
     are_few = sequences < call.processors
     lines = max(triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors)), min(4, columns))
-    look, registers = (_look(call, block, columns), 255) if are_few else (0, 168)
-    if call.inner == 1 or (columns == call.inner and call.dtype == torch.int64):
-        registers = 128
+    look, registers = (_look(call, block, columns), 168 if columns == 2 else 255) if are_few else (0, 168)
+    if call.inner == 1:
+        registers = 128 if call.dtype.itemsize < 8 or call.axis % 4 == 0 else 168
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),

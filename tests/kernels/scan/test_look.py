@@ -386,7 +386,9 @@ def mark_of(tile: int, tiles: int, ends: set[int]) -> int:
         ((132, 2**20, 1), torch.float32, 0),
         ((1, 2**18, 1), torch.float64, 128),
         ((1, 16384, 16), torch.float32, 32),
-        ((1, 2**20, 3), torch.int64, 128),
+        ((1, 2**20, 2), torch.int64, 128),
+        ((1, 2**20, 3), torch.int64, 0),
+        ((1, 2**20, 64), torch.float32, 0),
     ],
     ids=str,
 )
