@@ -79,6 +79,8 @@ def _short_settings(call: Call) -> Settings:
     while block > least and triton.cdiv(call.outer, block // call.axis) < 2 * call.processors:
         block, of_thread = block // 2, 16
     block = max(block, least)
+    if triton.cdiv(call.outer, block // call.axis) < 2 * call.processors:
+        of_thread = 16
     num_warps = min(16, max(1, block // (32 * of_thread)))
     return {"BLOCK": block, "num_warps": num_warps, "registers": 128}
 

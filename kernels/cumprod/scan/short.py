@@ -243,6 +243,7 @@ def short_form(task: Task, *, BLOCK: int, num_warps: int, registers: int = 0) ->
     block = max(BLOCK, triton.next_power_of_2(axis))
     rows, vector = _rows_and_vector(axis, block, 16 // x.element_size())
     held = min(block, max(4, block // (32 * num_warps), triton.next_power_of_2(triton.cdiv(axis, 236))))
+    num_warps = max(1, min(num_warps, block // (32 * held)))
     elements = min(16, held)
     pattern = sum(1 << start for start in range(0, elements, axis))
     total = outer * axis
