@@ -180,13 +180,13 @@ def test_a_thread_multiplies_the_rows_of_its_columns_one_by_one(forms: list[dict
     assert not any("shfl" in launch["ptx"] for launch in forms[4:6])
 
 
-def test_a_tile_of_columns_keeps_its_layout(forms: list[dict[str, Any]]) -> None:
-    """Else it goes through shared memory piece by piece, and a thread has it twice on the way."""
-    columns = forms[7]["ttgir"]
-    found = re.findall(r"convert_layout .*tensor<([0-9x]+)x\w+, #\w+> loc", columns)
-    sizes = [math.prod(map(int, each.split("x"))) for each in found]
-    assert sizes
-    assert max(sizes) <= 512, sizes
+def test_a_tile_is_turned_and_turned_back(forms: list[dict[str, Any]]) -> None:
+    """Whole tiles go through shared memory twice, and nothing else that is large."""
+    for launch in forms[6:]:
+        found = re.findall(r"convert_layout .*tensor<([0-9x]+)x\w+, #\w+> loc", launch["ttgir"])
+        *others, first, second = sorted(math.prod(map(int, each.split("x"))) for each in found)
+        assert first == second >= 2048
+        assert others[-1] <= 512
 
 
 def test_no_two_threads_wait_for_the_same_word(forms: list[dict[str, Any]]) -> None:

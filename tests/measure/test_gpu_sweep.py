@@ -249,8 +249,8 @@ def test_counters_of_all_take_little_more_than_ncu_alone(project: Path) -> None:
 
 
 THREE = ("square", "square_bf16", "square_f64")
-"""Large workloads, which take most of a sweep with all rounds: two ncu of one host hinder each other. With a fourth there
-would be more trials than are tried whole."""
+"""Large workloads, which take most of a sweep with all rounds: two ncu of one host hinder each other. With a fourth
+there would be more trials than are tried whole."""
 
 MOST_OF_ONE = 0.6
 """The part of one GPU's time that two may take."""

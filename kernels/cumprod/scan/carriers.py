@@ -1,7 +1,8 @@
-"""How tiles hand each other their carry: words of 64 bits in memory, and programs that multiply them, the carriers.
+"""How tiles find their carry: by words of 64 bits in memory.
 
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
-Where there are few tiles, each looks at the codes of all before it (`found_carry`), and there are no carriers.
+Then it looks at the words of the tiles before it (`found_carry`), or is handed its carry by programs that multiply
+codes, the carriers (`hand_on`).
 """
 
 import triton

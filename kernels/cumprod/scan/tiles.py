@@ -116,9 +116,9 @@ def _tiles_kernel(
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and takes the carry of those before it from one of the
-    `carriers`, programs of their own that began before all others; or looks at the codes of up to LOOK tiles before it;
-    without either, it takes the carry from the tile before. What is told are words behind LEAD others, of which the
-    first counts tickets.
+    `carriers`, programs of their own that began before all others; or looks at the words of those before it in its
+    window of LOOK tiles; without either, it takes the carry from the tile before. What is told are words behind LEAD
+    others, of which the first counts tickets.
     """
     ticket = begin + tl.program_id(0).to(tl.int64) if WHOLE else tl.atomic_add(told_ptr, 1, sem="relaxed").to(tl.int32)
     words_ptr = told_ptr + LEAD
@@ -214,8 +214,8 @@ def tiles_form(
 
     A carrier looks at `WINDOW` tiles of each of its `LINES` columns, or sequences, at a time; or at more, for a thread
     needs words of its own: of several that look at the same one, only the first is asked whether it is there. With 0
-    lines there are no carriers; nor where there are so few tiles that each can look at all before it, up to `LOOK`, or
-    512. Other numbers are powers of two; a thread has up to `registers`.
+    lines there are no carriers; nor where tiles look themselves, in windows of `LOOK` (0: they do not). Other numbers
+    are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
