@@ -18,9 +18,9 @@ from .segments import (
     factors_before,
     groups_looked_at,
     in_order,
-    integer_segments,
     kinds_of_groups,
     segment_products,
+    sizes_of_groups,
     starts_of_elements,
     starts_of_groups,
     unsound_groups,
@@ -194,22 +194,23 @@ def _short_kernel(
     x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
     unit = tl.arange(0, UNITS)[None, :]
     _, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
-    is_start = starts_of_elements(first, pattern, ELEMENTS)
     is_before = tl.arange(0, ELEMENTS)[:, None, None] < first[None, :, :]
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     if is_float:
-        p, ends, end, largest = segment_products(x, is_start)
-        m, e = _flagged_parts(ends, first, ELEMENTS)
-        # What is known of factors is asked for here, so that they are not kept in registers beside the products.
+        end, largest = sizes_of_groups(x)
         low, high, is_fair = bounds_of_groups(end, largest, ELEMENTS)
-        m, e = before_segments(m, e + tl.where(is_fair, 0, nothing))
+        # Products wait for that, so that factors are not kept in registers beside them.
+        is_start = starts_of_elements(first + tl.where(is_fair, 0, nothing), pattern, ELEMENTS)
+        p, ends = segment_products(x, is_start)
+        m, e = _flagged_parts(ends, first, ELEMENTS)
+        m, e = before_segments(m, e)
         if y_ptr.dtype.element_ty == tl.float16:
             y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
         else:
             near, far = factors_before(m, e)
             y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
     else:
-        p, ends = integer_segments(x, is_start)
+        p, ends = segment_products(x, starts_of_elements(first, pattern, ELEMENTS))
         before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
     _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
