@@ -71,7 +71,7 @@ def _mend_rows(
         if tl.max(unsound.to(tl.int32), 0) == 1:
             _serial_rows(x_ptr, y_ptr, n, rows, ROWS)
     else:
-        last = row_of_group + (first < ELEMENTS).to(tl.int32)
+        last = row_of_group + ((first > 0) & (first < ELEMENTS)).to(tl.int32)
         row = _next_row(unsound, row_of_group, last, 0)
         while row < rows:
             scan_from(x_ptr + row * n, y_ptr + row * n, n, 1, tl.full((), 1, tl.float64), PIECE, 4, dtype)
@@ -181,8 +181,8 @@ def _short_kernel(
 
     A sequence may start within any group. What is before a group is a factor of its elements up to there.
     """
-    nothing = tl.minimum(total, 0).to(tl.int32)  # 0, which the compiler cannot know: what is kept from the load on
-    # would cost registers
+    # 0, which the compiler cannot know: what it keeps from the load on would cost registers.
+    nothing = tl.minimum(total, 0).to(tl.int32)
     origin = (begin + tl.program_id(0).to(tl.int64)) * vectors * VECTOR
     x_ptr += origin
     y_ptr += origin
