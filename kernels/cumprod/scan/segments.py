@@ -75,25 +75,20 @@ def starts_of_elements(first, pattern, ELEMENTS: tl.constexpr):
 
 
 @triton.jit
-def _product_from_start(is_start, p, whole, largest, other_is_start, q, other, other_largest):
-    """Products since the last start and in all, and the largest size of their factors."""
-    return (
-        is_start | other_is_start,
-        tl.where(other_is_start != 0, q, p * q),
-        whole * other,
-        tl.maximum(tl.abs(largest), tl.abs(other_largest)),
-    )
+def _whole_and_largest(whole, largest, factor, other):
+    """A product, and the largest size of its factors."""
+    return whole * factor, tl.maximum(tl.abs(largest), tl.abs(other))
 
 
 @triton.jit
-def segment_products(x, is_start):
-    """The products within groups of a turned tile, anew from each start; of each group (group, unit) the last one, and
-    the exponent of the product of all its factors that are not 0; and of each unit (1, unit) the largest factor.
+def sizes_of_groups(x):
+    """Of each group (group, unit) of a turned tile the exponent of the product of all factors that are not 0; and of
+    each unit (1, unit) the largest factor.
     """
     factors = tl.where(x == 0, tl.full((), 1, x.dtype), x)
-    _, p, whole, largest = tl.associative_scan((is_start, x, factors, x), 0, _product_from_start)
+    whole, largest = tl.associative_scan((factors, x), 0, _whole_and_largest)
     _, end = centred(last_in(whole))
-    return p, last_in(p), end, tl.max(last_in(largest), 0)[None, :]
+    return end, tl.max(last_in(largest), 0)[None, :]
 
 
 @triton.jit
@@ -112,15 +107,15 @@ def bounds_of_groups(end, largest, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _integer_from_start(is_start, p, other_is_start, q):
-    """Products since the last start. They wrap around."""
+def _product_from_start(is_start, p, other_is_start, q):
+    """Products since the last start."""
     return is_start | other_is_start, tl.where(other_is_start != 0, q, p * q)
 
 
 @triton.jit
-def integer_segments(x, is_start):
-    """The products within groups of a turned tile, anew from each start, and the last ones."""
-    _, p = tl.associative_scan((is_start, x), 0, _integer_from_start)
+def segment_products(x, is_start):
+    """The products within groups of a turned tile, anew from each start, and the last ones. Integers wrap around."""
+    _, p = tl.associative_scan((is_start, x), 0, _product_from_start)
     return p, last_in(p)
 
 

@@ -18,9 +18,9 @@ from .segments import (
     factors_before,
     groups_looked_at,
     in_order,
-    integer_segments,
     kinds_of_groups,
     segment_products,
+    sizes_of_groups,
     starts_of_elements,
     starts_of_groups,
     unsound_groups,
@@ -71,7 +71,7 @@ def _mend_rows(
         if tl.max(unsound.to(tl.int32), 0) == 1:
             _serial_rows(x_ptr, y_ptr, n, rows, ROWS)
     else:
-        last = row_of_group + (first < ELEMENTS).to(tl.int32)
+        last = row_of_group + ((first > 0) & (first < ELEMENTS)).to(tl.int32)
         row = _next_row(unsound, row_of_group, last, 0)
         while row < rows:
             scan_from(x_ptr + row * n, y_ptr + row * n, n, 1, tl.full((), 1, tl.float64), PIECE, 4, dtype)
@@ -181,8 +181,8 @@ def _short_kernel(
 
     A sequence may start within any group. What is before a group is a factor of its elements up to there.
     """
-    nothing = tl.minimum(total, 0).to(tl.int32)  # 0, which the compiler cannot know: what is kept from the load on
-    # would cost registers
+    # 0, which the compiler cannot know: what it keeps from the load on would cost registers.
+    nothing = tl.minimum(total, 0).to(tl.int32)
     origin = (begin + tl.program_id(0).to(tl.int64)) * vectors * VECTOR
     x_ptr += origin
     y_ptr += origin
@@ -194,22 +194,23 @@ def _short_kernel(
     x = turned(x, units, ELEMENTS, GROUPS, 1).to(ACCUMULATOR)
     unit = tl.arange(0, UNITS)[None, :]
     _, first = starts_of_groups(unit, n, reciprocal, ELEMENTS, GROUPS)
-    is_start = starts_of_elements(first, pattern, ELEMENTS)
     is_before = tl.arange(0, ELEMENTS)[:, None, None] < first[None, :, :]
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     if is_float:
-        p, ends, end, largest = segment_products(x, is_start)
-        m, e = _flagged_parts(ends, first, ELEMENTS)
-        # What is known of factors is asked for here, so that they are not kept in registers beside the products.
+        end, largest = sizes_of_groups(x)
         low, high, is_fair = bounds_of_groups(end, largest, ELEMENTS)
-        m, e = before_segments(m, e + tl.where(is_fair, 0, nothing))
+        # Products wait for that, so that factors are not kept in registers beside them.
+        is_start = starts_of_elements(first + tl.where(is_fair, 0, nothing), pattern, ELEMENTS)
+        p, ends = segment_products(x, is_start)
+        m, e = _flagged_parts(ends, first, ELEMENTS)
+        m, e = before_segments(m, e)
         if y_ptr.dtype.element_ty == tl.float16:
             y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
         else:
             near, far = factors_before(m, e)
             y = tl.where(is_before, (p * near[None, :, :]) * far[None, :, :], p)
     else:
-        p, ends = integer_segments(x, is_start)
+        p, ends = segment_products(x, starts_of_elements(first, pattern, ELEMENTS))
         before, _ = before_segments(ends, tl.where(first < ELEMENTS, FLAG, 0))
         y = tl.where(is_before, p * before[None, :, :], p)
     _store_rows(y_ptr, y.to(y_ptr.dtype.element_ty), inside + nothing, VECTOR, EVEN)
