@@ -45,6 +45,11 @@ def _lines_suits(call: Call) -> bool:
     return (call.axis <= 128 and lines >= 4096) or lines >= 512 * call.processors
 
 
+def _power_of_2(most: int) -> int:
+    """The largest power of two that is no larger, or 1."""
+    return 1 << max(0, most.bit_length() - 1)
+
+
 def _lines_settings(call: Call) -> Settings:
     """A sequence a thread, where there are too few to have several each.
 
@@ -56,12 +61,12 @@ def _lines_settings(call: Call) -> Settings:
     """
     size = call.dtype.itemsize
     if call.axis > 16 and call.outer * call.inner < 4096 * call.processors:
-        return {"VECTOR": max(1, 4 // size), "AHEAD": 16, "num_warps": 4}
+        return {"VECTOR": _power_of_2(4 // size), "AHEAD": 16, "num_warps": 4}
     if call.axis <= 16:
         num_warps = 1 if call.inner == 1 and call.axis * size >= 32 else 4
-        return {"VECTOR": max(1, 128 // (call.axis * size)), "AHEAD": 16, "num_warps": num_warps}
+        return {"VECTOR": _power_of_2(128 // (call.axis * size)), "AHEAD": 16, "num_warps": num_warps}
     ahead = min(max(8, triton.next_power_of_2(triton.cdiv(256, call.inner * size))), 128 // max(4, size))
-    return {"VECTOR": max(1, 128 // (ahead * size)), "AHEAD": ahead, "num_warps": 4}
+    return {"VECTOR": _power_of_2(128 // (ahead * size)), "AHEAD": ahead, "num_warps": 4}
 
 
 def _short_suits(call: Call) -> bool:

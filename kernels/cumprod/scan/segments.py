@@ -35,7 +35,7 @@ def centred(x):
 
 @triton.jit
 def factors_before(m, e):
-    """m * 2**e, its mantissa near 1, as a product of two numbers; 0 or infinity, where no group leads back."""
+    """m * 2**e, its mantissa from 1/4 to 4, as a product of two numbers; 0 or infinity, where no group leads back."""
     if m.dtype == tl.float64:
         e = tl.minimum(tl.maximum(e, -2040), 2040)
         near = tl.minimum(tl.maximum(e, -1020), 1020)
@@ -51,7 +51,9 @@ def factors_before(m, e):
 
 @triton.jit
 def factor_before(m, e):
-    """m * 2**e, its mantissa near 1, as one number: enough for results in float16, whatever fair groups make of it."""
+    """m * 2**e, its mantissa from 1/4 to 4, as one number: enough for results in float16, whatever fair groups make of
+    it. None of their products is below 2**-106, nor above 2**96.
+    """
     return m * ((tl.minimum(tl.maximum(e, -126), 126) + 127) << 23).to(tl.float32, bitcast=True)
 
 
@@ -99,7 +101,7 @@ def bounds_of_groups(end, largest, COUNT: tl.constexpr):
     They follow from the largest of COUNT factors and from the product of all that are not 0.
     """
     steepest: tl.constexpr = 12 if largest.dtype == tl.float64 else 6
-    least: tl.constexpr = -1000 if largest.dtype == tl.float64 else -110
+    least: tl.constexpr = -1000 if largest.dtype == tl.float64 else -106
     _, grows = parted(largest)
     grows = tl.maximum(grows.to(tl.int32) + 1, 0)
     low = end - 1 - grows * (COUNT - 1)
@@ -250,7 +252,7 @@ def groups_looked_at(
     _, low = centred(smallest)
     _, high = centred(largest)
     low, high = low - 1, high + 1
-    least: tl.constexpr = -960 if dtype == tl.float64 else -110
+    least: tl.constexpr = -960 if dtype == tl.float64 else -106
     most: tl.constexpr = 200 if dtype == tl.float64 else 100
     widest: tl.constexpr = 1000 if dtype == tl.float64 else 120
     is_fair = (low >= least) & (high <= most) & (high - low <= widest) & (is_strange == 0)

@@ -204,6 +204,9 @@ def _short_kernel(
         p, ends = segment_products(x, is_start)
         m, e = _flagged_parts(ends, first, ELEMENTS)
         m, e = before_segments(m, e)
+        if GROUPS > 4:  # else mantissas are from 1/4 to 4
+            m, more = centred(m)
+            e += more
         if y_ptr.dtype.element_ty == tl.float16:
             y = tl.where(is_before, p * factor_before(m, e)[None, :, :], p)
         else:

@@ -147,3 +147,13 @@ def test_a_thread_has_room_for_what_it_is_given(scan: ModuleType) -> None:
             vector = min(settings["VECTOR"], 16 // dtype.itemsize, inner & -inner)
             assert batch <= 128, settings
             assert vector == 1 or vector * batch <= 128, settings
+
+
+@pytest.mark.parametrize("axis", range(5, 33))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64], ids=str)
+def test_a_thread_has_a_power_of_two_of_sequences(scan: ModuleType, axis: int, dtype: torch.dtype) -> None:
+    for inner in (2, 3, 5, 6, 7, 12, 15):
+        x = ratios((2, axis, inner), 1, dtype, seed=axis)
+        (launch,) = get(scan, "prepared")(x, 1).work.launches
+        assert launch.kernel.__name__ == "_lines_kernel"
+        assert_right(scan.products(x, 1), x, 1)

@@ -234,3 +234,24 @@ def test_tiles_begin_with_whole_vectors(scan: ModuleType, dtype: torch.dtype) ->
             assert rows * n % vector == 0
             assert rows * n <= block
             assert 4 * rows >= 3 * (block // n)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("settings", [{"BLOCK": 8192, "num_warps": 4}, {"BLOCK": 2048}, {"BLOCK": 1024}], ids=str)
+def test_a_small_group_after_large_ones_is_infinite(
+    scan: ModuleType, dtype: torch.dtype, settings: dict[str, int]
+) -> None:
+    """In float16 alone, and in one group of whose products the smallest is just fair."""
+    x = torch.ones(1, 192, dtype=torch.float64)
+    x[0, :26] = 32.0
+    x[0, 63], x[0, 64:112], x[0, 112:127], x[0, 127] = 0.7074, 0.979, 2.0**-7.28, 0.999
+    x = x.to(dtype)
+    assert not verdict(short(scan, x, **settings), x, 1, tolerance(x, 1))
+
+
+@pytest.mark.parametrize("settings", [{"BLOCK": 4096}, {"BLOCK": 16384, "num_warps": 4}], ids=str)
+def test_many_groups_a_thread(scan: ModuleType, settings: dict[str, int]) -> None:
+    """Mantissas of all that are before a group are parted anew."""
+    x = torch.ones(1, 512)
+    x[0, :25], x[0, 127:240:16], x[0, 240] = 32.0, 1.41, 2.0**-20
+    assert not verdict(short(scan, x, **settings), x, 1, tolerance(x, 1))
