@@ -253,5 +253,5 @@ def test_a_small_group_after_large_ones_is_infinite(
 def test_many_groups_a_thread(scan: ModuleType, settings: dict[str, int]) -> None:
     """Mantissas of all that are before a group are parted anew."""
     x = torch.ones(1, 512)
-    x[0, :25], x[0, 127:240:16], x[0, 240] = 32.0, 1.41, 2.0**-20
+    x[0, :25], x[0, 127], x[0, 128:240:16], x[0, 240] = 32.0, 1.41, 1.41, 2.0**-20
     assert not verdict(short(scan, x, **settings), x, 1, tolerance(x, 1))
