@@ -11,10 +11,10 @@ from .turned import last_in
 from .wide import parted
 
 FLAG = tl.constexpr(2**29)
-"""What a start adds to an exponent. Those without are within FLAG / 2 either way."""
+"""What a start adds to an exponent. Those without are within FLAG / 2 either way, of fair groups at least."""
 
 GONE = tl.constexpr(-(2**18))
-"""The exponent of 0: whatever grows behind it in a tile, their sum stays below half of this."""
+"""The exponent of 0: whatever grows behind it in fair groups of a tile, their sum stays below half of this."""
 
 
 @triton.jit
