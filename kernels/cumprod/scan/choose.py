@@ -162,9 +162,11 @@ def _tiles_settings(call: Call) -> Settings:
     sequences = call.outer * triton.cdiv(call.inner, columns)
     are_few = sequences < call.processors
     lines = max(triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors)), min(4, columns))
-    look, registers = (_look(call, block, columns), 168 if columns == 2 else 255) if are_few else (0, 168)
+    look = _look(call, block, columns) if are_few else 0
     if call.inner == 1:
         registers = 128 if call.dtype.itemsize < 8 or call.axis % 4 == 0 else 168
+    else:
+        registers = 255 if look and columns > 2 else 168
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
@@ -172,7 +174,7 @@ def _tiles_settings(call: Call) -> Settings:
         "WINDOW": 128 // lines if are_few else 1,
         "LOOK": look,
         "num_warps": 4,
-        "registers": registers if look else min(registers, 168),
+        "registers": registers,
     }
 
 

@@ -84,8 +84,9 @@ def _turned_products(p, m, e, groups, like):
     `groups` is what `group_products` says of them.
     """
     totals, low, high, is_fair = groups
+    has_zero = low > float("inf")  # nowhere: a group with a zero is not fair
     m_before, e_before, m_tile, e_tile, most, least, is_fair = tile_of_groups(
-        totals, low, high, is_fair, low > float("inf"), like, 1
+        totals, low, high, is_fair, has_zero, like, 1
     )
     m_before, e_before = joined(m, e, m_before, e_before)
     m_end, e_end = joined(m, e, m_tile, e_tile)

@@ -12,6 +12,7 @@ from .ranges import picked, sign_of, zero_like
 from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in, plain
 from .wide import (
     DEAD,
+    are_fair,
     before_groups,
     exact_carry,
     joined,
@@ -49,9 +50,9 @@ def group_products(x):
 
 
 @triton.jit
-def sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
+def _sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
     """Of groups whose elements are `step` apart and begin at `x_ptrs`, with `left` of them each, the smallest and the
-    largest size of their products until the first zero, and whether there is one (1, groups).
+    largest size of their products until the first zero, and whether there is one, in the shape of `left`.
 
     The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. One element of each group
     at a time needs few registers.
@@ -87,11 +88,11 @@ def looked_at(
     row = (unit // COLUMNS * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
     column = unit % COLUMNS
     inside = tl.where(column < width, left - row, 0)
-    smallest, largest, has_zero = sizes_before_zeros(x_ptr + row * inner + column, inside, inner, ELEMENTS, ACCUMULATOR)
-    limit: tl.constexpr = 2.0**200 if tl.float64 == ACCUMULATOR else 2.0**96
+    begin_ptrs = x_ptr + row * inner + column
+    smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, inside, inner, ELEMENTS, ACCUMULATOR)
     _, low = parted(smallest)
     _, high = parted(largest)
-    return low, high, (smallest >= 1 / limit) & (largest <= limit), has_zero
+    return low, high, are_fair(smallest, largest, True), has_zero
 
 
 @triton.jit

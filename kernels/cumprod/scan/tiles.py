@@ -147,8 +147,9 @@ def _tiles_kernel(
         x = turned(x, units, ELEMENTS, GROUPS, COLUMNS).to(ACCUMULATOR)
         if is_float:
             y, totals, low, high, is_group_fair = group_products(x)
+            has_zero = low > float("inf")  # nowhere: a group with a zero is not fair
             m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-                totals, low, high, is_group_fair, low > float("inf"), like, COLUMNS
+                totals, low, high, is_group_fair, has_zero, like, COLUMNS
             )
             if tl.min(is_fair.to(tl.int32), 0) == 0:
                 low, high, is_group_fair, has_zero = looked_at(

@@ -32,8 +32,7 @@ def turned(x, like, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr, COLUMNS: tl.co
     """A tile in the order of memory, rows of COLUMNS elements, as (element, group, unit)."""
     runs: tl.constexpr = x.numel // (ELEMENTS * GROUPS * COLUMNS)
     x = tl.permute(tl.reshape(x, [runs, GROUPS, ELEMENTS, COLUMNS]), (2, 1, 0, 3))
-    x = tl.reshape(x, [ELEMENTS, GROUPS, runs * COLUMNS])
-    return tl.where(like == 1, tl.zeros_like(x), x)
+    return laid_out(tl.reshape(x, [ELEMENTS, GROUPS, runs * COLUMNS]), like)
 
 
 @triton.jit

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import load
-from packages import get, put
 from rightness import SUBNORMAL_STEPS, tolerance
+from test_wide import lengths_noted
 
 FORMS: dict[str, dict[str, Any]] = {
     "rows": {"form": "rows", "BLOCK": 64, "num_warps": 1},
@@ -229,18 +229,6 @@ COMMON = {
     "-2 to 2": uniform(-2, 2, 16, 16384),
     "normal": torch.randn(16, 16384, generator=torch.Generator().manual_seed(6)),
 }
-
-
-def lengths_noted(scan: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
-    """Lengths of what a function of the package is asked to scan, from here on."""
-    original, lengths = get(scan, name), []
-
-    def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
-        lengths.append(int(left))
-        return original(x_ptr, y_ptr, left, *others)
-
-    put(monkeypatch, scan, name, noting)
-    return lengths
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
