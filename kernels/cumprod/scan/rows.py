@@ -10,7 +10,7 @@ from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile
 from .shapes import accumulator
 from .tile_floats import group_products, tile_of_groups
-from .turned import groups_by_column, laid_out, turned, turned_back, units_beside
+from .turned import groups_by_column, integer_tile, laid_out, turned, turned_back, units_beside
 from .wide import (
     joined,
     judged_rows,
@@ -149,18 +149,32 @@ def _integer_products(x, carry, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """The same of integers."""
+def _scan_integers(
+    x_ptr,
+    y_ptr,
+    vectors,
+    carry,
+    nothing,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+):
+    """The same of integers, of which any product is right."""
     offsets = tl.arange(0, BLOCK)
+    units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
+    like = tl.max(units, 0)
     ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
-        x = ahead.to(carry.dtype)
+        x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(carry.dtype)
         ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        y, carry = _integer_products(x, carry, WIDTH)
-        tl.store(y_ptr + skip + offsets, y, mask=offsets < left)
+        p, before, total = integer_tile(x, like, 1)
+        y = p * laid_out(before * carry, like)[None, :, :]
+        tl.store(y_ptr + skip + offsets, turned_back(y, 1), mask=offsets < left)
+        carry = carry * tl.max(total, 0)
     return carry
 
 
@@ -210,13 +224,13 @@ def _rows_kernel(
             carry = _scan_few(x_ptr + origin, y_ptr + origin, before, carry, 16)
     x_ptr += first
     y_ptr += first
-    if ELEMENTS > 0:
-        nothing = tl.minimum(n, 0)
+    nothing = tl.minimum(n, 0)
+    if not ACCUMULATOR.is_floating():
+        carry = _scan_integers(x_ptr, y_ptr, vectors, carry, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS)
+    elif ELEMENTS > 0:
         m, e = _scan_turned(x_ptr, y_ptr, vectors, m, e, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS, WIDTH)
-    elif ACCUMULATOR.is_floating():
-        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, PART, WIDTH)
     else:
-        carry = _scan_integers(x_ptr, y_ptr, vectors, carry, VECTOR, BLOCK, WIDTH)
+        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, PART, WIDTH)
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
@@ -243,7 +257,10 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     width = min(BLOCK, 32 * num_warps * min(vector, part))
     sizes = (axis, axis // vector if is_whole else 0)
     held = BLOCK // (32 * num_warps)  # elements of a thread
-    layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 and y.dtype.is_floating_point else (0, 0)
+    if not y.dtype.is_floating_point:
+        held = max(2, held)
+        PARTS = 0
+    layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 else (0, 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(max(PARTS, 1) * part, BLOCK), part, width, *layout)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, **options))

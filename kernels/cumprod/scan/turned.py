@@ -23,8 +23,14 @@ def units_beside(x_ptr, UNITS: tl.constexpr, nothing):
 
 @triton.jit
 def laid_out(x, like):
-    """`x` as it is, in the layout of `like`, which is 1 nowhere."""
-    return tl.where(like == 1, tl.zeros_like(x), x)
+    """`x` as it is, in the layout of `like`, which is 1 nowhere.
+
+    There are no 2**20 units either, which the compiler learns when all is laid out: it then leaves `x` alone.
+    """
+    unit = tl.arange(0, like.numel)[None, :]
+    if len(like.shape) == 3:
+        unit = unit[None, :, :]
+    return tl.where((unit >> 20) == 1, tl.where(like == 1, tl.zeros_like(x), x), x)
 
 
 @triton.jit
