@@ -7,10 +7,9 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import last_element, limited, loaded_tile
+from .ranges import last_element, limited, loaded_tile, picked
 from .shapes import accumulator
-from .tile_floats import group_products, tile_of_groups
-from .turned import groups_by_column, integer_tile, laid_out, turned, turned_back, units_beside
+from .turned import by_unit, groups_by_column, integer_tile, laid_out, last_in, turned, turned_back, turned_halves, units_beside
 from .wide import (
     joined,
     judged_rows,
@@ -19,7 +18,6 @@ from .wide import (
     scanned,
     scanned_halves,
     signs_after,
-    two_factors,
     whole_tile,
 )
 
@@ -77,33 +75,186 @@ def _scan_floats(
 
 
 @triton.jit
-def _turned_products(p, m, e, groups, like):
+def _mantissa_and_power(x):
+    """Mantissa and exponent of normal numbers, that a whole number."""
+    if x.dtype == tl.float64:
+        bits = x.to(tl.int64, bitcast=True)
+        e = ((bits >> 52) & 0x7FF).to(tl.int32) - 1023
+        return ((bits & -9218868437227405313) | 0x3FF0000000000000).to(tl.float64, bitcast=True), e
+    else:
+        bits = x.to(tl.int32, bitcast=True)
+        e = ((bits >> 23) & 0xFF) - 127
+        return ((bits & -2139095041) | 0x3F800000).to(tl.float32, bitcast=True), e
+
+
+@triton.jit
+def _power_of_two(e, dtype: tl.constexpr):
+    """2**e, which is a normal number."""
+    if dtype == tl.float64:
+        return ((e + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
+    else:
+        return ((e + 127) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _with_largest(product, largest, factor, other):
+    """A product, and the largest size of its factors."""
+    return product * factor, tl.maximum(tl.abs(largest), tl.abs(other))
+
+
+@triton.jit
+def _range_of_both(low, high, other_low, other_high):
+    """Of two ranges the one around both."""
+    return tl.minimum(low, other_low), tl.maximum(high, other_high)
+
+
+@triton.jit
+def _group_products_of(x, dtype: tl.constexpr):
+    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of the exponents
+    of all, and whether it is fair: its products are far from the limits of their type.
+
+    Factors of float16 are so small that every fourth product tells enough. Otherwise bounds follow from the largest
+    factor and the last product: no product is larger than so many of the largest factor, and none so small that those
+    after it could not have led to the last.
+    """
+    COUNT: tl.constexpr = x.shape[0]
+    if dtype == tl.float16:
+        p = tl.cumprod(x, 0)
+        last = last_in(p)
+        is_asked = (COUNT - 1 - tl.arange(0, COUNT)[:, None, None]) % 4 == 0
+        size = tl.where(is_asked, tl.abs(p), 1.0)
+        smallest, largest = tl.reduce((size, size), 0, _range_of_both)
+        # Up to three factors away, each from 2**-24 up to 2**16.
+        is_fair = (smallest >= 2.0**-46) & (largest <= 2.0**46) & (last == last)
+        low = tl.full(last.shape, -96, tl.int32)
+        return p, last, low, low + 192, is_fair
+    else:
+        p, largest = tl.associative_scan((x, x), 0, _with_largest)  # in one scan, lest one of them is not turned
+        last = last_in(p)
+        _, end = _mantissa_and_power(last)
+        _, grows = _mantissa_and_power(last_in(largest))
+        grows = tl.maximum(grows + 1, 0)
+        steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
+        least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
+        low, high = end - (COUNT - 1) * grows, COUNT * grows
+        return p, last, low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
+
+
+@triton.jit
+def _multiplied_apart(m, e, other_m, other_e):
+    """The product of m * 2**e and other_m * 2**other_e; its mantissa grows."""
+    return m * other_m, e + other_e
+
+
+@triton.jit
+def _multiplied_behind(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+    """The products before the last of several, and with it; their mantissas grow."""
+    return m * other_m_before, e + other_e_before, m * other_m, e + other_e
+
+
+@triton.jit
+def _one_of(a, _):
+    """Of one element nothing is asked."""
+    return a
+
+
+@triton.jit
+def _before_units(m, e, carry_m, carry_e):
+    """Of units (units,) the products before each, with a carry, mantissas from 1 to 4; and that of all, without it.
+
+    Of 32 units the mantissas are multiplied without looking at their size, and so are those of the runs of 32.
+    """
+    LANES: tl.constexpr = min(m.shape[0], 32)
+    RUNS: tl.constexpr = m.shape[0] // LANES
+    m, e = tl.reshape(m, [RUNS, LANES]), tl.reshape(e, [RUNS, LANES])
+    m_to, e_to = tl.associative_scan((m, e), 1, _multiplied_apart)
+    lane = tl.arange(0, LANES)[None, :]
+    previous = tl.maximum(lane - 1, 0) + tl.zeros(m.shape, tl.int32)
+    m_before = tl.where(lane == 0, tl.full((), 1, m.dtype), tl.gather(m_to, previous, 1))
+    e_before = tl.where(lane == 0, 0, tl.gather(e_to, previous, 1))
+    m_run, more = _mantissa_and_power(picked(m_to, lane == LANES - 1, 1))
+    e_run = picked(e_to, lane == LANES - 1, 1) + more
+    if RUNS > 1:
+        before, e_before_run, m_runs, e_runs = tl.associative_scan(
+            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, _multiplied_behind
+        )
+        m_before, e_before = m_before * before[:, None], e_before + e_before_run[:, None]
+        at_end = tl.arange(0, RUNS) == RUNS - 1
+        m_run, more = _mantissa_and_power(picked(m_runs, at_end, 0))
+        e_run = picked(e_runs, at_end, 0) + more
+    else:
+        m_run, e_run = tl.reduce(m_run, 0, _one_of), tl.reduce(e_run, 0, _one_of)
+    m_before, more = _mantissa_and_power(m_before)
+    m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
+    return tl.reshape(m_before, [RUNS * LANES]), tl.reshape(e_before, [RUNS * LANES]), m_run, e_run
+
+
+@triton.jit
+def _both_bits(a, b):
+    """Bits that both have, as tl.reduce asks for it."""
+    return a & b
+
+
+FAR_AWAY = tl.constexpr(2**23)
+"""The exponent of an infinite carry, and that of 0 but for its sign, as whole numbers."""
+
+
+@triton.jit
+def _turned_products(x, m, e, like, dtype: tl.constexpr):
     """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
     right (1): whether all groups are fair, and all products are far from the limits of float64, or leave it for good.
 
-    `groups` is what `group_products` says of them.
+    Results are of a type; of float16 one factor a group is enough, since all fair ones that it cannot take to their
+    place are 0 or infinite there.
     """
-    totals, low, high, is_fair = groups
-    has_zero = low > float("inf")  # nowhere: a group with a zero is not fair
-    m_before, e_before, m_tile, e_tile, most, least, is_fair = tile_of_groups(
-        totals, low, high, is_fair, has_zero, like, 1
+    p, totals, low, high, is_fair = _group_products_of(x, dtype)
+    carry_e = tl.minimum(tl.maximum(e, -1.0 * FAR_AWAY), 1.0 * FAR_AWAY).to(tl.int32)
+    m_groups, e_groups = _mantissa_and_power(totals)
+    m_before, e_before, m_to, e_to = tl.associative_scan(
+        (m_groups * 0 + 1, e_groups * 0, m_groups, e_groups), 0, _multiplied_behind
     )
-    m_before, e_before = joined(m, e, m_before, e_before)
-    m_end, e_end = joined(m, e, m_tile, e_tile)
-    near, far = two_factors(m_before, e_before)
-    inside: tl.constexpr = 1015  # products are up to four times what their exponents say
-    stays = (e + most <= inside) & (e + least >= -inside)
-    is_right = is_fair & (stays | (tl.abs(e + tl.zeros_like(most)) == float("inf")))
-    if tl.min(is_right.to(tl.int32), 0) == 0:
+    m_unit, more = _mantissa_and_power(last_in(m_to))
+    m_units, e_units, m_tile, e_tile = _before_units(m_unit, last_in(e_to) + more, m, carry_e)
+    m_before *= by_unit(m_units[None, :], like)
+    e_before += by_unit(e_units[None, :], like)
+    m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
+    inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
+    stays = (e_before + high <= inside) & (e_before + low >= -inside)
+    is_right = is_fair & (stays | (tl.abs(carry_e + tl.zeros_like(low)) == FAR_AWAY))
+    nearest: tl.constexpr = -1022 if p.dtype == tl.float64 else -126
+    near = tl.minimum(tl.maximum(e_before, nearest), -nearest - 4)
+    far = tl.minimum(tl.maximum(e_before - near, nearest), -nearest + 1)
+    flags = is_right.to(tl.int32) | ((near == e_before).to(tl.int32) << 1)
+    flags = tl.reduce(tl.reduce(flags, 0, _both_bits), 0, _both_bits)
+    if (flags & 1) == 0:
         size = tl.abs(p)
-        m_groups, e_groups = groups_by_column(m_before, 1), groups_by_column(e_before, 1)
+        e_floats = tl.where(tl.abs(e) == float("inf"), e, e_before.to(tl.float32))
+        m_row, e_row = groups_by_column(m_before, 1), groups_by_column(e_floats, 1)
         smallest, largest = groups_by_column(tl.min(size, 0), 1), groups_by_column(tl.max(size, 0), 1)
-        are_fair = (smallest >= 0) & is_fair[:, None]
-        is_judged, sinks, grows = judged_rows(m_groups, e_groups, smallest * 0, smallest, largest, are_fair)
-        is_right = is_right | (is_judged & (p.dtype != tl.float64))
-        e_end = tl.where(sinks, float("-inf"), tl.where(grows, float("inf"), e_end))
-    y = (p * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]
-    return y, tl.max(m_end, 0), tl.max(e_end, 0), tl.min(is_right.to(tl.int32), 0)
+        all_fair = tl.min(tl.min(is_fair.to(tl.int32), 0), 0) == 1
+        are_fair = (smallest >= 0) & all_fair
+        is_judged, sinks, grows = judged_rows(m_row, e_row, smallest * 0, smallest, largest, are_fair)
+        flags = flags | tl.max((is_judged & (p.dtype != tl.float64)).to(tl.int32), 0)
+        has_sunk, has_grown = tl.max(sinks.to(tl.int32), 0) == 1, tl.max(grows.to(tl.int32), 0) == 1
+        e_end = tl.where(has_sunk, float("-inf"), tl.where(has_grown, float("inf"), e_end))
+    y = p * laid_out(m_before * _power_of_two(near, p.dtype), like)[None, :, :]
+    if dtype != tl.float16:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if (flags & 2) == 0:
+            y = y * laid_out(_power_of_two(far, p.dtype), like)[None, :, :]
+    return y, m_end, e_end, flags & 1
+
+
+@triton.jit
+def _loaded_ahead(x_ptr, vectors, VECTOR: tl.constexpr, BLOCK: tl.constexpr, IN_WORDS: tl.constexpr):
+    """A tile of so many vectors, 1 beyond them; if elements have 16 bits, in words of two."""
+    if IN_WORDS:
+        offsets = tl.arange(0, BLOCK // 2)
+        ones: tl.constexpr = 0x3F803F80 if x_ptr.dtype.element_ty == tl.bfloat16 else 0x3C003C00
+        mask = offsets < vectors * (VECTOR // 2)
+        words_ptr = x_ptr.to(tl.pointer_type(tl.int32))
+        return tl.load(words_ptr + offsets, mask=mask, other=ones, eviction_policy="evict_last")
+    else:
+        return loaded_tile(x_ptr, vectors * VECTOR, 1, BLOCK)
 
 
 @triton.jit
@@ -121,19 +272,24 @@ def _scan_turned(
     WIDTH: tl.constexpr,
 ):
     """The same, but tiles are turned through shared memory. `nothing` is 0, which the compiler must not know."""
+    dtype: tl.constexpr = y_ptr.dtype.element_ty
     offsets = tl.arange(0, BLOCK)
-    units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
+    IN_WORDS: tl.constexpr = dtype.primitive_bitwidth == 16 and VECTOR > 1 and ELEMENTS > 2
+    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // (ELEMENTS * GROUPS), nothing)
     like = tl.max(units, 0)
-    ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
+    ahead = _loaded_ahead(x_ptr, tl.minimum(vectors, BLOCK // VECTOR), VECTOR, BLOCK, IN_WORDS)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
-        after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
-        x = _followed(turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype), e)
-        ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        p, totals, low, high, is_fair = group_products(x)
-        y, m_after, e_after, is_right = _turned_products(p, m, e, (totals, low, high, is_fair), like)
-        tl.store(y_ptr + skip + offsets, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
+        after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR)
+        if IN_WORDS:
+            x = turned_halves(ahead, units, ELEMENTS, GROUPS, dtype)
+        else:
+            x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype)
+        x = _followed(x, e)
+        ahead = _loaded_ahead(x_ptr + skip + BLOCK, after, VECTOR, BLOCK, IN_WORDS)
+        y, m_after, e_after, is_right = _turned_products(x, m, e, like, dtype)
+        tl.store(y_ptr + skip + offsets, turned_back(y.to(dtype), 1), mask=offsets < left)
         if is_right == 1:
             m, e = m_after, e_after
         else:

@@ -42,6 +42,29 @@ def turned(x, like, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr, COLUMNS: tl.co
 
 
 @triton.jit
+def _other(_, b):
+    """Of two the second."""
+    return b
+
+
+@triton.jit
+def turned_halves(words, like, ELEMENTS: tl.constexpr, GROUPS: tl.constexpr, dtype: tl.constexpr):
+    """A tile of one column, whose elements have 16 bits and come in words of two, as float32 (element, group, unit).
+
+    Words need half as many moves as elements. The scan does nothing but keep triton from parting them before.
+    """
+    words = tl.associative_scan(turned(words, like, ELEMENTS // 2, GROUPS, 1), 0, _other)
+    if dtype == tl.bfloat16:
+        first, second = words << 16, words & -65536
+        first, second = first.to(tl.float32, bitcast=True), second.to(tl.float32, bitcast=True)
+    else:
+        first, second = words.to(tl.int16).to(dtype, bitcast=True), (words >> 16).to(tl.int16).to(dtype, bitcast=True)
+        first, second = first.to(tl.float32), second.to(tl.float32)
+    x = tl.permute(tl.join(first, second), (0, 3, 1, 2))
+    return laid_out(tl.reshape(x, [ELEMENTS, GROUPS, like.numel]), like)
+
+
+@triton.jit
 def turned_back(y, COLUMNS: tl.constexpr):
     """A turned tile in the order of memory (elements,)."""
     elements: tl.constexpr = y.shape[0]
