@@ -215,8 +215,8 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     )
     m_unit, more = _mantissa_and_power(last_in(m_to))
     m_units, e_units, m_tile, e_tile = _before_units(m_unit, last_in(e_to) + more, m, carry_e)
-    m_before *= by_unit(m_units[None, :], like)
-    e_before += by_unit(e_units[None, :], like)
+    m_before *= by_unit(m_units[None, :], like, 1)
+    e_before += by_unit(e_units[None, :], like, 1)
     m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
     inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
     stays = (e_before + high <= inside) & (e_before + low >= -inside)
@@ -229,8 +229,8 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     if (flags & 1) == 0:
         size = tl.abs(p)
         e_floats = tl.where(tl.abs(e) == float("inf"), e, e_before.to(tl.float32))
-        m_row, e_row = groups_by_column(m_before, 1), groups_by_column(e_floats, 1)
-        smallest, largest = groups_by_column(tl.min(size, 0), 1), groups_by_column(tl.max(size, 0), 1)
+        m_row, e_row = groups_by_column(m_before, 0, 1, 1), groups_by_column(e_floats, 0, 1, 1)
+        smallest, largest = groups_by_column(tl.min(size, 0), 0, 1, 1), groups_by_column(tl.max(size, 0), 0, 1, 1)
         all_fair = tl.min(tl.min(is_fair.to(tl.int32), 0), 0) == 1
         are_fair = (smallest >= 0) & all_fair
         is_judged, sinks, grows = judged_rows(m_row, e_row, smallest * 0, smallest, largest, are_fair)
@@ -327,7 +327,7 @@ def _scan_integers(
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(carry.dtype)
         ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
-        p, before, total = integer_tile(x, like, 1)
+        p, before, total = integer_tile(x, like, 1, 1)
         y = p * laid_out(before * carry, like)[None, :, :]
         tl.store(y_ptr + skip + offsets, turned_back(y, 1), mask=offsets < left)
         carry = carry * tl.max(total, 0)

@@ -78,15 +78,15 @@ def looked_at(
     like,
     ELEMENTS: tl.constexpr,
     GROUPS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    BESIDE: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):
     """Of each group (group, unit) of a tile in memory the exponents of its smallest and of its largest product until
     its first zero, whether these are far from the limits of their type, and whether there is a zero.
     """
     unit = tl.arange(0, like.numel)[None, :]
-    row = (unit // COLUMNS * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
-    column = unit % COLUMNS
+    row = (unit // BESIDE * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
+    column = unit % BESIDE
     inside = tl.where(column < width, left - row, 0)
     begin_ptrs = x_ptr + row * inner + column
     smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, inside, inner, ELEMENTS, ACCUMULATOR)
@@ -108,7 +108,9 @@ def _largest_and_smallest(most, least, other_most, other_least):
 
 
 @triton.jit
-def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr):
+def tile_of_groups(
+    totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr
+):
     """Of a tile's groups (group, unit), before its carry is known, the products of their column before each, in parts;
     and of each column the product, in parts, the exponents of its largest and of its smallest product, and whether all
     of its groups are fair. After a zero there is no smallest one.
@@ -120,12 +122,13 @@ def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.const
     at_end = tl.arange(0, e.shape[0])[:, None] == e.shape[0] - 1
     e = tl.sum(tl.where(at_end, e, 0.0), 0) + more
     one, zero = tl.full((COLUMNS,), 1, totals.dtype), tl.full((COLUMNS,), 0, tl.float32)
-    m_units, e_units, m_runs, e_runs = before_groups(by_column(m, COLUMNS), by_column(e, COLUMNS), one, zero)
-    m_before, more = parted(m_within * by_unit(m_units, like))
-    e_before = e_within + by_unit(e_units, like) + more
+    m, e = by_column(m, 1.0, COLUMNS, BESIDE), by_column(e, 0.0, COLUMNS, BESIDE)
+    m_units, e_units, m_runs, e_runs = before_groups(m, e, one, zero)
+    m_before, more = parted(m_within * by_unit(m_units, like, BESIDE))
+    e_before = e_within + by_unit(e_units, like, BESIDE) + more
     most = tl.max(tl.where(is_fair, e_before + high, float("inf")), 0)
     least = tl.min(tl.where(e_before < DEAD / 2, 0.0, e_before + low), 0)
-    most, least = by_column(most, COLUMNS), by_column(least, COLUMNS)
+    most, least = by_column(most, float("-inf"), COLUMNS, BESIDE), by_column(least, float("inf"), COLUMNS, BESIDE)
     most, least = tl.reduce((most, least), 1, _largest_and_smallest)
     at_end = tl.arange(0, m_runs.shape[1])[None, :] == m_runs.shape[1] - 1
     m_end, e_end = picked(m_runs, at_end, 1), tl.sum(tl.where(at_end, e_runs, 0.0), 1)
@@ -207,7 +210,7 @@ def _carry_after(exact, code, m, e):
 
 
 @triton.jit
-def _stays_or_sinks(p, e_before, carry_e, like):
+def _stays_or_sinks(p, e_before, carry_e, like, BESIDE: tl.constexpr):
     """Of each column of fair groups whether its products stay within float64, and whether they sink below it for good:
     from the first group on that does, all are 0 in float32, whatever a serial product would make of them.
     """
@@ -215,9 +218,9 @@ def _stays_or_sinks(p, e_before, carry_e, like):
     _, low = parted(tl.min(tl.where(size == 0, tl.full((), 1, p.dtype), size), 0))
     _, high = parted(tl.max(size, 0))
     is_gone = e_before < DEAD / 2
-    e = e_before + across_units(carry_e, like)
-    low = groups_by_column(tl.where(is_gone, 0.0, e + low), carry_e.shape[0])
-    high = groups_by_column(tl.where(is_gone, float("-inf"), e + high), carry_e.shape[0])
+    e = e_before + across_units(carry_e, like, BESIDE)
+    low = groups_by_column(tl.where(is_gone, 0.0, e + low), float("inf"), carry_e.shape[0], BESIDE)
+    high = groups_by_column(tl.where(is_gone, float("-inf"), e + high), float("-inf"), carry_e.shape[0], BESIDE)
     group = tl.arange(0, low.shape[1])[None, :]
     first = tl.min(tl.where(low < -1025, group, low.shape[1]), 1)
     peak, after = tl.max(high, 1), tl.max(tl.where(group >= first[:, None], high, float("-inf")), 1)
@@ -226,7 +229,7 @@ def _stays_or_sinks(p, e_before, carry_e, like):
 
 
 @triton.jit
-def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like):
+def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like, BESIDE: tl.constexpr):
     """Of each column whether its exact carry times its products is right, and then the carry after it; and who tells
     that. The tile does (1) where its code is no factor for such a carry.
 
@@ -242,9 +245,9 @@ def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like):
     after = _carry_after(exact, code, m, e)
     if tl.min(right.to(tl.int32)) == 0:
         end = carry_e + e
-        reach = groups_by_column(e_before, exact.shape[0])
+        reach = groups_by_column(e_before, float("inf"), exact.shape[0], BESIDE)
         reach = tl.where(reach < DEAD / 2, 0.0, reach + carry_e[:, None])
-        stays, sinks = _stays_or_sinks(p, e_before, carry_e, like)
+        stays, sinks = _stays_or_sinks(p, e_before, carry_e, like, BESIDE)
         right = right | (is_fair & stays & (dtype != tl.float64))
         sinks = is_fair & sinks & (right == 0) & (tl.abs(carry_e) < float("inf"))
         after = tl.where(sinks, zero_like(after), after)
@@ -259,24 +262,24 @@ def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like):
 
 
 @triton.jit
-def lost_signs(p, stays_zero, COLUMNS: tl.constexpr):
+def lost_signs(p, stays_zero, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
     """Which columns have lost the signs that a carry of 0 is multiplied by: a product within a group is 0, the next
     factor infinite, and both as one NaN.
     """
     are_nan = tl.max(tl.max((p != p).to(tl.int32), 0), 0)
-    return stays_zero & (tl.max(by_column(are_nan, COLUMNS), 1) == 1)
+    return stays_zero & (tl.max(by_column(are_nan, 0, COLUMNS, BESIDE), 1) == 1)
 
 
 @triton.jit
-def signs_where(is_sign, p, like):
+def signs_where(is_sign, p, like, BESIDE: tl.constexpr):
     """Products, or where they are asked for, 1 with their signs."""
-    return tl.where((across_units(is_sign.to(tl.int32), like) == 1)[None, :, :], sign_of(p), p)
+    return tl.where((across_units(is_sign.to(tl.int32), like, BESIDE) == 1)[None, :, :], sign_of(p), p)
 
 
 @triton.jit
-def with_carry(p, m_before, e_before, exact, like):
+def with_carry(p, m_before, e_before, exact, like, BESIDE: tl.constexpr):
     """A tile's products times what is before their groups (group, unit), and times its exact carry (columns,)."""
     m, e = parted_carry(exact, p.dtype)
-    m, e = joined(across_units(m, like), across_units(e, like), m_before, e_before)
+    m, e = joined(across_units(m, like, BESIDE), across_units(e, like, BESIDE), m_before, e_before)
     near, far = two_factors(m, e)
     return (p * laid_out(near, like)[None, :, :]) * laid_out(far, like)[None, :, :]

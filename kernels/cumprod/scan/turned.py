@@ -75,23 +75,43 @@ def turned_back(y, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def by_column(of_units, COLUMNS: tl.constexpr):
-    """What is known of units (units,), as (columns, runs)."""
-    return tl.trans(tl.reshape(of_units, [of_units.numel // COLUMNS, COLUMNS]))
+def by_column(of_units, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
+    """What is known of units (units,), BESIDE of which lie beside each other, as (columns, runs); `other` of columns and
+    runs that are none.
+    """
+    if BESIDE == COLUMNS:
+        return tl.trans(tl.reshape(of_units, [of_units.numel // COLUMNS, COLUMNS]))
+    else:
+        RUNS: tl.constexpr = 2 * of_units.numel // COLUMNS
+        column, run = tl.arange(0, COLUMNS)[:, None], tl.arange(0, RUNS)[None, :]
+        is_one = (column < BESIDE) & (run < of_units.numel // BESIDE)
+        unit = tl.where(is_one, run * BESIDE + column, 0)
+        found = tl.reshape(tl.gather(of_units, tl.reshape(unit, [COLUMNS * RUNS]), 0), [COLUMNS, RUNS])
+        return tl.where(is_one, found, tl.full((), other, found.dtype))
 
 
 @triton.jit
-def by_unit(of_runs, like):
+def by_unit(of_runs, like, BESIDE: tl.constexpr):
     """What is known of units (columns, runs), as they lie beside each other (1, units), in the layout of `like`."""
-    return laid_out(tl.reshape(tl.trans(of_runs), like.shape), like)
+    if BESIDE == of_runs.shape[0]:
+        return laid_out(tl.reshape(tl.trans(of_runs), like.shape), like)
+    else:
+        unit = tl.arange(0, like.numel)
+        place = unit % BESIDE * of_runs.shape[1] + unit // BESIDE  # of units behind the last run: any
+        place = tl.minimum(place, of_runs.numel - 1)
+        return laid_out(tl.reshape(tl.gather(tl.reshape(of_runs, [of_runs.numel]), place, 0), like.shape), like)
 
 
 @triton.jit
-def across_units(of_columns, like):
+def across_units(of_columns, like, BESIDE: tl.constexpr):
     """What is known of each column, for each of its units (1, units), in the layout of `like`."""
     columns: tl.constexpr = of_columns.shape[0]
-    runs = tl.broadcast_to(of_columns[None, :], [like.numel // columns, columns])
-    return laid_out(tl.reshape(runs, like.shape), like)
+    if BESIDE == columns:
+        runs = tl.broadcast_to(of_columns[None, :], [like.numel // columns, columns])
+        return laid_out(tl.reshape(runs, like.shape), like)
+    else:
+        column = tl.arange(0, like.numel) % BESIDE
+        return laid_out(tl.reshape(tl.gather(of_columns, column, 0), like.shape), like)
 
 
 @triton.jit
@@ -110,12 +130,23 @@ def plain(of_columns):
 
 
 @triton.jit
-def groups_by_column(of_groups, COLUMNS: tl.constexpr):
-    """What is known of groups (group, unit), as (columns, groups) in the order of the elements."""
+def groups_by_column(of_groups, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
+    """What is known of groups (group, unit), as (columns, groups) in the order of the elements; `other` of those that are
+    none.
+    """
     groups: tl.constexpr = of_groups.shape[0]
-    runs: tl.constexpr = of_groups.shape[1] // COLUMNS
-    x = tl.permute(tl.reshape(of_groups, [groups, runs, COLUMNS]), (2, 1, 0))
-    return tl.reshape(x, [COLUMNS, runs * groups])
+    units: tl.constexpr = of_groups.shape[1]
+    if BESIDE == COLUMNS:
+        x = tl.permute(tl.reshape(of_groups, [groups, units // COLUMNS, COLUMNS]), (2, 1, 0))
+        return tl.reshape(x, [COLUMNS, units // COLUMNS * groups])
+    else:
+        PLACES: tl.constexpr = 2 * units // COLUMNS * groups
+        column, place = tl.arange(0, COLUMNS)[:, None], tl.arange(0, PLACES)[None, :]
+        is_one = (column < BESIDE) & (place // groups < units // BESIDE)
+        group = tl.where(is_one, place % groups * units + place // groups * BESIDE + column, 0)
+        flat = tl.gather(tl.reshape(of_groups, [of_groups.numel]), tl.reshape(group, [COLUMNS * PLACES]), 0)
+        found = tl.reshape(flat, [COLUMNS, PLACES])
+        return tl.where(is_one, found, tl.full((), other, found.dtype))
 
 
 @triton.jit
@@ -134,14 +165,14 @@ def _raw_with_before(_before, m, other_before, other):
 
 
 @triton.jit
-def integer_tile(x, like, COLUMNS: tl.constexpr):
+def integer_tile(x, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
     """The products of a turned tile of integers within its groups; those of its column before each group (group, unit);
     and the last ones of its columns. They wrap around, in any order alike.
     """
     y = tl.cumprod(x, 0)
     ends = last_in(y)
     before, to_end = tl.associative_scan((ends * 0 + 1, ends), 0, _raw_with_before)
-    runs = by_column(last_in(to_end), COLUMNS)
+    runs = by_column(last_in(to_end), 1, COLUMNS, BESIDE)
     before_runs, to_end = tl.associative_scan((runs * 0 + 1, runs), 1, _raw_with_before)
     at_end = tl.arange(0, runs.shape[1])[None, :] == runs.shape[1] - 1
-    return y, before * by_unit(before_runs, like), picked(to_end, at_end, 1)
+    return y, before * by_unit(before_runs, like, BESIDE), picked(to_end, at_end, 1)
