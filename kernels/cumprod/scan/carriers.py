@@ -1,8 +1,7 @@
 """How tiles find their carry: by words of 64 bits in memory.
 
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
-Then it looks at the words of the tiles before it (`found_carry`), or is handed its carry by programs that multiply
-codes, the carriers (`hand_on`).
+Then it looks at the words of the tiles before it (`found_carry`), or awaits the carry that the last of them tells.
 """
 
 import triton
@@ -102,118 +101,6 @@ def _factors_of(codes, carry, dtype: tl.constexpr):
     return tl.where(is_far_carry(carry, dtype), float("nan"), factors)
 
 
-@triton.jit
-def _mantissa_and_exponent(x):
-    """The parts of a float64; of 0, infinity and NaN it is the mantissa itself."""
-    m, e = parted(x)
-    is_usual = (x * 0 == 0) & (x != 0)
-    return tl.where(is_usual, m, x), tl.where(is_usual, e, 0.0)
-
-
-@triton.jit
-def carries_after(factors, carry):
-    """Carries (lines,) times the products of factors (window, lines) so far: up to 512 of them, which may be NaN."""
-    first = tl.arange(0, factors.shape[0])[:, None] == 0
-    m, e = _mantissa_and_exponent(factors)
-    m_carry, e_carry = _mantissa_and_exponent(carry)
-    m = tl.where(first & (carry == carry)[None, :], m * m_carry[None, :], m)
-    e = tl.where(first, e + e_carry[None, :], e)
-    m, more = _mantissa_and_exponent(tl.cumprod(m, 0))
-    e = tl.cumsum(e, 0) + more
-    return tl.where((m * 0 == 0) & (m != 0), exact_carry(m, e), m)
-
-
-@triton.jit
-def hand_on(
-    words_ptr,
-    first,
-    lines,
-    tiles,
-    COLUMNS: tl.constexpr,
-    LINES: tl.constexpr,
-    WINDOW: tl.constexpr,
-    dtype: tl.constexpr,
-):
-    """Tell the exact carry after each tile of LINES lines from line `first` on, as soon as all codes before are there.
-
-    A line is one column of one sequence of tiles. Of each the codes of WINDOW tiles are multiplied as a tree, whichever
-    of them are there already: in what order, only their places decide. A word that is not there is NaN, and so is every
-    product that it takes part in. Marks of words: 1 a code, 2 a carry, told by the tile itself; here 3 as well, a code
-    for which the carry was told.
-    """
-    told_one: tl.constexpr = 0x3FF0000000000003
-    row = tl.arange(0, WINDOW)[:, None]
-    line = first + tl.arange(0, LINES)[None, :]
-    words_ptr += (line // COLUMNS).to(tl.int64) * tiles * COLUMNS + line % COLUMNS
-    carry = tl.full((LINES,), 1, tl.float64)
-    mask = (row < tiles - 1) & (line < lines)
-    seen = tl.load(words_ptr + row * COLUMNS, mask=mask, other=told_one, volatile=True)
-    for start in range(0, tiles - 1, WINDOW):
-        mask = (start + row < tiles - 1) & (line < lines)
-        places = (start + row) * COLUMNS
-        begin = tl.zeros((LINES,), tl.int32)  # of each line, the first of the window's tiles whose carry is `carry`
-        is_open = 1
-        while is_open == 1:
-            codes = tl.where((seen & 1) == 1, (seen & -4).to(tl.float64, bitcast=True), float("nan"))
-            factors = tl.where(mask & (row >= begin[None, :]), _factors_of(codes, carry, dtype), 1.0)
-            after = carries_after(factors, carry)
-            fresh = (after == after) & ((seen & 2) == 0)
-            after = tl.where((carry != carry)[None, :], float("nan"), kept(after, dtype))
-            first_far = tl.min(tl.where(is_far_carry(after, dtype) & (row >= begin[None, :]), row, WINDOW), 0)
-            fresh = fresh & (row <= first_far[None, :])
-            tell(words_ptr, places, after, fresh, 2)
-            seen = tl.where(fresh, seen | 2, seen)
-            by_tile = (seen & 3) == 2
-            state = tl.reduce(tl.ravel((seen & 2) | tl.where(by_tile, 0, 4)), 0, _both)
-            if (state & 4) == 0:
-                latest = tl.max(tl.where(by_tile, row, -1), 0)
-                told = picked((seen & -4).to(tl.float64, bitcast=True), by_tile & (row == latest[None, :]), 0)
-                carry = tl.where(latest >= 0, told, carry)
-                begin = tl.maximum(begin, latest + 1)
-                seen = tl.where(by_tile, seen | 1, seen)
-            elif state & 2:
-                is_open = 0
-                carry = picked(after, row == WINDOW - 1, 0)
-                ahead = (start + WINDOW + row < tiles - 1) & (line < lines)
-                seen = tl.load(words_ptr + places + WINDOW * COLUMNS, mask=ahead, other=told_one, volatile=True)
-            else:
-                again = tl.load(words_ptr + places, mask=(seen & 2) == 0, other=0, volatile=True)
-                seen = tl.where((seen & 2) == 0, again, seen)
-
-
-@triton.jit
-def hand_on_integers(words_ptr, first, lines, tiles, COLUMNS: tl.constexpr, LINES: tl.constexpr, WINDOW: tl.constexpr):
-    """`hand_on` for int64, whose products wrap around, in any order alike: every code is a factor."""
-    row = tl.arange(0, WINDOW)[:, None]
-    line = first + tl.arange(0, LINES)[None, :]
-    half = tl.arange(0, 2)[None, None, :]
-    told_one = tl.where(half == 0, 0x100000003, 3)
-    words_ptr += 2 * (line // COLUMNS).to(tl.int64) * tiles * COLUMNS
-    carry = tl.full((LINES,), 1, tl.int64)
-    for start in range(0, tiles - 1, WINDOW):
-        mask = (start + row < tiles - 1) & (line < lines)
-        places = (start + row) * COLUMNS + line % COLUMNS
-        halves = 2 * places[:, :, None] + half
-        seen = tl.load(
-            words_ptr[:, :, None] + halves, mask=mask[:, :, None] & (half >= 0), other=told_one, volatile=True
-        )
-        is_open = 1
-        while is_open == 1:
-            lower, upper = tl.split(seen)
-            codes = ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
-            after = tl.cumprod(tl.where(row == 0, codes * carry[None, :], codes), 0)
-            missing = tl.min(tl.where((lower & upper & 1) == 1, WINDOW, row), 0)
-            fresh = (row < missing[None, :]) & ((lower & 2) == 0)
-            tell(words_ptr, places, after, fresh, 2)
-            seen = tl.where(fresh[:, :, None], seen | 2, seen)
-            if tl.min(tl.ravel(seen & 2)) == 2:
-                is_open = 0
-                carry = tl.sum(tl.where(row == WINDOW - 1, after, 0), 0)
-            else:
-                again = tl.load(words_ptr[:, :, None] + halves, mask=(seen & 1) == 0, other=0, volatile=True)
-                seen = tl.where((seen & 1) == 0, again, seen)
-
-
 MISSING, TOLD = tl.constexpr(2**21), tl.constexpr(2**11)
 """What a word counts in `_product_of_codes` that is not there, or is a carry: more than a code, or all that are."""
 
@@ -296,16 +183,38 @@ def ends_window(t, WINDOW: tl.constexpr):
 
 
 @triton.jit
-def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype: tl.constexpr):
+def _carry_of_pieces(
+    words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr
+):
+    """The carries (columns,) before tile t of a window, some of which tiles tell, once they are told.
+
+    It is PIECE columns at a time, for which a thread needs few registers.
+    """
+    row, place = tl.arange(0, WINDOW)[:, None], tl.arange(0, PIECE)[None, :]
+    code_of_one: tl.constexpr = 0x3FF0000000000001
+    piece = tl.arange(0, COLUMNS // PIECE)[:, None]
+    carries = tl.full((COLUMNS // PIECE, PIECE), 1, tl.float64)
+    done = 0
+    while done < COLUMNS // PIECE:
+        places = row * COLUMNS + done * PIECE + place
+        words = tl.load(words_ptr + places, mask=row + place * 0 < t, other=code_of_one, volatile=True)
+        carry, is_open = _carry_after_told(words, t, dtype)
+        carries = tl.where(piece == done, carry[None, :], carries)
+        done += 1 - is_open
+    return tl.reshape(carries, [COLUMNS])
+
+
+@triton.jit
+def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, THREADS: tl.constexpr, dtype: tl.constexpr):
     """The exact carries (columns,) before tile t by the tile itself: float64, or int64.
 
     Of WINDOW tiles each waits for the carry after the window before, and for the codes of those of its own window
-    before it; and for a carry where a code is no factor, as `hand_on` does. Which these are, follows from the codes and
-    the carries told alone, and so does the result, to the last bit: whoever looks sees the same, at whatever time.
+    before it; and for a carry where a code is no factor. Which these are, follows from the codes and the carries told
+    alone, and so does the result, to the last bit: whoever looks sees the same, at whatever time.
     Usually codes are so near to 1 that no product of them can be far: if those before a tile are, so are those before
     each tile before it, and none of these tells a carry.
 
-    WINDOW * COLUMNS words are no fewer than threads; a window has up to 512 tiles.
+    WINDOW * COLUMNS words are no fewer than THREADS; a window has up to 512 tiles.
     """
     first = tl.maximum(t // WINDOW * WINDOW - 1, 0)
     words_ptr += first * COLUMNS * (1 if dtype.is_floating() else 2)
@@ -321,10 +230,8 @@ def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, dtype
         while reach >= MISSING:
             words = _loaded_again(words_ptr + places, words, is_carry)
             carry, reach = _product_of_codes(words)
-        is_open = (reach > near).to(tl.int32)
-        while is_open == 1:
-            words = tl.load(words_ptr + places, mask=is_before, other=code_of_one, volatile=True)
-            carry, is_open = _carry_after_told(words, t - first, dtype)
+        if reach > near:
+            carry = _carry_of_pieces(words_ptr, t - first, COLUMNS, WINDOW, max(1, THREADS // WINDOW), dtype)
     else:
         lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001), is_carry)
         upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)), is_carry)

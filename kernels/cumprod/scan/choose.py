@@ -151,43 +151,22 @@ def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once.
 
     A thread has 128 registers in all: four programs a processor; or 168 and three, for columns, whose rows have an
-    address each. What looks at several columns has more.
+    address each.
 
-    Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look, or
-    have carriers: an eighth of the processors at most, so that all of them run at once, beside others. They have no
-    more lines than there are.
+    Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look at up
+    to 128 before them, with up to four words a thread.
     """
     columns = min(16, triton.next_power_of_2(call.inner))
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
-    sequences = call.outer * triton.cdiv(call.inner, columns)
-    are_few = sequences < call.processors
-    lines = max(triton.next_power_of_2(triton.cdiv(8 * sequences * columns, call.processors)), min(4, columns))
-    look = _look(call, block, columns) if are_few else 0
-    if call.inner == 1:
-        registers = 128 if call.dtype.itemsize < 8 or call.axis % 4 == 0 else 168
-    else:
-        registers = 255 if look and columns > 2 else 168
+    are_few = call.outer * triton.cdiv(call.inner, columns) < call.processors
+    is_light = call.inner == 1 and (call.dtype.itemsize < 8 or call.axis % 4 == 0)
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
-        "LINES": lines if are_few else 0,
-        "WINDOW": 128 // lines if are_few else 1,
-        "LOOK": look,
+        "LOOK": min(128, 512 // columns) if are_few else 0,
         "num_warps": 4,
-        "registers": registers,
+        "registers": 128 if is_light else 168,
     }
-
-
-def _look(call: Call, block: int, columns: int) -> int:
-    """At how many tiles before it a tile looks: up to four words a thread. 0 of wide columns, for which a thread needs
-    so many registers that carriers are faster; unless there are so few tiles that all run at once.
-    """
-    look = min(128, 512 // columns)
-    if columns == call.inner and columns <= 8:
-        return look
-    tiles = triton.cdiv(call.axis, block // columns)
-    programs = call.outer * triton.cdiv(call.inner, columns) * tiles
-    return look if tiles <= look and programs <= 2 * call.processors else 0
 
 
 class Rule(NamedTuple):
