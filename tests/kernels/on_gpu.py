@@ -99,15 +99,16 @@ def _vanishing() -> Iterator[Case]:
 
 
 TILES: dict[str, int | str] = {"form": "tiles", "BLOCK": 256, "COLUMNS": 8, "num_warps": 1, "registers": 128}
-NONE_LOOKS: dict[str, dict[str, int | str]] = {"scan": {"LOOK": 0}}
-"""By variants whose tiles can look for their carry themselves, the setting with which they do not."""
+CARRIES: dict[str, dict[str, dict[str, int | str]]] = {
+    "scan": {"that look": {"LOOK": 128}, "that do not look": {"LOOK": 0}},
+    "adaptive_scan": {"with carriers": {"LINES": 8, "WINDOW": 16}, "without carriers": {"LINES": 0, "WINDOW": 1}},
+}
+"""By variants, in which ways their tiles come to their carry."""
 
 FORMS: dict[str, dict[str, dict[str, int | str]]] = {
     name: {
         "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4, **({} if name == "scan" else {"num_stages": 3})},
-        "tiles": {**TILES, "LINES": 8, "WINDOW": 16, **NONE_LOOKS.get(name, {})},
-        "tiles without carriers": {**TILES, "LINES": 0, "WINDOW": 1, **NONE_LOOKS.get(name, {})},
-        **({"tiles that look": {**TILES, "LINES": 0, "WINDOW": 1, "LOOK": 128}} if name in NONE_LOOKS else {}),
+        **{f"tiles {how}": {**TILES, **own} for how, own in CARRIES[name].items()},
         "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
         "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
     }
@@ -160,11 +161,11 @@ def _few_tiles() -> Inputs:
 
 def loads(name: str) -> Iterator[tuple[str, dict[str, int | str], Inputs]]:
     """By who hands tiles their carry: settings, and inputs."""
-    others = NONE_LOOKS.get(name, {})
-    yield "without carriers", {"LINES": 0, "WINDOW": 1, **others}, _many_tiles()
-    yield "with carriers", others, _many_tiles()
-    if others:
-        yield "that look", {"LOOK": 128}, _few_tiles()
+    for how, own in CARRIES[name].items():
+        yield how, {} if how == "with carriers" else own, _many_tiles()
+    if name == "scan":
+        yield "that look, few", {"LOOK": 128}, _few_tiles()
+        yield "as they are chosen", {}, [*_many_tiles(), *_few_tiles()]
 
 
 def under_load(variant: ModuleType, own: dict[str, int | str], inputs: Inputs, repeats: int = 200) -> str:

@@ -58,8 +58,8 @@ def _tile_place(
     COLUMNS: tl.constexpr,
     FLAT: tl.constexpr,
 ):
-    """Where a tile begins, and what of it is inside: so many vectors of one that is FLAT, which has all columns; else so
-    many rows, and vectors of each.
+    """Where a tile begins, and what of it is inside: so many vectors of one that is FLAT, which has all columns; else
+    so many rows, and vectors of each.
 
     What is counted in vectors proves to the compiler that no mask cuts one.
     """
@@ -151,8 +151,8 @@ def _tiles_kernel(
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and finds its carry in the words of those before it in its
-    window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others, of
-    which the first counts tickets.
+    window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others,
+    of which the first counts tickets.
 
     A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned.
     """
@@ -248,11 +248,11 @@ def _tiles_kernel(
 
 
 def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
-    """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side.
+    """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side; or of all, if they are fewer.
 
     Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
-    of several that look at the same one only the first is asked whether it is there. With 0 each awaits the carry of the
-    one before. Other numbers are powers of two; a thread has up to `registers`.
+    of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one
+    before tells. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps

@@ -23,7 +23,7 @@ PLANTED = [0.0, -0.0, 1e30, -1e30, 1e-30, 1e-38, -1e38, 1e-45, 3e38, 0.5, -1.0, 
 def settings(draw: random.Random, inner: int) -> dict[str, Any]:
     """A form that takes the elements where they are, with tiles that cut sequences often; or none: what is chosen."""
     block = draw.choice([16, 32, 64, 128])
-    tiles = {"form": "tiles", "BLOCK": block, "COLUMNS": draw.choice([2, 4]), "LINES": 0, "WINDOW": 1}
+    tiles = {"form": "tiles", "BLOCK": block, "COLUMNS": draw.choice([2, 4])}
     forms: list[dict[str, Any]] = [{}, {**tiles, "num_warps": 1, "registers": 64}]
     forms.append({"form": "strips", "ROWS": draw.choice([2, 4, 16]), "num_warps": 1, "num_stages": draw.choice([1, 3])})
     if inner == 1:
@@ -31,7 +31,7 @@ def settings(draw: random.Random, inner: int) -> dict[str, Any]:
         forms.append({"form": "rows", "BLOCK": block, "PARTS": 0, "num_warps": 1})
         forms.append({"form": "short", "BLOCK": block, "num_warps": 1})
     chosen = draw.choice(forms)
-    return {**chosen, "LOOK": draw.choice([0, 32, 128])} if "LINES" in chosen else chosen
+    return {**chosen, "LOOK": draw.choice([0, 32, 128])} if "COLUMNS" in chosen else chosen
 
 
 def data(draw: random.Random, shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:

@@ -22,8 +22,8 @@ from conftest import load
 from numpy.typing import NDArray
 from packages import get, put
 from rightness import ratios, tolerance, verdict
-from test_carriers import CARRY, CODE, COLUMNS, DATA, NO_ZERO, SOME_ZERO, Tiles, handed_on, number, planted, word
 from test_wide import assert_right, hostile
+from told import CARRY, CODE, COLUMNS, DATA, NO_ZERO, SOME_ZERO, Tiles, planted, word
 
 WINDOW = 32
 Words = NDArray[np.int64]
@@ -34,8 +34,11 @@ def scan() -> ModuleType:
     return load("scan")
 
 
-def _look_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
-    tl.store(out_ptr + tl.arange(0, width), found_carry(words_ptr, t, width, window, dtype))  # type: ignore[name-defined]  # noqa: F821
+def _look_kernel(
+    words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, threads: tl.constexpr, dtype: tl.constexpr
+) -> None:
+    carries = found_carry(words_ptr, t, width, window, threads, dtype)  # type: ignore[name-defined]  # noqa: F821
+    tl.store(out_ptr + tl.arange(0, width), carries)
 
 
 def _glance_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.constexpr, dtype: tl.constexpr) -> None:
@@ -51,14 +54,13 @@ def _glance_kernel(words_ptr, out_ptr, t, width: tl.constexpr, window: tl.conste
 def _of_the_package(scan: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("found_carry", "_carry_after_told"):
         monkeypatch.setitem(globals(), name, get(scan, name))
-    monkeypatch.setattr("test_carriers.hand_on", get(scan, "hand_on"), raising=False)
 
 
-def looked(words: Words, t: int, dtype: Any) -> NDArray[Any]:
+def looked(words: Words, t: int, dtype: Any, threads: int = WINDOW) -> NDArray[Any]:
     """The carries before tile t, which waits for words that another thread may write."""
     out = torch.zeros(words.shape[1], dtype=torch.int64 if dtype == tl.int64 else torch.float64)
     given = torch.from_numpy(words)
-    triton.jit(_look_kernel)[(1,)](given, out, t, words.shape[1], WINDOW, dtype)
+    triton.jit(_look_kernel)[(1,)](given, out, t, words.shape[1], WINDOW, threads, dtype)
     return out.numpy()
 
 
@@ -128,12 +130,13 @@ def test_every_tile_finds_its_carry(dtype: Any, part: int) -> None:
         assert_same(looked(words, t, dtype), want, t)
 
 
-@pytest.mark.parametrize("part", range(math.ceil(len(DATA) / COLUMNS)))
-def test_it_is_that_which_a_carrier_would_hand_on(part: int) -> None:
-    columns = filled(list(DATA.values())[part * COLUMNS : (part + 1) * COLUMNS])
-    handed = handed_on(columns, tl.float32, seed=4)
-    for t in (1, 7, 15, 21):
-        assert_same(looked(at_last(columns), t, tl.float32), [number(int(each)) for each in handed[t - 1]], t)
+@pytest.mark.parametrize("part", PARTS)
+def test_as_many_columns_as_threads_have_room_for_are_found_at_a_time(part: int) -> None:
+    """One, two or all four: to the last bit the same."""
+    words = at_last(part_of(part))
+    for t in (5, 12, 21):
+        found = [bits(looked(words, t, tl.float32, columns * WINDOW)) for columns in (1, 2, 4)]
+        assert found[0] == found[1] == found[2]
 
 
 class Work:
@@ -227,6 +230,39 @@ def test_whatever_the_codes_all_find_the_same_bits(first: int, cases: int) -> No
                 assert got == pytest.approx(want, rel=1e-12, abs=1e-300, nan_ok=True), (seed, tile)
 
 
+def found_by_all(tiles: Tiles, dtype: Any = tl.float32) -> list[float]:
+    """The carries after all tiles of a column but the last, to the last bit the same in whatever order they run."""
+    works = [Work(filled([tiles]), dtype, seed) for seed in (1, 2, 3)]
+    for work in works:
+        work.run()
+        assert all(bits(work.found[tile]) == bits(works[0].found[tile]) for tile in range(1, work.tiles))
+    return [works[0].found[tile][0] for tile in range(1, works[0].tiles)]
+
+
+def test_near_the_end_of_float64_every_tile_finds_its_own() -> None:
+    """Nothing is multiplied with a carry below 2**-430, until it is 0."""
+    sinking = Tiles([2.0**-60] * 8 + [0.5] * 3 + [NO_ZERO] + [1.0] * 9, after=0.0, is_double=True)
+    assert found_by_all(sinking, tl.float64) == sinking.carries()[:-1]
+
+
+def test_what_is_below_float64_is_0_and_all_above_comes_back() -> None:
+    sunk = [2.0 ** (-112 * k) for k in range(1, 10)]
+    risen = [2.0 ** (100 * k - 1008) for k in range(1, 12)]
+    assert found_by_all(Tiles([2.0**-112] * 9 + [2.0**100] * 12)) == sunk + risen
+    sunk = [(-(2.0**-112)) ** k for k in range(1, 10)]
+    assert found_by_all(Tiles([-(2.0**-112)] * 9 + [-(2.0**-110), *[1.0] * 11], after=0.0)) == sunk + [0.0] * 11
+
+
+@pytest.mark.parametrize(
+    "last", [[0.0, 1.0, 1.0], [2.0**-80, 2.0**-80, 0.0]], ids=["then a zero", "then back, and a zero"]
+)
+def test_a_carry_that_overflows_on_its_way_is_the_same_for_all(last: list[float]) -> None:
+    """Segments of a tree may overflow where what a tile was told is finite: from 2**900 on tiles find their own."""
+    for told in (2.0**800, 2.0**899):
+        overflowing = Tiles([NO_ZERO, *[2.0**70] * 4, *last, *[2.0**-3] * 13], after=told)
+        assert found_by_all(overflowing) == pytest.approx(overflowing.carries()[:-1], rel=1e-13, nan_ok=True)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_tile_waits_for_what_is_to_come(part: int) -> None:
     """Words arrive while it looks; from then on it has what those find that come later."""
@@ -270,7 +306,7 @@ def integer_words(codes: NDArray[np.int64]) -> Words:
 
 def looked_at_integers(words: Words, t: int) -> NDArray[Any]:
     out = torch.zeros(COLUMNS, dtype=torch.int64)
-    triton.jit(_look_kernel)[(1,)](torch.from_numpy(words), out, t, COLUMNS, WINDOW, tl.int64)
+    triton.jit(_look_kernel)[(1,)](torch.from_numpy(words), out, t, COLUMNS, WINDOW, WINDOW, tl.int64)
     return out.numpy()
 
 
@@ -293,7 +329,7 @@ def test_integers_wrap_around_and_come_in_halves() -> None:
     thread.join(timeout=60)
 
 
-LOOKING: dict[str, Any] = {"form": "tiles", "LINES": 0, "WINDOW": 1, "LOOK": 128, "num_warps": 1, "registers": 64}
+LOOKING: dict[str, Any] = {"form": "tiles", "LOOK": 128, "num_warps": 1, "registers": 64}
 
 
 @pytest.mark.parametrize("columns", [1, 2, 4])
@@ -387,8 +423,9 @@ def mark_of(tile: int, tiles: int, ends: set[int]) -> int:
         ((1, 2**18, 1), torch.float64, 128),
         ((1, 16384, 16), torch.float32, 32),
         ((1, 2**20, 2), torch.int64, 128),
-        ((1, 2**20, 3), torch.int64, 0),
-        ((1, 2**20, 64), torch.float32, 0),
+        ((1, 2**20, 3), torch.int64, 128),
+        ((1, 2**20, 64), torch.float32, 32),
+        ((33, 2**20, 64), torch.float32, 0),
     ],
     ids=str,
 )

@@ -15,16 +15,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "short": {"form": "short", "BLOCK": 64, "num_warps": 1},
     "strips": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1},
     "strips ahead": {"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 3},
-    "tiles": {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LINES": 0, "WINDOW": 1, "num_warps": 1, "registers": 64},
-    "tiles of columns": {
-        "form": "tiles",
-        "BLOCK": 128,
-        "COLUMNS": 4,
-        "LINES": 0,
-        "WINDOW": 1,
-        "num_warps": 1,
-        "registers": 64,
-    },
+    "tiles": {"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "num_warps": 1, "registers": 64},
+    "tiles of columns": {"form": "tiles", "BLOCK": 128, "COLUMNS": 4, "num_warps": 1, "registers": 64},
 }
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 1e-30, -1e-30, 1e30, -1e30, 1e-45, -3.0]
 WILD = [*SPECIAL, float("inf"), float("-inf"), float("nan")]

@@ -15,8 +15,7 @@ from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 SMALL: dict[str, Any] = {"form": "rows", "BLOCK": 64, "num_warps": 1}
 LARGE: dict[str, Any] = {"form": "rows", "BLOCK": 256, "num_warps": 1}
 WHOLE: dict[str, Any] = {"form": "short", "BLOCK": 64, "num_warps": 1}
-WITHOUT_CARRIERS: dict[str, Any] = {"COLUMNS": 2, "LINES": 0, "WINDOW": 1, "LOOK": 0, "registers": 64}
-TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "num_warps": 1, **WITHOUT_CARRIERS}
+TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "COLUMNS": 2, "LOOK": 0, "num_warps": 1, "registers": 64}
 
 
 @pytest.fixture
@@ -173,8 +172,8 @@ def test_what_leaves_float64_within_a_group_stays_away(scan: ModuleType, form: s
     direction = 1 if level > 0 else -1
     x[:, 2:8] = 2.0 ** (level / 6)
     x[:, 24], x[:, 25] = 2.0 ** (direction * peak), 2.0 ** (-direction * peak)
-    others = WITHOUT_CARRIERS if form == "tiles" else {}
-    assert_right(scan.products(x, 1, form=form, BLOCK=16, num_warps=1, **others), x, level)
+    settings = TILES if form == "tiles" else SMALL
+    assert_right(scan.products(x, 1, **{**settings, "BLOCK": 16}), x, level)
 
 
 @pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE, TILES], ids=["small", "large", "whole", "tiles"])
