@@ -135,12 +135,12 @@ def _strips_settings(call: Call) -> Settings:
 
 
 def _largest_tile(call: Call) -> int:
-    """Bytes of a tile: 64 elements of 4 bytes a thread. Half as many of columns without vectors, whose elements have an
-    address each, and on GPUs of small multiprocessors, where some compilers spill columns. One sequence has smaller
+    """Bytes of a tile: 64 elements of 4 bytes a thread. Half as many of wide columns without vectors, whose elements have
+    an address each, and on GPUs of small multiprocessors, where some compilers spill columns. One sequence has smaller
     tiles, if it has no 64 of them: what takes time is a tile, not all that follow.
     """
     if call.inner > 1:
-        has_vectors = call.inner % 4 == 0 or (call.inner == 2 and call.axis % 2 == 0)
+        has_vectors = call.inner < 32 or call.inner % 4 == 0
         largest = 2**15 if call.program_memory >= 2**17 else 2**14
         return largest if has_vectors else largest // (4 if call.dtype.itemsize == 2 else 2)
     whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * call.dtype.itemsize, 64))
@@ -154,17 +154,17 @@ def _tiles_settings(call: Call) -> Settings:
     address each.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look at up
-    to 128 before them, with up to four words a thread.
+    to 128 before them, with up to four words a thread; or more, where few programs share a window's time.
     """
-    is_narrow = call.inner < 32  # all columns at once, which needs no power of two
-    columns = triton.next_power_of_2(call.inner) if is_narrow else 16
+    columns = triton.next_power_of_2(call.inner) if call.inner < 32 else 16
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
     are_few = call.outer * triton.cdiv(call.inner, columns) < call.processors
+    look = max(min(128, 512 // columns), 0 if call.inner >= 32 else 64 if call.outer < 8 else 32)
     is_light = call.inner == 1 and (call.dtype.itemsize < 8 or call.axis % 4 == 0)
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
-        "LOOK": min(128, 512 // columns) if are_few else 0,
+        "LOOK": look if are_few else 0,
         "num_warps": 4,
         "registers": 128 if is_light else 168,
     }

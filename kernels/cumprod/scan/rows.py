@@ -9,7 +9,17 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile, picked
 from .shapes import accumulator
-from .turned import by_unit, groups_by_column, integer_tile, laid_out, last_in, turned, turned_back, turned_halves, units_beside
+from .turned import (
+    by_unit,
+    groups_by_column,
+    integer_tile,
+    laid_out,
+    last_in,
+    turned,
+    turned_back,
+    turned_halves,
+    units_beside,
+)
 from .wide import (
     joined,
     judged_rows,

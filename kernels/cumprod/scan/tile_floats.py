@@ -108,9 +108,7 @@ def _largest_and_smallest(most, least, other_most, other_least):
 
 
 @triton.jit
-def tile_of_groups(
-    totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr
-):
+def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
     """Of a tile's groups (group, unit), before its carry is known, the products of their column before each, in parts;
     and of each column the product, in parts, the exponents of its largest and of its smallest product, and whether all
     of its groups are fair. After a zero there is no smallest one.

@@ -105,9 +105,7 @@ def _tile_at(
 
 
 @triton.jit
-def _units_at(
-    ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl.constexpr, BESIDE: tl.constexpr
-):
+def _units_at(ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl.constexpr, BESIDE: tl.constexpr):
     """Pointers (units, groups, elements) of `left` rows of BESIDE columns from `ptr` on, and which of them are inside.
 
     A thread has a unit: its elements are as far apart as the compiler knows, and need no address each.
@@ -259,16 +257,16 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
     is_direct = columns > inner and threads >= inner  # few columns that are no power of two
     beside = inner if is_direct else columns
-    held = max(2, BLOCK // threads)  # elements of a thread
     if is_direct:
-        rows, units = threads // inner * held, threads
+        runs = threads // inner
+        held = min(max(2, BLOCK // threads), max(2, triton.next_power_of_2(triton.cdiv(axis, runs))))
+        rows, units = runs * held, threads
     else:
         rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
-        held = max(2, rows * columns // threads)
-        units = 0
+        held = max(2, rows * columns // threads)  # elements of a thread
+        units = rows * columns // max(1, min(held, rows))
     elements = min(16, held, rows)
     groups = max(1, min(held, rows) // elements)
-    units = units or rows * columns // (elements * groups)
     is_flat = beside == inner
     vector = 1 if is_direct else math.gcd(axis * inner, 16) if is_flat else math.gcd(inner, columns)
     strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
