@@ -9,7 +9,17 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .ranges import last_element, limited, loaded_tile, picked
 from .shapes import accumulator
-from .turned import by_unit, groups_by_column, integer_tile, laid_out, last_in, turned, turned_back, turned_halves, units_beside
+from .turned import (
+    by_unit,
+    groups_by_column,
+    integer_tile,
+    laid_out,
+    last_in,
+    turned,
+    turned_back,
+    turned_halves,
+    units_beside,
+)
 from .wide import (
     joined,
     judged_rows,
@@ -110,8 +120,8 @@ def _range_of_both(low, high, other_low, other_high):
 
 @triton.jit
 def _group_products_of(x, dtype: tl.constexpr):
-    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of the exponents
-    of all, and whether it is fair: its products are far from the limits of their type.
+    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
+    exponents, and whether it is fair: its products are far from the limits of their type.
 
     Factors of float16 are so small that every fourth product tells enough. Otherwise bounds follow from the largest
     factor and the last product: no product is larger than so many of the largest factor, and none so small that those
@@ -400,7 +410,8 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
     The next tile waits in registers, of which a thread has up to so many. Of floats it multiplies `PARTS` vectors, 1 or
-    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned.
+    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned, as integers always
+    are.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
@@ -414,8 +425,7 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     sizes = (axis, axis // vector if is_whole else 0)
     held = BLOCK // (32 * num_warps)  # elements of a thread
     if not y.dtype.is_floating_point:
-        held = max(2, held)
-        PARTS = 0
+        held, PARTS = max(2, held), 0
     layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 else (0, 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(max(PARTS, 1) * part, BLOCK), part, width, *layout)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
