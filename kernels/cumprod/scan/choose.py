@@ -103,9 +103,11 @@ def _rows_settings(call: Call) -> Settings:
     """Four warps a program, of which many run at once: one waits for the memory, another for its tree."""
     if call.dtype.itemsize == 2:
         return {"BLOCK": 4096, "PARTS": 0, "num_warps": 4, "registers": 128}
-    if call.dtype == torch.int64 or call.dtype == torch.float64:
+    if call.dtype == torch.float64:
         return {"BLOCK": 512, "PARTS": 2, "num_warps": 4, "registers": 255}
-    return {"BLOCK": 2048, "PARTS": 2, "num_warps": 4, "registers": 96 if call.axis % 4 == 0 else 128}
+    if call.dtype == torch.int64 or call.axis % 4:
+        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 4, "registers": 128}
+    return {"BLOCK": 2048, "PARTS": 2, "num_warps": 4, "registers": 96}
 
 
 def _strip_programs(call: Call) -> int:

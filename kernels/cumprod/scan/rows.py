@@ -120,10 +120,10 @@ def _range_of_both(low, high, other_low, other_high):
 
 @triton.jit
 def _group_products_of(x, dtype: tl.constexpr):
-    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of the exponents
-    of all, and whether it is fair: its products are far from the limits of their type.
+    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
+    exponents, and whether it is fair: its products are far from the limits of their type.
 
-    Factors of float16 are so small that every fourth product tells enough. Otherwise bounds follow from the largest
+    Factors of float16 are so small that every second product tells enough. Otherwise bounds follow from the largest
     factor and the last product: no product is larger than so many of the largest factor, and none so small that those
     after it could not have led to the last.
     """
@@ -131,13 +131,13 @@ def _group_products_of(x, dtype: tl.constexpr):
     if dtype == tl.float16:
         p = tl.cumprod(x, 0)
         last = last_in(p)
-        is_asked = (COUNT - 1 - tl.arange(0, COUNT)[:, None, None]) % 4 == 0
+        is_asked = (COUNT - 1 - tl.arange(0, COUNT)[:, None, None]) % 2 == 0
         size = tl.where(is_asked, tl.abs(p), 1.0)
         smallest, largest = tl.reduce((size, size), 0, _range_of_both)
-        # Up to three factors away, each from 2**-24 up to 2**16.
-        is_fair = (smallest >= 2.0**-46) & (largest <= 2.0**46) & (last == last)
-        low = tl.full(last.shape, -96, tl.int32)
-        return p, last, low, low + 192, is_fair
+        # Others are a factor below 2**16 away: none is below 2**-106, which 2**122 takes beyond float16.
+        is_fair = (smallest >= 2.0**-90) & (largest <= 2.0**62) & (last == last)
+        low = tl.full(last.shape, -106, tl.int32)
+        return p, last, low, low + 106 + 78, is_fair
     else:
         p, largest = tl.associative_scan((x, x), 0, _with_largest)  # in one scan, lest one of them is not turned
         last = last_in(p)
@@ -410,7 +410,8 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
     The next tile waits in registers, of which a thread has up to so many. Of floats it multiplies `PARTS` vectors, 1 or
-    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned.
+    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned, as integers always
+    are.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
@@ -424,8 +425,7 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     sizes = (axis, axis // vector if is_whole else 0)
     held = BLOCK // (32 * num_warps)  # elements of a thread
     if not y.dtype.is_floating_point:
-        held = max(2, held)
-        PARTS = 0
+        held, PARTS = max(2, held), 0
     layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 else (0, 0)
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(max(PARTS, 1) * part, BLOCK), part, width, *layout)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
