@@ -246,7 +246,8 @@ def _tiles_kernel(
 
 
 def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
-    """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side; or of all, if they are fewer.
+    """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
+    fewer.
 
     Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
     of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one

@@ -76,8 +76,8 @@ def turned_back(y, COLUMNS: tl.constexpr):
 
 @triton.jit
 def by_column(of_units, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
-    """What is known of units (units,), BESIDE of which lie beside each other, as (columns, runs); `other` of columns and
-    runs that are none.
+    """What is known of units (units,), BESIDE of which lie beside each other, as (columns, runs); `other` of columns
+    and runs that are none.
     """
     if BESIDE == COLUMNS:
         return tl.trans(tl.reshape(of_units, [of_units.numel // COLUMNS, COLUMNS]))
@@ -93,7 +93,8 @@ def by_column(of_units, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
 @triton.jit
 def by_unit(of_runs, like, BESIDE: tl.constexpr):
     """What is known of units (columns, runs), as they lie beside each other (1, units), in the layout of `like`."""
-    if BESIDE == of_runs.shape[0]:
+    columns: tl.constexpr = of_runs.shape[0]
+    if columns == BESIDE:
         return laid_out(tl.reshape(tl.trans(of_runs), like.shape), like)
     else:
         unit = tl.arange(0, like.numel)
@@ -106,7 +107,7 @@ def by_unit(of_runs, like, BESIDE: tl.constexpr):
 def across_units(of_columns, like, BESIDE: tl.constexpr):
     """What is known of each column, for each of its units (1, units), in the layout of `like`."""
     columns: tl.constexpr = of_columns.shape[0]
-    if BESIDE == columns:
+    if columns == BESIDE:
         runs = tl.broadcast_to(of_columns[None, :], [like.numel // columns, columns])
         return laid_out(tl.reshape(runs, like.shape), like)
     else:
@@ -131,8 +132,8 @@ def plain(of_columns):
 
 @triton.jit
 def groups_by_column(of_groups, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
-    """What is known of groups (group, unit), as (columns, groups) in the order of the elements; `other` of those that are
-    none.
+    """What is known of groups (group, unit), as (columns, groups) in the order of the elements; `other` of those that
+    are none.
     """
     groups: tl.constexpr = of_groups.shape[0]
     units: tl.constexpr = of_groups.shape[1]
