@@ -76,6 +76,7 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(interpreter.ScanOps, "cumprod", _tree_cumprod)
     monkeypatch.setattr(interpreter.ScanOps, "generic_scan", _tree_scan)
+    monkeypatch.setattr(interpreter.ReduceOps, "generic_reduce", _tree_reduce)
     torch.set_deterministic_debug_mode("warn")  # fills fresh memory with NaN or the largest integer
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
@@ -114,3 +115,26 @@ def _tree_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
         parts = [np.where(place < reach, part, one.handle.data) for part, one in zip(parts, joined, strict=True)]
         reach *= 2
     return tensors(parts)
+
+
+def _tree_reduce(reduction: interpreter.ReduceOps, tiles: tuple[Any, ...]) -> list[Any]:
+    """Instead of the interpreter's reduction with a function of one's own, which takes elements one by one.
+
+    Halves are combined, of which Triton's axes have as many as there are powers of two.
+    """
+    axis = 0 if reduction.axis is None else reduction.axis
+    parts = [tile.handle.data for tile in tiles]
+    shape = parts[0].shape
+    if reduction.axis is None:
+        parts = [part.reshape(-1) for part in parts]
+
+    def tensors(arrays: list[Any]) -> list[Any]:
+        return [reduction.to_tensor(array, dtype=tile.dtype) for array, tile in zip(arrays, tiles, strict=True)]
+
+    while (length := parts[0].shape[axis]) > 1:
+        first, second = ([np.take(part, half, axis) for part in parts] for half in np.split(np.arange(length), 2))
+        joined = reduction.combine_fn.fn(*tensors(first), *tensors(second))
+        parts = [one.handle.data for one in (joined if isinstance(joined, tuple) else (joined,))]
+    if reduction.axis is None:
+        return tensors([part.reshape([1] * len(shape)) if reduction.keep_dims else part.item() for part in parts])
+    return tensors(parts if reduction.keep_dims else [part.squeeze(axis) for part in parts])

@@ -127,16 +127,31 @@ def _loaded_again(words_ptrs, words, is_carry):
 
 @triton.jit
 def _product_of_codes(words):
-    """The products (columns,) of words, and how far from 1 those of any of them can be at most, as a power of 2.
+    """The products (columns,) of words, and how far from 1 those of any of them can be at most, as powers of 2.
 
-    It is more than any limit, if a code is 0 or no factor; more than TOLD, if a tile told a carry; than MISSING, if a
-    word is not there.
+    These are more than any limit, if a code is 0 or no factor; more than TOLD, if a tile told a carry; than MISSING, if
+    a word is not there.
     """
     e = ((words >> 52) & 0x7FF).to(tl.int32) - 1023
     reach = tl.where(e < 0, -e, e + 1)
     reach = tl.where((words & 3) == 1, reach, tl.where((words & 3) == 0, MISSING, TOLD))
-    products, reach = tl.reduce(((words & -4).to(tl.float64, bitcast=True), reach), 0, _multiplied_and_added)
-    return products, tl.max(reach)
+    return tl.reduce(((words & -4).to(tl.float64, bitcast=True), reach), 0, _multiplied_and_added)
+
+
+@triton.jit
+def _zero_after_told(words, t, is_carry):
+    """Of each column the carry before tile t, if the latest one told is 0 and the codes since leave it: 0 with their
+    sign; and whether it is so. Nothing that is still to come can change it.
+    """
+    row = tl.arange(0, words.shape[0])[:, None]
+    by_tile = ((words & 2) != 0) | is_carry
+    latest = tl.max(tl.where(by_tile, row, -1), 0)
+    told = tl.sum(tl.where(by_tile & (row == latest[None, :]), words & -4, 0), 0).to(tl.float64, bitcast=True)
+    is_behind = (row > latest[None, :]) & (row < t)
+    codes = (words & -4).to(tl.float64, bitcast=True)
+    leaves_it = tl.min(((is_behind == 0) | (codes == codes)).to(tl.int32), 0) == 1
+    signs = tl.xor_sum(tl.where(is_behind & (words < 0), 1, 0), 0)
+    return tl.where(signs == 1, -told, told), (latest >= 0) & (told == 0) & leaves_it
 
 
 @triton.jit
@@ -227,11 +242,14 @@ def found_carry(words_ptr, t, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, THREA
         code_of_one: tl.constexpr = 0x3FF0000000000001
         words = _loaded_again(words_ptr + places, tl.where(is_before, 0, code_of_one), is_carry)
         carry, reach = _product_of_codes(words)
-        while reach >= MISSING:
+        while tl.max(reach) >= MISSING:
             words = _loaded_again(words_ptr + places, words, is_carry)
             carry, reach = _product_of_codes(words)
-        if reach > near:
-            carry = _carry_of_pieces(words_ptr, t - first, COLUMNS, WINDOW, max(1, THREADS // WINDOW), dtype)
+        if tl.max(reach) > near:
+            zero, is_zero = _zero_after_told(words, t - first, is_carry)
+            carry = tl.where(is_zero, zero, carry)
+            if tl.max(tl.where(is_zero, 0, reach)) > near:
+                carry = _carry_of_pieces(words_ptr, t - first, COLUMNS, WINDOW, max(1, THREADS // WINDOW), dtype)
     else:
         lower = _loaded_again(words_ptr + 2 * places, tl.where(is_before, 0, 0x100000001), is_carry)
         upper = _loaded_again(words_ptr + 2 * places + 1, tl.where(is_before, 0, tl.full((), 1, tl.int64)), is_carry)

@@ -100,19 +100,21 @@ def _rows_suits(call: Call) -> bool:
 
 
 def _rows_settings(call: Call) -> Settings:
-    """Tiles of 16 to 32 KiB, as far as registers have room for the next one beside: the longer the pieces in which
-    memory is read, the faster it is. Four warps a program, of which several run at once; or eight.
+    """Tiles as large as registers have room for with the next one beside: the longer the pieces are in which memory is
+    read, the faster it is. Few warps a program, of which several run at once.
     """
     if call.dtype == torch.float64:
         is_whole = call.axis % 2 == 0
         return {"BLOCK": 4096 if is_whole else 2048, "PARTS": 0, "num_warps": 4, "registers": 255 if is_whole else 168}
     if call.dtype == torch.int64:
         return {"BLOCK": 4096, "PARTS": 0, "num_warps": 8, "registers": 128}
-    if call.dtype.itemsize == 4 and call.axis % 4:
-        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 4, "registers": 128}
-    if call.dtype.itemsize == 4 and call.axis >= 2**14:
-        return {"BLOCK": 8192, "PARTS": 0, "num_warps": 8, "registers": 128}
-    return {"BLOCK": 4096, "PARTS": 0, "num_warps": 4, "registers": 128}
+    if call.dtype.itemsize == 2:
+        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 2, "registers": 128}
+    if call.axis % 4:
+        return {"BLOCK": 4096, "PARTS": 0, "num_warps": 4, "registers": 168}
+    if call.axis < 2**14:
+        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 2, "registers": 144}
+    return {"BLOCK": 8192, "PARTS": 0, "num_warps": 8, "registers": 128}
 
 
 def _strip_programs(call: Call) -> int:
@@ -166,7 +168,9 @@ def _tiles_settings(call: Call) -> Settings:
     columns = triton.next_power_of_2(call.inner) if call.inner < 32 else 16
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
     are_few = call.outer * triton.cdiv(call.inner, columns) < call.processors
-    look = max(min(128, 512 // columns), 0 if call.inner >= 32 else 64 if call.outer < 8 and columns < 32 else 32)
+    look = min(128, 512 // columns)
+    if columns > call.inner:
+        look = max(look, 64 if call.outer < 8 and columns < 32 else 32)
     is_light = call.inner == 1 and (call.dtype.itemsize < 8 or call.axis % 4 == 0)
     return {
         "BLOCK": block,

@@ -185,7 +185,7 @@ class Work:
 
 
 @pytest.mark.parametrize("dtype", [tl.float32, tl.float64], ids=str)
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [0, 1, *(pytest.param(part, marks=pytest.mark.long) for part in PARTS[2:])])
 def test_whoever_comes_first_all_find_the_same_bits(dtype: Any, part: int) -> None:
     """And none waits for a word that nobody tells."""
     columns = part_of(part, is_double=dtype == tl.float64)
@@ -422,6 +422,8 @@ def mark_of(tile: int, tiles: int, ends: set[int]) -> int:
         ((132, 2**20, 1), torch.float32, 0),
         ((1, 2**18, 1), torch.float64, 128),
         ((1, 16384, 16), torch.float32, 32),
+        ((1, 2**20, 9), torch.float32, 64),
+        ((33, 2**16, 17), torch.float32, 32),
         ((1, 2**20, 2), torch.int64, 128),
         ((1, 2**20, 3), torch.int64, 128),
         ((1, 2**20, 64), torch.float32, 32),
