@@ -145,13 +145,15 @@ def _strips_settings(call: Call) -> Settings:
 
 def _largest_tile(call: Call) -> int:
     """Bytes of a tile: 64 elements of 4 bytes a thread. Half as many of wide columns without vectors, whose elements
-    have an address each, and on GPUs of small multiprocessors, where some compilers spill columns. One sequence has
-    smaller tiles, if it has no 64 of them: what takes time is a tile, not all that follow.
+    have an address each, of int64 in few columns, and on GPUs of small multiprocessors: some compilers spill those. One
+    sequence has smaller tiles, if it has no 64 of them: what takes time is a tile, not all that follow.
     """
     if call.inner > 1:
-        has_vectors = call.inner < 32 or call.inner % 4 == 0
         largest = 2**15 if call.program_memory >= 2**17 else 2**14
-        return largest if has_vectors else largest // (4 if call.dtype.itemsize == 2 else 2)
+        if call.inner < 32:
+            is_whole = _power_of_2(call.inner) == call.inner
+            return largest if is_whole or call.dtype != torch.int64 else largest // 2
+        return largest if call.inner % 4 == 0 else largest // (4 if call.dtype.itemsize == 2 else 2)
     whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * call.dtype.itemsize, 64))
     return max(2**12, min(2**15, whole))
 

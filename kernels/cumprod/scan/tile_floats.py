@@ -7,7 +7,7 @@ multiplies as they are. Tiles are turned: (element, group, unit).
 import triton
 import triton.language as tl
 
-from .carriers import is_far_carry, kept, without_mark
+from .carries import is_far_carry, kept, without_mark
 from .ranges import picked, sign_of, zero_like
 from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in, plain
 from .wide import (

@@ -5,7 +5,7 @@ import math
 import triton
 import triton.language as tl
 
-from .carriers import awaited_carry, ends_window, found_carry, kept, tell
+from .carries import awaited_carry, ends_window, found_carry, kept, tell
 from .launches import Task, Work, launches_of
 from .ranges import is_interpreted, limited, picked
 from .shapes import accumulator
@@ -258,16 +258,10 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
     is_direct = columns > inner and threads >= inner  # few columns that are no power of two
     beside = inner if is_direct else columns
-    if is_direct:
-        runs = threads // inner
-        held = min(max(2, BLOCK // threads), max(2, triton.next_power_of_2(triton.cdiv(axis, runs))))
-        rows, units = runs * held, threads
-    else:
-        rows = min(BLOCK // columns, max(16, triton.next_power_of_2(axis)))
-        held = max(2, rows * columns // threads)  # elements of a thread
-        units = rows * columns // max(1, min(held, rows))
+    rows, held = _rows_of_tile(axis, columns, beside, BLOCK, threads)
     elements = min(16, held, rows)
     groups = max(1, min(held, rows) // elements)
+    units = threads if is_direct else rows * columns // (elements * groups)
     is_flat = beside == inner
     vector = 1 if is_direct else math.gcd(axis * inner, 16) if is_flat else math.gcd(inner, columns)
     strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
@@ -282,12 +276,18 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     layout = (beside, is_flat, elements, groups, units, slots, min(512, triton.next_power_of_2(rows + 1) // 2))
     at_once = [min(rows, max(1, threads * min(vector, 16 // each.element_size()) // columns)) for each in (x, y)]
     constants = (of_products, vector, rows * beside, columns, *layout, *at_once, LINE_OF_WORDS, tiles == 1, LOOK)
-    return Work(
-        launches_of(
-            _tiles_kernel, tiles * sequences, sizes, constants, num_warps=num_warps, **limited(registers, num_warps)
-        ),
-        words,
-    )
+    options = {"num_warps": num_warps, **limited(registers, num_warps)}
+    return Work(launches_of(_tiles_kernel, tiles * sequences, sizes, constants, **options), words)
+
+
+def _rows_of_tile(axis: int, columns: int, beside: int, block: int, threads: int) -> tuple[int, int]:
+    """Rows of a tile, and elements of a thread: those of a unit, if columns `beside` each other are no power of two."""
+    if beside < columns:
+        runs = threads // beside
+        held = min(max(2, block // threads), max(2, triton.next_power_of_2(triton.cdiv(axis, runs))))
+        return runs * held, held
+    rows = min(block // columns, max(16, triton.next_power_of_2(axis)))
+    return rows, max(2, rows * columns // threads)
 
 
 LINE_OF_WORDS = 16
