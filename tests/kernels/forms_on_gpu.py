@@ -52,9 +52,9 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
             settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
             yield f"short {block} of {warps} warps", {"form": "short", **settings}
     if inner == 1 and axis >= 64:
-        for block, parts, registers in ((2048, 1, 128), (2048, 2, 96), (2048, 0, 128), (4096, 0, 128)):
-            settings = {"BLOCK": block, "PARTS": parts, "registers": registers}
-            yield f"rows {block} {parts} {registers}", {"form": "rows", **settings}
+        for block, warps, registers in ((2048, 2, 128), (2048, 4, 128), (4096, 4, 128), (4096, 4, 168), (8192, 8, 128)):
+            settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
+            yield f"rows {block} of {warps} warps, {registers} registers", {"form": "rows", **settings}
     if inner > 1 and axis <= 2**20:
         for rows, stages in ((16, 1), (16, 3), (8, 3)):
             yield f"strips {rows} {stages}", {"form": "strips", "ROWS": rows, "num_stages": stages}

@@ -7,7 +7,7 @@ Then it looks at the words of the tiles before it (`found_carry`), or awaits the
 import triton
 import triton.language as tl
 
-from .ranges import picked, sign_of, zero_like
+from .ranges import bits_of_both, picked, sign_of, zero_like
 from .wide import DEAD, exact_carry, joined, parted
 
 
@@ -56,12 +56,6 @@ def tell(words_ptr, places, value, mask, MARK: tl.constexpr):
 
 
 @triton.jit
-def _both(a, b):
-    """Bits that both have, as tl.reduce asks for it."""
-    return a & b
-
-
-@triton.jit
 def _awaited(words_ptr, tile, slot, COLUMNS: tl.constexpr):
     """The words (columns,) of a tile, once they are carries.
 
@@ -69,9 +63,9 @@ def _awaited(words_ptr, tile, slot, COLUMNS: tl.constexpr):
     each thread has some of its own: all leave the loop together only if each of them is asked.
     """
     places = tile * COLUMNS + slot * 0 + tl.arange(0, COLUMNS)[None, :]
-    words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _both)
+    words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, bits_of_both)
     while tl.min(words & 2) == 0:
-        words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, _both)
+        words = tl.reduce(tl.load(words_ptr + places, volatile=True), 0, bits_of_both)
     return words
 
 

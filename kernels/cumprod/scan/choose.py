@@ -105,16 +105,16 @@ def _rows_settings(call: Call) -> Settings:
     """
     if call.dtype == torch.float64:
         is_whole = call.axis % 2 == 0
-        return {"BLOCK": 4096 if is_whole else 2048, "PARTS": 0, "num_warps": 4, "registers": 255 if is_whole else 168}
+        return {"BLOCK": 4096 if is_whole else 2048, "num_warps": 4, "registers": 255 if is_whole else 168}
     if call.dtype == torch.int64:
-        return {"BLOCK": 4096, "PARTS": 0, "num_warps": 8, "registers": 128}
+        return {"BLOCK": 4096, "num_warps": 8, "registers": 128}
     if call.dtype.itemsize == 2:
-        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 2, "registers": 128}
+        return {"BLOCK": 2048, "num_warps": 2, "registers": 128}
     if call.axis % 4:
-        return {"BLOCK": 4096, "PARTS": 0, "num_warps": 4, "registers": 168}
+        return {"BLOCK": 4096, "num_warps": 4, "registers": 168}
     if call.axis < 2**14:
-        return {"BLOCK": 2048, "PARTS": 0, "num_warps": 2, "registers": 144}
-    return {"BLOCK": 8192, "PARTS": 0, "num_warps": 8, "registers": 128}
+        return {"BLOCK": 2048, "num_warps": 2, "registers": 144}
+    return {"BLOCK": 8192, "num_warps": 8, "registers": 128}
 
 
 def _strip_programs(call: Call) -> int:

@@ -25,6 +25,12 @@ def zero_like(x):
 
 
 @triton.jit
+def bits_of_both(a, b):
+    """Bits that both have, as tl.reduce asks for it."""
+    return a & b
+
+
+@triton.jit
 def sign_of(x):
     """1 with the sign of `x`, of -0 as well."""
     bits: tl.constexpr = tl.int64 if x.dtype.primitive_bitwidth == 64 else tl.int32

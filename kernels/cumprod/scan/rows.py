@@ -7,29 +7,22 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import last_element, limited, loaded_tile, picked
+from .ranges import bits_of_both, last_element, limited, loaded_tile, picked
 from .shapes import accumulator
+from .tile_floats import multiplied_from, product_and_largest
 from .turned import (
     by_unit,
     groups_by_column,
     integer_tile,
     laid_out,
     last_in,
+    only,
     turned,
     turned_back,
     turned_halves,
     units_beside,
 )
-from .wide import (
-    joined,
-    judged_rows,
-    loaded_groups,
-    scan_again,
-    scanned,
-    scanned_halves,
-    signs_after,
-    whole_tile,
-)
+from .wide import joined, judged_rows, scan_again, signs_after
 
 
 @triton.jit
@@ -38,50 +31,6 @@ def _followed(x, carry_e):
     if tl.abs(carry_e) == float("inf"):
         x = signs_after(x, carry_e)
     return x
-
-
-@triton.jit
-def _scan_floats(
-    x_ptr,
-    y_ptr,
-    vectors,
-    m,
-    e,
-    VECTOR: tl.constexpr,
-    BLOCK: tl.constexpr,
-    GROUP: tl.constexpr,
-    PART: tl.constexpr,
-    WIDTH: tl.constexpr,
-):
-    """Scan `vectors` vectors of a sequence, while the next tile waits in registers. Takes and returns the carry.
-
-    A thread multiplies groups of GROUP elements, of which it loads PART at once: all, or a half.
-    """
-    offsets = tl.arange(0, BLOCK)
-    left = tl.minimum(vectors, BLOCK // VECTOR) * VECTOR
-    ahead = loaded_groups(x_ptr, left, 0, BLOCK, GROUP, PART)
-    if GROUP > PART:
-        ahead_behind = loaded_groups(x_ptr, left, PART, BLOCK, GROUP, PART)
-    for start in range(0, vectors, BLOCK // VECTOR):
-        skip = tl.cast(start, tl.int64) * VECTOR
-        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
-        after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
-        x = _followed(ahead.to(m.dtype), e)
-        ahead = loaded_groups(x_ptr + skip + BLOCK, after, 0, BLOCK, GROUP, PART)
-        if GROUP > PART:
-            x_behind = _followed(ahead_behind.to(m.dtype), e)
-            ahead_behind = loaded_groups(x_ptr + skip + BLOCK, after, PART, BLOCK, GROUP, PART)
-            y, y_behind, m_after, e_after, is_right = scanned_halves(x, x_behind, m[None], e[None])
-        else:
-            y, m_after, e_after, is_right = scanned(x, m[None], e[None], False)
-            y_behind = y
-        y = whole_tile(y, y_behind, BLOCK).to(y_ptr.dtype.element_ty)
-        tl.store(y_ptr + skip + offsets, y, mask=offsets < left)
-        if tl.min(is_right.to(tl.int32), 0) == 1:
-            m, e = tl.sum(m_after, 0), tl.sum(e_after, 0)
-        else:
-            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, PART)
-    return m, e
 
 
 @triton.jit
@@ -104,12 +53,6 @@ def _power_of_two(e, dtype: tl.constexpr):
         return ((e + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
     else:
         return ((e + 127) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def _with_largest(product, largest, factor, other):
-    """A product, and the largest size of its factors."""
-    return product * factor, tl.maximum(tl.abs(largest), tl.abs(other))
 
 
 @triton.jit
@@ -139,7 +82,7 @@ def _group_products_of(x, dtype: tl.constexpr):
         low = tl.full(last.shape, -106, tl.int32)
         return p, last, low, low + 106 + 78, is_fair
     else:
-        p, largest = tl.associative_scan((x, x), 0, _with_largest)  # in one scan, lest one of them is not turned
+        p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
         last = last_in(p)
         _, end = _mantissa_and_power(last)
         _, grows = _mantissa_and_power(last_in(largest))
@@ -154,18 +97,6 @@ def _group_products_of(x, dtype: tl.constexpr):
 def _multiplied_apart(m, e, other_m, other_e):
     """The product of m * 2**e and other_m * 2**other_e; its mantissa grows."""
     return m * other_m, e + other_e
-
-
-@triton.jit
-def _multiplied_behind(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
-    """The products before the last of several, and with it; their mantissas grow."""
-    return m * other_m_before, e + other_e_before, m * other_m, e + other_e
-
-
-@triton.jit
-def _one_of(a, _):
-    """Of one element nothing is asked."""
-    return a
 
 
 @triton.jit
@@ -186,23 +117,17 @@ def _before_units(m, e, carry_m, carry_e):
     e_run = picked(e_to, lane == LANES - 1, 1) + more
     if RUNS > 1:
         before, e_before_run, m_runs, e_runs = tl.associative_scan(
-            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, _multiplied_behind
+            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, multiplied_from
         )
         m_before, e_before = m_before * before[:, None], e_before + e_before_run[:, None]
         at_end = tl.arange(0, RUNS) == RUNS - 1
         m_run, more = _mantissa_and_power(picked(m_runs, at_end, 0))
         e_run = picked(e_runs, at_end, 0) + more
     else:
-        m_run, e_run = tl.reduce(m_run, 0, _one_of), tl.reduce(e_run, 0, _one_of)
+        m_run, e_run = tl.reduce(m_run, 0, only), tl.reduce(e_run, 0, only)
     m_before, more = _mantissa_and_power(m_before)
     m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
     return tl.reshape(m_before, [RUNS * LANES]), tl.reshape(e_before, [RUNS * LANES]), m_run, e_run
-
-
-@triton.jit
-def _both_bits(a, b):
-    """Bits that both have, as tl.reduce asks for it."""
-    return a & b
 
 
 FAR_AWAY = tl.constexpr(2**23)
@@ -221,7 +146,7 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     carry_e = tl.minimum(tl.maximum(e, -1.0 * FAR_AWAY), 1.0 * FAR_AWAY).to(tl.int32)
     m_groups, e_groups = _mantissa_and_power(totals)
     m_before, e_before, m_to, e_to = tl.associative_scan(
-        (m_groups * 0 + 1, e_groups * 0, m_groups, e_groups), 0, _multiplied_behind
+        (m_groups * 0 + 1, e_groups * 0, m_groups, e_groups), 0, multiplied_from
     )
     m_unit, more = _mantissa_and_power(last_in(m_to))
     m_units, e_units, m_tile, e_tile = _before_units(m_unit, last_in(e_to) + more, m, carry_e)
@@ -235,7 +160,7 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     near = tl.minimum(tl.maximum(e_before, nearest), -nearest - 4)
     far = tl.minimum(tl.maximum(e_before - near, nearest), -nearest + 1)
     flags = is_right.to(tl.int32) | ((near == e_before).to(tl.int32) << 1)
-    flags = tl.reduce(tl.reduce(flags, 0, _both_bits), 0, _both_bits)
+    flags = tl.reduce(tl.reduce(flags, 0, bits_of_both), 0, bits_of_both)
     if (flags & 1) == 0:
         size = tl.abs(p)
         e_floats = tl.where(tl.abs(e) == float("inf"), e, e_before.to(tl.float32))
@@ -268,7 +193,7 @@ def _loaded_ahead(x_ptr, vectors, VECTOR: tl.constexpr, BLOCK: tl.constexpr, IN_
 
 
 @triton.jit
-def _scan_turned(
+def _scan_floats(
     x_ptr,
     y_ptr,
     vectors,
@@ -281,7 +206,10 @@ def _scan_turned(
     GROUPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    """The same, but tiles are turned through shared memory. `nothing` is 0, which the compiler must not know."""
+    """Scan `vectors` vectors of a sequence, while the next tile waits in registers. Takes and returns the carry.
+
+    Tiles are turned through shared memory. `nothing` is 0, which the compiler must not know.
+    """
     dtype: tl.constexpr = y_ptr.dtype.element_ty
     offsets = tl.arange(0, BLOCK)
     IN_WORDS: tl.constexpr = dtype.primitive_bitwidth == 16 and VECTOR > 1 and ELEMENTS > 2
@@ -364,8 +292,6 @@ def _rows_kernel(
     VECTOR: tl.constexpr,
     WHOLE: tl.constexpr,
     BLOCK: tl.constexpr,
-    GROUP: tl.constexpr,
-    PART: tl.constexpr,
     WIDTH: tl.constexpr,
     ELEMENTS: tl.constexpr,
     GROUPS: tl.constexpr,
@@ -393,10 +319,8 @@ def _rows_kernel(
     nothing = tl.minimum(n, 0)
     if not ACCUMULATOR.is_floating():
         carry = _scan_integers(x_ptr, y_ptr, vectors, carry, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS)
-    elif ELEMENTS > 0:
-        m, e = _scan_turned(x_ptr, y_ptr, vectors, m, e, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS, WIDTH)
     else:
-        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, VECTOR, BLOCK, GROUP, PART, WIDTH)
+        m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS, WIDTH)
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
@@ -406,12 +330,10 @@ def _rows_kernel(
             _scan_few(x_ptr + place, y_ptr + place, after, carry, 16)
 
 
-def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: int) -> Work:
+def rows_form(task: Task, *, BLOCK: int, num_warps: int, registers: int) -> Work:
     """In tiles of `BLOCK` elements (a power of two), or smaller ones where sequences are short.
 
-    The next tile waits in registers, of which a thread has up to so many. Of floats it multiplies `PARTS` vectors, 1 or
-    2, as they are; or with 0 parts all elements that follow each other, of tiles that are turned, as integers always
-    are.
+    The next tile waits in registers, of which a thread has up to so many.
     """
     x, y, outer, axis, _ = task
     vector = 16 // min(x.element_size(), y.element_size())
@@ -420,13 +342,10 @@ def rows_form(task: Task, *, BLOCK: int, PARTS: int, num_warps: int, registers: 
     is_whole = axis % vector == 0
     BLOCK = max(16, min(BLOCK, triton.next_power_of_2(axis)))
     num_warps = max(1, min(num_warps, BLOCK // 512))
-    part = 16 // x.element_size()  # what a thread loads at once
-    width = min(BLOCK, 32 * num_warps * min(vector, part))
+    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
     sizes = (axis, axis // vector if is_whole else 0)
-    held = BLOCK // (32 * num_warps)  # elements of a thread
-    if not y.dtype.is_floating_point:
-        held, PARTS = max(2, held), 0
-    layout = (min(held, 16), max(1, held // 16)) if PARTS == 0 and held > 1 else (0, 0)
-    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, min(max(PARTS, 1) * part, BLOCK), part, width, *layout)
+    held = max(2, BLOCK // (32 * num_warps))  # elements of a thread
+    layout = (min(held, 16), max(1, held // 16))
+    constants = (accumulator(y.dtype), vector, is_whole, BLOCK, width, *layout)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, **options))

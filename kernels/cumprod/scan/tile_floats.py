@@ -24,7 +24,7 @@ from .wide import (
 
 
 @triton.jit
-def _product_and_largest(product, largest, factor, other):
+def product_and_largest(product, largest, factor, other):
     """A product, and the largest size of its factors."""
     return product * factor, tl.maximum(tl.abs(largest), tl.abs(other))
 
@@ -37,7 +37,7 @@ def group_products(x):
     Both bounds follow from the largest factor and the last product. No product is larger than so many of the largest
     factor, and none so small that those after it could not have led to the last.
     """
-    p, largest = tl.associative_scan((x, x), 0, _product_and_largest)  # in one scan, lest one of them is not turned
+    p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
     totals = last_in(p)
     _, end = parted(totals)
     _, grows = parted(last_in(largest))
@@ -96,7 +96,7 @@ def looked_at(
 
 
 @triton.jit
-def _multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+def multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
     """The products before the last of several groups, and with it; their mantissas grow."""
     return m * other_m_before, e + other_e_before, m * other_m, e + other_e
 
@@ -115,7 +115,7 @@ def tile_of_groups(totals, low, high, is_fair, has_zero, like, COLUMNS: tl.const
     """
     m, e = parted(totals)
     e += tl.where(has_zero, DEAD, 0.0)
-    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, _multiplied_from)
+    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, multiplied_from)
     m, more = parted(last_in(m))
     at_end = tl.arange(0, e.shape[0])[:, None] == e.shape[0] - 1
     e = tl.sum(tl.where(at_end, e, 0.0), 0) + more

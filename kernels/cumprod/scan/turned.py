@@ -116,7 +116,7 @@ def across_units(of_columns, like, BESIDE: tl.constexpr):
 
 
 @triton.jit
-def _only(a, _):
+def only(a, _):
     """Of one element nothing is asked."""
     return a
 
@@ -125,7 +125,7 @@ def _only(a, _):
 def plain(of_columns):
     """What is known of columns; of a single one without a layout, which would cost a barrier to change."""
     if of_columns.shape[0] == 1:
-        return tl.full((1,), tl.reduce(of_columns, 0, _only), of_columns.dtype)
+        return tl.full((1,), tl.reduce(of_columns, 0, only), of_columns.dtype)
     else:
         return of_columns
 

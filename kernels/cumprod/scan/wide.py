@@ -231,53 +231,21 @@ def _factors_of_groups(totals, zeros_e, smallest, largest, carry_m, carry_e):
 
 
 @triton.jit
-def loaded_groups(x_ptr, left, at: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PART: tl.constexpr):
-    """PART elements, from `at` on, of each group of a tile of `left` elements (1, groups, elements); 1 beyond them."""
-    places = tl.arange(0, BLOCK // GROUP)[:, None] * GROUP + at + tl.arange(0, PART)[None, :]
-    x = tl.load(x_ptr + places, mask=places < left, other=1.0, eviction_policy="evict_last")
-    return tl.reshape(x, [1, BLOCK // GROUP, PART])
-
-
-@triton.jit
-def whole_tile(y, y_behind, BLOCK: tl.constexpr):
-    """A tile (elements,) of groups (1, groups, elements), or of their two halves."""
-    if y.shape[1] * y.shape[2] < BLOCK:
-        y = tl.permute(tl.join(y, y_behind), (0, 1, 3, 2))
-    return tl.reshape(y, [BLOCK])
-
-
-@triton.jit
-def scanned(x, carry_m, carry_e, ZEROS: tl.constexpr):
+def scanned(x, carry_m, carry_e):
     """The products of rows (rows, groups, elements) from carries (rows,), and the carries after them, in parts.
 
-    And of each row whether that is right. It is not where a group's own products come near the limits of their type,
-    holds an infinity, NaN or, without ZEROS, a zero; nor where the row's products leave float64 and may come back: a
+    And of each row whether that is right. It is not where a group's own products come near the limits of their type, or
+    it holds an infinity or NaN; nor where the row's products leave float64 and may come back: a
     serial product would not. An exponent that leaves float64 for good becomes infinite.
     """
     is_zero = x == 0
-    p = tl.cumprod(tl.where(is_zero, sign_of(x), x) if ZEROS else x, 2)
-    zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0) if ZEROS else 0.0
+    p = tl.cumprod(tl.where(is_zero, sign_of(x), x), 2)
+    zeros_e = tl.where(tl.max(is_zero.to(tl.int32), 2) == 1, DEAD, 0.0)
     smallest, largest = _group_sizes(p)
     near, far, m_end, e_end, is_right = _factors_of_groups(last_of(p), zeros_e, smallest, largest, carry_m, carry_e)
     y = (p * near) * far
-    if ZEROS:
-        y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
+    y = tl.where((tl.cumsum(is_zero.to(tl.int32), 2) > 0) & (y == y), zero_like(y), y)
     return y, m_end, e_end, is_right
-
-
-@triton.jit
-def scanned_halves(x, x_behind, carry_m, carry_e):
-    """`scanned` without zeros, of groups whose elements come in two tiles, the one half behind the other.
-
-    Groups are twice as long as what a thread loads at once, and there are half as many.
-    """
-    p = tl.cumprod(x, 2)
-    q = tl.cumprod(x_behind, 2) * last_of(p)[:, :, None]
-    smallest, largest = _group_sizes(p)
-    others = _group_sizes(q)
-    smallest, largest = tl.minimum(smallest, others[0]), tl.maximum(largest, others[1])
-    near, far, m_end, e_end, is_right = _factors_of_groups(last_of(q), 0.0, smallest, largest, carry_m, carry_e)
-    return (p * near) * far, (q * near) * far, m_end, e_end, is_right
 
 
 @triton.jit
@@ -300,7 +268,7 @@ def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.c
         x = loaded_tile(x_ptr + skip, left - done, inner, PIECE).to(m.dtype)
         if tl.abs(e) == float("inf"):
             x = signs_after(x, e)
-        y, m_after, e_after, is_right = scanned(tl.reshape(x, [1, PIECE // GROUP, GROUP]), m[None], e[None], True)
+        y, m_after, e_after, is_right = scanned(tl.reshape(x, [1, PIECE // GROUP, GROUP]), m[None], e[None])
         if tl.min(is_right.to(tl.int32), 0) == 1:
             products = tl.reshape(y, [PIECE]).to(y_ptr.dtype.element_ty)
             tl.store(y_ptr + skip + offsets.to(tl.int64) * inner, products, mask=offsets < left - done)

@@ -16,7 +16,6 @@ from test_wide import lengths_noted
 
 FORMS: dict[str, dict[str, Any]] = {
     "rows": {"form": "rows", "BLOCK": 64, "num_warps": 1},
-    "rows of single vectors": {"form": "rows", "BLOCK": 64, "PARTS": 1, "num_warps": 1},
     "larger tiles": {"form": "rows", "BLOCK": 512, "num_warps": 1},
     "short": {"form": "short", "BLOCK": 1024, "num_warps": 1},
 }

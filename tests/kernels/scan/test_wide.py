@@ -209,8 +209,7 @@ GROWN = torch.rand(1, 4096, generator=torch.Generator().manual_seed(1)) * 2 + 1
     [
         (GROWN * (torch.arange(4096) != 3000), {**TILES, "BLOCK": 4096, "num_warps": 4, "registers": 128}),
         (ones_but(512, (slice(120), 2.0**10), (150, 0.0)), {**TILES, "BLOCK": 256}),
-        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), {**SMALL, "PARTS": 1}),
-        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), {**SMALL, "PARTS": 2}),
+        (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), SMALL),
         (ones_but(64, (slice(60), 2.0**20), (63, 0.0)), WHOLE),
         (ones_but(128, (slice(60), 2.0**20), (63, 0.0)), TILES),
         (
@@ -218,7 +217,7 @@ GROWN = torch.rand(1, 4096, generator=torch.Generator().manual_seed(1)) * 2 + 1
             {**TILES, "BLOCK": 8192},
         ),
     ],
-    ids=["common", "in a later tile", "rows", "rows in halves", "short", "tiles", "what grows around it"],
+    ids=["common", "in a later tile", "rows", "short", "tiles", "what grows around it"],
 )
 def test_a_zero_after_an_overflow_is_nan(scan: ModuleType, x: torch.Tensor, settings: dict[str, Any]) -> None:
     assert_right(scan.products(x, 1, **settings), x, settings)
@@ -230,9 +229,7 @@ def test_a_zero_after_an_overflow_is_nan_down_columns_too(scan: ModuleType) -> N
     assert_right(got.mT, x.mT.contiguous(), "columns")
 
 
-@pytest.mark.parametrize(
-    "settings", [SMALL, {**SMALL, "PARTS": 1}, WHOLE, TILES], ids=["halves", "whole", "short", "tiles"]
-)
+@pytest.mark.parametrize("settings", [SMALL, LARGE, WHOLE, TILES], ids=["small", "large", "whole", "tiles"])
 @pytest.mark.parametrize("peak", [61, 90, 95])
 @pytest.mark.parametrize("at", [(2, 3), (4, 5), (3, 5), (9, 10)])
 def test_a_segment_of_a_group_may_sink(
