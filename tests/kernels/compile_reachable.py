@@ -45,6 +45,7 @@ def on(chip: Chip) -> None:
     """From here on the package chooses as on this GPU, in the place of the one that it takes without any."""
     module = sys.modules["scan.chip"]
     module.H100_PROCESSORS, module.H100_SHARED_MEMORY = chip.processors, chip.shared
+    module.H100_GENERATION = chip.architecture // 10
 
 
 def reachable(calls: list[Drawn], architectures: list[int]) -> dict[Any, tuple[Any, Any, int, Drawn, str]]:

@@ -4,8 +4,8 @@ import torch
 
 from .private import shared_memory
 
-H100_PROCESSORS, H100_SHARED_MEMORY = 132, 232448
-"""Streaming multiprocessors, bytes of shared memory that a program can have."""
+H100_PROCESSORS, H100_SHARED_MEMORY, H100_GENERATION = 132, 232448, 9
+"""Streaming multiprocessors, bytes of shared memory that a program can have, major compute capability."""
 
 
 def processors(device: torch.device) -> int:
@@ -19,3 +19,8 @@ def processors(device: torch.device) -> int:
 def program_memory(device: torch.device) -> int:
     """Bytes of shared memory that a program can have."""
     return shared_memory(device) if device.type == "cuda" else H100_SHARED_MEMORY
+
+
+def generation(device: torch.device) -> int:
+    """The major number of a GPU's compute capability."""
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else H100_GENERATION

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from .chip import processors, program_memory
+from .chip import generation, processors, program_memory
 from .choose import Call, choice
 from .launches import Task, Work
 from .lines import lines_form, whole_lines_form
@@ -48,7 +48,7 @@ def prepared(x: torch.Tensor, dim: int, *, form: str = "", **settings: int) -> P
     outer = y.numel() // (axis * inner)
     if form and (form not in FORMS or (form in BESIDE and inner > 1)):
         raise ValueError(f"form {form!r} is not for elements {inner} apart: take one of {', '.join(FORMS)}")
-    gpu = (processors(x.device), program_memory(x.device))
+    gpu = (processors(x.device), program_memory(x.device), generation(x.device))
     chosen, defaults = choice(Call(outer, axis, inner, y.dtype, *gpu), form)
     read = readable(x)
     return Prepared(read, y, FORMS[chosen](Task(read, y, outer, axis, inner), **{**defaults, **settings}))

@@ -92,7 +92,7 @@ def test_a_form_says_what_it_would_launch_and_launches_nothing(variant: ModuleTy
     """With 32768 sequences of 32768 elements, of which there is no memory here."""
     x = torch.empty(1).expand(32768, 32768)
     task = get(variant, "Task")(x, x, 32768, 32768, 1)
-    (launch,), words = get(variant, "rows_form")(task, BLOCK=2048, PARTS=2, num_warps=4, registers=80)
+    (launch,), words = get(variant, "rows_form")(task, BLOCK=2048, num_warps=4, registers=80)
     assert (launch.grid, launch.numbers[:3], launch.options, words) == ((32768,), (0, 32768, 8192), {"num_warps": 4}, 0)
 
 

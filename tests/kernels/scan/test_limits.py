@@ -275,5 +275,5 @@ def test_what_comes_after_nan_is_not_scanned_one_by_one(
     got = scan.products(x, 1, form="rows")
     assert_serial(got, x, name)
     assert got[:, 200:].isnan().all()
-    assert careful == [512, 512]
+    assert careful == [256, 256]
     assert again == [2048, 2048]
