@@ -28,7 +28,6 @@ def settings(draw: random.Random, inner: int) -> dict[str, Any]:
     forms.append({"form": "strips", "ROWS": draw.choice([2, 4, 16]), "num_warps": 1, "num_stages": draw.choice([1, 3])})
     if inner == 1:
         forms.append({"form": "rows", "BLOCK": block, "num_warps": 1})
-        forms.append({"form": "rows", "BLOCK": block, "PARTS": 0, "num_warps": 1})
         forms.append({"form": "short", "BLOCK": block, "num_warps": 1})
     chosen = draw.choice(forms)
     return {**chosen, "LOOK": draw.choice([0, 32, 128])} if "COLUMNS" in chosen else chosen
