@@ -140,9 +140,9 @@ def _zero_after_told(words, t, is_carry):
     row = tl.arange(0, words.shape[0])[:, None]
     by_tile = ((words & 2) != 0) | is_carry
     latest = tl.max(tl.where(by_tile, row, -1), 0)
-    told = tl.sum(tl.where(by_tile & (row == latest[None, :]), words & -4, 0), 0).to(tl.float64, bitcast=True)
-    is_behind = (row > latest[None, :]) & (row < t)
     codes = (words & -4).to(tl.float64, bitcast=True)
+    told = picked(codes, by_tile & (row == latest[None, :]), 0)
+    is_behind = (row > latest[None, :]) & (row < t)
     leaves_it = tl.min(((is_behind == 0) | (codes == codes)).to(tl.int32), 0) == 1
     signs = tl.xor_sum(tl.where(is_behind & (words < 0), 1, 0), 0)
     return tl.where(signs == 1, -told, told), (latest >= 0) & (told == 0) & leaves_it

@@ -317,10 +317,10 @@ def _rows_kernel(
     x_ptr += first
     y_ptr += first
     nothing = tl.minimum(n, 0)
-    if not ACCUMULATOR.is_floating():
-        carry = _scan_integers(x_ptr, y_ptr, vectors, carry, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS)
-    else:
+    if ACCUMULATOR.is_floating():
         m, e = _scan_floats(x_ptr, y_ptr, vectors, m, e, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS, WIDTH)
+    else:
+        carry = _scan_integers(x_ptr, y_ptr, vectors, carry, nothing, VECTOR, BLOCK, ELEMENTS, GROUPS)
     if not WHOLE:
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR

@@ -107,7 +107,7 @@ def last_of(p):
 def are_fair(smallest, largest, SERIAL: tl.constexpr):
     """Whether products within a group, of these sizes, are far from the limits of their type.
 
-    Where a group is not multiplied serially, but in halves or as a tree, segments of it are multiplied on their own:
+    Where a group is not multiplied serially, but as a tree, segments of it are multiplied on their own:
     their products are quotients of two of these, and have to be far from a limit too.
     """
     limit: tl.constexpr = 2.0**200 if smallest.dtype == tl.float64 else (2.0**96 if SERIAL else 2.0**62)
