@@ -27,6 +27,8 @@ class Slot(FrozenStruct, frozen=True):
 
     host: str
     device: Device
+    gpus: int
+    """How many the driver lists on the host, whoever may see them."""
 
 
 _claimed: list[Slot] = []
@@ -49,7 +51,8 @@ def dask_setup(worker: Any) -> None:
 def claim() -> Slot | None:
     """Takes the first free GPU of those that this process may see. It is free again when the process has ended."""
     try:
-        devices = visible_devices(find_devices())
+        found = find_devices()
+        devices = visible_devices(found)
     except NoDevice:
         return None
     for device in devices:
@@ -59,6 +62,6 @@ def claim() -> Slot | None:
         except BlockingIOError:
             os.close(descriptor)
             continue
-        _claimed[:] = [Slot(platform.node(), device)]
+        _claimed[:] = [Slot(platform.node(), device, len(found))]
         return _claimed[0]
     return None
