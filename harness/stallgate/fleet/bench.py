@@ -107,8 +107,8 @@ class FleetBencher:
             return
         each = self._benches[chunk.model]
         for path, content in part.files.items():
-            of, name = Path(path).parts[-2:]
-            target = inside(each.folder, of, slug(part.bench.rows[0].name), name)
+            own = Path(path)
+            target = inside(each.folder, own.parent.name, slug(part.bench.rows[0].name), own.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         timed = {row.name: row for row in part.bench.rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -152,10 +153,12 @@ _ON_WORKERS = (
 """The packages that a part goes through, within stallgate's own."""
 
 
+@cache
 def program_digest() -> str:
     """SHA-256 of what plans parts, measures them, and reads what came back.
 
-    Orders and parts have no versions of their own, and what measures has to be the same everywhere.
+    Orders and parts have no versions of their own, and what measures has to be the same everywhere. A worker takes it
+    as it starts: what it has loaded stays, even if its files are replaced.
     """
     root = Path(stallgate.__file__).parent
     return hashlib.sha256("".join(package_digest(root / name) for name in _ON_WORKERS).encode()).hexdigest()

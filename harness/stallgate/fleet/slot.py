@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stallgate.errors import NoDevice
+from stallgate.fleet.orders import program_digest
 from stallgate.measure.device import Device, find_devices, visible_devices
 from stallgate.measure.lock import open_lock
 from stallgate.model import FrozenStruct
@@ -40,7 +41,8 @@ def claimed_slot() -> Slot | None:
 
 
 def dask_setup(worker: Any) -> None:
-    """Claims a GPU for a worker, before it registers with the scheduler."""
+    """Claims a GPU for a worker, before it registers with the scheduler, and notes which program it has loaded."""
+    program_digest()
     slot = claim()
     if slot is not None:
         resource = {f"{RESOURCE}{slot.device.name}": 1.0}
