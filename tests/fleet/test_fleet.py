@@ -11,6 +11,7 @@ import pandas as pd
 
 from tests.cli.test_failures import said
 from tests.fleet.conftest import PROBLEMS, VARIANTS, WORKLOADS, FleetTree
+from tests.processes import processes_in
 
 FATAL = ("cumprod/blocked_scan/default/page", "cumfold/two_pass_scan/default/square", "cumtake/copy_roof/default/page")
 """A worker is killed when it comes to one of these cases for the first time; each is of another part."""
@@ -35,19 +36,6 @@ def test_forty_cases_on_four_workers_of_which_three_are_killed(fleet: FleetTree)
     assert verdicts_of(fleet.latest) == verdicts_of(expected)
     nothing_is_lost_or_doubled(fleet.latest)
     nothing_is_left(fleet.tmp)
-
-
-def processes_in(folder: Path) -> list[list[str]]:
-    """The command lines that have a folder on them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if any(str(folder) in word for word in words):
-            found.append(words)
-    return found
 
 
 def numbers_of(folder: Path) -> pd.DataFrame:

@@ -33,7 +33,7 @@ constraints = [
     "BLOCK * 4 * (num_stages - 1) <= shared_memory_per_block_kb * 1024",
 ]
 """
-"""Half as many again as the variant's own. On a fleet the process that takes times also compiles."""
+"""Half as many again as the variant's own."""
 
 TWO = ("square", "square_f64")
 """Workloads. What a sweep does once, before and after its trials, is the less the more of them there are; with a third

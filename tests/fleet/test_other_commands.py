@@ -23,8 +23,9 @@ from tests.cli.test_failures import said
 from tests.conftest import environment
 from tests.fleet.conftest import FleetTree
 from tests.fleet.daemons import fleet_by_hand
-from tests.fleet.test_fleet import nothing_is_left, processes_in
+from tests.fleet.test_fleet import nothing_is_left
 from tests.measure.test_sweep import CHILD, SPACE, _without_sweep, only_sweep, states
+from tests.processes import processes_in
 
 
 @pytest.fixture

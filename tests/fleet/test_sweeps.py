@@ -21,9 +21,10 @@ from stallgate.runs.sweep import Sweep, load_sweep
 from tests.cli.test_failures import said
 from tests.conftest import environment
 from tests.fleet.conftest import FleetTree
-from tests.fleet.test_fleet import nothing_is_left, processes_in
+from tests.fleet.test_fleet import nothing_is_left
 from tests.fleet.test_other_commands import made_up as made_up
 from tests.measure.test_sweep import SPACE, _without_sweep, only_sweep, states
+from tests.processes import processes_in
 
 MODELS = {"FAKE_GPU_NAME": "NVIDIA H200,NVIDIA H100 PCIe"}
 SWEEP = ("sweep", "cumprod/blocked_scan", "-w", "square", "--effort", "full")
@@ -138,13 +139,13 @@ def best_of(sweep: Sweep) -> list[tuple[str, float | None]]:
 class Killed:
     """A command in a process of its own, which is ended from outside at a moment."""
 
-    def __init__(self, fleet: FleetTree, folder: Path, *words: str, **variables: str) -> None:
+    def __init__(self, fleet: FleetTree, folder: Path, *words: str, on: str = "local", **variables: str) -> None:
         recording = next((fleet.root / "reports" / "recorded").glob("*/cumprod"))
         usual = {"FAKE_GPU_UUID": "one", "FAKE_NCU_RECORDING": str(recording), "FAKE_GPUS": "2"}
         told = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "TMPDIR": str(fleet.tmp), "SWEEP_LOG": str(folder / "log")}
         around: Mapping[str, str] = environment(**{**usual, **told, **variables})
         python = str(folder / "made_up_python")
-        command = [sys.executable, "-m", "stallgate", *words, "--python", python, "--on", "local"]
+        command = [sys.executable, "-m", "stallgate", *words, "--python", python, "--on", on]
         self.log = folder / "command.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, cwd=fleet.root, env=around, stdout=log, stderr=log)

@@ -90,7 +90,7 @@ def show_timeline(folder: Path, started: float) -> None:
         ended = path.stat().st_mtime - started
         print(f"  {path.relative_to(folder)}: {said[-1][0]:.1f} s, ended at {ended:.1f} s: {shown}")
     found = load_sweep(folder)
-    logs = [path.stat().st_mtime - started for path in folder.glob("compile/*.log")]
+    logs = [path.stat().st_mtime - started for path in folder.glob("times/*/compile/*.log")]
     compiled = [trial.compile_s for trial in found.trials if trial.compile_s is not None]
     if compiled:
         print(f"  compiled ahead: {len(compiled)}, {median(compiled):.2f} s each, {len(logs)} processes")
@@ -142,7 +142,7 @@ def test_what_is_compiled_ahead_is_known(square: tuple[Any, Path, float]) -> Non
     _, folder, _ = square
     found = load_sweep(folder)
     known = [trial for trial in found.trials if trial.registers is not None]
-    reasons = {line for path in folder.glob("compile/*.log") for line in path.read_text().splitlines()[-1:]}
+    reasons = {line for path in folder.glob("times/*/compile/*.log") for line in path.read_text().splitlines()[-1:]}
     print(f"registers of {len(known)}; the last lines of the compilers: {reasons}")
     assert len(known) >= 48, "compilation ahead found little out"
     assert all(trial.registers and 16 <= trial.registers <= 255 for trial in known)

@@ -20,17 +20,19 @@ from stallgate.measure import sweep_times
 from stallgate.measure.clocks import clock_state, throttle_reasons
 from stallgate.measure.device import Device
 from stallgate.measure.profile import subject_of
-from stallgate.measure.sweep_book import SweepBook, settled
-from stallgate.measure.sweep_compile import Compiled, compiled_trial, compilers_of, worker_count
+from stallgate.measure.sweep_book import SweepBook, compiled_trial, settled
+from stallgate.measure.sweep_compile import Compiled, compiler_count
 from stallgate.measure.sweep_counters import compared_by, with_swept, within_reach
 from stallgate.measure.sweep_plan import SweepRequest, check_resumable, new_sweep, sweep_case, swept_project
-from stallgate.measure.sweep_times import contenders_of, finalists, side_by_side, split
-from stallgate.model import RUN_FORMAT, CaseResult, Run
+from stallgate.measure.sweep_site import ThisMachine
+from stallgate.measure.sweep_times import SweepTimer, contenders_of, finalists, side_by_side, split
+from stallgate.model import RUN_FORMAT, Case, CaseResult, Run
 from stallgate.project.catalogue import asked_for, collected
 from stallgate.project.load import Project, load_project
 from stallgate.project.space import read_space
 from stallgate.project.staleness import changes, stale_because
-from stallgate.runs.bench import Entry
+from stallgate.render import terminal
+from stallgate.runs.bench import Bench, Entry
 from stallgate.runs.sweep import Sweep, SweepOptions, Trial, load_sweep, save_sweep
 from tests.conftest import FAKES, Stallgate
 
@@ -63,7 +65,14 @@ def wait_until_known():
 if entry.endswith("child/sweep/__main__.py"):
     for number, case in enumerate(plan["cases"]):
         tell("compiling", number=number)
+        if os.environ.get("SWEEP_UNCOMPILED") in case["name"].split("/"):
+            tell("compiled", number=number, outcome="does_not_compile", reason="CompilationError: at 3:4", seconds=0.5)
+            continue
         tell("compiled", number=number, outcome="compiled", seconds=1.5, registers=40, spills=0, shared_bytes=1024)
+    if os.environ.get("SWEEP_COMPILERS") == "stay":
+        from stallgate.child.parent_watchdog import end_with_parent
+        end_with_parent(int(sys.argv[4]))
+        time.sleep(600)
     sys.exit(0)
 if Path(os.environ["SWEEP_LOG"]).with_name("lost").exists() and os.environ["CUDA_VISIBLE_DEVICES"][-1] == "1":
     tell("unable", reason="its torch finds no CUDA device")
@@ -88,6 +97,12 @@ for row in plan["rows"]:
         if os.environ.get("SWEEP_WRONG") and tunables.get("num_warps") == 8:
             tell("outcome", **name, outcome="wrong_result", reason="3 of 4 elements are wrong")
             continue
+        if "SWEEP_UNCOMPILED" in os.environ and os.environ["SWEEP_UNCOMPILED"] in contender["label"]:
+            notes = Path(plan.get("compiled", {{}}).get("notes", ""))
+            while "compiled" in plan and not (notes.is_file() and "over" in notes.read_text().splitlines()):
+                time.sleep(0.01)
+            tell("outcome", **name, outcome="crashed", reason="it launches nothing")
+            continue
         failing = os.environ.get("SWEEP_FAIL")
         if failing == "all" or failing == "default" and contender["role"] == "candidate" and not tunables:
             tell("outcome", **name, outcome="skipped", reason="its tensors need 8 GiB; 1 GiB of GPU memory are free")
@@ -96,7 +111,9 @@ for row in plan["rows"]:
             from stallgate.child.parent_watchdog import end_with_parent
             end_with_parent(int(sys.argv[4]))
             log.with_name("hangs").touch()
-            time.sleep(600)
+            for _ in range(6000):
+                tell("step", **name, step="check")
+                time.sleep(0.1)
         if os.environ.get("SWEEP_TAKES") == contender["label"]:
             from stallgate.child.parent_watchdog import end_with_parent
             end_with_parent(int(sys.argv[4]))
@@ -396,12 +413,26 @@ def test_each_gpu_has_compilers_for_the_trials_that_it_times(timed: Any, space: 
     devices = [replace(GPU, index=0), replace(GPU, index=1, uuid="GPU-other")]
     request = SweepRequest("cumprod", "blocked_scan", sys.executable, devices)
     book = SweepBook(replace(found, trials=planned), tmp_path)
-    compilers = compilers_of(load_project(space), request, book)
-    assert [each.device for each in compilers] == devices
-    for each in compilers:  # every GPU times the default: its device is the one that was done first
-        mine = [found.trial(t.configuration, t.workload) for t in each.trials if t.configuration != "default"]
-        assert {trial.device for trial in mine} == {each.device.index}
-    assert sum(len(each.trials) for each in compilers) == len(planned)
+    site = _AsksWhatIsCompiled()
+    SweepTimer(load_project(space), request, book, site).time_trials(terminal.BenchBar(None))
+    assert sorted(site.asked) == [0, 1]
+    for device, cases in site.asked.items():  # every GPU times the default: its device is the one that was done first
+        mine = [found.trial(case.configuration, case.workload) for case in cases if case.configuration != "default"]
+        assert {trial.device for trial in mine} == {device}
+    assert sum(len(cases) for cases in site.asked.values()) == len(planned)
+
+
+class _AsksWhatIsCompiled(ThisMachine):
+    """Takes no times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[int, list[Case]] = {}
+
+    def take_times(self, *given: Any) -> Bench:
+        _, bench, _, device, _, _, to_compile = given
+        self.asked[device.index] = to_compile.cases
+        return bench  # type: ignore[no-any-return]
 
 
 def test_without_a_gpu_nothing_is_swept(space: Path, stallgate: Stallgate) -> None:
@@ -573,10 +604,10 @@ def test_gpus_have_trials_in_turn() -> None:
 @pytest.mark.parametrize(("memory_mib", "most"), [(81920.0, 16), (24576.0, 5), (6144.0, 1), (float("nan"), 16)])
 def test_compilers_leave_the_gpu_its_memory(monkeypatch: pytest.MonkeyPatch, memory_mib: float, most: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
-    assert worker_count(replace(GPU, memory_mib=memory_mib)) == most
-    assert worker_count(replace(GPU, memory_mib=memory_mib), 8) == min(most, 7)
+    assert compiler_count(replace(GPU, memory_mib=memory_mib)) == most
+    assert compiler_count(replace(GPU, memory_mib=memory_mib), 8) == min(most, 7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
-    assert worker_count(replace(GPU, memory_mib=memory_mib)) == 0
+    assert compiler_count(replace(GPU, memory_mib=memory_mib)) == 0
 
 
 def test_a_space_too_large_to_be_tried_whole_needs_optuna_and_says_so(timed: Any, space: Path) -> None:

@@ -166,7 +166,7 @@ def sweep_command(**given: Any) -> int:
     if arguments.on is not None:
         return _on_fleet(project, arguments)
     folder, request = _to_be_measured(project, arguments, None)
-    _measure(project, [_Planned(folder, request, machines_of(project, request))], ThisMachine())
+    _measure(project, [_Planned(folder, request, machines_of(project, request))], ThisMachine(len(request.devices)))
     return _concluded(project, [folder], arguments)
 
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from stallgate.fleet.dispatch import Chunk, Dispatcher
 from stallgate.fleet.orders import BenchJob, MeasuredPart
 from stallgate.measure.bench import BenchOptions, BenchWatcher
-from stallgate.model import FrozenStruct
+from stallgate.measure.sweep_compile import ToCompile
+from stallgate.model import Case, FrozenStruct
 from stallgate.project.load import Project
 from stallgate.project.paths import inside, slug
 from stallgate.runs.bench import Bench, BenchRow, Entry, save_bench
@@ -33,12 +34,24 @@ class FleetBencher:
         benches: list[ModelBench],
         options: BenchOptions,
         watcher: BenchWatcher,
+        to_compile: ToCompile | None = None,
     ) -> None:
+        """Takes benches that are planned or were interrupted.
+
+        Args:
+            project: the project.
+            dispatcher: sends parts.
+            benches: what is planned.
+            options: how to measure.
+            watcher: receives progress.
+            to_compile: what each worker compiles ahead, of the part that it has; None: nothing.
+        """
         self._project = project
         self._dispatcher = dispatcher
         self._benches = {each.model: each for each in benches}
         self._options = options
         self._watcher = watcher
+        self._to_compile = to_compile
 
     def measure(self) -> list[Bench]:
         """Brings every contender to an outcome; what is known stands in the folders at every moment.
@@ -72,15 +85,30 @@ class FleetBencher:
         """A bench of one row, with the contenders that have no outcome."""
         bench = self._benches[chunk.model].bench
         rows = [replace(row, entries=[e for e in row.entries if _name(row, e) in chunk.names]) for row in bench.rows]
-        return BenchJob(replace(bench, rows=[row for row in rows if row.entries]), self._options)
+        rows = [row for row in rows if row.entries]
+        return BenchJob(replace(bench, rows=rows), self._options, self._ahead(rows))
+
+    def _ahead(self, rows: list[BenchRow]) -> list[Case]:
+        """What of some rows is compiled ahead."""
+        if self._to_compile is None:
+            return []
+        cases = {Case(row.problem, e.name, e.configuration, row.workload.name) for row in rows for e in row.entries}
+        return [case for case in self._to_compile.cases if case in cases]
 
     def take(self, chunk: Chunk, part: MeasuredPart) -> None:
-        """Puts the rows of a part into their bench, and its files into the bench's folder."""
+        """Puts the rows of a part into their bench, and its files into the bench's folder.
+
+        First it tells what was compiled: a contender that does not compile failed for that reason.
+        """
+        if self._to_compile is not None:
+            for case, found in part.compiled:
+                self._to_compile.tell(case, found)
         if part.bench is None:
             return
         each = self._benches[chunk.model]
         for path, content in part.files.items():
-            target = inside(each.folder, "processes", slug(part.bench.rows[0].name), Path(path).name)
+            own = Path(path)
+            target = inside(each.folder, own.parent.name, slug(part.bench.rows[0].name), own.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         timed = {row.name: row for row in part.bench.rows}

@@ -8,11 +8,10 @@ from typing import Protocol
 from stallgate.errors import NotMeasured
 from stallgate.fleet.engine import Batch, Engine, Landed
 from stallgate.fleet.losses import Losses
-from stallgate.fleet.orders import BenchJob, CheckJob, MeasuredPart, Order, ProfileJob, part_of
+from stallgate.fleet.orders import BenchJob, CheckJob, MeasuredPart, Order, ProfileJob, part_of, program_digest
 from stallgate.fleet.sources import Sources
 from stallgate.fleet.task import measure_part
 from stallgate.model import FrozenStruct
-from stallgate.project.digests import child_digest
 from stallgate.project.load import Project
 
 
@@ -48,6 +47,7 @@ class Dispatcher:
         self._engine = engine
         self._sources = sources
         self._python = python
+        self._program = program_digest()
 
     def run(self, project: Project, work: FleetWork, on_step: Callable[[str, str], None]) -> None:
         """Brings every part to an end. A part that is refused does not keep others from being measured.
@@ -76,7 +76,7 @@ class Dispatcher:
             sources=self._sources.digest,
             problems={problem: project.problems[problem] for problem in problems},
             python=self._python,
-            child=child_digest(),
+            child=self._program,
             topic=topic,
             job=work.job(chunk),
         )
@@ -120,13 +120,20 @@ class _Sent:
         if landed.error:
             self._refused.append(NotMeasured(f"a task failed: {landed.error}", "see the worker's log"))
         elif landed.content:
-            part = part_of(landed.content)
-            self._work.take(chunk, part)
-            if part.refusal is not None:
-                self._refused.append(NotMeasured(f"{part.place}: {part.refusal.message}", part.refusal.hint))
+            self._take_part(chunk, landed.content)
         else:
             given_up = self._losses.setdefault(chunk.model, Losses()).blame(chunk.names, landed.lost)
             for name, reason in given_up.items():
                 self._work.give_up(chunk.model, name, reason)
             if left := [name for name in chunk.names if name not in given_up]:
                 self._submit([Chunk(chunk.model, left)])
+
+    def _take_part(self, chunk: Chunk, content: bytes) -> None:
+        try:
+            part = part_of(content)
+        except NotMeasured as error:
+            self._refused.append(error)
+            return
+        self._work.take(chunk, part)
+        if part.refusal is not None:
+            self._refused.append(NotMeasured(f"{part.place}: {part.refusal.message}", part.refusal.hint))

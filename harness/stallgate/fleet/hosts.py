@@ -14,13 +14,13 @@ import msgspec
 
 from stallgate import __version__
 from stallgate.errors import NotMeasured, StallgateError
+from stallgate.fleet.orders import program_digest
 from stallgate.fleet.slot import claimed_slot
 from stallgate.formatting import listed
 from stallgate.measure import ncu
 from stallgate.measure.device import Device
 from stallgate.measure.doctor import counters_for_everybody
 from stallgate.model import FrozenStruct
-from stallgate.project.digests import child_digest
 
 if TYPE_CHECKING:  # the engine is not imported unless a command asks for it
     from stallgate.fleet.engine import Engine
@@ -41,7 +41,7 @@ class WorkerFacts(FrozenStruct, frozen=True):
     host: str
     stallgate: str
     child: str
-    """Digest of the measuring child."""
+    """``program_digest()`` of its stallgate."""
     device: Device | None
     """None where it has no GPU of its own."""
     ncu: str
@@ -63,8 +63,8 @@ def faults_of(facts: WorkerFacts, *, with_ncu: bool = True) -> list[str]:
     found = []
     if facts.device is None:
         found.append("it has no GPU of its own")
-    if facts.child != child_digest():
-        found.append(f"its stallgate ({facts.stallgate}) has another measuring child than this one ({__version__})")
+    if facts.child != program_digest():
+        found.append(f"its stallgate ({facts.stallgate}) measures by other code than this one ({__version__})")
     if with_ncu and not facts.ncu:
         found.append("Nsight Compute (ncu) is not on its PATH")
     if with_ncu and facts.counters == "blocked":
@@ -88,7 +88,7 @@ def facts_here() -> bytes:
             worker="",
             host=platform.node(),
             stallgate=__version__,
-            child=child_digest(),
+            child=program_digest(),
             device=device,
             ncu=_ncu_version(),
             counters=_counters(),

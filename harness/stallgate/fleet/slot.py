@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stallgate.errors import NoDevice
+from stallgate.fleet.orders import program_digest
 from stallgate.measure.device import Device, find_devices, visible_devices
 from stallgate.measure.lock import open_lock
 from stallgate.model import FrozenStruct
@@ -27,6 +28,8 @@ class Slot(FrozenStruct, frozen=True):
 
     host: str
     device: Device
+    gpus: int
+    """How many the driver lists on the host, whoever may see them."""
 
 
 _claimed: list[Slot] = []
@@ -38,7 +41,8 @@ def claimed_slot() -> Slot | None:
 
 
 def dask_setup(worker: Any) -> None:
-    """Claims a GPU for a worker, before it registers with the scheduler."""
+    """Claims a GPU for a worker, before it registers with the scheduler, and notes which program it has loaded."""
+    program_digest()
     slot = claim()
     if slot is not None:
         resource = {f"{RESOURCE}{slot.device.name}": 1.0}
@@ -49,7 +53,8 @@ def dask_setup(worker: Any) -> None:
 def claim() -> Slot | None:
     """Takes the first free GPU of those that this process may see. It is free again when the process has ended."""
     try:
-        devices = visible_devices(find_devices())
+        found = find_devices()
+        devices = visible_devices(found)
     except NoDevice:
         return None
     for device in devices:
@@ -59,6 +64,6 @@ def claim() -> Slot | None:
         except BlockingIOError:
             os.close(descriptor)
             continue
-        _claimed[:] = [Slot(platform.node(), device)]
+        _claimed[:] = [Slot(platform.node(), device, len(found))]
         return _claimed[0]
     return None

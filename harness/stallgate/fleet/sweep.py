@@ -12,6 +12,7 @@ from stallgate.measure.attempt import Machine
 from stallgate.measure.bench import BenchOptions, BenchWatcher
 from stallgate.measure.device import Device
 from stallgate.measure.profile import Watcher
+from stallgate.measure.sweep_compile import ToCompile
 from stallgate.model import Run
 from stallgate.project.load import Project
 from stallgate.runs.bench import Bench
@@ -39,14 +40,17 @@ class FleetSite:
         device: Device,
         folder: Path,
         watcher: BenchWatcher,
+        to_compile: ToCompile,
     ) -> Bench:
         """Times a share: each workload with the copy, the roofs and the default on the same GPU.
+
+        Whichever host has a workload also compiles its trials ahead.
 
         Raises:
             NotMeasured: a part could not be measured, no worker is left, or the user interrupted.
         """
         planned = [ModelBench(device.name, folder, bench)]
-        return FleetBencher(project, self._dispatcher, planned, options, watcher).measure()[0]
+        return FleetBencher(project, self._dispatcher, planned, options, watcher, to_compile).measure()[0]
 
     def take_counters(self, project: Project, run: Run, machine: Machine, folder: Path, watcher: Watcher) -> Run:
         """Profiles a share: each workload with the roofs and the default on the same GPU.

@@ -12,16 +12,27 @@ from msgspec.structs import replace
 
 from stallgate.errors import NoRun, NotMeasured, StallgateError
 from stallgate.fleet.engine import tell_step, worker_folder
-from stallgate.fleet.orders import BenchJob, CheckJob, MeasuredPart, Order, ProfileJob, Refusal, WorkerPlace, order_of
+from stallgate.fleet.orders import (
+    SAME_STALLGATE,
+    BenchJob,
+    CheckJob,
+    MeasuredPart,
+    Order,
+    ProfileJob,
+    Refusal,
+    WorkerPlace,
+    order_of,
+    program_digest,
+)
 from stallgate.fleet.slot import Slot, claimed_slot
 from stallgate.fleet.sources import place_of
-from stallgate.measure.bench import Bencher
 from stallgate.measure.check import Checker, CheckOptions
 from stallgate.measure.device import Device
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.profile import Profiler, machine_of
-from stallgate.model import CaseResult
-from stallgate.project.digests import child_digest
+from stallgate.measure.sweep_compile import Compiled, ToCompile
+from stallgate.measure.sweep_site import ThisMachine
+from stallgate.model import Case, CaseResult
 from stallgate.project.load import Project, load_project
 from stallgate.runs.bench import Entry, load_bench
 from stallgate.runs.folder import load
@@ -55,27 +66,27 @@ def measure_part(content: bytes) -> bytes:
     Returns:
         a ``MeasuredPart``; also where nothing can be measured here: it says why.
     """
-    order = order_of(content)
     slot = claimed_slot()
     if slot is None:
         raise RuntimeError("this worker has no GPU of its own: `stallgate.fleet.slot` was not loaded as it started")
-    teller = _Teller(order)
     with tempfile.TemporaryDirectory(prefix="part-", dir=worker_folder(), ignore_cleanup_errors=True) as name:
-        return _measured(order, slot, Path(name), teller).packed()
+        return _measured(content, slot, Path(name)).packed()
 
 
-def _measured(order: Order, slot: Slot, folder: Path, teller: _Teller) -> MeasuredPart:
+def _measured(content: bytes, slot: Slot, folder: Path) -> MeasuredPart:
     part = MeasuredPart(WorkerPlace(slot.host, slot.device.uuid))
     try:
+        order = order_of(content)
+        teller = _Teller(order)
         teller.at_work("", "start")
-        if order.child != child_digest():
-            raise NotMeasured("its stallgate is another one: its measuring child differs", "install the same stallgate")
+        if order.child != program_digest():
+            raise NotMeasured("its stallgate is another one: it measures by other code", SAME_STALLGATE)
         project = _project(order)
         match order.job:
             case ProfileJob():
                 return _profiled(project, order, order.job, slot.device, folder, teller, part)
             case BenchJob():
-                return _timed(project, order, order.job, slot.device, folder, teller, part)
+                return _timed(project, order, order.job, slot, folder, teller, part)
             case CheckJob():
                 return _checked(project, order, order.job, slot.device, folder, teller, part)
     except StallgateError as error:
@@ -118,15 +129,18 @@ def _profiled(
 
 
 def _timed(
-    project: Project, order: Order, job: BenchJob, device: Device, folder: Path, teller: _Teller, part: MeasuredPart
+    project: Project, order: Order, job: BenchJob, slot: Slot, folder: Path, teller: _Teller, part: MeasuredPart
 ) -> MeasuredPart:
-    """Times rows."""
+    """Times rows and compiles ahead, on its share of the host's cores: each GPU there may have a worker."""
+    options = replace(job.options, python=_python(order))
+    compiled: list[tuple[Case, Compiled]] = []
+    to_compile = ToCompile(job.ahead, lambda case, found: compiled.append((case, found)))
     refusal = None
     try:
-        Bencher(project, job.bench, replace(job.options, python=_python(order)), device, teller).measure(folder)
+        ThisMachine(slot.gpus).take_times(project, job.bench, options, slot.device, folder, teller, to_compile)
     except StallgateError as error:
         refusal = _refusal(error)
-    return replace(part, refusal=refusal, bench=load_bench(folder), files=_files(folder))
+    return replace(part, refusal=refusal, bench=load_bench(folder), compiled=compiled, files=_files(folder))
 
 
 def _checked(

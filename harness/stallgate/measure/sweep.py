@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,6 @@ from stallgate.measure.bench import BenchWatcher
 from stallgate.measure.ncu import find_ncu
 from stallgate.measure.profile import Watcher, machine_of
 from stallgate.measure.sweep_book import SweepBook
-from stallgate.measure.sweep_compile import compilers_of
 from stallgate.measure.sweep_counters import SweepProfiler, counter_folder, with_counters
 from stallgate.measure.sweep_plan import SweepRequest, swept_project
 from stallgate.measure.sweep_search import next_batch, objective_of
@@ -117,12 +116,8 @@ class Sweeper:
                 self._book.write(partial(with_counters, summaries=found))
 
     def _take_times(self) -> None:
-        """Times all trials while the CPU compiles ahead."""
-        with ExitStack() as stack:
-            compilers = compilers_of(self._project, self._request, self._book) if self._site.is_here else []
-            notes = {ahead.device.index: stack.enter_context(ahead).notes for ahead in compilers}
-            watcher = stack.enter_context(self._watchers.times())
-            self._timer.time_trials(watcher, notes, self._seconds_left())
+        with self._watchers.times() as watcher:
+            self._timer.time_trials(watcher, self._seconds_left())
 
     def _take_counters(self) -> None:
         if not self._machines:

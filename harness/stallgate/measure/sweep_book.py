@@ -8,6 +8,8 @@ from threading import RLock
 
 from msgspec.structs import replace
 
+from stallgate.measure.sweep_compile import Compiled
+from stallgate.model import Case
 from stallgate.runs.bench import BenchEnvironment, Entry
 from stallgate.runs.clocks import ClockState
 from stallgate.runs.sweep import Sweep, Trial, TrialState, Yardstick, save_sweep
@@ -62,6 +64,10 @@ class SweepBook:
             return
         self.write_trial(entry.configuration, workload, lambda trial: settled(trial, entry, device))
 
+    def note_compiled(self, case: Case, found: Compiled) -> None:
+        """Writes down what came of compiling a trial ahead."""
+        self.write_trial(case.configuration, case.workload, lambda trial: compiled_trial(trial, found))
+
     def describe(self, environment: BenchEnvironment) -> None:
         """Writes down where the times are taken; of several GPUs, the first that tells."""
         if self._sweep.environment is None:
@@ -94,6 +100,22 @@ def settled(trial: Trial, entry: Entry, device: int) -> Trial:
         rounds=len(entry.samples_us),
         device=device,
     )
+
+
+def compiled_trial(trial: Trial, found: Compiled) -> Trial:
+    """A trial with what its compilation says; one that was run has its outcome already, and keeps it."""
+    if found.outcome == "unknown":
+        return trial
+    trial = replace(
+        trial,
+        registers=found.registers,
+        spills=found.spills,
+        shared_bytes=found.shared_bytes,
+        compile_s=found.seconds,
+    )
+    if found.outcome == "compiled" or trial.state != "planned":
+        return trial
+    return replace(trial, state=found.outcome, reason=found.reason)
 
 
 def _state(entry: Entry) -> TrialState:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import msgspec
-from msgspec.structs import replace
 
 from stallgate.measure.bench import CompileNotes
 from stallgate.measure.child_plan import as_json, child_case, project_places, references
 from stallgate.measure.device import Device
 from stallgate.measure.process import Spawned, watch
-from stallgate.measure.sweep_book import SweepBook
-from stallgate.measure.sweep_plan import SweepRequest, sweep_case, swept_project
-from stallgate.measure.sweep_times import split
-from stallgate.model import FrozenStruct
+from stallgate.model import Case, FrozenStruct
 from stallgate.project.load import Project
 from stallgate.runs.folder import write_whole
-from stallgate.runs.sweep import Trial
 
 COMPILER_ENTRY = Path(__file__).resolve().parents[1] / "child" / "sweep" / "__main__.py"
 
@@ -35,7 +31,7 @@ _SILENCE_S = 180.0
 _PATIENCE_S = 4.0
 """Seconds that compilation may go on after the last time was taken: registers of the rest become known."""
 
-_MOST_WORKERS = 16
+_MOST_COMPILERS = 16
 """More make the process that takes times wait: contexts on a GPU begin one after the other (29 took 5 s)."""
 
 _OVER = "over"
@@ -84,7 +80,16 @@ class CompileTarget(FrozenStruct, frozen=True):
     """Shared memory that a block may have at most; None: the GPU is asked."""
 
 
-def worker_count(device: Device, devices: int = 1) -> int:
+class ToCompile(NamedTuple):
+    """What is compiled ahead of its times."""
+
+    cases: list[Case]
+    """In the order in which they are compiled."""
+    tell: Callable[[Case, Compiled], None]
+    """Takes what came of each, in a thread of its own."""
+
+
+def compiler_count(device: Device, devices: int = 1) -> int:
     """Compiling processes beside a GPU: one core is left for the process that takes times, and most of its memory.
 
     Args:
@@ -93,61 +98,60 @@ def worker_count(device: Device, devices: int = 1) -> int:
     """
     cores = len(os.sched_getaffinity(0)) // devices - 1
     contexts = device.memory_mib / _CONTEXT_MIB / 8
-    return max(0, min(_MOST_WORKERS, cores, _MOST_WORKERS if isnan(contexts) else int(contexts)))
-
-
-def compilers_of(project: Project, request: SweepRequest, book: SweepBook) -> list[CompileAhead]:
-    """For each GPU of a sweep, what compiles the planned trials that are timed on it."""
-    planned = [trial for trial in book.sweep.trials if trial.state == "planned"]
-    shares = zip(request.devices, split(planned, len(request.devices)), strict=True)
-    return [CompileAhead(project, request, book, share) for share in shares]
+    return max(0, min(_MOST_COMPILERS, cores, _MOST_COMPILERS if isnan(contexts) else int(contexts)))
 
 
 class CompileAhead:
-    """Compiles trials that one GPU of a sweep has to time, the first one first, until its ``with`` block ends.
+    """Compiles cases that a GPU has to time, the first one first, until its ``with`` block ends.
 
     One process imports what compilers need and forks them. What a compiler cannot do is left to the process that takes
-    times. Only what it is sure of becomes a result: code that does not compile, and too much shared memory for the GPU.
+    times. Only what it is sure of is a result: code that does not compile, and too much shared memory for the GPU.
     """
 
     def __init__(
         self,
         project: Project,
-        request: SweepRequest,
-        book: SweepBook,
-        share: tuple[Device, list[Trial]],
+        to_compile: ToCompile,
+        python: str,
+        device: Device,
+        folder: Path,
+        processes: int,
         target: CompileTarget | None = None,
-        processes: int | None = None,
     ) -> None:
         """Begins nothing.
 
         Args:
-            project: the project, without the sweep's configurations.
-            request: what is swept, and how.
-            book: takes what is found out.
-            share: the GPU, and the trials that are planned for it.
+            project: the project, with the configurations of the cases.
+            to_compile: the cases, and who is told what came of them.
+            python: the interpreter that has torch and triton.
+            device: the GPU.
+            folder: takes the plan, the notes, and what the compilers print.
+            processes: how many compile; with 0, nothing is compiled ahead.
             target: what is compiled for; None: that GPU.
-            processes: how many compile; None: as many as cores and memory allow.
         """
-        self._project = swept_project(project, book.sweep)
-        self._request = request
-        self._book = book
-        self.device, self.trials = share
-        self._target = target or _target(project, self.device)
-        self._processes = worker_count(self.device, len(request.devices)) if processes is None else processes
+        self._project = project
+        self._cases, self._tell = to_compile
+        self._python = python
+        self._device = device
+        self._folder = folder
+        self._processes = processes
+        self._target = target or _target(project, device)
         self._thread: Thread | None = None
         self._spawned: Spawned | None = None
-        self._notes: Path | None = None
 
     @property
     def notes(self) -> CompileNotes | None:
         """What the compilers do, for who takes times meanwhile; None where there are none."""
-        if self._notes is None:
+        if self._spawned is None:
             return None
-        return CompileNotes(str(self._notes), [sweep_case(self._book.sweep, each).name for each in self.trials])
+        return CompileNotes(str(self._notes), [case.name for case in self._cases])
+
+    @property
+    def _notes(self) -> Path:
+        return self._folder / "notes"
 
     def __enter__(self) -> Self:
-        if self._processes and self.trials:
+        if self._processes and self._cases:
             self._spawned = self._spawn()
             self._thread = Thread(target=self._listen, args=(self._spawned,), daemon=True)
             self._thread.start()
@@ -170,22 +174,17 @@ class CompileAhead:
 
     def _listen(self, spawned: Spawned) -> None:
         watch(spawned, _SILENCE_S, self._hear)
-        assert self._notes is not None
         with self._notes.open("a", encoding="utf-8") as file:
             file.write(f"{_OVER}\n")
 
     def _spawn(self) -> Spawned:
-        folder = self._book.folder / "compile"
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = folder / str(1 + sum(1 for _ in folder.glob("*.plan.json")))
-        plan = stem.with_suffix(".plan.json")
-        self._notes = stem.with_suffix(".notes")
-        write_whole(plan, self._plan(self._notes))
-        command = [self._request.python, str(COMPILER_ENTRY), str(plan)]
-        return Spawned(command, self._environment(), stem.with_suffix(".log"), 1.0)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        plan = self._folder / "plan.json"
+        write_whole(plan, self._plan())
+        command = [self._python, str(COMPILER_ENTRY), str(plan)]
+        return Spawned(command, self._environment(), self._folder / "compilers.log", 1.0)
 
-    def _plan(self, notes: Path) -> bytes:
-        sweep = self._book.sweep
+    def _plan(self) -> bytes:
         return as_json(
             {
                 **project_places(self._project),
@@ -193,14 +192,14 @@ class CompileAhead:
                 "target": msgspec.to_builtins(self._target),
                 "processes": self._processes,
                 "limit_s": _TIME_LIMIT_S,
-                "notes": str(notes),
-                "cases": [child_case(self._project, sweep_case(sweep, trial), []) for trial in self.trials],
+                "notes": str(self._notes),
+                "cases": [child_case(self._project, case, []) for case in self._cases],
             }
         )
 
     def _environment(self) -> dict[str, str]:
         """One GPU is seen, and a compiler of its own threads uses one core."""
-        shown = {"CUDA_VISIBLE_DEVICES": self.device.uuid} if self._target.device == "cuda" else {}
+        shown = {"CUDA_VISIBLE_DEVICES": self._device.uuid} if self._target.device == "cuda" else {}
         return {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "OMP_NUM_THREADS": "1", **shown}
 
     def _hear(self, line: bytes) -> bool:
@@ -210,10 +209,9 @@ class CompileAhead:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         if isinstance(message, Compiled):
-            if message.number >= len(self.trials):
+            if message.number >= len(self._cases):
                 return False
-            trial = self.trials[message.number]
-            self._book.write_trial(trial.configuration, trial.workload, lambda known: compiled_trial(known, message))
+            self._tell(self._cases[message.number], message)
         return True
 
 
@@ -221,19 +219,3 @@ def _target(project: Project, device: Device) -> CompileTarget:
     card = project.gpu_spec_of(device.name)
     shared = int(card.shared_memory_per_block_kb * 1024) if card is not None else None
     return CompileTarget("cuda", device.compute_capability, shared)
-
-
-def compiled_trial(trial: Trial, found: Compiled) -> Trial:
-    """A trial with what its compilation says; one that was run has its outcome already, and keeps it."""
-    if found.outcome == "unknown":
-        return trial
-    trial = replace(
-        trial,
-        registers=found.registers,
-        spills=found.spills,
-        shared_bytes=found.shared_bytes,
-        compile_s=found.seconds,
-    )
-    if found.outcome == "compiled" or trial.state != "planned":
-        return trial
-    return replace(trial, state=found.outcome, reason=found.reason)

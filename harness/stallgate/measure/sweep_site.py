@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from stallgate.measure.attempt import Machine
 from stallgate.measure.bench import Bencher, BenchOptions, BenchWatcher, start_timer, timer_files
 from stallgate.measure.clocks import clock_state
 from stallgate.measure.device import Device
 from stallgate.measure.process import Spawned
 from stallgate.measure.profile import Profiler, Watcher
+from stallgate.measure.sweep_compile import CompileAhead, ToCompile, compiler_count
 from stallgate.model import Run
 from stallgate.project.load import Project
 from stallgate.runs.bench import Bench
@@ -23,7 +26,7 @@ class SweepSite(Protocol):
     """Times and profiles what one of a sweep's GPUs has to do."""
 
     is_here: bool
-    """Whether it is this machine: then its CPU compiles ahead, and driver and ncu stay the same."""
+    """Whether it is this machine: then driver and ncu stay the same."""
 
     def starting(self, options: BenchOptions, places: dict[Path, Device]) -> AbstractContextManager[None]: ...
 
@@ -35,6 +38,7 @@ class SweepSite(Protocol):
         device: Device,
         folder: Path,
         watcher: BenchWatcher,
+        to_compile: ToCompile,
     ) -> Bench: ...
 
     def take_counters(self, project: Project, run: Run, machine: Machine, folder: Path, watcher: Watcher) -> Run: ...
@@ -47,7 +51,13 @@ class ThisMachine:
 
     is_here = True
 
-    def __init__(self) -> None:
+    def __init__(self, devices: int = 1) -> None:
+        """Starts nothing.
+
+        Args:
+            devices: GPUs of this machine that share its cores.
+        """
+        self._devices = devices
         self._ready: dict[Path, Spawned] = {}
         """Folder of a bench to come -> its timing child, which waits."""
 
@@ -75,13 +85,17 @@ class ThisMachine:
         device: Device,
         folder: Path,
         watcher: BenchWatcher,
+        to_compile: ToCompile,
     ) -> Bench:
-        """Times a bench on a GPU.
+        """Times a bench on a GPU, while the CPU compiles ahead.
 
         Raises:
             NotMeasured: nothing can be measured here, or the user interrupted.
         """
-        return Bencher(project, bench, options, device, watcher, self._ready.pop(folder, None)).measure(folder)
+        processes = compiler_count(device, self._devices)
+        with CompileAhead(project, to_compile, options.python, device, folder / "compile", processes) as ahead:
+            options = replace(options, compiled=ahead.notes)
+            return Bencher(project, bench, options, device, watcher, self._ready.pop(folder, None)).measure(folder)
 
     def take_counters(self, project: Project, run: Run, machine: Machine, folder: Path, watcher: Watcher) -> Run:
         """Profiles a run on a GPU.

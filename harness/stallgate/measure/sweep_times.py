@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from threading import Thread
 from msgspec.structs import replace
 
 from stallgate.errors import NotMeasured
-from stallgate.measure.bench import BenchOptions, BenchWatcher, CompileNotes, EarlyStopping, new_bench
+from stallgate.measure.bench import BenchOptions, BenchWatcher, EarlyStopping, new_bench
 from stallgate.measure.device import Device
 from stallgate.measure.sweep_book import SweepBook
+from stallgate.measure.sweep_compile import ToCompile
 from stallgate.measure.sweep_plan import DEFAULT_CONFIGURATION, SweepRequest, sweep_case, swept_project
 from stallgate.measure.sweep_site import SweepSite
 from stallgate.model import Case
@@ -79,14 +80,11 @@ class SweepTimer:
         self._final_folders: dict[int, Path] = {}
         """Index of a GPU -> where its finals are timed."""
 
-    def time_trials(
-        self, watcher: BenchWatcher, compiled: Mapping[int, CompileNotes | None], seconds: float | None = None
-    ) -> None:
-        """Brings every planned trial to an outcome.
+    def time_trials(self, watcher: BenchWatcher, seconds: float | None = None) -> None:
+        """Brings every planned trial to an outcome. Trials are compiled ahead of their times.
 
         Args:
             watcher: receives progress.
-            compiled: index of a GPU -> what is compiled ahead for it.
             seconds: of rounds, after which no more are begun; None: no limit.
 
         Raises:
@@ -100,7 +98,7 @@ class SweepTimer:
         rungs = _RUNGS[self._request.effort]
         options = self._options(ROUNDS[self._request.effort], EarlyStopping(rungs=rungs, seconds=seconds))
         jobs = [
-            partial(self._time_share, device, share, replace(options, compiled=compiled.get(device.index)), watcher)
+            partial(self._time_share, device, share, options, watcher)
             for device, share in zip(devices, shares, strict=True)
             if share
         ]
@@ -119,17 +117,25 @@ class SweepTimer:
 
     def _time_share(self, device: Device, share: list[Trial], options: BenchOptions, watcher: BenchWatcher) -> None:
         """The trials of one GPU, in the order in which they are compiled ahead."""
-        cases = contenders_of(self._project, self._book.sweep, share)
+        sweep = self._book.sweep
+        cases, ahead = contenders_of(self._project, sweep, share), [sweep_case(sweep, trial) for trial in share]
         timer = FinishedTimer(watcher, lambda load, entry: self._book.settle(entry, load, device.index))
-        self._bench(device, cases, options, self._unused_folder(device), timer)
+        self._bench(device, cases, options, self._unused_folder(device), timer, ahead)
 
     def _bench(
-        self, device: Device, cases: list[Case], options: BenchOptions, folder: Path, timer: FinishedTimer
+        self,
+        device: Device,
+        cases: list[Case],
+        options: BenchOptions,
+        folder: Path,
+        timer: FinishedTimer,
+        ahead: Sequence[Case] = (),
     ) -> None:
-        """One bench, in a folder of its own below the sweep's."""
+        """One bench, in a folder of its own below the sweep's; some of its cases are compiled ahead."""
         project = swept_project(self._project, self._book.sweep)
         bench = replace(new_bench(project, cases, options, []), row_budget_s=_FINAL_BUDGET_S)
-        found = self._site.take_times(project, bench, options, device, folder, timer)
+        to_compile = ToCompile(list(ahead), self._book.note_compiled)
+        found = self._site.take_times(project, bench, options, device, folder, timer, to_compile)
         if found.environment is not None:
             self._book.describe(found.environment)
 
