@@ -7,17 +7,24 @@ import triton.language as tl
 
 from .carries import awaited_carry, ends_window, found_carry, kept, tell
 from .launches import Task, Work, launches_of
+from .powers import FAR_AWAY, group_products
 from .ranges import is_interpreted, limited, picked
 from .shapes import accumulator
 from .tile_floats import (
+    are_near,
     code_of,
-    group_products,
+    is_near,
     judged_columns,
     looked_at,
     lost_signs,
+    near_carry_after,
+    near_code,
+    range_of,
+    reach_of,
     signs_where,
     tile_of_groups,
     with_carry,
+    with_near_carry,
 )
 from .turned import across_units, integer_tile, laid_out, plain, turned, turned_back, units_beside
 from .wide import scan_from
@@ -185,18 +192,21 @@ def _tiles_kernel(
         x = laid_out(tl.permute(x, (2, 1, 0)), units).to(ACCUMULATOR)
     if is_float:
         y, totals, low, high, is_group_fair = group_products(x)
-        has_zero = low > float("inf")  # nowhere: a group with a zero is not fair
-        m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-            totals, low, high, is_group_fair, has_zero, like, COLUMNS, BESIDE
-        )
-        if tl.min(is_fair.to(tl.int32), 0) == 0:
-            low, high, is_group_fair, has_zero = looked_at(
-                x_ptr, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
-            )
-            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-                totals, low, high, is_group_fair & (totals == totals), has_zero, like, COLUMNS, BESIDE
-            )
-        code = code_of(x_ptr, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
+        m_before, e_before, m, e = tile_of_groups(totals, is_group_fair & False, like, COLUMNS, BESIDE)
+        reach = reach_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
+        most, least, is_fair = reach, -reach, reach < FAR_AWAY
+        all_near = is_near(reach, ACCUMULATOR)
+        if all_near:
+            code = near_code(m, e)
+        else:
+            if tl.min(is_fair.to(tl.int32)) == 0:
+                low, high, is_group_fair, has_zero = looked_at(
+                    x_ptr, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
+                )
+                is_group_fair = is_group_fair & (totals == totals)
+                m_before, e_before, m, e = tile_of_groups(totals, has_zero, like, COLUMNS, BESIDE)
+            most, least, is_fair = range_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
+            code = code_of(x_ptr, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
     else:
         y, before, code = integer_tile(x, like, COLUMNS, BESIDE)
     here = t * COLUMNS + tl.arange(0, COLUMNS)
@@ -211,21 +221,27 @@ def _tiles_kernel(
             else:
                 carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
     tells = has_next
+    if LOOK > 0:
+        tells = has_next & ends_window(here // COLUMNS, LOOK)
     if is_float:
-        right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like, BESIDE)
-        if LOOK > 0:
-            tells = has_next & (is_teller | ends_window(here // COLUMNS, LOOK))
-        all_right = tl.min(right.to(tl.int32)) == 1
-        if all_right:
+        right, after, all_right = carry == carry, carry, True
+        if all_near & are_near(reach, carry, ACCUMULATOR):
+            after = near_carry_after(carry, m, e)
             tell(words, here, after, tells, 2)
-        is_sign = (carry == 0) & (code == code) & (is_fair == 0)
-        if tl.max(is_sign.to(tl.int32)) == 1:
-            right = right & (lost_signs(y, is_sign, COLUMNS, BESIDE) == 0)
-            y = signs_where(is_sign, y, like, BESIDE)
-        y = with_carry(y, m_before, e_before, carry, like, BESIDE)
+            y = with_near_carry(y, m_before, e_before, carry, like, BESIDE)
+        else:
+            right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like, BESIDE)
+            if LOOK > 0:
+                tells = tells | (has_next & is_teller)
+            all_right = tl.min(right.to(tl.int32)) == 1
+            if all_right:
+                tell(words, here, after, tells, 2)
+            is_sign = (carry == 0) & (code == code) & (is_fair == 0)
+            if tl.max(is_sign.to(tl.int32)) == 1:
+                right = right & (lost_signs(y, is_sign, COLUMNS, BESIDE) == 0)
+                y = signs_where(is_sign, y, like, BESIDE)
+            y = with_carry(y, m_before, e_before, carry, like, BESIDE)
     else:
-        if LOOK > 0:
-            tells = has_next & ends_window(here // COLUMNS, LOOK)
         tell(words, here, carry * code, tells, 2)
         y = y * (before * across_units(carry, like, BESIDE))[None, :, :]
     y = y.to(y_ptr.dtype.element_ty)
