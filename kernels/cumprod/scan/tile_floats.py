@@ -25,9 +25,10 @@ NEAR_32, NEAR_64 = tl.constexpr(110), tl.constexpr(580)
 
 
 @triton.jit
-def _sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
-    """Of groups whose elements are `step` apart and begin at `x_ptrs`, with `left` of them each, the smallest and the
-    largest size of their products until the first zero, and whether there is one, in the shape of `left`.
+def _sizes_before_zeros(x_ptrs, first, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
+    """Of groups whose elements are `step` apart and begin at `x_ptrs`, and of which those from `first` on and before
+    `left` count, the smallest and the largest size of their products until the first zero, and whether there is one, in
+    the shape of `left`.
 
     The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. One element of each group
     at a time needs few registers.
@@ -35,7 +36,7 @@ def _sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl
     product = tl.full(left.shape, 1, ACCUMULATOR)
     smallest, largest, has_zero = product, product, left < 0
     for k in range(GROUP):
-        x = tl.load(x_ptrs + k * step, mask=k < left, other=1.0).to(ACCUMULATOR)
+        x = tl.load(x_ptrs + k * step, mask=(k >= first) & (k < left), other=1.0).to(ACCUMULATOR)
         product *= x
         has_zero |= x == 0
         size = tl.where(has_zero, tl.full((), 1, ACCUMULATOR), tl.abs(product))
@@ -47,6 +48,7 @@ def _sizes_before_zeros(x_ptrs, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl
 @triton.jit
 def looked_at(
     x_ptr,
+    lead,
     left,
     width,
     inner,
@@ -56,15 +58,16 @@ def looked_at(
     BESIDE: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):
-    """Of each group (group, unit) of a tile in memory the exponents of its smallest and of its largest product until
-    its first zero, whether these are far from the limits of their type, and whether there is a zero.
+    """Of each group (group, unit) of a tile in memory, rows `lead` to `left`, the exponents of its smallest and of its
+    largest product until its first zero, whether these are far from the limits of their type, and whether there is a
+    zero.
     """
     unit = tl.arange(0, like.numel)[None, :]
     row = (unit // BESIDE * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
     column = unit % BESIDE
     inside = tl.where(column < width, left - row, 0)
     begin_ptrs = x_ptr + row * inner + column
-    smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, inside, inner, ELEMENTS, ACCUMULATOR)
+    smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, lead - row, inside, inner, ELEMENTS, ACCUMULATOR)
     _, low = mantissa_and_power(smallest)
     _, high = mantissa_and_power(largest)
     return low, high, are_fair(smallest, largest, True), has_zero
@@ -143,7 +146,7 @@ def _either(a, b):
 
 
 @triton.jit
-def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr):
+def _unusual_code(x_ptr, lead, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr):
     """0 for a column that makes 0 of any finite carry whatever the order: nothing grows, and enough factors halve.
 
     NaN, if it holds an infinity or NaN; 2**1001, if a zero; else 2**1000. These three are no factors: the tile itself
@@ -155,7 +158,7 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
     halvings = tl.zeros((ROWS, COLUMNS), tl.int32)
     marks = halvings  # 1: grows; 2: infinite or NaN; 4: a zero; 8: an odd number of signs
     for done in range(0, left, ROWS):
-        mask = (done + row < left) & (column < width)
+        mask = (done + row >= lead) & (done + row < left) & (column < width)
         x = tl.load(x_ptr + (done + row).to(tl.int64) * inner + column, mask=mask, other=1.0).to(dtype)
         size = tl.abs(x)
         halvings += (size <= 0.5).to(tl.int32)
@@ -173,6 +176,7 @@ def _unusual_code(x_ptr, left, inner, width, COLUMNS: tl.constexpr, PIECE: tl.co
 @triton.jit
 def code_of(
     x_ptr,
+    lead,
     left,
     inner,
     width,
@@ -196,7 +200,7 @@ def code_of(
     is_factor = (most <= reach) & (least >= -reach)
     code = tl.where(is_factor, exact_carry(m, e.to(tl.float32)), code)
     if tl.min(is_fair.to(tl.int32)) == 0:
-        code = tl.where(is_fair, code, _unusual_code(x_ptr, left, inner, width, COLUMNS, PIECE, m.dtype))
+        code = tl.where(is_fair, code, _unusual_code(x_ptr, lead, left, inner, width, COLUMNS, PIECE, m.dtype))
     return without_mark(code)
 
 

@@ -34,6 +34,7 @@ from .wide import scan_from
 def _mend_columns(
     x_ptr,
     y_ptr,
+    lead,
     left,
     inner,
     exact,
@@ -43,12 +44,15 @@ def _mend_columns(
     PIECE: tl.constexpr,
     dtype: tl.constexpr,
 ):
-    """Do the columns of a tile again that are not right, from their exact carries. Returns the exact carries after."""
+    """Do the columns of a tile again that are not right, from their exact carries: its rows from `lead` on and before
+    `left`. Returns the exact carries after.
+    """
     column = tl.arange(0, COLUMNS)
     for c in range(COLUMNS):
         if tl.sum(tl.where(column == c, right.to(tl.int32), 0), 0) == 0:
             carry = picked(exact, column == c, 0)
-            last = scan_from(x_ptr + c, y_ptr + c, left, inner, carry, PIECE, min(4, PIECE), dtype)
+            place = lead * inner + c
+            last = scan_from(x_ptr + place, y_ptr + place, left - lead, inner, carry, PIECE, min(4, PIECE), dtype)
             after = tl.where(column == c, last, after)
     return after
 
@@ -83,6 +87,41 @@ def _tile_place(
         inside = tl.minimum(vectors - start * ROWS, ROWS).to(tl.int32)
         width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS // VECTOR).to(tl.int32)
     return origin, inside, width
+
+
+@triton.jit
+def _ragged_place(sequence, t, elements, BLOCK: tl.constexpr):
+    """Where a tile begins of a sequence of all columns and so many elements, which may begin and end within vectors: at
+    a vector. And which of its places are the sequence's, from which one on, and before which.
+    """
+    VECTOR: tl.constexpr = 16
+    first = sequence.to(tl.int64) * elements
+    begin = first // VECTOR * VECTOR
+    start = t.to(tl.int64) * BLOCK
+    lead = (first - begin).to(tl.int32)
+    inside = tl.minimum(lead + elements - start, BLOCK).to(tl.int32)
+    return begin + start, tl.where(t == 0, lead, 0), inside
+
+
+@triton.jit
+def _ragged_tile(ptr, lead, inside, BLOCK: tl.constexpr):
+    """A tile, 1 where it is not inside. Only the first and the last of a sequence do not move in vectors."""
+    places = tl.arange(0, BLOCK)
+    if (lead == 0) & (inside == BLOCK):
+        x = tl.load(ptr + places, eviction_policy="evict_last")
+    else:
+        x = tl.load(ptr + places, mask=(places >= lead) & (places < inside), other=1.0, eviction_policy="evict_last")
+    return x
+
+
+@triton.jit
+def _store_ragged(ptr, y, lead, inside, BLOCK: tl.constexpr):
+    """Store what of a tile is inside."""
+    places = tl.arange(0, BLOCK)
+    if (lead == 0) & (inside == BLOCK):
+        tl.store(ptr + places, y, eviction_policy="evict_first")
+    else:
+        tl.store(ptr + places, y, mask=(places >= lead) & (places < inside), eviction_policy="evict_first")
 
 
 @triton.jit
@@ -142,6 +181,7 @@ def _tiles_kernel(
     COLUMNS: tl.constexpr,
     BESIDE: tl.constexpr,
     FLAT: tl.constexpr,
+    RAGGED: tl.constexpr,
     ELEMENTS: tl.constexpr,
     GROUPS: tl.constexpr,
     UNITS: tl.constexpr,
@@ -159,7 +199,8 @@ def _tiles_kernel(
     window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others,
     of which the first counts tickets.
 
-    A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned.
+    A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned. RAGGED sequences may
+    begin and end within vectors.
     """
     if WHOLE:
         sequence = begin + tl.program_id(0)
@@ -171,18 +212,27 @@ def _tiles_kernel(
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     words = told_ptr + LEAD + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
-    origin, inside, width = _tile_place(sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT)
+    if RAGGED:
+        origin, lead, inside = _ragged_place(sequence, t, vectors, BLOCK)
+        width = tl.full((), 1, tl.int32)
+    else:
+        origin, inside, width = _tile_place(sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT)
+        lead = tl.full((), 0, tl.int32)
     inner = tl.cast(BESIDE, tl.int64) if FLAT else tl.cast(inner_vectors, tl.int64) * VECTOR
     left = inside * VECTOR // BESIDE if FLAT else inside
+    lead_rows = lead // BESIDE
     across = tl.full((), BESIDE, tl.int32) if FLAT else width * VECTOR
     is_turned: tl.constexpr = BESIDE == COLUMNS
     x_ptr += origin
     y_ptr += origin
-    if is_turned:
-        ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
+    if RAGGED:
+        x = _ragged_tile(x_ptr, lead, inside, BLOCK)
     else:
-        ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
-    x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
+        if is_turned:
+            ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
+        else:
+            ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
+        x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
     # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
     like = tl.max(units, 0)
@@ -201,12 +251,12 @@ def _tiles_kernel(
         else:
             if tl.min(is_fair.to(tl.int32)) == 0:
                 low, high, is_group_fair, has_zero = looked_at(
-                    x_ptr, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
+                    x_ptr, lead_rows, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
                 )
                 is_group_fair = is_group_fair & (totals == totals)
                 m_before, e_before, m, e = tile_of_groups(totals, has_zero, like, COLUMNS, BESIDE)
             most, least, is_fair = range_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
-            code = code_of(x_ptr, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
+            code = code_of(x_ptr, lead_rows, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
     else:
         y, before, code = integer_tile(x, like, COLUMNS, BESIDE)
     here = t * COLUMNS + tl.arange(0, COLUMNS)
@@ -245,18 +295,21 @@ def _tiles_kernel(
         tell(words, here, carry * code, tells, 2)
         y = y * (before * across_units(carry, like, BESIDE))[None, :, :]
     y = y.to(y_ptr.dtype.element_ty)
-    if is_turned:
+    if RAGGED:
+        _store_ragged(y_ptr, turned_back(y, COLUMNS), lead + nothing, inside + nothing, BLOCK)
+    elif is_turned:
         ptrs, mask = _tile_at(
             y_ptr, inside + nothing, width + nothing, inner + nothing, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_WRITTEN
         )
-        y = turned_back(y, COLUMNS)
+        tl.store(ptrs, turned_back(y, COLUMNS), mask=mask, eviction_policy="evict_first")
     else:
         ptrs, mask = _units_at(y_ptr + nothing, left + nothing, UNITS, GROUPS, ELEMENTS, BESIDE)
-        y = tl.permute(y, (2, 1, 0))
-    tl.store(ptrs, y, mask=mask, eviction_policy="evict_first")
+        tl.store(ptrs, tl.permute(y, (2, 1, 0)), mask=mask, eviction_policy="evict_first")
     if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if tl.min(right.to(tl.int32), 0) == 0:
-            after = _mend_columns(x_ptr, y_ptr, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR)
+            after = _mend_columns(
+                x_ptr, y_ptr, lead_rows, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR
+            )
             if not all_right:
                 tell(words, here, kept(after, ACCUMULATOR), tells, 2)
 
@@ -279,8 +332,10 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     groups = max(1, min(held, rows) // elements)
     units = threads if is_direct else rows * columns // (elements * groups)
     is_flat = beside == inner
-    vector = 1 if is_direct else math.gcd(axis * inner, 16) if is_flat else math.gcd(inner, columns)
-    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
+    is_ragged = is_flat and not is_direct and axis * inner % 16 != 0
+    vector = 1 if is_direct or is_ragged else 16 if is_flat else math.gcd(inner, columns)
+    lead = 15 // inner if is_ragged and outer > 1 else 0  # rows before a sequence that begins within a vector, at most
+    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis + lead, rows)
     sequences = outer * strips
     counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
@@ -289,7 +344,16 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     of_products = accumulator(y.dtype)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
     sizes = (sequences, tiles, *counted, strips)
-    layout = (beside, is_flat, elements, groups, units, slots, min(512, triton.next_power_of_2(rows + 1) // 2))
+    layout = (
+        beside,
+        is_flat,
+        is_ragged,
+        elements,
+        groups,
+        units,
+        slots,
+        min(512, triton.next_power_of_2(rows + 1) // 2),
+    )
     at_once = [min(rows, max(1, threads * min(vector, 16 // each.element_size()) // columns)) for each in (x, y)]
     constants = (of_products, vector, rows * beside, columns, *layout, *at_once, LINE_OF_WORDS, tiles == 1, LOOK)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
