@@ -62,15 +62,18 @@ def looked_at(
     largest product until its first zero, whether these are far from the limits of their type, and whether there is a
     zero.
     """
-    unit = tl.arange(0, like.numel)[None, :]
-    row = (unit // BESIDE * GROUPS + tl.arange(0, GROUPS)[:, None]) * ELEMENTS
+    place = tl.arange(0, GROUPS * like.numel)  # of one dimension: then they lie as all else does
+    group, unit = place // like.numel, place % like.numel
+    row = (unit // BESIDE * GROUPS + group) * ELEMENTS
     column = unit % BESIDE
     inside = tl.where(column < width, left - row, 0)
     begin_ptrs = x_ptr + row * inner + column
     smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, lead - row, inside, inner, ELEMENTS, ACCUMULATOR)
     _, low = mantissa_and_power(smallest)
     _, high = mantissa_and_power(largest)
-    return low, high, are_fair(smallest, largest, True), has_zero
+    is_fair = are_fair(smallest, largest, True)
+    low, high = tl.reshape(low, [GROUPS, like.numel]), tl.reshape(high, [GROUPS, like.numel])
+    return low, high, tl.reshape(is_fair, [GROUPS, like.numel]), tl.reshape(has_zero, [GROUPS, like.numel])
 
 
 @triton.jit

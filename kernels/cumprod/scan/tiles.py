@@ -68,17 +68,26 @@ def _tile_place(
     BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
     FLAT: tl.constexpr,
+    RAGGED: tl.constexpr,
 ):
     """Where a tile begins, and what of it is inside: so many vectors of one that is FLAT, which has all columns; else
-    so many rows, and vectors of each.
+    so many rows, and vectors of each. And the first place that is, of a RAGGED one: that begins at a vector, where its
+    sequence may not.
 
     What is counted in vectors proves to the compiler that no mask cuts one.
     """
     start = t.to(tl.int64)
-    if FLAT:
+    lead, width = tl.full((), 0, tl.int32), tl.full((), 1, tl.int32)
+    if RAGGED:
+        first = sequence.to(tl.int64) * vectors
+        origin = first // 16 * 16
+        before = (first - origin).to(tl.int32)
+        lead = tl.where(t == 0, before, 0)
+        inside = tl.minimum(before + vectors - start * BLOCK, BLOCK).to(tl.int32)
+        origin += start * BLOCK
+    elif FLAT:
         origin = sequence.to(tl.int64) * vectors * VECTOR + start * BLOCK
         inside = tl.minimum(vectors - start * (BLOCK // VECTOR), BLOCK // VECTOR).to(tl.int32)
-        width = tl.full((), 1, tl.int32)
     else:
         ROWS: tl.constexpr = BLOCK // COLUMNS
         column = sequence % strips * COLUMNS
@@ -86,21 +95,7 @@ def _tile_place(
         origin = ((sequence // strips).to(tl.int64) * vectors + start * ROWS) * inner + column
         inside = tl.minimum(vectors - start * ROWS, ROWS).to(tl.int32)
         width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS // VECTOR).to(tl.int32)
-    return origin, inside, width
-
-
-@triton.jit
-def _ragged_place(sequence, t, elements, BLOCK: tl.constexpr):
-    """Where a tile begins of a sequence of all columns and so many elements, which may begin and end within vectors: at
-    a vector. And which of its places are the sequence's, from which one on, and before which.
-    """
-    VECTOR: tl.constexpr = 16
-    first = sequence.to(tl.int64) * elements
-    begin = first // VECTOR * VECTOR
-    start = t.to(tl.int64) * BLOCK
-    lead = (first - begin).to(tl.int32)
-    inside = tl.minimum(lead + elements - start, BLOCK).to(tl.int32)
-    return begin + start, tl.where(t == 0, lead, 0), inside
+    return origin, lead, inside, width
 
 
 @triton.jit
@@ -165,6 +160,18 @@ def _units_at(ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl
 
 
 @triton.jit
+def _bring_to_cache(ptr, inside, step, LINES: tl.constexpr):
+    """Have L2 load cache lines, `step` elements apart from `ptr` on, of which so many elements or rows are inside.
+
+    Nobody waits for them. What L2 has is left as it is.
+    """
+    place = tl.minimum(tl.arange(0, LINES), tl.maximum(inside - 1, 0))
+    address = (ptr + place.to(tl.int64) * step).to(tl.int64)
+    prefetch: tl.constexpr = "prefetch.global.L2 [$1]; mov.b32 $0, 0;"
+    tl.inline_asm_elementwise(prefetch, "=r,l", [address], dtype=tl.int32, is_pure=False, pack=1)
+
+
+@triton.jit
 def _tiles_kernel(
     x_ptr,
     y_ptr,
@@ -172,6 +179,7 @@ def _tiles_kernel(
     begin,
     sequences,
     tiles,
+    ahead,
     vectors,
     inner_vectors,
     strips,
@@ -192,12 +200,15 @@ def _tiles_kernel(
     LEAD: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
+    LINES: tl.constexpr,
 ):
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and finds its carry in the words of those before it in its
     window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others,
     of which the first counts tickets.
+
+    It has L2 load the tile `ahead` of it, of LINES cache lines, for the program that will take it.
 
     A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned. RAGGED sequences may
     begin and end within vectors.
@@ -212,17 +223,15 @@ def _tiles_kernel(
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     words = told_ptr + LEAD + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
-    if RAGGED:
-        origin, lead, inside = _ragged_place(sequence, t, vectors, BLOCK)
-        width = tl.full((), 1, tl.int32)
-    else:
-        origin, inside, width = _tile_place(sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT)
-        lead = tl.full((), 0, tl.int32)
+    origin, lead, inside, width = _tile_place(
+        sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
+    )
     inner = tl.cast(BESIDE, tl.int64) if FLAT else tl.cast(inner_vectors, tl.int64) * VECTOR
     left = inside * VECTOR // BESIDE if FLAT else inside
     lead_rows = lead // BESIDE
     across = tl.full((), BESIDE, tl.int32) if FLAT else width * VECTOR
     is_turned: tl.constexpr = BESIDE == COLUMNS
+    tensor_ptr = x_ptr
     x_ptr += origin
     y_ptr += origin
     if RAGGED:
@@ -233,6 +242,17 @@ def _tiles_kernel(
         else:
             ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
         x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
+    if LINES > 0:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if ticket + ahead < tiles * sequences:
+            later, later_t = (ticket + ahead) % sequences, (ticket + ahead) // sequences
+            at, _, some, _ = _tile_place(
+                later, later_t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
+            )
+            LINE: tl.constexpr = 1024 // tensor_ptr.dtype.element_ty.primitive_bitwidth
+            if FLAT:
+                _bring_to_cache(tensor_ptr + at, tl.cdiv(some * VECTOR, LINE), LINE, LINES)
+            else:
+                _bring_to_cache(tensor_ptr + at, some, inner, LINES)
     # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
     like = tl.max(units, 0)
@@ -314,13 +334,14 @@ def _tiles_kernel(
                 tell(words, here, kept(after, ACCUMULATOR), tells, 2)
 
 
-def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
+def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, num_warps: int, registers: int) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
     Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
     of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one
-    before tells. Other numbers are powers of two; a thread has up to `registers`.
+    before tells. L2 loads what is `AHEAD` tiles ahead; with 0 nothing. Other numbers are powers of two; a thread has up
+    to `registers`.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
@@ -343,7 +364,9 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     slots = 1 if is_serial else max(1, threads // columns)
     of_products = accumulator(y.dtype)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
-    sizes = (sequences, tiles, *counted, strips)
+    sizes = (sequences, tiles, AHEAD, *counted, strips)
+    is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
+    lines = triton.next_power_of_2(triton.cdiv(rows * beside * x.element_size(), 128)) if is_flat else rows
     layout = (
         beside,
         is_flat,
@@ -355,7 +378,18 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
         min(512, triton.next_power_of_2(rows + 1) // 2),
     )
     at_once = [min(rows, max(1, threads * min(vector, 16 // each.element_size()) // columns)) for each in (x, y)]
-    constants = (of_products, vector, rows * beside, columns, *layout, *at_once, LINE_OF_WORDS, tiles == 1, LOOK)
+    constants = (
+        of_products,
+        vector,
+        rows * beside,
+        columns,
+        *layout,
+        *at_once,
+        LINE_OF_WORDS,
+        tiles == 1,
+        LOOK,
+        is_ahead * lines,
+    )
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_tiles_kernel, tiles * sequences, sizes, constants, **options), words)
 
