@@ -168,6 +168,8 @@ def _tiles_settings(call: Call) -> Settings:
 
     Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look at up
     to 128 before them, with up to four words a thread; or more, where few programs share a window's time.
+
+    L2 loads ahead what those will work on that begin when those that run now end.
     """
     columns = triton.next_power_of_2(call.inner) if call.inner < 32 else 16
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
@@ -178,12 +180,14 @@ def _tiles_settings(call: Call) -> Settings:
     is_light = call.inner == 1 and call.generation != 10
     if call.dtype.itemsize == 8:
         is_light = is_light and call.axis % 4 == 0 and call.program_memory >= 2**17
+    registers = 128 if is_light else 168
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
         "LOOK": look if are_few else 0,
+        "AHEAD": call.processors * (65536 // (128 * registers)),
         "num_warps": 4,
-        "registers": 128 if is_light else 168,
+        "registers": registers,
     }
 
 

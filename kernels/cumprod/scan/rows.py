@@ -7,9 +7,17 @@ import triton
 import triton.language as tl
 
 from .launches import Task, Work, launches_of
-from .ranges import bits_of_both, last_element, limited, loaded_tile, picked
+from .powers import (
+    FAR_AWAY,
+    before_units,
+    group_products,
+    mantissa_and_power,
+    multiplied_from,
+    power_of_two,
+    two_powers,
+)
+from .ranges import bits_of_both, last_element, limited, loaded_tile
 from .shapes import accumulator
-from .tile_floats import multiplied_from, product_and_largest
 from .turned import (
     by_unit,
     groups_by_column,
@@ -34,44 +42,16 @@ def _followed(x, carry_e):
 
 
 @triton.jit
-def _mantissa_and_power(x):
-    """Mantissa and exponent of normal numbers, that a whole number."""
-    if x.dtype == tl.float64:
-        bits = x.to(tl.int64, bitcast=True)
-        e = ((bits >> 52) & 0x7FF).to(tl.int32) - 1023
-        return ((bits & -9218868437227405313) | 0x3FF0000000000000).to(tl.float64, bitcast=True), e
-    else:
-        bits = x.to(tl.int32, bitcast=True)
-        e = ((bits >> 23) & 0xFF) - 127
-        return ((bits & -2139095041) | 0x3F800000).to(tl.float32, bitcast=True), e
-
-
-@triton.jit
-def _power_of_two(e, dtype: tl.constexpr):
-    """2**e, which is a normal number."""
-    if dtype == tl.float64:
-        return ((e + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
-    else:
-        return ((e + 127) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
 def _range_of_both(low, high, other_low, other_high):
     """Of two ranges the one around both."""
     return tl.minimum(low, other_low), tl.maximum(high, other_high)
 
 
 @triton.jit
-def _group_products_of(x, dtype: tl.constexpr):
-    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
-    exponents, and whether it is fair: its products are far from the limits of their type.
-
-    Factors of float16 are so small that every second product tells enough. Otherwise bounds follow from the largest
-    factor and the last product: no product is larger than so many of the largest factor, and none so small that those
-    after it could not have led to the last.
-    """
-    COUNT: tl.constexpr = x.shape[0]
+def _products_of_type(x, dtype: tl.constexpr):
+    """`group_products`, of elements of a type. Those of float16 are so small that every second product tells enough."""
     if dtype == tl.float16:
+        COUNT: tl.constexpr = x.shape[0]
         p = tl.cumprod(x, 0)
         last = last_in(p)
         is_asked = (COUNT - 1 - tl.arange(0, COUNT)[:, None, None]) % 2 == 0
@@ -82,56 +62,7 @@ def _group_products_of(x, dtype: tl.constexpr):
         low = tl.full(last.shape, -106, tl.int32)
         return p, last, low, low + 106 + 78, is_fair
     else:
-        p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
-        last = last_in(p)
-        _, end = _mantissa_and_power(last)
-        _, grows = _mantissa_and_power(last_in(largest))
-        grows = tl.maximum(grows + 1, 0)
-        steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
-        least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
-        low, high = end - (COUNT - 1) * grows, COUNT * grows
-        return p, last, low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
-
-
-@triton.jit
-def _multiplied_apart(m, e, other_m, other_e):
-    """The product of m * 2**e and other_m * 2**other_e; its mantissa grows."""
-    return m * other_m, e + other_e
-
-
-@triton.jit
-def _before_units(m, e, carry_m, carry_e):
-    """Of units (units,) the products before each, with a carry, mantissas from 1 to 4; and that of all, without it.
-
-    Of 32 units the mantissas are multiplied without looking at their size, and so are those of the runs of 32.
-    """
-    LANES: tl.constexpr = min(m.shape[0], 32)
-    RUNS: tl.constexpr = m.shape[0] // LANES
-    m, e = tl.reshape(m, [RUNS, LANES]), tl.reshape(e, [RUNS, LANES])
-    m_to, e_to = tl.associative_scan((m, e), 1, _multiplied_apart)
-    lane = tl.arange(0, LANES)[None, :]
-    previous = tl.maximum(lane - 1, 0) + tl.zeros(m.shape, tl.int32)
-    m_before = tl.where(lane == 0, tl.full((), 1, m.dtype), tl.gather(m_to, previous, 1))
-    e_before = tl.where(lane == 0, 0, tl.gather(e_to, previous, 1))
-    m_run, more = _mantissa_and_power(picked(m_to, lane == LANES - 1, 1))
-    e_run = picked(e_to, lane == LANES - 1, 1) + more
-    if RUNS > 1:
-        before, e_before_run, m_runs, e_runs = tl.associative_scan(
-            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, multiplied_from
-        )
-        m_before, e_before = m_before * before[:, None], e_before + e_before_run[:, None]
-        at_end = tl.arange(0, RUNS) == RUNS - 1
-        m_run, more = _mantissa_and_power(picked(m_runs, at_end, 0))
-        e_run = picked(e_runs, at_end, 0) + more
-    else:
-        m_run, e_run = tl.reduce(m_run, 0, only), tl.reduce(e_run, 0, only)
-    m_before, more = _mantissa_and_power(m_before)
-    m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
-    return tl.reshape(m_before, [RUNS * LANES]), tl.reshape(e_before, [RUNS * LANES]), m_run, e_run
-
-
-FAR_AWAY = tl.constexpr(2**23)
-"""The exponent of an infinite carry, and that of 0 but for its sign, as whole numbers."""
+        return group_products(x)
 
 
 @triton.jit
@@ -142,23 +73,22 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     Results are of a type; of float16 one factor a group is enough, since all fair ones that it cannot take to their
     place are 0 or infinite there.
     """
-    p, totals, low, high, is_fair = _group_products_of(x, dtype)
+    p, totals, low, high, is_fair = _products_of_type(x, dtype)
     carry_e = tl.minimum(tl.maximum(e, -1.0 * FAR_AWAY), 1.0 * FAR_AWAY).to(tl.int32)
-    m_groups, e_groups = _mantissa_and_power(totals)
+    m_groups, e_groups = mantissa_and_power(totals)
     m_before, e_before, m_to, e_to = tl.associative_scan(
         (m_groups * 0 + 1, e_groups * 0, m_groups, e_groups), 0, multiplied_from
     )
-    m_unit, more = _mantissa_and_power(last_in(m_to))
-    m_units, e_units, m_tile, e_tile = _before_units(m_unit, last_in(e_to) + more, m, carry_e)
-    m_before *= by_unit(m_units[None, :], like, 1)
-    e_before += by_unit(e_units[None, :], like, 1)
+    m_unit, more = mantissa_and_power(last_in(m_to))
+    m_units, e_units, m_tile, e_tile = before_units(m_unit, last_in(e_to) + more, m, carry_e, 1)
+    m_tile, e_tile = tl.reduce(m_tile, 0, only), tl.reduce(e_tile, 0, only)
+    m_before *= by_unit(m_units, like, 1, 1)
+    e_before += by_unit(e_units, like, 1, 1)
     m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
     inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
     stays = (e_before + high <= inside) & (e_before + low >= -inside)
     is_right = is_fair & (stays | (tl.abs(carry_e + tl.zeros_like(low)) == FAR_AWAY))
-    nearest: tl.constexpr = -1022 if p.dtype == tl.float64 else -126
-    near = tl.minimum(tl.maximum(e_before, nearest), -nearest - 4)
-    far = tl.minimum(tl.maximum(e_before - near, nearest), -nearest + 1)
+    near, far = two_powers(e_before, p.dtype)
     flags = is_right.to(tl.int32) | ((near == e_before).to(tl.int32) << 1)
     flags = tl.reduce(tl.reduce(flags, 0, bits_of_both), 0, bits_of_both)
     if (flags & 1) == 0:
@@ -172,10 +102,10 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
         flags = flags | tl.max((is_judged & (p.dtype != tl.float64)).to(tl.int32), 0)
         has_sunk, has_grown = tl.max(sinks.to(tl.int32), 0) == 1, tl.max(grows.to(tl.int32), 0) == 1
         e_end = tl.where(has_sunk, float("-inf"), tl.where(has_grown, float("inf"), e_end))
-    y = p * laid_out(m_before * _power_of_two(near, p.dtype), like)[None, :, :]
+    y = p * laid_out(m_before * power_of_two(near, p.dtype), like)[None, :, :]
     if dtype != tl.float16:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if (flags & 2) == 0:
-            y = y * laid_out(_power_of_two(far, p.dtype), like)[None, :, :]
+            y = y * laid_out(power_of_two(far, p.dtype), like)[None, :, :]
     return y, m_end, e_end, flags & 1
 
 

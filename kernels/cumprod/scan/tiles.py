@@ -7,17 +7,24 @@ import triton.language as tl
 
 from .carries import awaited_carry, ends_window, found_carry, kept, tell
 from .launches import Task, Work, launches_of
+from .powers import FAR_AWAY, group_products
 from .ranges import is_interpreted, limited, picked
 from .shapes import accumulator
 from .tile_floats import (
+    are_near,
     code_of,
-    group_products,
+    is_near,
     judged_columns,
     looked_at,
     lost_signs,
+    near_carry_after,
+    near_code,
+    range_of,
+    reach_of,
     signs_where,
     tile_of_groups,
     with_carry,
+    with_near_carry,
 )
 from .turned import across_units, integer_tile, laid_out, plain, turned, turned_back, units_beside
 from .wide import scan_from
@@ -27,6 +34,7 @@ from .wide import scan_from
 def _mend_columns(
     x_ptr,
     y_ptr,
+    lead,
     left,
     inner,
     exact,
@@ -36,12 +44,15 @@ def _mend_columns(
     PIECE: tl.constexpr,
     dtype: tl.constexpr,
 ):
-    """Do the columns of a tile again that are not right, from their exact carries. Returns the exact carries after."""
+    """Do the columns of a tile again that are not right, from their exact carries: its rows from `lead` on and before
+    `left`. Returns the exact carries after.
+    """
     column = tl.arange(0, COLUMNS)
     for c in range(COLUMNS):
         if tl.sum(tl.where(column == c, right.to(tl.int32), 0), 0) == 0:
             carry = picked(exact, column == c, 0)
-            last = scan_from(x_ptr + c, y_ptr + c, left, inner, carry, PIECE, min(4, PIECE), dtype)
+            place = lead * inner + c
+            last = scan_from(x_ptr + place, y_ptr + place, left - lead, inner, carry, PIECE, min(4, PIECE), dtype)
             after = tl.where(column == c, last, after)
     return after
 
@@ -57,17 +68,26 @@ def _tile_place(
     BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
     FLAT: tl.constexpr,
+    RAGGED: tl.constexpr,
 ):
     """Where a tile begins, and what of it is inside: so many vectors of one that is FLAT, which has all columns; else
-    so many rows, and vectors of each.
+    so many rows, and vectors of each. And the first place that is, of a RAGGED one: that begins at a vector, where its
+    sequence may not.
 
     What is counted in vectors proves to the compiler that no mask cuts one.
     """
     start = t.to(tl.int64)
-    if FLAT:
+    lead, width = tl.full((), 0, tl.int32), tl.full((), 1, tl.int32)
+    if RAGGED:
+        first = sequence.to(tl.int64) * vectors
+        origin = first // 16 * 16
+        before = (first - origin).to(tl.int32)
+        lead = tl.where(t == 0, before, 0)
+        inside = tl.minimum(before + vectors - start * BLOCK, BLOCK).to(tl.int32)
+        origin += start * BLOCK
+    elif FLAT:
         origin = sequence.to(tl.int64) * vectors * VECTOR + start * BLOCK
         inside = tl.minimum(vectors - start * (BLOCK // VECTOR), BLOCK // VECTOR).to(tl.int32)
-        width = tl.full((), 1, tl.int32)
     else:
         ROWS: tl.constexpr = BLOCK // COLUMNS
         column = sequence % strips * COLUMNS
@@ -75,7 +95,28 @@ def _tile_place(
         origin = ((sequence // strips).to(tl.int64) * vectors + start * ROWS) * inner + column
         inside = tl.minimum(vectors - start * ROWS, ROWS).to(tl.int32)
         width = tl.minimum(inner_vectors - column // VECTOR, COLUMNS // VECTOR).to(tl.int32)
-    return origin, inside, width
+    return origin, lead, inside, width
+
+
+@triton.jit
+def _ragged_tile(ptr, lead, inside, BLOCK: tl.constexpr):
+    """A tile, 1 where it is not inside. Only the first and the last of a sequence do not move in vectors."""
+    places = tl.arange(0, BLOCK)
+    if (lead == 0) & (inside == BLOCK):
+        x = tl.load(ptr + places, eviction_policy="evict_last")
+    else:
+        x = tl.load(ptr + places, mask=(places >= lead) & (places < inside), other=1.0, eviction_policy="evict_last")
+    return x
+
+
+@triton.jit
+def _store_ragged(ptr, y, lead, inside, BLOCK: tl.constexpr):
+    """Store what of a tile is inside."""
+    places = tl.arange(0, BLOCK)
+    if (lead == 0) & (inside == BLOCK):
+        tl.store(ptr + places, y, eviction_policy="evict_first")
+    else:
+        tl.store(ptr + places, y, mask=(places >= lead) & (places < inside), eviction_policy="evict_first")
 
 
 @triton.jit
@@ -119,6 +160,18 @@ def _units_at(ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl
 
 
 @triton.jit
+def _bring_to_cache(ptr, inside, step, LINES: tl.constexpr):
+    """Have L2 load cache lines, `step` elements apart from `ptr` on, of which so many elements or rows are inside.
+
+    Nobody waits for them. What L2 has is left as it is.
+    """
+    place = tl.minimum(tl.arange(0, LINES), tl.maximum(inside - 1, 0))
+    address = (ptr + place.to(tl.int64) * step).to(tl.int64)
+    prefetch: tl.constexpr = "prefetch.global.L2 [$1]; mov.b32 $0, 0;"
+    tl.inline_asm_elementwise(prefetch, "=r,l", [address], dtype=tl.int32, is_pure=False, pack=1)
+
+
+@triton.jit
 def _tiles_kernel(
     x_ptr,
     y_ptr,
@@ -126,6 +179,7 @@ def _tiles_kernel(
     begin,
     sequences,
     tiles,
+    ahead,
     vectors,
     inner_vectors,
     strips,
@@ -135,6 +189,7 @@ def _tiles_kernel(
     COLUMNS: tl.constexpr,
     BESIDE: tl.constexpr,
     FLAT: tl.constexpr,
+    RAGGED: tl.constexpr,
     ELEMENTS: tl.constexpr,
     GROUPS: tl.constexpr,
     UNITS: tl.constexpr,
@@ -145,6 +200,7 @@ def _tiles_kernel(
     LEAD: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
+    LINES: tl.constexpr,
 ):
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
@@ -152,7 +208,10 @@ def _tiles_kernel(
     window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others,
     of which the first counts tickets.
 
-    A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned.
+    It has L2 load the tile `ahead` of it, of LINES cache lines, for the program that will take it.
+
+    A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned. RAGGED sequences may
+    begin and end within vectors.
     """
     if WHOLE:
         sequence = begin + tl.program_id(0)
@@ -164,18 +223,36 @@ def _tiles_kernel(
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     words = told_ptr + LEAD + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
-    origin, inside, width = _tile_place(sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT)
+    origin, lead, inside, width = _tile_place(
+        sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
+    )
     inner = tl.cast(BESIDE, tl.int64) if FLAT else tl.cast(inner_vectors, tl.int64) * VECTOR
     left = inside * VECTOR // BESIDE if FLAT else inside
+    lead_rows = lead // BESIDE
     across = tl.full((), BESIDE, tl.int32) if FLAT else width * VECTOR
     is_turned: tl.constexpr = BESIDE == COLUMNS
+    tensor_ptr = x_ptr
     x_ptr += origin
     y_ptr += origin
-    if is_turned:
-        ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
+    if RAGGED:
+        x = _ragged_tile(x_ptr, lead, inside, BLOCK)
     else:
-        ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
-    x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
+        if is_turned:
+            ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
+        else:
+            ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
+        x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
+    if LINES > 0:  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if ticket + ahead < tiles * sequences:
+            later, later_t = (ticket + ahead) % sequences, (ticket + ahead) // sequences
+            at, _, some, _ = _tile_place(
+                later, later_t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
+            )
+            LINE: tl.constexpr = 1024 // tensor_ptr.dtype.element_ty.primitive_bitwidth
+            if FLAT:
+                _bring_to_cache(tensor_ptr + at, tl.cdiv(some * VECTOR, LINE), LINE, LINES)
+            else:
+                _bring_to_cache(tensor_ptr + at, some, inner, LINES)
     # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
     like = tl.max(units, 0)
@@ -185,18 +262,21 @@ def _tiles_kernel(
         x = laid_out(tl.permute(x, (2, 1, 0)), units).to(ACCUMULATOR)
     if is_float:
         y, totals, low, high, is_group_fair = group_products(x)
-        has_zero = low > float("inf")  # nowhere: a group with a zero is not fair
-        m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-            totals, low, high, is_group_fair, has_zero, like, COLUMNS, BESIDE
-        )
-        if tl.min(is_fair.to(tl.int32), 0) == 0:
-            low, high, is_group_fair, has_zero = looked_at(
-                x_ptr, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
-            )
-            m_before, e_before, m, e, most, least, is_fair = tile_of_groups(
-                totals, low, high, is_group_fair & (totals == totals), has_zero, like, COLUMNS, BESIDE
-            )
-        code = code_of(x_ptr, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
+        m_before, e_before, m, e = tile_of_groups(totals, is_group_fair & False, like, COLUMNS, BESIDE)
+        reach = reach_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
+        most, least, is_fair = reach, -reach, reach < FAR_AWAY
+        all_near = is_near(reach, ACCUMULATOR)
+        if all_near:
+            code = near_code(m, e)
+        else:
+            if tl.min(is_fair.to(tl.int32)) == 0:
+                low, high, is_group_fair, has_zero = looked_at(
+                    x_ptr, lead_rows, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
+                )
+                is_group_fair = is_group_fair & (totals == totals)
+                m_before, e_before, m, e = tile_of_groups(totals, has_zero, like, COLUMNS, BESIDE)
+            most, least, is_fair = range_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
+            code = code_of(x_ptr, lead_rows, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
     else:
         y, before, code = integer_tile(x, like, COLUMNS, BESIDE)
     here = t * COLUMNS + tl.arange(0, COLUMNS)
@@ -211,47 +291,57 @@ def _tiles_kernel(
             else:
                 carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
     tells = has_next
+    if LOOK > 0:
+        tells = has_next & ends_window(here // COLUMNS, LOOK)
     if is_float:
-        right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like, BESIDE)
-        if LOOK > 0:
-            tells = has_next & (is_teller | ends_window(here // COLUMNS, LOOK))
-        all_right = tl.min(right.to(tl.int32)) == 1
-        if all_right:
+        right, after, all_right = carry == carry, carry, True
+        if all_near & are_near(reach, carry, ACCUMULATOR):
+            after = near_carry_after(carry, m, e)
             tell(words, here, after, tells, 2)
-        is_sign = (carry == 0) & (code == code) & (is_fair == 0)
-        if tl.max(is_sign.to(tl.int32)) == 1:
-            right = right & (lost_signs(y, is_sign, COLUMNS, BESIDE) == 0)
-            y = signs_where(is_sign, y, like, BESIDE)
-        y = with_carry(y, m_before, e_before, carry, like, BESIDE)
+            y = with_near_carry(y, m_before, e_before, carry, like, BESIDE)
+        else:
+            right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like, BESIDE)
+            if LOOK > 0:
+                tells = tells | (has_next & is_teller)
+            all_right = tl.min(right.to(tl.int32)) == 1
+            if all_right:
+                tell(words, here, after, tells, 2)
+            is_sign = (carry == 0) & (code == code) & (is_fair == 0)
+            if tl.max(is_sign.to(tl.int32)) == 1:
+                right = right & (lost_signs(y, is_sign, COLUMNS, BESIDE) == 0)
+                y = signs_where(is_sign, y, like, BESIDE)
+            y = with_carry(y, m_before, e_before, carry, like, BESIDE)
     else:
-        if LOOK > 0:
-            tells = has_next & ends_window(here // COLUMNS, LOOK)
         tell(words, here, carry * code, tells, 2)
         y = y * (before * across_units(carry, like, BESIDE))[None, :, :]
     y = y.to(y_ptr.dtype.element_ty)
-    if is_turned:
+    if RAGGED:
+        _store_ragged(y_ptr, turned_back(y, COLUMNS), lead + nothing, inside + nothing, BLOCK)
+    elif is_turned:
         ptrs, mask = _tile_at(
             y_ptr, inside + nothing, width + nothing, inner + nothing, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_WRITTEN
         )
-        y = turned_back(y, COLUMNS)
+        tl.store(ptrs, turned_back(y, COLUMNS), mask=mask, eviction_policy="evict_first")
     else:
         ptrs, mask = _units_at(y_ptr + nothing, left + nothing, UNITS, GROUPS, ELEMENTS, BESIDE)
-        y = tl.permute(y, (2, 1, 0))
-    tl.store(ptrs, y, mask=mask, eviction_policy="evict_first")
+        tl.store(ptrs, tl.permute(y, (2, 1, 0)), mask=mask, eviction_policy="evict_first")
     if is_float:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if tl.min(right.to(tl.int32), 0) == 0:
-            after = _mend_columns(x_ptr, y_ptr, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR)
+            after = _mend_columns(
+                x_ptr, y_ptr, lead_rows, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR
+            )
             if not all_right:
                 tell(words, here, kept(after, ACCUMULATOR), tells, 2)
 
 
-def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
+def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, num_warps: int, registers: int) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
     Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
     of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one
-    before tells. Other numbers are powers of two; a thread has up to `registers`.
+    before tells. L2 loads what is `AHEAD` tiles ahead; with 0 nothing. Other numbers are powers of two; a thread has up
+    to `registers`.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
@@ -263,8 +353,10 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     groups = max(1, min(held, rows) // elements)
     units = threads if is_direct else rows * columns // (elements * groups)
     is_flat = beside == inner
-    vector = 1 if is_direct else math.gcd(axis * inner, 16) if is_flat else math.gcd(inner, columns)
-    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis, rows)
+    is_ragged = is_flat and not is_direct and axis * inner % 16 != 0
+    vector = 1 if is_direct or is_ragged else 16 if is_flat else math.gcd(inner, columns)
+    lead = 15 // inner if is_ragged and outer > 1 else 0  # rows before a sequence that begins within a vector, at most
+    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis + lead, rows)
     sequences = outer * strips
     counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
     is_serial = is_interpreted()  # one program after the other: none can wait for a later one
@@ -272,10 +364,32 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     slots = 1 if is_serial else max(1, threads // columns)
     of_products = accumulator(y.dtype)
     words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
-    sizes = (sequences, tiles, *counted, strips)
-    layout = (beside, is_flat, elements, groups, units, slots, min(512, triton.next_power_of_2(rows + 1) // 2))
+    sizes = (sequences, tiles, AHEAD, *counted, strips)
+    is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
+    lines = triton.next_power_of_2(triton.cdiv(rows * beside * x.element_size(), 128)) if is_flat else rows
+    layout = (
+        beside,
+        is_flat,
+        is_ragged,
+        elements,
+        groups,
+        units,
+        slots,
+        min(512, triton.next_power_of_2(rows + 1) // 2),
+    )
     at_once = [min(rows, max(1, threads * min(vector, 16 // each.element_size()) // columns)) for each in (x, y)]
-    constants = (of_products, vector, rows * beside, columns, *layout, *at_once, LINE_OF_WORDS, tiles == 1, LOOK)
+    constants = (
+        of_products,
+        vector,
+        rows * beside,
+        columns,
+        *layout,
+        *at_once,
+        LINE_OF_WORDS,
+        tiles == 1,
+        LOOK,
+        is_ahead * lines,
+    )
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_tiles_kernel, tiles * sequences, sizes, constants, **options), words)
 

@@ -76,31 +76,38 @@ def turned_back(y, COLUMNS: tl.constexpr):
 
 @triton.jit
 def by_column(of_units, other, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
-    """What is known of units (units,), BESIDE of which lie beside each other, as (columns, runs); `other` of columns
-    and runs that are none.
+    """What is known of units (units,), BESIDE of which lie beside each other, with COLUMNS beside each other (runs *
+    COLUMNS,); `other` of columns and runs that are none.
     """
     if BESIDE == COLUMNS:
-        return tl.trans(tl.reshape(of_units, [of_units.numel // COLUMNS, COLUMNS]))
+        return of_units
     else:
-        RUNS: tl.constexpr = 2 * of_units.numel // COLUMNS
-        column, run = tl.arange(0, COLUMNS)[:, None], tl.arange(0, RUNS)[None, :]
+        place = tl.arange(0, 2 * of_units.numel)
+        column, run = place % COLUMNS, place // COLUMNS
         is_one = (column < BESIDE) & (run < of_units.numel // BESIDE)
-        unit = tl.where(is_one, run * BESIDE + column, 0)
-        found = tl.reshape(tl.gather(of_units, tl.reshape(unit, [COLUMNS * RUNS]), 0), [COLUMNS, RUNS])
+        found = tl.gather(of_units, tl.where(is_one, run * BESIDE + column, 0), 0)
         return tl.where(is_one, found, tl.full((), other, found.dtype))
 
 
 @triton.jit
-def by_unit(of_runs, like, BESIDE: tl.constexpr):
-    """What is known of units (columns, runs), as they lie beside each other (1, units), in the layout of `like`."""
-    columns: tl.constexpr = of_runs.shape[0]
-    if columns == BESIDE:
-        return laid_out(tl.reshape(tl.trans(of_runs), like.shape), like)
+def by_unit(of_columns, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
+    """What is known of COLUMNS beside each other (runs * COLUMNS,), of their units (1, units), in the layout of `like`.
+
+    It is the way back of `by_column`.
+    """
+    if BESIDE == COLUMNS:
+        return laid_out(of_columns[None, :], like)
     else:
         unit = tl.arange(0, like.numel)
-        place = unit % BESIDE * of_runs.shape[1] + unit // BESIDE  # of units behind the last run: any
-        place = tl.minimum(place, of_runs.numel - 1)
-        return laid_out(tl.reshape(tl.gather(tl.reshape(of_runs, [of_runs.numel]), place, 0), like.shape), like)
+        place = unit // BESIDE * COLUMNS + unit % BESIDE
+        place = tl.minimum(place, of_columns.numel - 1)  # of units behind the last run: any
+        return laid_out(tl.gather(of_columns, place, 0)[None, :], like)
+
+
+@triton.jit
+def of_all_runs(by_columns, COLUMNS: tl.constexpr):
+    """What is known of COLUMNS beside each other (runs * COLUMNS,), as (runs, columns)."""
+    return tl.reshape(by_columns, [by_columns.numel // COLUMNS, COLUMNS])
 
 
 @triton.jit
@@ -173,7 +180,8 @@ def integer_tile(x, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
     y = tl.cumprod(x, 0)
     ends = last_in(y)
     before, to_end = tl.associative_scan((ends * 0 + 1, ends), 0, _raw_with_before)
-    runs = by_column(last_in(to_end), 1, COLUMNS, BESIDE)
-    before_runs, to_end = tl.associative_scan((runs * 0 + 1, runs), 1, _raw_with_before)
-    at_end = tl.arange(0, runs.shape[1])[None, :] == runs.shape[1] - 1
-    return y, before * by_unit(before_runs, like, BESIDE), picked(to_end, at_end, 1)
+    runs = of_all_runs(by_column(last_in(to_end), 1, COLUMNS, BESIDE), COLUMNS)
+    before_runs, to_end = tl.associative_scan((runs * 0 + 1, runs), 0, _raw_with_before)
+    at_end = tl.arange(0, runs.shape[0])[:, None] == runs.shape[0] - 1
+    before_runs = tl.reshape(before_runs, [before_runs.numel])
+    return y, before * by_unit(before_runs, like, COLUMNS, BESIDE), picked(to_end, at_end, 0)

@@ -114,3 +114,12 @@ def test_rows_load_ahead_into_registers() -> None:
     assert len(re.findall(r"ld\.global\S*\.v4", launch["ptx"])) >= 2 * 8192 // (256 * 4)
     assert launch["shared"] <= 8192  # how many programs run at once is for registers to say
     assert launch["spilled"] <= 16  # with triton 3.9; with 3.6 nothing
+
+
+@pytest.mark.parametrize("shape", [[2**24 + 1], [3, 2**23 + 1]], ids=str)
+def test_sequences_of_odd_lengths_move_in_vectors(shape: list[int]) -> None:
+    """All tiles but the first and the last of each, which ask of every element whether it is inside."""
+    (launch,) = compiled([[shape, -1, "float32", "tiles", {}, {}]], [90])[0]
+    vectors = 8192 // (128 * 4)
+    assert len(re.findall(r"ld\.global\S*\.v4", launch["ptx"])) >= vectors
+    assert len(re.findall(r"st\.global\S*\.v4", launch["ptx"])) >= vectors

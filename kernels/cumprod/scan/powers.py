@@ -1,0 +1,118 @@
+"""Products of turned tiles as mantissa and whole-number exponent.
+
+No data lead them out of range, but within a group of elements that a thread multiplies as they are. A step of a tree is
+one multiplication and one addition: mantissas of few factors are multiplied without looking at their size.
+"""
+
+import triton
+import triton.language as tl
+
+from .ranges import picked
+from .turned import last_in
+
+
+@triton.jit
+def mantissa_and_power(x):
+    """Mantissa and exponent of normal numbers, that a whole number."""
+    if x.dtype == tl.float64:
+        bits = x.to(tl.int64, bitcast=True)
+        e = ((bits >> 52) & 0x7FF).to(tl.int32) - 1023
+        return ((bits & -9218868437227405313) | 0x3FF0000000000000).to(tl.float64, bitcast=True), e
+    else:
+        bits = x.to(tl.int32, bitcast=True)
+        e = ((bits >> 23) & 0xFF) - 127
+        return ((bits & -2139095041) | 0x3F800000).to(tl.float32, bitcast=True), e
+
+
+@triton.jit
+def power_of_two(e, dtype: tl.constexpr):
+    """2**e, which is a normal number."""
+    if dtype == tl.float64:
+        return ((e + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
+    else:
+        return ((e + 127) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def product_and_largest(product, largest, factor, other):
+    """A product, and the largest size of its factors."""
+    return product * factor, tl.maximum(tl.abs(largest), tl.abs(other))
+
+
+@triton.jit
+def group_products(x):
+    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
+    exponents, and whether it is fair: its products are far from the limits of their type.
+
+    Bounds follow from the largest factor and the last product: no product is larger than so many of the largest factor,
+    and none so small that those after it could not have led to the last.
+    """
+    COUNT: tl.constexpr = x.shape[0]
+    p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
+    last = last_in(p)
+    _, end = mantissa_and_power(last)
+    _, grows = mantissa_and_power(last_in(largest))
+    grows = tl.maximum(grows + 1, 0)
+    steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
+    least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
+    low, high = end - (COUNT - 1) * grows, COUNT * grows
+    return p, last, low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
+
+
+@triton.jit
+def multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+    """The products before the last of several groups, and with it; their mantissas grow."""
+    return m * other_m_before, e + other_e_before, m * other_m, e + other_e
+
+
+@triton.jit
+def _multiplied_apart(m, e, other_m, other_e):
+    """The product of m * 2**e and other_m * 2**other_e; its mantissa grows."""
+    return m * other_m, e + other_e
+
+
+@triton.jit
+def before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
+    """Of units (units,), COLUMNS of which lie beside each other, the products of their column before each, with a
+    carry, mantissas from 1 to 4; and of each column that of all, without it.
+
+    Of units in a warp the mantissas are multiplied without looking at their size, and so are those of the warps.
+    """
+    LANES: tl.constexpr = min(m.numel // COLUMNS, max(1, 32 // COLUMNS))
+    RUNS: tl.constexpr = m.numel // COLUMNS // LANES
+    m, e = tl.reshape(m, [RUNS, LANES, COLUMNS]), tl.reshape(e, [RUNS, LANES, COLUMNS])
+    m_to, e_to = tl.associative_scan((m, e), 1, _multiplied_apart)
+    lane = tl.arange(0, LANES)[None, :, None]
+    previous = tl.maximum(lane - 1, 0) + tl.zeros(m.shape, tl.int32)
+    m_before = tl.where(lane == 0, tl.full((), 1, m.dtype), tl.gather(m_to, previous, 1))
+    e_before = tl.where(lane == 0, 0, tl.gather(e_to, previous, 1))
+    m_run, more = mantissa_and_power(picked(m_to, lane == LANES - 1, 1))
+    e_run = picked(e_to, lane == LANES - 1, 1) + more
+    if RUNS > 1:
+        before, e_before_run, m_runs, e_runs = tl.associative_scan(
+            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, multiplied_from
+        )
+        m_before, e_before = m_before * before[:, None, :], e_before + e_before_run[:, None, :]
+        at_end = tl.arange(0, RUNS)[:, None] == RUNS - 1
+        m_run, more = mantissa_and_power(picked(m_runs, at_end, 0))
+        e_run = picked(e_runs, at_end, 0) + more
+    else:
+        m_run, e_run = tl.reshape(m_run, [COLUMNS]), tl.reshape(e_run, [COLUMNS])
+    m_before, more = mantissa_and_power(m_before)
+    m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
+    return tl.reshape(m_before, [RUNS * LANES * COLUMNS]), tl.reshape(e_before, [RUNS * LANES * COLUMNS]), m_run, e_run
+
+
+@triton.jit
+def two_powers(e, dtype: tl.constexpr):
+    """2**e as the product of two normal numbers, given by their exponents: the second is 0 where e is not far from 0.
+
+    Of what is further out than both reach, any product with a fair group's is 0 or infinite.
+    """
+    nearest: tl.constexpr = -1022 if dtype == tl.float64 else -126
+    near = tl.minimum(tl.maximum(e, nearest), -nearest - 4)  # a mantissa of five factors comes to it
+    return near, tl.minimum(tl.maximum(e - near, nearest), -nearest + 1)
+
+
+FAR_AWAY = tl.constexpr(2**23)
+"""The exponent of an infinite carry, and that of 0 but for its sign, as whole numbers."""
