@@ -48,7 +48,15 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
         for vector, ahead in ((1, 8), (1, 16), (4, 4), (4, 8)):
             yield f"lines {vector} {ahead}", {"form": "lines", "VECTOR": vector, "AHEAD": ahead}
     if inner == 1 and axis <= 16384:
-        for block, warps, registers in ((2048, 2, 128), (2048, 4, 128), (4096, 4, 128), (4096, 8, 128), (8192, 8, 128)):
+        for block, warps, registers in (
+            (2048, 2, 128),
+            (2048, 4, 128),
+            (4096, 4, 128),
+            (4096, 8, 128),
+            (8192, 8, 128),
+            (8192, 16, 128),
+            (16384, 16, 128),
+        ):
             settings = {"BLOCK": block, "num_warps": warps, "registers": registers}
             yield f"short {block} of {warps} warps", {"form": "short", **settings}
     if inner == 1 and axis >= 64:
@@ -67,11 +75,13 @@ def _tiles(inner: int) -> Iterator[tuple[str, Settings]]:
     for columns in (4, 8, 32) if inner > 4 else ():
         yield f"tiles of {columns} columns", {"form": "tiles", "COLUMNS": columns}
     for registers in (128, 168, 255) if inner > 1 else (96, 128, 168):
-        for look in (16, 32, 64) if inner > 1 else (64, 128, 256):
+        for look in (16, 32, 64) if inner > 1 else (64, 128, 256, 512):
             settings = {"form": "tiles", "LOOK": look, "registers": registers}
             yield f"tiles that look at {look}, {registers} registers", settings
-    for block in (512, 1024, 2048, 4096, 8192):
-        yield f"tiles {block}", {"form": "tiles", "BLOCK": block}
+    for block, warps in ((512, 4), (1024, 4), (2048, 4), (4096, 4), (4096, 8), (8192, 4), (8192, 8), (8192, 16)):
+        yield f"tiles {block} of {warps} warps", {"form": "tiles", "BLOCK": block, "num_warps": warps}
+    for ahead in (0, 264, 1056):
+        yield f"tiles that bring what is {ahead} ahead", {"form": "tiles", "AHEAD": ahead}
     yield "tiles that do not look", {"form": "tiles", "LOOK": 0, "registers": 128}
 
 
