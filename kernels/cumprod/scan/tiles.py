@@ -1,6 +1,7 @@
 """Few long sequences: one program a tile; another hands each its carry."""
 
 import math
+from typing import NamedTuple
 
 import triton
 import triton.language as tl
@@ -345,53 +346,68 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, n
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
-    columns = 1 if inner == 1 else min(max(2, COLUMNS), triton.next_power_of_2(inner))
+    tile = _tile_of(outer, axis, inner, BLOCK, COLUMNS, threads)
+    strips, tiles = triton.cdiv(inner, tile.columns), triton.cdiv(axis + tile.lead, tile.rows)
+    sequences = outer * strips
+    counted = (axis * inner // tile.vector, 1) if tile.is_flat else (axis, inner // tile.vector)
+    is_serial = is_interpreted()  # one program after the other: none can wait for a later one
+    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // tile.columns) if LOOK and tiles > 1 else 0
+    slots = 1 if is_serial else max(1, threads // tile.columns)
+    of_products = accumulator(y.dtype)
+    words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * tile.columns * (1 if of_products.is_floating() else 2)
+    layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units, slots)
+    sizes = [each.element_size() for each in (x, y)]
+    at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
+    is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
+    constants = (
+        *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
+        *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once, LINE_OF_WORDS),
+        *(tiles == 1, LOOK, tile.lines(sizes[0]) if is_ahead else 0),
+    )
+    numbers = (sequences, tiles, AHEAD, *counted, strips)
+    options = {"num_warps": num_warps, **limited(registers, num_warps)}
+    return Work(launches_of(_tiles_kernel, tiles * sequences, numbers, constants, **options), words)
+
+
+class _Tile(NamedTuple):
+    """How tiles lie: so many rows of `columns`, of which `beside` lie beside each other."""
+
+    columns: int
+    beside: int
+    rows: int
+    elements: int
+    """Of a group, which a thread multiplies as it is."""
+    groups: int
+    """Of a unit, which a thread has."""
+    units: int
+    vector: int
+    """Elements of which no tile has a part."""
+    is_flat: bool
+    """Whether tiles have all columns."""
+    is_ragged: bool
+    """Whether sequences begin or end within vectors."""
+    lead: int
+    """Rows before a sequence that begins within a vector, at most."""
+
+    def lines(self, size: int) -> int:
+        """Cache lines of a tile whose elements have so many bytes, as a power of two; or its rows."""
+        return triton.next_power_of_2(triton.cdiv(self.rows * self.beside * size, 128)) if self.is_flat else self.rows
+
+
+def _tile_of(outer: int, axis: int, inner: int, block: int, most: int, threads: int) -> _Tile:
+    """How tiles of up to `block` elements lie, with up to `most` columns."""
+    columns = 1 if inner == 1 else min(max(2, most), triton.next_power_of_2(inner))
     is_direct = columns > inner and threads >= inner  # few columns that are no power of two
     beside = inner if is_direct else columns
-    rows, held = _rows_of_tile(axis, columns, beside, BLOCK, threads)
+    rows, held = _rows_of_tile(axis, columns, beside, block, threads)
     elements = min(16, held, rows)
     groups = max(1, min(held, rows) // elements)
     units = threads if is_direct else rows * columns // (elements * groups)
     is_flat = beside == inner
     is_ragged = is_flat and not is_direct and axis * inner % 16 != 0
     vector = 1 if is_direct or is_ragged else 16 if is_flat else math.gcd(inner, columns)
-    lead = 15 // inner if is_ragged and outer > 1 else 0  # rows before a sequence that begins within a vector, at most
-    strips, tiles = triton.cdiv(inner, columns), triton.cdiv(axis + lead, rows)
-    sequences = outer * strips
-    counted = (axis * inner // vector, 1) if is_flat else (axis, inner // vector)
-    is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // columns) if LOOK and tiles > 1 else 0
-    slots = 1 if is_serial else max(1, threads // columns)
-    of_products = accumulator(y.dtype)
-    words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * columns * (1 if of_products.is_floating() else 2)
-    sizes = (sequences, tiles, AHEAD, *counted, strips)
-    is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
-    lines = triton.next_power_of_2(triton.cdiv(rows * beside * x.element_size(), 128)) if is_flat else rows
-    layout = (
-        beside,
-        is_flat,
-        is_ragged,
-        elements,
-        groups,
-        units,
-        slots,
-        min(512, triton.next_power_of_2(rows + 1) // 2),
-    )
-    at_once = [min(rows, max(1, threads * min(vector, 16 // each.element_size()) // columns)) for each in (x, y)]
-    constants = (
-        of_products,
-        vector,
-        rows * beside,
-        columns,
-        *layout,
-        *at_once,
-        LINE_OF_WORDS,
-        tiles == 1,
-        LOOK,
-        is_ahead * lines,
-    )
-    options = {"num_warps": num_warps, **limited(registers, num_warps)}
-    return Work(launches_of(_tiles_kernel, tiles * sequences, sizes, constants, **options), words)
+    lead = 15 // inner if is_ragged and outer > 1 else 0
+    return _Tile(columns, beside, rows, elements, groups, units, vector, is_flat, is_ragged, lead)
 
 
 def _rows_of_tile(axis: int, columns: int, beside: int, block: int, threads: int) -> tuple[int, int]:
