@@ -99,9 +99,14 @@ def _tree_cumprod(scan: interpreter.ScanOps, tile: Any) -> list[Any]:
 
 
 def _tree_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
-    """Instead of the interpreter's scan with a function of one's own, which is serial and takes elements one by one."""
+    """Instead of the interpreter's scan with a function of one's own, which is serial and takes elements one by one.
+
+    Down the first of several dimensions it is serial too, as in `_tree_cumprod`.
+    """
     parts = [tile.handle.data for tile in tiles]
     length = parts[0].shape[scan.axis]
+    if parts[0].ndim > 1 and scan.axis == 0 and length > 1:
+        return _serial_scan(scan, tiles)
     place = np.arange(length).reshape([-1 if axis == scan.axis else 1 for axis in range(parts[0].ndim)])
 
     def tensors(arrays: list[Any]) -> list[Any]:
@@ -115,6 +120,20 @@ def _tree_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
         parts = [np.where(place < reach, part, one.handle.data) for part, one in zip(parts, joined, strict=True)]
         reach *= 2
     return tensors(parts)
+
+
+def _serial_scan(scan: interpreter.ScanOps, tiles: tuple[Any, ...]) -> list[Any]:
+    """A scan down the first dimension, one after the other."""
+    rows = [[tile.handle.data[0] for tile in tiles]]
+    for place in range(1, tiles[0].handle.data.shape[0]):
+        before, here = (
+            [scan.to_tensor(array, dtype=tile.dtype) for array, tile in zip(arrays, tiles, strict=True)]
+            for arrays in (rows[-1], [tile.handle.data[place] for tile in tiles])
+        )
+        joined = scan.combine_fn.fn(*before, *here)
+        rows.append([one.handle.data for one in (joined if isinstance(joined, tuple) else (joined,))])
+    columns = [np.stack(parts) for parts in zip(*rows, strict=True)]
+    return [scan.to_tensor(array, dtype=tile.dtype) for array, tile in zip(columns, tiles, strict=True)]
 
 
 def _tree_reduce(reduction: interpreter.ReduceOps, tiles: tuple[Any, ...]) -> list[Any]:

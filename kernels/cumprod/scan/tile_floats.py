@@ -34,7 +34,7 @@ def _sizes_before_zeros(x_ptrs, first, left, step, GROUP: tl.constexpr, ACCUMULA
     at a time needs few registers.
     """
     product = tl.full(left.shape, 1, ACCUMULATOR)
-    smallest, largest, has_zero = product, product, left < 0
+    smallest, largest, has_zero = product, product, left < left
     for k in range(GROUP):
         x = tl.load(x_ptrs + k * step, mask=(k >= first) & (k < left), other=1.0).to(ACCUMULATOR)
         product *= x
@@ -210,7 +210,8 @@ def code_of(
 @triton.jit
 def _carry_after(exact, code, m, e):
     """The exact carry after a column whose product is m * 2**e; of a carry of 0, from the sign of its code."""
-    near, far = two_factors(exact * m.to(tl.float64), e.to(tl.float32))
+    near, far = two_factors(m.to(tl.float64), e.to(tl.float32))
+    near = exact * near  # in this order: exact * m may be out of range where the product is not
     becomes_zero = (e < DEAD_POWER // 2) & (tl.abs(exact) < float("inf"))
     stays_zero = (exact == 0) & (code == code)
     return tl.where(stays_zero, exact * sign_of(code), tl.where(becomes_zero, zero_like(near), near * far))

@@ -84,7 +84,7 @@ def _tile_place(
         origin = first // 16 * 16
         before = (first - origin).to(tl.int32)
         lead = tl.where(t == 0, before, 0)
-        inside = tl.minimum(before + vectors - start * BLOCK, BLOCK).to(tl.int32)
+        inside = tl.minimum(before + (vectors - start * BLOCK), BLOCK).to(tl.int32)  # in 64 bits
         origin += start * BLOCK
     elif FLAT:
         origin = sequence.to(tl.int64) * vectors * VECTOR + start * BLOCK
@@ -249,6 +249,7 @@ def _tiles_kernel(
             at, _, some, _ = _tile_place(
                 later, later_t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
             )
+            at = tl.where(some > 0, at, 0)  # the last tile of a ragged sequence may be behind it
             LINE: tl.constexpr = 1024 // tensor_ptr.dtype.element_ty.primitive_bitwidth
             if FLAT:
                 _bring_to_cache(tensor_ptr + at, tl.cdiv(some * VECTOR, LINE), LINE, LINES)

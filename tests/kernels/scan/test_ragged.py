@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+import triton
+import triton.language as tl
 from conftest import load
 from packages import get
 from test_wide import assert_right, hostile
@@ -57,3 +59,22 @@ def test_nothing_beside_them_counts(scan: ModuleType, shape: tuple[int, int, int
         assert torch.allclose(call.y[place], torch.cumprod(x[place], 0), rtol=1e-5)
         assert torch.isnan(call.y[torch.arange(outer) != place]).all()
         x[place] = float("nan")
+
+
+@triton.jit
+def _placed(found_ptr, place: tl.constexpr, sequence, t, elements):
+    origin, lead, inside, _ = place(sequence, t, elements, 1, 1, 1, 8192, 1, True, True)
+    tl.store(found_ptr, origin)
+    tl.store(found_ptr + 1, lead)
+    tl.store(found_ptr + 2, inside)
+
+
+@pytest.mark.parametrize("t", [0, 1, 2**18 - 1])
+@pytest.mark.parametrize("length", [2**31 - 1, 2**31 - 15])
+def test_the_longest_are_placed(scan: ModuleType, length: int, t: int) -> None:
+    """Lengths of 32 bits, and what is before them, are added in 64."""
+    found = torch.zeros(3, dtype=torch.int64)
+    triton.jit(_placed.fn)[(1,)](found, get(scan, "_tile_place"), 1, t, length)
+    before = length % 16
+    inside = min(before + length - 8192 * t, 8192)
+    assert found.tolist() == [length - before + 8192 * t, before if t == 0 else 0, inside]
