@@ -47,7 +47,6 @@ class Dispatcher:
         self._engine = engine
         self._sources = sources
         self._python = python
-        self._program = program_digest()
 
     def run(self, project: Project, work: FleetWork, on_step: Callable[[str, str], None]) -> None:
         """Brings every part to an end. A part that is refused does not keep others from being measured.
@@ -76,7 +75,7 @@ class Dispatcher:
             sources=self._sources.digest,
             problems={problem: project.problems[problem] for problem in problems},
             python=self._python,
-            child=self._program,
+            child=program_digest(),
             topic=topic,
             job=work.job(chunk),
         )

@@ -41,7 +41,7 @@ class WorkerFacts(FrozenStruct, frozen=True):
     host: str
     stallgate: str
     child: str
-    """``program_digest()`` of its stallgate."""
+    """``program_digest()`` of its stallgate. By this name older commands know it, and refuse."""
     device: Device | None
     """None where it has no GPU of its own."""
     ncu: str

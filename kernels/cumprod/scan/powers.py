@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from .ranges import picked
-from .turned import last_in
+from .turned import by_column, by_unit, last_in
 
 
 @triton.jit
@@ -60,7 +60,7 @@ def group_products(x):
 
 
 @triton.jit
-def multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
+def _multiplied_from(_m_before, _e_before, m, e, other_m_before, other_e_before, other_m, other_e):
     """The products before the last of several groups, and with it; their mantissas grow."""
     return m * other_m_before, e + other_e_before, m * other_m, e + other_e
 
@@ -72,7 +72,7 @@ def _multiplied_apart(m, e, other_m, other_e):
 
 
 @triton.jit
-def before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
+def _before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
     """Of units (units,), COLUMNS of which lie beside each other, the products of their column before each, with a
     carry, mantissas from 1 to 4; and of each column that of all, without it.
 
@@ -90,7 +90,7 @@ def before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
     e_run = picked(e_to, lane == LANES - 1, 1) + more
     if RUNS > 1:
         before, e_before_run, m_runs, e_runs = tl.associative_scan(
-            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, multiplied_from
+            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, _multiplied_from
         )
         m_before, e_before = m_before * before[:, None, :], e_before + e_before_run[:, None, :]
         at_end = tl.arange(0, RUNS)[:, None] == RUNS - 1
@@ -101,6 +101,22 @@ def before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
     m_before, more = mantissa_and_power(m_before)
     m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
     return tl.reshape(m_before, [RUNS * LANES * COLUMNS]), tl.reshape(e_before, [RUNS * LANES * COLUMNS]), m_run, e_run
+
+
+@triton.jit
+def products_before_groups(m, e, carry_m, carry_e, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
+    """Of the groups (group, unit) of a turned tile, whose products are m * 2**e, the products of their column before
+    each, with a carry; and of each column that of all, without it.
+    """
+    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, _multiplied_from)
+    if m.shape[0] > 4:
+        m_within, more = mantissa_and_power(m_within)
+        e_within += more
+    m, more = mantissa_and_power(last_in(m))
+    m, e = by_column(m, 1.0, COLUMNS, BESIDE), by_column(last_in(e) + more, 0, COLUMNS, BESIDE)
+    m_units, e_units, m_end, e_end = _before_units(m, e, carry_m, carry_e, COLUMNS)
+    m_before = m_within * by_unit(m_units, like, COLUMNS, BESIDE)
+    return m_before, e_within + by_unit(e_units, like, COLUMNS, BESIDE), m_end, e_end
 
 
 @triton.jit

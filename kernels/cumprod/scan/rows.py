@@ -9,17 +9,15 @@ import triton.language as tl
 from .launches import Task, Work, launches_of
 from .powers import (
     FAR_AWAY,
-    before_units,
     group_products,
     mantissa_and_power,
-    multiplied_from,
     power_of_two,
+    products_before_groups,
     two_powers,
 )
 from .ranges import bits_of_both, last_element, limited, loaded_tile
 from .shapes import accumulator
 from .turned import (
-    by_unit,
     groups_by_column,
     integer_tile,
     laid_out,
@@ -76,14 +74,8 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     p, totals, low, high, is_fair = _products_of_type(x, dtype)
     carry_e = tl.minimum(tl.maximum(e, -1.0 * FAR_AWAY), 1.0 * FAR_AWAY).to(tl.int32)
     m_groups, e_groups = mantissa_and_power(totals)
-    m_before, e_before, m_to, e_to = tl.associative_scan(
-        (m_groups * 0 + 1, e_groups * 0, m_groups, e_groups), 0, multiplied_from
-    )
-    m_unit, more = mantissa_and_power(last_in(m_to))
-    m_units, e_units, m_tile, e_tile = before_units(m_unit, last_in(e_to) + more, m, carry_e, 1)
+    m_before, e_before, m_tile, e_tile = products_before_groups(m_groups, e_groups, m, carry_e, like, 1, 1)
     m_tile, e_tile = tl.reduce(m_tile, 0, only), tl.reduce(e_tile, 0, only)
-    m_before *= by_unit(m_units, like, 1, 1)
-    e_before += by_unit(e_units, like, 1, 1)
     m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
     inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
     stays = (e_before + high <= inside) & (e_before + low >= -inside)

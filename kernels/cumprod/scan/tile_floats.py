@@ -8,9 +8,9 @@ import triton
 import triton.language as tl
 
 from .carries import is_far_carry, kept, without_mark
-from .powers import FAR_AWAY, before_units, mantissa_and_power, multiplied_from, power_of_two, two_powers
+from .powers import FAR_AWAY, mantissa_and_power, power_of_two, products_before_groups, two_powers
 from .ranges import sign_of, zero_like
-from .turned import across_units, by_column, by_unit, groups_by_column, laid_out, last_in, of_all_runs, plain
+from .turned import across_units, by_column, groups_by_column, laid_out, of_all_runs, plain
 from .wide import (
     are_fair,
     exact_carry,
@@ -93,15 +93,7 @@ def tile_of_groups(totals, has_zero, like, COLUMNS: tl.constexpr, BESIDE: tl.con
     """
     m, e = mantissa_and_power(totals)
     e += tl.where(has_zero, DEAD_POWER, 0)
-    m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, multiplied_from)
-    m, more = mantissa_and_power(last_in(m))
-    m, e = by_column(m, 1.0, COLUMNS, BESIDE), by_column(last_in(e) + more, 0, COLUMNS, BESIDE)
-    m_units, e_units, m_end, e_end = before_units(m, e, 1.0, 0, COLUMNS)
-    m_before = m_within * by_unit(m_units, like, COLUMNS, BESIDE)
-    e_before = e_within + by_unit(e_units, like, COLUMNS, BESIDE)
-    if m_before.shape[0] > 4:
-        m_before, more = mantissa_and_power(m_before)
-        e_before += more
+    m_before, e_before, m_end, e_end = products_before_groups(m, e, 1.0, 0, like, COLUMNS, BESIDE)
     return m_before, e_before, plain(m_end), plain(e_end)
 
 
@@ -296,7 +288,9 @@ def with_carry(p, m_before, e_before, exact, like, BESIDE: tl.constexpr):
 
 @triton.jit
 def are_near(reach, exact, dtype: tl.constexpr):
-    """Whether products that reach so far are near 1 (1) with exact carries as well: one factor a group is enough."""
+    """Whether products that reach so far are near 1 with exact carries as well, which are not far themselves (see
+    `is_far_carry`): then one factor a group is enough.
+    """
     _, e = mantissa_and_power(exact)
     near: tl.constexpr = 1000 if dtype == tl.float64 else NEAR_32
     return (tl.max(reach + tl.abs(e)) <= near) & (tl.max(tl.abs(e)) <= 420)

@@ -30,6 +30,9 @@ from .tile_floats import (
 from .turned import across_units, integer_tile, laid_out, plain, turned, turned_back, units_beside
 from .wide import scan_from
 
+LINE_OF_WORDS = tl.constexpr(16)
+"""Words of a cache line, which the counter of tickets has for itself."""
+
 
 @triton.jit
 def _mend_columns(
@@ -198,7 +201,6 @@ def _tiles_kernel(
     PIECE: tl.constexpr,
     ROWS_READ: tl.constexpr,
     ROWS_WRITTEN: tl.constexpr,
-    LEAD: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
     LINES: tl.constexpr,
@@ -206,8 +208,8 @@ def _tiles_kernel(
     """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and finds its carry in the words of those before it in its
-    window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind LEAD others,
-    of which the first counts tickets.
+    window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind a line of
+    others, of which the first counts tickets.
 
     It has L2 load the tile `ahead` of it, of LINES cache lines, for the program that will take it.
 
@@ -223,7 +225,7 @@ def _tiles_kernel(
     nothing = tl.minimum(begin, 0).to(tl.int32)  # 0, which the compiler cannot know: places that are kept from the load
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
-    words = told_ptr + LEAD + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
+    words = told_ptr + LINE_OF_WORDS + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
     origin, lead, inside, width = _tile_place(
         sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
     )
@@ -355,14 +357,15 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, n
     LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // tile.columns) if LOOK and tiles > 1 else 0
     slots = 1 if is_serial else max(1, threads // tile.columns)
     of_products = accumulator(y.dtype)
-    words = LINE_OF_WORDS + (tiles > 1) * tiles * sequences * tile.columns * (1 if of_products.is_floating() else 2)
+    words_of_tile = tile.columns * (1 if of_products.is_floating() else 2)
+    words = LINE_OF_WORDS.value + (tiles * sequences * words_of_tile if tiles > 1 else 0)
     layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units, slots)
     sizes = [each.element_size() for each in (x, y)]
     at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
     is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
     constants = (
         *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
-        *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once, LINE_OF_WORDS),
+        *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once),
         *(tiles == 1, LOOK, tile.lines(sizes[0]) if is_ahead else 0),
     )
     numbers = (sequences, tiles, AHEAD, *counted, strips)
@@ -419,7 +422,3 @@ def _rows_of_tile(axis: int, columns: int, beside: int, block: int, threads: int
         return runs * held, held
     rows = min(block // columns, max(16, triton.next_power_of_2(axis)))
     return rows, max(2, rows * columns // threads)
-
-
-LINE_OF_WORDS = 16
-"""Words of a cache line, which the counter of tickets has for itself."""

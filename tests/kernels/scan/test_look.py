@@ -382,7 +382,7 @@ def marks(scan: ModuleType, x: torch.Tensor) -> list[int]:
     x, y, work = get(scan, "prepared")(x, 0, **{**LOOKING, "BLOCK": 16, "COLUMNS": 1})
     words = torch.zeros(work.words, dtype=torch.int64)
     work.launches[0].run(x, y, words)
-    told: list[int] = (words[get(scan, "LINE_OF_WORDS") :] & 3).tolist()
+    told: list[int] = (words[get(scan, "LINE_OF_WORDS").value :] & 3).tolist()
     return told
 
 
