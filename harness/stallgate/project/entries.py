@@ -98,11 +98,13 @@ def _of_module(root: Path, written: str, module: str, attribute: str, where: str
 
 def module_file(root: Path, parts: list[str]) -> Path | None:
     """The file of a module below a project's root or its ``src/``; None where there is none."""
-    for base in source_roots(root):
-        for path in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts, "__init__.py")):
-            if path.is_file():
-                return path
-    return None
+    return next(filter(None, (module_below(base, parts) for base in source_roots(root))), None)
+
+
+def module_below(folder: Path, parts: list[str]) -> Path | None:
+    """The file of a module below a folder; None where there is none."""
+    whole = folder.joinpath(*parts)
+    return next((path for path in (whole.with_suffix(".py"), whole / "__init__.py") if path.is_file()), None)
 
 
 def _of_text(written: str) -> str:

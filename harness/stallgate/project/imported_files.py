@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from stallgate.errors import BrokenFile
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
-from stallgate.project.entries import module_file, source_roots
+from stallgate.project.entries import module_below, module_file, source_roots
 from stallgate.project.layout import relative
 from stallgate.project.paths import inside
 
@@ -53,16 +54,34 @@ def _imports(root: Path, file: Path, text: str) -> Iterator[Path]:
     for node in nodes:
         match node:
             case ast.Import(names=names):
-                yield from filter(None, (module_file(root, each.name.split(".")) for each in names))
+                yield from filter(None, (_absolute(root, file, each.name.split(".")) for each in names))
             case ast.ImportFrom(module=module, names=names, level=level):
                 base = _base(root, file, level)
                 if base is None:
                     continue
                 whole = [*base, *(module.split(".") if module else [])]
                 modules = [whole, *([*whole, each.name] for each in names)]
-                yield from filter(None, (module_file(root, parts) for parts in modules if parts))
+                found = (
+                    _absolute(root, file, parts) if level == 0 else module_file(root, parts)
+                    for parts in modules
+                    if parts
+                )
+                yield from filter(None, found)
             case _:
                 pass
+
+
+def _absolute(root: Path, file: Path, parts: list[str]) -> Path | None:
+    """The file of a module that a file names in full.
+
+    Beside a file, or beside the package that it lies in, is what it can import where the file is loaded by its path:
+    that folder is the last on Python's path.
+    """
+    folder = file.parent
+    while folder != root and (folder / "__init__.py").is_file():
+        folder = folder.parent
+    beside = module_below(folder, parts) if parts[0] not in sys.stdlib_module_names else None
+    return module_file(root, parts) or beside
 
 
 def _base(root: Path, file: Path, level: int) -> list[str] | None:
