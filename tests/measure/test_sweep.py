@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -526,6 +527,26 @@ def test_a_space_is_crossed_with_workloads_and_each_trial_is_a_case(repository: 
     ]
     known = swept_project(project, found).problems["cumprod"].variants["blocked_scan"].configurations
     assert known["num_warps8-num_stages2"] == {"num_warps": 8, "num_stages": 2}
+
+
+def test_of_a_variant_in_several_files_each_counts(repository: Project, tmp_path: Path) -> None:
+    """Tunables are looked for in all of them; where one changed, the sweep is not gone on with."""
+    root = tmp_path / "project"
+    shutil.copytree(repository.root / "kernels", root / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    project = replace(repository, root=root)
+    problem = project.problems["cumprod"]
+    space = read_space("space", {"BLOCK": [2048, 4096], "registers": [128, 168]})
+    variant = replace(problem.variants["adaptive_scan"], sweep=space)
+    problem = replace(problem, variants={**problem.variants, "adaptive_scan": variant})
+    project = replace(project, problems={"cumprod": problem})
+    request = SweepRequest("cumprod", "adaptive_scan", sys.executable, [GPU], ["square"])
+    found = new_sweep(project, request, [])
+    assert len(found.trials) == 1 + 4
+    check_resumable(project, found, [GPU])
+    path = root / "kernels/cumprod/scan/rows.py"
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(BadArgument, match=r"module kernels/cumprod/scan/rows\.py has changed since"):
+        check_resumable(project, found, [GPU])
 
 
 def test_constraints_on_the_gpu_prune_before_anything_runs(repository: Project) -> None:

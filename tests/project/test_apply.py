@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stallgate.errors import BrokenFile
 from stallgate.model import EntryPoint, Problem, Variant
 from stallgate.project.apply import AppliedChange, TunableLiteral, apply_tunables
 from stallgate.project.digests import entry_digest, text_digest, variant_key
 from stallgate.project.load import load_project
+from stallgate.project.own_files import own_digests
 from stallgate.project.space import default_tunables, space_of
 from stallgate.render.terminal import show_refusal
 from tests.conftest import ROOT
@@ -81,6 +83,25 @@ def test_defaults_are_found_where_they_are_declared(tmp_path: Path, source: str,
     (change,) = applied(tmp_path, a_problem(tmp_path, source, attribute=attribute), BLOCK=128)
     assert (change.old, change.new) == ("64", "128")
     assert (tmp_path / "v.py").read_text() == source.replace("64", "128")
+
+
+def test_of_a_folder_the_file_that_declares_them_is_written(tmp_path: Path) -> None:
+    """Unless one of its files changed since."""
+    source = f"def wrapper(x, *, BLOCK=64): pass\n{TAIL}"
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "__init__.py").write_text("from .model import ModelNew\n")
+    (tmp_path / "v" / "model.py").write_text(source)
+    (tmp_path / "v" / "parts.py").write_text("")
+    problem = a_problem(tmp_path, "")
+    one = problem.variants["v"]
+    entry = replace(one.entry, path="v/__init__.py", digest=text_digest(tmp_path / "v/__init__.py"))
+    problem = replace(problem, variants={"v": replace(one, entry=entry)})
+    measured = {variant_key("v"): entry_digest(entry), **own_digests(tmp_path, entry)}
+    (change,) = apply_tunables(tmp_path, problem, "v", {"BLOCK": 128}, measured)
+    assert change.text == "v/model.py:1: BLOCK = 64 → 128"
+    assert (tmp_path / "v" / "model.py").read_text() == source.replace("64", "128")
+    with pytest.raises(BrokenFile, match=r"module v/model\.py changed since the sweep"):
+        apply_tunables(tmp_path, problem, "v", {"BLOCK": 256}, measured)
 
 
 @pytest.mark.parametrize(

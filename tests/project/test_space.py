@@ -181,6 +181,24 @@ def test_without_a_space_or_with_one_that_the_variant_does_not_take_there_is_a_h
         space_of(tmp_path, variant(tmp_path, DECORATED), None)
 
 
+def test_of_a_folder_all_files_are_read(tmp_path: Path) -> None:
+    """As those of one file are: what functions take, their defaults, and what a decorator lists."""
+    folder = tmp_path / "v"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from .kernels import wrapper\nfrom .broken import nothing\n")
+    (folder / "broken.py").write_text("def f(:")
+    (folder / "kernels.py").write_text(DECORATED.replace("CONFIGS", "configs()"))
+    one = variant(tmp_path, "")
+    found = replace(one, entry=replace(one.entry, path="v/__init__.py"))
+    listed = space_of(tmp_path, found, None)
+    assert [*all_configurations(listed)] == [{"BLOCK": 64, "num_stages": 2}, {"BLOCK": 128, "num_stages": 2}]
+    declared = read_space("p", {"BLOCK": [16], "num_warps": [8]})
+    assert space_of(tmp_path, replace(found, sweep=declared), None) == declared
+    assert default_tunables(tmp_path, found, declared) == {"BLOCK": 64, "num_warps": 4}
+    with pytest.raises(BadArgument, match="takes no tunable 'GROUP'"):
+        space_of(tmp_path, replace(found, sweep=read_space("p", {"GROUP": [1]})), None)
+
+
 def test_the_spaces_of_this_repository_are_large_enough_and_taken() -> None:
     project = load_project(ROOT)
     card = committed().card

@@ -17,6 +17,7 @@ from stallgate.model import Case, CaseResult, LaunchedKernel, Variant
 from stallgate.project.arithmetic import float_types
 from stallgate.project.catalogue import ROOF_FRACTION
 from stallgate.project.load import Project
+from stallgate.project.own_files import own_files
 from stallgate.project.staleness import measured_workload
 
 CACHES = ("l1_throughput", "l2_throughput")
@@ -78,13 +79,21 @@ def facts_of_code(project: Project, result: CaseResult, kernel: str) -> dict[str
     kernels = [found for found in result.kernels if kernel in ("", found.name)]
     if variant is None or not kernels:
         return {}
+    own = own_files(project.root, variant.entry)
     places = {(path, found.function) for found in kernels for path in (variant.path, found.file) if path}
-    traits = [traits_of(text, function) for path, function in sorted(places) if (text := _text(project.root / path))]
+    codes = [(_code(project.root, path, own), function) for path, function in sorted(places)]
+    traits = [traits_of(code, function) for code, function in codes if code]
     if not traits:
         return {}
     found = {"has_dot": float(any(each.has_dot for each in traits)), "has_loop": float(any(t.has_loop for t in traits))}
     stages = _stages(variant, result, kernels, frozenset().union(*(each.stages for each in traits)))
     return found | ({"num_stages": float(stages)} if stages is not None else {})
+
+
+def _code(root: Path, path: str, own: list[str]) -> str:
+    """A file's text; of a variant in several files all of them, this one last: its functions are meant first."""
+    others = [each for each in own if each != path] if path in own else []
+    return "\n".join(_text(root / each) for each in (*others, path))
 
 
 def _text(path: Path) -> str:

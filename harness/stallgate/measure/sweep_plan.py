@@ -17,6 +17,7 @@ from stallgate.model import Case, FrozenStruct, GpuSpec, Stage, TunableSpace, Va
 from stallgate.project.commit import commit_of
 from stallgate.project.digests import subject_digests
 from stallgate.project.load import Project
+from stallgate.project.own_files import own_digests
 from stallgate.project.space import (
     Tunables,
     all_configurations,
@@ -223,6 +224,7 @@ def sweep_digests(project: Project, problem: str, variant: str, space: TunableSp
     digests = subject_digests(known)
     written = json.dumps([space.tunables, space.constraints, space.listed], sort_keys=True)
     found = {name: digest for name, digest in digests.items() if name in kept or name.startswith("the ")}
+    found |= own_digests(project.root, known.variants[variant].entry)
     return found | {"the space": hashlib.sha256(written.encode()).hexdigest()}
 
 

@@ -24,6 +24,7 @@ from stallgate.model import FrozenStruct, Problem, Variant
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 from stallgate.project.defaults import Default, declared_defaults
 from stallgate.project.digests import DEFAULT, entry_digest, text_digest, variant_key
+from stallgate.project.own_files import own_digests, own_files
 from stallgate.project.tomltext import toml_key, toml_value
 
 TunableLiteral = int | float | str | bool
@@ -97,11 +98,12 @@ def _check_unchanged(root: Path, variant: Variant, measured: Mapping[str, str]) 
             f"pass the tunables in [variants.{toml_key(variant.name)}.keywords] instead",
         )
     now = replace(variant.entry, digest=text_digest(root / variant.path))
+    beside = own_digests(root, variant.entry)
+    changed = [name for name, digest in beside.items() if measured.get(name) != digest]
     if measured.get(variant_key(variant.name)) != entry_digest(now):
-        raise BrokenFile(
-            f"{variant.path}: it, or how its problem calls it, changed since the sweep",
-            "sweep again, or undo the change",
-        )
+        changed = [f"{variant.path}: it, or how its problem calls it,"]
+    if changed:
+        raise BrokenFile(f"{changed[0]} changed since the sweep", "sweep again, or undo the change")
 
 
 def _edited(
@@ -116,7 +118,8 @@ def _edited(
         where = ("keywords",) if configuration == DEFAULT else ("configurations", configuration)
         _gather(found, root, problem.file, _toml_edits(root, problem, variant.name, where, of_table))
     if of_code:
-        _gather(found, root, variant.path, _code_edits(root, problem, variant, of_code))
+        path = _declaring_file(root, variant)
+        _gather(found, root, path, _code_edits(root, path, problem, variant, of_code))
     return found
 
 
@@ -164,19 +167,28 @@ def _same(one: object, other: object) -> bool:
 # --- in the code ------------------------------------------------------------------------------------------------------
 
 
+def _declaring_file(root: Path, variant: Variant) -> str:
+    """The file of a variant in which its entry declares defaults; of those of a folder the first that does."""
+    for path in own_files(root, variant.entry):
+        tree = _parsed(read_bounded(root / path, LARGEST_SOURCE), path)
+        if declared_defaults(tree, variant.entry.attribute):
+            return path
+    return variant.path
+
+
 def _code_edits(
-    root: Path, problem: Problem, variant: Variant, tunables: Mapping[str, TunableLiteral]
+    root: Path, path: str, problem: Problem, variant: Variant, tunables: Mapping[str, TunableLiteral]
 ) -> tuple[bytes, list[_Edit]]:
-    source = read_bounded(root / variant.path, LARGEST_SOURCE)
-    tree = _parsed(source, variant.path)
+    source = read_bounded(root / path, LARGEST_SOURCE)
+    tree = _parsed(source, path)
     known = declared_defaults(tree, variant.entry.attribute)
     edits = []
     for name, value in tunables.items():
-        default = _only(known.get(name, []), name, variant, problem, tunables)
+        default = _only(path, known.get(name, []), name, _by_hand(variant, problem, tunables))
         if not _same(default.value, value):
             start, end = _extent(source, default.node)
             edits.append(_Edit(start, end, name, _python_literal(value, source[start:end].decode()), value))
-    _check_code(source, edits, variant.path, known)
+    _check_code(source, edits, path, known)
     return source, edits
 
 
@@ -188,20 +200,17 @@ def _parsed(source: bytes, shown: str) -> ast.Module:
         raise BrokenFile(f"{shown}: it is not Python: {error}", "mend it, and sweep again") from None
 
 
-def _only(
-    found: list[Default], name: str, variant: Variant, problem: Problem, tunables: Mapping[str, TunableLiteral]
-) -> Default:
-    """The one literal that declares a tunable."""
-    hint = _by_hand(variant, problem, tunables)
+def _only(path: str, found: list[Default], name: str, hint: str) -> Default:
+    """The one literal that declares a tunable in a file."""
     if not found:
-        raise BrokenFile(f"{variant.path}: no keyword default declares {name}", hint)
+        raise BrokenFile(f"{path}: no keyword default declares {name}", hint)
     if len(found) > 1:
         lines = " and ".join(str(each.node.lineno) for each in found)
-        raise BrokenFile(f"{variant.path}: {name} is declared in several places: lines {lines}", hint)
+        raise BrokenFile(f"{path}: {name} is declared in several places: lines {lines}", hint)
     (only,) = found
     if not only.is_literal:
         written = ast.unparse(only.node)
-        raise BrokenFile(f"{variant.path}:{only.node.lineno}: the default of {name} is computed: {written}", hint)
+        raise BrokenFile(f"{path}:{only.node.lineno}: the default of {name} is computed: {written}", hint)
     return only
 
 

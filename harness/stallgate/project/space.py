@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise, product
 from math import isfinite, prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import asdict
 
 from stallgate.errors import BadArgument, BrokenFile
 from stallgate.model import FrozenStruct, GpuSpec, Stage, TunableSpace, Variant
 from stallgate.project.catalogue import formula_value, names_in
-from stallgate.project.decode import LARGEST_SOURCE, convert, read_bounded
+from stallgate.project.decode import convert
+from stallgate.project.own_files import own_sources
 from stallgate.project.tunables import CannotRead, autotuned_configurations, is_taken, keyword_defaults
 
 Tunables = dict[str, int | float | str | bool]
@@ -157,13 +158,14 @@ def _of_stage(stage: Stage | None) -> TunableSpace | None:
 
 
 def _of_decorator(root: Path, variant: Variant) -> TunableSpace | None:
-    """The configurations of the first ``@triton.autotune`` in a variant's file.
+    """The configurations of the first ``@triton.autotune`` in a variant's files.
 
     Raises:
         BadArgument: they are computed in a way that the syntax tree does not tell.
     """
     try:
-        listed = autotuned_configurations(source_of(root, variant))
+        found = (autotuned_configurations(source) for source in own_sources(root, variant.entry).values())
+        listed = next(filter(None, found), [])
     except CannotRead as error:
         hint = f"write the space into [variants.{variant.name}.sweep] of problem.toml"
         raise BadArgument(f"cannot read what @triton.autotune of {variant.path} lists: {error}", hint) from None
@@ -178,18 +180,11 @@ def _of_decorator(root: Path, variant: Variant) -> TunableSpace | None:
     return TunableSpace(tunables=tunables, source="decorator", listed=listed)
 
 
-def source_of(root: Path, variant: Variant) -> str:
-    """The text of a variant's file; '' for an installed package."""
-    if not variant.path:
-        return ""
-    return read_bounded(root / variant.path, LARGEST_SOURCE).decode("utf-8", "replace")
-
-
 def _check_taken(root: Path, variant: Variant, space: TunableSpace) -> None:
-    """Refuses tunables that no function of a variant's file takes."""
-    source = source_of(root, variant)
+    """Refuses tunables that no function of a variant's files takes; of an installed package nobody knows."""
+    sources = own_sources(root, variant.entry).values()
     for name in space.tunables:
-        if source and not is_taken(source, name):
+        if any(sources) and not any(is_taken(source, name) for source in sources):
             raise BadArgument(
                 f"{variant.name} takes no tunable '{name}', which {_ORIGINS[space.source]} lists",
                 f"give ModelNew a keyword {name}, or declare the space in [variants.{variant.name}.sweep]",
@@ -207,7 +202,10 @@ def default_tunables(root: Path, variant: Variant, space: TunableSpace) -> Tunab
     """The values that the tunables of a space have by default: those that the problem's file passes always, else those
     that the code itself gives them, as far as its text says.
     """
-    found = {**keyword_defaults(source_of(root, variant), [*space.tunables]), **variant.entry.keywords}
+    found: dict[str, Any] = {}
+    for source in own_sources(root, variant.entry).values():
+        found = {**keyword_defaults(source, [*space.tunables]), **found}
+    found |= variant.entry.keywords
     return {name: found[name] for name in space.tunables if name in found}
 
 

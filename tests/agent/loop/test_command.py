@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from stallgate.agent.loop.apply import apply_best
 from stallgate.formatting import rounded
 from stallgate.project.load import load_project
 from stallgate.render.loop_page import draw_loop
@@ -153,6 +154,39 @@ def test_a_rehearsal_checks_answers_in_the_interpreter(doubling: Path, tmp_path:
     assert run("loop", "--replay").returncode == 3
     again = run("loop", "--resume", "--json")
     assert json.loads(again.stdout)["tries"] == told["tries"], "a loop that is over is only shown"
+
+
+def test_a_variant_may_be_a_folder(doubling: Path, tmp_path: Path) -> None:
+    """The start is all of its files: a change in any ends the loop; and the best is written beside the folder."""
+    problem = doubling / "kernels" / "double"
+    (problem / "whole").mkdir()
+    (problem / "whole" / "__init__.py").write_text("from .kernels import ModelNew\n")
+    (problem / "whole" / "kernels.py").write_text(DOUBLE)
+    (problem / "problem.toml").write_text(PROBLEM.replace("[variants.small]", '[variants.mine]\nentry = "whole"'))
+    run = command_line(doubling)
+    done = run("loop", "double/mine", "--rehearse", "--rounds", "1", "--command", f"cat {problem / 'small.py'}")
+    assert done.returncode == 3, done.stderr
+    folder = newest(doubling)
+    start = (folder / "start.py").read_text()
+    assert "# --- kernels/double/whole/__init__.py" in start
+    assert DOUBLE in start
+    save_journal(folder, replace(load_journal(folder), stop=None))
+    (problem / "whole" / "kernels.py").write_text(f"{DOUBLE}\n# changed\n")
+    done = run("loop", "--resume")
+    assert done.returncode == 2
+    assert "module kernels/double/whole/kernels.py has changed" in " ".join(done.stderr.split())
+    project, journal = load_project(doubling), listed_best(tmp_path / "other", "double", "mine")
+    applied = apply_best(project, tmp_path / "other", journal)
+    assert applied is not None
+    assert applied.file == "kernels/double/mine_loop.py"
+    assert "entry" not in applied.hint
+
+
+def listed_best(folder: Path, problem: str, variant: str) -> Journal:
+    """A loop of a variant with one answer, which is the best."""
+    journal = replace(begin(folder, rounds=1), problem=problem, variant=variant)
+    save_journal(folder, journal)
+    return looped(folder, journal, listed_answers({(1, 1, 1): code(80)}))
 
 
 def test_a_loop_is_gone_on_with_by_the_interpreter_that_it_was_begun_with(doubling: Path, tmp_path: Path) -> None:

@@ -14,10 +14,9 @@ from stallgate.agent.objection import Objection
 from stallgate.compare.rules import NO_READINGS, RuleFinding, VersionReadings, decided_by, hold_to_rules
 from stallgate.model import FrozenStruct
 from stallgate.project.code_changes import CodeChange, code_difference
-from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 from stallgate.project.held_rules import is_after
 from stallgate.project.load import Project
-from stallgate.project.paths import inside
+from stallgate.project.own_files import own_sources
 
 _ANSWER = "answer"
 _MOST_CHANGES = 4
@@ -81,22 +80,12 @@ def stage_objections(
 
 
 def replaced_sources(project: Project, problem: str, variant: str) -> dict[str, str]:
-    """Path -> text of a variant's own Python files: one, or those of its folder.
-
-    Empty where the variant is a function of an installed package.
+    """Path -> text of a variant's own Python files; empty where it is a function of an installed package.
 
     Raises:
         BrokenFile: a file cannot be read.
     """
-    entry = project.problems[problem].variants[variant].entry
-    if not entry.path:
-        return {}
-    path = inside(project.root, entry.path)
-    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    return {
-        each.relative_to(project.root).as_posix(): read_bounded(each, LARGEST_SOURCE).decode("utf-8", errors="replace")
-        for each in files
-    }
+    return own_sources(project.root, project.problems[problem].variants[variant].entry)
 
 
 def _objection(answer: Answer, finding: RuleFinding) -> Objection:

@@ -8,6 +8,7 @@ from stallgate.agent.loop.plan import looped_variant
 from stallgate.errors import BadArgument
 from stallgate.model import FrozenStruct
 from stallgate.project.load import Project
+from stallgate.project.own_files import folder_beside
 from stallgate.project.paths import inside
 from stallgate.project.tomltext import toml_key
 from stallgate.runs.journal import START, Journal, read_kept
@@ -35,7 +36,7 @@ def apply_best(project: Project, folder: Path, journal: Journal) -> AppliedAnswe
     code = read_kept(folder, best.source)
     problem = project.problem(journal.problem)
     variant = looped_variant(project, journal.problem, journal.variant)
-    beside = Path(variant.path or problem.file).parent
+    beside = folder_beside(variant.entry) if variant.path else Path(problem.file).parent
     for number in range(1, 1000):
         name = f"{variant.name}_loop{'' if number == 1 else number}"
         path = inside(project.root, *beside.parts, f"{name}.py")

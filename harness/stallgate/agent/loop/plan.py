@@ -14,6 +14,7 @@ from stallgate.project.commit import commit_of
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 from stallgate.project.digests import CHILD_KEY, subject_digests, text_digest, variant_key, workload_key
 from stallgate.project.load import Project
+from stallgate.project.own_files import own_digests, own_files
 from stallgate.runs.folder import now
 from stallgate.runs.journal import (
     JOURNAL_FORMAT,
@@ -87,8 +88,7 @@ def new_journal(
 ) -> Journal:
     """A loop as it is planned: nothing measured yet. The start's code is copied into the loop's folder."""
     stages = check_loop_request(project, request)
-    variant = looped_variant(project, request.problem, request.variant)
-    source = read_bounded(project.root / variant.path, LARGEST_SOURCE)
+    source = _start_code(project, looped_variant(project, request.problem, request.variant))
     start = LoopVersion(
         name=START,
         digest=code_digest(source.decode("utf-8", errors="replace")),
@@ -118,13 +118,23 @@ def new_journal(
     )
 
 
+def _start_code(project: Project, variant: Variant) -> bytes:
+    """The text of the start's file as it is; of several files with the path of each before it."""
+    paths = own_files(project.root, variant.entry)
+    texts = {path: read_bounded(project.root / path, LARGEST_SOURCE) for path in paths}
+    if len(texts) == 1:
+        return texts[variant.path]
+    return b"\n\n".join(f"# --- {path}\n\n".encode() + text for path, text in texts.items())
+
+
 def loop_digests(project: Project, problem: str, variant: str) -> dict[str, str]:
     """What the results of a loop depend on: the start, the reference, the roofs, the workloads, the child."""
     known = project.problem(problem)
     kept = {variant_key(v.name) for v in known.variants.values() if v.role == "roof" or v.name == variant}
     kept |= {workload_key(name) for name in known.workloads}
-    found = subject_digests(known)
-    return {name: digest for name, digest in found.items() if name in kept or name.startswith("the ")}
+    digests = subject_digests(known)
+    found = {name: digest for name, digest in digests.items() if name in kept or name.startswith("the ")}
+    return found | own_digests(project.root, looped_variant(project, problem, variant).entry)
 
 
 def check_loop_resumable(project: Project, journal: Journal, gpu: str | None) -> None:

@@ -19,8 +19,8 @@ from stallgate.judge.verdicts import Grounds, grounds_of, judge_case
 from stallgate.model import CaseResult, GpuSpec, Problem, Run, Stage, Target, Variant, Verdict
 from stallgate.project.digests import DEFAULT
 from stallgate.project.imported_files import with_imported_files
-from stallgate.project.layout import relative
 from stallgate.project.load import Project
+from stallgate.project.own_files import own_files
 from stallgate.project.source_tree import SourceTree
 from stallgate.project.staleness import changes, stale_because
 from stallgate.runs.conditions import conditions, gpus_of
@@ -186,13 +186,12 @@ class Ground(msgspec.Struct, frozen=True, dict=True):
 
         What it loaded beside them when it was measured is among them. Empty for an installed package.
         """
-        path, root = self.variant.path, self.project.root
-        if not path:
+        root = self.project.root
+        own = own_files(root, self.variant.entry)
+        if not own:
             return {}
-        folder = (root / path).parent if Path(path).name == "__init__.py" else None
-        beside = [relative(root, file) for file in sorted(folder.rglob("*.py"))] if folder is not None else []
         loaded = [name for result in self.variants_cases for name in result.modules if name.endswith(".py")]
-        found = with_imported_files(root, [path, *beside, *sorted(set(loaded))])
+        found = with_imported_files(root, [*own, *sorted(set(loaded))])
         return {name: text for name, text in found.items() if name != self.problem.reference.path}
 
     @cached_property
