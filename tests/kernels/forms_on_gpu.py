@@ -80,8 +80,6 @@ def _tiles(inner: int) -> Iterator[tuple[str, Settings]]:
             yield f"tiles that look at {look}, {registers} registers", settings
     for block, warps in ((512, 4), (1024, 4), (2048, 4), (4096, 4), (4096, 8), (8192, 4), (8192, 8), (8192, 16)):
         yield f"tiles {block} of {warps} warps", {"form": "tiles", "BLOCK": block, "num_warps": warps}
-    for ahead in (0, 264, 1056):
-        yield f"tiles that bring what is {ahead} ahead", {"form": "tiles", "AHEAD": ahead}
     yield "tiles that do not look", {"form": "tiles", "LOOK": 0, "registers": 128}
 
 

@@ -97,14 +97,17 @@ def _rows_suits(call: Call) -> bool:
     if call.inner > 1:
         return False
     if call.axis <= 8192:
-        return call.outer > 4
+        return call.outer > 4 or call.dtype.itemsize <= 4
     return call.outer >= (call.processors if call.axis <= 2**16 else 4 * call.processors)
 
 
 def _rows_settings(call: Call) -> Settings:
     """Tiles as large as registers have room for with the next one beside: the longer the pieces are in which memory is
-    read, the faster it is. Few warps a program, of which several run at once.
+    read, the faster it is. Few warps a program, of which several run at once; more, where there is a program or less a
+    processor.
     """
+    if call.dtype.itemsize <= 4 and call.axis <= 8192 and call.outer <= call.processors:
+        return {"BLOCK": 8192, "num_warps": 8, "registers": 128}
     if call.dtype == torch.float64:
         is_whole = call.axis % 2 == 0
         return {"BLOCK": 4096 if is_whole else 2048, "num_warps": 4, "registers": 255 if is_whole else 168}
@@ -148,7 +151,7 @@ def _strips_settings(call: Call) -> Settings:
 def _largest_tile(call: Call) -> int:
     """Bytes of a tile: 64 elements of 4 bytes a thread. Half as many of wide columns without vectors, whose elements
     have an address each, of int64 in few columns, and on GPUs of small multiprocessors: some compilers spill those. One
-    sequence has smaller tiles, if it has no 64 of them: what takes time is a tile, not all that follow.
+    sequence has smaller tiles, if it has no 128 of them: what takes time is a tile, not all that follow.
     """
     if call.inner > 1:
         largest = 2**15 if call.program_memory >= 2**17 else 2**14
@@ -156,8 +159,17 @@ def _largest_tile(call: Call) -> int:
             is_whole = _power_of_2(call.inner) == call.inner
             return largest if is_whole or call.dtype != torch.int64 else largest // 2
         return largest if call.inner % 4 == 0 else largest // (4 if call.dtype.itemsize == 2 else 2)
-    whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * call.dtype.itemsize, 64))
-    return max(2**12, min(2**15, whole))
+    whole = triton.next_power_of_2(triton.cdiv(call.outer * call.axis * max(4, call.dtype.itemsize), 128))
+    return max(2**13, min(2**15, whole))
+
+
+def _columns(call: Call) -> int:
+    """How many sequences beside each other are cut into tiles together. They share a window: where there are few in
+    all, fewer at once leave room for more tiles in it. int64 has two words a tile.
+    """
+    if call.inner >= 32 or (call.inner == 16 and call.outer > 2):
+        return 16
+    return min(_power_of_2(call.inner), 4 if call.dtype == torch.int64 else 8)
 
 
 def _tiles_settings(call: Call) -> Settings:
@@ -167,27 +179,25 @@ def _tiles_settings(call: Call) -> Settings:
     address each.
 
     Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look at up
-    to 128 before them, with up to four words a thread; or more, where few programs share a window's time.
-
-    L2 loads ahead what those will work on that begin when those that run now end.
+    to 128 before them: from window to window takes a round trip through L2, however many tiles a window has. What a
+    thread looks at takes registers: up to eight words, of strips up to four.
     """
-    columns = triton.next_power_of_2(call.inner) if call.inner < 32 else 16
+    columns = _columns(call)
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
-    are_few = call.outer * triton.cdiv(call.inner, columns) < call.processors
-    look = min(128, 512 // columns)
-    if columns > call.inner:
-        look = max(look, 64 if call.outer < 8 and columns < 32 else 32)
+    strips = call.outer * triton.cdiv(call.inner, columns)
+    if columns == call.inner and columns <= 8:
+        look = 128
+    else:
+        look = 64 if columns <= 8 or (strips <= 3 and call.dtype != torch.int64) else 32
     is_light = call.inner == 1 and call.generation != 10
     if call.dtype.itemsize == 8:
         is_light = is_light and call.axis % 4 == 0 and call.program_memory >= 2**17
-    registers = 128 if is_light else 168
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
-        "LOOK": look if are_few else 0,
-        "AHEAD": call.processors * (65536 // (128 * registers)),
+        "LOOK": look if strips < call.processors else 0,
         "num_warps": 4,
-        "registers": registers,
+        "registers": 128 if is_light else 168,
     }
 
 

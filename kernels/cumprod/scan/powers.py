@@ -40,23 +40,49 @@ def product_and_largest(product, largest, factor, other):
 
 
 @triton.jit
-def group_products(x):
-    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
-    exponents, and whether it is fair: its products are far from the limits of their type.
+def _product_and_error(product, largest, error, factor, other, other_error):
+    """A product, the largest size of its factors, and what rounding took from the product."""
+    exact = product * factor
+    error = tl.fma(product, factor, -exact) + (error * factor + other_error * product)
+    return exact, tl.maximum(tl.abs(largest), tl.abs(other)), error
+
+
+@triton.jit
+def _bounds(last, largest, COUNT: tl.constexpr):
+    """Of groups of COUNT factors bounds of the exponents of all products, and whether these are far from the limits of
+    their type.
 
     Bounds follow from the largest factor and the last product: no product is larger than so many of the largest factor,
     and none so small that those after it could not have led to the last.
     """
-    COUNT: tl.constexpr = x.shape[0]
+    _, end = mantissa_and_power(last)
+    _, grows = mantissa_and_power(largest)
+    grows = tl.maximum(grows + 1, 0)
+    steepest: tl.constexpr = 12 if last.dtype == tl.float64 else 6
+    least: tl.constexpr = -1000 if last.dtype == tl.float64 else -120
+    low, high = end - (COUNT - 1) * grows, COUNT * grows
+    return low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
+
+
+@triton.jit
+def group_products(x):
+    """The products within groups of a turned tile; and of each group (group, unit) the last one, bounds of all their
+    exponents, and whether it is fair: its products are far from the limits of their type.
+    """
     p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
     last = last_in(p)
-    _, end = mantissa_and_power(last)
-    _, grows = mantissa_and_power(last_in(largest))
-    grows = tl.maximum(grows + 1, 0)
-    steepest: tl.constexpr = 12 if x.dtype == tl.float64 else 6
-    least: tl.constexpr = -1000 if x.dtype == tl.float64 else -120
-    low, high = end - (COUNT - 1) * grows, COUNT * grows
-    return p, last, low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
+    low, high, is_fair = _bounds(last, last_in(largest), x.shape[0])
+    return p, last, low, high, is_fair
+
+
+@triton.jit
+def exact_group_products(x):
+    """`group_products`, rounded once where a group is fair: else the errors of factors that repeat add up."""
+    p, largest, error = tl.associative_scan((x, x, tl.zeros_like(x)), 0, _product_and_error)
+    p += error
+    last = last_in(p)
+    low, high, is_fair = _bounds(last, last_in(largest), x.shape[0])
+    return p, last, low, high, is_fair
 
 
 @triton.jit

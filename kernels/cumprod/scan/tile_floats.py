@@ -287,11 +287,18 @@ def with_carry(p, m_before, e_before, exact, like, BESIDE: tl.constexpr):
 
 
 @triton.jit
+def _near_parts(exact):
+    """Mantissa and exponent of exact carries; of 0 the exponent is 0."""
+    m, e = mantissa_and_power(exact)
+    return tl.where(exact == 0, exact, m), tl.where(exact == 0, 0, e)
+
+
+@triton.jit
 def are_near(reach, exact, dtype: tl.constexpr):
     """Whether products that reach so far are near 1 with exact carries as well, which are not far themselves (see
-    `is_far_carry`): then one factor a group is enough.
+    `is_far_carry`), or 0: then one factor a group is enough.
     """
-    _, e = mantissa_and_power(exact)
+    _, e = _near_parts(exact)
     near: tl.constexpr = 1000 if dtype == tl.float64 else NEAR_32
     return (tl.max(reach + tl.abs(e)) <= near) & (tl.max(tl.abs(e)) <= 420)
 
@@ -305,7 +312,7 @@ def near_carry_after(exact, m, e):
 @triton.jit
 def with_near_carry(p, m_before, e_before, exact, like, BESIDE: tl.constexpr):
     """`with_carry` where all products are near 1."""
-    m, e = mantissa_and_power(exact)
+    m, e = _near_parts(exact)
     e = e_before + across_units(e, like, BESIDE)
     factor = m_before * across_units(m.to(p.dtype), like, BESIDE) * power_of_two(e, p.dtype)
     return p * laid_out(factor, like)[None, :, :]

@@ -30,9 +30,6 @@ from .tile_floats import (
 from .turned import across_units, integer_tile, laid_out, plain, turned, turned_back, units_beside
 from .wide import scan_from
 
-LINE_OF_WORDS = tl.constexpr(16)
-"""Words of a cache line, which the counter of tickets has for itself."""
-
 
 @triton.jit
 def _mend_columns(
@@ -164,18 +161,6 @@ def _units_at(ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl
 
 
 @triton.jit
-def _bring_to_cache(ptr, inside, step, LINES: tl.constexpr):
-    """Have L2 load cache lines, `step` elements apart from `ptr` on, of which so many elements or rows are inside.
-
-    Nobody waits for them. What L2 has is left as it is.
-    """
-    place = tl.minimum(tl.arange(0, LINES), tl.maximum(inside - 1, 0))
-    address = (ptr + place.to(tl.int64) * step).to(tl.int64)
-    prefetch: tl.constexpr = "prefetch.global.L2 [$1]; mov.b32 $0, 0;"
-    tl.inline_asm_elementwise(prefetch, "=r,l", [address], dtype=tl.int32, is_pure=False, pack=1)
-
-
-@triton.jit
 def _tiles_kernel(
     x_ptr,
     y_ptr,
@@ -183,7 +168,6 @@ def _tiles_kernel(
     begin,
     sequences,
     tiles,
-    ahead,
     vectors,
     inner_vectors,
     strips,
@@ -203,29 +187,24 @@ def _tiles_kernel(
     ROWS_WRITTEN: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
-    LINES: tl.constexpr,
 ):
-    """One program a tile, in the order in which programs begin: what it waits for is at work or done already.
+    """One program a tile. Programs begin in the order of their numbers: what one waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and finds its carry in the words of those before it in its
-    window of LOOK tiles; without, it takes the carry from the tile before. What is told are words behind a line of
-    others, of which the first counts tickets.
-
-    It has L2 load the tile `ahead` of it, of LINES cache lines, for the program that will take it.
+    window of LOOK tiles; without, it takes the carry from the tile before.
 
     A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned. RAGGED sequences may
     begin and end within vectors.
     """
+    number = begin + tl.program_id(0)
     if WHOLE:
-        sequence = begin + tl.program_id(0)
-        t = tl.full((), 0, tl.int32)
+        sequence, t = number, tl.full((), 0, tl.int32)
     else:
-        ticket = tl.atomic_add(told_ptr, 1, sem="relaxed").to(tl.int32)
-        sequence, t = ticket % sequences, ticket // sequences
+        sequence, t = number % sequences, number // sequences
     nothing = tl.minimum(begin, 0).to(tl.int32)  # 0, which the compiler cannot know: places that are kept from the load
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
-    words = told_ptr + LINE_OF_WORDS + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
+    words = told_ptr + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
     origin, lead, inside, width = _tile_place(
         sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
     )
@@ -234,7 +213,6 @@ def _tiles_kernel(
     lead_rows = lead // BESIDE
     across = tl.full((), BESIDE, tl.int32) if FLAT else width * VECTOR
     is_turned: tl.constexpr = BESIDE == COLUMNS
-    tensor_ptr = x_ptr
     x_ptr += origin
     y_ptr += origin
     if RAGGED:
@@ -245,18 +223,6 @@ def _tiles_kernel(
         else:
             ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
         x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
-    if LINES > 0:  # noqa: SIM102  (known to the compiler, unlike what follows)
-        if ticket + ahead < tiles * sequences:
-            later, later_t = (ticket + ahead) % sequences, (ticket + ahead) // sequences
-            at, _, some, _ = _tile_place(
-                later, later_t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
-            )
-            at = tl.where(some > 0, at, 0)  # the last tile of a ragged sequence may be behind it
-            LINE: tl.constexpr = 1024 // tensor_ptr.dtype.element_ty.primitive_bitwidth
-            if FLAT:
-                _bring_to_cache(tensor_ptr + at, tl.cdiv(some * VECTOR, LINE), LINE, LINES)
-            else:
-                _bring_to_cache(tensor_ptr + at, some, inner, LINES)
     # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
     like = tl.max(units, 0)
@@ -338,14 +304,13 @@ def _tiles_kernel(
                 tell(words, here, kept(after, ACCUMULATOR), tells, 2)
 
 
-def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, num_warps: int, registers: int) -> Work:
+def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
     Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
     of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one
-    before tells. L2 loads what is `AHEAD` tiles ahead; with 0 nothing. Other numbers are powers of two; a thread has up
-    to `registers`.
+    before tells. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
@@ -358,17 +323,16 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, AHEAD: int, n
     slots = 1 if is_serial else max(1, threads // tile.columns)
     of_products = accumulator(y.dtype)
     words_of_tile = tile.columns * (1 if of_products.is_floating() else 2)
-    words = LINE_OF_WORDS.value + (tiles * sequences * words_of_tile if tiles > 1 else 0)
+    words = tiles * sequences * words_of_tile if tiles > 1 else 1  # of a whole sequence no word is looked at
     layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units, slots)
     sizes = [each.element_size() for each in (x, y)]
     at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
-    is_ahead = 0 < AHEAD < tiles * sequences and tiles > 1 and not is_serial
     constants = (
         *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
         *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once),
-        *(tiles == 1, LOOK, tile.lines(sizes[0]) if is_ahead else 0),
+        *(tiles == 1, LOOK),
     )
-    numbers = (sequences, tiles, AHEAD, *counted, strips)
+    numbers = (sequences, tiles, *counted, strips)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
     return Work(launches_of(_tiles_kernel, tiles * sequences, numbers, constants, **options), words)
 
@@ -392,10 +356,6 @@ class _Tile(NamedTuple):
     """Whether sequences begin or end within vectors."""
     lead: int
     """Rows before a sequence that begins within a vector, at most."""
-
-    def lines(self, size: int) -> int:
-        """Cache lines of a tile whose elements have so many bytes, as a power of two; or its rows."""
-        return triton.next_power_of_2(triton.cdiv(self.rows * self.beside * size, 128)) if self.is_flat else self.rows
 
 
 def _tile_of(outer: int, axis: int, inner: int, block: int, most: int, threads: int) -> _Tile:

@@ -123,12 +123,3 @@ def test_sequences_of_odd_lengths_move_in_vectors(shape: list[int]) -> None:
     vectors = 8192 // (128 * 4)
     assert len(re.findall(r"ld\.global\S*\.v4", launch["ptx"])) >= vectors
     assert len(re.findall(r"st\.global\S*\.v4", launch["ptx"])) >= vectors
-
-
-@pytest.mark.parametrize("shape", [[2**24], [2**24 + 1], [2**20, 64], [2**21, 9]], ids=str)
-def test_tiles_have_the_cache_load_ahead(shape: list[int]) -> None:
-    """And nothing, where they are told not to."""
-    cases = [[shape, 0, "float32", "tiles", settings, {}] for settings in ({}, {"AHEAD": 0})]
-    (ahead,), (alone,) = compiled(cases, [90])
-    assert "prefetch.global.L2" in ahead["ptx"]
-    assert "prefetch" not in alone["ptx"]
