@@ -118,7 +118,7 @@ def _rows_settings(call: Call) -> Settings:
     if call.axis % 4:
         return {"BLOCK": 4096, "num_warps": 4, "registers": 168}
     if call.axis < 2**14:
-        return {"BLOCK": 2048, "num_warps": 2, "registers": 144}
+        return {"BLOCK": 2048, "num_warps": 2, "registers": 128 if call.axis <= 4096 else 144}
     return {"BLOCK": 8192, "num_warps": 8, "registers": 128}
 
 

@@ -272,7 +272,7 @@ def test_what_comes_after_nan_is_not_scanned_one_by_one(
     x = COMMON[name][:2, :8192].clone()
     x[0, 100], x[1, 100] = math.nan, -math.inf
     x[1, 200] = x[:, 3000] = x[:, 5000] = 0.0
-    got = scan.products(x, 1, form="rows")
+    got = scan.products(x, 1, form="rows", BLOCK=2048, num_warps=2)
     assert_serial(got, x, name)
     assert got[:, 200:].isnan().all()
     assert careful == [256, 256]
