@@ -34,6 +34,8 @@ def chosen(
         ((256, 2**20), 1, "tiles"),
         ((8192, 32771), 1, "rows"),
         ((128, 4000), 1, "short"),
+        ((8112,), 0, "rows"),
+        ((8193,), 0, "tiles"),
         ((2**20, 256), 1, "short"),
         ((32, 100), 1, "short"),
         ((2**29,), 0, "tiles"),
@@ -55,6 +57,32 @@ def test_the_form_follows_the_shape(variant: ModuleType, shape: tuple[int, ...],
 def test_few_sequences_are_spread_over_the_processors(variant: ModuleType) -> None:
     many, few = (chosen(variant, outer, 64, 1)[1]["BLOCK"] for outer in (2**22, 200))
     assert (many, few) == (4096, 256)
+
+
+def test_a_sequence_of_one_tile_is_scanned_by_many_warps(variant: ModuleType) -> None:
+    """Of 64 bits it is cut into tiles, if there are few."""
+    assert chosen(variant, 1, 8192, 1) == ("rows", {"BLOCK": 8192, "num_warps": 8, "registers": 128})
+    assert chosen(variant, 1, 8192, 1, torch.float64)[0] == "tiles"
+    assert chosen(variant, 4096, 8192, 1)[1]["num_warps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "dtype", "columns"),
+    [
+        (1, 3, torch.float32, 2),
+        (1, 7, torch.bfloat16, 4),
+        (1, 31, torch.float64, 8),
+        (1, 31, torch.int64, 4),
+        (1, 16, torch.float32, 8),
+        (3, 16, torch.float32, 16),
+        (1, 33, torch.int64, 16),
+    ],
+)
+def test_tiles_have_few_columns_where_there_are_few(
+    variant: ModuleType, outer: int, inner: int, dtype: torch.dtype, columns: int
+) -> None:
+    """They share a window: of few columns it has more tiles."""
+    assert chosen(variant, outer, 2**20, inner, dtype, "tiles")[1]["COLUMNS"] == columns
 
 
 @pytest.mark.parametrize("num_stages", [1, 2])
