@@ -166,9 +166,13 @@ def _largest_tile(call: Call) -> int:
 def _columns(call: Call) -> int:
     """How many sequences beside each other are cut into tiles together. They share a window: where there are few in
     all, fewer at once leave room for more tiles in it. int64 has two words a tile.
+
+    Of 9 or 17 one would be left for tiles of its own: they are taken together, and not turned.
     """
     if call.inner >= 32 or (call.inner == 16 and call.outer > 2):
         return 16
+    if call.inner in (9, 17):
+        return triton.next_power_of_2(call.inner)
     return min(_power_of_2(call.inner), 4 if call.dtype == torch.int64 else 8)
 
 
@@ -187,6 +191,8 @@ def _tiles_settings(call: Call) -> Settings:
     strips = call.outer * triton.cdiv(call.inner, columns)
     if columns == call.inner and columns <= 8:
         look = 128
+    elif columns > call.inner:
+        look = 64 if call.outer < 8 else 32
     else:
         look = 64 if columns <= 8 or (strips <= 3 and call.dtype != torch.int64) else 32
     is_light = call.inner == 1 and call.generation != 10

@@ -74,6 +74,7 @@ def test_a_sequence_of_one_tile_is_scanned_by_many_warps(variant: ModuleType) ->
         (1, 31, torch.float64, 8),
         (1, 31, torch.int64, 4),
         (1, 16, torch.float32, 8),
+        (1, 9, torch.float32, 16),
         (3, 16, torch.float32, 16),
         (1, 33, torch.int64, 16),
     ],

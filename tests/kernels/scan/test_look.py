@@ -434,7 +434,7 @@ def mark_of(tile: int, tiles: int, ends: set[int]) -> int:
         ((1, 2**18, 1), torch.float64, 128),
         ((1, 16384, 16), torch.float32, 64),
         ((1, 2**20, 9), torch.float32, 64),
-        ((33, 2**16, 17), torch.float32, 64),
+        ((33, 2**16, 17), torch.float32, 32),
         ((1, 2**20, 2), torch.int64, 128),
         ((1, 2**20, 3), torch.int64, 64),
         ((1, 2**20, 8), torch.float32, 128),
