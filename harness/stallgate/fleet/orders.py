@@ -61,7 +61,8 @@ class Order(FrozenStruct, frozen=True):
     """The interpreter that has torch and triton; empty: the worker's own."""
     child: str
     """``program_digest()`` of the command's stallgate: the worker's has to be the same. By this name older workers know
-    it, and refuse."""
+    it, and refuse.
+    """
     topic: str
     """Where its steps are told."""
     job: ProfileJob | BenchJob | CheckJob

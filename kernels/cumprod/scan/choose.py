@@ -176,32 +176,37 @@ def _columns(call: Call) -> int:
     return min(_power_of_2(call.inner), 4 if call.dtype == torch.int64 else 8)
 
 
+def _window(call: Call, columns: int) -> int:
+    """How many tiles before it one looks at: from window to window takes a round trip through L2, however many tiles a
+    window has. What a thread looks at takes registers: up to eight words, of strips up to four.
+
+    None (0), where there are as many strips as processors: each step from tile to tile has time enough.
+    """
+    strips = call.outer * triton.cdiv(call.inner, columns)
+    if strips >= call.processors:
+        return 0
+    if columns > call.inner:
+        return 64 if call.outer < 8 else 32
+    if columns <= 8:
+        return 128 if columns == call.inner else 64
+    return 64 if strips <= 3 and call.dtype != torch.int64 else 32
+
+
 def _tiles_settings(call: Call) -> Settings:
     """As large a tile as registers have room for, where there is little to do at once.
 
     A thread has 128 registers in all: four programs a processor; or 168 and three, for columns, whose rows have an
     address each.
-
-    Where there are as many sequences as processors, each step from tile to tile has time enough. Else tiles look at up
-    to 128 before them: from window to window takes a round trip through L2, however many tiles a window has. What a
-    thread looks at takes registers: up to eight words, of strips up to four.
     """
     columns = _columns(call)
     block = max(1024, _largest_tile(call) // max(4, call.dtype.itemsize))
-    strips = call.outer * triton.cdiv(call.inner, columns)
-    if columns == call.inner and columns <= 8:
-        look = 128
-    elif columns > call.inner:
-        look = 64 if call.outer < 8 else 32
-    else:
-        look = 64 if columns <= 8 or (strips <= 3 and call.dtype != torch.int64) else 32
     is_light = call.inner == 1 and call.generation != 10
     if call.dtype.itemsize == 8:
         is_light = is_light and call.axis % 4 == 0 and call.program_memory >= 2**17
     return {
         "BLOCK": block,
         "COLUMNS": max(2, columns),
-        "LOOK": look if strips < call.processors else 0,
+        "LOOK": _window(call, columns),
         "num_warps": 4,
         "registers": 128 if is_light else 168,
     }
