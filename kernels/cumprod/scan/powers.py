@@ -40,15 +40,7 @@ def product_and_largest(product, largest, factor, other):
 
 
 @triton.jit
-def _product_and_error(product, largest, error, factor, other, other_error):
-    """A product, the largest size of its factors, and what rounding took from the product."""
-    exact = product * factor
-    error = tl.fma(product, factor, -exact) + (error * factor + other_error * product)
-    return exact, tl.maximum(tl.abs(largest), tl.abs(other)), error
-
-
-@triton.jit
-def _bounds(last, largest, COUNT: tl.constexpr):
+def bounds_of(last, largest, COUNT: tl.constexpr):
     """Of groups of COUNT factors bounds of the exponents of all products, and whether these are far from the limits of
     their type.
 
@@ -71,17 +63,7 @@ def group_products(x):
     """
     p, largest = tl.associative_scan((x, x), 0, product_and_largest)  # in one scan, lest one of them is not turned
     last = last_in(p)
-    low, high, is_fair = _bounds(last, last_in(largest), x.shape[0])
-    return p, last, low, high, is_fair
-
-
-@triton.jit
-def exact_group_products(x):
-    """`group_products`, rounded once where a group is fair: else the errors of factors that repeat add up."""
-    p, largest, error = tl.associative_scan((x, x, tl.zeros_like(x)), 0, _product_and_error)
-    p += error
-    last = last_in(p)
-    low, high, is_fair = _bounds(last, last_in(largest), x.shape[0])
+    low, high, is_fair = bounds_of(last, last_in(largest), x.shape[0])
     return p, last, low, high, is_fair
 
 
@@ -98,19 +80,25 @@ def _multiplied_apart(m, e, other_m, other_e):
 
 
 @triton.jit
-def _before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
-    """Of units (units,), COLUMNS of which lie beside each other, the products of their column before each, with a
-    carry, mantissas from 1 to 4; and of each column that of all, without it.
+def by_lane(of_units, COLUMNS: tl.constexpr):
+    """What is known of units (units,), COLUMNS of which lie beside each other, as (warps, lanes, columns)."""
+    LANES: tl.constexpr = min(of_units.numel // COLUMNS, max(1, 32 // COLUMNS))
+    return tl.reshape(of_units, [of_units.numel // COLUMNS // LANES, LANES, COLUMNS])
 
-    Of units in a warp the mantissas are multiplied without looking at their size, and so are those of the warps.
+
+@triton.jit
+def before_units(m_to, e_to, carry_m, carry_e):
+    """Of units (warps, lanes, columns) the products of their column before each (units,), with a carry, mantissas from
+    1 to 4; and of each column that of all, without it. Given are the products within warps up to each.
+
+    The mantissas of warps are multiplied without looking at their size.
     """
-    LANES: tl.constexpr = min(m.numel // COLUMNS, max(1, 32 // COLUMNS))
-    RUNS: tl.constexpr = m.numel // COLUMNS // LANES
-    m, e = tl.reshape(m, [RUNS, LANES, COLUMNS]), tl.reshape(e, [RUNS, LANES, COLUMNS])
-    m_to, e_to = tl.associative_scan((m, e), 1, _multiplied_apart)
+    RUNS: tl.constexpr = m_to.shape[0]
+    LANES: tl.constexpr = m_to.shape[1]
+    COLUMNS: tl.constexpr = m_to.shape[2]
     lane = tl.arange(0, LANES)[None, :, None]
-    previous = tl.maximum(lane - 1, 0) + tl.zeros(m.shape, tl.int32)
-    m_before = tl.where(lane == 0, tl.full((), 1, m.dtype), tl.gather(m_to, previous, 1))
+    previous = tl.maximum(lane - 1, 0) + tl.zeros(m_to.shape, tl.int32)
+    m_before = tl.where(lane == 0, tl.full((), 1, m_to.dtype), tl.gather(m_to, previous, 1))
     e_before = tl.where(lane == 0, 0, tl.gather(e_to, previous, 1))
     m_run, more = mantissa_and_power(picked(m_to, lane == LANES - 1, 1))
     e_run = picked(e_to, lane == LANES - 1, 1) + more
@@ -133,6 +121,8 @@ def _before_units(m, e, carry_m, carry_e, COLUMNS: tl.constexpr):
 def products_before_groups(m, e, carry_m, carry_e, like, COLUMNS: tl.constexpr, BESIDE: tl.constexpr):
     """Of the groups (group, unit) of a turned tile, whose products are m * 2**e, the products of their column before
     each, with a carry; and of each column that of all, without it.
+
+    Of units in a warp the mantissas are multiplied without looking at their size.
     """
     m_within, e_within, m, e = tl.associative_scan((m * 0 + 1, e * 0, m, e), 0, _multiplied_from)
     if m.shape[0] > 4:
@@ -140,7 +130,8 @@ def products_before_groups(m, e, carry_m, carry_e, like, COLUMNS: tl.constexpr, 
         e_within += more
     m, more = mantissa_and_power(last_in(m))
     m, e = by_column(m, 1.0, COLUMNS, BESIDE), by_column(last_in(e) + more, 0, COLUMNS, BESIDE)
-    m_units, e_units, m_end, e_end = _before_units(m, e, carry_m, carry_e, COLUMNS)
+    m_to, e_to = tl.associative_scan((by_lane(m, COLUMNS), by_lane(e, COLUMNS)), 1, _multiplied_apart)
+    m_units, e_units, m_end, e_end = before_units(m_to, e_to, carry_m, carry_e)
     m_before = m_within * by_unit(m_units, like, COLUMNS, BESIDE)
     return m_before, e_within + by_unit(e_units, like, COLUMNS, BESIDE), m_end, e_end
 

@@ -127,3 +127,8 @@ def limited(registers: int, num_warps: int) -> dict[str, int]:
     A multiprocessor has 65536, of which all warps of a program need theirs.
     """
     return {"maxnreg": min(registers, 2048 // num_warps)} if registers and not is_interpreted() else {}
+
+
+def unfused() -> dict[str, bool]:
+    """The compiler's option to round each product before it is added to; none in triton's interpreter."""
+    return {} if is_interpreted() else {"enable_fp_fusion": False}

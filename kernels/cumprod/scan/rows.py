@@ -6,17 +6,17 @@ The next tile is on its way to registers while a tile is scanned.
 import triton
 import triton.language as tl
 
+from .exact_powers import exact_group_products, exact_products_before_groups
 from .launches import Task, Work, launches_of
 from .powers import (
     FAR_AWAY,
-    exact_group_products,
     group_products,
     mantissa_and_power,
     power_of_two,
     products_before_groups,
     two_powers,
 )
-from .ranges import bits_of_both, last_element, limited, loaded_tile
+from .ranges import bits_of_both, last_element, limited, loaded_tile, unfused
 from .shapes import accumulator
 from .turned import (
     groups_by_column,
@@ -48,10 +48,7 @@ def _range_of_both(low, high, other_low, other_high):
 
 @triton.jit
 def _products_of_type(x, dtype: tl.constexpr):
-    """`group_products`, of elements of a type. Those of float16 are so small that every second product tells enough.
-
-    Those of float32 are the exact ones: while memory is waited for, there is time for that.
-    """
+    """`group_products`, of elements of a type. Those of float16 are so small that every second product tells enough."""
     if dtype == tl.float16:
         COUNT: tl.constexpr = x.shape[0]
         p = tl.cumprod(x, 0)
@@ -63,8 +60,6 @@ def _products_of_type(x, dtype: tl.constexpr):
         is_fair = (smallest >= 2.0**-90) & (largest <= 2.0**62) & (last == last)
         low = tl.full(last.shape, -106, tl.int32)
         return p, last, low, low + 106 + 78, is_fair
-    elif dtype == tl.float32:
-        return exact_group_products(x)
     else:
         return group_products(x)
 
@@ -74,13 +69,19 @@ def _turned_products(x, m, e, like, dtype: tl.constexpr):
     """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
     right (1): whether all groups are fair, and all products are far from the limits of float64, or leave it for good.
 
+    Of float32, what rounding takes goes with the products: while memory is waited for, there is time for that.
+
     Results are of a type; of float16 one factor a group is enough, since all fair ones that it cannot take to their
     place are 0 or infinite there.
     """
-    p, totals, low, high, is_fair = _products_of_type(x, dtype)
     carry_e = tl.minimum(tl.maximum(e, -1.0 * FAR_AWAY), 1.0 * FAR_AWAY).to(tl.int32)
-    m_groups, e_groups = mantissa_and_power(totals)
-    m_before, e_before, m_tile, e_tile = products_before_groups(m_groups, e_groups, m, carry_e, like, 1, 1)
+    if dtype == tl.float32:
+        p, totals, errors, low, high, is_fair = exact_group_products(x)
+        m_before, e_before, m_tile, e_tile = exact_products_before_groups(totals, errors, m, carry_e, like)
+    else:
+        p, totals, low, high, is_fair = _products_of_type(x, dtype)
+        m_groups, e_groups = mantissa_and_power(totals)
+        m_before, e_before, m_tile, e_tile = products_before_groups(m_groups, e_groups, m, carry_e, like, 1, 1)
     m_tile, e_tile = tl.reduce(m_tile, 0, only), tl.reduce(e_tile, 0, only)
     m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
     inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
@@ -275,5 +276,5 @@ def rows_form(task: Task, *, BLOCK: int, num_warps: int, registers: int) -> Work
     held = max(2, BLOCK // (32 * num_warps))  # elements of a thread
     layout = (min(held, 16), max(1, held // 16))
     constants = (accumulator(y.dtype), vector, is_whole, BLOCK, width, *layout)
-    options = {"num_warps": num_warps, **limited(registers, num_warps)}
+    options = {"num_warps": num_warps, **limited(registers, num_warps), **unfused()}
     return Work(launches_of(_rows_kernel, outer, sizes, constants, **options))
