@@ -1,10 +1,8 @@
-"""Cumulative product in chunks: the product of each, the products up to each, then each scanned again with its carry.
+"""Cumulative product in chunks: the product of each, the carry before each, then each scanned again with its carry.
 
-It reads the input twice and moves 12 bytes where 8 would do; in return a single long sequence fills the GPU.
-
-A chunk's product, formed on its own, can over- or underflow where the sequence's does not: `[0, 1, 1e30, 1e30]` is all
-zeros, whatever the last two make together. The first pass marks chunks whose product may not be used, and the second
-scans those with the carry in hand.
+It reads the input twice and moves 12 bytes where 8 would do; in return a single long sequence fills the GPU. What trees
+and codes are: scan/README.md. A code is a chunk's product where that is a factor for every usual carry. Chunks of other
+codes are scanned one after the other, with the carry in hand.
 """
 
 import math
@@ -14,398 +12,134 @@ import triton
 import triton.language as tl
 from torch import nn
 
-
-@triton.jit
-def _last(y):
-    """The last element of a tile."""
-    offsets = tl.arange(0, y.shape[0])
-    return tl.sum(tl.where(offsets == y.shape[0] - 1, y, 0), 0)
-
-
-@triton.jit
-def _corner(y, WIDTH: tl.constexpr):
-    """The last element of a tile of which all threads together hold WIDTH elements side by side."""
-    rows: tl.constexpr = y.shape[0] // WIDTH
-    y = tl.reshape(y, [rows, WIDTH])
-    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
-    return tl.sum(tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0), 0)
-
-
-@triton.jit
-def _next_carry(y, WIDTH: tl.constexpr):
-    """The last of a tile's prefix products; NaN if one of them is outside the range in which a tree cannot go wrong.
-
-    A segment's product is the quotient of two prefixes: while those stay within 2**-62 to 2**62, no segment leaves
-    float32. A NaN shows in the last product. All threads together hold WIDTH elements side by side: to fold the rows
-    of that width within each thread first costs two instructions an element.
-    """
-    limit: tl.constexpr = 2.0**510 if y.dtype == tl.float64 else 2.0**62
-    rows: tl.constexpr = y.shape[0] // WIDTH
-    y = tl.reshape(y, [rows, WIDTH])
-    size = tl.abs(y)
-    ordinary = (tl.min(size, 0) >= 1 / limit) & (tl.max(size, 0) <= limit)
-    last_row = tl.sum(tl.where(tl.arange(0, rows)[:, None] == rows - 1, y, 0), 0)
-    corner = tl.where(tl.arange(0, WIDTH) == WIDTH - 1, last_row, 0)
-    return tl.sum(tl.where(ordinary, corner, float("nan")), 0)
-
-
-@triton.jit
-def _all_ordinary(y):
-    """Whether all products stay where no segment of a tree can leave their type: sizes within 2**-62 to 2**62.
-
-    As integers, which are in the order of sizes, that takes one comparison an element, and is asked of all at once.
-    """
-    if y.dtype == tl.float64:
-        beyond_least = (y.to(tl.int64, bitcast=True) & 0x7FFFFFFFFFFFFFFF) - ((1023 - 510) << 52)
-        is_ordinary = tl.max(beyond_least.to(tl.uint64, bitcast=True)) <= (2 * 510) << 52
-    else:
-        beyond_least = (y.to(tl.int32, bitcast=True) & 0x7FFFFFFF) - ((127 - 62) << 23)
-        is_ordinary = tl.max(beyond_least.to(tl.uint32, bitcast=True)) <= (2 * 62) << 23
-    return is_ordinary
-
-
-@triton.jit
-def _pick(y, index):
-    """The element of a tile at an index; 0 outside."""
-    return tl.sum(tl.where(tl.arange(0, y.shape[0]) == index, y, 0), 0)
-
-
-@triton.jit
-def _first_unsafe(x, y, carry, is_double: tl.constexpr):
-    """Index of the first product whose segments may have left float64; the number of elements if there is none.
-
-    Safe are products within 2**430 either way of the carry. After 0, infinity or NaN all are safe. Where no factor
-    exceeds 1, subnormal products of float64 data are as good as serial ones; others need not be told from 0.
-    """
-    count: tl.constexpr = y.shape[0]
-    size = tl.abs(carry)
-    low = tl.maximum(size * 2.0**-430, 2.0**-1022)
-    high = tl.minimum(size * 2.0**430, 2.0**1023)
-    safe = (tl.abs(y) >= low) & (tl.abs(y) <= high)
-    first = tl.min(tl.where(safe, count, tl.arange(0, count)), 0)
-    all_safe = (size == 0) | (size != size) | (size == float("inf"))
-    if is_double:
-        all_safe = all_safe | ((size <= 1) & (tl.max(tl.abs(x), 0) <= 1))
-    return tl.where(all_safe, count, first)
-
-
-@triton.jit
-def _scan_piece(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
-    """Scan up to PIECE of `left` elements from memory in float64, but not past the first product that is not safe.
-
-    Returns the carry and how many elements are done.
-    """
-    is_double: tl.constexpr = x_ptr.dtype.element_ty == tl.float64
-    offsets = tl.arange(0, PIECE)
-    places = offsets.to(tl.int64) * inner
-    x = tl.load(x_ptr + places, mask=offsets < left, other=1).to(tl.float64)
-    signs_only = (carry == 0) | (tl.abs(carry) == float("inf"))
-    y = tl.cumprod(tl.where(offsets == 0, x * carry, tl.where(signs_only, x * tl.abs(carry), x)), 0)
-    first = _first_unsafe(x, y, carry, is_double)
-    alone = tl.where(first == 0, carry, _pick(y, first - 1)) * _pick(x, first)
-    if not is_double:
-        alone = tl.where(tl.abs(alone) < 2.0**-1022, 0.0, alone)
-    y = tl.where(offsets == first, alone, y)
-    last = tl.minimum(first, PIECE - 1)
-    rounded = y if is_double else y.to(tl.float32)
-    tl.store(y_ptr + places, rounded.to(y_ptr.dtype.element_ty), mask=offsets < tl.minimum(last + 1, left))
-    return _pick(y, last), last + 1
-
-
-@triton.jit(noinline=True)
-def _scan_carefully(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr):
-    """Scan `left` elements from memory as a serial float64 product would. Takes and returns the exact carry.
-
-    It is a function of its own in the machine code as well: what it needs costs the common path no registers.
-    """
-    tl.debug_barrier()  # what was stored there before is in memory; outside of here it would forbid pipelining
-    done = 0
-    while done < left:
-        skip = tl.cast(done, tl.int64) * inner
-        carry, count = _scan_piece(x_ptr + skip, y_ptr + skip, left - done, inner, carry, PIECE)
-        done += count
-    return carry
-
-
-@triton.jit
-def _narrow(exact, dtype: tl.constexpr):
-    """A carry of 64 bits in `dtype`; NaN, after which all is scanned with the exact one, if it is not normal there."""
-    if dtype.primitive_bitwidth == 64:
-        return exact
-    size = tl.abs(exact)
-    fits = (size == 0) | ((size >= 2.0**-126) & (size < 2.0**127)) | (size == float("inf"))
-    return tl.where(fits, exact, float("nan")).to(dtype)
-
-
-@triton.jit
-def _tile(x_ptr, left, inner, BLOCK: tl.constexpr):
-    """A tile of `left` elements, which the L2 cache keeps longer than what is written; 1 beyond them."""
-    offsets = tl.arange(0, BLOCK)
-    return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
-
-
-@triton.jit
-def _carry_if_it_vanishes(x, carry):
-    """0 if a tile makes that of the carry for good, in any order: nothing grows, and 1075 factors halve; or NaN."""
-    size = tl.abs(x)
-    halvings = tl.where(size == 0, 1075.0, tl.where(size <= 0.5, 1.0, 0.0))
-    vanishes = (tl.abs(carry) <= 1) & (tl.sum(tl.where(size <= 1, halvings, float("-inf")), 0) >= 1075)
-    return tl.where(vanishes, 0.0, float("nan")).to(carry.dtype)
-
-
-@triton.jit
-def _carry_if_it_explodes(x, carry):
-    """Infinity if a tile makes that of the carry for good, in any order: nothing shrinks, all make 2**1024; or NaN.
-
-    The logarithm of 1 + t to base 2 is at least t, for t from 0 to 1. 16 more than 1024 leave room for rounding. What
-    is infinite already need not grow.
-    """
-    size = tl.abs(x)
-    doublings = tl.sum(tl.where(size >= 1, tl.minimum(size - 1, 1.0), float("-inf")), 0)
-    explodes = (tl.abs(carry) >= 1) & (doublings >= tl.where(tl.abs(carry) == float("inf"), 0.0, 1040.0))
-    is_negative = tl.sum((x < 0).to(tl.int32), 0) % 2 == 1
-    infinite = tl.where(is_negative, -carry, carry) * float("inf")
-    return tl.where(explodes, infinite, float("nan")).to(carry.dtype)
-
-
-@triton.jit
-def _carry_if_zeros_end_it(x, carry):
-    """0 if all products of a tile would be ordinary but for its zeros, which then meet no infinite segment; or NaN.
-
-    Where there is no zero they are not ordinary: nobody would ask.
-    """
-    factors = tl.where(x == 0, 1.0, x)
-    y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, factors * carry, factors), 0)
-    return tl.where(_all_ordinary(y), 0.0, float("nan")).to(carry.dtype)
-
-
-@triton.jit
-def _settled(x_ptr, left, inner, carry, following, BLOCK: tl.constexpr):
-    """The next carry of a tile whose products may be wrong (NaN) where they are right after all; as it is elsewhere.
-
-    It loads the tile again for each question: to keep every tile until its products are known would cost too many
-    registers, and so would to keep this one. Asked before they are stored, it would hold them back until every warp
-    knows the carry. After a carry of NaN nothing is right.
-    """
-    if following != following:  # noqa: SIM102  (of every tile; the rest of few)
-        if carry == carry:
-            following = _carry_if_it_vanishes(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-            if following != following:
-                following = _carry_if_it_explodes(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-            if following != following:
-                following = _carry_if_zeros_end_it(_tile(x_ptr, left, inner, BLOCK).to(carry.dtype), carry)
-    return following
-
-
-@triton.jit
-def _scan_floats(x, carry, WIDTH: tl.constexpr):
-    """The products of a tile, and the next carry: NaN where the products may be wrong."""
-    offsets = tl.arange(0, x.shape[0])
-    if carry == 0:  # it stays 0, unless an infinity or NaN comes along
-        y = x * 0
-        following = tl.sum(y, 0)
-    else:
-        y = tl.cumprod(tl.where(offsets == 0, x * carry, x), 0)
-        following = _next_carry(y, WIDTH)
-    return y, following
-
-
-@triton.jit
-def _scan(x, carry, WIDTH: tl.constexpr):
-    """The products of a tile of any type, and the next carry: NaN where the products may be wrong."""
-    x = x.to(carry.dtype)
-    if carry.dtype.is_floating():
-        y, following = _scan_floats(x, carry, WIDTH)
-    else:  # products wrap around, in any order alike
-        y = tl.cumprod(tl.where(tl.arange(0, x.shape[0]) == 0, x * carry, x), 0)
-        following = _corner(y, WIDTH)
-    return y, following
-
-
-@triton.jit
-def _products_alone(x, carry):
-    """The products of a tile without the carry, and whether each is right when it is multiplied by the carry.
-
-    They are where both leave room in float64. Of a factor after the first zero only its being infinite or NaN matters:
-    it is multiplied by 0. So is every factor by a carry of 0, infinity or NaN, which makes all products right.
-    """
-    far: tl.constexpr = 2.0**500 if x.dtype == tl.float64 else 2.0**900
-    size = tl.abs(carry)
-    stays = (size == 0) | (size == float("inf")) | (size != size)
-    offsets = tl.arange(0, x.shape[0])
-    before_zero = offsets < tl.min(tl.where(x == 0, offsets, x.shape[0]), 0)
-    y = tl.cumprod(x * tl.where(stays, size.to(x.dtype), tl.where(before_zero, 1.0, 0.0)), 0)
-    has_room = (size >= 1 / far) & (size <= far) & _all_ordinary(tl.where(before_zero, y, 1.0))
-    return y, stays | has_room
-
-
-@triton.jit
-def _scan_apart(x, x_ptr, y_ptr, left, inner, carry, WIDTH: tl.constexpr):
-    """Scan a tile of `left` floats apart from its exact carry, or carefully. Takes and returns the latter."""
-    offsets = tl.arange(0, x.shape[0])
-    y, are_right = _products_alone(x, carry)
-    following = carry * _corner(y, WIDTH)
-    y = (carry * y.to(tl.float64)).to(x.dtype)
-    tl.store(y_ptr + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
-    if are_right == 0:
-        following = _scan_carefully(x_ptr, y_ptr, left, inner, carry, WIDTH)
-    return following
-
-
-@triton.jit
-def _scan_exactly(
-    x_ptr,
-    y_ptr,
-    begin,
-    end,
-    inner,
-    carry,
-    ACCUMULATOR: tl.constexpr,
-    VECTOR: tl.constexpr,
-    BLOCK: tl.constexpr,
-    WIDTH: tl.constexpr,
-):
-    """Scan vectors `begin` to `end`, in tiles of BLOCK elements, whatever they hold.
-
-    Takes and returns the carry in 64 bits.
-    """
-    offsets = tl.arange(0, BLOCK)
-    for start in range(begin, end, BLOCK // VECTOR):
-        place = tl.cast(start, tl.int64) * VECTOR * inner
-        left = tl.minimum(end - start, BLOCK // VECTOR) * VECTOR
-        x = _tile(x_ptr + place, left, inner, BLOCK).to(ACCUMULATOR)
-        if carry.dtype.is_floating():
-            carry = _scan_apart(x, x_ptr + place, y_ptr + place, left, inner, carry, WIDTH)
-        else:
-            y, carry = _scan(x, carry, WIDTH)
-            tl.store(y_ptr + place + offsets.to(tl.int64) * inner, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
-    return carry
+from .scan.carries import factors_of, is_far_carry, kept
+from .scan.launches import launches_of
+from .scan.powers import group_products
+from .scan.ranges import loaded_tile, picked, sign_of
+from .scan.rows import followed, turned_products
+from .scan.shapes import accumulator, lines_of, readable, result_dtype
+from .scan.tile_floats import code_of, looked_at, range_of, tile_of_groups
+from .scan.turned import integer_tile, laid_out, turned, turned_back, units_beside
+from .scan.wide import DEAD, exact_carry, joined, parted, parted_carry, scan_again, scan_from
 
 
 @triton.jit
 def _chunk(program, chunks, vectors, inner, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
     """Where a program's chunk begins in contiguous memory, and how many elements it has."""
-    vectors = tl.cast(vectors, tl.int64)
-    sequence = program // chunks
     start = program % chunks * (BLOCK // VECTOR)
-    origin = sequence // inner * vectors * VECTOR * inner + sequence % inner
-    return origin + start * VECTOR * inner, tl.minimum(vectors - start, BLOCK // VECTOR).to(tl.int32) * VECTOR
+    sequence = program // chunks
+    origin = (sequence // inner * vectors + start) * VECTOR * inner + sequence % inner
+    return origin, tl.minimum(vectors - start, BLOCK // VECTOR).to(tl.int32) * VECTOR
 
 
 @triton.jit
-def _mark(x):
-    """What a chunk without a usable product does to a carry of 0 or infinity: a factor too small for a usable product.
+def _turned_chunk(x_ptr, left, inner, nothing, dtype: tl.constexpr, BLOCK: tl.constexpr, HELD: tl.constexpr):
+    """A chunk turned, so that a thread holds HELD neighbours; and how its units lie. `nothing` is 0."""
+    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // HELD, nothing)
+    x = turned(loaded_tile(x_ptr, left, inner, BLOCK), units, min(HELD, 16), max(1, HELD // 16), 1)
+    return x.to(dtype), tl.max(units, 0)
 
-    It has the sign of the product, is 0 if the chunk holds a 0, and NaN if it holds an infinity or NaN.
-    """
-    tiny: tl.constexpr = 2.0**-1020 if x.dtype == tl.float64 else 2.0**-124
-    signs = tl.where(x > 0, 1.0, tl.where(x < 0, -1.0, 0.0)) + x * 0
-    return _last(tl.cumprod(signs, 0)) * tiny
+
+@triton.jit
+def _code(x, x_ptr, left, inner, like, PIECE: tl.constexpr):
+    """What a chunk of floats is as a factor for carries (see `code_of`)."""
+    GROUPS: tl.constexpr = x.shape[1]
+    _, totals, low, high, is_fair = group_products(x)
+    _, e_before, m, e = tile_of_groups(totals, is_fair & False, like, 1, 1)
+    most, least, all_fair = range_of(e_before, low, high, is_fair, 1, 1)
+    if tl.min(all_fair.to(tl.int32), 0) == 0:
+        low, high, is_fair, has_zero = looked_at(x_ptr, 0, left, 1, inner, like, x.shape[0], GROUPS, 1, x.dtype)
+        _, e_before, m, e = tile_of_groups(totals, has_zero, like, 1, 1)
+        most, least, all_fair = range_of(e_before, low, high, is_fair & (totals == totals), 1, 1)
+    return tl.max(code_of(x_ptr, 0, left, inner, 1, m, e, most, least, all_fair, 1, PIECE), 0)
 
 
 @triton.jit
 def _multiply_kernel(
     x_ptr,
-    products_ptr,
+    codes_ptr,
     begin,
     chunks,
     vectors,
     inner,
+    ACCUMULATOR: tl.constexpr,
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
-    WIDTH: tl.constexpr,
+    HELD: tl.constexpr,
 ):
-    """First pass, one program a chunk: its product, or its mark if a prefix of it is out of the ordinary."""
+    """First pass, one program a chunk: its code; of integers its product."""
     program = begin + tl.program_id(0).to(tl.int64)
     origin, left = _chunk(program, chunks, vectors, inner, VECTOR, BLOCK)
-    x = _tile(x_ptr + origin, left, inner, BLOCK).to(products_ptr.dtype.element_ty)
-    y = tl.cumprod(x, 0)
-    if x.dtype.is_floating():
-        product = _next_carry(y, WIDTH)
-        if product != product:
-            product = _mark(x)
+    nothing = tl.minimum(begin, 0).to(tl.int32)
+    x, like = _turned_chunk(x_ptr + origin, left, inner, nothing, ACCUMULATOR, BLOCK, HELD)
+    if ACCUMULATOR.is_floating():
+        code = _code(x, x_ptr + origin, left, tl.cast(inner, tl.int64), like, 4 * BLOCK // HELD)
     else:
-        product = _corner(y, WIDTH)
-    tl.store(products_ptr + program, product)
+        _, _, total = integer_tile(x, like, 1, 1)
+        code = tl.max(total, 0)
+    tl.store(codes_ptr + program, code)
 
 
 @triton.jit
-def _is_usual(carry):
-    """Whether a carry leaves room in float64 for every prefix of a chunk that has a product, and for other carries."""
-    return (tl.abs(carry) >= 2.0**-430) & (tl.abs(carry) <= 2.0**430)
-
-
-@triton.jit
-def _is_product(product, is_double: tl.constexpr):
-    """Whether what the first pass left is a chunk's product, not a mark."""
-    least: tl.constexpr = 2.0**-510 if is_double else 2.0**-62
-    return tl.abs(product) >= least
-
-
-@triton.jit
-def _carries(products, carry):
-    """The carries out of chunks with these products, and whether they stand: no chunk may need a closer look."""
-    wide = products.to(carry.dtype)
-    wide = tl.where(tl.arange(0, products.shape[0]) == 0, wide * carry, wide)
-    if not carry.dtype.is_floating():
-        return carry == carry, tl.cumprod(wide, 0)
-    carries = tl.cumprod(tl.where(carry == 0, wide * 0, wide), 0)
-    usual = _is_usual(carries) & _is_product(products, products.dtype == tl.float64)
-    all_usual = tl.min(tl.where(usual, 1, 0), 0) == 1
-    return (all_usual & _is_usual(carry)) | (carry == 0) | (carry != carry), carries
-
-
-@triton.jit
-def _carry_one_by_one(
-    x_ptr, y_ptr, products_ptr, carries_ptr, begin, end, n, inner, carry, BLOCK: tl.constexpr, WIDTH: tl.constexpr
-):
-    """The carries out of a sequence's chunks begin to end, scanning those without a product. Returns the last."""
-    is_double: tl.constexpr = products_ptr.dtype.element_ty == tl.float64
-    for chunk in range(begin, end):
-        product = tl.load(products_ptr + chunk).to(tl.float64)
-        sticks = (carry == 0) | (carry != carry) | ((tl.abs(carry) == float("inf")) & (product == product))
-        if sticks | (_is_usual(carry) & _is_product(product, is_double)):
-            carry *= product
-        else:
-            start = tl.cast(chunk, tl.int64) * BLOCK
-            left = tl.minimum(n - start, BLOCK).to(tl.int32)
-            carry = _scan_carefully(x_ptr + start * inner, y_ptr + start * inner, left, inner, carry, WIDTH)
-        tl.store(carries_ptr + chunk, carry)
-    return carry
+def _carries_after(codes, carry, dtype: tl.constexpr):
+    """The carries after chunks of these codes, from a carry (1,), and whether each is a factor for that before it."""
+    first = tl.arange(0, codes.shape[0]) == 0
+    factors = tl.reshape(factors_of(codes[:, None], carry, dtype), [codes.shape[0]])
+    is_usual = (carry != 0) & (tl.abs(carry) < float("inf"))  # others keep what they are, but for the sign
+    m, e = parted(tl.where(first & is_usual, factors * carry, factors))
+    m, e = tl.where(factors == 0, sign_of(m), m), tl.where(factors == 0, DEAD, e)
+    m, e = tl.associative_scan((m, e), 0, joined)
+    after = exact_carry(m, e)
+    stands = (factors == factors) & (is_far_carry(after, dtype) == 0)
+    return tl.where(is_usual, after, carry * after), tl.min(stands.to(tl.int32), 0)
 
 
 @triton.jit
 def _carry_kernel(
     x_ptr,
     y_ptr,
-    products_ptr,
+    codes_ptr,
     carries_ptr,
     begin,
     chunks,
     n,
     inner,
+    ACCUMULATOR: tl.constexpr,
     BLOCK: tl.constexpr,
-    WIDTH: tl.constexpr,
+    PIECE: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Second pass, one program a sequence: the product up to the end of each chunk, in 64 bits."""
+    """Second pass, one program a sequence: the product up to the end of each chunk, in 64 bits, TILE of them at a time.
+
+    Where a chunk is no factor for its carry, all of the TILE are done one after the other, such chunks element by
+    element: what they store is stored again.
+    """
     sequence = begin + tl.program_id(0).to(tl.int64)
     origin = sequence // inner * n * inner + sequence % inner
-    products_ptr += sequence * chunks
-    carries_ptr += sequence * chunks
     offsets = tl.arange(0, TILE)
     carry = tl.full((), 1, carries_ptr.dtype.element_ty)
     for start in range(0, chunks, TILE):
-        end = tl.minimum(start + TILE, chunks)
-        products = tl.load(products_ptr + start + offsets, mask=offsets < end - start, other=1)
-        stands, carries = _carries(products, carry)
-        if stands:
-            tl.store(carries_ptr + start + offsets, carries, mask=offsets < end - start)
-            carry = _last(carries)
-        elif carry.dtype.is_floating():
-            carry = _carry_one_by_one(
-                x_ptr + origin, y_ptr + origin, products_ptr, carries_ptr, start, end, n, inner, carry, BLOCK, WIDTH
-            )
+        places, inside = sequence * chunks + start + offsets, offsets < chunks - start
+        codes = tl.load(codes_ptr + places, mask=inside, other=1)
+        if ACCUMULATOR.is_floating():
+            after, stand = _carries_after(codes, carry[None], ACCUMULATOR)
+            if stand == 0:
+                for k in range(tl.minimum(chunks - start, TILE)):
+                    code = picked(codes, offsets == k, 0)
+                    factor = tl.max(tl.max(factors_of(code[None, None], carry[None], ACCUMULATOR), 0), 0)
+                    if factor == factor:
+                        carry = kept(carry * factor, ACCUMULATOR)
+                    else:
+                        done = tl.cast(start + k, tl.int64) * BLOCK
+                        place, left = origin + done * inner, tl.minimum(n - done, BLOCK).to(tl.int32)
+                        apart = tl.cast(inner, tl.int64)
+                        carry = scan_from(x_ptr + place, y_ptr + place, left, apart, carry, PIECE, 4, ACCUMULATOR)
+                        carry = kept(carry, ACCUMULATOR)
+                    after = tl.where(offsets == k, carry, after)
+        else:
+            after = carry * tl.cumprod(codes, 0)
+        tl.store(carries_ptr + places, after, mask=inside)
+        carry = picked(after, offsets == TILE - 1, 0)
 
 
 @triton.jit
@@ -420,97 +154,50 @@ def _scan_kernel(
     ACCUMULATOR: tl.constexpr,
     VECTOR: tl.constexpr,
     BLOCK: tl.constexpr,
-    AGAIN: tl.constexpr,
-    WIDTH: tl.constexpr,
+    HELD: tl.constexpr,
 ):
-    """Third pass, one program a chunk: scan it with the carry out of the chunk before."""
+    """Third pass, one program a chunk: scan it with the carry out of the chunk before, whatever that is."""
     program = begin + tl.program_id(0).to(tl.int64)
     origin, left = _chunk(program, chunks, vectors, inner, VECTOR, BLOCK)
+    x_ptr, y_ptr = x_ptr + origin, y_ptr + origin
+    x, like = _turned_chunk(x_ptr, left, inner, tl.minimum(begin, 0).to(tl.int32), ACCUMULATOR, BLOCK, HELD)
     carry = tl.load(carries_ptr + program - 1, mask=program % chunks > 0, other=1)
-    narrow = _narrow(carry, ACCUMULATOR) if carry.dtype.is_floating() else carry
+    if ACCUMULATOR.is_floating():
+        m, e = parted_carry(carry, ACCUMULATOR)
+        e = tl.where(m == m, e, float("-inf"))  # after NaN only signs are asked for, as after 0
+        y, _, _, is_right = turned_products(followed(x, e), m, e, like, y_ptr.dtype.element_ty)
+    else:
+        y, before, _ = integer_tile(x, like, 1, 1)
+        y = y * laid_out(before * carry, like)[None, :, :]
     offsets = tl.arange(0, BLOCK)
-    y, following = _scan(_tile(x_ptr + origin, left, inner, BLOCK), narrow, WIDTH)
-    places = origin + offsets.to(tl.int64) * inner
-    tl.store(y_ptr + places, y.to(y_ptr.dtype.element_ty), mask=offsets < left)
-    if carry.dtype.is_floating():
-        following = _settled(x_ptr + origin, left, inner, narrow, following, BLOCK)
-        if following != following:
-            _scan_exactly(
-                x_ptr + origin, y_ptr + origin, 0, left // VECTOR, inner, carry, ACCUMULATOR, VECTOR, AGAIN, WIDTH
-            )
-
-
-def _result_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What torch.cumprod makes of `dtype`: int64 of all integers.
-
-    Raises:
-        TypeError: it is neither real nor integer, or an 8-bit float.
-    """
-    if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        return dtype
-    if dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        return torch.int64
-    raise TypeError(f"cumprod is not implemented for {dtype}: convert the input to a real or integer dtype first")
-
-
-def _accumulator(dtype: torch.dtype) -> tl.dtype:
-    """The type in which products of a result dtype are formed: half types in float32."""
-    return {torch.float64: tl.float64, torch.int64: tl.int64}.get(dtype, tl.float32)
-
-
-def _lines(shape: torch.Size, dim: int) -> tuple[int, int]:
-    """Length of a sequence along `dim`, and how far apart its elements are in contiguous memory.
-
-    Raises:
-        IndexError: there is no such dimension.
-    """
-    rank = max(len(shape), 1)
-    if not -rank <= dim < rank:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
-    padded = tuple(shape) or (1,)
-    return padded[dim], math.prod(padded[dim % rank + 1 :])
-
-
-def _readable(x: torch.Tensor) -> torch.Tensor:
-    """`x` as a kernel can read it: contiguous, and booleans as bytes."""
-    return (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous()
-
-
-def _launches(programs: int) -> list[tuple[int, tuple[int]]]:
-    """The first program of each launch and its grid, which has room for 2**31 - 1."""
-    return [(begin, (min(2**30, programs - begin),)) for begin in range(0, programs, 2**30)]
+    y_ptrs = y_ptr + offsets.to(tl.int64) * inner
+    tl.store(y_ptrs, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
+    if ACCUMULATOR.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
+        if is_right == 0:
+            scan_again(x_ptr, y_ptr, left, inner, m, e, 4 * BLOCK // HELD, 4)
 
 
 def two_pass_scan(
     x: torch.Tensor, dim: int, *, BLOCK: int = 4096, num_warps: int = 4, TILE: int = 1024
 ) -> torch.Tensor:
     """torch.cumprod(x, dim) in chunks of `BLOCK` elements, their products scanned `TILE` at a time (powers of two)."""
-    y = torch.empty(x.shape, dtype=_result_dtype(x.dtype), device=x.device)
-    n, inner = _lines(x.shape, dim)
-    x = _readable(x)
+    y = torch.empty(x.shape, dtype=result_dtype(x.dtype), device=x.device)
+    n, inner = lines_of(x.shape, dim)
+    x, vector = readable(x), math.gcd(n, 16) if inner == 1 else 1
     BLOCK = min(BLOCK, max(16, triton.next_power_of_2(n)))
-    chunks = triton.cdiv(n, BLOCK)
-    TILE = min(TILE, max(16, triton.next_power_of_2(chunks)))
-    programs = y.numel() // max(n, 1) * chunks
-    products, carries = _workspace(y, programs)
-    vector = math.gcd(n, 16) if inner == 1 else 1
-    width = min(BLOCK, 32 * num_warps * min(vector, 16 // x.element_size()))
-    lines, tile = (chunks, n // vector, inner), {"BLOCK": BLOCK, "WIDTH": width, "num_warps": num_warps}
-    for begin, grid in _launches(programs):
-        _multiply_kernel[grid](x, products, begin, *lines, vector, **tile)
-    for begin, grid in _launches(programs // max(chunks, 1)):
-        _carry_kernel[grid](x, y, products, carries, begin, chunks, n, inner, TILE=TILE, **tile)
-    again = min(BLOCK, 1024 * num_warps // max(4, y.element_size()))  # more would cost the others registers
-    for begin, grid in _launches(programs):
-        _scan_kernel[grid](x, y, carries, begin, *lines, _accumulator(y.dtype), vector, AGAIN=again, **tile)
-    return y
-
-
-def _workspace(y: torch.Tensor, programs: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Room for the chunks' products, in the type they are formed in, and for their carries, in 64 bits."""
-    narrow = torch.float32 if y.dtype.itemsize < 4 else y.dtype
+    chunks, held = triton.cdiv(n, BLOCK), max(2, BLOCK // (32 * num_warps))
+    sequences, lines = y.numel() // max(n, 1), (chunks, n // vector, inner)
     wide = torch.float64 if y.dtype.is_floating_point else y.dtype
-    return y.new_empty(programs, dtype=narrow), y.new_empty(programs, dtype=wide)
+    codes, carries = (y.new_empty(sequences * chunks, dtype=wide) for _ in range(2))
+    of_chunk = (accumulator(y.dtype), vector, BLOCK, held)
+    of_carry = (accumulator(y.dtype), BLOCK, 4 * BLOCK // held, min(TILE, max(16, triton.next_power_of_2(chunks))))
+    for launch in launches_of(_multiply_kernel, sequences * chunks, lines, of_chunk, num_warps=num_warps):
+        launch.run(x, codes)
+    for launch in launches_of(_carry_kernel, sequences, (chunks, n, inner), of_carry, num_warps=num_warps):
+        launch.run(x, y, codes, carries)
+    for launch in launches_of(_scan_kernel, sequences * chunks, lines, of_chunk, num_warps=num_warps):
+        launch.run(x, y, carries)
+    return y
 
 
 class ModelNew(nn.Module):

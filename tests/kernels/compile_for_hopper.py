@@ -6,12 +6,12 @@ configuration. Prints for each variant a list with the launches of each case: ke
 bytes.
 """
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,23 +100,20 @@ def usage(cubin: bytes, name: str) -> int:
 
 
 def _load(path: Path) -> ModuleType:
-    below = [str(path.parent)] if path.name == "__init__.py" else None
-    for stale in [each for each in sys.modules if each.startswith("variant.")]:
+    """A variant as a module of a package, made anew with all that it imports from there."""
+    folder, name = (path.parent.parent, path.parent.name) if path.name == "__init__.py" else (path.parent, path.stem)
+    for stale in [each for each in sys.modules if each.startswith("variants.")]:
         del sys.modules[stale]
-    spec = importlib.util.spec_from_file_location("variant", path, submodule_search_locations=below)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["variant"] = module
-    spec.loader.exec_module(module)
-    return module
+    package = sys.modules["variants"] = ModuleType("variants")
+    package.__path__ = [str(folder)]
+    return import_module(f"variants.{name}")
 
 
 def recorded(path: Path) -> tuple[ModuleType, list[dict[str, Any]]]:
     """A variant whose launches are compiled and noted instead, and the list of them."""
     launches: list[dict[str, Any]] = []
     module = _load(path)
-    for each in [module, *(each for name, each in sys.modules.items() if name.startswith("variant."))]:
+    for each in [each for name, each in sys.modules.items() if name.startswith("variants.")]:
         for name, value in vars(each).copy().items():
             if isinstance(value, JITFunction) and name.endswith("_kernel"):
                 setattr(each, name, Recorder(value, launches))

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,10 +29,13 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
 
 @cache
 def load(name: str, problem: str = "cumprod") -> ModuleType:
-    """A variant of a problem, in one file or a package, loaded by path as the measuring child does."""
-    folder = KERNELS.parent / problem
-    package = folder / name / "__init__.py"
-    return load_file(package if package.exists() else folder / f"{name}.py", f"{problem}_{name}")
+    """A variant of a problem, in one file or a package: a module of a package, as the measuring child loads it, so that
+    it can import what lies beside it.
+    """
+    if problem not in sys.modules:
+        package = sys.modules[problem] = ModuleType(problem)
+        package.__path__ = [str(KERNELS.parent / problem)]
+    return import_module(f"{problem}.{name}")
 
 
 def load_file(path: Path, name: str) -> ModuleType:
@@ -54,7 +58,7 @@ def variant(request: pytest.FixtureRequest) -> ModuleType:
     name, _, form = request.param.partition("/")
     if not form:
         return load(name)
-    named = ModuleType(f"cumprod_{request.param}")
+    named = ModuleType(f"cumprod.{request.param}")
     vars(named).update({key: value for key, value in vars(load(name)).items() if key != "__name__"})
     return named
 

@@ -7,13 +7,13 @@ is 1 if there is one.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,15 +27,10 @@ Case = tuple[str, torch.Tensor, int]
 
 
 def load(name: str) -> ModuleType:
-    package = KERNELS / name / "__init__.py"
-    path, below = (package, [str(package.parent)]) if package.exists() else (KERNELS / f"{name}.py", None)
-    spec = importlib.util.spec_from_file_location(f"cumprod_{name}", path, submodule_search_locations=below)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """A variant as a module of a package, so that it can import what lies beside it."""
+    package = sys.modules.setdefault("cumprod", ModuleType("cumprod"))
+    package.__path__ = [str(KERNELS)]
+    return import_module(f"cumprod.{name}")
 
 
 def cases() -> Iterator[Case]:
@@ -232,7 +227,7 @@ def beyond_32_bits(variant: ModuleType) -> str:
     line = torch.ones(2**31 + 1001, dtype=torch.float16, device="cuda")
     end = ratios((3000,), 0, torch.float16, seed=16)
     line[-3000:] = end.cuda()
-    if variant.__name__ in ("cumprod_scan", "cumprod_adaptive_scan"):  # others take seconds for one sequence
+    if variant.__name__ in ("cumprod.scan", "cumprod.adaptive_scan"):  # others take seconds for one sequence
         got = variant.ModelNew(0)(line)
         found = verdict(got[-3000:].contiguous(), end, 0, tolerance(end, 0))
         if found or not bool((got[:-3000] == 1).all()):

@@ -13,10 +13,21 @@ import pytest
 
 
 def modules_of(variant: ModuleType) -> list[ModuleType]:
-    """The variant's own module, and those of its package that it has loaded; of a variant's form, the variant's."""
-    own = variant.__name__.partition("/")[0]
-    below = [module for name, module in sorted(sys.modules.items()) if name.startswith(f"{own}.")]
-    return [sys.modules[own], *below]
+    """The variant's own module, and those loaded of its package, or of the packages beside its file; of a variant's
+    form, the variant's.
+    """
+    own = sys.modules[variant.__name__.partition("/")[0]]
+    is_file = not hasattr(own, "__path__")
+    return [own] + [
+        module
+        for name, module in sorted(sys.modules.items())
+        if name.startswith(f"{own.__name__}.") or (is_file and _is_in_package_beside(own, module))
+    ]
+
+
+def _is_in_package_beside(file: ModuleType, module: ModuleType) -> bool:
+    package = getattr(module, "__package__", None) or ""
+    return bool(file.__package__) and package.startswith(f"{file.__package__}.")
 
 
 def get(variant: ModuleType, name: str) -> Any:

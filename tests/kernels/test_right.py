@@ -51,7 +51,7 @@ def in_the_night(*names: str) -> list[Any]:
 
 
 def run(variant: ModuleType, x: torch.Tensor, dim: int, **configuration: int) -> torch.Tensor:
-    small = SMALL[variant.__name__.removeprefix("cumprod_")]
+    small = SMALL[variant.__name__.removeprefix("cumprod.")]
     model = variant.ModelNew(dim, **{**small.settings, **configuration})
     if small.is_for_neighbours and x.dim():
         model.dim = -1
@@ -241,15 +241,14 @@ def test_data_that_vanish_or_grow(variant: ModuleType, dtype: torch.dtype) -> No
 @pytest.fixture
 def careful_scans(variant: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of what is scanned carefully."""
-    name = "scan_carefully" if variant.__name__ == "cumprod_scan/rows" else "_scan_carefully"
-    original = get(variant, name)
+    original = get(variant, "scan_carefully")
     lengths: list[int] = []
 
     def noting(x_ptr: Any, y_ptr: Any, left: Any, *others: Any) -> Any:
         lengths.append(int(left))
         return original(x_ptr, y_ptr, left, *others)
 
-    put(monkeypatch, variant, name, noting)
+    put(monkeypatch, variant, "scan_carefully", noting)
     return lengths
 
 
@@ -522,15 +521,6 @@ def test_dtypes_without_a_product(variant: ModuleType, dtype: torch.dtype) -> No
 @pytest.mark.parametrize("n", [5, 32, 33, 64, 65, 96, 131])
 def test_every_number_of_stages(variant: ModuleType, stages: int, n: int) -> None:
     check(variant, ratios((2, n), 1, torch.float32, seed=n), 1, num_stages=stages)
-
-
-@pytest.mark.parametrize("variant", ["blocked_scan"], indirect=True)
-@pytest.mark.parametrize(
-    ("largest", "n", "held", "block"),
-    [(16384, 10**6, 8, 16384), (16384, 10**6, 16, 8192), (16384, 10**6, 0, 16384), (16384, 3, 8, 16), (64, 100, 8, 64)],
-)
-def test_tiles_fit_in_shared_memory(variant: ModuleType, largest: int, n: int, held: int, block: int) -> None:
-    assert variant._block(largest, n, held, torch.device("cpu")) == block
 
 
 @pytest.mark.parametrize("variant", TILED, indirect=True)

@@ -80,7 +80,7 @@ def awaited_carry(words_ptr, tile, slot, COLUMNS: tl.constexpr, dtype: tl.conste
 
 
 @triton.jit
-def _factors_of(codes, carry, dtype: tl.constexpr):
+def factors_of(codes, carry, dtype: tl.constexpr):
     """Codes (window, lines) as factors for a carry (lines,) before them; NaN where the tile itself tells what follows.
 
     A carry of 0 or NaN stays what it is, but for its sign, as long as nothing infinite comes; an infinite one, while
@@ -162,7 +162,7 @@ def _carry_after_told(words, t, dtype: tl.constexpr):
     told = picked(numbers, by_tile & (row == latest[None, :]), 0)
     carry = tl.where(latest >= 0, told, 1.0)
     is_behind = (row > latest[None, :]) & (row < t)
-    factors = tl.where(is_behind, _factors_of(numbers, carry, dtype), 1.0)
+    factors = tl.where(is_behind, factors_of(numbers, carry, dtype), 1.0)
     is_infinite = tl.abs(carry) == float("inf")
     is_to_come = is_behind & ((factors != factors) | ((factors == 0) & is_infinite[None, :]))
     is_usual = (carry != 0) & (carry == carry) & (is_infinite == 0)

@@ -33,7 +33,7 @@ from .wide import joined, judged_rows, scan_again, signs_after
 
 
 @triton.jit
-def _followed(x, carry_e):
+def followed(x, carry_e):
     """Elements as they are; after a carry of 0 or infinity, what they make of its sign."""
     if tl.abs(carry_e) == float("inf"):
         x = signs_after(x, carry_e)
@@ -65,7 +65,7 @@ def _products_of_type(x, dtype: tl.constexpr):
 
 
 @triton.jit
-def _turned_products(x, m, e, like, dtype: tl.constexpr):
+def turned_products(x, m, e, like, dtype: tl.constexpr):
     """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
     right (1): whether all groups are fair, and all products are far from the limits of float64, or leave it for good.
 
@@ -153,9 +153,9 @@ def _scan_floats(
             x = turned_halves(ahead, units, ELEMENTS, GROUPS, dtype)
         else:
             x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype)
-        x = _followed(x, e)
+        x = followed(x, e)
         ahead = _loaded_ahead(x_ptr + skip + BLOCK, after, VECTOR, BLOCK, IN_WORDS)
-        y, m_after, e_after, is_right = _turned_products(x, m, e, like, dtype)
+        y, m_after, e_after, is_right = turned_products(x, m, e, like, dtype)
         tl.store(y_ptr + skip + offsets, turned_back(y.to(dtype), 1), mask=offsets < left)
         if is_right == 1:
             m, e = m_after, e_after
