@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import nn
 
 from .scan.launches import Work, launches_of
-from .scan.ranges import limited, loaded_tile
+from .scan.ranges import limited, loaded_tile, unfused
 from .scan.rows import followed, turned_products
 from .scan.shapes import accumulator, lines_of, readable, result_dtype
 from .scan.turned import integer_tile, laid_out, turned, turned_back, units_beside
@@ -81,7 +81,7 @@ def blocked_scan(
     if n <= BLOCK:
         num_warps, num_stages = max(1, min(num_warps, BLOCK // 1024)), 1
     constants = (accumulator(y.dtype), vector, BLOCK, max(2, BLOCK // (32 * num_warps)), num_stages)
-    options = {"num_warps": num_warps, **limited(registers, num_warps)}
+    options = {"num_warps": num_warps, **limited(registers, num_warps), **unfused()}
     launches = launches_of(_blocked_scan_kernel, y.numel() // max(n, 1), (n // vector, inner), constants, **options)
     Work(launches).run(x, y)
     return y

@@ -15,7 +15,7 @@ from torch import nn
 from .scan.carries import factors_of, is_far_carry, kept
 from .scan.launches import launches_of
 from .scan.powers import group_products
-from .scan.ranges import loaded_tile, picked, sign_of
+from .scan.ranges import loaded_tile, picked, sign_of, unfused
 from .scan.rows import followed, turned_products
 from .scan.shapes import accumulator, lines_of, readable, result_dtype
 from .scan.tile_floats import code_of, looked_at, range_of, tile_of_groups
@@ -195,7 +195,7 @@ def two_pass_scan(
         launch.run(x, codes)
     for launch in launches_of(_carry_kernel, sequences, (chunks, n, inner), of_carry, num_warps=num_warps):
         launch.run(x, y, codes, carries)
-    for launch in launches_of(_scan_kernel, sequences * chunks, lines, of_chunk, num_warps=num_warps):
+    for launch in launches_of(_scan_kernel, sequences * chunks, lines, of_chunk, num_warps=num_warps, **unfused()):
         launch.run(x, y, carries)
     return y
 

@@ -1,6 +1,6 @@
 """Runs a variant on a CUDA device, large and small, and says which of its results are wrong.
 
-A program of its own because the other kernel tests make triton interpret: on_gpu.py VARIANT, or VARIANT --small for a
+A program of its own because the other kernel tests make triton interpret: on_gpu.py VARIANT, or scan --small for a
 small case of every form, which compute-sanitizer can watch. Prints a line for each case that is wrong; its exit status
 is 1 if there is one.
 """
@@ -94,28 +94,23 @@ def _vanishing() -> Iterator[Case]:
 
 
 TILES: dict[str, int | str] = {"form": "tiles", "BLOCK": 256, "COLUMNS": 8, "num_warps": 1, "registers": 128}
-CARRIES: dict[str, dict[str, dict[str, int | str]]] = {
-    "scan": {"that look": {"LOOK": 128}, "that do not look": {"LOOK": 0}},
-    "adaptive_scan": {"with carriers": {"LINES": 8, "WINDOW": 16}, "without carriers": {"LINES": 0, "WINDOW": 1}},
+CARRIES: dict[str, dict[str, int | str]] = {"that look": {"LOOK": 128}, "that do not look": {"LOOK": 0}}
+"""In which ways the tiles of `scan` come to their carry."""
+
+FORMS: dict[str, dict[str, int | str]] = {
+    "short": {"form": "short", "BLOCK": 64, "num_warps": 1},
+    "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4},
+    **{f"tiles {how}": {**TILES, **own} for how, own in CARRIES.items()},
+    "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
+    "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
 }
-"""By variants, in which ways their tiles come to their carry."""
-
-FORMS: dict[str, dict[str, dict[str, int | str]]] = {
-    name: {
-        "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4, **({} if name == "scan" else {"num_stages": 3})},
-        **{f"tiles {how}": {**TILES, **own} for how, own in CARRIES[name].items()},
-        "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
-        "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
-    }
-    for name in ("scan", "adaptive_scan")
-}
-"""Forms that a variant takes when told to, beside the one that it chooses."""
+"""Forms that `scan` takes when told to, beside the one that it chooses."""
 
 
-def forms(name: str) -> Iterator[tuple[Case, dict[str, int | str]]]:
-    """Special segments in every form; those for columns see them transposed."""
-    for form, settings in FORMS.get(name, {}).items():
-        for case, x, dim in (*_specials(), *_long(), *islice(_vanishing(), 0, None, 2)):
+def forms() -> Iterator[tuple[Case, dict[str, int | str]]]:
+    """Special segments in every form but `short`, which long rows are not for; columns see them transposed."""
+    for form, settings in FORMS.items():
+        for case, x, dim in (*_specials(), *_long(), *islice(_vanishing(), 0, None, 2)) if form != "short" else ():
             if not form.startswith("strips") and not (form == "rows" and x.shape[dim + 1 :]):
                 yield (f"{form}: {case}", x, dim), settings
             if form != "rows":
@@ -154,13 +149,12 @@ def _few_tiles() -> Inputs:
     return [*near_1, *sinking, *((x + 0.1, dim) for x, dim in sinking), (with_zero, 0)]
 
 
-def loads(name: str) -> Iterator[tuple[str, dict[str, int | str], Inputs]]:
-    """By who hands tiles their carry: settings, and inputs."""
-    for how, own in CARRIES[name].items():
-        yield how, {} if how == "with carriers" else own, _many_tiles()
-    if name == "scan":
-        yield "that look, few", {"LOOK": 128}, _few_tiles()
-        yield "as they are chosen", {}, [*_many_tiles(), *_few_tiles()]
+def loads() -> Iterator[tuple[str, dict[str, int | str], Inputs]]:
+    """By how tiles come to their carry: settings, and inputs."""
+    for how, own in CARRIES.items():
+        yield how, own, _many_tiles()
+    yield "that look, few", {"LOOK": 128}, _few_tiles()
+    yield "as they are chosen", {}, [*_many_tiles(), *_few_tiles()]
 
 
 def under_load(variant: ModuleType, own: dict[str, int | str], inputs: Inputs, repeats: int = 200) -> str:
@@ -227,7 +221,7 @@ def beyond_32_bits(variant: ModuleType) -> str:
     line = torch.ones(2**31 + 1001, dtype=torch.float16, device="cuda")
     end = ratios((3000,), 0, torch.float16, seed=16)
     line[-3000:] = end.cuda()
-    if variant.__name__ in ("cumprod.scan", "cumprod.adaptive_scan"):  # others take seconds for one sequence
+    if variant.__name__ == "cumprod.scan":  # others take seconds for one sequence
         got = variant.ModelNew(0)(line)
         found = verdict(got[-3000:].contiguous(), end, 0, tolerance(end, 0))
         if found or not bool((got[:-3000] == 1).all()):
@@ -258,11 +252,10 @@ def whole_numbers(variant: ModuleType) -> str:
 
 
 def small_faults(name: str) -> list[str]:
-    """A line for each form, along rows and down columns, that gets a small case wrong; within this process."""
+    """A line for each form of `scan`, along rows and down columns, that gets a small case wrong; in this process."""
     variant = load(name)
     found = {}
-    of_tile = {"BLOCK": 64} if name == "scan" else {"ROWS": 2}
-    for form, settings in {"short": {"form": "short", **of_tile, "num_warps": 1}, **FORMS.get(name, {})}.items():
+    for form, settings in FORMS.items():
         x = ratios((5, 900), 1, torch.float32, seed=14)
         if not form.startswith("strips"):
             found[form] = fault(variant, x, 1, settings)
@@ -277,13 +270,13 @@ def faults(name: str, parts: int, part: int) -> list[str]:
     torch.use_deterministic_algorithms(True, warn_only=True)  # fills fresh memory with NaN
     variant = load(name)
     checked = {case: fault(variant, x, dim) for case, x, dim in islice(cases(), part, None, parts)}
-    for (case, x, dim), settings in islice(forms(name), part, None, parts):
+    for (case, x, dim), settings in islice(forms() if name == "scan" else (), part, None, parts):
         checked[case] = fault(variant, x, dim, settings)
     if part == 0:
         checked["more than 2**31 elements"] = beyond_32_bits(variant)
         checked["whole numbers"] = whole_numbers(variant)
-    if name in FORMS:
-        for place, (whose, own, inputs) in enumerate(loads(name)):
+    if name == "scan":
+        for place, (whose, own, inputs) in enumerate(loads()):
             if part == parts - 1 - place:
                 checked[f"tiles {whose} under load"] = under_load(variant, own, inputs)
     return [f"{name}: {case}: {found}" for case, found in checked.items() if found]
@@ -296,7 +289,7 @@ def main(name: str, *options: str) -> int:
 
 
 def all_faults(name: str) -> list[str]:
-    return in_parts(partial(faults, name), 15 if name in FORMS else 6)
+    return in_parts(partial(faults, name), 15 if name == "scan" else 6)
 
 
 def in_parts(faults: Callable[[int, int], list[str]], most: int) -> list[str]:

@@ -536,11 +536,10 @@ def test_of_a_variant_in_several_files_each_counts(repository: Project, tmp_path
     project = replace(repository, root=root)
     problem = project.problems["cumprod"]
     space = read_space("space", {"BLOCK": [2048, 4096], "registers": [128, 168]})
-    variant = problem.variants["adaptive_scan"]
-    entry = replace(variant.entry, path="kernels/cumprod/scan/__init__.py")
-    problem = replace(problem, variants={**problem.variants, "scan": replace(variant, entry=entry, sweep=space)})
+    variant = replace(problem.variants["adaptive_scan"], sweep=space)
+    problem = replace(problem, variants={**problem.variants, "adaptive_scan": variant})
     project = replace(project, problems={"cumprod": problem})
-    request = SweepRequest("cumprod", "scan", sys.executable, [GPU], ["square"])
+    request = SweepRequest("cumprod", "adaptive_scan", sys.executable, [GPU], ["square"])
     found = new_sweep(project, request, [])
     assert len(found.trials) == 1 + 4
     check_resumable(project, found, [GPU])
