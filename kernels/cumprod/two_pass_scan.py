@@ -18,7 +18,7 @@ from .scan.powers import group_products
 from .scan.ranges import loaded_tile, picked, sign_of, unfused
 from .scan.rows import followed, turned_products
 from .scan.shapes import accumulator, lines_of, readable, result_dtype
-from .scan.tile_floats import code_of, looked_at, range_of, tile_of_groups
+from .scan.tile_floats import code_of, products_until_zeros, range_of, tile_of_groups
 from .scan.turned import integer_tile, laid_out, turned, turned_back, units_beside
 from .scan.wide import DEAD, exact_carry, joined, parted, parted_carry, scan_again, scan_from
 
@@ -43,14 +43,13 @@ def _turned_chunk(x_ptr, left, inner, nothing, dtype: tl.constexpr, BLOCK: tl.co
 @triton.jit
 def _code(x, x_ptr, left, inner, like, PIECE: tl.constexpr):
     """What a chunk of floats is as a factor for carries (see `code_of`)."""
-    GROUPS: tl.constexpr = x.shape[1]
     _, totals, low, high, is_fair = group_products(x)
     _, e_before, m, e = tile_of_groups(totals, is_fair & False, like, 1, 1)
     most, least, all_fair = range_of(e_before, low, high, is_fair, 1, 1)
     if tl.min(all_fair.to(tl.int32), 0) == 0:
-        low, high, is_fair, has_zero = looked_at(x_ptr, 0, left, 1, inner, like, x.shape[0], GROUPS, 1, x.dtype)
+        _, low, high, is_fair, has_zero = products_until_zeros(x)
         _, e_before, m, e = tile_of_groups(totals, has_zero, like, 1, 1)
-        most, least, all_fair = range_of(e_before, low, high, is_fair & (totals == totals), 1, 1)
+        most, least, all_fair = range_of(e_before, low, high, is_fair, 1, 1)
     return tl.max(code_of(x_ptr, 0, left, inner, 1, m, e, most, least, all_fair, 1, PIECE), 0)
 
 

@@ -52,7 +52,7 @@ def bounds_of(last, largest, COUNT: tl.constexpr):
     grows = tl.maximum(grows + 1, 0)
     steepest: tl.constexpr = 12 if last.dtype == tl.float64 else 6
     least: tl.constexpr = -1000 if last.dtype == tl.float64 else -120
-    low, high = end - (COUNT - 1) * grows, COUNT * grows
+    low, high = end - grows * (COUNT - 1), grows * COUNT
     return low, high, (grows <= steepest) & (low >= least) & (end <= COUNT * steepest)
 
 

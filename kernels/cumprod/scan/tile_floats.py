@@ -10,7 +10,7 @@ import triton.language as tl
 from .carries import is_far_carry, kept, without_mark
 from .powers import FAR_AWAY, mantissa_and_power, power_of_two, products_before_groups, two_powers
 from .ranges import sign_of, zero_like
-from .turned import across_units, by_column, groups_by_column, laid_out, of_all_runs, plain
+from .turned import across_units, by_column, groups_by_column, laid_out, last_in, of_all_runs, plain
 from .wide import (
     are_fair,
     exact_carry,
@@ -25,55 +25,32 @@ NEAR_32, NEAR_64 = tl.constexpr(110), tl.constexpr(580)
 
 
 @triton.jit
-def _sizes_before_zeros(x_ptrs, first, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
-    """Of groups whose elements are `step` apart and begin at `x_ptrs`, and of which those from `first` on and before
-    `left` count, the smallest and the largest size of their products until the first zero, and whether there is one, in
-    the shape of `left`.
+def _product_until_zero(product, smallest, largest, x, _smallest, _largest):
+    """A product, and the smallest and the largest size of those until the first zero; after it, -1 times the smallest.
 
-    The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. One element of each group
-    at a time needs few registers.
+    The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. A thread multiplies its
+    elements one after the other, so that `x` is one of them.
     """
-    product = tl.full(left.shape, 1, ACCUMULATOR)
-    smallest, largest, has_zero = product, product, left < left
-    for k in range(GROUP):
-        x = tl.load(x_ptrs + k * step, mask=(k >= first) & (k < left), other=1.0).to(ACCUMULATOR)
-        product *= x
-        has_zero |= x == 0
-        size = tl.where(has_zero, tl.full((), 1, ACCUMULATOR), tl.abs(product))
-        size = tl.where((product == 0) == has_zero, size, float("inf"))
-        smallest, largest = tl.minimum(smallest, size), tl.maximum(largest, size)
-    return smallest, largest, has_zero
+    product *= x
+    has_zero = (smallest < 0) | (x == 0)
+    size = tl.where(has_zero, tl.full((), 1, x.dtype), tl.abs(product))
+    size = tl.where((product == 0) == has_zero, size, float("inf"))
+    smallest = tl.minimum(tl.abs(smallest), size)
+    return product, tl.where(has_zero, -smallest, smallest), tl.maximum(largest, size)
 
 
 @triton.jit
-def looked_at(
-    x_ptr,
-    lead,
-    left,
-    width,
-    inner,
-    like,
-    ELEMENTS: tl.constexpr,
-    GROUPS: tl.constexpr,
-    BESIDE: tl.constexpr,
-    ACCUMULATOR: tl.constexpr,
-):
-    """Of each group (group, unit) of a tile in memory, rows `lead` to `left`, the exponents of its smallest and of its
-    largest product until its first zero, whether these are far from the limits of their type, and whether there is a
-    zero.
+def products_until_zeros(x):
+    """The products within groups of a turned tile; and of each group (group, unit) the exponents of its smallest and of
+    its largest product until its first zero, whether these are far from the limits of their type, and whether there is
+    a zero.
     """
-    place = tl.arange(0, GROUPS * like.numel)  # of one dimension: then they lie as all else does
-    group, unit = place // like.numel, place % like.numel
-    row = (unit // BESIDE * GROUPS + group) * ELEMENTS
-    column = unit % BESIDE
-    inside = tl.where(column < width, left - row, 0)
-    begin_ptrs = x_ptr + row * inner + column
-    smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, lead - row, inside, inner, ELEMENTS, ACCUMULATOR)
+    size = tl.where(x == 0, tl.full((), -1, x.dtype), tl.abs(x))
+    p, smallest, largest = tl.associative_scan((x, size, tl.abs(size)), 0, _product_until_zero)
+    last, smallest, largest = last_in(p), last_in(smallest), last_in(largest)
     _, low = mantissa_and_power(smallest)
     _, high = mantissa_and_power(largest)
-    is_fair = are_fair(smallest, largest, True)
-    low, high = tl.reshape(low, [GROUPS, like.numel]), tl.reshape(high, [GROUPS, like.numel])
-    return low, high, tl.reshape(is_fair, [GROUPS, like.numel]), tl.reshape(has_zero, [GROUPS, like.numel])
+    return p, low, high, are_fair(tl.abs(smallest), largest, True) & (last == last), smallest < 0
 
 
 @triton.jit
@@ -229,11 +206,12 @@ def _stays_or_sinks(p, e_before, carry_e, like, BESIDE: tl.constexpr):
 
 
 @triton.jit
-def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like, BESIDE: tl.constexpr):
+def judged_columns(p, e_before, m, e, most, least, is_fair, shrinks, exact, code, like, BESIDE: tl.constexpr):
     """Of each column whether its exact carry times its products is right, and then the carry after it; and who tells
     that. The tile does (1) where its code is no factor for such a carry.
 
-    Right is what stays within float64, and what leaves it for good.
+    Right is what stays within float64, and what leaves it for good. In a tile that shrinks, without a factor of 1 or
+    more, float64 below 2**-1022 is as good as that of a serial product.
     """
     inside: tl.constexpr = 1012  # products are up to 2**5 times what their exponents say
     dtype: tl.constexpr = p.dtype
@@ -242,6 +220,8 @@ def judged_columns(p, e_before, m, e, most, least, is_fair, exact, code, like, B
     stays_infinite = is_fair & (tl.abs(exact) == float("inf")) & (e > DEAD_POWER // 2)
     stays = is_fair & (carry_e + most <= inside) & (carry_e + least >= -inside)
     right = stays | stays_zero | stays_infinite | (exact != exact)
+    if dtype == tl.float64:
+        right = right | (is_fair & shrinks & (tl.abs(exact) <= 1))
     after = _carry_after(exact, code, m, e)
     if tl.min(right.to(tl.int32)) == 0:
         end = carry_e + e

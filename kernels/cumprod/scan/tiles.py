@@ -16,10 +16,10 @@ from .tile_floats import (
     code_of,
     is_near,
     judged_columns,
-    looked_at,
     lost_signs,
     near_carry_after,
     near_code,
+    products_until_zeros,
     range_of,
     reach_of,
     signs_where,
@@ -161,6 +161,44 @@ def _units_at(ptr, left, UNITS: tl.constexpr, GROUPS: tl.constexpr, ELEMENTS: tl
 
 
 @triton.jit
+def _turned_tile(
+    x_ptr,
+    sizes,
+    inner,
+    ACCUMULATOR: tl.constexpr,
+    VECTOR: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BESIDE: tl.constexpr,
+    FLAT: tl.constexpr,
+    RAGGED: tl.constexpr,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    UNITS: tl.constexpr,
+    ROWS_READ: tl.constexpr,
+):
+    """A tile that begins at `x_ptr`, turned, 1 where it is not inside; and how its units lie. `sizes` are what
+    `_tile_place` says of it, how many of its rows are inside, and 0, which the compiler must not know.
+    """
+    lead, inside, left, width, nothing = sizes
+    if RAGGED:
+        x = _ragged_tile(x_ptr, lead, inside, BLOCK)
+    else:
+        if BESIDE == COLUMNS:
+            ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
+        else:
+            ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
+        x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
+    # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
+    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
+    if BESIDE == COLUMNS:
+        x = turned(x, units, ELEMENTS, GROUPS, COLUMNS).to(ACCUMULATOR)
+    else:
+        x = laid_out(tl.permute(x, (2, 1, 0)), units).to(ACCUMULATOR)
+    return x, tl.max(units, 0)
+
+
+@triton.jit
 def _tiles_kernel(
     x_ptr,
     y_ptr,
@@ -215,35 +253,27 @@ def _tiles_kernel(
     is_turned: tl.constexpr = BESIDE == COLUMNS
     x_ptr += origin
     y_ptr += origin
-    if RAGGED:
-        x = _ragged_tile(x_ptr, lead, inside, BLOCK)
-    else:
-        if is_turned:
-            ptrs, mask = _tile_at(x_ptr, inside, width, inner, VECTOR, BLOCK, COLUMNS, FLAT, ROWS_READ)
-        else:
-            ptrs, mask = _units_at(x_ptr, left, UNITS, GROUPS, ELEMENTS, BESIDE)
-        x = tl.load(ptrs, mask=mask, other=1.0, eviction_policy="evict_last")
-    # Integers, and behind the load: then the compiler knows that they are never 1, and that only the layout is meant.
-    units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), UNITS, nothing)
-    like = tl.max(units, 0)
-    if is_turned:
-        x = turned(x, units, ELEMENTS, GROUPS, COLUMNS).to(ACCUMULATOR)
-    else:
-        x = laid_out(tl.permute(x, (2, 1, 0)), units).to(ACCUMULATOR)
+    sizes = (lead, inside, left, width, nothing)
+    x, like = _turned_tile(
+        *(x_ptr, sizes, inner, ACCUMULATOR, VECTOR, BLOCK, COLUMNS, BESIDE),
+        *(FLAT, RAGGED, ELEMENTS, GROUPS, UNITS, ROWS_READ),
+    )
     if is_float:
         y, totals, low, high, is_group_fair = group_products(x)
         m_before, e_before, m, e = tile_of_groups(totals, is_group_fair & False, like, COLUMNS, BESIDE)
         reach = reach_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
-        most, least, is_fair = reach, -reach, reach < FAR_AWAY
+        most, least, is_fair, shrinks = reach, -reach, reach < FAR_AWAY, tl.max(reach) < 0
         all_near = is_near(reach, ACCUMULATOR)
         if all_near:
             code = near_code(m, e)
         else:
+            shrinks = tl.max(tl.max(high, 0), 0) == 0
             if tl.min(is_fair.to(tl.int32)) == 0:
-                low, high, is_group_fair, has_zero = looked_at(
-                    x_ptr, lead_rows, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
+                x, _ = _turned_tile(
+                    *(x_ptr + nothing, sizes, inner, ACCUMULATOR, VECTOR, BLOCK, COLUMNS, BESIDE),
+                    *(FLAT, RAGGED, ELEMENTS, GROUPS, UNITS, ROWS_READ),
                 )
-                is_group_fair = is_group_fair & (totals == totals)
+                y, low, high, is_group_fair, has_zero = products_until_zeros(x)
                 m_before, e_before, m, e = tile_of_groups(totals, has_zero, like, COLUMNS, BESIDE)
             most, least, is_fair = range_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
             code = code_of(x_ptr, lead_rows, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
@@ -270,7 +300,9 @@ def _tiles_kernel(
             tell(words, here, after, tells, 2)
             y = with_near_carry(y, m_before, e_before, carry, like, BESIDE)
         else:
-            right, after, is_teller = judged_columns(y, e_before, m, e, most, least, is_fair, carry, code, like, BESIDE)
+            right, after, is_teller = judged_columns(
+                y, e_before, m, e, most, least, is_fair, shrinks, carry, code, like, BESIDE
+            )
             if LOOK > 0:
                 tells = tells | (has_next & is_teller)
             all_right = tl.min(right.to(tl.int32)) == 1
