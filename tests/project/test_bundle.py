@@ -235,9 +235,10 @@ def test_a_package_drawn_at_random_does_the_same(tmp_path: Path, monkeypatch: py
         del sys.modules[name]
 
 
-def test_a_package_need_not_be_a_variant_yet() -> None:
+def test_a_package_goes_by_its_folder_or_by_the_variant_that_it_is() -> None:
     project = load_project(ROOT)
-    assert package_folder(project, "cumprod/scan") == ROOT / "kernels" / "cumprod" / "scan"
+    for name in ("scan", "adaptive_scan"):
+        assert package_folder(project, f"cumprod/{name}") == ROOT / "kernels" / "cumprod" / "scan"
     with pytest.raises(BadArgument, match="one file already"):
         package_folder(project, "cumprod/blocked_scan")
     with pytest.raises(UnknownName) as refused:
