@@ -235,7 +235,7 @@ def test_all_are_timed_the_hopeless_stopped_and_the_default_profiled(sweep: Any,
     assert found.environment is not None
     assert found.complete
     facts = json.loads(done.stdout)
-    assert facts["workloads"][0]["states"]["pruned"] == 1
+    assert facts["workloads"][0]["states"]["pruned"] == 2
     best = facts["workloads"][0]["best"][0]
     assert (best["configuration"], best["time"]["median"], best["counters"]["duration"]["unit"]) == (
         "default",
