@@ -1,6 +1,6 @@
 """An answerer without a model: it changes the tunables of the code in the prompt, and nothing else.
 
-    stallgate loop cumprod/blocked_scan --command 'python examples/answerers/tuner.py' --rounds 8 --width 2
+    stallgate loop matmul/tiled --command 'python examples/answerers/tuner.py' --rounds 8 --width 2
 
 It knows only what the prompt says, as a model would: the current code, the stage's autotune space, the advice and what
 has been tried. Tunables are integer literals: ``num_warps``, ``num_stages``, and names in capitals such as ``BLOCK``,

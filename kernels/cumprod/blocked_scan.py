@@ -16,7 +16,7 @@ from .scan.wide import scan_again
 
 
 @triton.jit
-def _tile(x_ptr, start, vectors, inner, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
+def _loaded(x_ptr, start, vectors, inner, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
     """The tile at vector `start` of a sequence, 1 beyond it. Counted in vectors: the compiler sees that none is cut."""
     place = tl.cast(start, tl.int64) * VECTOR * inner
     return loaded_tile(x_ptr + place, tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR, inner, BLOCK)
@@ -45,16 +45,16 @@ def _blocked_scan_kernel(
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // HELD, tl.minimum(begin, 0).to(tl.int32))
     like = tl.max(units, 0)
     m, e = tl.full((), 1, ACCUMULATOR), tl.full((), 0, tl.float32)
-    ahead, later = _tile(x_ptr, 0, vectors, inner, VECTOR, BLOCK), _tile(x_ptr, STEP, vectors, inner, VECTOR, BLOCK)
+    ahead, later = _loaded(x_ptr, 0, vectors, inner, VECTOR, BLOCK), _loaded(x_ptr, STEP, vectors, inner, VECTOR, BLOCK)
     for start in range(0, vectors, STEP):
         if STAGES == 1:
-            ahead = _tile(x_ptr, start, vectors, inner, VECTOR, BLOCK)
+            ahead = _loaded(x_ptr, start, vectors, inner, VECTOR, BLOCK)
         x = turned(ahead, units, min(HELD, 16), max(1, HELD // 16), 1).to(ACCUMULATOR)
         x = followed(x, e) if ACCUMULATOR.is_floating() else x
         if STAGES == 2:
-            ahead = _tile(x_ptr, start + STEP, vectors, inner, VECTOR, BLOCK)
+            ahead = _loaded(x_ptr, start + STEP, vectors, inner, VECTOR, BLOCK)
         elif STAGES > 2:
-            ahead, later = later, _tile(x_ptr, start + 2 * STEP, vectors, inner, VECTOR, BLOCK)
+            ahead, later = later, _loaded(x_ptr, start + 2 * STEP, vectors, inner, VECTOR, BLOCK)
         if ACCUMULATOR.is_floating():
             y, m_after, e_after, is_right = turned_products(x, m, e, like, y_ptr.dtype.element_ty)
         else:

@@ -41,7 +41,7 @@ def _turned_chunk(x_ptr, left, inner, nothing, dtype: tl.constexpr, BLOCK: tl.co
 
 
 @triton.jit
-def _code(x, x_ptr, left, inner, like, PIECE: tl.constexpr):
+def _code_of_chunk(x, x_ptr, left, inner, like, PIECE: tl.constexpr):
     """What a chunk of floats is as a factor for carries (see `code_of`)."""
     _, totals, low, high, is_fair = group_products(x)
     _, e_before, m, e = tile_of_groups(totals, is_fair & False, like, 1, 1)
@@ -72,7 +72,7 @@ def _multiply_kernel(
     nothing = tl.minimum(begin, 0).to(tl.int32)
     x, like = _turned_chunk(x_ptr + origin, left, inner, nothing, ACCUMULATOR, BLOCK, HELD)
     if ACCUMULATOR.is_floating():
-        code = _code(x, x_ptr + origin, left, tl.cast(inner, tl.int64), like, 4 * BLOCK // HELD)
+        code = _code_of_chunk(x, x_ptr + origin, left, tl.cast(inner, tl.int64), like, 4 * BLOCK // HELD)
     else:
         _, _, total = integer_tile(x, like, 1, 1)
         code = tl.max(total, 0)

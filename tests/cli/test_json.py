@@ -124,7 +124,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
             "other",
         )
     ],
-    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "8000")],
+    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "40000")],
     "comment": [("--dry-run",)],
     "push": [("PLACE",)],
     "pull": [("PLACE",)],

@@ -27,11 +27,13 @@ from stallgate.project.code_changes import CodeChange, CodeDifference, code_diff
 from stallgate.project.comparisons import parse_condition
 from stallgate.project.held_rules import parse_pattern
 from stallgate.project.load import Project, load_project
+from tests.agent.loop.climb import SCAN
 from tests.compare.earlier import earlier
 from tests.conftest import ROOT, Stallgate
 from tests.recordings import committed
 
-CODE = (ROOT / "kernels/cumprod/blocked_scan.py").read_text()
+CODE = SCAN.read_text()
+"""A scan whose stages, pattern and grid are all in its own words."""
 
 
 def change(subject: str = "num_stages", verb: str = "raised", kind: str = "tunable", after: str = "3") -> CodeChange:
@@ -193,7 +195,7 @@ def recorded(variant: str) -> VersionReadings:
 
 def test_from_the_slow_start_to_the_scan_on_recorded_readings(repository: Project) -> None:
     names = ("naive_serial", "blocked_scan")
-    sources = [{f"{name}.py": (ROOT / f"kernels/cumprod/{name}.py").read_text()} for name in names]
+    sources = [{"naive_serial.py": (ROOT / "kernels/cumprod/naive_serial.py").read_text()}, {"blocked_scan.py": CODE}]
     before, after = (recorded(name) for name in names)
     changes, findings = hold_to_rules(
         repository, "cumprod", code_difference(*sources), before, after, ["memory_access"]

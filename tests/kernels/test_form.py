@@ -1,4 +1,4 @@
-"""The form of a variant: one self-contained file that a program can read, copy and replace."""
+"""The form of a variant: a file, which may import what a package beside it has."""
 
 from __future__ import annotations
 

@@ -217,12 +217,12 @@ def test_all_are_timed_the_hopeless_stopped_and_the_default_profiled(sweep: Any,
     assert told["block4096-num_warps8-num_stages4"] == "timed"
     assert told["block4096-num_warps8-num_stages2"] == "stopped"
     assert told["block8192-num_warps8-num_stages4"] == "pruned"
-    assert "block8192-num_warps16-num_stages4" not in told, "it is the default"
+    assert "block8192-num_warps8-num_stages2" not in told, "it is the default"
     stopped = found.trial("block4096-num_warps8-num_stages2", "square")
     assert stopped.reason == "stopped after 4 rounds: 316.5 us, 2 times the best"
     assert (len(stopped.samples_us), stopped.registers, stopped.compile_s) == (4, 40, 1.5)
     default = found.trial("default", "square")
-    assert default.tunables == {"BLOCK": 8192, "num_warps": 16, "num_stages": 4}
+    assert default.tunables == {"BLOCK": 8192, "num_warps": 8, "num_stages": 2}
     assert {"duration", "memory_dependency_stall", "roof_fraction"} <= set(default.counters)
     assert default.counters["duration"].samples == 5
     assert {final.configuration for final in found.finals} == {
@@ -235,7 +235,7 @@ def test_all_are_timed_the_hopeless_stopped_and_the_default_profiled(sweep: Any,
     assert found.environment is not None
     assert found.complete
     facts = json.loads(done.stdout)
-    assert facts["workloads"][0]["states"]["pruned"] == 1
+    assert facts["workloads"][0]["states"]["pruned"] == 2
     best = facts["workloads"][0]["best"][0]
     assert (best["configuration"], best["time"]["median"], best["counters"]["duration"]["unit"]) == (
         "default",
@@ -321,7 +321,9 @@ def test_killed_and_resumed_it_is_the_same_set(timed: Any, space: Path, tmp_path
     assert done.returncode == 0, done.stderr
     _, found = only_sweep(space)
     assert found.complete
-    assert {name for name, state in states(found).items() if state == "pruned"} == {"block8192-num_warps8-num_stages4"}
+    assert {name for name, state in states(found).items() if state == "pruned"} == {
+        f"block8192-num_warps{number}-num_stages4" for number in (8, 16)
+    }
     assert set(states(found).values()) == {"timed", "stopped", "pruned"}
     assert found.trial("block4096-num_warps8-num_stages2", "square").state == "stopped"
     assert {final.configuration for final in found.finals} >= {"default", "block4096-num_warps8-num_stages4"}
@@ -515,7 +517,7 @@ def planned(project: Project, table: dict[str, Any], workloads: list[str] | None
 
 
 def test_a_space_is_crossed_with_workloads_and_each_trial_is_a_case(repository: Project) -> None:
-    table = {"num_warps": [4, 8], "num_stages": [1, 2]}
+    table = {"num_warps": [4, 16], "num_stages": [1, 3]}
     project, found = planned(repository, table, ["square", "page"])
     assert len(found.trials) == 2 * (1 + 4)
     assert found.trials[0].configuration == "default"
@@ -526,7 +528,7 @@ def test_a_space_is_crossed_with_workloads_and_each_trial_is_a_case(repository: 
         "cumprod/blocked_scan/num_warps4-num_stages1/square",
     ]
     known = swept_project(project, found).problems["cumprod"].variants["blocked_scan"].configurations
-    assert known["num_warps8-num_stages2"] == {"num_warps": 8, "num_stages": 2}
+    assert known["num_warps16-num_stages3"] == {"num_warps": 16, "num_stages": 3}
 
 
 def test_of_a_variant_in_several_files_each_counts(repository: Project, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_named_configuration_is_written_into_the_problems_file(tmp_path: Path)
 def test_this_repositorys_candidates_take_a_winner(tmp_path: Path) -> None:
     project = load_project(ROOT)
     for name, variant, tunables in [
-        ("cumprod", "blocked_scan", {"BLOCK": 4096, "num_warps": 8, "num_stages": 3}),
+        ("cumprod", "blocked_scan", {"BLOCK": 4096, "num_warps": 16, "num_stages": 3}),
         ("matmul", "tiled", {"GROUP_M": 4, "use_tma": True}),
     ]:
         problem = project.problem(name)

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,11 @@ INIT: dict[str, list[Any]] = {"cumprod": [1], "matmul": [], "rmsnorm": [1e-6]}
 
 
 def loaded(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"{Path(path).parent.name}_{Path(path).stem}", path)
+    """A file as a module of a package, so that it can import what lies beside it."""
+    folder = Path(path).parent
+    package = sys.modules.setdefault(folder.name, ModuleType(folder.name))
+    package.__path__ = [str(folder)]
+    spec = importlib.util.spec_from_file_location(f"{folder.name}.{Path(path).stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -19,7 +19,7 @@ from tests.agent.form.answering import ANSWERS, BAD, GOOD, installed_names, mark
 from tests.conftest import ROOT
 
 LOOK_ALIKES = [
-    *(f"kernels/cumprod/{name}.py" for name in ("blocked_scan", "copy_roof", "naive_serial", "two_pass_scan")),
+    *("kernels/cumprod/copy_roof.py", "kernels/cumprod/naive_serial.py", "tests/agent/loop/pipelined_scan.py"),
     *("kernels/matmul/naive.py", "kernels/matmul/tiled.py", "kernels/rmsnorm/fused.py", "kernels/rmsnorm/naive.py"),
 ]
 """Files of this repository in an answer's form that nobody wrote as answers."""

@@ -85,7 +85,7 @@ BADLY = {
 
 def test_the_tuner_climbs_from_a_badly_tuned_scan(project: Path) -> None:
     path = project / "kernels/cumprod/blocked_scan.py"
-    path.write_text(rewritten(path.read_text(), BADLY))
+    path.write_text(rewritten(SCAN.read_text(), BADLY))
     told = loop(project, "cumprod/blocked_scan", "--command", TUNER, "--rounds", "1", "--width", "2", "--samples", "3")
     assert told["gain_percent"] > 5
     assert told["best"] != "start"
