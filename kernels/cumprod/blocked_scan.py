@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import nn
 
 from .scan.launches import Work, launches_of
-from .scan.ranges import limited, loaded_tile, unfused
+from .scan.ranges import limited, loaded_ahead, unfused
 from .scan.rows import followed, turned_products
 from .scan.shapes import accumulator, lines_of, readable, result_dtype
 from .scan.turned import integer_tile, laid_out, turned, turned_back, units_beside
@@ -19,7 +19,7 @@ from .scan.wide import scan_again
 def _loaded(x_ptr, start, vectors, inner, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
     """The tile at vector `start` of a sequence, 1 beyond it. Counted in vectors: the compiler sees that none is cut."""
     place = tl.cast(start, tl.int64) * VECTOR * inner
-    return loaded_tile(x_ptr + place, tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR, inner, BLOCK)
+    return loaded_ahead(x_ptr + place, tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR, inner, BLOCK)
 
 
 @triton.jit

@@ -116,6 +116,20 @@ def loaded_tile(x_ptr, left, inner, BLOCK: tl.constexpr):
     return tl.load(x_ptr + offsets.to(tl.int64) * inner, mask=offsets < left, other=1.0, eviction_policy="evict_last")
 
 
+@triton.jit
+def loaded_ahead(x_ptr, left, inner, BLOCK: tl.constexpr, OTHER: tl.constexpr = 1.0):
+    """`loaded_tile` of what is wanted later, OTHER beyond it. Whole tiles, and others, are loaded in branches of their
+    own: the compiler cannot put that off, as it does with what nothing near waits for.
+    """
+    offsets = tl.arange(0, BLOCK)
+    x_ptrs = x_ptr + offsets.to(tl.int64) * inner
+    if left >= BLOCK:
+        x = tl.load(x_ptrs, eviction_policy="evict_last")
+    else:
+        x = tl.load(x_ptrs, mask=offsets < left, other=OTHER, eviction_policy="evict_last")
+    return x
+
+
 def is_interpreted() -> bool:
     """Whether triton interprets the kernels: they then run on the CPU."""
     return not isinstance(scan_carefully, triton.JITFunction)

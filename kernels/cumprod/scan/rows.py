@@ -16,7 +16,7 @@ from .powers import (
     products_before_groups,
     two_powers,
 )
-from .ranges import bits_of_both, last_element, limited, loaded_tile, unfused
+from .ranges import bits_of_both, last_element, limited, loaded_ahead, loaded_tile, unfused
 from .shapes import accumulator
 from .turned import (
     groups_by_column,
@@ -114,13 +114,11 @@ def turned_products(x, m, e, like, dtype: tl.constexpr):
 def _loaded_ahead(x_ptr, vectors, VECTOR: tl.constexpr, BLOCK: tl.constexpr, IN_WORDS: tl.constexpr):
     """A tile of so many vectors, 1 beyond them; if elements have 16 bits, in words of two."""
     if IN_WORDS:
-        offsets = tl.arange(0, BLOCK // 2)
         ones: tl.constexpr = 0x3F803F80 if x_ptr.dtype.element_ty == tl.bfloat16 else 0x3C003C00
-        mask = offsets < vectors * (VECTOR // 2)
         words_ptr = x_ptr.to(tl.pointer_type(tl.int32))
-        return tl.load(words_ptr + offsets, mask=mask, other=ones, eviction_policy="evict_last")
+        return loaded_ahead(words_ptr, vectors * (VECTOR // 2), 1, BLOCK // 2, ones)
     else:
-        return loaded_tile(x_ptr, vectors * VECTOR, 1, BLOCK)
+        return loaded_ahead(x_ptr, vectors * VECTOR, 1, BLOCK)
 
 
 @triton.jit
@@ -189,13 +187,13 @@ def _scan_integers(
     offsets = tl.arange(0, BLOCK)
     units = units_beside(x_ptr, BLOCK // (ELEMENTS * GROUPS), nothing)
     like = tl.max(units, 0)
-    ahead = loaded_tile(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
+    ahead = loaded_ahead(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
         left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(carry.dtype)
-        ahead = loaded_tile(x_ptr + skip + BLOCK, after, 1, BLOCK)
+        ahead = loaded_ahead(x_ptr + skip + BLOCK, after, 1, BLOCK)
         p, before, total = integer_tile(x, like, 1, 1)
         y = p * laid_out(before * carry, like)[None, :, :]
         tl.store(y_ptr + skip + offsets, turned_back(y, 1), mask=offsets < left)

@@ -54,6 +54,57 @@ def products_until_zeros(x):
 
 
 @triton.jit
+def _sizes_before_zeros(x_ptrs, first, left, step, GROUP: tl.constexpr, ACCUMULATOR: tl.constexpr):
+    """Of groups whose elements are `step` apart and begin at `x_ptrs`, and of which those from `first` on and before
+    `left` count, the smallest and the largest size of their products until the first zero, and whether there is one, in
+    the shape of `left`.
+
+    The largest is infinite, if a product is 0 before there is a zero, or not 0 from then on. One element of each group
+    at a time needs few registers.
+    """
+    product = tl.full(left.shape, 1, ACCUMULATOR)
+    smallest, largest, has_zero = product, product, left < left
+    for k in range(GROUP):
+        x = tl.load(x_ptrs + k * step, mask=(k >= first) & (k < left), other=1.0).to(ACCUMULATOR)
+        product *= x
+        has_zero |= x == 0
+        size = tl.where(has_zero, tl.full((), 1, ACCUMULATOR), tl.abs(product))
+        size = tl.where((product == 0) == has_zero, size, float("inf"))
+        smallest, largest = tl.minimum(smallest, size), tl.maximum(largest, size)
+    return smallest, largest, has_zero
+
+
+@triton.jit
+def looked_at(
+    x_ptr,
+    lead,
+    left,
+    width,
+    inner,
+    like,
+    ELEMENTS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    BESIDE: tl.constexpr,
+    ACCUMULATOR: tl.constexpr,
+):
+    """What `products_until_zeros` says of the groups of a tile in memory, rows `lead` to `left`, one element of each at a
+    time: of several columns, whose rows have an address each, registers have no room to turn the tile again.
+    """
+    place = tl.arange(0, GROUPS * like.numel)  # of one dimension: then they lie as all else does
+    group, unit = place // like.numel, place % like.numel
+    row = (unit // BESIDE * GROUPS + group) * ELEMENTS
+    column = unit % BESIDE
+    inside = tl.where(column < width, left - row, 0)
+    begin_ptrs = x_ptr + row * inner + column
+    smallest, largest, has_zero = _sizes_before_zeros(begin_ptrs, lead - row, inside, inner, ELEMENTS, ACCUMULATOR)
+    _, low = mantissa_and_power(smallest)
+    _, high = mantissa_and_power(largest)
+    is_fair = are_fair(smallest, largest, True)
+    low, high = tl.reshape(low, [GROUPS, like.numel]), tl.reshape(high, [GROUPS, like.numel])
+    return low, high, tl.reshape(is_fair, [GROUPS, like.numel]), tl.reshape(has_zero, [GROUPS, like.numel])
+
+
+@triton.jit
 def _largest_and_smallest(most, least, other_most, other_least):
     """Of two ranges the one around both."""
     return tl.maximum(most, other_most), tl.minimum(least, other_least)

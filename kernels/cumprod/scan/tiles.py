@@ -16,6 +16,7 @@ from .tile_floats import (
     code_of,
     is_near,
     judged_columns,
+    looked_at,
     lost_signs,
     near_carry_after,
     near_code,
@@ -269,11 +270,17 @@ def _tiles_kernel(
         else:
             shrinks = tl.max(tl.max(high, 0), 0) == 0
             if tl.min(is_fair.to(tl.int32)) == 0:
-                x, _ = _turned_tile(
-                    *(x_ptr + nothing, sizes, inner, ACCUMULATOR, VECTOR, BLOCK, COLUMNS, BESIDE),
-                    *(FLAT, RAGGED, ELEMENTS, GROUPS, UNITS, ROWS_READ),
-                )
-                y, low, high, is_group_fair, has_zero = products_until_zeros(x)
+                if COLUMNS == 1:
+                    x, _ = _turned_tile(
+                        *(x_ptr + nothing, sizes, inner, ACCUMULATOR, VECTOR, BLOCK, COLUMNS, BESIDE),
+                        *(FLAT, RAGGED, ELEMENTS, GROUPS, UNITS, ROWS_READ),
+                    )
+                    y, low, high, is_group_fair, has_zero = products_until_zeros(x)
+                else:
+                    low, high, is_group_fair, has_zero = looked_at(
+                        x_ptr, lead_rows, left, across, inner, like, ELEMENTS, GROUPS, BESIDE, ACCUMULATOR
+                    )
+                    is_group_fair = is_group_fair & (totals == totals)
                 m_before, e_before, m, e = tile_of_groups(totals, has_zero, like, COLUMNS, BESIDE)
             most, least, is_fair = range_of(e_before, low, high, is_group_fair, COLUMNS, BESIDE)
             code = code_of(x_ptr, lead_rows, left, inner, across, m, e, most, least, is_fair, COLUMNS, PIECE)
