@@ -42,9 +42,10 @@ def _blocked_scan_kernel(
     origin = sequence // inner * inner * vectors * VECTOR + sequence % inner
     x_ptr, y_ptr = x_ptr + origin, y_ptr + origin
     STEP: tl.constexpr = BLOCK // VECTOR
+    PIECE: tl.constexpr = 4 * BLOCK // HELD
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // HELD, tl.minimum(begin, 0).to(tl.int32))
-    like = tl.max(units, 0)
-    m, e = tl.full((), 1, ACCUMULATOR), tl.full((), 0, tl.float32)
+    like, offsets = tl.max(units, 0), tl.arange(0, BLOCK)
+    m, e = tl.full((), 1, tl.float64 if ACCUMULATOR.is_floating() else tl.int64), tl.full((), 0, tl.float32)
     ahead, later = _loaded(x_ptr, 0, vectors, inner, VECTOR, BLOCK), _loaded(x_ptr, STEP, vectors, inner, VECTOR, BLOCK)
     for start in range(0, vectors, STEP):
         if STAGES == 1:
@@ -61,12 +62,11 @@ def _blocked_scan_kernel(
             y, before, total = integer_tile(x, like, 1, 1)
             y, m_after, e_after = y * laid_out(before * m, like)[None, :, :], m * tl.max(total, 0), e
         place, left = tl.cast(start, tl.int64) * VECTOR * inner, tl.minimum(vectors - start, STEP) * VECTOR
-        offsets = tl.arange(0, BLOCK)
         y_ptrs = y_ptr + place + offsets.to(tl.int64) * inner
         tl.store(y_ptrs, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
         if ACCUMULATOR.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
             if is_right == 0:
-                m_after, e_after = scan_again(x_ptr + place, y_ptr + place, left, inner, m, e, 4 * BLOCK // HELD, 4)
+                m_after, e_after = scan_again(x_ptr + place, y_ptr + place, left, inner, m, e, PIECE, 4, ACCUMULATOR)
         m, e = m_after, e_after
 
 

@@ -162,7 +162,7 @@ def _scan_kernel(
     x, like = _turned_chunk(x_ptr, left, inner, tl.minimum(begin, 0).to(tl.int32), ACCUMULATOR, BLOCK, HELD)
     carry = tl.load(carries_ptr + program - 1, mask=program % chunks > 0, other=1)
     if ACCUMULATOR.is_floating():
-        m, e = parted_carry(carry, ACCUMULATOR)
+        m, e = parted_carry(carry, tl.float64)
         e = tl.where(m == m, e, float("-inf"))  # after NaN only signs are asked for, as after 0
         y, _, _, is_right = turned_products(followed(x, e), m, e, like, y_ptr.dtype.element_ty)
     else:
@@ -173,7 +173,7 @@ def _scan_kernel(
     tl.store(y_ptrs, turned_back(y.to(y_ptr.dtype.element_ty), 1), mask=offsets < left)
     if ACCUMULATOR.is_floating():  # noqa: SIM102  (known to the compiler, unlike what follows)
         if is_right == 0:
-            scan_again(x_ptr, y_ptr, left, inner, m, e, 4 * BLOCK // HELD, 4)
+            scan_again(x_ptr, y_ptr, left, inner, m, e, 4 * BLOCK // HELD, 4, ACCUMULATOR)
 
 
 def two_pass_scan(

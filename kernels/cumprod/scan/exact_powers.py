@@ -1,14 +1,14 @@
 """`powers.py` for tiles of one column, with what rounding takes.
 
 Where factors repeat, all groups lose the same, and so do all pairs of units: such errors add up. Products of groups,
-and of the units of a warp, therefore go on as a number and its error, until few are left to multiply. Kernels are
-compiled so that no multiplication is fused with the addition that follows it: the error would count twice.
+and of the units of a warp, therefore go on as a number and its error, and those of warps and tiles as float64. Kernels
+are compiled so that no multiplication is fused with the addition that follows it: the error would count twice.
 """
 
 import triton
 import triton.language as tl
 
-from .powers import before_units, bounds_of, by_lane, mantissa_and_power, power_of_two
+from .powers import before_units, bounds_of, by_lane, last_lane, mantissa_and_power, power_of_two
 from .turned import laid_out, last_in
 
 
@@ -67,7 +67,7 @@ def _parted(x, error):
 @triton.jit
 def exact_products_before_groups(totals, errors, carry_m, carry_e, like):
     """Of the groups (group, unit) of a turned tile, given by their products and errors, the products before each, with
-    a carry; and that of all (1,), without it.
+    a carry; and that of all (1,), without it, whose mantissa is float64.
     """
     m, error, e = _parted(totals, errors)
     m_within, e_within, m, error, e = tl.associative_scan((m * 0 + 1, e * 0, m, error, e), 0, _exactly_multiplied_from)
@@ -78,6 +78,7 @@ def exact_products_before_groups(totals, errors, carry_m, carry_e, like):
     m, error, e = tl.associative_scan(
         (by_lane(m, 1), by_lane(error, 1), by_lane(last_in(e) + more, 1)), 1, _exactly_multiplied
     )
-    m_units, e_units, m_end, e_end = before_units(m + error, e, carry_m, carry_e)
+    m_warp = last_lane(m).to(tl.float64) + last_lane(error)
+    m_units, e_units, m_end, e_end = before_units(m + error, e, m_warp, last_lane(e), carry_m, carry_e)
     m_before = m_within * laid_out(m_units[None, :], like)
     return m_before, e_within + laid_out(e_units[None, :], like), m_end, e_end

@@ -87,34 +87,43 @@ def by_lane(of_units, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def before_units(m_to, e_to, carry_m, carry_e):
+def last_lane(of_units):
+    """Of (warps, lanes, columns) the last lane's (warps, columns)."""
+    LANES: tl.constexpr = of_units.shape[1]
+    return picked(of_units, tl.arange(0, LANES)[None, :, None] == LANES - 1, 1)
+
+
+@triton.jit
+def before_units(m_to, e_to, m_warp, e_warp, carry_m, carry_e):
     """Of units (warps, lanes, columns) the products of their column before each (units,), with a carry, mantissas from
-    1 to 4; and of each column that of all, without it. Given are the products within warps up to each.
+    1 to 4; and of each column that of all, without it. Given are the products within warps up to each, and those of
+    warps (warps, columns), which may be of a wider type, as may be the carry.
 
     The mantissas of warps are multiplied without looking at their size.
     """
-    RUNS: tl.constexpr = m_to.shape[0]
-    LANES: tl.constexpr = m_to.shape[1]
+    WARPS: tl.constexpr = m_to.shape[0]
     COLUMNS: tl.constexpr = m_to.shape[2]
-    lane = tl.arange(0, LANES)[None, :, None]
+    UNITS: tl.constexpr = m_to.numel
+    dtype: tl.constexpr = m_to.dtype
+    lane = tl.arange(0, m_to.shape[1])[None, :, None]
     previous = tl.maximum(lane - 1, 0) + tl.zeros(m_to.shape, tl.int32)
-    m_before = tl.where(lane == 0, tl.full((), 1, m_to.dtype), tl.gather(m_to, previous, 1))
+    m_before = tl.where(lane == 0, tl.full((), 1, dtype), tl.gather(m_to, previous, 1))
     e_before = tl.where(lane == 0, 0, tl.gather(e_to, previous, 1))
-    m_run, more = mantissa_and_power(picked(m_to, lane == LANES - 1, 1))
-    e_run = picked(e_to, lane == LANES - 1, 1) + more
-    if RUNS > 1:
-        before, e_before_run, m_runs, e_runs = tl.associative_scan(
-            (m_run * 0 + 1, e_run * 0, m_run, e_run), 0, _multiplied_from
+    m_warp, more = mantissa_and_power(m_warp)
+    e_warp += more
+    if WARPS > 1:
+        before, e_before_warp, m_warps, e_warps = tl.associative_scan(
+            (m_warp * 0 + 1, e_warp * 0, m_warp, e_warp), 0, _multiplied_from
         )
-        m_before, e_before = m_before * before[:, None, :], e_before + e_before_run[:, None, :]
-        at_end = tl.arange(0, RUNS)[:, None] == RUNS - 1
-        m_run, more = mantissa_and_power(picked(m_runs, at_end, 0))
-        e_run = picked(e_runs, at_end, 0) + more
+        m_before, e_before = m_before * before.to(dtype)[:, None, :], e_before + e_before_warp[:, None, :]
+        at_end = tl.arange(0, WARPS)[:, None] == WARPS - 1
+        m_end, more = mantissa_and_power(picked(m_warps, at_end, 0))
+        e_end = picked(e_warps, at_end, 0) + more
     else:
-        m_run, e_run = tl.reshape(m_run, [COLUMNS]), tl.reshape(e_run, [COLUMNS])
+        m_end, e_end = tl.reshape(m_warp, [COLUMNS]), tl.reshape(e_warp, [COLUMNS])
     m_before, more = mantissa_and_power(m_before)
-    m_before, e_before = m_before * carry_m, e_before + (more + carry_e)  # the carry may be NaN
-    return tl.reshape(m_before, [RUNS * LANES * COLUMNS]), tl.reshape(e_before, [RUNS * LANES * COLUMNS]), m_run, e_run
+    m_before = m_before * tl.cast(carry_m, dtype)  # the carry may be NaN
+    return tl.reshape(m_before, [UNITS]), tl.reshape(e_before + (more + carry_e), [UNITS]), m_end, e_end
 
 
 @triton.jit
@@ -131,7 +140,7 @@ def products_before_groups(m, e, carry_m, carry_e, like, COLUMNS: tl.constexpr, 
     m, more = mantissa_and_power(last_in(m))
     m, e = by_column(m, 1.0, COLUMNS, BESIDE), by_column(last_in(e) + more, 0, COLUMNS, BESIDE)
     m_to, e_to = tl.associative_scan((by_lane(m, COLUMNS), by_lane(e, COLUMNS)), 1, _multiplied_apart)
-    m_units, e_units, m_end, e_end = before_units(m_to, e_to, carry_m, carry_e)
+    m_units, e_units, m_end, e_end = before_units(m_to, e_to, last_lane(m_to), last_lane(e_to), carry_m, carry_e)
     m_before = m_within * by_unit(m_units, like, COLUMNS, BESIDE)
     return m_before, e_within + by_unit(e_units, like, COLUMNS, BESIDE), m_end, e_end
 

@@ -69,7 +69,8 @@ def turned_products(x, m, e, like, dtype: tl.constexpr):
     """The products of a turned tile of one sequence after a carry, in parts; the carry after it; and whether that is
     right (1): whether all groups are fair, and all products are far from the limits of float64, or leave it for good.
 
-    Of float32, what rounding takes goes with the products: while memory is waited for, there is time for that.
+    The carry's mantissa is float64. Of float32, what rounding takes goes with the products: while memory is waited for,
+    there is time for that.
 
     Results are of a type; of float16 one factor a group is enough, since all fair ones that it cannot take to their
     place are 0 or infinite there.
@@ -82,7 +83,7 @@ def turned_products(x, m, e, like, dtype: tl.constexpr):
         p, totals, low, high, is_fair = _products_of_type(x, dtype)
         m_groups, e_groups = mantissa_and_power(totals)
         m_before, e_before, m_tile, e_tile = products_before_groups(m_groups, e_groups, m, carry_e, like, 1, 1)
-    m_tile, e_tile = tl.reduce(m_tile, 0, only), tl.reduce(e_tile, 0, only)
+    m_tile, e_tile = tl.reduce(m_tile, 0, only).to(tl.float64), tl.reduce(e_tile, 0, only)
     m_end, e_end = joined(m, e, m_tile, e_tile.to(tl.float32))
     inside: tl.constexpr = 1012  # products are up to 32 times what their exponents say
     stays = (e_before + high <= inside) & (e_before + low >= -inside)
@@ -141,6 +142,7 @@ def _scan_floats(
     """
     dtype: tl.constexpr = y_ptr.dtype.element_ty
     offsets = tl.arange(0, BLOCK)
+    PRODUCTS: tl.constexpr = tl.float64 if dtype == tl.float64 else tl.float32
     IN_WORDS: tl.constexpr = dtype.primitive_bitwidth == 16 and VECTOR > 1 and ELEMENTS > 2
     units = units_beside(x_ptr.to(tl.pointer_type(tl.int32)), BLOCK // (ELEMENTS * GROUPS), nothing)
     like = tl.max(units, 0)
@@ -152,7 +154,7 @@ def _scan_floats(
         if IN_WORDS:
             x = turned_halves(ahead, units, ELEMENTS, GROUPS, dtype)
         else:
-            x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(m.dtype)
+            x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(PRODUCTS)
         x = followed(x, e)
         ahead = _loaded_ahead(x_ptr + skip + BLOCK, after, VECTOR, BLOCK, IN_WORDS)
         y, m_after, e_after, is_right = turned_products(x, m, e, like, dtype)
@@ -160,7 +162,7 @@ def _scan_floats(
         if is_right == 1:
             m, e = m_after, e_after
         else:
-            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, 4)
+            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, 4, PRODUCTS)
     return m, e
 
 
@@ -231,7 +233,7 @@ def _rows_kernel(
     so that everything between moves in vectors. Counting in vectors proves to the compiler that no mask cuts one.
     """
     row = begin + tl.program_id(0).to(tl.int64)
-    m, e, carry = tl.full((), 1, ACCUMULATOR), tl.full((), 0, tl.float32), tl.full((), 1, tl.int64)
+    m, e, carry = tl.full((), 1, tl.float64), tl.full((), 0, tl.float32), tl.full((), 1, tl.int64)
     if WHOLE:
         first = row * vectors * VECTOR
     else:
@@ -240,7 +242,7 @@ def _rows_kernel(
         before = tl.minimum(first - origin, n).to(tl.int32)
         vectors = (n - before) // VECTOR
         if ACCUMULATOR.is_floating():
-            m, e = scan_again(x_ptr + origin, y_ptr + origin, before, 1, m, e, 16, 1)
+            m, e = scan_again(x_ptr + origin, y_ptr + origin, before, 1, m, e, 16, 1, ACCUMULATOR)
         else:
             carry = _scan_few(x_ptr + origin, y_ptr + origin, before, carry, 16)
     x_ptr += first
@@ -254,7 +256,7 @@ def _rows_kernel(
         place = tl.cast(vectors, tl.int64) * VECTOR
         after = n - before - vectors * VECTOR
         if ACCUMULATOR.is_floating():
-            scan_again(x_ptr + place, y_ptr + place, after, 1, m, e, 16, 1)
+            scan_again(x_ptr + place, y_ptr + place, after, 1, m, e, 16, 1, ACCUMULATOR)
         else:
             _scan_few(x_ptr + place, y_ptr + place, after, carry, 16)
 

@@ -87,8 +87,8 @@ def looked_at(
     BESIDE: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):
-    """What `products_until_zeros` says of the groups of a tile in memory, rows `lead` to `left`, one element of each at a
-    time: of several columns, whose rows have an address each, registers have no room to turn the tile again.
+    """What `products_until_zeros` says of the groups of a tile in memory, rows `lead` to `left`, one element of each at
+    a time: of several columns, whose rows have an address each, registers have no room to turn the tile again.
     """
     place = tl.arange(0, GROUPS * like.numel)  # of one dimension: then they lie as all else does
     group, unit = place // like.numel, place % like.numel

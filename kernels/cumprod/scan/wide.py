@@ -256,12 +256,13 @@ def signs_after(x, carry_e):
 
 
 @triton.jit
-def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.constexpr):
+def scan_again(x_ptr, y_ptr, left, inner, carry_m, e, PIECE: tl.constexpr, GROUP: tl.constexpr, dtype: tl.constexpr):
     """Scan `left` elements, `inner` apart, from memory: in pieces that may hold zeros, else one by one.
 
-    Takes and returns the parts of the carry.
+    Takes and returns the parts of the carry, whose mantissa may be wider than products, which are of a type.
     """
     tl.debug_barrier()  # what was stored there before is in memory
+    m = carry_m.to(dtype)
     offsets = tl.arange(0, PIECE)
     for done in range(0, left, PIECE):
         skip = tl.cast(done, tl.int64) * inner
@@ -278,15 +279,15 @@ def scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE: tl.constexpr, GROUP: tl.c
             carry = scan_carefully(x_ptr + skip, y_ptr + skip, here, inner, exact_carry(m, e), min(PIECE, 128))
             m, e = parted_carry(carry, m.dtype)
             e = tl.where(m == m, e, float("-inf"))  # NaN for good: like 0 it asks for signs only
-    return m, e
+    return m.to(carry_m.dtype), e
 
 
 @triton.jit(noinline=True)
 def scan_from(x_ptr, y_ptr, left, inner, carry, PIECE: tl.constexpr, GROUP: tl.constexpr, dtype: tl.constexpr):
-    """The same from an exact carry; products are of a type. Returns the exact carry after them.
+    """The same from an exact carry. Returns the exact carry after them.
 
     It is a function of its own in the machine code as well: what it needs costs the common path no registers.
     """
     m, e = parted_carry(carry, dtype)
-    m, e = scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE, GROUP)
+    m, e = scan_again(x_ptr, y_ptr, left, inner, m, e, PIECE, GROUP, dtype)
     return exact_carry(m, e)
