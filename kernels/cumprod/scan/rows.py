@@ -149,20 +149,21 @@ def _scan_floats(
     ahead = _loaded_ahead(x_ptr, tl.minimum(vectors, BLOCK // VECTOR), VECTOR, BLOCK, IN_WORDS)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
-        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
-        after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR)
+        after = tl.minimum(vectors - (start + BLOCK // VECTOR), BLOCK // VECTOR)
         if IN_WORDS:
             x = turned_halves(ahead, units, ELEMENTS, GROUPS, dtype)
         else:
             x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(PRODUCTS)
         x = followed(x, e)
-        ahead = _loaded_ahead(x_ptr + skip + BLOCK, after, VECTOR, BLOCK, IN_WORDS)
+        ahead = _loaded_ahead(
+            x_ptr + tl.cast(start + BLOCK // VECTOR, tl.int64) * VECTOR, after, VECTOR, BLOCK, IN_WORDS
+        )
         y, m_after, e_after, is_right = turned_products(x, m, e, like, dtype)
+        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         tl.store(y_ptr + skip + offsets, turned_back(y.to(dtype), 1), mask=offsets < left)
-        if is_right == 1:
-            m, e = m_after, e_after
-        else:
-            m, e = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, 4, PRODUCTS)
+        if is_right == 0:
+            m_after, e_after = scan_again(x_ptr + skip, y_ptr + skip, left, 1, m, e, WIDTH, 4, PRODUCTS)
+        m, e = m_after, e_after
     return m, e
 
 
@@ -192,12 +193,12 @@ def _scan_integers(
     ahead = loaded_ahead(x_ptr, tl.minimum(vectors, BLOCK // VECTOR) * VECTOR, 1, BLOCK)
     for start in range(0, vectors, BLOCK // VECTOR):
         skip = tl.cast(start, tl.int64) * VECTOR
-        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         after = tl.minimum(vectors - start - BLOCK // VECTOR, BLOCK // VECTOR) * VECTOR
         x = turned(ahead, units, ELEMENTS, GROUPS, 1).to(carry.dtype)
-        ahead = loaded_ahead(x_ptr + skip + BLOCK, after, 1, BLOCK)
+        ahead = loaded_ahead(x_ptr + tl.cast(start + BLOCK // VECTOR, tl.int64) * VECTOR, after, 1, BLOCK)
         p, before, total = integer_tile(x, like, 1, 1)
         y = p * laid_out(before * carry, like)[None, :, :]
+        left = tl.minimum(vectors - start, BLOCK // VECTOR) * VECTOR
         tl.store(y_ptr + skip + offsets, turned_back(y, 1), mask=offsets < left)
         carry = carry * tl.max(total, 0)
     return carry
