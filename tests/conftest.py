@@ -50,9 +50,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def repository() -> Project:
-    """This repository as a project of one problem, without what it accepted as a baseline; not to be written to."""
+    """This repository as a project of one problem, without its waivers and what it accepted as a baseline; not to be
+    written to.
+    """
     project = load_project(ROOT)
-    return replace(project, problems={"cumprod": project.problem("cumprod")}, baselines={})
+    return replace(project, problems={"cumprod": replace(project.problem("cumprod"), waivers=[])}, baselines={})
 
 
 Size = Literal["small", "whole"]

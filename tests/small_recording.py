@@ -44,7 +44,7 @@ def narrow(root: Path, variants: tuple[str, ...], workloads: tuple[str, ...]) ->
 def _narrowed(problem: str, variants: tuple[str, ...], workloads: tuple[str, ...]) -> str:
     """The text of a problem.toml in which a table is a heading and the lines up to an empty one."""
     tables = problem.split("\n\n")
-    kept = [table for table in tables if _name(table, "variants") in (None, *variants)]
+    kept = [table for table in tables if {_name(table, "variants"), _waived(table)} <= {None, *variants}]
     return "\n\n".join(
         re.sub(r"\n(default|judged) = .*", "", table) if _name(table, "workloads") not in (None, *workloads) else table
         for table in kept
@@ -54,6 +54,12 @@ def _narrowed(problem: str, variants: tuple[str, ...], workloads: tuple[str, ...
 def _name(table: str, kind: str) -> str | None:
     """What a table of a kind is of; None where it is of another kind."""
     found = re.search(rf"^\[{kind}\.(\w+)", table, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _waived(table: str) -> str | None:
+    """The variant of which a table waives a target."""
+    found = re.search(r'^\[\[waivers\]\]\nvariant = "(\w+)"', table, re.MULTILINE)
     return found[1] if found else None
 
 
