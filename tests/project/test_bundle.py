@@ -240,7 +240,10 @@ def test_a_package_goes_by_its_folder_or_by_the_variant_that_it_is() -> None:
     for name in ("scan", "adaptive_scan"):
         assert package_folder(project, f"cumprod/{name}") == ROOT / "kernels" / "cumprod" / "scan"
     with pytest.raises(BadArgument, match="one file already"):
+        package_folder(project, "cumprod/naive_serial")
+    with pytest.raises(BadArgument, match="imports others") as refused_file:
         package_folder(project, "cumprod/blocked_scan")
+    assert refused_file.value.hint == "copy it with what it needs of kernels/cumprod/scan/"
     with pytest.raises(UnknownName) as refused:
         package_folder(project, "cumprod/scam")
     assert "cumprod/scan" in refused.value.hint

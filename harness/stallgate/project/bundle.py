@@ -17,6 +17,7 @@ from stallgate.errors import BadArgument, BrokenFile, UnknownName
 from stallgate.model import FrozenStruct
 from stallgate.project.decode import LARGEST_SOURCE, read_bounded
 from stallgate.project.entries import module_file
+from stallgate.project.imported_files import with_imported_files
 from stallgate.project.layout import problem_folder
 from stallgate.project.load import Project
 from stallgate.project.package_names import Imported, PackageFile, check_names
@@ -43,7 +44,7 @@ def package_folder(project: Project, subject: str) -> Path:
     """The folder of ``PROBLEM/PACKAGE``: a variant in several files, or a folder beside the problem's variants.
 
     Raises:
-        BadArgument: it is not written so, or is one file already.
+        BadArgument: it is not written so, or is one file, alone or with others that it imports.
         BrokenFile: the problem's file is broken.
         UnknownName: there is no such problem or package.
     """
@@ -55,11 +56,23 @@ def package_folder(project: Project, subject: str) -> Path:
     entry = variants[name].entry.path if name in variants else ""
     path = project.root / entry if entry else folder / name / _INIT
     if entry and path.name != _INIT:
-        raise BadArgument(f"{subject} is one file already: {entry}", "copy it")
+        raise _one_file(project, subject, entry)
     if not path.is_file():
         packages = sorted(each.parent.name for each in folder.glob(f"*/{_INIT}"))
         raise UnknownName("package", subject, [f"{problem}/{each}" for each in packages])
     return path.parent
+
+
+def _one_file(project: Project, subject: str, entry: str) -> BadArgument:
+    """Why a variant is not bundled that is a file, not a package."""
+    others = [path for path in with_imported_files(project.root, [entry]) if path != entry]
+    if not others:
+        return BadArgument(f"{subject} is one file already: {entry}", "copy it")
+    folders = ", ".join(sorted({f"{path.rpartition('/')[0]}/" for path in others}))
+    return BadArgument(
+        f"{subject} is not a package, but a file that imports others: {entry}",
+        f"copy it with what it needs of {folders}",
+    )
 
 
 def bundled(root: Path, folder: Path, subject: str) -> Bundle:
