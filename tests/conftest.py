@@ -117,6 +117,14 @@ def small_tree(
     return narrow(copy_tree(root, detail=detail, problem=problem), variants, workloads)
 
 
+def without_waivers(tree: Path) -> None:
+    """Takes its waivers from a tree's cumprod, of which each is a heading and the lines up to an empty one."""
+    path = tree / "kernels/cumprod/problem.toml"
+    tables = path.read_text().split("\n\n")
+    path.write_text("\n\n".join(table for table in tables if "[[waivers]]\n" not in table))
+    assert not load_project(tree).problem("cumprod").waivers
+
+
 TREES: dict[Size, Callable[[Path], Path]] = {"small": small_tree, "whole": copy_tree}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -20,8 +21,9 @@ _BOUNDS = {"minimum", "maximum", "minItems", "maxItems", "prefixItems"}
 
 def violations(value: Any, schema: dict[str, Any], root: dict[str, Any], where: str = "$") -> list[str]:
     """What a value violates of a schema, a line each."""
-    unknown = set(schema) - _SAID - _CHECKED - _BOUNDS - {"$schema", "$defs"}
+    unknown = set(schema) - _SAID - _CHECKED - _BOUNDS - {"$schema", "$defs", "format"}
     assert not unknown, f"the check does not know {unknown}"
+    assert schema.get("format", "date") == "date", f"the check does not know texts of {schema['format']}"
     found: list[str] = []
     if "$ref" in schema:
         found += violations(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, where)
@@ -32,6 +34,8 @@ def violations(value: Any, schema: dict[str, Any], root: dict[str, Any], where: 
         found.append(f"{where}: {value!r} is none of {schema['enum']}")
     if "type" in schema and not _is_of(value, schema["type"]):
         return [*found, f"{where}: {value!r} is no {schema['type']}"]
+    if "format" in schema and not _is_date(value):
+        found.append(f"{where}: {value!r} is no date")
     if isinstance(value, dict):
         found += _in_object(value, schema, root, where)
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
@@ -45,6 +49,14 @@ def _is_of(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
     return isinstance(value, _KINDS[kind])
+
+
+def _is_date(text: str) -> bool:
+    """Whether a text is a day as in RFC 3339; Python reads weeks as well."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _in_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], where: str) -> list[str]:

@@ -20,7 +20,7 @@ from stallgate.extract.table import MetricRow, summarise, summarise_kernels
 from stallgate.model import Attempt, Case, CaseResult, Identity, Outcome, Run, Selection
 from stallgate.project.digests import CHILD_KEY, REFERENCE_KEY, variant_key, workload_key
 from stallgate.project.load import Project
-from stallgate.runs.folder import save
+from stallgate.runs.folder import attempts_of, save
 
 Fate = Literal[
     "profiled",
@@ -244,7 +244,7 @@ def _run(model: Run, plan: RunPlan, name: str, created: str) -> Run:
     planned = zip(model.cases, plan.cases, strict=True)
     cases = [_case(r, each, plan) for r, each in planned if each.fate != "missing" and _is_asked(model, r.case, plan)]
     told: dict[str, Any] = {"name": name, "created": created, "commit": plan.commit, "dirty": plan.dirty}
-    told |= {"cases": cases, "attempts": [_attempt(each, plan) for each in model.attempts]}
+    told |= {"cases": cases, "attempts": _attempts(model, plan)}
     if plan.kind == "imported":
         return replace(model, **told, stages=list(plan.stages))
     kept = plan.problems or tuple(model.subjects)
@@ -267,6 +267,17 @@ def _run(model: Run, plan: RunPlan, name: str, created: str) -> Run:
         selection=_selection(model, plan),
         complete=plan.complete or plan.kind == "recorded",
     )
+
+
+def _attempts(model: Run, plan: RunPlan) -> list[Attempt]:
+    """Those of the problems that it has. The recordings are of several GPUs, what is measured at once is of one."""
+    if plan.kind == "imported":
+        return [_attempt(each, plan) for each in model.attempts]
+    kept = {each.name for problem in plan.problems or model.subjects for each in attempts_of(model, problem)}
+    mine = [each for each in model.attempts if each.name in kept]
+    if plan.kind == "live":
+        mine = [replace(each, environment=mine[0].environment) for each in mine]
+    return [_attempt(each, plan) for each in mine]
 
 
 def _attempt(attempt: Attempt, plan: RunPlan) -> Attempt:

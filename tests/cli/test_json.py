@@ -20,6 +20,7 @@ from stallgate.cli.output import JSON_VERSION
 from stallgate.cli.schema import answer_types, json_schema
 from stallgate.errors import DamagedReport, StallgateError, UnknownName, UserFault
 from stallgate.model import Verdict
+from stallgate.project.load import load_project
 from stallgate.runs.folder import find, load
 from stallgate.runs.sweep import (
     SWEEP_FORMAT,
@@ -34,7 +35,7 @@ from stallgate.runs.sweep import (
 from tests.agent.loop.scripted import begin, code, listed_answers, looped
 from tests.cli.fuzz import BENCH
 from tests.cli.test_failures import CRASHED, PLAN
-from tests.conftest import ROOT, Stallgate, new_process
+from tests.conftest import ROOT, Stallgate, new_process, without_waivers
 from tests.json_schema import violations
 from tests.judge.test_accept import repeated
 from tests.recordings import committed
@@ -124,7 +125,7 @@ ANSWERS: dict[str, list[tuple[str, ...]]] = {
             "other",
         )
     ],
-    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "40000")],
+    "prompt": [("cumprod/blocked_scan",), ("cumprod/blocked_scan", "--gpu", "b200", "--budget", "100000")],
     "comment": [("--dry-run",)],
     "push": [("PLACE",)],
     "pull": [("PLACE",)],
@@ -296,14 +297,31 @@ def test_a_doctor_that_says_no(stallgate: Stallgate, without_torch: str) -> None
 def test_a_gate_that_says_no_has_its_facts_and_no_error(
     stallgate: Stallgate, replayed_square: Path, tree: Path
 ) -> None:
-    path = tree / "metrics/stages/memory_access.toml"
-    path.write_text(path.read_text().replace("below = 20", "below = 2"))
+    without_waivers(tree)
     found = answer(stallgate("gate", "--json"), "gate")
     assert (found["ok"], found["status"]) == (False, 1)
     (failed,) = [verdict for verdict in found["verdicts"] if verdict["status"] == "fail"]
     assert failed["metric"] == "memory_dependency_stall"
     assert failed["value"]["state"] == "measured"
     assert failed["value"]["unit"] == "%"
+
+
+def test_a_gate_whose_misses_are_waived_says_until_when(
+    stallgate: Stallgate, replayed_square: Path, tree: Path
+) -> None:
+    [waiver] = load_project(tree).problem("cumprod").waivers
+    found = answer(stallgate("gate", "--json"), "gate")
+    assert (found["ok"], found["status"]) == (True, 0)
+    (waived,) = [verdict for verdict in found["verdicts"] if verdict["status"] == "waived"]
+    assert waived["metric"] == waiver.metric == "memory_dependency_stall"
+    assert waived["waiver"]["until"] == waiver.until.isoformat()
+
+
+@pytest.mark.parametrize("written", ["2027-3-31", "2027-02-30", "20270331", "2027-W13-3", "soon", ""])
+def test_a_last_day_is_written_as_a_date(written: str) -> None:
+    schema = {"type": "string", "format": "date"}
+    assert not violations("2027-03-31", schema, schema)
+    assert violations(written, schema, schema)
 
 
 def test_a_gate_without_numbers_has_its_facts_and_no_error(

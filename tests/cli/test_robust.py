@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from tests.cli.test_failures import CRASHED, PLAN, outcomes, said
-from tests.conftest import ROOT, Stallgate, environment
+from tests.conftest import ROOT, Stallgate, environment, without_waivers
 from tests.measure.test_process import gone
 
 
@@ -86,6 +86,7 @@ def test_brackets_in_a_reason_are_no_markup(with_ncu: Stallgate, latest: Callabl
 
 
 def test_what_does_not_fit_goes_on_under_its_beginning(stallgate: Stallgate, replayed: Path, tree: Path) -> None:
+    without_waivers(tree)
     path = tree / "metrics/stages/memory_access.toml"
     path.write_text(path.read_text().replace("below = 20", "below = 0.000123456789"))
     lines = stallgate("gate").stdout.splitlines()

@@ -13,7 +13,7 @@ from stallgate.project.catalogue import names_in
 from stallgate.project.digests import subject_digests, text_digest
 from stallgate.project.load import Project, load_project
 from stallgate.project.root import find_root
-from tests.conftest import ROOT
+from tests.conftest import ROOT, without_waivers
 
 
 def names(project: Project, **request: list[str]) -> list[str]:
@@ -344,6 +344,8 @@ WAIVER = {
 
 
 def with_waiver(tree: Path, **changes: str) -> None:
+    """Gives a tree one waiver, and no other."""
+    without_waivers(tree)
     path = tree / "kernels/cumprod/problem.toml"
     lines = [f"{key} = {value}" for key, value in {**WAIVER, **changes}.items() if value]
     path.write_text("\n".join([path.read_text(), "[[waivers]]", *lines, ""]))
