@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Stallgate, with_small_workloads
+from tests.conftest import Stallgate, with_small_workloads, without_waivers
 
 ATTACK = """
 def _attack():
@@ -28,6 +28,7 @@ _attack()
 @pytest.fixture
 def small(tree: Path) -> Path:
     """The tree with one candidate, and with shapes that the interpreter is done with in no time."""
+    without_waivers(tree)
     path = tree / "kernels/cumprod/problem.toml"
     text = path.read_text().replace('[variants.adaptive_scan]\nentry = "scan"\nrole = "candidate"\n', "")
     path.write_text(with_small_workloads(text))

@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 from tests.processes import processes_in
 
 GPU = Device(0, "GPU-made-up", "NVIDIA H200", "580", "9.0", 143771, 143000)
-NO_GPU = CompileTarget("cpu", "9.0", shared_bytes=20_000)
+NO_GPU = CompileTarget("cpu", "9.0", shared_bytes=5_000)
 
 STAYING = f"""#!{sys.executable}
 import json, socket, sys, time
@@ -84,7 +84,7 @@ def test_what_came_of_each_case_is_told_and_noted(repository: Project, tmp_path:
         compilers.wait()
     default, other = (ahead.found[case] for case in ahead.cases)
     assert (default.outcome, other.outcome) == ("too_much_shared_memory", "compiled")
-    assert "the GPU has 20000" in default.reason
+    assert "the GPU has 5000" in default.reason
     assert other.seconds > 0
     assert other.shared_bytes is not None
     assert notes is not None
