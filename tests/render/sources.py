@@ -140,7 +140,8 @@ class Sources:
         for case in cases:
             yield from (fact for name in UNNAMED for fact in self.files.of_metric(case, name))
             yield from self.files.of_case(case)
-            yield from (fact for name in metrics if name == text.metric for fact in self.files.headroom(case, name))
+            judged = [name for name in metrics if name == text.metric or "(missed by " in text.words]
+            yield from (fact for name in judged for fact in self.files.headroom(case, name))
         yield from (fact for case in here for fact in self.files.roofline(case) if not cases)
         yield from (fact for workload in workloads for fact in self.files.of_workload(workload))
         yield from self.files.of_run
