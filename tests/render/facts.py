@@ -215,6 +215,8 @@ class Files:
         facts += [Fact("sheet", peak, "TFLOP/s", names=("data sheet",)) for peak in peaks.values()]
         counted = Counter((verdict["variant"], verdict["stage"]) for verdict in self.judged["verdicts"])
         facts += [Fact("count", number, names=("target",)) for number in counted.values()]
+        statuses = Counter(verdict["status"] for verdict in self.judged["verdicts"] if not verdict["warning"])
+        facts += [Fact("count", statuses[name], names=(f" {name}",)) for name in ("waived", "excused")]
         right = [result for result in self._judged_cases if result["outcome"] == "profiled"]
         facts += [Fact("count", len(cases), names=("cases",)) for cases in (right, self._judged_cases)]
         bars = [fact.value for case in self.cases for metric in self.metrics for fact in self.headroom(case, metric)]

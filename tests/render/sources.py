@@ -7,6 +7,7 @@ the page stands for. What the files say in words may stand in a text as it is.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -56,7 +57,7 @@ class Sources:
         places = dict.fromkeys(
             (result["case"]["problem"], result["case"]["workload"]) for result in self.files.run["cases"]
         )
-        self._codes: dict[str, str] = {}
+        self._codes: dict[str, list[str]] = {}
         self._below = {f"workload-{i}-title": workload for i, (_, workload) in enumerate(places, start=1)}
 
     def of(self, text: Text) -> list[Found]:
@@ -69,7 +70,7 @@ class Sources:
         if text.hover is not None:
             return [_of_label(number, text.words, text.hover) for number in numbers]
         if text.tag == "pre" and text.case:
-            kind = "code" if text.words == self._code(text.case) else ""
+            kind = "code" if text.words in self._code(text.case) else ""
             return [Found(number, kind) for number in numbers]
         if text.tag == "tr":
             return self._of_hot_line(text, numbers)
@@ -139,7 +140,8 @@ class Sources:
         for case in cases:
             yield from (fact for name in UNNAMED for fact in self.files.of_metric(case, name))
             yield from self.files.of_case(case)
-            yield from (fact for name in metrics if name == text.metric for fact in self.files.headroom(case, name))
+            judged = [name for name in metrics if name == text.metric or "(missed by " in text.words]
+            yield from (fact for name in judged for fact in self.files.headroom(case, name))
         yield from (fact for case in here for fact in self.files.roofline(case) if not cases)
         yield from (fact for workload in workloads for fact in self.files.of_workload(workload))
         yield from self.files.of_run
@@ -156,15 +158,21 @@ class Sources:
         """Those of the name that was said last before a number, or else of the names in the text."""
         if text.case:
             return [case for case in here if case.key == text.case]
-        said = [(m.start(), case.name) for case in here for m in _any_of([case.name]).finditer(text.words)]
+        said = [
+            (m.start(), case.name)
+            for case in here
+            for m in _any_of([case.name]).finditer(text.words)
+            if not text.words[m.end() :].startswith("'s speed, ")  # what another case is held against
+        ]
         before = max((place for place in said if place[0] < number.start), default=None)
         names = [before[1]] if before else [name for _, name in said]
         return [case for case in here if case.name in names]
 
-    def _code(self, case: str) -> str:
-        """The variant's file, its lines with their numbers and their shares of all samples of the case's kernels."""
+    def _code(self, case: str) -> list[str]:
+        """The variant's files, their lines with their numbers and their shares of all samples of the case's kernels."""
         if case not in self._codes:
-            self._codes[case] = _listing(self.files.root, case, self.files.details[case])
+            files = _own_files(self.files.root, case)
+            self._codes[case] = [_listing(self.files.root, case, file, self.files.details[case]) for file in files]
         return self._codes[case]
 
     def _of_hot_line(self, text: Text, numbers: list[Shown]) -> list[Found]:
@@ -187,9 +195,9 @@ class Sources:
     def _only_called(self, case: str, detail: Any, called: Called) -> list[Any]:
         """The lines without samples of their own that called a library."""
         own = {(line["file"], line["line"]) for line in detail["lines"]}
-        texts = _own_file(self.files.root, case).read_text().splitlines() if called else []
+        texts = {file.name: file.read_text().splitlines() for file in _own_files(self.files.root, case)}
         return [
-            {"file": file, "line": line, "text": texts[line - 1], "samples": 0, "reason_samples": 0}
+            {"file": file, "line": line, "text": texts[file][line - 1], "samples": 0, "reason_samples": 0}
             for file, line in set(called.values()) - own
         ]
 
@@ -199,16 +207,28 @@ Called = dict[tuple[str, int], tuple[str, int]]
 
 
 def called_lines(root: Path, case: str, detail: Any) -> Called:
-    """Who called the libraries' lines of a kernel, by the variant's file in a tree."""
-    file = _own_file(root, case)
-    texts = {file.name: file.read_text()} if file.exists() else {}
+    """Who called the libraries' lines of a kernel, by the variant's files in a tree."""
+    key = (root, case, json.dumps(detail, sort_keys=True))
+    if key not in _known:
+        _known[key] = _called_lines(root, case, detail)
+    return _known[key]
+
+
+_known: dict[tuple[Path, str, str], Called] = {}
+
+
+def _called_lines(root: Path, case: str, detail: Any) -> Called:
+    texts = {file.name: file.read_text() for file in _own_files(root, case)}
     found = callers(texts, msgspec.convert(detail, Detail))
     return {(line.file, line.line): (place.file, place.line) for line, place in found.items()}
 
 
-def _own_file(root: Path, case: str) -> Path:
+def _own_files(root: Path, case: str) -> list[Path]:
+    """The variant's own file, and those of the package that its problem's variants share."""
     problem, variant, *_ = case.split("/")
-    return root / "kernels" / problem / f"{variant}.py"
+    folder = root / "kernels" / problem
+    own = folder / f"{variant}.py"
+    return [own, *sorted(folder.glob("scan/*.py"))] if own.exists() else []
 
 
 def _quoted_of(line: Any, called: Called) -> list[str]:
@@ -267,8 +287,8 @@ def _advice(files: Files, case: str) -> Iterator[str]:
     return (" ".join(advice["message"].split()) for detail in files.details[case] for advice in detail["advice"])
 
 
-def _listing(root: Path, case: str, details: list[Any]) -> str:
-    file, samples = _own_file(root, case), Counter[int]()
+def _listing(root: Path, case: str, file: Path, details: list[Any]) -> str:
+    samples = Counter[int]()
     for detail in details:
         called = called_lines(root, case, detail)
         for line in detail["lines"]:

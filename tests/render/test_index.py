@@ -118,7 +118,7 @@ def test_every_run_is_listed_newest_first_whatever_state_it_is_in(
     assert f'<a href="{first.name}/report.html">' in text
     assert f'<a href="{second.name}/report.html">' not in text
     listed = row(text, first.name)
-    said = "○ not measured cannot be decided: 3 pass, 1 not measured recorded cumprod"
+    said = "○ not measured cannot be decided: 2 pass, 1 not measured, 1 waived recorded cumprod"
     assert f"{said} {committed().gpu}" in listed
     assert "2 of 2" in listed
     assert "there is no metrics.csv" in row(text, second.name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from stallgate.formatting import listed, on_several, spaced, status_label, whom, within_sentence
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.judge.reasons import OPEN, open_reason
-from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
+from stallgate.model import Catalogue, FrozenStruct, Run, Status, Verdict
 from stallgate.render.program import program_finding
 from stallgate.render.verdict_words import title_of
 from stallgate.runs.conditions import imported_files
@@ -26,6 +27,8 @@ class RunWord(FrozenStruct, frozen=True):
     """A class of the page's style."""
     merge: str
     """Whether the gate lets it be merged, in words."""
+    covered: str = ""
+    """Of a run that may be merged: how many of its targets are not met but waived or excused, in words."""
 
 
 def run_word(result: JudgedRun, catalogue: Catalogue) -> RunWord:
@@ -38,12 +41,21 @@ def said_of(run: Run, judgement: Judgement, catalogue: Catalogue) -> RunWord:
     status = judgement.exit_status
     if status is None:
         return RunWord(words=_read(run), style="plain", merge="not judged: no stage was named for it")
-    if status == 0:
-        return RunWord(words="Pass", style="pass", merge="may be merged")
     counted = [verdict for verdict in judgement.verdicts if not verdict.warning]
+    if status == 0:
+        return RunWord(words="Pass", style="pass", merge="may be merged", covered=_covered(counted))
     if status == 1:
         return RunWord(words=_failed(counted, catalogue), style="fail", merge="not to be merged")
     return RunWord(words=_undecided(run, counted), style="open", merge="not to be merged yet")
+
+
+def _covered(verdicts: list[Verdict]) -> str:
+    found = Counter(verdict.status for verdict in verdicts)
+    return listed([f"{found[status]} {status}" for status in COVERED if found[status]])
+
+
+COVERED: tuple[Status, ...] = ("waived", "excused")
+"""Statuses of targets that are not met, and do not keep a run from being merged."""
 
 
 def _failed(verdicts: list[Verdict], catalogue: Catalogue) -> str:

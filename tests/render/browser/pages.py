@@ -171,7 +171,10 @@ def rmsnorm(tree: Path) -> Drawn:
 
 
 def failing(tree: Path) -> Drawn:
-    """The recording by a stage that asks for more than it has: two of three targets are missed."""
+    """The recording by a stage that asks for more than it has, and without waivers: two of three targets are missed."""
+    problem = tree / "kernels" / "cumprod" / "problem.toml"
+    tables = problem.read_text().split("\n\n")
+    problem.write_text("\n\n".join(table for table in tables if not table.startswith("[[waivers]]")))
     stage = tree / "metrics" / "stages" / "memory_access.toml"
     text = stage.read_text().replace("at_least = 0.97", "at_least = 0.998", 1).replace("below = 20", "below = 8", 1)
     stage.write_text(text)

@@ -119,6 +119,13 @@ def of_stage(name: str) -> str:
 MERGE = {0: r"(?<!not to )may be merged", 1: "not to be merged", 3: "not to be merged yet", None: "not judged"}
 
 
+def covered(result: JudgedRun) -> str:
+    """How many targets of a run that may be merged are not met, but waived or excused."""
+    counted = [verdict.status for verdict in result.judgement.verdicts if not verdict.warning]
+    told = [f"{n} {status}" for status in ("waived", "excused") if (n := counted.count(status))]
+    return f", {' and '.join(told)}" if told and result.judgement.exit_status == 0 else ""
+
+
 def distances(verdicts: list[Verdict]) -> list[str]:
     """Each target's metric, and how far it is from its bound: points of shares, else per cent of the bound."""
     found = []
@@ -200,8 +207,10 @@ def changed(result: JudgedRun, case: CaseResult) -> str:
     same = load(before[0].folder).subjects[case.case.problem].digests == result.run.subjects[case.case.problem].digests
     word = "slower" if share > 0 else "faster"
     passes = word == "slower" and result.judgement.exit_status == 0
+    statuses = {verdict.status for verdict in result.judgement.verdicts if not verdict.warning}
+    allowed = next((f"what is missed is {each}" for each in ("waived", "excused") if each in statuses), ALLOWED)
     told = f"{near(abs(share), '%')} {word}.*{'though its code is the same' if same else ''}"
-    return f"{told}; {ALLOWED} .* {near(abs(share), '%')} slower than last time; {ALLOWED}" if passes else told
+    return f"{told}; {allowed} .* {near(abs(share), '%')} slower than last time; {allowed}" if passes else told
 
 
 ALLOWED = "no target forbids it"
@@ -232,7 +241,7 @@ def headline(result: JudgedRun) -> list[str]:
     counted = [v for v in result.judgement.verdicts if v.metric is not None and not v.warning]
     missed = [v for v in counted if v.status == "fail" and v.value is not None and v.bound]
     if not missed:
-        return ["^Pass"]
+        return [rf"^Pass{covered(result)}\b"]
     worst = max(missed, key=lambda v: abs((v.value or 0) - (v.bound or 0)) / (v.bound or 1))
     count = f"{len(missed)} of {len(counted)} targets missed: " if len(missed) > 1 else ""
     return [rf"(?i)^{count}{each.replace('.*?', ' (missed )?by ')}" for each in distances([worst])]
