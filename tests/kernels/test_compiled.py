@@ -116,7 +116,8 @@ def assert_loads_whole_vectors(launch: dict[str, Any], stages: int, *, most: int
     the vectors. Nothing waits in shared memory, and a thread has at most so many bytes of a stack.
     """
     vectors = 8192 // (4 * 32 * 8)
-    assert (launch["ptx"].count(HINTED), launch["ptx"].count(AHEAD)) == (stages * vectors + 1, 0)
+    of_a_tile = 2 * vectors  # if it is whole, and if it is not, in a branch each
+    assert (launch["ptx"].count(HINTED), launch["ptx"].count(AHEAD)) == (stages * of_a_tile + 1, 0)
     assert launch["ptx"].count("st.global.v4") == vectors + 1
     assert launch["spilled"] <= most
 
@@ -160,7 +161,8 @@ def gradients(compiled: Compiled) -> list[dict[str, Any]]:
 def test_every_form_compiles_without_spills_and_moves_vectors(forms: list[dict[str, Any]]) -> None:
     names = [launch["kernel"] for launch in forms]
     assert names == ["_rows_kernel"] * 3 + ["_short_kernel"] + ["_strips_kernel"] * 2 + ["_tiles_kernel"] * 4
-    assert all(launch["spilled"] <= FRAME for launch in forms)
+    assert all(launch["spilled"] <= FRAME for launch in (*forms[:6], *forms[7:]))
+    assert forms[6]["spilled"] <= 32, "one sequence of float32, whose tile is turned again for its zeros"
     assert all(re.search(r"st\.global(\.L\d::\w+)*\.v4", launch["ptx"]) for launch in forms[:8])
     assert forms[4]["ptx"].count(AHEAD)
     assert all(launch["ptx"].count(HINTED) for launch in (*forms[:4], *forms[5:8]))
@@ -172,12 +174,18 @@ def test_a_thread_multiplies_the_rows_of_its_columns_one_by_one(forms: list[dict
 
 
 def test_a_tile_is_turned_and_turned_back(forms: list[dict[str, Any]]) -> None:
-    """Whole tiles go through shared memory twice, and nothing else that is large."""
+    """Whole tiles go through shared memory twice, one sequence of floats once more for its zeros, and nothing else that
+    is large.
+    """
+    times = []
     for launch in forms[6:]:
         found = re.findall(r"convert_layout .*tensor<([0-9x]+)x\w+, #\w+> loc", launch["ttgir"])
-        *others, first, second = sorted(math.prod(map(int, each.split("x"))) for each in found)
-        assert first == second >= 2048
-        assert others[-1] <= 512
+        sizes = [math.prod(map(int, each.split("x"))) for each in found]
+        large = [size for size in sizes if size > 512]
+        assert large == [max(sizes)] * len(large)
+        assert large[0] >= 2048
+        times.append(len(large))
+    assert times == [3, 2, 2, 3]
 
 
 def test_no_two_threads_wait_for_the_same_word(forms: list[dict[str, Any]]) -> None:

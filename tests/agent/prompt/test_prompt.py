@@ -64,10 +64,11 @@ def _naive(_: Path) -> str:
     return done.stdout
 
 
-def test_it_has_every_part_in_order_under_4000_tokens(naive: str) -> None:
+def test_it_has_every_part_in_order_under_4500_tokens(naive: str) -> None:
+    """On an H200 the slow kernel has three pieces of advice, of 200 tokens each and more."""
     assert tuple(section.title for section in taken_apart(naive)) == TITLES
     found = of_recording("cumprod/naive_serial", stage="memory_access", gpu="rtx_4090")
-    assert found.tokens < 4000
+    assert found.tokens < 4500
     assert found.dropped == []
 
 
@@ -249,7 +250,7 @@ def test_json_has_the_parts(naive: str) -> None:
     found = answer(done, "prompt")
     assert found["text"] == naive
     assert [part["title"] for part in found["parts"]] == list(TITLES)
-    assert found["tokens"] < 4000
+    assert found["tokens"] < 4500
     assert found["measured_gpu"] == committed().gpu
     assert found["gpu"] == "rtx_4090"
     assert found["has_readings"] is True
