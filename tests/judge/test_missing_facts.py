@@ -25,7 +25,7 @@ from stallgate.model import Target
 from stallgate.project.digests import subject_digests, workload_digest
 from stallgate.project.load import Project, load_project
 from tests.cli.test_robust import edit
-from tests.conftest import Stallgate, copy_tree
+from tests.conftest import Stallgate, copy_tree, without_waivers
 from tests.judge.judging import STALL, reasons, target, with_one_candidate, with_stage, with_variant
 
 VARIANTS = ("copy_roof", "blocked_scan", "naive_serial", "torch_cumprod")
@@ -47,8 +47,8 @@ class Recorded(NamedTuple):
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     tree = copy_tree(tmp_path_factory.mktemp("facts") / "project")
     folder = next((tree / "reports/recorded").glob("*/cumprod"))
+    without_waivers(tree)
     project = with_one_candidate(load_project(tree))
-    project = replace(project, problems={"cumprod": replace(project.problem("cumprod"), waivers=[])})
     run = msgspec.json.decode((folder / "run.json").read_bytes())
     run["cases"] = [c for c in run["cases"] if c["case"]["workload"] == "square" and c["case"]["variant"] in VARIANTS]
     digests = subject_digests(project.problem("cumprod"))

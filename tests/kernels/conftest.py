@@ -10,8 +10,6 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Iterator
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,23 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from loading import load
 from quick import quick_interpreter
 from trees import tree_products
 from triton.runtime import interpreter
 
 del os.environ["TRITON_INTERPRET"]  # programs that tests elsewhere start shall compile
-KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
-
-
-@cache
-def load(name: str, problem: str = "cumprod") -> ModuleType:
-    """A variant of a problem, in one file or a package: a module of a package, as the measuring child loads it, so that
-    it can import what lies beside it.
-    """
-    if problem not in sys.modules:
-        package = sys.modules[problem] = ModuleType(problem)
-        package.__path__ = [str(KERNELS.parent / problem)]
-    return import_module(f"{problem}.{name}")
 
 
 def load_file(path: Path, name: str) -> ModuleType:

@@ -12,7 +12,8 @@ from functools import partial
 
 import torch
 import triton
-from on_gpu import load, told
+from loading import load
+from on_gpu import told
 from packages import get
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap

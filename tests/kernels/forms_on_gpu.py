@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from on_gpu import load
+from loading import load
 from packages import get
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,8 @@ from types import ModuleType
 
 import torch
 from linear import before, difference, recurred, verdict
-from on_gpu import in_parts, load, told
+from loading import load
+from on_gpu import in_parts, told
 from rightness import ratios, with_segments
 
 Case = tuple[str, torch.Tensor, torch.Tensor, int]

@@ -13,24 +13,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
-from pathlib import Path
 from types import ModuleType
 
 import torch
+from loading import load
 from rightness import ratios, tolerance, verdict, with_segments
 
-KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cumprod"
 Case = tuple[str, torch.Tensor, int]
-
-
-def load(name: str) -> ModuleType:
-    """A variant as a module of a package, so that it can import what lies beside it."""
-    package = sys.modules.setdefault("cumprod", ModuleType("cumprod"))
-    package.__path__ = [str(KERNELS)]
-    return import_module(f"cumprod.{name}")
 
 
 def cases() -> Iterator[Case]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import load
+from loading import load
 
 from stallgate.child.correctness import ExpectedOutput, Rule, compare_output, default_rule
 from stallgate.child.inputs import made

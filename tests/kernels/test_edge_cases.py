@@ -15,7 +15,7 @@ from stallgate.child.referee.judging import Referee
 from stallgate.child.referee_client import Inputs
 from tests.child.plans import entry_of, places_of, reference_of, workload_of
 from tests.conftest import ROOT
-from tests.kernels.conftest import KERNELS
+from tests.kernels.loading import KERNELS
 
 SUBJECTS = [
     ("blocked_scan", {"shape": [32768, 32768], "dim": 1, "dtype": "float32"}),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import KERNELS, load, load_file
+from conftest import load_file
+from loading import KERNELS, load
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 SIZES = [1, 2, 7, 16, 31, 33, 48, 64, 65, 100, 128, 129, 160, 257]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from stallgate.formatting import listed, on_several, spaced, status_label, whom, within_sentence
 from stallgate.judge.headroom import badness, missed_by
 from stallgate.judge.reasons import OPEN, open_reason
-from stallgate.model import Catalogue, FrozenStruct, Run, Status, Verdict
+from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
-from stallgate.render.verdict_words import title_of
+from stallgate.render.verdict_words import covered, title_of
 from stallgate.runs.conditions import imported_files
 
 if TYPE_CHECKING:
@@ -43,19 +42,10 @@ def said_of(run: Run, judgement: Judgement, catalogue: Catalogue) -> RunWord:
         return RunWord(words=_read(run), style="plain", merge="not judged: no stage was named for it")
     counted = [verdict for verdict in judgement.verdicts if not verdict.warning]
     if status == 0:
-        return RunWord(words="Pass", style="pass", merge="may be merged", covered=_covered(counted))
+        return RunWord(words="Pass", style="pass", merge="may be merged", covered=covered(counted))
     if status == 1:
         return RunWord(words=_failed(counted, catalogue), style="fail", merge="not to be merged")
     return RunWord(words=_undecided(run, counted), style="open", merge="not to be merged yet")
-
-
-def _covered(verdicts: list[Verdict]) -> str:
-    found = Counter(verdict.status for verdict in verdicts)
-    return listed([f"{found[status]} {status}" for status in COVERED if found[status]])
-
-
-COVERED: tuple[Status, ...] = ("waived", "excused")
-"""Statuses of targets that are not met, and do not keep a run from being merged."""
 
 
 def _failed(verdicts: list[Verdict], catalogue: Catalogue) -> str:

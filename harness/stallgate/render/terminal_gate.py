@@ -12,7 +12,7 @@ from stallgate.judge.headroom import badness
 from stallgate.render.next_command import next_command
 from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.render.verdict_words import SERIOUS, counted, title_of, verdict_in_words
+from stallgate.render.verdict_words import SERIOUS, counted, covered, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -77,10 +77,10 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
     several = on_several(found.verdicts)
     if found.exit_status == 0:
         green = [verdict for verdict in found.verdicts if not verdict.warning]
-        covered = [f"{n} {status}" for status in ("waived", "excused") if (n := _count(green, status))]
-        if not covered:
+        others = covered(green)
+        if not others:
             return f"all {_targets(len(green))} met"
-        return f"{_count(green, 'pass')} of {_targets(len(green))} met, {listed(covered)}"
+        return f"{_count(green, 'pass')} of {_targets(len(green))} met, {others}"
     if found.exit_status != 1:
         return _open(run, found, catalogue, with_problem=several)
     words = said_of(run, found, catalogue).words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from stallgate.formatting import quantity, shortened, status_label, telling_digits
+from stallgate.formatting import listed, quantity, shortened, status_label, telling_digits
 from stallgate.judge.headroom import missed_by, value_and_bound
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ def counted(verdicts: list[Verdict]) -> str:
     labels = Counter(status_label(verdict.status, verdict.reason) for verdict in ordered)
     found = [f"{count} {label}" for label, count in labels.items()]
     return ", ".join(found) or "nothing judged"
+
+
+def covered(verdicts: list[Verdict]) -> str:
+    """How many targets are not met but waived or excused, which does not keep a run from being merged; '' for none."""
+    found = Counter(verdict.status for verdict in verdicts)
+    return listed([f"{found[status]} {status}" for status in ("waived", "excused") if found[status]])
 
 
 SERIOUS = ("fail", "undecided", "not_measured", "waived", "excused", "pass")

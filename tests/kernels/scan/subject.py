@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from conftest import KERNELS, load_file
+from conftest import load_file
+from loading import KERNELS
 
 from stallgate.project.bundle import bundled
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import load
+from loading import load
 from packages import get, put
 from subject import compiled, loaded_again, ours, package_again, some, the_module
 from torch.autograd import gradcheck, gradgradcheck

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KERNELS
+from loading import KERNELS
 
 FILES = {path.stem: path for path in sorted((KERNELS / "scan").glob("*.py"))}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 450, 40, 8

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import load
+from loading import load
 from rightness import tolerance, verdict
 
 FLOATS = [torch.float16, torch.float32, torch.float64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import load
+from loading import load
 from rightness import SUBNORMAL_STEPS, tolerance
 from test_wide import lengths_noted
 

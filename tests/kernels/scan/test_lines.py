@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from conftest import load
+from loading import load
 from packages import get
 from rightness import SPECIAL_SEGMENTS, ratios, tolerance, verdict
 

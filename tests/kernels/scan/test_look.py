@@ -18,7 +18,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from conftest import load
+from loading import load
 from numpy.typing import NDArray
 from packages import get, put
 from rightness import ratios, tolerance, verdict

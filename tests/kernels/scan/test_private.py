@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from conftest import KERNELS
+from loading import KERNELS
 from packages import get
 from subject import compiled, loaded_again, some
 from torch.autograd import gradcheck

@@ -10,7 +10,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from conftest import load
+from loading import load
 from packages import get
 from test_wide import assert_right, hostile
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import load
+from loading import load
 from packages import get, put
 from rightness import ratios, tolerance, verdict
 

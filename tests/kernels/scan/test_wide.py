@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import load
+from loading import load
 from packages import get, put
 from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 
