@@ -10,7 +10,7 @@ from stallgate.judge.headroom import badness, missed_by
 from stallgate.judge.reasons import OPEN, open_reason
 from stallgate.model import Catalogue, FrozenStruct, Run, Verdict
 from stallgate.render.program import program_finding
-from stallgate.render.verdict_words import covered, title_of
+from stallgate.render.verdict_words import covered_in_words, title_of
 from stallgate.runs.conditions import imported_files
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def said_of(run: Run, judgement: Judgement, catalogue: Catalogue) -> RunWord:
         return RunWord(words=_read(run), style="plain", merge="not judged: no stage was named for it")
     counted = [verdict for verdict in judgement.verdicts if not verdict.warning]
     if status == 0:
-        return RunWord(words="Pass", style="pass", merge="may be merged", covered=covered(counted))
+        return RunWord(words="Pass", style="pass", merge="may be merged", covered=covered_in_words(counted))
     if status == 1:
         return RunWord(words=_failed(counted, catalogue), style="fail", merge="not to be merged")
     return RunWord(words=_undecided(run, counted), style="open", merge="not to be merged yet")

@@ -12,7 +12,7 @@ from stallgate.judge.headroom import badness
 from stallgate.render.next_command import next_command
 from stallgate.render.run_word import said_of
 from stallgate.render.terminal_text import hang, out, show_next, show_origin, styled
-from stallgate.render.verdict_words import SERIOUS, counted, covered, title_of, verdict_in_words
+from stallgate.render.verdict_words import SERIOUS, counted, covered_in_words, title_of, verdict_in_words
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -77,7 +77,7 @@ def _reason(run: Run, found: Judgement, catalogue: Catalogue) -> str:
     several = on_several(found.verdicts)
     if found.exit_status == 0:
         green = [verdict for verdict in found.verdicts if not verdict.warning]
-        others = covered(green)
+        others = covered_in_words(green)
         if not others:
             return f"all {_targets(len(green))} met"
         return f"{_count(green, 'pass')} of {_targets(len(green))} met, {others}"

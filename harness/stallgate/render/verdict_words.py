@@ -96,7 +96,7 @@ def counted(verdicts: list[Verdict]) -> str:
     return ", ".join(found) or "nothing judged"
 
 
-def covered(verdicts: list[Verdict]) -> str:
+def covered_in_words(verdicts: list[Verdict]) -> str:
     """How many targets are not met but waived or excused, which does not keep a run from being merged; '' for none."""
     found = Counter(verdict.status for verdict in verdicts)
     return listed([f"{found[status]} {status}" for status in ("waived", "excused") if found[status]])
