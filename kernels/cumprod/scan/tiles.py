@@ -220,12 +220,13 @@ def _tiles_kernel(
     ELEMENTS: tl.constexpr,
     GROUPS: tl.constexpr,
     UNITS: tl.constexpr,
-    SLOTS: tl.constexpr,
     PIECE: tl.constexpr,
     ROWS_READ: tl.constexpr,
     ROWS_WRITTEN: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
+    OF_THREAD: tl.constexpr,
+    SERIAL: tl.constexpr,
 ):
     """One program a tile. Programs begin in the order of their numbers: what one waits for is at work or done already.
 
@@ -243,7 +244,8 @@ def _tiles_kernel(
     nothing = tl.minimum(begin, 0).to(tl.int32)  # 0, which the compiler cannot know: places that are kept from the load
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
-    words = told_ptr + sequence.to(tl.int64) * tiles * COLUMNS * (1 if is_float else 2)
+    told = tiles + (tiles + (tiles + LOOK - 1) // LOOK if LOOK > 0 else 0)  # a number of words that each column has
+    words = told_ptr + sequence.to(tl.int64) * told * COLUMNS * (1 if is_float else 2)
     origin, lead, inside, width = _tile_place(
         sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
     )
@@ -289,14 +291,14 @@ def _tiles_kernel(
     here = t * COLUMNS + tl.arange(0, COLUMNS)
     has_next = here < (tiles - 1) * COLUMNS
     if LOOK > 0:
-        tell(words, here, code, has_next, 1)
+        tell(words + tiles * COLUMNS * (1 if is_float else 2), here, code, has_next)
     carry = tl.full((COLUMNS,), 1, code.dtype)
     if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if t > 0:
             if LOOK > 0:
-                carry = plain(found_carry(words, t, COLUMNS, LOOK, SLOTS * COLUMNS, ACCUMULATOR))
+                carry = plain(found_carry(words, code, t, tiles, COLUMNS, LOOK, OF_THREAD, ACCUMULATOR, SERIAL))
             else:
-                carry = plain(awaited_carry(words, t - 1, tl.arange(0, SLOTS)[:, None], COLUMNS, ACCUMULATOR))
+                carry = plain(awaited_carry(words, t - 1, COLUMNS, ACCUMULATOR, SERIAL))
     tells = has_next
     if LOOK > 0:
         tells = has_next & ends_window(here // COLUMNS, LOOK)
@@ -304,7 +306,7 @@ def _tiles_kernel(
         right, after, all_right = carry == carry, carry, True
         if all_near & are_near(reach, carry, ACCUMULATOR):
             after = near_carry_after(carry, m, e)
-            tell(words, here, after, tells, 2)
+            tell(words, here, after, tells)
             y = with_near_carry(y, m_before, e_before, carry, like, BESIDE)
         else:
             right, after, is_teller = judged_columns(
@@ -314,14 +316,14 @@ def _tiles_kernel(
                 tells = tells | (has_next & is_teller)
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
-                tell(words, here, after, tells, 2)
+                tell(words, here, after, tells)
             is_sign = (carry == 0) & (code == code) & (is_fair == 0)
             if tl.max(is_sign.to(tl.int32)) == 1:
                 right = right & (lost_signs(y, is_sign, COLUMNS, BESIDE) == 0)
                 y = signs_where(is_sign, y, like, BESIDE)
             y = with_carry(y, m_before, e_before, carry, like, BESIDE)
     else:
-        tell(words, here, carry * code, tells, 2)
+        tell(words, here, carry * code, tells)
         y = y * (before * across_units(carry, like, BESIDE))[None, :, :]
     y = y.to(y_ptr.dtype.element_ty)
     if RAGGED:
@@ -340,16 +342,15 @@ def _tiles_kernel(
                 x_ptr, y_ptr, lead_rows, left, inner, carry, after, right, COLUMNS, PIECE, ACCUMULATOR
             )
             if not all_right:
-                tell(words, here, kept(after, ACCUMULATOR), tells, 2)
+                tell(words, here, kept(after, ACCUMULATOR), tells)
 
 
 def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
-    Tiles look for their carry themselves, in windows of `LOOK` tiles, or of more: a thread needs words of its own, for
-    of several that look at the same one only the first is asked whether it is there. With 0 each awaits what the one
-    before tells. Other numbers are powers of two; a thread has up to `registers`.
+    Tiles look for their carry themselves, in windows of `LOOK` tiles, or of as many as there are threads for. With 0 each
+    awaits what the one before tells. Other numbers are powers of two; a thread has up to `registers`.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
@@ -357,19 +358,18 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     strips, tiles = triton.cdiv(inner, tile.columns), triton.cdiv(axis + tile.lead, tile.rows)
     sequences = outer * strips
     counted = (axis * inner // tile.vector, 1) if tile.is_flat else (axis, inner // tile.vector)
-    is_serial = is_interpreted()  # one program after the other: none can wait for a later one
-    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // tile.columns) if LOOK and tiles > 1 else 0
-    slots = 1 if is_serial else max(1, threads // tile.columns)
     of_products = accumulator(y.dtype)
     words_of_tile = tile.columns * (1 if of_products.is_floating() else 2)
-    words = tiles * sequences * words_of_tile if tiles > 1 else 1  # of a whole sequence no word is looked at
-    layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units, slots)
+    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // words_of_tile) if LOOK and tiles > 1 else 0
+    words_of_column = 2 * tiles + triton.cdiv(tiles, LOOK) if LOOK else tiles
+    words = words_of_column * sequences * words_of_tile if tiles > 1 else 1  # of a whole sequence no word is looked at
+    layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units)
     sizes = [each.element_size() for each in (x, y)]
     at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
     constants = (
         *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
         *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once),
-        *(tiles == 1, LOOK),
+        *(tiles == 1, LOOK, max(1, LOOK * words_of_tile // threads), is_interpreted()),
     )
     numbers = (sequences, tiles, *counted, strips)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
