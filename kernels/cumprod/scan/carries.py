@@ -363,6 +363,7 @@ def found_carry(
     tiles,
     COLUMNS: tl.constexpr,
     WINDOW: tl.constexpr,
+    GROUPED: tl.constexpr,
     OF_THREAD: tl.constexpr,
     dtype: tl.constexpr,
     SERIAL: tl.constexpr,
@@ -380,13 +381,13 @@ def found_carry(
     WIDE: tl.constexpr = not dtype.is_floating()
     WIDTH: tl.constexpr = COLUMNS * (2 if WIDE else 1)
     window = t // WINDOW
-    first, group = window * WINDOW, window // WINDOW * WINDOW
+    first, group = window * WINDOW, window // WINDOW * WINDOW if GROUPED else window
     codes_ptr = words_ptr + tiles * WIDTH
     windows_ptr = codes_ptr + tiles * WIDTH
     row, place = tl.arange(0, WINDOW)[:, None], tl.arange(0, WIDTH)[None, :]
     ptrs = codes_ptr + (first + row) * WIDTH + place
     is_own = row + place * 0 < t - first
-    if ends_window(t, WINDOW) & (t < tiles - 1):
+    if GROUPED & ends_window(t, WINDOW) & (t < tiles - 1):
         words = _awaited(ptrs, is_own, OF_THREAD, SERIAL)
         codes = _numbers_of(words, is_own, WIDE)
         if WIDE:

@@ -225,6 +225,7 @@ def _tiles_kernel(
     ROWS_WRITTEN: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
+    GROUPED: tl.constexpr,
     OF_THREAD: tl.constexpr,
     SERIAL: tl.constexpr,
 ):
@@ -296,7 +297,7 @@ def _tiles_kernel(
     if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if t > 0:
             if LOOK > 0:
-                carry = plain(found_carry(words, code, t, tiles, COLUMNS, LOOK, OF_THREAD, ACCUMULATOR, SERIAL))
+                carry = plain(found_carry(words, code, t, tiles, COLUMNS, LOOK, GROUPED, OF_THREAD, ACCUMULATOR, SERIAL))
             else:
                 carry = plain(awaited_carry(words, t - 1, COLUMNS, ACCUMULATOR, SERIAL))
     tells = has_next
@@ -345,7 +346,7 @@ def _tiles_kernel(
                 tell(words, here, kept(after, ACCUMULATOR), tells)
 
 
-def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
+def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int, GROUPED: int = 0) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
@@ -369,7 +370,7 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     constants = (
         *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
         *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once),
-        *(tiles == 1, LOOK, max(1, LOOK * words_of_tile // threads), is_interpreted()),
+        *(tiles == 1, LOOK, bool(GROUPED), max(1, LOOK * words_of_tile // threads), is_interpreted()),
     )
     numbers = (sequences, tiles, *counted, strips)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
