@@ -1,8 +1,10 @@
 """How tiles find their carry: by words of 64 bits in memory.
 
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
-Then it looks at what the tiles before it told (`found_carry`), or awaits the carry that the last of them tells. The last
-tile of a window tells the product of its codes as well, so that those after it look at one word for all of them.
+Then it looks at what the tiles before it told (`found_carry`), or awaits the carry that the last of them tells.
+
+Each sequence has words for the carries after its tiles and, where tiles look, as many for their codes. A word is written
+once: what is seen of it is all there ever is.
 """
 
 import triton
@@ -99,22 +101,6 @@ def _awaited(ptrs, is_asked, OF_THREAD: tl.constexpr, SERIAL: tl.constexpr):
 
 
 @triton.jit
-def _both_awaited(ptrs, is_asked, others_ptrs, are_others_asked, OF_THREAD: tl.constexpr, SERIAL: tl.constexpr):
-    """`_awaited` for two of the same shape at once: it takes no longer than for one."""
-    if SERIAL:
-        return _awaited(ptrs, is_asked, 1, SERIAL), _awaited(others_ptrs, are_others_asked, 1, SERIAL)
-    else:
-        return tl.inline_asm_elementwise(
-            _waiting(2 * OF_THREAD),
-            _operands(2 * OF_THREAD),
-            [ptrs.to(tl.int64), others_ptrs.to(tl.int64), is_asked.to(tl.int32), are_others_asked.to(tl.int32)],
-            dtype=(tl.int64, tl.int64),
-            is_pure=False,
-            pack=OF_THREAD,
-        )
-
-
-@triton.jit
 def _integers_of(words):
     """int64 (..., columns), of each of which there are two words beside each other."""
     if len(words.shape) == 1:
@@ -153,6 +139,12 @@ def factors_of(codes, carry, dtype: tl.constexpr):
 
 
 @triton.jit
+def _multiplied(a, b):
+    """A product, as tl.reduce asks for it."""
+    return a * b
+
+
+@triton.jit
 def _multiplied_and_added(product, count, other_product, other_count):
     """Products, and counts with them."""
     return product * other_product, count + other_count
@@ -166,72 +158,21 @@ def _reach_of(numbers):
 
 
 @triton.jit
-def _largest_reach(dtype: tl.constexpr):
-    """How far from 1 the codes of a window may be, all together, and what a tile multiplies beside them: then whatever
-    is multiplied is far from the ends of float64.
+def _zero_of(numbers):
+    """Of columns (window, columns) of a carry and codes after it, whether that is a 0 of which nothing makes NaN; and
+    0 with the sign of all. Nothing that is still to come can change it.
     """
-    return 210 if dtype == tl.float64 else 445
+    row = tl.arange(0, numbers.shape[0])[:, None]
+    is_zero = tl.max(((row == 0) & (numbers == 0)).to(tl.int32), 0) == 1
+    are_numbers = tl.min((numbers == numbers).to(tl.int32), 0) == 1
+    signs = tl.xor_sum(numbers.to(tl.int64, bitcast=True), 0).to(tl.float64, bitcast=True)
+    return zero_like(signs), is_zero & are_numbers
 
 
 @triton.jit
-def _stays_zero(codes, before):
-    """Of columns (window, columns) whether a carry of 0 comes before all others, and nothing makes NaN of it."""
-    row = tl.arange(0, codes.shape[0])[:, None]
-    is_first = tl.max(((row == 0) & (before == 0)).to(tl.int32), 0) == 1
-    return is_first & (tl.min(((codes == codes) & (before == before)).to(tl.int32), 0) == 1)
-
-
-@triton.jit
-def _becomes_zero(codes, before, dtype: tl.constexpr):
-    """Of columns (window, columns) whether a code makes 0 of whatever the others are, which are not far from 1."""
-    are_factors = (tl.abs(codes) < 2.0**1000) & (tl.abs(before) < 2.0**1000)
-    reach = tl.where(codes == 0, 0, _reach_of(codes)) + tl.where(before == 0, 0, _reach_of(before))
-    is_near = tl.sum(tl.where(are_factors, reach, 2048), 0) <= _largest_reach(dtype)
-    return is_near & (tl.max(((codes == 0) | (before == 0)).to(tl.int32), 0) == 1)
-
-
-@triton.jit
-def _sign_of_all(codes, before):
-    """Of columns (window, columns) 1 with the sign of their product."""
-    signs = codes.to(tl.int64, bitcast=True) ^ before.to(tl.int64, bitcast=True)
-    return sign_of(tl.xor_sum(signs, 0).to(tl.float64, bitcast=True))
-
-
-@triton.jit
-def _product_of(codes, before):
-    """Of columns (window, columns) the products, and how far from 1 those of any of them can be at most, as powers of 2:
-    more than any limit, if one is 0 or no factor.
-    """
-    return tl.reduce((codes * before, _reach_of(codes) + _reach_of(before)), 0, _multiplied_and_added)
-
-
-@triton.jit
-def _code_of_window(codes, code, dtype: tl.constexpr):
-    """The codes (columns,) of a window, from those of its last tile and of all others (window, columns): a factor; 0, if
-    that is what it makes of any carry; else 2**1000, or NaN, if one is.
-    """
-    row = tl.arange(0, codes.shape[0])[:, None]
-    last = tl.where(row == 0, code[None, :], 1.0)
-    product, reach = _product_of(codes, last)
-    of_window = without_mark(product)
-    if tl.max(reach) > _largest_reach(dtype):
-        unusual = tl.where(_becomes_zero(codes, last, dtype), 0.0, 2.0**1000) * _sign_of_all(codes, last)
-        has_nan = tl.max(((codes != codes) | (last != last)).to(tl.int32), 0) == 1
-        unusual = tl.where(has_nan, float("nan"), unusual)
-        of_window = tl.where(reach > _largest_reach(dtype), unusual, of_window)
-    return of_window
-
-
-@triton.jit
-def _code_of_integers(codes, code):
-    """The codes (columns,) of a window of int64, from those of its last tile and of all others (window, columns)."""
-    return tl.reduce(codes, 0, _multiplied) * code
-
-
-@triton.jit
-def _multiplied(a, b):
-    """A product, as tl.reduce asks for it."""
-    return a * b
+def ends_window(t, WINDOW: tl.constexpr):
+    """Whether a tile is the last of its window, and always tells the carry after it."""
+    return t % WINDOW == WINDOW - 1
 
 
 @triton.jit
@@ -271,32 +212,24 @@ def ends_window(t, WINDOW: tl.constexpr):
 
 @triton.jit
 def _carry_of_pieces(
-    words_ptr,
-    codes_ptr,
-    t,
-    first,
-    COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr,
-    PIECE: tl.constexpr,
-    dtype: tl.constexpr,
+    words_ptr, codes_ptr, t, first, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr
 ):
-    """The carries (columns,) before tile t of a window that begins with tile `first`, some of which tiles tell, once they
-    are told. The carry before the window, and the codes, are there.
+    """The carries (columns,) before tile t of a window, some of which tiles tell, once they are told. There are the codes
+    of the window, and the carry before it, which tile `first` told; the first window has none.
 
     It is PIECE columns at a time, for which a thread needs few registers.
     """
     row, place = tl.arange(0, WINDOW)[:, None], tl.arange(0, PIECE)[None, :]
     piece = tl.arange(0, COLUMNS // PIECE)[:, None]
     carries = tl.full((COLUMNS // PIECE, PIECE), 1, tl.float64)
-    is_before = row + place * 0 < t - first + 1
+    is_before, is_begin = row + place * 0 < t - first, first + row < 0
     done = 0
     while done < COLUMNS // PIECE:
-        places = (first - 1 + row) * COLUMNS + done * PIECE + place
-        told = tl.load(words_ptr + places, mask=is_before & (first + row > 0), other=0, volatile=True)
-        told = tl.where(first + row == 0, _CODE_OF_ONE, told)
+        places = (first + row) * COLUMNS + done * PIECE + place
+        told = tl.load(words_ptr + places, mask=is_before & (first + row >= 0), other=0, volatile=True)
         codes = tl.load(codes_ptr + places, mask=is_before & (row > 0), other=_CODE_OF_ONE, volatile=True)
-        words = tl.where(told == 0, codes, (told & -4) | 2)
-        carry, is_open = _carry_after_told(words, t - first + 1, dtype)
+        told = tl.where(is_begin, _CODE_OF_ONE, told)
+        carry, is_open = _carry_after_told(tl.where(told == 0, codes, (told & -4) | 2), t - first, dtype)
         carries = tl.where(piece == done, carry[None, :], carries)
         done += 1 - is_open
     return tl.reshape(carries, [COLUMNS])
@@ -317,98 +250,45 @@ def _numbers_of(words, is_asked, WIDE: tl.constexpr):
 
 
 @triton.jit
-def _far_carry(
-    words_ptr,
-    codes_ptr,
-    codes,
-    before,
-    t,
-    first,
-    carry,
-    reach,
-    COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr,
-    PIECE: tl.constexpr,
-    OF_THREAD: tl.constexpr,
-    dtype: tl.constexpr,
-    SERIAL: tl.constexpr,
-):
-    """`found_carry` where codes or carries are far from 1, or no factors: 0 if that is certain, or else what follows from
-    the carry told before the window.
-    """
-    zero = zero_like(_sign_of_all(codes, before))
-    is_found = reach <= _largest_reach(dtype)
-    is_zero = _stays_zero(codes, before) | _becomes_zero(codes, before, dtype)
-    carry, is_found = tl.where(is_zero & (is_found == 0), zero, carry), is_found | is_zero
-    if tl.min(is_found.to(tl.int32)) == 0:
-        row, column = tl.arange(0, WINDOW)[:, None], tl.arange(0, COLUMNS)[None, :]
-        ptrs = words_ptr + (first - 1) * COLUMNS + column + row * 0
-        is_told = (row + column * 0 == 0) & (row + first > 0)
-        words = _awaited(ptrs, is_told, OF_THREAD, SERIAL)
-        before = _numbers_of(words, is_told, False)
-        is_zero = _stays_zero(codes, before)
-        carry = tl.where(is_zero & (is_found == 0), zero_like(_sign_of_all(codes, before)), carry)
-        is_found = is_found | is_zero
-        if tl.min(is_found.to(tl.int32)) == 0:
-            others = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
-            carry = tl.where(is_found, carry, others)
-    return carry
-
-
-@triton.jit
 def found_carry(
     words_ptr,
-    code,
     t,
     tiles,
     COLUMNS: tl.constexpr,
     WINDOW: tl.constexpr,
-    GROUPED: tl.constexpr,
     OF_THREAD: tl.constexpr,
     dtype: tl.constexpr,
     SERIAL: tl.constexpr,
 ):
-    """The exact carries (columns,) before tile t, whose codes are given, by the tile itself: float64, or int64.
+    """The exact carries (columns,) before tile t by the tile itself: float64, or int64.
 
-    It waits for the codes of the tiles of its window before it; for those of the windows of its group before that, each
-    told by its last tile, which first of all does so here; and for the carry after the group before. A window has WINDOW
-    tiles, a group as many windows. Where they are far from 1 it waits for the carry after the window before instead; and
-    for that after a tile whose code is no factor. Which these are follows from codes and carries alone, and so does the
-    result, to the last bit: whoever looks sees the same, at whatever time.
+    Of WINDOW tiles each waits for the carry after the window before, and for the codes of those of its own window
+    before it; and for a carry where a code is no factor. Which these are, follows from the codes and the carries told
+    alone, and so does the result, to the last bit: whoever looks sees the same, at whatever time.
+    Usually codes are so near to 1 that no product of them can be far: if those before a tile are, so are those before
+    each tile before it, and none of these tells a carry.
 
-    A thread has OF_THREAD words of a window, of each of which no other thread has any.
+    Of WINDOW * COLUMNS words, or of int64 twice as many, a thread has OF_THREAD, and no other thread has these.
     """
     WIDE: tl.constexpr = not dtype.is_floating()
     WIDTH: tl.constexpr = COLUMNS * (2 if WIDE else 1)
-    window = t // WINDOW
-    first, group = window * WINDOW, window // WINDOW * WINDOW if GROUPED else window
     codes_ptr = words_ptr + tiles * WIDTH
-    windows_ptr = codes_ptr + tiles * WIDTH
+    first = t // WINDOW * WINDOW - 1
     row, place = tl.arange(0, WINDOW)[:, None], tl.arange(0, WIDTH)[None, :]
-    ptrs = codes_ptr + (first + row) * WIDTH + place
-    is_own = row + place * 0 < t - first
-    if GROUPED & ends_window(t, WINDOW) & (t < tiles - 1):
-        words = _awaited(ptrs, is_own, OF_THREAD, SERIAL)
-        codes = _numbers_of(words, is_own, WIDE)
-        if WIDE:
-            of_window = _code_of_integers(codes, code)
-        else:
-            of_window = _code_of_window(codes, code, dtype)
-        tell(windows_ptr, window * COLUMNS + tl.arange(0, COLUMNS), of_window, tl.arange(0, COLUMNS) < COLUMNS)
-    told_ptr = words_ptr + (group * WINDOW - 1) * WIDTH
-    before_ptrs = tl.where(row == 0, told_ptr + place, windows_ptr + (group + row - 1) * WIDTH + place)
-    begins = tl.where(group > 0, 0, 1)
-    is_before = (row + place * 0 <= window - group) & (row >= begins)
-    words, words_before = _both_awaited(ptrs, is_own, before_ptrs, is_before, OF_THREAD, SERIAL)
-    codes, before = _numbers_of(words, is_own, WIDE), _numbers_of(words_before, is_before, WIDE)
+    places = (first + row) * WIDTH + place
+    is_asked = (row + place * 0 < t - first) & (first + row >= 0)
+    words = _awaited(tl.where(row == 0, words_ptr, codes_ptr) + places, is_asked, OF_THREAD, SERIAL)
+    numbers = _numbers_of(words, is_asked, WIDE)
     if WIDE:
-        carry = tl.reduce(codes * before, 0, _multiplied)
+        carry = tl.reduce(numbers, 0, _multiplied)
     else:
-        carry, reach = _product_of(codes, before)
-        if tl.max(reach) > _largest_reach(dtype):
-            PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
-            carry = _far_carry(
-                *(words_ptr, codes_ptr, codes, before, t, first, carry, reach, COLUMNS, WINDOW, PIECE),
-                *(OF_THREAD, dtype, SERIAL),
-            )
+        near: tl.constexpr = 420 if dtype == tl.float64 else 890
+        carry, reach = tl.reduce((numbers, _reach_of(numbers)), 0, _multiplied_and_added)
+        if tl.max(reach) > near:
+            zero, is_zero = _zero_of(numbers)
+            is_zero = is_zero & (reach > near)
+            carry = tl.where(is_zero, zero, carry)
+            if tl.max(tl.where(is_zero, 0, reach)) > near:
+                PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
+                carry = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
     return carry

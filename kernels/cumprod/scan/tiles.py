@@ -225,7 +225,6 @@ def _tiles_kernel(
     ROWS_WRITTEN: tl.constexpr,
     WHOLE: tl.constexpr,
     LOOK: tl.constexpr,
-    GROUPED: tl.constexpr,
     OF_THREAD: tl.constexpr,
     SERIAL: tl.constexpr,
 ):
@@ -245,8 +244,8 @@ def _tiles_kernel(
     nothing = tl.minimum(begin, 0).to(tl.int32)  # 0, which the compiler cannot know: places that are kept from the load
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
-    told = tiles + (tiles + (tiles + LOOK - 1) // LOOK if LOOK > 0 else 0)  # a number of words that each column has
-    words = told_ptr + sequence.to(tl.int64) * told * COLUMNS * (1 if is_float else 2)
+    WIDTH: tl.constexpr = COLUMNS * (1 if is_float else 2)
+    words = told_ptr + sequence.to(tl.int64) * tiles * (WIDTH * (2 if LOOK > 0 else 1))
     origin, lead, inside, width = _tile_place(
         sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
     )
@@ -292,12 +291,12 @@ def _tiles_kernel(
     here = t * COLUMNS + tl.arange(0, COLUMNS)
     has_next = here < (tiles - 1) * COLUMNS
     if LOOK > 0:
-        tell(words + tiles * COLUMNS * (1 if is_float else 2), here, code, has_next)
+        tell(words + tiles * WIDTH, here, code, has_next)
     carry = tl.full((COLUMNS,), 1, code.dtype)
     if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if t > 0:
             if LOOK > 0:
-                carry = plain(found_carry(words, code, t, tiles, COLUMNS, LOOK, GROUPED, OF_THREAD, ACCUMULATOR, SERIAL))
+                carry = plain(found_carry(words, t, tiles, COLUMNS, LOOK, OF_THREAD, ACCUMULATOR, SERIAL))
             else:
                 carry = plain(awaited_carry(words, t - 1, COLUMNS, ACCUMULATOR, SERIAL))
     tells = has_next
@@ -346,7 +345,7 @@ def _tiles_kernel(
                 tell(words, here, kept(after, ACCUMULATOR), tells)
 
 
-def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int, GROUPED: int = 0) -> Work:
+def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: int, registers: int) -> Work:
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
@@ -362,15 +361,14 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     of_products = accumulator(y.dtype)
     words_of_tile = tile.columns * (1 if of_products.is_floating() else 2)
     LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // words_of_tile) if LOOK and tiles > 1 else 0
-    words_of_column = 2 * tiles + triton.cdiv(tiles, LOOK) if LOOK else tiles
-    words = words_of_column * sequences * words_of_tile if tiles > 1 else 1  # of a whole sequence no word is looked at
+    words = tiles * sequences * words_of_tile * (2 if LOOK else 1) if tiles > 1 else 1  # of whole ones none is looked at
     layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units)
     sizes = [each.element_size() for each in (x, y)]
     at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
     constants = (
         *(of_products, tile.vector, tile.rows * tile.beside, tile.columns, *layout),
         *(min(512, triton.next_power_of_2(tile.rows + 1) // 2), *at_once),
-        *(tiles == 1, LOOK, bool(GROUPED), max(1, LOOK * words_of_tile // threads), is_interpreted()),
+        *(tiles == 1, LOOK, max(1, LOOK * words_of_tile // threads), is_interpreted()),
     )
     numbers = (sequences, tiles, *counted, strips)
     options = {"num_warps": num_warps, **limited(registers, num_warps)}
