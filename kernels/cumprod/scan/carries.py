@@ -1,10 +1,10 @@
 """How tiles find their carry: by words of 64 bits in memory.
 
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
-Then it looks at what the tiles before it told (`found_carry`), or awaits the carry that the last of them tells.
+Then it looks at what the tiles before it told (`found_carry`).
 
-Each sequence has words for the carries after its tiles and, where tiles look, as many for their codes. A word is written
-once: what is seen of it is all there ever is.
+Each sequence has words for the carries after its tiles, and as many for their codes. A word is written once: what is seen
+of it is all there ever is.
 """
 
 import triton
@@ -60,8 +60,8 @@ def tell(words_ptr, places, value, mask):
 
 @triton.constexpr_function
 def _waiting(count):  # type: ignore[no-untyped-def]
-    """Instructions of a thread that loads so many words until all that are asked for are there. It waits for no other
-    thread meanwhile.
+    """Instructions of a thread that loads so many words until all that are asked for are there, without any other; then
+    the threads of a warp go on together. Words come out; addresses go in, and whether each word is asked for.
     """
     numbers = range(count)
     begin = [f"setp.ne.b32 asked{k}, ${2 * count + k}, 0; mov.b64 word{k}, 0;" for k in numbers]
@@ -69,22 +69,24 @@ def _waiting(count):  # type: ignore[no-untyped-def]
     judge = [f"setp.eq.and.b64 gone, word{k}, 0, asked{k}; or.pred missing, missing, gone;" for k in numbers]
     end = [f"mov.b64 ${k}, word{k};" for k in numbers]
     registers = f".reg .pred asked<{count}>, missing, gone; .reg .b64 word<{count}>;"
-    again = ["again:", *load, "setp.ne.b32 missing, 0, 0;", *judge, "@missing bra again;"]
+    again = ["again:", *load, "setp.ne.b32 missing, 0, 0;", *judge, "@missing bra again;", "bar.warp.sync 0xffffffff;"]
     return "\n".join(["{", registers, *begin, *again, *end, "}"])
 
 
 @triton.constexpr_function
 def _operands(count):  # type: ignore[no-untyped-def]
-    """Those of `_waiting`: words come out; their addresses go in, and whether each is asked for."""
+    """What `_waiting` reads and writes, as the compiler asks for it."""
     return ",".join(["=l"] * count + ["l"] * count + ["r"] * count)
 
 
 @triton.jit
-def _awaited(ptrs, is_asked, OF_THREAD: tl.constexpr, SERIAL: tl.constexpr):
-    """Words, OF_THREAD of a thread, once all are there that are asked for; 0 where none is. No one waits in vain: who
-    tells them is running already or, if programs are SERIAL, has run.
+def _awaited(ptrs, is_asked, OF_THREAD: tl.constexpr, TOGETHER: tl.constexpr):
+    """Words, OF_THREAD of a thread and of no other, once all are there that are asked for; 0 where none is. No one waits
+    in vain: who tells them is running already.
+
+    The threads of a program look TOGETHER, or each by itself.
     """
-    if SERIAL:
+    if TOGETHER:
         words = tl.load(ptrs, mask=is_asked, other=0, volatile=True)
         while tl.max(tl.where(is_asked & (words == 0), 1, 0)) == 1:
             words = tl.load(ptrs, mask=is_asked, other=0, volatile=True)
@@ -98,28 +100,6 @@ def _awaited(ptrs, is_asked, OF_THREAD: tl.constexpr, SERIAL: tl.constexpr):
             is_pure=False,
             pack=OF_THREAD,
         )
-
-
-@triton.jit
-def _integers_of(words):
-    """int64 (..., columns), of each of which there are two words beside each other."""
-    if len(words.shape) == 1:
-        lower, upper = tl.split(tl.reshape(words, [words.shape[0] // 2, 2]))
-    else:
-        lower, upper = tl.split(tl.reshape(words, [words.shape[0], words.shape[1] // 2, 2]))
-    return ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
-
-
-@triton.jit
-def awaited_carry(words_ptr, t, COLUMNS: tl.constexpr, dtype: tl.constexpr, SERIAL: tl.constexpr):
-    """The exact carries (columns,) after tile t, once they are told: float64, or int64."""
-    WIDTH: tl.constexpr = COLUMNS * (1 if dtype.is_floating() else 2)
-    ptrs = words_ptr + t * WIDTH + tl.arange(0, WIDTH)
-    words = _awaited(ptrs, tl.arange(0, WIDTH) < WIDTH, 1, SERIAL)
-    if dtype.is_floating():
-        return (words & -4).to(tl.float64, bitcast=True)
-    else:
-        return _integers_of(words)
 
 
 @triton.jit
@@ -243,8 +223,9 @@ def _numbers_of(words, is_asked, WIDE: tl.constexpr):
     """Numbers (window, columns) of words; 1 where none is asked for. Of int64 each has two words."""
     if WIDE:
         place = tl.arange(0, words.shape[1])[None, :]
-        one = tl.where(place % 2 == 0, tl.full((), 1 << 32, tl.int64), 0)
-        return _integers_of(tl.where(is_asked, words, one))
+        words = tl.where(is_asked, words, tl.where(place % 2 == 0, tl.full((), 1 << 32, tl.int64), 0))
+        lower, upper = tl.split(tl.reshape(words, [words.shape[0], words.shape[1] // 2, 2]))
+        return ((upper >> 32) << 32) | ((lower >> 32) & 0xFFFFFFFF)
     else:
         return (tl.where(is_asked, words, _CODE_OF_ONE) & -4).to(tl.float64, bitcast=True)
 
@@ -268,7 +249,8 @@ def found_carry(
     Usually codes are so near to 1 that no product of them can be far: if those before a tile are, so are those before
     each tile before it, and none of these tells a carry.
 
-    Of WINDOW * COLUMNS words, or of int64 twice as many, a thread has OF_THREAD, and no other thread has these.
+    Of WINDOW * COLUMNS words, or of int64 twice as many, a thread has OF_THREAD, and no other thread has these. Programs
+    that run one after the other are SERIAL: they look together, as those of int64 do, for which it is faster.
     """
     WIDE: tl.constexpr = not dtype.is_floating()
     WIDTH: tl.constexpr = COLUMNS * (2 if WIDE else 1)
@@ -277,7 +259,7 @@ def found_carry(
     row, place = tl.arange(0, WINDOW)[:, None], tl.arange(0, WIDTH)[None, :]
     places = (first + row) * WIDTH + place
     is_asked = (row + place * 0 < t - first) & (first + row >= 0)
-    words = _awaited(tl.where(row == 0, words_ptr, codes_ptr) + places, is_asked, OF_THREAD, SERIAL)
+    words = _awaited(tl.where(row == 0, words_ptr, codes_ptr) + places, is_asked, OF_THREAD, SERIAL or WIDE)
     numbers = _numbers_of(words, is_asked, WIDE)
     if WIDE:
         carry = tl.reduce(numbers, 0, _multiplied)

@@ -169,6 +169,9 @@ def _columns(call: Call) -> int:
 
     Of 9 or 17 one would be left for tiles of its own: they are taken together, and not turned.
     """
+    wide = 32 * triton.cdiv(call.inner, 32)
+    if call.outer * wide >= 256 and 8 * wide <= 9 * call.inner and call.dtype != torch.int64:
+        return 32
     if call.inner >= 32 or (call.inner == 16 and call.outer > 2):
         return 16
     if call.inner in (9, 17):
@@ -179,16 +182,14 @@ def _columns(call: Call) -> int:
 def _window(call: Call, columns: int) -> int:
     """How many tiles before it one looks at: from window to window takes a round trip through L2, however many tiles a
     window has. What a thread looks at takes registers: up to eight words, of strips up to four.
-
-    None (0), where there are as many strips as processors: each step from tile to tile has time enough.
     """
     strips = call.outer * triton.cdiv(call.inner, columns)
-    if strips >= call.processors:
-        return 0
     if columns > call.inner:
         return 64 if call.outer < 8 else 32
     if columns <= 8:
         return 128 if columns == call.inner else 64
+    if columns == 32:
+        return 16
     return 64 if strips <= 3 and call.dtype != torch.int64 else 32
 
 

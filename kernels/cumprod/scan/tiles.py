@@ -6,7 +6,7 @@ from typing import NamedTuple
 import triton
 import triton.language as tl
 
-from .carries import awaited_carry, ends_window, found_carry, kept, tell
+from .carries import ends_window, found_carry, kept, tell
 from .launches import Task, Work, launches_of
 from .powers import FAR_AWAY, group_products
 from .ranges import is_interpreted, limited, picked
@@ -231,7 +231,7 @@ def _tiles_kernel(
     """One program a tile. Programs begin in the order of their numbers: what one waits for is at work or done already.
 
     A tile may be a WHOLE sequence. Else it tells its code, and finds its carry in the words of those before it in its
-    window of LOOK tiles; without, it takes the carry from the tile before.
+    window of LOOK tiles.
 
     A tile of BESIDE columns, fewer than COLUMNS, is loaded as it shall lie: nothing is turned. RAGGED sequences may
     begin and end within vectors.
@@ -245,7 +245,7 @@ def _tiles_kernel(
     # on would cost as many registers as the tile
     is_float: tl.constexpr = ACCUMULATOR.is_floating()
     WIDTH: tl.constexpr = COLUMNS * (1 if is_float else 2)
-    words = told_ptr + sequence.to(tl.int64) * tiles * (WIDTH * (2 if LOOK > 0 else 1))
+    words = told_ptr + sequence.to(tl.int64) * tiles * (2 * WIDTH)
     origin, lead, inside, width = _tile_place(
         sequence, t, vectors, inner_vectors, strips, VECTOR, BLOCK, COLUMNS, FLAT, RAGGED
     )
@@ -290,18 +290,12 @@ def _tiles_kernel(
         y, before, code = integer_tile(x, like, COLUMNS, BESIDE)
     here = t * COLUMNS + tl.arange(0, COLUMNS)
     has_next = here < (tiles - 1) * COLUMNS
-    if LOOK > 0:
-        tell(words + tiles * WIDTH, here, code, has_next)
+    tell(words + tiles * WIDTH, here, code, has_next)
     carry = tl.full((COLUMNS,), 1, code.dtype)
     if not WHOLE:  # noqa: SIM102  (known to the compiler, unlike what follows)
         if t > 0:
-            if LOOK > 0:
-                carry = plain(found_carry(words, t, tiles, COLUMNS, LOOK, OF_THREAD, ACCUMULATOR, SERIAL))
-            else:
-                carry = plain(awaited_carry(words, t - 1, COLUMNS, ACCUMULATOR, SERIAL))
-    tells = has_next
-    if LOOK > 0:
-        tells = has_next & ends_window(here // COLUMNS, LOOK)
+            carry = plain(found_carry(words, t, tiles, COLUMNS, LOOK, OF_THREAD, ACCUMULATOR, SERIAL))
+    tells = has_next & ends_window(here // COLUMNS, LOOK)
     if is_float:
         right, after, all_right = carry == carry, carry, True
         if all_near & are_near(reach, carry, ACCUMULATOR):
@@ -312,8 +306,7 @@ def _tiles_kernel(
             right, after, is_teller = judged_columns(
                 y, e_before, m, e, most, least, is_fair, shrinks, carry, code, like, BESIDE
             )
-            if LOOK > 0:
-                tells = tells | (has_next & is_teller)
+            tells = tells | (has_next & is_teller)
             all_right = tl.min(right.to(tl.int32)) == 1
             if all_right:
                 tell(words, here, after, tells)
@@ -349,8 +342,8 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     """In tiles of up to `BLOCK` elements of one sequence, or of up to `COLUMNS` side by side: of all, if they are
     fewer.
 
-    Tiles look for their carry themselves, in windows of `LOOK` tiles, or of as many as there are threads for. With 0 each
-    awaits what the one before tells. Other numbers are powers of two; a thread has up to `registers`.
+    Tiles look for their carry in windows of `LOOK` tiles, or of as many as there are threads for. All numbers but
+    `registers`, which a thread has at most, are powers of two.
     """
     x, y, outer, axis, inner = task
     threads = 32 * num_warps
@@ -360,8 +353,8 @@ def tiles_form(task: Task, *, BLOCK: int, COLUMNS: int, LOOK: int, num_warps: in
     counted = (axis * inner // tile.vector, 1) if tile.is_flat else (axis, inner // tile.vector)
     of_products = accumulator(y.dtype)
     words_of_tile = tile.columns * (1 if of_products.is_floating() else 2)
-    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // words_of_tile) if LOOK and tiles > 1 else 0
-    words = tiles * sequences * words_of_tile * (2 if LOOK else 1) if tiles > 1 else 1  # of whole ones none is looked at
+    LOOK = max(min(LOOK, triton.next_power_of_2(tiles)), threads // words_of_tile)
+    words = 2 * tiles * sequences * words_of_tile if tiles > 1 else 1  # of a whole sequence no word is looked at
     layout = (tile.beside, tile.is_flat, tile.is_ragged, tile.elements, tile.groups, tile.units)
     sizes = [each.element_size() for each in (x, y)]
     at_once = [min(tile.rows, max(1, threads * min(tile.vector, 16 // size) // tile.columns)) for size in sizes]
