@@ -52,8 +52,10 @@ def _lines_kernel(
     LINES: tl.constexpr,
     AHEAD: tl.constexpr,
     WIDE: tl.constexpr,
+    FAR: tl.constexpr,
 ):
-    """One program LINES of the groups * VECTOR sequences; a thread has VECTOR of them, which lie side by side.
+    """One program LINES of the groups * VECTOR sequences; a thread has VECTOR of them, which lie side by side, or several
+    times as many. If elements of a sequence are FAR apart, LINES sequences are no more than lie between two of them.
 
     AXIS and INNER are the length and the distance of elements where the kernel is for no others; else 0. What is
     counted in vectors proves to the compiler that neither a mask nor the end of a row cuts one. A thread loads AHEAD
@@ -71,7 +73,10 @@ def _lines_kernel(
     origin = first // apart * apart * length
     x_ptr += origin
     y_ptr += origin
-    places = line // apart * (apart * length) + line % apart
+    if FAR:
+        places = tl.where(line >= apart, line + apart * (length - 1), line)
+    else:
+        places = line // apart * (apart * length) + line % apart
     product = tl.full((LINES,), 1, ACCUMULATOR)
     if AXIS > 0:
         left = tl.full((), AXIS, tl.int32)
@@ -114,15 +119,17 @@ def _whole_lines_kernel(
 def lines_form(task: Task, *, VECTOR: int, AHEAD: int, num_warps: int) -> Work:
     """Up to `VECTOR` sequences a thread, `AHEAD` of their elements at a time (both are powers of two).
 
-    A thread has no more sequences than lie side by side in 16 bytes of the wider tensor.
+    A thread has no more sequences than fit side by side into 16 bytes of the wider tensor; where few lie beside each
+    other, no more than it loads at once.
     """
     x, y, outer, axis, inner = task
-    widest = max(x.element_size(), y.element_size())
-    vector = math.gcd(inner, min(VECTOR, 16 // widest))
-    many = 32 * num_warps * vector
+    VECTOR = min(VECTOR, 16 // max(x.element_size(), y.element_size()))
+    vector, threads = math.gcd(inner, VECTOR), 32 * num_warps
+    is_far = inner >= threads * VECTOR
+    many = threads * (VECTOR if is_far else vector)
     span = (triton.cdiv(many, inner) + 1) * inner * (axis + AHEAD)
     shape = (axis if axis <= AHEAD else 0, inner if inner <= WIDEST_KNOWN else 0)
-    constants = (accumulator(y.dtype), vector, *shape, many, AHEAD, span >= 2**31)
+    constants = (accumulator(y.dtype), vector, *shape, many, AHEAD, span >= 2**31, is_far)
     sizes = (outer * inner // vector, axis, inner // vector)
     programs = triton.cdiv(outer * inner, many)
     return Work(launches_of(_lines_kernel, programs, sizes, constants, num_warps=num_warps))
