@@ -268,9 +268,16 @@ def found_carry(
         carry, reach = tl.reduce((numbers, _reach_of(numbers)), 0, _multiplied_and_added)
         if tl.max(reach) > near:
             zero, is_zero = _zero_of(numbers)
-            is_zero = is_zero & (reach > near)
-            carry = tl.where(is_zero, zero, carry)
-            if tl.max(tl.where(is_zero, 0, reach)) > near:
-                PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
-                carry = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
+            carry = tl.where(is_zero & (reach > near), zero, carry)
+            is_far = (reach > near) & (is_zero == 0)
+            if tl.max(is_far.to(tl.int32)) == 1:
+                last = picked(numbers, (row == t - first - 1) & (place >= 0), 0)
+                tells = (tl.abs(last) < 2.0**1000) == 0
+                if tl.min((tells | (is_far == 0)).to(tl.int32)) == 1:
+                    told = _awaited(words_ptr + (t - 1) * COLUMNS + tl.arange(0, COLUMNS), is_far, 1, SERIAL)
+                    others = (told & -4).to(tl.float64, bitcast=True)
+                else:
+                    PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
+                    others = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
+                carry = tl.where(is_far, others, carry)
     return carry

@@ -43,7 +43,7 @@ def _lines_suits(call: Call) -> bool:
     if call.axis <= 32:
         return True
     if _is_wide(call):
-        return False
+        return call.dtype.itemsize == 2 and call.axis <= 256 and lines >= 8192
     return (call.axis <= 128 and lines >= 4096) or lines >= 512 * call.processors
 
 
@@ -59,7 +59,8 @@ def _lines_settings(call: Call) -> Settings:
     before it is through with them: programs of theirs have one.
 
     At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn. A thread
-    then has so many elements ahead that it has no room for those of further sequences.
+    then has so many elements ahead that it has no room for those of further sequences. Where no vector is whole, twice as
+    many elements ahead keep memory at work.
     """
     size = call.dtype.itemsize
     if call.axis > 16 and call.outer * call.inner < 4096 * call.processors:
@@ -68,7 +69,10 @@ def _lines_settings(call: Call) -> Settings:
         num_warps = 1 if call.inner == 1 and call.axis * size >= 32 else 4
         return {"VECTOR": _power_of_2(128 // (call.axis * size)), "AHEAD": 16, "num_warps": num_warps}
     ahead = min(max(8, triton.next_power_of_2(triton.cdiv(256, call.inner * size))), 128 // max(4, size))
-    return {"VECTOR": _power_of_2(128 // (ahead * size)), "AHEAD": ahead, "num_warps": 4}
+    vector = _power_of_2(128 // (ahead * size))
+    if call.inner % 2 and _is_wide(call):
+        ahead = min(2 * ahead, 16)
+    return {"VECTOR": vector, "AHEAD": ahead, "num_warps": 4}
 
 
 def _short_suits(call: Call) -> bool:
