@@ -3,8 +3,7 @@
 A tile tells its code, a factor for the carry before it, or that it has none and will tell the carry after it itself.
 Then it looks at what the tiles before it told (`found_carry`).
 
-Each sequence has words for the carries after its tiles, and as many for their codes. A word is written once: what is seen
-of it is all there ever is.
+Each sequence has words for the carries after its tiles, and as many for their codes. A word is written once.
 """
 
 import triton
@@ -46,9 +45,9 @@ def is_far_carry(carry, dtype: tl.constexpr):
 
 @triton.jit
 def tell(words_ptr, places, value, mask):
-    """Let other programs see values at places of `words_ptr`, of 64 bits, each with a mark in its last two bits.
+    """Let other programs see values at places of `words_ptr`, of 64 bits, each with a mark: it is not 0.
 
-    Of a float64 the mark replaces those bits. An integer takes two words, its upper and its lower half.
+    Of a float64 the mark replaces the last two bits. An integer takes two words, its upper and its lower half.
     """
     if value.dtype == tl.float64:
         bits = value.to(tl.int64, bitcast=True)
@@ -81,10 +80,10 @@ def _operands(count):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _awaited(ptrs, is_asked, OF_THREAD: tl.constexpr, TOGETHER: tl.constexpr):
-    """Words, OF_THREAD of a thread and of no other, once all are there that are asked for; 0 where none is. No one waits
-    in vain: who tells them is running already.
+    """Words, once all are there that are asked for; 0 where none is. A thread has OF_THREAD, which no other has.
 
-    The threads of a program look TOGETHER, or each by itself.
+    They are not waited for in vain: who tells them is running already. The threads of a program look TOGETHER, or each
+    by itself.
     """
     if TOGETHER:
         words = tl.load(ptrs, mask=is_asked, other=0, volatile=True)
@@ -150,12 +149,6 @@ def _zero_of(numbers):
 
 
 @triton.jit
-def ends_window(t, WINDOW: tl.constexpr):
-    """Whether a tile is the last of its window, and always tells the carry after it."""
-    return t % WINDOW == WINDOW - 1
-
-
-@triton.jit
 def _carry_after_told(words, t, dtype: tl.constexpr):
     """The carries (columns,) before tile t from words (window, columns), some of which tiles told as carries; and 1, if
     that takes words that are still to come, else 0.
@@ -190,12 +183,22 @@ def ends_window(t, WINDOW: tl.constexpr):
     return t % WINDOW == WINDOW - 1
 
 
+_CODE_OF_ONE = tl.constexpr(0x3FF0000000000001)
+
+
 @triton.jit
 def _carry_of_pieces(
-    words_ptr, codes_ptr, t, first, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, PIECE: tl.constexpr, dtype: tl.constexpr
+    words_ptr,
+    codes_ptr,
+    t,
+    first,
+    COLUMNS: tl.constexpr,
+    WINDOW: tl.constexpr,
+    PIECE: tl.constexpr,
+    dtype: tl.constexpr,
 ):
-    """The carries (columns,) before tile t of a window, some of which tiles tell, once they are told. There are the codes
-    of the window, and the carry before it, which tile `first` told; the first window has none.
+    """The carries (columns,) before tile t of a window, some of which tiles tell, once they are told. Codes are there,
+    and the carry before the window, which tile `first` told; before the first window there is none.
 
     It is PIECE columns at a time, for which a thread needs few registers.
     """
@@ -213,9 +216,6 @@ def _carry_of_pieces(
         carries = tl.where(piece == done, carry[None, :], carries)
         done += 1 - is_open
     return tl.reshape(carries, [COLUMNS])
-
-
-_CODE_OF_ONE = tl.constexpr(0x3FF0000000000001)
 
 
 @triton.jit
@@ -249,8 +249,8 @@ def found_carry(
     Usually codes are so near to 1 that no product of them can be far: if those before a tile are, so are those before
     each tile before it, and none of these tells a carry.
 
-    Of WINDOW * COLUMNS words, or of int64 twice as many, a thread has OF_THREAD, and no other thread has these. Programs
-    that run one after the other are SERIAL: they look together, as those of int64 do, for which it is faster.
+    A thread looks at OF_THREAD words, of WINDOW * COLUMNS or, of int64, twice as many; at none of them does another.
+    Threads look by themselves, but for int64, which is faster, and where programs are SERIAL, one after the other.
     """
     WIDE: tl.constexpr = not dtype.is_floating()
     WIDTH: tl.constexpr = COLUMNS * (2 if WIDE else 1)
@@ -268,16 +268,9 @@ def found_carry(
         carry, reach = tl.reduce((numbers, _reach_of(numbers)), 0, _multiplied_and_added)
         if tl.max(reach) > near:
             zero, is_zero = _zero_of(numbers)
-            carry = tl.where(is_zero & (reach > near), zero, carry)
-            is_far = (reach > near) & (is_zero == 0)
-            if tl.max(is_far.to(tl.int32)) == 1:
-                last = picked(numbers, (row == t - first - 1) & (place >= 0), 0)
-                tells = (tl.abs(last) < 2.0**1000) == 0
-                if tl.min((tells | (is_far == 0)).to(tl.int32)) == 1:
-                    told = _awaited(words_ptr + (t - 1) * COLUMNS + tl.arange(0, COLUMNS), is_far, 1, SERIAL)
-                    others = (told & -4).to(tl.float64, bitcast=True)
-                else:
-                    PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
-                    others = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
-                carry = tl.where(is_far, others, carry)
+            is_zero = is_zero & (reach > near)
+            carry = tl.where(is_zero, zero, carry)
+            if tl.max(tl.where(is_zero, 0, reach)) > near:
+                PIECE: tl.constexpr = max(1, COLUMNS // OF_THREAD)
+                carry = _carry_of_pieces(words_ptr, codes_ptr, t, first, COLUMNS, WINDOW, PIECE, dtype)
     return carry

@@ -36,14 +36,16 @@ def _whole_lines_suits(call: Call) -> bool:
 
 
 def _lines_suits(call: Call) -> bool:
-    """Sequences that are short, or so many that a thread for each keeps memory at work."""
+    """Sequences that are short, or so many that a thread for each keeps memory at work. Half types that lie far apart
+    go to strips only if they are long, or their strips many.
+    """
     lines = call.outer * call.inner
     if call.inner == 1:
         return call.axis < 5
     if call.axis <= 32:
         return True
     if _is_wide(call):
-        return call.dtype.itemsize == 2 and call.axis <= 256 and lines >= 8192
+        return call.dtype.itemsize == 2 and call.axis <= (128 if lines >= 2**14 else 256) and lines >= 2**13
     return (call.axis <= 128 and lines >= 4096) or lines >= 512 * call.processors
 
 
@@ -59,8 +61,8 @@ def _lines_settings(call: Call) -> Settings:
     before it is through with them: programs of theirs have one.
 
     At once 256 bytes of neighbours, where those are few: what is left of a cache line is gone before its turn. A thread
-    then has so many elements ahead that it has no room for those of further sequences. Where no vector is whole, twice as
-    many elements ahead keep memory at work.
+    then has so many elements ahead that it has no room for those of further sequences. Where no vector is whole, memory
+    is kept at work by twice as many elements ahead.
     """
     size = call.dtype.itemsize
     if call.axis > 16 and call.outer * call.inner < 4096 * call.processors:
@@ -169,12 +171,14 @@ def _largest_tile(call: Call) -> int:
 
 def _columns(call: Call) -> int:
     """How many sequences beside each other are cut into tiles together. They share a window: where there are few in
-    all, fewer at once leave room for more tiles in it. int64 has two words a tile.
+    all, fewer at once leave room for more tiles in it. int64 has two words a tile. 32, where those are 8 strips or more
+    and nearly full.
 
     Of 9 or 17 one would be left for tiles of its own: they are taken together, and not turned.
     """
     wide = 32 * triton.cdiv(call.inner, 32)
-    if call.outer * wide >= 256 and 8 * wide <= 9 * call.inner and call.dtype != torch.int64:
+    is_full = call.inner >= 32 and 8 * wide <= 9 * call.inner
+    if is_full and call.outer * wide >= 256 and call.dtype != torch.int64:
         return 32
     if call.inner >= 32 or (call.inner == 16 and call.outer > 2):
         return 16

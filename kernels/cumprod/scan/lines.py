@@ -54,8 +54,8 @@ def _lines_kernel(
     WIDE: tl.constexpr,
     FAR: tl.constexpr,
 ):
-    """One program LINES of the groups * VECTOR sequences; a thread has VECTOR of them, which lie side by side, or several
-    times as many. If elements of a sequence are FAR apart, LINES sequences are no more than lie between two of them.
+    """One program LINES of the groups * VECTOR sequences; a thread has VECTOR of them, which lie side by side, or so
+    many several times. If elements of a sequence are FAR apart, at least LINES sequences lie beside each other.
 
     AXIS and INNER are the length and the distance of elements where the kernel is for no others; else 0. What is
     counted in vectors proves to the compiler that neither a mask nor the end of a row cuts one. A thread loads AHEAD
