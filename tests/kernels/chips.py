@@ -49,7 +49,7 @@ NAMED = [
     *(Drawn((64, 2**24), 1, dtype, "products") for dtype in DTYPES),
     *(Drawn((2**20, n), 0, dtype, "products") for n in (3, 8, 16, 31, 32, 64) for dtype in DTYPES),
 ]
-"""Calls of forms that few drawn ones take: long rows; tiles that look, and that do not."""
+"""Calls of forms that few drawn ones take: long rows; tiles of one sequence, and of few and many columns."""
 
 
 def _length(chance: random.Random, logarithm: float) -> int:

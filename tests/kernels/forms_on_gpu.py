@@ -71,8 +71,8 @@ def alternatives(axis: int, inner: int, lines: int) -> Iterator[tuple[str, Setti
 
 
 def _tiles(inner: int) -> Iterator[tuple[str, Settings]]:
-    """Tiles that look, and that are handed their carry by the one before."""
-    for columns in (4, 8, 32) if inner > 4 else ():
+    """Tiles of fewer or more columns, with smaller or larger windows, and of other sizes."""
+    for columns in (4, 8, 16, 32) if inner > 4 else ():
         yield f"tiles of {columns} columns", {"form": "tiles", "COLUMNS": columns}
     for registers in (128, 168, 255) if inner > 1 else (96, 128, 168):
         for look in (16, 32, 64) if inner > 1 else (64, 128, 256, 512):
@@ -80,7 +80,6 @@ def _tiles(inner: int) -> Iterator[tuple[str, Settings]]:
             yield f"tiles that look at {look}, {registers} registers", settings
     for block, warps in ((512, 4), (1024, 4), (2048, 4), (4096, 4), (4096, 8), (8192, 4), (8192, 8), (8192, 16)):
         yield f"tiles {block} of {warps} warps", {"form": "tiles", "BLOCK": block, "num_warps": warps}
-    yield "tiles that do not look", {"form": "tiles", "LOOK": 0, "registers": 128}
 
 
 class Timer:

@@ -85,13 +85,11 @@ def _vanishing() -> Iterator[Case]:
 
 
 TILES: dict[str, int | str] = {"form": "tiles", "BLOCK": 256, "COLUMNS": 8, "num_warps": 1, "registers": 128}
-CARRIES: dict[str, dict[str, int | str]] = {"that look": {"LOOK": 128}, "that do not look": {"LOOK": 0}}
-"""In which ways the tiles of `scan` come to their carry."""
-
 FORMS: dict[str, dict[str, int | str]] = {
     "short": {"form": "short", "BLOCK": 64, "num_warps": 1},
     "rows": {"form": "rows", "BLOCK": 4096, "num_warps": 4},
-    **{f"tiles {how}": {**TILES, **own} for how, own in CARRIES.items()},
+    "tiles": {**TILES, "LOOK": 128},
+    "wide tiles": {**TILES, "BLOCK": 1024, "COLUMNS": 32, "LOOK": 16, "num_warps": 4},
     "strips": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 3},
     "strips from registers": {"form": "strips", "ROWS": 8, "num_warps": 1, "num_stages": 1},
 }
@@ -140,12 +138,19 @@ def _few_tiles() -> Inputs:
     return [*near_1, *sinking, *((x + 0.1, dim) for x, dim in sinking), (with_zero, 0)]
 
 
+def _wide_tiles() -> Inputs:
+    """Near 1, sinking and growing, in columns of which a tile takes 32."""
+    sizes = [((2**14, 256), 0), ((2, 8192, 160), 1)]
+    near_1 = [(ratios(shape, dim, torch.float32, seed=k), dim) for k, (shape, dim) in enumerate(sizes)]
+    drawn = torch.rand(2**14, 256, generator=torch.Generator().manual_seed(19))
+    return [*near_1, (drawn * 0.2 + 0.9, 0), (drawn * 0.2 + 1.0, 0)]
+
+
 def loads() -> Iterator[tuple[str, dict[str, int | str], Inputs]]:
-    """By how tiles come to their carry: settings, and inputs."""
-    for how, own in CARRIES.items():
-        yield how, own, _many_tiles()
-    yield "that look, few", {"LOOK": 128}, _few_tiles()
-    yield "as they are chosen", {}, [*_many_tiles(), *_few_tiles()]
+    """Of tiles that wait for each other: settings, and inputs."""
+    yield "in windows of 128", {"LOOK": 128}, _many_tiles()
+    yield "in windows of 128, few", {"LOOK": 128}, _few_tiles()
+    yield "as they are chosen", {}, [*_many_tiles(), *_few_tiles(), *_wide_tiles()]
 
 
 def under_load(variant: ModuleType, own: dict[str, int | str], inputs: Inputs, repeats: int = 200) -> str:

@@ -33,7 +33,7 @@ SMALL = {
     "scan/rows": Small({"form": "rows", "BLOCK": 32, "num_warps": 1}, is_for_neighbours=True),
     "scan/short": Small({"form": "short", "BLOCK": 64, "num_warps": 1}, is_tiled=False, is_for_neighbours=True),
     "scan/strips": Small({"form": "strips", "ROWS": 4, "num_warps": 1, "num_stages": 1}, is_tiled=False),
-    "scan/tiles": Small({"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LOOK": 0, "num_warps": 1, "registers": 0}),
+    "scan/tiles": Small({"form": "tiles", "BLOCK": 32, "COLUMNS": 2, "LOOK": 16, "num_warps": 1, "registers": 0}),
 }
 KERNELS = list(SMALL)
 TILED = [name for name, small in SMALL.items() if small.is_tiled]

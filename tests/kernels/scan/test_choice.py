@@ -86,6 +86,34 @@ def test_tiles_have_few_columns_where_there_are_few(
     assert chosen(variant, outer, 2**20, inner, dtype, "tiles")[1]["COLUMNS"] == columns
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "dtype", "settings"),
+    [
+        (1, 256, torch.float32, (32, 16)),
+        (1, 256, torch.bfloat16, (32, 16)),
+        (8, 32, torch.float64, (32, 16)),
+        (33, 64, torch.int32, (32, 16)),
+        (1, 228, torch.float32, (32, 16)),
+        (1, 227, torch.float32, (16, 32)),
+        (1, 224, torch.float32, (16, 32)),
+        (7, 32, torch.float32, (16, 32)),
+        (16, 17, torch.float32, (32, 32)),
+        (64, 16, torch.float32, (16, 32)),
+        (1, 256, torch.int64, (16, 32)),
+        (33, 64, torch.int64, (16, 32)),
+    ],
+    ids=str,
+)
+def test_wide_tiles_have_32_columns_and_windows_of_16(
+    variant: ModuleType, outer: int, inner: int, dtype: torch.dtype, settings: tuple[int, int]
+) -> None:
+    """Where there are 256 columns at least, and no more than a ninth of a row of tiles is empty; not of int64, which
+    has two words a column. Of 17 columns 32 are taken as they lie, with a window as large as of 16.
+    """
+    took = chosen(variant, outer, 2**20, inner, dtype, "tiles")[1]
+    assert (took["COLUMNS"], took["LOOK"]) == settings
+
+
 @pytest.mark.parametrize("num_stages", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
 def test_strips_of_any_length_wait_in_registers_or_in_shared_memory(

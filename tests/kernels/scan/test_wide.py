@@ -15,7 +15,7 @@ from rightness import SPECIAL_SEGMENTS, tolerance, verdict
 SMALL: dict[str, Any] = {"form": "rows", "BLOCK": 64, "num_warps": 1}
 LARGE: dict[str, Any] = {"form": "rows", "BLOCK": 256, "num_warps": 1}
 WHOLE: dict[str, Any] = {"form": "short", "BLOCK": 64, "num_warps": 1}
-TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "COLUMNS": 2, "LOOK": 0, "num_warps": 1, "registers": 64}
+TILES: dict[str, Any] = {"form": "tiles", "BLOCK": 64, "COLUMNS": 2, "LOOK": 16, "num_warps": 1, "registers": 64}
 
 
 @pytest.fixture

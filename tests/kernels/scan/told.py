@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-CODE, CARRY = 1, 2
-"""Marks of words."""
+CARRIES, CODES = 0, 1
+"""Which of the two arrays of words of a sequence: first what comes after its tiles, then their codes."""
 
 NO_ZERO, SOME_ZERO = 2.0**1000, 2.0**1001
 """Codes that are no factors: of a tile without and with zeros."""
@@ -44,12 +44,9 @@ class Tiles:
         return found
 
 
-def word(number: float, mark: int) -> int:
-    return (int(np.float64(number).view(np.int64)) & ~3) | mark
-
-
-def number(word: int) -> float:
-    return float(np.int64(word & ~3).view(np.float64))
+def word(number: float) -> int:
+    """As a tile tells it: the last two bits say that it is there."""
+    return (int(np.float64(number).view(np.int64)) & ~3) | 1
 
 
 USUAL = [2.0 ** ((7 * k) % 5 - 2) * (1 + k / 64) * (-1) ** (k // 3) for k in range(21)]
