@@ -137,11 +137,72 @@ def test_future_features_come_first(tmp_path: Path) -> None:
     assert text.count("__future__") == 1
 
 
+OWN = {
+    "a function": "def _x(): return 2\ndef g(): return _x()\n",
+    "a constant": "_x = 2\ndef g(): return _x\n",
+    "a class": "class _x:\n    n = 2\ndef g(): return _x.n\n",
+    "what a function changes": "_x = 1\ndef g():\n    global _x\n    _x += 1\n    return _x\n",
+    "an attribute of the same name": "_x = 2\nclass C: pass\ndef g():\n    C._x = 5\n    return _x\n",
+    "within a function's function": "_x = 2\ndef g():\n    return (lambda: [_x for _ in range(1)])()[0]\n",
+    "as a default and a decorator": "def _x(f): return f\n@_x\ndef g(h=_x): return 2 if h is _x else 0\n",
+    "beside a form feed and words of other letters": "_x = 2  # \f\ndef g(): é = 'ü', _x; return é[1]\n",
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_a_private_name_may_be_in_two_files(tmp_path: Path, case: str) -> None:
+    """The later file has it with its own name before it; the first keeps it."""
+    first = "_x = 1\ndef f():\n    return _x\n"
+    files = {"__init__.py": "from .a import f\nfrom .sub.b import g\n", "a.py": first, "sub/b.py": OWN[case]}
+    bundle = made(tmp_path, files)
+    found = values(bundle.text)
+    assert (found["f"](), found["g"]()) == (1, 2)
+    assert first in bundle.text
+    assert "_sub_b_x" in found
+    assert bundle.digest == made(tmp_path, files).digest
+
+
+def test_a_private_name_in_three_files_is_three_names(tmp_path: Path) -> None:
+    init = "".join(f"from .{name} import get_{name}\n" for name in "abc")
+    files = {f"{name}.py": f"_x = '{name}'\ndef get_{name}():\n    return _x\n" for name in "abc"}
+    found = values(made(tmp_path, {"__init__.py": init, **files}).text)
+    assert [found[f"get_{name}"]() for name in "abc"] == ["a", "b", "c"]
+    assert (found["_x"], found["_b_x"], found["_c_x"]) == ("a", "b", "c")
+
+
 INIT = "from .a import f\nfrom .b import g\n"
 A = "def f():\n    return 1\n"
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "two things of a name": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g(): ...\n"},
+        {"__init__.py": INIT, "a.py": f"x = 1\n{A}", "b.py": "x = 2\ndef g(): ...\n"},
+        "'x' is one thing in a.py and another in b.py",
+    ),
+    "a private name that is a parameter as well": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g(_x=3):\n    return _x\n"},
+        "'_x' is one thing in a.py and another in b.py",
+    ),
+    "a private name that is a keyword as well": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    return dict(_x=_x)\n"},
+        "'_x' is one thing in a.py and another in b.py",
+    ),
+    "a private name that is local elsewhere": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    _x = 1\n    return _x\n"},
+        "'_x' is one thing in a.py and another in b.py",
+    ),
+    "a private name of a class as well": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\nclass g:\n    _x = 3\n"},
+        "'_x' is one thing in a.py and another in b.py",
+    ),
+    "a private name in a string": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    return globals()['_x']\n"},
+        "'_x' is one thing in a.py and another in b.py",
+    ),
+    "a private name that another file imports": (
+        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "from .c import _x\ndef g(): ...\n", "c.py": "_x = 2\n"},
+        "'_x' is one thing in a.py and another in c.py",
+    ),
+    "a private name whose new one is taken": (
+        {"__init__.py": INIT, "a.py": f"_x = _b_x = 1\n{A}", "b.py": "_x = 2\ndef g(): ...\n"},
         "'_x' is one thing in a.py and another in b.py",
     ),
     "two imports of a name": (

@@ -21,6 +21,7 @@ from stallgate.project.imported_files import with_imported_files
 from stallgate.project.layout import problem_folder
 from stallgate.project.load import Project
 from stallgate.project.package_names import Imported, PackageFile, check_names
+from stallgate.project.private_names import with_private_names_apart
 
 BUNDLE_MARK = "# Made by `stallgate bundle "
 """What a bundle begins with."""
@@ -87,9 +88,10 @@ def bundled(root: Path, folder: Path, subject: str) -> Bundle:
         BrokenFile: a file cannot be read or parsed, or would mean something else among the others.
     """
     files = _ordered(root, folder)
-    check_names(files)
     content = "".join(f"{file.shown}\0{file.text}\0" for file in sorted(files, key=lambda file: file.shown))
     digest = hashlib.sha256(content.encode()).hexdigest()
+    files = with_private_names_apart(files)
+    check_names(files)
     text = _assembled(files, subject, digest)
     return Bundle(files=[file.shown for file in files], digest=digest, text=text)
 

@@ -35,7 +35,7 @@ def check_names(files: list[PackageFile]) -> None:
         BrokenFile: two files have a name for different things, or one imports what the other does not define.
     """
     by_path = {file.shown: file for file in files}
-    defined = {file.shown: _defined(file) for file in files}
+    defined = {file.shown: defined_names(file) for file in files}
     for file in files:
         for name, (source, there) in file.own_imports.items():
             _check_import(by_path, defined, file.shown, source, there)
@@ -88,7 +88,7 @@ def _check_builtins(files: list[PackageFile], defined: dict[str, set[str]]) -> N
                 )
 
 
-def _defined(file: PackageFile) -> set[str]:
+def defined_names(file: PackageFile) -> set[str]:
     """The names that a file gives to something of its own; ``__all__`` is the package's."""
     bound = {
         symbol.get_name()
@@ -97,7 +97,7 @@ def _defined(file: PackageFile) -> set[str]:
     }
     bound |= {
         symbol.get_name()
-        for table in _below(_table(file))
+        for table in tables_below(_table(file))
         for symbol in table.get_symbols()
         if symbol.is_declared_global() and symbol.is_assigned()
     }
@@ -107,7 +107,7 @@ def _defined(file: PackageFile) -> set[str]:
 def _used(file: PackageFile) -> set[str]:
     """The names that a file looks up among its globals, and then among Python's own."""
     whole = {symbol.get_name() for symbol in _table(file).get_symbols() if symbol.is_referenced()}
-    below = (symbol for table in _below(_table(file)) for symbol in table.get_symbols())
+    below = (symbol for table in tables_below(_table(file)) for symbol in table.get_symbols())
     return whole | {symbol.get_name() for symbol in below if symbol.is_global() and symbol.is_referenced()}
 
 
@@ -115,7 +115,8 @@ def _table(file: PackageFile) -> symtable.SymbolTable:
     return symtable.symtable(file.text, file.shown, "exec")
 
 
-def _below(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+def tables_below(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    """The tables of all scopes within a scope."""
     for child in table.get_children():
         yield child
-        yield from _below(child)
+        yield from tables_below(child)
