@@ -44,8 +44,8 @@ class BundleFacts(FrozenStruct, frozen=True):
 def bundle_command(package: str, output: Path | None, root: Path | None, as_json: bool) -> int:
     """Print the one file that users copy of a variant in several files.
 
-    Files follow each other in the order of their imports. A private name that two files have becomes two names; a public
-    one is refused. The same files give the same bytes: its second line has their SHA-256.
+    Files follow each other in the order of their imports. A private name that two files have becomes two names; a
+    public one is refused. The same files give the same bytes: its second line has their SHA-256.
     """
     project = open_project(root)
     folder = package_folder(project, package)
