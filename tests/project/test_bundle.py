@@ -172,31 +172,27 @@ def test_a_private_name_in_three_files_is_three_names(tmp_path: Path) -> None:
 
 INIT = "from .a import f\nfrom .b import g\n"
 A = "def f():\n    return 1\n"
+NOT_PLAIN = {
+    "that is a parameter as well": "def g(_x=3):\n    return _x\n",
+    "that is a keyword as well": "def g():\n    return dict(_x=_x)\n",
+    "that is local elsewhere": "def g():\n    _x = 1\n    return _x\n",
+    "of a class as well": "class g:\n    _x = 3\n",
+    "in a string": "def g():\n    return globals()['_x']\n",
+}
+"""A file in which a private name may mean something else than its own."""
+
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "two things of a name": (
         {"__init__.py": INIT, "a.py": f"x = 1\n{A}", "b.py": "x = 2\ndef g(): ...\n"},
         "'x' is one thing in a.py and another in b.py",
     ),
-    "a private name that is a parameter as well": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g(_x=3):\n    return _x\n"},
-        "'_x' is one thing in a.py and another in b.py",
-    ),
-    "a private name that is a keyword as well": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    return dict(_x=_x)\n"},
-        "'_x' is one thing in a.py and another in b.py",
-    ),
-    "a private name that is local elsewhere": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    _x = 1\n    return _x\n"},
-        "'_x' is one thing in a.py and another in b.py",
-    ),
-    "a private name of a class as well": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\nclass g:\n    _x = 3\n"},
-        "'_x' is one thing in a.py and another in b.py",
-    ),
-    "a private name in a string": (
-        {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "_x = 2\ndef g():\n    return globals()['_x']\n"},
-        "'_x' is one thing in a.py and another in b.py",
-    ),
+    **{
+        f"a private name {case}": (
+            {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": f"_x = 2\n{text}"},
+            "'_x' is one thing in a.py and another in b.py",
+        )
+        for case, text in NOT_PLAIN.items()
+    },
     "a private name that another file imports": (
         {"__init__.py": INIT, "a.py": f"_x = 1\n{A}", "b.py": "from .c import _x\ndef g(): ...\n", "c.py": "_x = 2\n"},
         "'_x' is one thing in a.py and another in c.py",

@@ -97,7 +97,7 @@ def defined_names(file: PackageFile) -> set[str]:
     }
     bound |= {
         symbol.get_name()
-        for table in tables_below(_table(file))
+        for table in scopes_within(file)
         for symbol in table.get_symbols()
         if symbol.is_declared_global() and symbol.is_assigned()
     }
@@ -107,7 +107,7 @@ def defined_names(file: PackageFile) -> set[str]:
 def _used(file: PackageFile) -> set[str]:
     """The names that a file looks up among its globals, and then among Python's own."""
     whole = {symbol.get_name() for symbol in _table(file).get_symbols() if symbol.is_referenced()}
-    below = (symbol for table in tables_below(_table(file)) for symbol in table.get_symbols())
+    below = (symbol for table in scopes_within(file) for symbol in table.get_symbols())
     return whole | {symbol.get_name() for symbol in below if symbol.is_global() and symbol.is_referenced()}
 
 
@@ -115,8 +115,12 @@ def _table(file: PackageFile) -> symtable.SymbolTable:
     return symtable.symtable(file.text, file.shown, "exec")
 
 
-def tables_below(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    """The tables of all scopes within a scope."""
+def scopes_within(file: PackageFile) -> Iterator[symtable.SymbolTable]:
+    """The symbols of each function, class and comprehension of a file."""
+    return _below(_table(file))
+
+
+def _below(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
     for child in table.get_children():
         yield child
-        yield from tables_below(child)
+        yield from _below(child)

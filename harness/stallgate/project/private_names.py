@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import io
-import symtable
 import tokenize
 from collections.abc import Iterator
 
-from stallgate.project.package_names import PackageFile, defined_names, tables_below
+from stallgate.project.package_names import PackageFile, defined_names, scopes_within
 
 
 def with_private_names_apart(files: list[PackageFile]) -> list[PackageFile]:
@@ -19,13 +18,14 @@ def with_private_names_apart(files: list[PackageFile]) -> list[PackageFile]:
     parameter, a keyword, a local name, or in a string.
     """
     imported = {source_and_name for file in files for source_and_name in file.own_imports.values()}
+    everywhere = {token.string for file in files for token in _tokens(file.text)}
     taken: set[str] = set()
     found: list[PackageFile] = []
     for file in files:
-        names = defined_names(file)
-        own = {name for name in names if name.startswith("_") and (file.shown, name) not in imported}
-        new = {name: _renamed(file, name) for name in sorted(own & taken) if _is_plain(file, name)}
-        changed = _with_names(file, {name: to for name, to in new.items() if to not in _all_names(files)})
+        both = sorted(name for name in defined_names(file) & taken if name.startswith("_"))
+        own = [name for name in both if (file.shown, name) not in imported and _is_plain(file, name)]
+        new = {name: _renamed(file, name) for name in own}
+        changed = _with_names(file, {name: to for name, to in new.items() if to not in everywhere})
         found.append(changed)
         taken |= defined_names(changed) | changed.imports.keys()
     return found
@@ -36,15 +36,9 @@ def _renamed(file: PackageFile, name: str) -> str:
     return f"_{where}_{name.lstrip('_')}"
 
 
-def _all_names(files: list[PackageFile]) -> set[str]:
-    """Every identifier of every file."""
-    return {token.string for file in files for token in _tokens(file.text) if token.type == tokenize.NAME}
-
-
 def _is_plain(file: PackageFile, name: str) -> bool:
     """Whether each place that has the name means what the file defines, and can be seen to."""
-    scopes = tables_below(symtable.symtable(file.text, file.shown, "exec"))
-    for scope in scopes:
+    for scope in scopes_within(file):
         if name in scope.get_identifiers() and not scope.lookup(name).is_global():
             return False
     seen = 0
